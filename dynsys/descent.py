@@ -1,0 +1,67 @@
+"""The engine that runs any solver over a batch of starts; a start leaves the batch as soon as it is finished."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynsys.rounding import rounding
+from dynsys.solvers.base import Problem, Solver
+
+
+class Outcome(enum.IntEnum):
+    """How the descent from one start ended."""
+
+    OUT_OF_STEPS = 0
+    CONVERGED = 1
+    STUCK = 2
+    DIVERGED = 3
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where each start ended: x and F (B, n), outcome (B,) as ``Outcome`` values, steps taken (B,)."""
+
+    x: Tensor
+    F: Tensor
+    outcome: Tensor
+    steps: Tensor
+
+
+def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent:
+    """Run ``solver`` from every row of x (B, n) until |F| is small, no step helps, or its steps are used up."""
+    B = len(x)
+    out = Descent(
+        x.clone(),
+        problem.velocity(x),
+        torch.full((B,), int(Outcome.OUT_OF_STEPS), device=x.device),
+        torch.zeros(B, dtype=torch.long, device=x.device),
+    )
+    rows = torch.arange(B, device=x.device)
+    state = solver.init(problem, x)
+    stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
+    for step in range(solver.max_steps + 1):
+        outcome = _judge(solver, state, stuck, unit)
+        out.x[rows], out.F[rows], out.outcome[rows], out.steps[rows] = state.x, state.F, outcome, step
+        going = (outcome == Outcome.OUT_OF_STEPS).nonzero().squeeze(1)
+        if len(going) == 0 or step == solver.max_steps:
+            break
+        if len(going) < len(rows):
+            rows, problem, state = rows[going], problem.at(going), type(state)(*(part[going] for part in state))
+        state, info = solver.step(problem, state)
+        stuck = info.stuck
+    return out
+
+
+def _judge(solver: Solver, state: object, stuck: Tensor, unit: float) -> Tensor:
+    x, F = state[:2]  # type: ignore[index]
+    size = F.norm(dim=1)
+    enough = torch.maximum(rounding(x, F, unit), solver.tolerance * (x.norm(dim=1) + unit))
+    outcome = torch.full_like(stuck, int(Outcome.OUT_OF_STEPS), dtype=torch.long)
+    outcome[stuck] = Outcome.STUCK
+    outcome[size <= enough] = Outcome.CONVERGED
+    outcome[~torch.isfinite(size) | ~(x.norm(dim=1) <= 1e8 * (1 + unit))] = Outcome.DIVERGED
+    return outcome

@@ -1,0 +1,111 @@
+"""From the states that a search found to the points that it reports: eigenvalues, words, readouts, order."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.catalogue import Catalogue
+from dynsys.points import FixedPoints, SearchReport
+from dynsys.slow import Minima
+from dynsys.spectrum import MODES, Spectrum, excess, spectra
+from dynsys.stability import classify, eigenvalue_uncertainty
+from dynsys.system import System
+
+Progress = Callable[[str, int, int], None]
+
+
+def describe(
+    system: System,
+    catalogue: Catalogue,
+    minima: Minima,
+    report: SearchReport,
+    full_spectrum: bool,
+    workers: int,
+    progress: Progress,
+    began: float,
+) -> FixedPoints:
+    """Classify every point and put them in order: fixed before slow, then by unstable directions and readout."""
+    x = torch.cat([p.x for p in catalogue.points] + [m.x for m in minima.points] + [catalogue.states()[:0]])
+    groups = torch.tensor(catalogue.groups + minima.groups, dtype=torch.long, device=x.device)
+    u = catalogue.inputs[groups]
+    done = 0
+
+    def tell(finished: int) -> None:
+        nonlocal done
+        done += finished
+        progress("classify", done, len(x))
+
+    found = spectra(system, x, u, full=full_spectrum, workers=workers, on_done=tell)
+    n_fixed = len(catalogue)
+    accuracy = [
+        (float(p.curvature), float(p.error_bound), float(p.F.norm() + p.noise)) for p in catalogue.points
+    ] + [(0.0, m.error_bound, 0.0) for m in minima.points]
+    norms = [float(torch.linalg.matrix_norm(system.jacobian(x[i : i + 1], u[i : i + 1]))) for i in range(len(x))]
+    judged = [
+        classify(s, eigenvalue_uncertainty(s, norm, *known), system)
+        for s, norm, known in zip(found, norms, accuracy, strict=True)
+    ]
+    F, readouts = system.velocity(x, u), _array(system.readout(x))
+    stability = np.array([j.word for j in judged], dtype=np.str_)
+    stability[n_fixed:] = "marginal"  # J^T F = 0 with F not zero: J is singular there
+    points = FixedPoints(
+        states=_array(x),
+        q=_array(0.5 * (F * F).sum(1)),
+        verdict=np.array(["fixed"] * n_fixed + ["slow"] * len(minima.points), dtype=np.str_),
+        stability=stability,
+        n_unstable=np.array([j.n_unstable for j in judged], dtype=np.int64),
+        eigenvalues=_padded([s.eigenvalues for s in found]),
+        modes=_modes([s.modes for s in found], system.n_state),
+        error_bound=np.array([bound for _, bound, _ in accuracy], dtype=np.float64),
+        readouts=readouts,
+        inputs=_array(u),
+        search=dataclasses.replace(report, seconds=time.perf_counter() - began),
+        about=about(system),
+        system=system.to(device="cpu"),
+    )
+    leads = excess(torch.as_tensor(points.leading_eigenvalue), system.kind).numpy().round(9)
+    order = sorted(
+        range(len(points)),
+        key=lambda i: (i >= n_fixed, points.n_unstable[i], tuple(readouts[i].round(6)), leads[i], tuple(_array(x[i]))),
+    )
+    return points[np.array(order, dtype=np.int64)]
+
+
+def about(system: System) -> dict[str, Any]:
+    """What a result says of its system."""
+    return {
+        "name": system.name,
+        "kind": str(system.kind),
+        "n_state": system.n_state,
+        "n_input": system.n_input,
+        "n_output": system.n_output,
+        "time_constant": system.time_constant,
+    }
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return np.asarray(values.detach().cpu())
+
+
+def _padded(rows: list[Tensor]) -> np.ndarray:
+    """Rows of different length as one array that ends in NaN."""
+    width = max((len(row) for row in rows), default=0)
+    out = np.full((len(rows), width), np.nan + 0j)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row.numpy()
+    return out
+
+
+def _modes(rows: list[Tensor], n: int) -> np.ndarray:
+    width = min(MODES, max((len(row) for row in rows), default=0))
+    out = np.full((len(rows), width, n), np.nan + 0j)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row.numpy()
+    return out

@@ -1,0 +1,134 @@
+"""Files on disk: tensors with a checked header, written whole or not at all, read without running anything in them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+HEADER = "dynsys"  # the metadata key of our safetensors files
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used: which, what is wrong with it, and what to do."""
+
+    def __init__(self, path: str | Path, wrong: str, remedy: str) -> None:
+        self.path, self.wrong, self.remedy = Path(path), wrong, remedy
+        super().__init__(f"{path}: {wrong}; {remedy}")
+
+
+class OutputError(OSError):
+    """A file or folder that cannot be written, with the reason that the system gave."""
+
+    def __init__(self, path: str | Path, reason: OSError) -> None:
+        self.path = Path(path)
+        super().__init__(f"{path} cannot be written ({reason.strerror or reason}); nothing was left half-written there")
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write to a temporary name beside ``path`` and move it into place, so that a reader sees all of it or none."""
+    path = Path(path)
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise OutputError(path, error) from error
+        raise
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: str | Path, content: Any) -> Path:
+    return write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def write_tensors(path: str | Path, tensors: Arrays, header: dict[str, Any]) -> Path:
+    """One safetensors file; the header gains the library's version and the sha256 of the tensors."""
+    from safetensors.numpy import save
+
+    whole = {key: np.ascontiguousarray(value) for key, value in tensors.items()}  # safetensors mixes up other orders
+    header = {**header, "version": version("dynsys-rnn"), "sha256": _digest(whole)}
+    return write_bytes(path, save(whole, metadata={HEADER: json.dumps(header, sort_keys=True)}))
+
+
+def read_tensors(path: str | Path, schema: str) -> tuple[Arrays, dict[str, Any]]:
+    """The tensors and header of a file of ours; raises CheckpointError unless it is whole and of that schema."""
+    path = Path(path)
+    refuse_foreign(path, expected="a safetensors file")
+    tensors, header = _open_safetensors(path)
+    if header is None:
+        raise CheckpointError(path, "it is a safetensors file that dynsys did not write", "dynsys reads its own files")
+    if header.get("schema") != schema:
+        wrong = f"it holds {header.get('schema')!r} where {schema!r} is needed"
+        raise CheckpointError(path, wrong, "give the file that the other command wrote")
+    if header.get("sha256") != _digest(tensors):
+        raise CheckpointError(path, "its tensors do not match their checksum", "the file is damaged: make it again")
+    return tensors, header
+
+
+def _open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        header = json.loads(metadata[HEADER]) if HEADER in metadata else None
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(path, f"it is cut or damaged ({error})", "copy or make it again") from error
+    return tensors, header
+
+
+def _digest(tensors: Arrays) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key]
+        digest.update(f"{key}{value.dtype}{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def refuse_foreign(path: Path, expected: str) -> bytes:
+    """Look at the first bytes; raise CheckpointError for what is plainly no checkpoint. Returns those bytes."""
+    if path.is_dir():
+        raise CheckpointError(path, "it is a folder", f"name {expected} inside it")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except FileNotFoundError as error:
+        raise CheckpointError(path, "there is no such file", "check the path") from error
+    except OSError as error:
+        raise CheckpointError(path, f"it cannot be read ({error.strerror})", "check its permissions") from error
+    start = head.lstrip().lower()
+    if not head:
+        raise CheckpointError(path, "it is empty", "the copy or the run that made it was cut off: make it again")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        remedy = "a download gave a web page instead of the file: download the raw file"
+        raise CheckpointError(path, "it is an HTML page", remedy)
+    if start.startswith(b"version https://git-lfs"):
+        raise CheckpointError(path, "it is a git-lfs pointer, not the file itself", "run 'git lfs pull'")
+    return head

@@ -1,0 +1,170 @@
+"""The result of a search: fixed and slow points, everything known about each, and what was done to find them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.files import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from dynsys.system import System
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+SCHEMA = "dynsys.fixed_points/1"
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """What was done: starts by kind, the solver, seconds, what became of every start, and the discovery curve.
+
+    ``discovery`` holds pairs (starts tried, distinct points known). ``estimated_missed`` is Chao's (1984) lower bound
+    from the starts that were not made out of points found; None where no such start converged.
+    """
+
+    starts: int
+    closure_starts: int
+    solver: str
+    seconds: float
+    found: int
+    slow: int
+    rejected: dict[str, int]
+    estimated_missed: float | None
+    discovery: list[tuple[int, int]]
+    seed: int
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """k points of a system of n state variables, the most stable first.
+
+    Shapes: ``states`` (k, n), ``q`` (k,), ``verdict`` (k,) of "fixed" or "slow", ``stability`` (k,) of the words of
+    ``dynsys.stability``, ``n_unstable`` (k,), ``eigenvalues`` (k, m) leading first, where m = n with the full
+    spectrum and rows end in NaN otherwise, ``modes`` (k, j, n) the unit right eigenvectors of the first j of them,
+    ``error_bound`` (k,) the distance within which the true point lies (inf: none could be given), ``readouts``
+    (k, n_output), ``inputs`` (k, n_input) held during the search.
+    """
+
+    states: Array
+    q: Array
+    verdict: NDArray[np.str_]
+    stability: NDArray[np.str_]
+    n_unstable: NDArray[np.int64]
+    eigenvalues: ComplexArray
+    modes: ComplexArray
+    error_bound: Array
+    readouts: Array
+    inputs: Array
+    search: SearchReport
+    about: dict[str, Any] = field(default_factory=dict)  # of the system: name, kind, sizes, time constant, checkpoint
+    system: System | None = None
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __getitem__(self, which: Any) -> FixedPoints:
+        """Some of the points, by mask, slice or list of indices."""
+        rows = np.atleast_1d(np.arange(len(self))[which])
+        return dataclasses.replace(self, **{key: getattr(self, key)[rows] for key in PER_POINT})
+
+    @property
+    def leading_eigenvalue(self) -> ComplexArray:
+        """(k,) the eigenvalue that grows fastest or decays slowest."""
+        return self.eigenvalues[:, 0] if self.eigenvalues.shape[1] else np.full(len(self), np.nan + 0j)
+
+    @property
+    def jacobians(self) -> Array:
+        """dF/dx at each point, (k, n, n): for a map, dG/dx - I. Computed afresh, so the system must be at hand."""
+        if self.system is None:
+            raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
+        J = self.system.jacobian(torch.as_tensor(self.states), torch.as_tensor(self.inputs))
+        return np.asarray(J)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``dynsys find --json`` prints."""
+        return {
+            "schema": SCHEMA,
+            "system": self.about,
+            "input": self.inputs[0].tolist() if len(self) else [],
+            "points": [self._row(i) for i in range(len(self))],
+            "search": dataclasses.asdict(self.search),
+        }
+
+    def _row(self, i: int) -> dict[str, Any]:
+        leading = self.leading_eigenvalue[i]
+        bound = float(self.error_bound[i])
+        return {
+            "id": i,
+            "verdict": str(self.verdict[i]),
+            "q": float(self.q[i]),
+            "error_bound": bound if np.isfinite(bound) else None,
+            "stability": str(self.stability[i]),
+            "n_unstable": int(self.n_unstable[i]),
+            "leading_eigenvalue": [float(leading.real), float(leading.imag)],
+            "readout": self.readouts[i].tolist(),
+        }
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with one row per point; needs the extra ``pandas``."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(i) for i in range(len(self))]).set_index("id")
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
+        tensors = {key: _storable(getattr(self, key)) for key in PER_POINT}
+        header = {
+            "schema": SCHEMA,
+            "system": self.about,
+            "search": dataclasses.asdict(self.search),
+            "verdict": self.verdict.tolist(),
+            "stability": self.stability.tolist(),
+        }
+        del tensors["verdict"], tensors["stability"]
+        return write_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path: str | Path, system: System | None = None) -> FixedPoints:
+        """Read a result back; raises CheckpointError where the file is not one."""
+        tensors, header = read_tensors(path, SCHEMA)
+        search = dict(header["search"])
+        search["discovery"] = [tuple(pair) for pair in search["discovery"]]
+        return cls(
+            **{key: value.view(np.complex128)[..., 0] if key in COMPLEX else value for key, value in tensors.items()},
+            verdict=np.array(header["verdict"], dtype=np.str_),
+            stability=np.array(header["stability"], dtype=np.str_),
+            search=SearchReport(**search),
+            about=header["system"],
+            system=system,
+        )
+
+
+COMPLEX = ("eigenvalues", "modes")
+PER_POINT = (
+    "states",
+    "q",
+    "verdict",
+    "stability",
+    "n_unstable",
+    "eigenvalues",
+    "modes",
+    "error_bound",
+    "readouts",
+    "inputs",
+)
+
+
+def _storable(values: NDArray[Any]) -> NDArray[Any]:
+    """Safetensors has no complex128: a float64 view with a last axis of 2."""
+    if np.iscomplexobj(values):
+        return np.ascontiguousarray(values).view(np.float64).reshape(*values.shape, 2)
+    return values

@@ -1,0 +1,29 @@
+"""The solvers, by name. A new one is one file here and one line below."""
+
+from __future__ import annotations
+
+from dynsys.solvers.adam import Adam
+from dynsys.solvers.base import Info, Problem, Solver
+from dynsys.solvers.conjugate_gradient import ConjugateGradient
+from dynsys.solvers.gauss_newton import GaussNewton
+from dynsys.solvers.newton import DENSE_LIMIT, Newton
+
+SOLVERS: dict[str, type[Solver]] = {
+    GaussNewton.name: GaussNewton,
+    ConjugateGradient.name: ConjugateGradient,
+    Newton.name: Newton,
+    Adam.name: Adam,
+}
+
+__all__ = ["SOLVERS", "Info", "Problem", "Solver", "solver_named"]
+
+
+def solver_named(name: str | Solver, n_state: int) -> Solver:
+    """The solver of that name; ``auto`` is damped Gauss-Newton while dense algebra is cheap, Newton-Krylov above."""
+    if isinstance(name, Solver):
+        return name
+    if name == "auto":
+        return GaussNewton() if n_state <= DENSE_LIMIT else Newton()
+    if name not in SOLVERS:
+        raise ValueError(f"solver is {name!r}; the solvers are auto, {', '.join(SOLVERS)}")
+    return SOLVERS[name]()

@@ -1,0 +1,65 @@
+"""What kind of fixed point it is, in the field's words, from its eigenvalues and how well they are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynsys.ritz import RITZ_TOLERANCE
+from dynsys.rounding import EPS
+from dynsys.spectrum import Spectrum, excess
+from dynsys.system import Kind, System
+
+WORDS = ("stable node", "stable focus", "saddle", "unstable node", "unstable focus", "marginal")
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The word, and the number of eigenvalues that are certainly unstable."""
+
+    word: str
+    n_unstable: int
+
+
+def classify(spectrum: Spectrum, uncertainty: Tensor, system: System) -> Stability:
+    """The word for a point of the given spectrum, whose eigenvalues are known to within ``uncertainty`` (m,).
+
+    Node or focus is decided by the leading mode, the one that lasts longest or grows fastest.
+    """
+    beyond = excess(spectrum.eigenvalues, system.kind)
+    n_unstable = int((beyond > uncertainty).sum())
+    if bool((beyond.abs() <= uncertainty).any()):
+        return Stability("marginal", n_unstable)
+    leading = spectrum.eigenvalues[0]
+    shape = "focus" if abs(float(leading.imag)) > float(uncertainty[0]) else "node"
+    if n_unstable == 0:
+        return Stability(f"stable {shape}", 0)
+    return Stability(f"unstable {shape}" if n_unstable == system.n_state else "saddle", n_unstable)
+
+
+def eigenvalue_uncertainty(spectrum: Spectrum, norm: float, curvature: float, bound: float, noise: float) -> Tensor:
+    """How far each eigenvalue of the true point can be from the computed one (Bauer-Fike, by condition numbers).
+
+    Two errors change the Jacobian: rounding, and the distance to the true point times the change L of J. Where that
+    distance has no bound, it is the distance over which F cannot be told from zero (``noise``) at this curvature.
+    """
+    shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
+    error = 8 * EPS * norm + shift
+    first_order = spectrum.condition * error
+    jordan = (norm * error) ** 0.5 * torch.ones_like(first_order)  # a pair that meets moves like the square root
+    return torch.where(first_order.isnan(), 10 * RITZ_TOLERANCE, torch.minimum(first_order, torch.clamp(jordan, min=error)))
+
+
+def time_constants(eigenvalues: Tensor, system: System) -> Tensor:
+    """Time in which each mode decays (or grows, then negative) e-fold, in the units of the system's time constant."""
+    if system.kind is Kind.FLOW:
+        return -system.time_constant / eigenvalues.real
+    return -system.time_constant / eigenvalues.abs().log()
+
+
+def frequencies(eigenvalues: Tensor, system: System) -> Tensor:
+    """Cycles per unit of time of each mode; 0 where the eigenvalue is real and positive."""
+    turn = eigenvalues.imag if system.kind is Kind.FLOW else eigenvalues.angle()
+    return turn.abs() / (2 * torch.pi * system.time_constant)

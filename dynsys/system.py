@@ -1,0 +1,179 @@
+"""A system: a map x(t+1) = G(x(t), u) or a flow tau dx/dt = F(x, u), with the input u held constant.
+
+For a map F(x, u) = G(x, u) - x, so that for both kinds a fixed point is a zero of the velocity F.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+import enum
+import threading
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+
+_AUTODIFF = threading.RLock()  # torch's forward-mode levels belong to the process, not to the thread
+
+
+class Kind(enum.StrEnum):
+    """What the time of a system is, and so where the boundary of stability lies."""
+
+    MAP = "map"
+    FLOW = "flow"
+
+
+class System(abc.ABC):
+    """A dynamical system with batched velocity, Jacobian and readout.
+
+    Shapes: states ``x`` are (B, n_state), inputs ``u`` are (B, n_input), always torch tensors of one dtype.
+
+    For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian`` and
+    its two products where there is a closed form, ``readout`` and ``box`` where there are any, and the two
+    ``states_...`` methods where it knows its task. ``dynsys.testing.check_system`` must pass on it.
+    """
+
+    kind: Kind
+    n_state: int
+    n_input: int = 0
+    n_output: int = 0
+    time_constant: float = 1.0  # the length of one unit of F's time: a flow's tau, a map's step
+    name: str = "system"
+    single_precision: bool = False  # whether ``to(dtype=torch.float32)`` gives a system that computes in float32
+
+    @abc.abstractmethod
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        """F(x, u), shape (B, n_state)."""
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        """dF/dx, shape (B, n_state, n_state). For a map this is dG/dx - I."""
+        return _autodiff_jacobian(self.velocity, x, u)
+
+    def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """dF/dx v for one direction v per state, shape (B, n_state)."""
+        with _AUTODIFF:
+            _, product = torch.func.jvp(lambda y: self.velocity(y, u), (x,), (v,))
+        return product
+
+    def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
+        """(dF/dx)^T w, shape (B, n_state); with w = F it is the gradient of q."""
+        with _AUTODIFF:
+            _, pull_back = torch.func.vjp(lambda y: self.velocity(y, u), x)
+            (product,) = pull_back(w)
+        return product
+
+    def readout(self, x: Tensor) -> Tensor:
+        """What the network says in state x, shape (B, n_output)."""
+        return x[:, :0]
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Lower and upper bounds, each (B, n_state), of the states that can be reached; None where there are none."""
+        return None
+
+    def states_of_task(self, n: int, seed: int) -> Tensor | None:
+        """n states that the network visits while it does its task, (n, n_state); None where no task is known."""
+        return None
+
+    def states_of_outputs(self, z: Tensor) -> Tensor | None:
+        """States into which outputs z (B, n_output) drive the network; None where no such way is known."""
+        return None
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """A copy whose tensors lie on ``device`` in ``dtype``."""
+        moved = copy.copy(self)
+        for key, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(moved, key, value.to(device=device, dtype=dtype))
+        return moved
+
+
+class Map(System):
+    """A map given by its step, ``step(x, u) -> x'``; the Jacobian is taken by ``torch.func``.
+
+    >>> logistic = Map(lambda x, u: 3.0 * x * (1 - x), n_state=1)
+    >>> logistic.velocity(torch.tensor([[0.5]]), torch.zeros(1, 0))
+    tensor([[0.2500]])
+    """
+
+    kind = Kind.MAP
+
+    def __init__(
+        self,
+        step: Velocity,
+        n_state: int,
+        n_input: int = 0,
+        *,
+        readout: Callable[[Tensor], Tensor] | None = None,
+        n_output: int = 0,
+        bounds: tuple[float, float] | None = None,
+        name: str = "map",
+    ) -> None:
+        self._step, self._readout, self._bounds = step, readout, bounds
+        self.n_state, self.n_input, self.n_output, self.name = n_state, n_input, n_output, name
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return self._step(x, u) - x
+
+    def readout(self, x: Tensor) -> Tensor:
+        return x[:, :0] if self._readout is None else self._readout(x)
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        return _constant_box(self._bounds, u, self.n_state)
+
+
+class Flow(System):
+    """A flow given by its velocity, ``velocity(x, u)`` with ``time_constant * dx/dt = velocity``.
+
+    >>> decay = Flow(lambda x, u: -x, n_state=2)
+    >>> decay.jacobian(torch.zeros(1, 2), torch.zeros(1, 0))
+    tensor([[[-1., -0.],
+             [-0., -1.]]])
+    """
+
+    kind = Kind.FLOW
+
+    def __init__(
+        self,
+        velocity: Velocity,
+        n_state: int,
+        n_input: int = 0,
+        *,
+        time_constant: float = 1.0,
+        readout: Callable[[Tensor], Tensor] | None = None,
+        n_output: int = 0,
+        bounds: tuple[float, float] | None = None,
+        name: str = "flow",
+    ) -> None:
+        self._velocity, self._readout, self._bounds = velocity, readout, bounds
+        self.n_state, self.n_input, self.n_output, self.name = n_state, n_input, n_output, name
+        self.time_constant = time_constant
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return self._velocity(x, u)
+
+    def readout(self, x: Tensor) -> Tensor:
+        return x[:, :0] if self._readout is None else self._readout(x)
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        return _constant_box(self._bounds, u, self.n_state)
+
+
+def _constant_box(bounds: tuple[float, float] | None, u: Tensor, n_state: int) -> tuple[Tensor, Tensor] | None:
+    if bounds is None:
+        return None
+    low, high = bounds
+    return u.new_full((len(u), n_state), low), u.new_full((len(u), n_state), high)
+
+
+def _autodiff_jacobian(velocity: Velocity, x: Tensor, u: Tensor) -> Tensor:
+    """dF/dx of each sample by forward-mode autodiff."""
+
+    def of_one(state: Tensor, held: Tensor) -> Tensor:
+        return velocity(state.unsqueeze(0), held.unsqueeze(0)).squeeze(0)
+
+    with _AUTODIFF:
+        return torch.func.vmap(torch.func.jacfwd(of_one))(x, u).detach()

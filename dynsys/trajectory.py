@@ -1,0 +1,42 @@
+"""Trajectories: the map iterated, or the flow in Euler steps, from given states and under given inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynsys.system import Kind, System
+
+
+def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = None) -> Tensor:
+    """The states after each step, (T, B, n_state), from x (B, n_state).
+
+    ``inputs`` is (T, n_input) for all, or (T, B, n_input). ``step`` is a flow's Euler step in its own unit of time,
+    1 / time_constant unless given (one step of the task); a map's step is 1.
+    """
+    length = step_length(system, step)
+    states = x.new_empty(len(inputs), *x.shape)
+    for t, u in enumerate(inputs):
+        x = x + length * system.velocity(x, u.expand(len(x), -1))
+        states[t] = x
+    return states
+
+
+def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float | None = None) -> Tensor:
+    """The trajectory (steps, B, n_state) under an input (1, n_input) that is held."""
+    return simulate(system, x, u.expand(steps, *u.shape[-1:]), step)
+
+
+def step_length(system: System, step: float | None = None) -> float:
+    if system.kind is Kind.MAP:
+        if step not in (None, 1.0):
+            raise ValueError(f"step is {step}; a map has steps of 1")
+        return 1.0
+    return 1.0 / system.time_constant if step is None else step
+
+
+def states_at(trajectory: Tensor, n: int, seed: int) -> Tensor:
+    """n states of a trajectory (T, n_state), drawn evenly at random with no state twice while there are enough."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.cat([torch.randperm(len(trajectory), generator=generator) for _ in range(-(-n // len(trajectory)))])[:n]
+    return trajectory[rows.to(trajectory.device)]

@@ -1,0 +1,121 @@
+"""Echo state network with output feedback (seed 003, section 5): the flow whose fixed points are its memories.
+
+    tau dx/dt = -x + W_r r + W_fb z + B u,   z = W_out r          (eq. 22, 23)
+              = -x + W_c r + B u,            W_c = W_r + W_fb W_out  (eq. 24 to 26)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.models.rate_network import ACTIVATIONS, RateNetwork
+from dynsys.trajectory import simulate, states_at
+
+if TYPE_CHECKING:
+    from dynsys.models.flipflop import FlipFlop
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EchoStateConfig:
+    """What a fresh network is drawn from: size, gain g of W_r, range of the feedback and input weights, tau."""
+
+    units: int = 1000
+    n_input: int = 3
+    n_output: int = 3
+    gain: float = 1.2
+    feedback: float = 3.0  # W_fb and B are uniform in [-feedback, feedback], [-input_scale, input_scale]
+    input_scale: float = 3.0
+    tau: float = 10.0
+    activation: str = "tanh"
+    seed: int = 0
+
+
+class EchoStateNetwork(RateNetwork):
+    """N rate units with random recurrent weights; only the readout W_out is trained, and it is fed back.
+
+    Shapes: W_r (N, N), W_fb (N, O), W_out (O, N), B (N, I). Raises ValueError where they disagree or are not finite.
+    """
+
+    name = "esn"
+
+    def __init__(
+        self,
+        W_r: Any,
+        W_fb: Any,
+        W_out: Any,
+        B: Any,
+        *,
+        tau: float = 10.0,
+        activation: str = "tanh",
+        task: FlipFlop | None = None,
+    ) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {activation!r}; the network knows {', '.join(ACTIVATIONS)}")
+        self.W_r, self.W_fb, self.W_out, self.B = (
+            torch.as_tensor(np.array(w, dtype=np.float64)) for w in (W_r, W_fb, W_out, B)
+        )
+        self.activation, self.time_constant, self.task = activation, float(tau), task
+        self._check_weights()
+        self.n_state, self.n_output, self.n_input = self.W_r.shape[0], self.W_out.shape[0], self.B.shape[1]
+        self.W = self.W_r + self.W_fb @ self.W_out
+
+    def _check_weights(self) -> None:
+        for key in ("W_r", "W_fb", "W_out", "B"):
+            weight = getattr(self, key)
+            if weight.ndim != 2:
+                raise ValueError(f"{key} has shape {tuple(weight.shape)}; an echo state network needs a matrix")
+            if not torch.isfinite(weight).all():
+                raise ValueError(f"{key} holds {int((~torch.isfinite(weight)).sum())} values that are NaN or infinite")
+        n, o, i = self.W_r.shape[0], self.W_out.shape[0], self.B.shape[1]
+        for key, legal in {"W_r": (n, n), "W_fb": (n, o), "W_out": (o, n), "B": (n, i)}.items():
+            shape = tuple(getattr(self, key).shape)
+            if shape != legal:
+                raise ValueError(f"{key} has shape {shape}; with {n} units, {o} outputs and {i} inputs it needs {legal}")
+        if not self.time_constant >= 1.0:
+            raise ValueError(f"tau is {self.time_constant}; the Euler step of 1 needs tau of at least 1")
+
+    @classmethod
+    def random(cls, config: EchoStateConfig, task: FlipFlop | None = None) -> EchoStateNetwork:
+        """An untrained network: W_r ~ N(0, gain^2 / N), W_fb and B uniform, W_out zero."""
+        rng = np.random.default_rng(config.seed)
+        n = config.units
+        W_r = rng.standard_normal((n, n)) * (config.gain / np.sqrt(n))
+        W_fb = rng.uniform(-config.feedback, config.feedback, (n, config.n_output))
+        B = rng.uniform(-config.input_scale, config.input_scale, (n, config.n_input))
+        W_out = np.zeros((config.n_output, n))
+        return cls(W_r, W_fb, W_out, B, tau=config.tau, activation=config.activation, task=task)
+
+    def with_readout(self, W_out: Array) -> EchoStateNetwork:
+        """The same network with other readout weights, such as a snapshot of training."""
+        return EchoStateNetwork(
+            self.W_r, self.W_fb, W_out, self.B, tau=self.time_constant, activation=self.activation, task=self.task
+        )
+
+    def drive(self, u: Tensor) -> Tensor:
+        return u @ self.B.T
+
+    def readout(self, x: Tensor) -> Tensor:
+        return self.rates(x) @ self.W_out.T
+
+    def states_of_task(self, n: int, seed: int) -> Tensor | None:
+        """States drawn from several short runs of the network's own task, the first steps of each left out."""
+        if self.task is None:
+            return None
+        runs, steps, warm_up = 8, 500, 100
+        trials = [self.task.trial(steps, seed=[seed, run]) for run in range(runs)]
+        inputs = torch.as_tensor(np.stack([trial.inputs for trial in trials], axis=1))
+        x = torch.as_tensor(np.random.default_rng(seed).standard_normal((runs, self.n_state)) * 0.5)
+        trajectory = simulate(self, x.to(self.W), inputs.to(self.W))[warm_up:]
+        return states_at(trajectory.flatten(0, 1), n, seed)
+
+    def states_of_outputs(self, z: Tensor) -> Tensor:
+        """W_fb z, where the feedback of an output z drives the units (seed 003, section 6)."""
+        return z @ self.W_fb.T

@@ -1,0 +1,72 @@
+"""Continuous-time rate networks, tau dx/dt = -x + W r(x) + drive: what the simple RNN and the ESN have in common.
+
+Seed 003, section 4: F(x) = -x + W r (eq. 18), r = tanh(x) (eq. 19), dF/dx = -I + W diag(r'(x)) (eq. 20).
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynsys.system import Kind, System
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A firing rate r(x), its slope written in terms of r, and its range."""
+
+    rate: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]  # r' as a function of r
+    low: float
+    high: float
+
+
+ACTIVATIONS = {
+    "tanh": Activation(torch.tanh, lambda r: 1 - r * r, -1.0, 1.0),
+    "logistic": Activation(torch.sigmoid, lambda r: r * (1 - r), 0.0, 1.0),
+}
+
+
+class RateNetwork(System):
+    """F(x, u) = -x + W r(x) + drive(u), with W the weights that act on the rates and every Jacobian in closed form."""
+
+    kind = Kind.FLOW
+    single_precision = True
+    W: Tensor  # (n, n)
+    activation: str
+
+    @abc.abstractmethod
+    def drive(self, u: Tensor) -> Tensor:
+        """The part of F that does not depend on the state, (B, n) or (1, n)."""
+
+    def rates(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.activation].rate(x)
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.rates(x) @ self.W.T - x + self.drive(u)
+
+    def _slopes(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.activation].slope(self.rates(x))
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        J = self.W * self._slopes(x).unsqueeze(1)  # column j carries r'(x_j)
+        J.diagonal(dim1=1, dim2=2).sub_(1.0)
+        return J
+
+    def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return (self._slopes(x) * v) @ self.W.T - v
+
+    def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
+        return self._slopes(x) * (w @ self.W) - w
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Once inside, x stays between the least and the greatest value of W r + drive (-x + c decays to c)."""
+        activation = ACTIVATIONS[self.activation]
+        least = (self.W * torch.where(self.W > 0, activation.low, activation.high)).sum(1)
+        most = (self.W * torch.where(self.W > 0, activation.high, activation.low)).sum(1)
+        drive = self.drive(u)
+        return (least + drive).expand(len(u), -1), (most + drive).expand(len(u), -1)
