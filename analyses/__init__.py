@@ -1,1 +1,10 @@
-"""placeholder"""
+"""Studies: a frozen config, a run, a result on disk, figures. A new one is a file here and a line in ``STUDIES``."""
+
+from __future__ import annotations
+
+if __name__ == "analyses":
+    raise ImportError("this folder is imported as dynsys.analyses: research code often has an 'analyses' of its own")
+
+STUDIES = {
+    "flipflop": "dynsys.analyses.flipflop",  # train, search, classify, draw: the main job
+}

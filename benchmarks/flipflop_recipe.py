@@ -13,7 +13,7 @@ import click
 import numpy as np
 from joblib import Parallel, delayed
 
-from dynsys.models.flipflop import LEARNED, PRESETS, train_flipflop
+from dynsys.models.recipe import LEARNED, PRESETS, train_flipflop
 
 
 def one_run(preset: str, bits: int, units: int, activation: str, seed: int) -> tuple[float, float, bool, float]:

@@ -14,7 +14,8 @@ from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
 from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.flipflop import Recipe, Trial, default_recipe
+from dynsys.models.flipflop import Trial
+from dynsys.models.recipe import Recipe, default_recipe
 from dynsys.models.force import RecursiveLeastSquares, train_force
 
 

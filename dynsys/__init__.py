@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dynsys.files import CheckpointError, OutputError
+    from dynsys.errors import CheckpointError, OutputError
     from dynsys.models.checkpoint import load
     from dynsys.points import FixedPoints
     from dynsys.projection import Projection
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from dynsys.trajectory import simulate
 
 _HOME = {
-    "CheckpointError": "dynsys.files",
+    "CheckpointError": "dynsys.errors",
     "FixedPoints": "dynsys.points",
     "Flow": "dynsys.system",
     "Kind": "dynsys.system",
     "Map": "dynsys.system",
-    "OutputError": "dynsys.files",
+    "OutputError": "dynsys.errors",
     "Projection": "dynsys.projection",
     "System": "dynsys.system",
     "find_fixed_points": "dynsys.search",

@@ -38,6 +38,17 @@ class Catalogue:
         """The input (k, m) at which each point was found."""
         return self.inputs[torch.tensor(self.groups, dtype=torch.long, device=self.inputs.device)]
 
+    def index_sum(self) -> int | None:
+        """The sum of sign det(-J) over the points of a single input; None where it could not be told.
+
+        In a trapping box it is 1 when every fixed point is known and none is degenerate (Poincare and Hopf): any other
+        value proves that points are missing.
+        """
+        degenerate = any(not bool(torch.isfinite(p.error_bound)) for p in self.points)
+        if not self.system.box_is_trapping or len(self.inputs) > 1 or degenerate or not self.points:
+            return None
+        return int(sum(float(p.index) for p in self.points))
+
     def add(self, x: Tensor, F: Tensor, groups: Tensor, count_hits: bool) -> list[int]:
         """Enter candidates x (B, n) that have converged to rounding; returns the index of each one's point."""
         owner = [-1] * len(x)

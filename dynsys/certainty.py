@@ -23,7 +23,9 @@ SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 
 @dataclass(frozen=True)
 class Assessed:
-    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F and the error bound (B,)."""
+    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F, the error bound and
+    the index, sign det(-J) (B,).
+    """
 
     x: Tensor
     F: Tensor
@@ -32,6 +34,7 @@ class Assessed:
     curvature: Tensor
     noise: Tensor
     error_bound: Tensor
+    index: Tensor
 
     @property
     def is_zero(self) -> Tensor:
@@ -53,7 +56,7 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float) -> Assessed:
     reach = 2 * inverse_norm * (F.norm(dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
     bound = torch.where(proven, reach, torch.inf)
-    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound)
+    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, _index(LU, pivots))
 
 
 def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,6 +69,14 @@ def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -
             break
         x, F = torch.where(better.unsqueeze(1), x_new, x), torch.where(better.unsqueeze(1), F_new, F)
     return x, F
+
+
+def _index(LU: Tensor, pivots: Tensor) -> Tensor:
+    """sign det(-J) from a factorisation: the signs of the pivots, and of the row exchanges."""
+    n = LU.shape[-1]
+    signs = (-LU.diagonal(dim1=-2, dim2=-1)).sign().prod(dim=-1)
+    exchanges = (pivots != torch.arange(1, n + 1, device=pivots.device)).sum(dim=-1)
+    return torch.where(exchanges % 2 == 0, signs, -signs)
 
 
 def _inverse_norm(J: Tensor, LU: Tensor, pivots: Tensor, iterations: int = 6) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from dynsys.catalogue import Catalogue
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
-from dynsys.spectrum import MODES, Spectrum, excess, spectra
+from dynsys.spectrum import MODES, excess, spectra
 from dynsys.stability import classify, eigenvalue_uncertainty
 from dynsys.system import System
 
@@ -44,9 +44,9 @@ def describe(
 
     found = spectra(system, x, u, full=full_spectrum, workers=workers, on_done=tell)
     n_fixed = len(catalogue)
-    accuracy = [
-        (float(p.curvature), float(p.error_bound), float(p.F.norm() + p.noise)) for p in catalogue.points
-    ] + [(0.0, m.error_bound, 0.0) for m in minima.points]
+    accuracy = [(float(p.curvature), float(p.error_bound), float(p.F.norm() + p.noise)) for p in catalogue.points] + [
+        (0.0, m.error_bound, 0.0) for m in minima.points
+    ]
     norms = [float(torch.linalg.matrix_norm(system.jacobian(x[i : i + 1], u[i : i + 1]))) for i in range(len(x))]
     judged = [
         classify(s, eigenvalue_uncertainty(s, norm, *known), system)

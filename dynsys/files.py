@@ -14,25 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.errors import CheckpointError, OutputError
+
 Arrays = dict[str, NDArray[Any]]
 
 HEADER = "dynsys"  # the metadata key of our safetensors files
-
-
-class CheckpointError(ValueError):
-    """A file that cannot be used: which, what is wrong with it, and what to do."""
-
-    def __init__(self, path: str | Path, wrong: str, remedy: str) -> None:
-        self.path, self.wrong, self.remedy = Path(path), wrong, remedy
-        super().__init__(f"{path}: {wrong}; {remedy}")
-
-
-class OutputError(OSError):
-    """A file or folder that cannot be written, with the reason that the system gave."""
-
-    def __init__(self, path: str | Path, reason: OSError) -> None:
-        self.path = Path(path)
-        super().__init__(f"{path} cannot be written ({reason.strerror or reason}); nothing was left half-written there")
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -78,19 +64,27 @@ def write_tensors(path: str | Path, tensors: Arrays, header: dict[str, Any]) -> 
 def read_tensors(path: str | Path, schema: str) -> tuple[Arrays, dict[str, Any]]:
     """The tensors and header of a file of ours; raises CheckpointError unless it is whole and of that schema."""
     path = Path(path)
-    refuse_foreign(path, expected="a safetensors file")
-    tensors, header = _open_safetensors(path)
+    error = file_error(path)
+    if error is not None:
+        raise error
+    tensors, header = open_safetensors(path)
     if header is None:
-        raise CheckpointError(path, "it is a safetensors file that dynsys did not write", "dynsys reads its own files")
+        raise CheckpointError(path, "it is a safetensors file that dynsys did not write", "dynsys reads its own here")
     if header.get("schema") != schema:
         wrong = f"it holds {header.get('schema')!r} where {schema!r} is needed"
         raise CheckpointError(path, wrong, "give the file that the other command wrote")
     if header.get("sha256") != _digest(tensors):
-        raise CheckpointError(path, "its tensors do not match their checksum", "the file is damaged: make it again")
+        raise CheckpointError(path, "its tensors do not match their checksum", "it is damaged: make or copy it again")
     return tensors, header
 
 
-def _open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:
+def read_header(path: Path) -> dict[str, Any] | None:
+    """Our header, or None where the file is not a safetensors file of ours."""
+    return open_safetensors(path)[1] if first_bytes(path)[8:9] == b"{" else None
+
+
+def open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:
+    """The tensors of any safetensors file, and our header if it has one."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -98,7 +92,7 @@ def _open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         header = json.loads(metadata[HEADER]) if HEADER in metadata else None
-    except (SafetensorError, ValueError, TypeError) as error:
+    except (SafetensorError, ValueError, TypeError, OSError) as error:
         raise CheckpointError(path, f"it is cut or damaged ({error})", "copy or make it again") from error
     return tensors, header
 
@@ -112,23 +106,26 @@ def _digest(tensors: Arrays) -> str:
     return digest.hexdigest()
 
 
-def refuse_foreign(path: Path, expected: str) -> bytes:
-    """Look at the first bytes; raise CheckpointError for what is plainly no checkpoint. Returns those bytes."""
+def first_bytes(path: Path, count: int = 512) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def file_error(path: Path) -> CheckpointError | None:
+    """What is plainly wrong with the file before any format is tried; None where nothing is."""
     if path.is_dir():
-        raise CheckpointError(path, "it is a folder", f"name {expected} inside it")
+        return CheckpointError(path, "it is a folder", "name a file inside it")
     try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except FileNotFoundError as error:
-        raise CheckpointError(path, "there is no such file", "check the path") from error
+        head = first_bytes(path)
+    except FileNotFoundError:
+        return CheckpointError(path, "there is no such file", "check the path")
     except OSError as error:
-        raise CheckpointError(path, f"it cannot be read ({error.strerror})", "check its permissions") from error
+        return CheckpointError(path, f"it cannot be read ({error.strerror})", "check its permissions")
     start = head.lstrip().lower()
     if not head:
-        raise CheckpointError(path, "it is empty", "the copy or the run that made it was cut off: make it again")
+        return CheckpointError(path, "it is empty", "the copy or the run that made it was cut off: make it again")
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        remedy = "a download gave a web page instead of the file: download the raw file"
-        raise CheckpointError(path, "it is an HTML page", remedy)
+        return CheckpointError(path, "it is an HTML page", "the download gave a web page: download the raw file")
     if start.startswith(b"version https://git-lfs"):
-        raise CheckpointError(path, "it is a git-lfs pointer, not the file itself", "run 'git lfs pull'")
-    return head
+        return CheckpointError(path, "it is a git-lfs pointer, not the file itself", "run 'git lfs pull'")
+    return None

@@ -44,7 +44,9 @@ class Basis:
             w = w - torch.bmm(h, known).squeeze(1)
             self.H[:, : j + 1, j] += h.squeeze(1)
         rest = w.norm(dim=1)
-        rest = torch.where(rest > 10 * torch.finfo(w.dtype).eps * length, rest, 0.0)  # the space is exhausted: an invariant subspace
+        rest = torch.where(
+            rest > 10 * torch.finfo(w.dtype).eps * length, rest, 0.0
+        )  # the space is exhausted: an invariant subspace
         self.H[:, j + 1, j] = rest
         self.V[:, j + 1] = _normalised(w, rest)
         self.size += 1
@@ -55,7 +57,7 @@ def _normalised(w: Tensor, length: Tensor) -> Tensor:
 
 
 def gmres(operator: Operator, b: Tensor, rtol: Tensor, limit: int = 64, share: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Solve A x = b for each row by GMRES, from zero, until a ``share`` of the relative residuals is below ``rtol`` (B,).
+    """Solve A x = b for each row by GMRES, from zero, until a ``share`` of the relative residuals is below ``rtol``.
 
     Returns x (B, n) and the relative residuals (B,) reached within ``limit`` vectors; it never restarts. A share
     below 1 keeps a batch from waiting for its hardest rows.

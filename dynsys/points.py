@@ -27,7 +27,8 @@ class SearchReport:
     """What was done: starts by kind, the solver, seconds, what became of every start, and the discovery curve.
 
     ``discovery`` holds pairs (starts tried, distinct points known). ``estimated_missed`` is Chao's (1984) lower bound
-    from the starts that were not made out of points found; None where no such start converged.
+    from the starts that were not made out of points found; None where no such start converged. ``index_sum`` is 1 when
+    all points of a network with a trapping box are known; another value proves that some are missing; None: unknown.
     """
 
     starts: int
@@ -38,6 +39,7 @@ class SearchReport:
     slow: int
     rejected: dict[str, int]
     estimated_missed: float | None
+    index_sum: int | None
     discovery: list[tuple[int, int]]
     seed: int
     interrupted: bool = False

@@ -59,7 +59,11 @@ def _ritz(operator: Operator, start: Tensor, limit: int) -> tuple[Tensor, Tensor
     for _ in range(m):
         basis.grow(operator)
     values, Y = torch.linalg.eig(basis.H[:, :m])
-    error = basis.H[:, m, m - 1].abs().unsqueeze(1) * Y[:, m - 1].abs() / torch.linalg.matrix_norm(basis.H[:, :m], 2)[:, None]
+    error = (
+        basis.H[:, m, m - 1].abs().unsqueeze(1)
+        * Y[:, m - 1].abs()
+        / torch.linalg.matrix_norm(basis.H[:, :m], 2)[:, None]
+    )
     real, imaginary = Y.real.mT @ basis.V[:, :m], Y.imag.mT @ basis.V[:, :m]
     return values, torch.complex(real, imaginary), error
 

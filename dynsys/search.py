@@ -1,8 +1,8 @@
 """Find the fixed and slow points of a system.
 
-    starts -> waves (descent by any solver, Newton to the end) -> catalogue: each zero once, by its error bound
-                                                               -> slow states, followed to their minimum of q
-    then new starts from the points found, until two rounds bring nothing new; then eigenvalues and words.
+starts -> waves (descent by any solver, Newton to the end) -> catalogue: each zero once, by its error bound
+                                                           -> slow states, followed to their minimum of q
+then new starts from the points found, until two rounds bring nothing new; then eigenvalues and words.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Progress = Callable[[str, int, int], None]
 
 CLOSURE_ROUND = 128  # starts made from the points found, per round
 QUIET_ROUNDS = 2
+STUBBORN_ROUNDS = 6
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -128,10 +129,13 @@ class _Search:
         self.starts = self._run("search", x, self.groups, count_hits=True)
 
     def from_points(self) -> None:
-        """Rounds of midpoints and reflections, until two in a row bring nothing new."""
+        """Rounds of midpoints and reflections, until two in a row bring nothing new.
+
+        While the indices prove that points are missing, more rounds may be quiet before it gives up.
+        """
         closure, quiet, known = Closure(self.seed, self.catalogue.unit), 0, self.catalogue
         size = CLOSURE_ROUND if self.system.n_state > DENSE_LIMIT else 4 * CLOSURE_ROUND
-        while quiet < QUIET_ROUNDS and len(known):
+        while len(known) and quiet < (QUIET_ROUNDS if known.index_sum() in (1, None) else STUBBORN_ROUNDS):
             x, groups = closure.starts(self.system, known.states(), known.inputs, known.groups, size)
             if len(x) == 0:
                 break
@@ -181,6 +185,7 @@ class _Search:
             found=len(self.catalogue),
             slow=len(self.minima.points),
             rejected={str(reason): count for reason, count in sorted(self.rejected.items())},
+            index_sum=self.catalogue.index_sum(),
             estimated_missed=estimated_missed(self.catalogue.hits),
             discovery=self.discovery,
             seed=self.seed,
@@ -225,7 +230,9 @@ def _finite(values: Tensor, name: str) -> Tensor:
     bad = ~torch.isfinite(values).all(dim=1)
     if bool(bad.any()):
         first = int(bad.nonzero()[0])
-        raise ValueError(f"{name} holds NaN or infinite values in {int(bad.sum())} of {len(bad)} rows, first in {first}")
+        raise ValueError(
+            f"{name} holds NaN or infinite values in {int(bad.sum())} of {len(bad)} rows, first in {first}"
+        )
     return values
 
 

@@ -102,7 +102,9 @@ class Minima:
             return Rejection.OUTSIDE
         if minimum.q > self.slow_q:
             return Rejection.TOO_FAST
-        if not any(g == group and self._same(minimum, other) for other, g in zip(self.points, self.groups, strict=True)):
+        if not any(
+            g == group and self._same(minimum, other) for other, g in zip(self.points, self.groups, strict=True)
+        ):
             self.points.append(minimum)
             self.groups.append(group)
         return None
@@ -116,10 +118,14 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
     """The local minimum of q below the state x (1, n)."""
     objective = _Objective(system, x, u, unit)
     n = x.shape[1]
-    method = {"method": "trust-exact", "hess": objective.hessian} if n <= DENSE_LIMIT else {
-        "method": "trust-krylov",
-        "hessp": objective.hessian_product,
-    }
+    method = (
+        {"method": "trust-exact", "hess": objective.hessian}
+        if n <= DENSE_LIMIT
+        else {
+            "method": "trust-krylov",
+            "hessp": objective.hessian_product,
+        }
+    )
     result = minimize(
         objective.value,
         np.zeros(n),

@@ -98,7 +98,9 @@ def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, kind:
     """Leading first; of a complex pair the one with positive frequency first; modes of unit length and fixed phase."""
     ahead = excess(eigenvalues, kind).tolist()
     frequency = eigenvalues.imag.tolist()
-    rows = torch.tensor(sorted(range(len(ahead)), key=lambda i: (-round(ahead[i], 10), -frequency[i])), dtype=torch.long)
+    rows = torch.tensor(
+        sorted(range(len(ahead)), key=lambda i: (-round(ahead[i], 10), -frequency[i])), dtype=torch.long
+    )
     kept = modes[rows[:MODES]]
     largest = kept.gather(1, kept.abs().argmax(dim=1, keepdim=True))
     kept = kept * (largest.conj() / largest.abs()) / kept.norm(dim=1, keepdim=True)

@@ -49,7 +49,9 @@ def eigenvalue_uncertainty(spectrum: Spectrum, norm: float, curvature: float, bo
     error = 8 * EPS * norm + shift
     first_order = spectrum.condition * error
     jordan = (norm * error) ** 0.5 * torch.ones_like(first_order)  # a pair that meets moves like the square root
-    return torch.where(first_order.isnan(), 10 * RITZ_TOLERANCE, torch.minimum(first_order, torch.clamp(jordan, min=error)))
+    return torch.where(
+        first_order.isnan(), 10 * RITZ_TOLERANCE, torch.minimum(first_order, torch.clamp(jordan, min=error))
+    )
 
 
 def time_constants(eigenvalues: Tensor, system: System) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where a search starts: the network's own trajectories, random outputs, the reachable box; then from what was found."""
+"""Where a search starts: the network's trajectories, random outputs, the reachable box; then from what was found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from dynsys.system import System
+from dynsys.trajectory import states_at
 
+TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states are drawn
 OUTSIDE = 2.0  # random outputs reach this far, the memories being at +-1
 
 
@@ -20,9 +22,9 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     """
     rng = np.random.default_rng(seed)
     parts: list[Tensor] = []
-    visited = system.states_of_task(n - n // 2, seed)
+    visited = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
     if visited is not None:
-        parts.append(_with_noise(visited, rng))
+        parts.append(_with_noise(states_at(visited.flatten(0, 1), n - n // 2, seed), rng))
     driven = system.states_of_outputs(_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (n // 4, system.n_output)), u))
     if driven is not None:
         parts.append(driven)

@@ -33,8 +33,9 @@ class System(abc.ABC):
     Shapes: states ``x`` are (B, n_state), inputs ``u`` are (B, n_input), always torch tensors of one dtype.
 
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian`` and
-    its two products where there is a closed form, ``readout`` and ``box`` where there are any, and the two
-    ``states_...`` methods where it knows its task. ``dynsys.testing.check_system`` must pass on it.
+    its two products where there is a closed form, ``readout`` and ``box`` where there are any, and
+    ``task_trajectories`` and ``states_of_outputs`` where it knows its task. It must pass
+    ``dynsys.testing.check_system``.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class System(abc.ABC):
     n_output: int = 0
     time_constant: float = 1.0  # the length of one unit of F's time: a flow's tau, a map's step
     name: str = "system"
+    box_is_trapping: bool = False  # whether trajectories that start in the box stay in it
     single_precision: bool = False  # whether ``to(dtype=torch.float32)`` gives a system that computes in float32
 
     @abc.abstractmethod
@@ -74,8 +76,8 @@ class System(abc.ABC):
         """Lower and upper bounds, each (B, n_state), of the states that can be reached; None where there are none."""
         return None
 
-    def states_of_task(self, n: int, seed: int) -> Tensor | None:
-        """n states that the network visits while it does its task, (n, n_state); None where no task is known."""
+    def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
+        """What the network does at its own task, (steps, runs, n_state); None where no task is known."""
         return None
 
     def states_of_outputs(self, z: Tensor) -> Tensor | None:

@@ -38,5 +38,7 @@ def step_length(system: System, step: float | None = None) -> float:
 def states_at(trajectory: Tensor, n: int, seed: int) -> Tensor:
     """n states of a trajectory (T, n_state), drawn evenly at random with no state twice while there are enough."""
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.cat([torch.randperm(len(trajectory), generator=generator) for _ in range(-(-n // len(trajectory)))])[:n]
+    rows = torch.cat([torch.randperm(len(trajectory), generator=generator) for _ in range(-(-n // len(trajectory)))])[
+        :n
+    ]
     return trajectory[rows.to(trajectory.device)]

@@ -85,13 +85,15 @@ class Descender:
     def _to_the_end(self, problem: Problem, first: Descent) -> Descent:
         """Newton in float64; on a large system only where the way there has led near a zero.
 
-        Where GMRES falls short of the last digits (many unstable directions), factorisations finish the few that are left.
+        Where GMRES falls short of the last digits (many unstable directions), LU finishes the few that are left.
         """
         n = self.system.n_state
         if n <= DENSE_LIMIT:
             return descend(Newton(), problem, first.x, self.unit)
         size = first.F.norm(dim=1)
-        last = _continued(Newton(), problem, first, size <= 1e2 * HANDOVER * (first.x.norm(dim=1) + self.unit), self.unit)
+        last = _continued(
+            Newton(), problem, first, size <= 1e2 * HANDOVER * (first.x.norm(dim=1) + self.unit), self.unit
+        )
         short = (last.outcome != Outcome.CONVERGED) & (last.F.norm(dim=1) <= HANDOVER * self.unit)
         return _continued(Newton(dense_limit=n), problem, last, short, self.unit)
 

@@ -1,1 +1,16 @@
-"""placeholder"""
+"""Networks, the tasks they learn, and how they are trained. ``MODELS`` and ``TASKS`` list them (``registry.py``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+if __name__ == "models":
+    raise ImportError("this folder is imported as dynsys.models: research code nearly always has a 'models' of its own")
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("MODELS", "TASKS", "Model"):
+        from dynsys.models import registry
+
+        return getattr(registry, name)
+    raise AttributeError(f"module 'dynsys.models' has no attribute {name!r}")

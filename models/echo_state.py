@@ -1,7 +1,7 @@
 """Echo state network with output feedback (seed 003, section 5): the flow whose fixed points are its memories.
 
-    tau dx/dt = -x + W_r r + W_fb z + B u,   z = W_out r          (eq. 22, 23)
-              = -x + W_c r + B u,            W_c = W_r + W_fb W_out  (eq. 24 to 26)
+tau dx/dt = -x + W_r r + W_fb z + B u,   z = W_out r          (eq. 22, 23)
+          = -x + W_c r + B u,            W_c = W_r + W_fb W_out  (eq. 24 to 26)
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.rate_network import ACTIVATIONS, RateNetwork
-from dynsys.trajectory import simulate, states_at
+from dynsys.trajectory import simulate
 
 if TYPE_CHECKING:
     from dynsys.models.flipflop import FlipFlop
 
 Array = NDArray[np.float64]
+
+WEIGHTS = ("W_r", "W_fb", "W_out", "B")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class EchoStateNetwork(RateNetwork):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation is {activation!r}; the network knows {', '.join(ACTIVATIONS)}")
         self.W_r, self.W_fb, self.W_out, self.B = (
-            torch.as_tensor(np.array(w, dtype=np.float64)) for w in (W_r, W_fb, W_out, B)
+            torch.tensor(np.asarray(w), dtype=torch.float64) for w in (W_r, W_fb, W_out, B)
         )
         self.activation, self.time_constant, self.task = activation, float(tau), task
         self._check_weights()
@@ -68,7 +70,7 @@ class EchoStateNetwork(RateNetwork):
         self.W = self.W_r + self.W_fb @ self.W_out
 
     def _check_weights(self) -> None:
-        for key in ("W_r", "W_fb", "W_out", "B"):
+        for key in WEIGHTS:
             weight = getattr(self, key)
             if weight.ndim != 2:
                 raise ValueError(f"{key} has shape {tuple(weight.shape)}; an echo state network needs a matrix")
@@ -78,7 +80,9 @@ class EchoStateNetwork(RateNetwork):
         for key, legal in {"W_r": (n, n), "W_fb": (n, o), "W_out": (o, n), "B": (n, i)}.items():
             shape = tuple(getattr(self, key).shape)
             if shape != legal:
-                raise ValueError(f"{key} has shape {shape}; with {n} units, {o} outputs and {i} inputs it needs {legal}")
+                raise ValueError(
+                    f"{key} has shape {shape}; with {n} units, {o} outputs and {i} inputs it needs {legal}"
+                )
         if not self.time_constant >= 1.0:
             raise ValueError(f"tau is {self.time_constant}; the Euler step of 1 needs tau of at least 1")
 
@@ -93,6 +97,18 @@ class EchoStateNetwork(RateNetwork):
         W_out = np.zeros((config.n_output, n))
         return cls(W_r, W_fb, W_out, B, tau=config.tau, activation=config.activation, task=task)
 
+    def arrays(self) -> dict[str, Array]:
+        """The weights, by the names that a checkpoint gives them."""
+        return {key: np.asarray(getattr(self, key)) for key in WEIGHTS}
+
+    def settings(self) -> dict[str, Any]:
+        """What ``from_arrays`` needs besides the weights."""
+        return {"tau": self.time_constant, "activation": self.activation}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Any], settings: dict[str, Any], task: Any = None) -> EchoStateNetwork:
+        return cls(*(arrays[key] for key in WEIGHTS), **settings, task=task)
+
     def with_readout(self, W_out: Array) -> EchoStateNetwork:
         """The same network with other readout weights, such as a snapshot of training."""
         return EchoStateNetwork(
@@ -105,16 +121,15 @@ class EchoStateNetwork(RateNetwork):
     def readout(self, x: Tensor) -> Tensor:
         return self.rates(x) @ self.W_out.T
 
-    def states_of_task(self, n: int, seed: int) -> Tensor | None:
-        """States drawn from several short runs of the network's own task, the first steps of each left out."""
+    def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
+        """Runs of the task from random states, each with its own pulses; the first hundred steps are left out."""
         if self.task is None:
             return None
-        runs, steps, warm_up = 8, 500, 100
-        trials = [self.task.trial(steps, seed=[seed, run]) for run in range(runs)]
+        warm_up = 100
+        trials = [self.task.trial(steps + warm_up, seed=[seed, run]) for run in range(runs)]
         inputs = torch.as_tensor(np.stack([trial.inputs for trial in trials], axis=1))
         x = torch.as_tensor(np.random.default_rng(seed).standard_normal((runs, self.n_state)) * 0.5)
-        trajectory = simulate(self, x.to(self.W), inputs.to(self.W))[warm_up:]
-        return states_at(trajectory.flatten(0, 1), n, seed)
+        return simulate(self, x.to(self.W), inputs.to(self.W))[warm_up:]
 
     def states_of_outputs(self, z: Tensor) -> Tensor:
         """W_fb z, where the feedback of an output z drives the units (seed 003, section 6)."""

@@ -35,6 +35,7 @@ class RateNetwork(System):
     """F(x, u) = -x + W r(x) + drive(u), with W the weights that act on the rates and every Jacobian in closed form."""
 
     kind = Kind.FLOW
+    box_is_trapping = True
     single_precision = True
     W: Tensor  # (n, n)
     activation: str

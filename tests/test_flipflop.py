@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynsys.models.flipflop import PRESETS, FlipFlop, Trial, train_flipflop
+from dynsys.models.flipflop import FlipFlop, Trial
+from dynsys.models.recipe import PRESETS, train_flipflop
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -1,0 +1,47 @@
+"""Pictures: a result in, a plotly figure out. Nothing is computed here but projections and thinning.
+
+A new plot is a file with one function and a line in ``_HOME``; a file must not bear the name of its function, or
+importing it would hide the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynsys.plots.eigenvalues import spectrum
+    from dynsys.plots.export import PictureError, save_html, save_png
+    from dynsys.plots.plane import phase_plane
+    from dynsys.plots.portrait import phase_portrait
+    from dynsys.plots.training import training_curves
+
+_HOME = {
+    "PictureError": "dynsys.plots.export",
+    "phase_plane": "dynsys.plots.plane",
+    "phase_portrait": "dynsys.plots.portrait",
+    "save_html": "dynsys.plots.export",
+    "save_png": "dynsys.plots.export",
+    "spectrum": "dynsys.plots.eigenvalues",
+    "training_curves": "dynsys.plots.training",
+}
+
+__all__ = [
+    "PictureError",
+    "phase_plane",
+    "phase_portrait",
+    "save_html",
+    "save_png",
+    "spectrum",
+    "training_curves",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'dynsys.plots' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,64 @@
+"""Figures to disk: one HTML file that needs no network, or a PNG by kaleido and a Chrome."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from dynsys.files import write_bytes, write_text
+
+
+class PictureError(ValueError):
+    """A picture that cannot be drawn on this machine, and what to install."""
+
+
+def save_html(figure: go.Figure, path: str | Path) -> Path:
+    """One self-contained page that fills its window; plotly.js is inside (about 5 MB)."""
+    body = figure.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        include_mathjax=False,
+        default_width="100vw",
+        default_height="100vh",
+        config={"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}},
+    )
+    title = html.escape(figure.layout.title.text or Path(path).stem)
+    page = (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>body {{ margin: 0; overflow: hidden }}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+    return write_text(path, page)
+
+
+def save_png(figure: go.Figure, path: str | Path, width: int = 1400, height: int = 1000) -> Path:
+    """A PNG of ``width`` x ``height`` layout pixels at twice that resolution, without the buttons of the page.
+
+    Kaleido draws it with the Chrome or Chromium on the PATH, or the one that the variable BROWSER_PATH names. Raises
+    PictureError where either is missing or fails.
+    """
+    try:
+        import kaleido
+        from kaleido.errors import ChromeNotFoundError
+    except ImportError as error:
+        raise PictureError(
+            "a PNG needs the package kaleido: pip install 'dynsys-rnn[static]' (or save the picture as HTML)"
+        ) from error
+    still = go.Figure(figure)
+    still.update_layout(updatemenus=[], sliders=[])
+    try:
+        image: bytes = kaleido.calc_fig_sync(
+            still.to_dict(),
+            opts={"format": "png", "width": width, "height": height, "scale": 2},
+            kopts={"mathjax": False},  # by default it is fetched from the network
+        )
+    except ChromeNotFoundError as error:
+        raise PictureError(
+            "a PNG needs Chrome or Chromium, and none was found: install one, run kaleido_get_chrome, or name its "
+            "program in BROWSER_PATH (or save the picture as HTML)"
+        ) from error
+    except Exception as error:  # whatever goes wrong in another program: kaleido lists no errors
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise PictureError(f"Chrome could not draw the PNG ({reason}); save the picture as HTML instead") from error
+    return write_bytes(path, image)

@@ -1,0 +1,226 @@
+"""The phase portrait: fixed points, their unstable modes and trajectories in three dimensions (seed 003, figure 6)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dynsys.plots import camera, style, thinning
+from dynsys.points import FixedPoints
+from dynsys.projection import Projection
+
+Array = NDArray[np.float64]
+
+MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
+MARGIN = 0.06  # space left around everything that is drawn
+FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
+
+
+def phase_portrait(
+    points: FixedPoints,
+    trajectories: Any = None,
+    releases: Any = None,
+    *,
+    projection: Projection | None = None,
+    fit: Literal["points", "trajectories"] = "points",
+    title: str | None = None,
+) -> go.Figure:
+    """Fixed points, trajectories of the task and releases from elsewhere, on principal components.
+
+    ``trajectories`` and ``releases`` are (T, n), (T, B, n) or lists of (T_i, n); a release is marked where it starts.
+    The axes are fitted to the points, to the trajectories where ``fit`` says so, and to both where the points are too
+    few to span three dimensions; ``projection`` gives them instead, such as those of an earlier figure.
+
+    A red segment is a unit vector along an unstable mode (of a complex pair its real and its imaginary part): where
+    it looks short, the mode points out of the picture.
+    """
+    if fit not in ("points", "trajectories"):
+        raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
+    n_state = points.states.shape[1]
+    runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
+    axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs, fit)
+
+    drawn = thinning.size(runs) + thinning.size(released)
+    limit = (
+        thinning.LIMIT - len(points) - len(released) - 6 * int(points.n_unstable.clip(0, points.modes.shape[1]).sum())
+    )
+    share = min(1.0, limit / max(drawn, 1))
+    seen = [
+        [axes.transform(run) for run in thinning.thinned(part, int(share * thinning.size(part)))]
+        for part in (runs, released)
+    ]
+    places = axes.transform(points.states)
+    low, high = _ranges(np.concatenate([places, *seen[0], *seen[1]]))
+    span = high - low
+    segments = _unstable_segments(points, places, axes, MODE_SHARE * float(span.max()))
+
+    figure = go.Figure()
+    if seen[0]:
+        figure.add_trace(_lines("trajectories", seen[0], style.GREY, width=1.6, opacity=0.75))
+    if seen[1]:
+        figure.add_trace(_lines("releases from other states", seen[1], style.SKY, width=1.2, opacity=0.55))
+        figure.add_trace(_release_starts(seen[1]))
+    if len(segments):
+        line = {"color": style.RED, "width": 5}
+        figure.add_trace(
+            go.Scatter3d(**_xyz(segments), mode="lines", line=line, name="unstable modes", hoverinfo="skip")
+        )
+    texts = style.hover(points)
+    for group in style.groups(points):
+        figure.add_trace(_markers(group, places[group.rows], [texts[i] for i in group.rows]))
+
+    stable = places[points.n_unstable == 0]
+    views = camera.presets((stable if len(stable) > 1 else places) / span.max())
+    view = "PC 1 – PC 2" if axes.n_shown < 3 else "oblique"
+    ratio = dict(zip("xyz", (1.25 * span / span.max()).tolist(), strict=True))
+    kept = [
+        thinning.size(part) / max(thinning.size(whole), 1) for part, whole in zip(seen, (runs, released), strict=True)
+    ]
+    caption = _caption(
+        points, axes, fitted_to, drawn, sum(map(thinning.size, seen)) if min(kept, default=1) < 1 else drawn
+    )
+    return style.dressed(
+        figure,
+        title,
+        caption,
+        below=62,
+        scene={
+            **{f"{key}axis": _scene_axis(axes, i, low[i], high[i]) for i, key in enumerate("xyz")},
+            "aspectmode": "manual",
+            "aspectratio": ratio,
+            "camera": views[view],
+            "dragmode": "orbit",
+        },
+        margin={"l": 20, "r": 20, "t": 50, "b": 120},
+        legend={
+            "x": 0.0,
+            "y": 1.0,
+            "xanchor": "left",
+            "yanchor": "top",
+            "bgcolor": "rgba(255,255,255,0.8)",
+            "itemsizing": "constant",
+        },
+        updatemenus=[_buttons(views, view, ratio)],
+    )
+
+
+def _fitted(points: FixedPoints, runs: list[Array], fit: str) -> tuple[Projection, str]:
+    """The axes, and what they were fitted to."""
+    passed = np.concatenate(thinning.thinned(runs, FIT_STATES)) if runs else points.states[:0]
+    enough = min(4, points.states.shape[1] + 1)  # that many points span three dimensions, or all there are
+    if fit == "trajectories" and len(passed):
+        return Projection.fit(passed), "the trajectories"
+    if len(points) >= enough or not len(passed):
+        return Projection.fit(points.states if len(points) else np.zeros((1, points.states.shape[1]))), "the points"
+    return Projection.fit(np.concatenate([points.states, passed])), "the points and trajectories"
+
+
+def _ranges(everything: Array) -> tuple[Array, Array]:
+    """Lower and upper end of each axis; one along which nothing differs gets a tenth of the longest."""
+    if not len(everything):
+        return np.full(3, -1.0), np.full(3, 1.0)
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    longest = float((high - low).max()) or 1.0
+    half = np.maximum((high - low) / 2 + MARGIN * longest, 0.05 * longest)
+    return (low + high) / 2 - half, (low + high) / 2 + half
+
+
+def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, length: float) -> Array:
+    """Segments through the points along their unstable modes, as far as those are known, with breaks between."""
+    segments = []
+    for i, count in enumerate(points.n_unstable):
+        for eigenvalue, mode in zip(points.eigenvalues[i, :count], points.modes[i, :count], strict=False):
+            if np.isnan(mode).any() or eigenvalue.imag < 0:  # the other of the pair has shown this plane
+                continue
+            for part in (mode.real, mode.imag) if eigenvalue.imag else (mode.real,):
+                arm = length * axes.directions(part / np.linalg.norm(part))
+                segments.append(np.stack([places[i] - arm, places[i] + arm]))
+    return thinning.joined(segments)
+
+
+def _xyz(rows: Any) -> dict[str, Any]:
+    return dict(zip("xyz", np.asarray(rows, dtype=np.float32).T, strict=True))
+
+
+def _lines(name: str, runs: list[Array], colour: str, width: float, opacity: float) -> go.Scatter3d:
+    line = {"color": colour, "width": width}
+    return go.Scatter3d(
+        **_xyz(thinning.joined(runs)), mode="lines", line=line, opacity=opacity, name=name, hoverinfo="skip"
+    )
+
+
+def _release_starts(runs: list[Array]) -> go.Scatter3d:
+    marker = {"size": 2.6, "color": style.SKY, "symbol": "circle"}
+    starts = np.stack([run[0] for run in runs])
+    return go.Scatter3d(**_xyz(starts), mode="markers", marker=marker, name="where they start", hoverinfo="skip")
+
+
+def _markers(group: style.Group, places: Array, texts: list[str]) -> go.Scatter3d:
+    marker = {"symbol": group.symbol, "color": group.colour, "size": 7 if group.symbol.startswith("circle") else 5.5}
+    return go.Scatter3d(
+        **_xyz(places),
+        mode="markers",
+        marker={**marker, "line": {"color": "white", "width": 1}},
+        name=group.label,
+        text=texts,
+        customdata=group.rows,
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _scene_axis(axes: Projection, i: int, low: float, high: float) -> dict[str, Any]:
+    shown = bool(axes.components[i].any())
+    percent = f"{100 * axes.explained_variance_ratio[i]:.0f} %"
+    return {
+        "title": {"text": f"PC {i + 1} ({percent})" if shown else "", "font": {"size": 14}},
+        "range": [float(low), float(high)],
+        "autorange": False,
+        "showbackground": False,
+        "gridcolor": style.GRID,
+        "linecolor": style.PALE,
+        "zeroline": False,
+        "showticklabels": False,
+        "ticks": "",
+        "showspikes": False,
+        "visible": shown,
+    }
+
+
+def _buttons(views: dict[str, camera.Camera], active: str, ratio: dict[str, float]) -> dict[str, Any]:
+    """Below the scene; each also takes back any zoom, which an orthographic scene keeps in its aspect ratio."""
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "showactive": True,
+        "active": list(views).index(active),
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yanchor": "top",
+        "pad": {"t": 14},
+        "bgcolor": "white",
+        "bordercolor": style.PALE,
+        "font": {"size": 13},
+        "buttons": [
+            {"label": name, "method": "relayout", "args": [{"scene.camera": view, "scene.aspectratio": ratio}]}
+            for name, view in views.items()
+        ],
+    }
+
+
+def _caption(points: FixedPoints, axes: Projection, fitted_to: str, drawn: int, kept: int) -> str:
+    shares = [f"{100 * share:.0f}" for share in axes.explained_variance_ratio[: axes.n_shown]]
+    total = 100 * axes.explained_variance_ratio.sum()
+    if fitted_to == "given":
+        source = "The axes were given with the projection"
+    else:
+        source = (
+            f"Axes: principal components of {fitted_to}, {' + '.join(shares) or '0'} = {total:.0f} % of their variance"
+        )
+    lines = [style.counted(points) + ".", source + "."]
+    if kept < drawn:
+        lines.append(f"Trajectories are thinned out evenly: {kept:,} of {drawn:,} states are drawn.")
+    return "<br>".join(lines)

@@ -1,0 +1,137 @@
+"""What all pictures share: one symbol and colour per kind of point, one hover text, one plain white page.
+
+Circle: stable. Diamond: one unstable direction. Square: more. Open: marginal (that colour) or slow (grey). The
+colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dynsys.points import FixedPoints
+
+BLUE, ORANGE, PURPLE, SKY, GREEN = "#0072B2", "#E69F00", "#AA4499", "#56B4E9", "#009E73"
+RED = "#C8102E"  # unstable modes, and nothing else
+INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
+FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+
+SHAPES = (
+    ("stable", "circle", BLUE),
+    ("1 unstable direction", "diamond", ORANGE),
+    ("2 or more unstable directions", "square", PURPLE),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The points of one kind: what the legend calls them, how they are drawn, and their rows (k,)."""
+
+    label: str
+    symbol: str
+    colour: str
+    rows: NDArray[np.int64]
+
+
+def groups(points: FixedPoints) -> list[Group]:
+    """The points by kind, filled symbols before open ones; kinds without points are left out."""
+    shape = np.minimum(points.n_unstable, len(SHAPES) - 1)
+    slow = points.verdict == "slow"
+    marginal = ~slow & (points.stability == "marginal")
+    found = []
+    for where, prefix, suffix in (
+        (~slow & ~marginal, "", ""),
+        (marginal, "marginal, ", "-open"),
+        (slow, "slow, ", "-open"),
+    ):
+        for i, (label, symbol, colour) in enumerate(SHAPES):
+            rows = np.flatnonzero(where & (shape == i))
+            if prefix and i == 0:
+                label = "no unstable direction"  # marginal or slow, so "stable" would say too much
+            if len(rows):
+                found.append(Group(prefix + label, symbol + suffix, GREY if prefix == "slow, " else colour, rows))
+    return found
+
+
+def counted(points: FixedPoints) -> str:
+    """How many of which kind, for a caption."""
+    kinds = [f"{len(group.rows)} {group.label}" for group in groups(points)]
+    return f"{plural(len(points), 'point')}: {', '.join(kinds)}" if kinds else "no point was found"
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def hover(points: FixedPoints) -> list[str]:
+    """One text per point: id, stability, unstable directions, leading eigenvalue, log10 q, readout."""
+    leading, words = points.leading_eigenvalue, points.stability
+    return [
+        f"<b>point {i}</b>, {'slow point' if points.verdict[i] == 'slow' else words[i]}"
+        f"<br>unstable directions: {points.n_unstable[i]}"
+        f"<br>leading eigenvalue: {complex_text(leading[i])}"
+        f"<br>log10 q: {_log10(points.q[i])}"
+        f"<br>readout: {_vector(points.readouts[i])}"
+        for i in range(len(points))
+    ]
+
+
+def complex_text(value: complex) -> str:
+    if np.isnan(value):
+        return "not known"
+    if abs(value.imag) < 1e-12:
+        return f"{value.real:.4g}".replace("-", "−")
+    return f"{value.real:.4g} {'+' if value.imag > 0 else '-'} {abs(value.imag):.4g}i".replace("-", "−")
+
+
+def _log10(q: float) -> str:
+    return f"{np.log10(q):.1f}" if q > 0 else "−∞ (q is 0)"
+
+
+def _vector(values: NDArray[np.float64]) -> str:
+    if len(values) == 0:
+        return "none"
+    shown = ", ".join(f"{value:.2f}" for value in values[:8])
+    return f"({shown}{', …' if len(values) > 8 else ''})"
+
+
+def dressed(figure: go.Figure, title: str | None, caption: str, *, below: int = 0, **layout: Any) -> go.Figure:
+    """Title at the top left, legend, and the caption ``below`` pixels under the axes; returns the figure."""
+    figure.update_layout(
+        template="none",
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"family": FONT, "size": 14, "color": INK},
+        title={"text": title or "", "x": 0.012, "xanchor": "left", "y": 0.975, "yanchor": "top", "font": {"size": 19}},
+        hoverlabel={"bgcolor": "white", "bordercolor": GREY, "font": {"family": FONT, "size": 13, "color": INK}},
+        **layout,
+    )
+    figure.add_annotation(
+        name="caption",
+        text=caption,
+        showarrow=False,
+        align="left",
+        font={"size": 13, "color": GREY},
+        xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top", yshift=-below,
+    )
+    return figure
+
+
+def axis(title: str, **settings: Any) -> dict[str, Any]:
+    """A plain axis: light grid, a line, ticks outside, no zero line."""
+    return {
+        "title": {"text": title, "standoff": 8},
+        "gridcolor": GRID,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": GREY,
+        "ticks": "outside",
+        "tickcolor": GREY,
+        "ticklen": 4,
+        "automargin": True,
+        **settings,
+    }

@@ -1,0 +1,42 @@
+"""The networks, by name, and the tasks that they learn: a new network is one file beside this and one line below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dynsys.models.bistable import Bistable
+from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.flipflop import FlipFlop
+from dynsys.models.simple2d import Simple2D
+from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.system import System
+
+
+@dataclass(frozen=True)
+class Model:
+    """A kind of network: a small example of it, and how one is made from the arrays and settings of a checkpoint.
+
+    ``weights`` are the arrays by which a file of another tool is recognised; a model without them has no checkpoints.
+    """
+
+    example: Callable[[], System]
+    from_arrays: Callable[..., System] | None = None
+    weights: tuple[str, ...] = ()
+
+
+def _small_esn() -> System:
+    return EchoStateNetwork.random(EchoStateConfig(units=50), FlipFlop())
+
+
+MODELS: dict[str, Model] = {
+    "esn": Model(_small_esn, EchoStateNetwork.from_arrays, ("W_r", "W_fb", "W_out", "B")),
+    "simple-rnn": Model(SimpleRNN.random, SimpleRNN.from_arrays, ("W",)),
+    "simple2d": Model(Simple2D),
+    "bistable": Model(Bistable),
+}
+
+TASKS: dict[str, Callable[..., Any]] = {"flipflop": FlipFlop}
+
+__all__ = ["MODELS", "TASKS", "Model"]

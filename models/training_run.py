@@ -1,0 +1,65 @@
+"""A training run on disk: snapshots as they come, then the checkpoint and the curves of the seed's figure 5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynsys.files import Arrays, read_tensors, write_tensors
+from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
+from dynsys.models.recipe import Recipe, Trained, train_flipflop
+
+Array = NDArray[np.float64]
+
+CURVES_SCHEMA = "dynsys.training_curves/1"
+SNAPSHOT_SCHEMA = "dynsys.snapshot/1"
+CURVES = "training.safetensors"
+SNAPSHOTS = "snapshots"
+CURVE_POINTS = 600  # error and |W_out| are means over this many stretches of the run
+TEST_SHOWN = 2000  # steps of the test run that are kept
+
+
+def run_training(recipe: Recipe, folder: str | Path, on_progress: Callable[[int, int], None] | None = None) -> Trained:
+    """Train by the recipe and write checkpoint, curves and snapshots into ``folder``.
+
+    The folder is tried before the training begins, so that no run is lost to a place that cannot be written. Raises
+    OutputError, and FloatingPointError when the weights diverge.
+    """
+    folder = Path(folder)
+    write_tensors(folder / SNAPSHOTS / "untrained.safetensors", {}, {"schema": SNAPSHOT_SCHEMA, "step": 0})
+    (folder / SNAPSHOTS / "untrained.safetensors").unlink()
+
+    def keep(step: int, W_out: Array) -> None:
+        name = f"step_{step:08d}.safetensors"
+        write_tensors(folder / SNAPSHOTS / name, {"W_out": W_out}, {"schema": SNAPSHOT_SCHEMA, "step": step})
+
+    trained = train_flipflop(recipe, keep, on_progress)
+    about = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
+    save_checkpoint(folder / FILE_NAME, trained.network, about)
+    write_tensors(folder / CURVES, curves(trained), {"schema": CURVES_SCHEMA})
+    return trained
+
+
+def curves(trained: Trained) -> Arrays:
+    """step, error and weight_norm (S,) over training; test_input, test_output and test_target (T, bits)."""
+    steps = len(trained.record.output)
+    edges = np.unique(np.linspace(0, steps, min(CURVE_POINTS, steps) + 1).astype(int))
+    error = np.abs(trained.record.output - trained.target).mean(axis=1)
+    lengths = np.diff(edges)
+    return {
+        "step": edges[1:],
+        "error": np.add.reduceat(error, edges[:-1]) / lengths,
+        "weight_norm": np.add.reduceat(trained.record.weight_norm, edges[:-1]) / lengths,
+        "test_input": trained.test.inputs[:TEST_SHOWN],
+        "test_output": trained.test_output[:TEST_SHOWN],
+        "test_target": trained.test.target[:TEST_SHOWN],
+    }
+
+
+def read_curves(folder: str | Path) -> dict[str, Any]:
+    """The curves of a run, as ``dynsys.plots.training_curves`` takes them; raises CheckpointError."""
+    return read_tensors(Path(folder) / CURVES, CURVES_SCHEMA)[0]
