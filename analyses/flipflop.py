@@ -113,7 +113,7 @@ def portrait(points: FixedPoints, system: System, seed: int = 0) -> Any:
         points,
         trajectories=None if task is None else np.asarray(task),
         releases=np.asarray(releases(system, u, seed)),
-        title=f"{system.name}, {system.n_state} units: {summary(points)}",
+        title=f"{system.name}, {system.n_state} units",
     )
 
 
@@ -198,5 +198,5 @@ def _kind(word: str, unstable: int) -> str:
     if word.startswith("stable"):
         return "stable"
     if word == "saddle":
-        return f"with {unstable} unstable direction{'s' * (unstable != 1)}"
+        return f"saddles with {unstable} unstable direction{'s' * (unstable != 1)}"
     return word

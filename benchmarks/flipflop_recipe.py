@@ -1,7 +1,7 @@
 """How reliably a recipe trains the flip-flop task: settled accuracy and error on held-out input over many seeds.
 
-    python benchmarks/flipflop_recipe.py --seeds 10 --units 500,1000 --jobs 2
-    python benchmarks/flipflop_recipe.py --preset paper --seeds 5 --units 1000 --bits 3
+python benchmarks/flipflop_recipe.py --seeds 10 --units 500,1000 --jobs 2
+python benchmarks/flipflop_recipe.py --preset paper --seeds 5 --units 1000 --bits 3
 """
 
 from __future__ import annotations

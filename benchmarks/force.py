@@ -1,6 +1,6 @@
 """Microseconds per step of FORCE training, beside what the machine's memory allows and beside reservoirpy.
 
-    python benchmarks/force.py --units 500,1000,2000
+python benchmarks/force.py --units 500,1000,2000
 """
 
 from __future__ import annotations

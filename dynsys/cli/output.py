@@ -62,7 +62,7 @@ def _row(points: FixedPoints, i: int) -> list[str]:
         _complex(points.leading_eigenvalue[i]),
         f"{points.q[i]:.1e}",
         f"{bound:.0e}" if math.isfinite(bound) else "none",
-        " ".join(f"{value:+.2f}" for value in points.readouts[i, :8] + 0.0),
+        " ".join(f"{value:+.2f}" for value in points.readouts[i, :8].round(2) + 0.0),
     ]
 
 

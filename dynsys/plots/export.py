@@ -46,7 +46,7 @@ def save_png(figure: go.Figure, path: str | Path, width: int = 1400, height: int
             "a PNG needs the package kaleido: pip install 'dynsys-rnn[static]' (or save the picture as HTML)"
         ) from error
     still = go.Figure(figure)
-    still.update_layout(updatemenus=[], sliders=[])
+    still.layout.updatemenus = still.layout.sliders = ()
     try:
         image: bytes = kaleido.calc_fig_sync(
             still.to_dict(),

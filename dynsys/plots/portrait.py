@@ -15,6 +15,7 @@ from dynsys.projection import Projection
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
+ZOOM = 1.55  # of the longest side, at which the box fills the page without leaving it
 MARGIN = 0.06  # space left around everything that is drawn
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
 
@@ -75,7 +76,7 @@ def phase_portrait(
     stable = places[points.n_unstable == 0]
     views = camera.presets((stable if len(stable) > 1 else places) / span.max())
     view = "PC 1 – PC 2" if axes.n_shown < 3 else "oblique"
-    ratio = dict(zip("xyz", (1.25 * span / span.max()).tolist(), strict=True))
+    ratio = dict(zip("xyz", (ZOOM * span / span.max()).tolist(), strict=True))
     kept = [
         thinning.size(part) / max(thinning.size(whole), 1) for part, whole in zip(seen, (runs, released), strict=True)
     ]

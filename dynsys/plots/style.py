@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dynsys.points import FixedPoints
 
-BLUE, ORANGE, PURPLE, SKY, GREEN = "#0072B2", "#E69F00", "#AA4499", "#56B4E9", "#009E73"
+BLUE, ORANGE, PURPLE, SKY, GREEN, BROWN = "#0072B2", "#E69F00", "#AA4499", "#56B4E9", "#009E73", "#8C510A"
 RED = "#C8102E"  # unstable modes, and nothing else
 INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -59,7 +59,7 @@ def groups(points: FixedPoints) -> list[Group]:
 
 def counted(points: FixedPoints) -> str:
     """How many of which kind, for a caption."""
-    kinds = [f"{len(group.rows)} {group.label}" for group in groups(points)]
+    kinds = [f"{len(group.rows)} {group.label}".replace(" unstable", "", 0) for group in groups(points)]
     return f"{plural(len(points), 'point')}: {', '.join(kinds)}" if kinds else "no point was found"
 
 
@@ -116,7 +116,13 @@ def dressed(figure: go.Figure, title: str | None, caption: str, *, below: int = 
         showarrow=False,
         align="left",
         font={"size": 13, "color": GREY},
-        xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top", yshift=-below,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0,
+        xanchor="left",
+        yanchor="top",
+        yshift=-below,
     )
     return figure
 

@@ -1,0 +1,128 @@
+"""Eigenvalues of the linearised system in the complex plane, and the boundary of stability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from numpy.typing import NDArray
+
+from dynsys.plots import style, thinning
+from dynsys.points import FixedPoints
+from dynsys.stability import frequencies, time_constants
+from dynsys.system import Flow, Kind, Map, System
+
+MARGIN = 0.08  # of the longer side, around everything that is drawn
+
+
+def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None) -> go.Figure:
+    """The eigenvalues known of the points that ``which`` chooses (a mask, a slice or indices; None: all).
+
+    Of a flow these are those of dF/dx and the boundary is the imaginary axis; of a map those of dG/dx and the unit
+    circle. Points keep the numbers that they have in ``points``.
+    """
+    chosen = np.atleast_1d(np.arange(len(points))[slice(None) if which is None else which])
+    some, system = points[chosen], _system(points.about)
+    known = ~np.isnan(some.eigenvalues)
+    total = int(known.sum())
+    step = max(1, -(-total // thinning.LIMIT))
+
+    figure = go.Figure()
+    values = some.eigenvalues[known]
+    low, high = _ranges(values, system.kind)
+    figure.add_trace(_boundary(system.kind, low, high))
+    for group in style.groups(some):
+        row, column = np.nonzero(known[group.rows])
+        row, column = group.rows[row][::step], column[::step]
+        figure.add_trace(_eigenvalues(group, chosen[row], some.eigenvalues[row, column], system))
+
+    caption = f"Eigenvalues of {'dF/dx' if system.kind is Kind.FLOW else 'dG/dx'} at {style.counted(some)}."
+    partly = int((known.sum(axis=1) < points.states.shape[1]).sum())
+    if partly:
+        caption += f"<br>Only the leading eigenvalues are known at {partly} of them."
+    if step > 1:
+        caption += f"<br>Thinned out evenly: every {step}th of {total:,} eigenvalues is drawn."
+    outside = "right of the axis" if system.kind is Kind.FLOW else "outside the circle"
+    figure.add_annotation(
+        text=f"unstable {outside}",
+        showarrow=False,
+        font={"size": 13, "color": style.GREY},
+        **{"xref": "paper", "yref": "paper", "x": 0.995, "y": 0.995, "xanchor": "right", "yanchor": "top"},
+    )
+    return style.dressed(
+        figure,
+        title,
+        caption,
+        below=58,
+        xaxis=style.axis("real part", range=[low[0], high[0]], constrain="domain"),
+        yaxis=style.axis("imaginary part", range=[low[1], high[1]], scaleanchor="x", constrain="domain"),
+        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 120},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
+    )
+
+
+def _system(about: dict[str, Any]) -> System:
+    """What the formulas for times and frequencies ask of a system: its kind and its unit of time."""
+    n = int(about["n_state"])
+    if about["kind"] == Kind.MAP:
+        return Map(lambda x, u: x, n)
+    return Flow(lambda x, u: x, n, time_constant=float(about["time_constant"]))
+
+
+def _boundary(kind: Kind, low: NDArray[np.float64], high: NDArray[np.float64]) -> go.Scatter:
+    if kind is Kind.FLOW:
+        name, at = "imaginary axis (boundary of stability)", np.array([low[1] * 1j, high[1] * 1j])
+    else:
+        name, at = "unit circle (boundary of stability)", np.exp(2j * np.pi * np.linspace(0, 1, 361))
+    line = {"color": style.INK, "width": 1.5, "dash": "dash"}
+    return go.Scatter(x=at.real, y=at.imag, mode="lines", line=line, name=name, hoverinfo="skip")
+
+
+def _eigenvalues(
+    group: style.Group, ids: NDArray[np.int64], values: NDArray[np.complex128], system: System
+) -> go.Scatter:
+    eigenvalues = torch.as_tensor(values)
+    details = zip(
+        ids,
+        values,
+        time_constants(eigenvalues, system).tolist(),
+        frequencies(eigenvalues, system).tolist(),
+        strict=True,
+    )
+    return go.Scatter(
+        x=values.real,
+        y=values.imag,
+        mode="markers",
+        marker={
+            "symbol": group.symbol,
+            "color": group.colour,
+            "size": 8,
+            "opacity": 0.75,
+            "line": {"color": group.colour if group.symbol.endswith("open") else "white", "width": 1},
+        },
+        name=group.label,
+        text=[
+            f"<b>point {i}</b><br>eigenvalue: {style.complex_text(value)}<br>{_pace(time)}<br>frequency: {rate:.3g}"
+            for i, value, time, rate in details
+        ],
+        customdata=ids,
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _pace(time_constant: float) -> str:
+    if not np.isfinite(time_constant):
+        return "neither grows nor decays"
+    return f"{'decays' if time_constant > 0 else 'grows'} e-fold in {abs(time_constant):.3g}"
+
+
+def _ranges(values: NDArray[np.complex128], kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Room for every eigenvalue and for the boundary."""
+    ends = np.array([0.0, 0.5j, -0.5j]) if kind is Kind.FLOW else np.array([1, -1, 1j, -1j])
+    everything = np.concatenate([values, ends])
+    plane = np.stack([everything.real, everything.imag])
+    low, high = plane.min(axis=1), plane.max(axis=1)
+    room = MARGIN * float((high - low).max())
+    return low - room, high + room

@@ -1,0 +1,194 @@
+"""The command line as a user meets it: what it writes, what it prints, and one clear line when something is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dynsys
+from dynsys.cli import main
+
+SMALL = ["train", "flipflop", "esn", "--bits", "2", "--units", "120"]
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output + result.stderr
+    assert "Traceback" not in result.output + result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    result = run(*SMALL, "-o", folder, "--snapshots", 4000, "--json")
+    return folder, json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def found(trained):
+    folder, _ = trained
+    return folder, json.loads(run("find", folder, "-o", folder, "--starts", 128, "--json").stdout)
+
+
+def test_train_prints_one_object_with_what_was_reached(trained):
+    folder, printed = trained
+    assert printed["schema"] == "dynsys.training/1"
+    assert set(printed["metrics"]) == {"mse", "settled_mse", "settled_bit_accuracy"}
+    assert Path(printed["checkpoint"]) == folder / "checkpoint.safetensors"
+
+
+def test_snapshots_are_kept_as_asked(trained):
+    folder, _ = trained
+    names = sorted(p.name for p in (folder / "snapshots").iterdir())
+    assert names[:2] == ["step_00000000.safetensors", "step_00004000.safetensors"]
+
+
+def test_info_tells_the_network_and_why(trained):
+    folder, _ = trained
+    printed = run("info", folder / "checkpoint.safetensors").stdout
+    assert "120" in printed
+    assert "written by dynsys" in printed
+    assert json.loads(run("info", folder, "--json").stdout)["model"] == "esn"
+
+
+def test_find_prints_the_object_of_the_contract_and_writes_the_same(found):
+    folder, printed = found
+    assert printed["schema"] == "dynsys.fixed_points/1"
+    assert {"starts", "solver", "seconds", "found", "slow", "rejected", "estimated_missed", "discovery"} <= set(
+        printed["search"]
+    )
+    point = printed["points"][0]
+    assert {"id", "verdict", "q", "error_bound", "stability", "n_unstable", "leading_eigenvalue", "readout"} == set(
+        point
+    )
+    assert json.loads((folder / "fixed_points.json").read_text()) == printed
+    assert len(dynsys.FixedPoints.load(folder / "fixed_points.safetensors")) == len(printed["points"])
+
+
+def test_find_table_has_a_row_per_point_and_says_what_next(found, tmp_path):
+    folder, printed = found
+    text = run("find", folder, "-o", tmp_path, "--starts", 128).stdout
+    assert sum(line.split()[1:2] == ["fixed"] for line in text.splitlines()) == printed["search"]["found"]
+    assert "dynsys portrait" in text
+
+
+@pytest.mark.parametrize("picture", ["phase", "spectrum", "training"])
+def test_every_picture_is_one_html_file_that_needs_no_network(found, tmp_path, picture):
+    run("portrait", found[0], "-o", tmp_path / "p.html", "--picture", picture)
+    text = (tmp_path / "p.html").read_text()
+    assert "<html" in text
+    assert 'src="http' not in text
+
+
+def test_two_dimensional_example_from_search_to_phase_plane(tmp_path):
+    printed = json.loads(run("find", "simple2d", "-o", tmp_path, "--json").stdout)
+    assert [p["stability"] for p in printed["points"]] == ["stable node", "stable node", "saddle"]
+    run("portrait", tmp_path, "-o", tmp_path / "plane.html", "--picture", "plane")
+    run("portrait", tmp_path, "-o", tmp_path / "phase.html")
+
+
+@pytest.mark.parametrize("solver", ["gauss-newton", "conjugate-gradient", "newton", "adam"])
+def test_every_solver_by_name(tmp_path, solver):
+    printed = json.loads(run("find", "simple2d", "-o", tmp_path, "--solver", solver, "--starts", 32, "--json").stdout)
+    states = np.round(dynsys.FixedPoints.load(tmp_path / "fixed_points.safetensors").states, 12) + 0.0
+    assert states.tolist() == [[-1.0, -0.5], [1.0, 0.5], [0.0, 0.0]]
+    assert printed["search"]["solver"] == solver
+
+
+def test_a_held_input_moves_the_points(found, tmp_path):
+    folder, printed = found
+    held = json.loads(run("find", folder, "-o", tmp_path, "--input", "1,0", "--starts", 64, "--json").stdout)
+    assert held["input"] == [1.0, 0.0]
+    assert held["points"][0]["readout"] != printed["points"][0]["readout"]
+
+
+WRONG = {
+    "no such file": (["info", "nowhere.safetensors"], 1, ["nowhere.safetensors", "no such file"]),
+    "unknown solver": (["find", "simple2d", "-o", "x", "--solver", "magic"], 1, ["'magic'", "gauss-newton"]),
+    "unknown model": (["train", "flipflop", "transformer", "-o", "x"], 2, ["transformer", "esn"]),
+    "input of wrong size": (["find", "simple2d", "-o", "x", "--input", "1,2"], 1, ["(2,)", "takes 0 input"]),
+    "input not numbers": (["find", "simple2d", "-o", "x", "--input", "a"], 2, ["'a'", "0,0,1"]),
+    "run without points": (["portrait", ".", "-o", "x.html"], 1, ["fixed_points.safetensors", "dynsys find"]),
+    "folder that cannot be written": (["find", "simple2d", "-o", "file/x", "--starts", "8"], 1, ["cannot be written"]),
+    "training into no folder": ([*SMALL, "-o", "file/x"], 1, ["cannot be written"]),
+    "untrained network": (["info", "esn"], 1, ["has to be trained"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_mistakes_get_one_line_and_the_right_status(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    arguments, code, says = WRONG[case]
+    result = run(*arguments, code=code)
+    assert all(part in result.stderr for part in says), result.stderr
+    if code == 1:
+        assert result.stderr.startswith("Error: ")
+        assert len([line for line in result.stderr.splitlines() if not line.endswith("%")]) == 1
+
+
+def commands():
+    return [(), *((name,) for name in main.commands)]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_help_has_an_example_and_every_option_a_text(command):
+    text = run(*command, "--help").stdout
+    assert "Example" in text
+    click_command = main.commands[command[0]] if command else main
+    for parameter in click_command.params:
+        if parameter.param_type_name == "option":
+            shown = parameter.get_help_record(click_command.make_context("x", [], resilient_parsing=True))
+            assert shown is not None
+
+
+def interrupt_after(process, text, delay=0.0):
+    for line in process.stderr:
+        if text in line:
+            break
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    return err
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "dynsys.cli", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def test_ctrl_c_in_training_keeps_the_snapshots_and_leaves_nothing_half_written(tmp_path):
+    process = start("train", "flipflop", "esn", "-o", tmp_path, "--units", 400, "--steps", 60000, "--snapshots", 2000)
+    said = interrupt_after(process, "10 %")
+    assert process.returncode == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    kept = sorted(p.name for p in tmp_path.rglob("*") if p.is_file())
+    assert "step_00004000.safetensors" in kept
+    assert not [name for name in kept if name.endswith(".part")]
+    assert "checkpoint.safetensors" not in kept
+
+
+def test_ctrl_c_in_a_search_writes_the_points_found_so_far(trained, tmp_path):
+    folder, _ = trained
+    process = start("find", folder, "-o", tmp_path, "--starts", 200_000, "--solver", "newton")
+    said = interrupt_after(process, "10 %")
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    points = dynsys.FixedPoints.load(tmp_path / "fixed_points.safetensors")
+    assert len(points) > 0
+    assert points.search.interrupted
+    assert points.search.starts < 200_000
