@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dynsys.errors import CheckpointError
-from dynsys.files import write_json
+from dynsys.files import check_writable, write_json
 from dynsys.models.checkpoint import FILE_NAME, load
 from dynsys.models.recipe import PRESETS, Trained
 from dynsys.models.training_run import read_curves, run_training
@@ -67,6 +67,7 @@ def search_and_save(
     system: System, folder: str | Path, checkpoint: str | Path, progress: Progress, **settings: Any
 ) -> FixedPoints:
     """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up."""
+    check_writable(folder)
     try:
         points = _with_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint)
     except SearchInterrupted as interrupt:
@@ -179,7 +180,10 @@ def releases(system: System, u: torch.Tensor, seed: int) -> torch.Tensor:
         low, high = (-torch.ones(system.n_state), torch.ones(system.n_state)) if box is None else (box[0][0], box[1][0])
         x = low + (high - low) * torch.as_tensor(rng.uniform(0, 1, (RELEASES, system.n_state)))
     steps = int(np.clip(30 / step_length(system), 50, 400))
-    return torch.cat([x.unsqueeze(0), relax(system, x, u, steps)])
+    paths = torch.cat([x.unsqueeze(0), relax(system, x, u, steps)])
+    escaped = ~(paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max()))  # a picture has no room for infinity
+    paths[escaped.cummax(dim=0).values] = torch.nan
+    return paths
 
 
 def summary(points: FixedPoints) -> str:

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.flipflop import Trial
-from dynsys.models.recipe import Recipe, default_recipe
 from dynsys.models.force import RecursiveLeastSquares, train_force
+from dynsys.models.recipe import Recipe, default_recipe
 
 
 def best_seconds(run: Callable[[], object], repeats: int) -> float:

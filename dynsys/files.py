@@ -44,6 +44,12 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     return path
 
 
+def check_writable(folder: str | Path) -> None:
+    """Raise OutputError now where the folder cannot be made or written, before any work is put into its content."""
+    probe = write_bytes(Path(folder) / ".dynsys-probe", b"")
+    probe.unlink()
+
+
 def write_text(path: str | Path, text: str) -> Path:
     return write_bytes(path, text.encode())
 

@@ -140,8 +140,11 @@ class FixedPoints:
         tensors, header = read_tensors(path, SCHEMA)
         search = dict(header["search"])
         search["discovery"] = [tuple(pair) for pair in search["discovery"]]
+        arrays: dict[str, Any] = {
+            key: value.view(np.complex128)[..., 0] if key in COMPLEX else value for key, value in tensors.items()
+        }
         return cls(
-            **{key: value.view(np.complex128)[..., 0] if key in COMPLEX else value for key, value in tensors.items()},
+            **arrays,
             verdict=np.array(header["verdict"], dtype=np.str_),
             stability=np.array(header["stability"], dtype=np.str_),
             search=SearchReport(**search),

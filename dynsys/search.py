@@ -75,7 +75,7 @@ def find_fixed_points(
     """
     began = time.perf_counter()
     method = solver_named(solver, system.n_state)
-    where = torch.device(device or "cpu")
+    where = checked_device(device)
     system = system.to(device=where)
     u = checked_input(system, input).to(where)
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
@@ -155,7 +155,10 @@ class _Search:
 
         done = 0
         with ThreadPoolExecutor(self.workers) as pool:
-            jobs = [pool.submit(work, rows) for rows in torch.arange(len(x), device=x.device).split(self._wave_size())]
+            jobs = [
+                pool.submit(work, rows)
+                for rows in torch.split(torch.arange(len(x), device=x.device), self._wave_size())
+            ]
             try:
                 for job in jobs:
                     size, wave = job.result()
@@ -207,11 +210,21 @@ def estimated_missed(hits: list[int]) -> float | None:
     return once * (once - 1) / (2 * (twice + 1)) if any(hits) else None
 
 
+def checked_device(device: str | None) -> torch.device:
+    """The torch device of that name; raises ValueError where this machine has none."""
+    try:
+        where = torch.device(device or "cpu")
+        torch.zeros(1, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device is {device!r}, which torch cannot use here; use cpu, or cuda on a GPU") from error
+    return where
+
+
 def checked_input(system: System, input: Any) -> Tensor:
     """The held input as (1, n_input) or (B, n_input) float64; zeros for None."""
     if input is None:
         return torch.zeros(1, system.n_input, dtype=torch.float64)
-    u = torch.atleast_2d(torch.as_tensor(np.asarray(input, dtype=np.float64)))
+    u = torch.as_tensor(np.atleast_2d(np.asarray(input, dtype=np.float64)))
     if u.ndim != 2 or u.shape[1] != system.n_input:
         raise ValueError(f"input has shape {tuple(np.shape(input))}; {system.name} takes {system.n_input} input values")
     return _finite(u, "input")

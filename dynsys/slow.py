@@ -159,7 +159,7 @@ class _Objective:
 
     def hessian_product(self, s: Array, p: Array) -> Array:
         v = torch.as_tensor(np.asarray(p).reshape(1, -1), device=self.x.device, dtype=self.x.dtype)
-        _, Hv = torch.func.jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))
+        Hv = torch.func.jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))[1]
         return np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale)
 
     def polished(self, s: Array, steps: int = 4) -> Array:

@@ -54,7 +54,7 @@ def spectra(
     if len(x) == 0:
         return []
     leading_only = not full and system.n_state > FULL_LIMIT
-    chunks = torch.arange(len(x)).split(CHUNK if leading_only else 1)
+    chunks = torch.split(torch.arange(len(x)), CHUNK if leading_only else 1)
 
     def at(rows: Tensor) -> list[Spectrum]:
         torch.set_num_threads(1)

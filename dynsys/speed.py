@@ -40,5 +40,5 @@ def hessian(system: System, x: Tensor, u: Tensor) -> Tensor:
     n = x.shape[1]
     columns, held = x.expand(n, n).contiguous(), u.expand(n, -1).contiguous()
     directions = torch.eye(n, dtype=x.dtype, device=x.device)
-    _, H = torch.func.jvp(lambda y: gradient(system, y, held), (columns,), (directions,))
+    H = torch.func.jvp(lambda y: gradient(system, y, held), (columns,), (directions,))[1]
     return 0.5 * (H + H.mT)

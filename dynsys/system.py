@@ -58,15 +58,13 @@ class System(abc.ABC):
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """dF/dx v for one direction v per state, shape (B, n_state)."""
         with _AUTODIFF:
-            _, product = torch.func.jvp(lambda y: self.velocity(y, u), (x,), (v,))
-        return product
+            return torch.func.jvp(lambda y: self.velocity(y, u), (x,), (v,))[1]
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         """(dF/dx)^T w, shape (B, n_state); with w = F it is the gradient of q."""
         with _AUTODIFF:
-            _, pull_back = torch.func.vjp(lambda y: self.velocity(y, u), x)
-            (product,) = pull_back(w)
-        return product
+            pull_back = torch.func.vjp(lambda y: self.velocity(y, u), x)[1]
+            return pull_back(w)[0]
 
     def readout(self, x: Tensor) -> Tensor:
         """What the network says in state x, shape (B, n_output)."""

@@ -60,7 +60,8 @@ def read_checkpoint(path: str | Path) -> tuple[Path, Arrays, dict[str, Any]]:
 def describe_checkpoint(path: str | Path) -> dict[str, Any]:
     """What ``dynsys info`` tells: the network, its sizes, its task, its scores, and how it was recognised."""
     if str(path) in MODELS and not Path(path).exists():
-        system, header, why = _example(str(path)), {}, "the name of a model that needs no training"
+        header: dict[str, Any] = {}
+        system, why = _example(str(path)), "the name of a model that needs no training"
     else:
         file, arrays, header = read_checkpoint(path)
         system = _restore(file, arrays, header)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.simple2d import Simple2D
+from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.system import System
 
 
@@ -29,6 +32,9 @@ def _small_esn() -> System:
 
 MODELS: dict[str, Model] = {
     "esn": Model(_small_esn, EchoStateNetwork.from_arrays, ("W_r", "W_fb", "W_out", "B")),
+    "simple-rnn": Model(SimpleRNN.random, SimpleRNN.from_arrays, ("W",)),
+    "simple2d": Model(Simple2D),
+    "bistable": Model(Bistable),
 }
 
 TASKS: dict[str, Callable[..., Any]] = {"flipflop": FlipFlop}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.files import Arrays, read_tensors, write_tensors
+from dynsys.files import Arrays, check_writable, read_tensors, write_tensors
 from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
 from dynsys.models.recipe import Recipe, Trained, train_flipflop
 
@@ -30,8 +30,7 @@ def run_training(recipe: Recipe, folder: str | Path, on_progress: Callable[[int,
     OutputError, and FloatingPointError when the weights diverge.
     """
     folder = Path(folder)
-    write_tensors(folder / SNAPSHOTS / "untrained.safetensors", {}, {"schema": SNAPSHOT_SCHEMA, "step": 0})
-    (folder / SNAPSHOTS / "untrained.safetensors").unlink()
+    check_writable(folder)
 
     def keep(step: int, W_out: Array) -> None:
         name = f"step_{step:08d}.safetensors"

@@ -119,6 +119,7 @@ WRONG = {
     "run without points": (["portrait", ".", "-o", "x.html"], 1, ["fixed_points.safetensors", "dynsys find"]),
     "folder that cannot be written": (["find", "simple2d", "-o", "file/x", "--starts", "8"], 1, ["cannot be written"]),
     "training into no folder": ([*SMALL, "-o", "file/x"], 1, ["cannot be written"]),
+    "no such device": (["find", "simple2d", "-o", "x", "--device", "quantum"], 1, ["'quantum'", "use cpu"]),
     "untrained network": (["info", "esn"], 1, ["has to be trained"]),
 }
 
@@ -162,7 +163,7 @@ def interrupt_after(process, text, delay=0.0):
 
 def start(*arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "dynsys.cli", *map(str, arguments)],
+        [sys.executable, "-m", "dynsys", *map(str, arguments)],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

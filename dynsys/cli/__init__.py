@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -55,6 +54,3 @@ def main() -> None:
 
 for command in (demo, train, info, find, portrait):
     main.add_command(command)
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Camera = dict[str, Any]
 
-_OBLIQUE = (1.25, -1.45, 0.8)
+OBLIQUE = "oblique"
+WIDTH, HEIGHT = 2.05, 1.7  # of the box in scene units: the page is 2 high, and the legend takes some of its width
+_EYE = (1.25, -1.45, 0.8)
 
 
 def camera(eye: tuple[float, float, float], up: tuple[float, float, float] = (0, 0, 1)) -> Camera:
@@ -25,19 +27,34 @@ def camera(eye: tuple[float, float, float], up: tuple[float, float, float] = (0,
 
 
 def presets(places: Array) -> dict[str, Camera]:
-    """The views by the name on their button; the oblique one keeps ``places`` (k, 3), in scene units, apart."""
+    """The views by the name on their button; the oblique one keeps ``places`` (k, 3) apart."""
     return {
-        "oblique": camera(clearest_view(places)),
+        OBLIQUE: camera(clearest_view(places)),
         "PC 1 – PC 2": camera((0, 0, 2.2), up=(0, 1, 0)),
         "PC 1 – PC 3": camera((0, -2.2, 0)),
         "PC 2 – PC 3": camera((2.2, 0, 0)),
     }
 
 
+def aspect(view: Camera, span: Array) -> dict[str, float]:
+    """An aspect ratio in proportion to ``span`` (3,), the length of each axis, that fits the box into the page."""
+    eye, up = (np.array([view[key][name] for name in "xyz"], dtype=np.float64) for key in ("eye", "up"))
+    side = np.cross(up, eye)
+    height = np.cross(eye, side)
+    wide, tall = (float(span @ np.abs(way)) / float(np.linalg.norm(way)) for way in (side, height))
+    return dict(zip("xyz", (min(WIDTH / wide, HEIGHT / tall) * span).tolist(), strict=True))
+
+
+def depth_axis(view: Camera) -> str | None:
+    """The axis that this view looks along, of which nothing can be seen."""
+    along = [key for key in "xyz" if view["eye"][key]]
+    return along[0] if len(along) == 1 else None
+
+
 def clearest_view(places: Array, limit: int = 64) -> tuple[float, float, float]:
     """The eye, a little above the horizon, from which the closest two of the places look furthest apart."""
     if not 2 <= len(places) <= limit:
-        return _OBLIQUE
+        return _EYE
     azimuth, elevation = (
         a.ravel() for a in np.meshgrid(np.radians(np.arange(-90, 90, 4)), np.radians([12, 18, 24, 30]))
     )

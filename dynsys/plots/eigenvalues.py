@@ -15,6 +15,8 @@ from dynsys.stability import frequencies, time_constants
 from dynsys.system import Flow, Kind, Map, System
 
 MARGIN = 0.08  # of the longer side, around everything that is drawn
+FAR = 0.01  # share of the eigenvalues, the most strongly decaying, that may lie outside the first view of a flow
+MANY = 300  # eigenvalues, from which on symbols are small
 
 
 def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None) -> go.Figure:
@@ -33,15 +35,21 @@ def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None
     values = some.eigenvalues[known]
     low, high = _ranges(values, system.kind)
     figure.add_trace(_boundary(system.kind, low, high))
-    for group in style.groups(some):
+    kinds = style.groups(some)
+    size = 8 if total <= MANY else 6
+    for rank, group in reversed(list(enumerate(kinds))):  # the stable ones, often few, are drawn last and so on top
         row, column = np.nonzero(known[group.rows])
         row, column = group.rows[row][::step], column[::step]
-        figure.add_trace(_eigenvalues(group, chosen[row], some.eigenvalues[row, column], system))
+        trace = _eigenvalues(group, chosen[row], some.eigenvalues[row, column], system)
+        figure.add_trace(trace.update(marker_size=size, legendrank=1001 + rank))
 
     caption = f"Eigenvalues of {'dF/dx' if system.kind is Kind.FLOW else 'dG/dx'} at {style.counted(some)}."
     partly = int((known.sum(axis=1) < points.states.shape[1]).sum())
     if partly:
         caption += f"<br>Only the leading eigenvalues are known at {partly} of them."
+    unseen = int(((values.real < low[0]) | (values.real > high[0])).sum())
+    if unseen:
+        caption += f"<br>{style.plural(unseen, 'eigenvalue')} far to the left of this view: down to {style.complex_text(values.real.min())}."
     if step > 1:
         caption += f"<br>Thinned out evenly: every {step}th of {total:,} eigenvalues is drawn."
     outside = "right of the axis" if system.kind is Kind.FLOW else "outside the circle"
@@ -49,15 +57,20 @@ def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None
         text=f"unstable {outside}",
         showarrow=False,
         font={"size": 13, "color": style.GREY},
-        **{"xref": "paper", "yref": "paper", "x": 0.995, "y": 0.995, "xanchor": "right", "yanchor": "top"},
+        xref="x domain",
+        yref="y domain",
+        x=0.995,
+        y=0.995,
+        xanchor="right",
+        yanchor="top",
     )
     return style.dressed(
         figure,
         title,
         caption,
         below=58,
-        xaxis=style.axis("real part", range=[low[0], high[0]], constrain="domain"),
-        yaxis=style.axis("imaginary part", range=[low[1], high[1]], scaleanchor="x", constrain="domain"),
+        xaxis=style.axis("real part", range=[low[0], high[0]], constrain="range"),
+        yaxis=style.axis("imaginary part", range=[low[1], high[1]], scaleanchor="x", constrain="range"),
         margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 120},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
     )
@@ -72,8 +85,9 @@ def _system(about: dict[str, Any]) -> System:
 
 
 def _boundary(kind: Kind, low: NDArray[np.float64], high: NDArray[np.float64]) -> go.Scatter:
+    reach = 5 * float((high - low).max())  # beyond the view, which equal scales can widen
     if kind is Kind.FLOW:
-        name, at = "imaginary axis (boundary of stability)", np.array([low[1] * 1j, high[1] * 1j])
+        name, at = "imaginary axis (boundary of stability)", np.array([low[1] - reach, high[1] + reach]) * 1j
     else:
         name, at = "unit circle (boundary of stability)", np.exp(2j * np.pi * np.linspace(0, 1, 361))
     line = {"color": style.INK, "width": 1.5, "dash": "dash"}
@@ -98,7 +112,6 @@ def _eigenvalues(
         marker={
             "symbol": group.symbol,
             "color": group.colour,
-            "size": 8,
             "opacity": 0.75,
             "line": {"color": group.colour if group.symbol.endswith("open") else "white", "width": 1},
         },
@@ -119,8 +132,12 @@ def _pace(time_constant: float) -> str:
 
 
 def _ranges(values: NDArray[np.complex128], kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Room for every eigenvalue and for the boundary."""
+    """Room for the boundary and every eigenvalue, but for a few of a flow that lie far to the left of the others."""
     ends = np.array([0.0, 0.5j, -0.5j]) if kind is Kind.FLOW else np.array([1, -1, 1j, -1j])
+    far = int(FAR * len(values)) if kind is Kind.FLOW else 0
+    near = values[np.argsort(values.real)[far:]]
+    if len(near) and np.ptp(values.real) > 1.5 * np.ptp(near.real):
+        values = near
     everything = np.concatenate([values, ends])
     plane = np.stack([everything.real, everything.imag])
     low, high = plane.min(axis=1), plane.max(axis=1)

@@ -22,7 +22,12 @@ def save_html(figure: go.Figure, path: str | Path) -> Path:
         include_mathjax=False,
         default_width="100vw",
         default_height="100vh",
-        config={"displaylogo": False, "responsive": True, "toImageButtonOptions": {"scale": 2}},
+        config={
+            "displaylogo": False,
+            "showSendToCloud": False,
+            "responsive": True,
+            "toImageButtonOptions": {"scale": 2},
+        },
     )
     title = html.escape(figure.layout.title.text or Path(path).stem)
     page = (

@@ -19,7 +19,7 @@ from dynsys.system import Kind, System
 Array = NDArray[np.float64]
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
-GRID = 160  # even, so that a nullcline through the middle is not made of exact zeros
+GRID = 240  # even, so that a nullcline through the middle is not made of exact zeros
 STREAMS = 48  # a coarser grid for the streamlines, which plotly traces in Python
 
 
@@ -67,10 +67,8 @@ def phase_plane(
         title,
         caption + (f"<br>{style.counted(points)}." if points is not None else ""),
         below=58,
-        xaxis=style.axis("x<sub>1</sub>", range=list(limits[0]), showgrid=False, constrain="domain", mirror=True),
-        yaxis=style.axis(
-            "x<sub>2</sub>", range=list(limits[1]), showgrid=False, constrain="domain", mirror=True, scaleanchor="x"
-        ),
+        xaxis=style.axis("x<sub>1</sub>", range=list(limits[0]), showgrid=False, mirror=True),
+        yaxis=style.axis("x<sub>2</sub>", range=list(limits[1]), showgrid=False, mirror=True),
         margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 115},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
     )
@@ -142,7 +140,7 @@ def _nullcline(x: Array, y: Array, component: Array, name: str, colour: str) -> 
     return go.Contour(
         x=x,
         y=y,
-        z=component,
+        z=component.astype(np.float32),
         contours={"start": 0, "end": 0, "size": 1, "coloring": "none"},
         line={"color": colour, "width": 2.6},
         showscale=False,

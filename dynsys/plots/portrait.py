@@ -15,7 +15,6 @@ from dynsys.projection import Projection
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
-ZOOM = 1.55  # of the longest side, at which the box fills the page without leaving it
 MARGIN = 0.06  # space left around everything that is drawn
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
 
@@ -44,26 +43,22 @@ def phase_portrait(
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs, fit)
 
-    drawn = thinning.size(runs) + thinning.size(released)
-    limit = (
-        thinning.LIMIT - len(points) - len(released) - 6 * int(points.n_unstable.clip(0, points.modes.shape[1]).sum())
-    )
-    share = min(1.0, limit / max(drawn, 1))
-    seen = [
-        [axes.transform(run) for run in thinning.thinned(part, int(share * thinning.size(part)))]
-        for part in (runs, released)
-    ]
+    n_modes = int(points.n_unstable.clip(0, points.modes.shape[1]).sum())
+    limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
+    share = min(1.0, limit / max(thinning.size(runs) + thinning.size(released), 1))
+    kept, kept_released = (thinning.thinned(part, int(share * thinning.size(part))) for part in (runs, released))
+    seen, seen_released = ([axes.transform(run) for run in part] for part in (kept, kept_released))
     places = axes.transform(points.states)
-    low, high = _ranges(np.concatenate([places, *seen[0], *seen[1]]))
+    low, high = _ranges(np.concatenate([places, *seen, *seen_released]))
     span = high - low
     segments = _unstable_segments(points, places, axes, MODE_SHARE * float(span.max()))
 
     figure = go.Figure()
-    if seen[0]:
-        figure.add_trace(_lines("trajectories", seen[0], style.GREY, width=1.6, opacity=0.75))
-    if seen[1]:
-        figure.add_trace(_lines("releases from other states", seen[1], style.SKY, width=1.2, opacity=0.55))
-        figure.add_trace(_release_starts(seen[1]))
+    if seen:
+        figure.add_trace(_lines("trajectories", seen, style.GREY, width=1.6, opacity=0.75))
+    if seen_released:
+        figure.add_trace(_lines("releases from other states", seen_released, style.SKY, width=1.2, opacity=0.55))
+        figure.add_trace(_release_starts(seen_released))
     if len(segments):
         line = {"color": style.RED, "width": 5}
         figure.add_trace(
@@ -74,37 +69,29 @@ def phase_portrait(
         figure.add_trace(_markers(group, places[group.rows], [texts[i] for i in group.rows]))
 
     stable = places[points.n_unstable == 0]
-    views = camera.presets((stable if len(stable) > 1 else places) / span.max())
-    view = "PC 1 – PC 2" if axes.n_shown < 3 else "oblique"
-    ratio = dict(zip("xyz", (ZOOM * span / span.max()).tolist(), strict=True))
-    kept = [
-        thinning.size(part) / max(thinning.size(whole), 1) for part, whole in zip(seen, (runs, released), strict=True)
-    ]
-    caption = _caption(
-        points, axes, fitted_to, drawn, sum(map(thinning.size, seen)) if min(kept, default=1) < 1 else drawn
-    )
+    views = camera.presets(stable if len(stable) > 1 else places)
+    view = camera.OBLIQUE if axes.n_shown == 3 else "PC 1 – PC 2"
+    names = _axis_names(axes)
+    states = [sum(map(len, part)) for part in (runs + released, kept + kept_released)]
+    caption = [f"{style.counted(points)}.", _source(axes, fitted_to)]
+    if states[1] < states[0]:
+        caption.append(f"Trajectories are thinned out evenly: {states[1]:,} of {states[0]:,} states are drawn.")
     return style.dressed(
         figure,
         title,
-        caption,
+        "<br>".join(caption),
         below=62,
-        scene={
-            **{f"{key}axis": _scene_axis(axes, i, low[i], high[i]) for i, key in enumerate("xyz")},
-            "aspectmode": "manual",
-            "aspectratio": ratio,
-            "camera": views[view],
-            "dragmode": "orbit",
-        },
+        scene=_scene(names, low, high, views[view]),
         margin={"l": 20, "r": 20, "t": 50, "b": 120},
         legend={
-            "x": 0.0,
-            "y": 1.0,
+            "x": 0,
             "xanchor": "left",
+            "y": 1,
             "yanchor": "top",
             "bgcolor": "rgba(255,255,255,0.8)",
             "itemsizing": "constant",
         },
-        updatemenus=[_buttons(views, view, ratio)],
+        updatemenus=[_buttons(views, view, names, span)],
     )
 
 
@@ -129,7 +116,7 @@ def _ranges(everything: Array) -> tuple[Array, Array]:
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
-def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, length: float) -> Array:
+def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, length: float) -> NDArray[np.float32]:
     """Segments through the points along their unstable modes, as far as those are known, with breaks between."""
     segments = []
     for i, count in enumerate(points.n_unstable):
@@ -172,26 +159,45 @@ def _markers(group: style.Group, places: Array, texts: list[str]) -> go.Scatter3
     )
 
 
-def _scene_axis(axes: Projection, i: int, low: float, high: float) -> dict[str, Any]:
-    shown = bool(axes.components[i].any())
-    percent = f"{100 * axes.explained_variance_ratio[i]:.0f} %"
+def _axis_names(axes: Projection) -> dict[str, str]:
+    """What is written at each axis; nothing where there is no component."""
     return {
-        "title": {"text": f"PC {i + 1} ({percent})" if shown else "", "font": {"size": 14}},
-        "range": [float(low), float(high)],
-        "autorange": False,
-        "showbackground": False,
-        "gridcolor": style.GRID,
-        "linecolor": style.PALE,
-        "zeroline": False,
-        "showticklabels": False,
-        "ticks": "",
-        "showspikes": False,
-        "visible": shown,
+        key: f"PC {i + 1} ({100 * axes.explained_variance_ratio[i]:.0f} %)" if i < axes.n_shown else ""
+        for i, key in enumerate("xyz")
     }
 
 
-def _buttons(views: dict[str, camera.Camera], active: str, ratio: dict[str, float]) -> dict[str, Any]:
-    """Below the scene; each also takes back any zoom, which an orthographic scene keeps in its aspect ratio."""
+def _scene(names: dict[str, str], low: Array, high: Array, view: camera.Camera) -> dict[str, Any]:
+    depth = camera.depth_axis(view)
+    plain = {"autorange": False, "showbackground": False, "zeroline": False, "showspikes": False}
+    lines = {"gridcolor": style.GRID, "linecolor": style.PALE, "showticklabels": False, "ticks": ""}
+    boxes: dict[str, Any] = {
+        f"{key}axis": {
+            "title": {"text": "" if key == depth else name, "font": {"size": 14}},
+            "range": [float(low[i]), float(high[i])],
+            "visible": bool(name),
+            **plain,
+            **lines,
+        }
+        for i, (key, name) in enumerate(names.items())
+    }
+    return {
+        **boxes,
+        "aspectmode": "manual",
+        "aspectratio": camera.aspect(view, high - low),
+        "camera": view,
+        "dragmode": "orbit",
+    }
+
+
+def _buttons(views: dict[str, camera.Camera], active: str, names: dict[str, str], span: Array) -> dict[str, Any]:
+    """Below the scene. Each also takes back any zoom, and hides the name of the axis that it looks along."""
+    buttons = []
+    for label, view in views.items():
+        depth = camera.depth_axis(view)
+        shown = {f"scene.{key}axis.title.text": "" if key == depth else name for key, name in names.items()}
+        change = {"scene.camera": view, "scene.aspectratio": camera.aspect(view, span), **shown}
+        buttons.append({"label": label, "method": "relayout", "args": [change]})
     return {
         "type": "buttons",
         "direction": "right",
@@ -205,23 +211,14 @@ def _buttons(views: dict[str, camera.Camera], active: str, ratio: dict[str, floa
         "bgcolor": "white",
         "bordercolor": style.PALE,
         "font": {"size": 13},
-        "buttons": [
-            {"label": name, "method": "relayout", "args": [{"scene.camera": view, "scene.aspectratio": ratio}]}
-            for name, view in views.items()
-        ],
+        "buttons": buttons,
     }
 
 
-def _caption(points: FixedPoints, axes: Projection, fitted_to: str, drawn: int, kept: int) -> str:
+def _source(axes: Projection, fitted_to: str) -> str:
+    """Where the axes come from, for the caption."""
+    if fitted_to == "given":
+        return "The axes were given with the projection."
     shares = [f"{100 * share:.0f}" for share in axes.explained_variance_ratio[: axes.n_shown]]
     total = 100 * axes.explained_variance_ratio.sum()
-    if fitted_to == "given":
-        source = "The axes were given with the projection"
-    else:
-        source = (
-            f"Axes: principal components of {fitted_to}, {' + '.join(shares) or '0'} = {total:.0f} % of their variance"
-        )
-    lines = [style.counted(points) + ".", source + "."]
-    if kept < drawn:
-        lines.append(f"Trajectories are thinned out evenly: {kept:,} of {drawn:,} states are drawn.")
-    return "<br>".join(lines)
+    return f"Axes: principal components of {fitted_to}, {' + '.join(shares) or '0'} = {total:.0f} % of their variance."

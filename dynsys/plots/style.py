@@ -21,7 +21,7 @@ INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 SHAPES = (
-    ("stable", "circle", BLUE),
+    ("no unstable direction", "circle", BLUE),
     ("1 unstable direction", "diamond", ORANGE),
     ("2 or more unstable directions", "square", PURPLE),
 )
@@ -29,9 +29,10 @@ SHAPES = (
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The points of one kind: what the legend calls them, how they are drawn, and their rows (k,)."""
+    """The points of one kind: their name in a legend and after a number, how they are drawn, their rows (k,)."""
 
     label: str
+    phrase: str
     symbol: str
     colour: str
     rows: NDArray[np.int64]
@@ -43,23 +44,20 @@ def groups(points: FixedPoints) -> list[Group]:
     slow = points.verdict == "slow"
     marginal = ~slow & (points.stability == "marginal")
     found = []
-    for where, prefix, suffix in (
-        (~slow & ~marginal, "", ""),
-        (marginal, "marginal, ", "-open"),
-        (slow, "slow, ", "-open"),
-    ):
-        for i, (label, symbol, colour) in enumerate(SHAPES):
-            rows = np.flatnonzero(where & (shape == i))
-            if prefix and i == 0:
-                label = "no unstable direction"  # marginal or slow, so "stable" would say too much
-            if len(rows):
-                found.append(Group(prefix + label, symbol + suffix, GREY if prefix == "slow, " else colour, rows))
-    return found
+    for i, (directions, symbol, colour) in enumerate(SHAPES):
+        name = ("stable", "stable") if i == 0 else (directions, f"with {directions}")
+        found.append(Group(*name, symbol, colour, np.flatnonzero(~slow & ~marginal & (shape == i))))
+    for word, where in (("marginal", marginal), ("slow", slow)):
+        for i, (directions, symbol, colour) in enumerate(SHAPES):
+            name = (f"{word}, {directions}", f"{word} with {directions}")
+            shade = GREY if word == "slow" else colour
+            found.append(Group(*name, f"{symbol}-open", shade, np.flatnonzero(where & (shape == i))))
+    return [group for group in found if len(group.rows)]
 
 
 def counted(points: FixedPoints) -> str:
     """How many of which kind, for a caption."""
-    kinds = [f"{len(group.rows)} {group.label}".replace(" unstable", "", 0) for group in groups(points)]
+    kinds = [f"{len(group.rows)} {group.phrase}" for group in groups(points)]
     return f"{plural(len(points), 'point')}: {', '.join(kinds)}" if kinds else "no point was found"
 
 
@@ -130,7 +128,7 @@ def dressed(figure: go.Figure, title: str | None, caption: str, *, below: int = 
 def axis(title: str, **settings: Any) -> dict[str, Any]:
     """A plain axis: light grid, a line, ticks outside, no zero line."""
     return {
-        "title": {"text": title, "standoff": 8},
+        "title": {"text": title, "standoff": 8, "font": {"size": 14}},
         "gridcolor": GRID,
         "zeroline": False,
         "showline": True,

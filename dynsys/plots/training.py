@@ -49,8 +49,8 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
     times = np.arange(len(outputs))[::every]
     for i in range(inputs.shape[1]):
         row = i + 1 if paired else rows - 1
-        trace = _line(times, inputs[::every, i], "input pulses", style.ORANGE, width=1, first=i == 0)
-        trace.update(fill="tozeroy", fillcolor="rgba(230,159,0,0.18)", opacity=0.6)
+        trace = _line(times, inputs[::every, i], "input pulses", style.ORANGE, width=0, first=i == 0)
+        trace.update(fill="tozeroy", fillcolor="rgba(230,159,0,0.3)")
         figure.add_trace(trace, row, 1)
     for i in range(n_output):
         figure.add_trace(_line(times, target[::every, i], "target", style.INK, 1.4, i == 0, dash="dot"), i + 1, 1)
@@ -75,7 +75,7 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
     ends = [float(steps.min()), float(steps.max())] if len(steps) else [0.0, 1.0]
     for col in (1, 2):
         figure.update_xaxes(style.axis("step of training", range=ends), row=rows, col=col)
-    log = {"type": "log", "exponentformat": "power", "dtick": 1}
+    log = {"type": "log", "tickformat": "~g", "dtick": "D2" if _decades(positive) < 3 else 1}
     figure.update_yaxes(style.axis("mean absolute error", **log), row=rows, col=1)
     figure.update_yaxes(style.axis("|W<sub>out</sub>|", rangemode="tozero"), row=rows, col=2)
     _make_room(figure, rows)
@@ -104,7 +104,9 @@ def _check(curves: dict[str, Array]) -> None:
         raise ValueError(f"the test has shapes {test}; it needs (T, I), (T, O), (T, O) with one T and one O")
 
 
-def _line(x: Array, y: Array, name: str, colour: str, width: float, first: bool, dash: str = "solid") -> go.Scatter:
+def _line(
+    x: NDArray[Any], y: Array, name: str, colour: str, width: float, first: bool, dash: str = "solid"
+) -> go.Scatter:
     """A line whose name is in the legend only the first time."""
     return go.Scatter(
         x=x,
@@ -124,6 +126,11 @@ def _limits(*curves: Array) -> list[float]:
     low, high = float(np.nanmin(everything)), float(np.nanmax(everything))
     room = 0.08 * ((high - low) or 1.0)
     return [low - room, high + room]
+
+
+def _decades(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.log10(known.max() / known.min())) if len(known) else 0.0
 
 
 def _make_room(figure: go.Figure, rows: int) -> None:
