@@ -17,15 +17,20 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
+from dynsys.descent import descend
 from dynsys.rounding import rounding
+from dynsys.solvers import GaussNewton, Problem
+from dynsys.solvers.newton import dense_direction
 from dynsys.speed import gradient, hessian, speed
 from dynsys.system import System
 from dynsys.wave import Rejection
 
 Array = NDArray[np.float64]
 
-DENSE_LIMIT = 128  # units, up to which the Hessian is formed
+TRUST_LIMIT = 128  # units, up to which every step of the descent uses the full Hessian
+HESSIAN_LIMIT = 2048  # units, up to which it is formed at all
 MOST_FOLLOWED = 64  # slow states followed to their minimum, the slowest first
+MOST_FOLLOWED_LARGE = 16  # the same above TRUST_LIMIT, where each takes seconds
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
 
@@ -69,12 +74,13 @@ class Minima:
     def follow(self, progress: Callable[[int, int], None]) -> Counter[Rejection]:
         """Follow the states to their minima; returns the count of those that lead to no slow point, by reason."""
         rejected: Counter[Rejection] = Counter()
+        most = MOST_FOLLOWED if self.system.n_state <= TRUST_LIMIT else MOST_FOLLOWED_LARGE
         followed: list[tuple[Tensor, int]] = []
         waiting = sorted(self._waiting, key=lambda w: float(speed(self.system, w[0], self._held(w[1]))))
         for i, (x, group) in enumerate(waiting):
             if any(g == group and float((x - y).norm()) <= NEAR * self.unit for y, g in followed):
                 continue
-            if len(followed) >= 2 * MOST_FOLLOWED:
+            if len(followed) >= 2 * most:
                 rejected[Rejection.NOT_FOLLOWED] += 1
                 continue
             minimum = descend_to_minimum(self.system, x, self._held(group), self.unit)
@@ -115,25 +121,21 @@ class Minima:
 
 
 def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = 200) -> Minimum:
-    """The local minimum of q below the state x (1, n)."""
+    """The local minimum of q below the state x (1, n).
+
+    A small system goes down by Newton on grad q in a trust region; a large one first by damped Gauss-Newton, whose
+    steps need no second derivatives. Newton on grad q finishes both.
+    """
+    if x.shape[1] > TRUST_LIMIT:
+        x = descend(GaussNewton(max_steps=max_steps // 2), Problem(system, u), x, unit).x
     objective = _Objective(system, x, u, unit)
-    n = x.shape[1]
-    method = (
-        {"method": "trust-exact", "hess": objective.hessian}
-        if n <= DENSE_LIMIT
-        else {
-            "method": "trust-krylov",
-            "hessp": objective.hessian_product,
-        }
-    )
-    result = minimize(
-        objective.value,
-        np.zeros(n),
-        jac=objective.gradient,
-        options={"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps},
-        **method,
-    )
-    return objective.minimum(objective.polished(result.x))
+    s = np.zeros(x.shape[1])
+    if len(s) <= TRUST_LIMIT:
+        options = {"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps}
+        s = minimize(
+            objective.value, s, jac=objective.gradient, method="trust-exact", hess=objective.hessian, options=options
+        ).x
+    return objective.minimum(objective.polished(s))
 
 
 class _Objective:
@@ -162,12 +164,13 @@ class _Objective:
         Hv = torch.func.jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))[1]
         return np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale)
 
-    def polished(self, s: Array, steps: int = 4) -> Array:
+    def polished(self, s: Array, steps: int = 8) -> Array:
         """Plain Newton steps on the gradient: near the minimum q itself is flat to rounding and guides no search."""
         g = self.gradient(s)
         for _ in range(steps):
-            if len(s) <= DENSE_LIMIT:
-                d = np.linalg.lstsq(self.hessian(s), -g, rcond=1e-12)[0]
+            if len(s) <= HESSIAN_LIMIT:
+                H, g_row = torch.as_tensor(self.hessian(s)).unsqueeze(0), torch.as_tensor(g).unsqueeze(0)
+                d = np.asarray(dense_direction(H, g_row)[0])
             else:
                 d, _ = cg(self._operator(s), -g, rtol=1e-8, maxiter=200)
             g_new = self.gradient(s + d)
@@ -190,9 +193,9 @@ class _Objective:
 
     def _curvatures(self, s: Array) -> tuple[float, float]:
         n = len(s)
-        if n <= DENSE_LIMIT:
-            values = np.linalg.eigvalsh(self.hessian(s))
-            return float(values[0]), float(np.abs(values).max())
+        if n <= HESSIAN_LIMIT:
+            values = torch.linalg.eigvalsh(torch.as_tensor(self.hessian(s)))
+            return float(values[0]), float(values.abs().max())
         H, start = self._operator(s), np.ones(n)
         least = eigsh(H, k=1, which="SA", v0=start, tol=1e-6, return_eigenvectors=False)
         largest = eigsh(H, k=1, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Camera = dict[str, Any]
 
-OBLIQUE = "oblique"
+OBLIQUE, TOP = "oblique", "PC 1 – PC 2"
 WIDTH, HEIGHT = 2.05, 1.7  # of the box in scene units: the page is 2 high, and the legend takes some of its width
 _EYE = (1.25, -1.45, 0.8)
 
@@ -30,7 +30,7 @@ def presets(places: Array) -> dict[str, Camera]:
     """The views by the name on their button; the oblique one keeps ``places`` (k, 3) apart."""
     return {
         OBLIQUE: camera(clearest_view(places)),
-        "PC 1 – PC 2": camera((0, 0, 2.2), up=(0, 1, 0)),
+        TOP: camera((0, 0, 2.2), up=(0, 1, 0)),
         "PC 1 – PC 3": camera((0, -2.2, 0)),
         "PC 2 – PC 3": camera((2.2, 0, 0)),
     }

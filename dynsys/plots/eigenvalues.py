@@ -47,9 +47,10 @@ def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None
     partly = int((known.sum(axis=1) < points.states.shape[1]).sum())
     if partly:
         caption += f"<br>Only the leading eigenvalues are known at {partly} of them."
-    unseen = int(((values.real < low[0]) | (values.real > high[0])).sum())
+    unseen = int((values.real < low[0]).sum())
     if unseen:
-        caption += f"<br>{style.plural(unseen, 'eigenvalue')} far to the left of this view: down to {style.complex_text(values.real.min())}."
+        farthest = style.complex_text(values.real.min())
+        caption += f"<br>{style.plural(unseen, 'eigenvalue')} far to the left of this view, down to {farthest}."
     if step > 1:
         caption += f"<br>Thinned out evenly: every {step}th of {total:,} eigenvalues is drawn."
     outside = "right of the axis" if system.kind is Kind.FLOW else "outside the circle"

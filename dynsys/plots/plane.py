@@ -127,6 +127,8 @@ def _speed(x: Array, y: Array, log_q: Array) -> go.Contour:
 
 def _streamlines(system: System, bounds: Bounds, held: torch.Tensor) -> go.Scatter:
     x, y, F = _velocities(system, bounds, STREAMS, held)
+    still = ~F.any(axis=-1)
+    F[still] = 1e-12 * np.abs(F).max()  # plotly divides by the speed, and a fixed point may lie on the grid
     (low_x, high_x), (low_y, high_y) = bounds
     arrow = 0.022 * min(high_x - low_x, high_y - low_y)
     lines = ff.create_streamline(x, y, F[..., 0], F[..., 1], density=1.1, angle=0.35, arrow_scale=arrow).data[0]

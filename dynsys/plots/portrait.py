@@ -15,6 +15,7 @@ from dynsys.projection import Projection
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
+FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
 MARGIN = 0.06  # space left around everything that is drawn
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
 
@@ -70,7 +71,9 @@ def phase_portrait(
 
     stable = places[points.n_unstable == 0]
     views = camera.presets(stable if len(stable) > 1 else places)
-    view = camera.OBLIQUE if axes.n_shown == 3 else "PC 1 – PC 2"
+    if axes.n_shown < 3:  # flat: there is one side to see it from
+        views = {camera.TOP: views[camera.TOP]}
+    view = next(iter(views))
     names = _axis_names(axes)
     states = [sum(map(len, part)) for part in (runs + released, kept + kept_released)]
     caption = [f"{style.counted(points)}.", _source(axes, fitted_to)]
@@ -98,12 +101,13 @@ def phase_portrait(
 def _fitted(points: FixedPoints, runs: list[Array], fit: str) -> tuple[Projection, str]:
     """The axes, and what they were fitted to."""
     passed = np.concatenate(thinning.thinned(runs, FIT_STATES)) if runs else points.states[:0]
-    enough = min(4, points.states.shape[1] + 1)  # that many points span three dimensions, or all there are
     if fit == "trajectories" and len(passed):
         return Projection.fit(passed), "the trajectories"
-    if len(points) >= enough or not len(passed):
-        return Projection.fit(points.states if len(points) else np.zeros((1, points.states.shape[1]))), "the points"
-    return Projection.fit(np.concatenate([points.states, passed])), "the points and trajectories"
+    n_state = points.states.shape[1]
+    axes = Projection.fit(points.states if len(points) else np.zeros((1, n_state)))
+    if len(passed) and (axes.explained_variance_ratio[: min(3, n_state)] < FLAT).any():
+        return Projection.fit(np.concatenate([points.states, passed])), "the points and trajectories"
+    return axes, "the points"
 
 
 def _ranges(everything: Array) -> tuple[Array, Array]:

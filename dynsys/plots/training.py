@@ -33,8 +33,9 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
     paired = inputs.shape[1] == n_output
     labels = [f"output {i + 1}" for i in range(n_output)] + ["input"] * (not paired and inputs.shape[1] > 0)
     rows, n_lines = len(labels) + 1, 2 * n_output + inputs.shape[1]
-    every = max(1, -(-(len(outputs) * n_lines) // (thinning.LIMIT // 2)))
-    every_step = max(1, -(-(2 * len(curves["step"])) // (thinning.LIMIT // 2)))
+    half = thinning.LIMIT // 2  # for the test, and as much for training; a line may end in one point more
+    every = max(1, -(-(len(outputs) * n_lines) // (half - n_lines)))
+    every_step = max(1, -(-(2 * len(curves["step"])) // (half - 2)))
 
     gap = 0.5 / (rows + 6)
     heights = [(1 - CURVES) / (rows - 1)] * (rows - 1) + [CURVES]

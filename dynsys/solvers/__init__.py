@@ -15,7 +15,7 @@ SOLVERS: dict[str, type[Solver]] = {
     Adam.name: Adam,
 }
 
-__all__ = ["DENSE_LIMIT", "SOLVERS", "Info", "Newton", "Problem", "Solver", "solver_named"]
+__all__ = ["DENSE_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton", "Problem", "Solver", "solver_named"]
 
 
 def solver_named(name: str | Solver, n_state: int) -> Solver:

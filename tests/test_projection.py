@@ -1,0 +1,76 @@
+"""Projections: principal components, fitted once, with signs that do not depend on chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from dynsys.projection import Projection
+
+CROSS = np.array([[3.0, 0, 0, 0], [-3, 0, 0, 0], [0, 2, 0, 0], [0, -2, 0, 0], [0, 0, 1, 0], [0, 0, -1, 0]])
+
+
+def cloud(k: int, n: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((k, n)) * np.arange(1, n + 1) + 5.0
+
+
+def test_a_cross_along_the_axes_has_those_axes_and_their_shares_of_the_variance():
+    fitted = Projection.fit(CROSS)
+    np.testing.assert_allclose(fitted.components, np.eye(3, 4), atol=1e-12)
+    np.testing.assert_allclose(fitted.explained_variance_ratio, np.array([9, 4, 1]) / 14)
+
+
+@pytest.mark.parametrize("shape", [(200, 6), (8, 40)])  # by the covariance, and by the singular values
+def test_coordinates_are_those_of_scikit_learn_up_to_sign(shape):
+    states = cloud(*shape)
+    fitted, reference = Projection.fit(states), PCA(3, svd_solver="full").fit(states)
+    np.testing.assert_allclose(np.abs(fitted.transform(states)), np.abs(reference.transform(states)), atol=1e-8)
+    np.testing.assert_allclose(fitted.explained_variance_ratio, reference.explained_variance_ratio_)
+
+
+def test_the_largest_entry_of_every_component_is_positive_whichever_way_the_states_point():
+    states = cloud(50, 5)
+    one, mirrored = Projection.fit(states), Projection.fit(-states[::-1])
+    assert (np.take_along_axis(one.components, np.abs(one.components).argmax(1)[:, None], 1) > 0).all()
+    np.testing.assert_allclose(one.components, mirrored.components, atol=1e-9)
+
+
+def test_of_two_entries_of_the_same_size_the_first_is_positive():
+    np.testing.assert_allclose(Projection.fit([[0.0, 0.0], [-1.0, 1.0]]).components[0], [0.5**0.5, -(0.5**0.5)])
+
+
+def test_any_leading_axes_and_torch_are_accepted():
+    states = cloud(12, 5)
+    fitted = Projection.fit(torch.as_tensor(states).reshape(4, 3, 5))
+    np.testing.assert_allclose(fitted.components, Projection.fit(states).components)
+    np.testing.assert_allclose(fitted.transform(states.reshape(4, 3, 5)), fitted.transform(states).reshape(4, 3, 3))
+
+
+def test_directions_are_differences_of_places():
+    states, step = cloud(12, 5), np.arange(5.0)
+    fitted = Projection.fit(states)
+    np.testing.assert_allclose(
+        fitted.transform(states + step) - fitted.transform(states), [fitted.directions(step)] * 12
+    )
+
+
+def test_what_states_do_not_span_is_zero():
+    line = Projection.fit(cloud(2, 7))  # two states
+    plane = Projection.fit(cloud(20, 2))  # two variables
+    one = Projection.fit(cloud(1, 7))
+    same = Projection.fit(np.ones((5, 7)))
+    assert [fitted.n_shown for fitted in (line, plane, one, same)] == [1, 2, 0, 0]
+    np.testing.assert_allclose(line.explained_variance_ratio, [1, 0, 0])
+    assert plane.transform(cloud(20, 2)).shape == (20, 3)
+    assert (plane.transform(cloud(20, 2))[:, 2] == 0).all()
+    assert (one.transform(cloud(4, 7)) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("states", "message"), [(np.zeros((0, 3)), "at least one"), ([[0.0, np.nan]], "1 of 1 states")]
+)
+def test_states_that_cannot_be_fitted_are_refused(states, message):
+    with pytest.raises(ValueError, match=message):
+        Projection.fit(states)

@@ -1,0 +1,104 @@
+"""Every solver on every system whose fixed points are known, and what all solvers have in common."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from dynsys import Flow, find_fixed_points
+from dynsys.descent import Outcome, descend
+from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.solvers import SOLVERS, Newton, Problem, solver_named
+from dynsys.solvers.newton import dense_direction
+from dynsys.speed import q_of, speed
+
+SEEDS = st.integers(0, 2**32 - 1)
+EMPTY = torch.zeros(1, 0, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_every_solver_finds_exactly_the_known_points(solver, known):
+    system = known.make()
+    points = find_fixed_points(system, solver=solver, n_starts=48, workers=1)
+    assert len(points) == len(known.states)
+    distance = np.linalg.norm(points.states[:, None] - known.states[None], axis=2)
+    owner = distance.argmin(axis=1)
+    assert sorted(owner) == list(range(len(known.states)))
+    nearest = distance.min(axis=1)
+    assert nearest.max() < 1e-10
+    rounded = 4 * np.finfo(float).eps * np.linalg.norm(known.states[owner], axis=1)  # of the known states themselves
+    assert (nearest <= points.error_bound + rounded).all()
+    assert (points.verdict == "fixed").all()
+    assert points.stability.tolist() == [known.words[i] for i in owner]
+    assert points.n_unstable.tolist() == [known.n_unstable[i] for i in owner]
+    q_there = speed(system, torch.as_tensor(points.states), EMPTY.expand(len(points), 0)).numpy()
+    np.testing.assert_allclose(points.q, q_there, rtol=1e-6, atol=1e-31)  # sums in another order differ by rounding
+    assert points.q.max() < 1e-28
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_no_solver_reports_a_point_where_there_is_none(solver):
+    """x' = 1 + x^2 has no zero, and its least q is 1/2."""
+    system = Flow(lambda x, u: 1 + x**2, n_state=1, bounds=(-2, 2))
+    points = find_fixed_points(system, solver=solver, n_starts=16, workers=1)
+    assert len(points) == 0
+    assert sum(points.search.rejected.values()) == 16
+
+
+@pytest.mark.parametrize("name", ["gauss-newton", "conjugate-gradient", "newton"])
+@examples(max_examples=20)
+@given(n=st.integers(1, 6), seed=SEEDS)
+def test_no_step_of_a_descent_raises_q(name, n, seed):
+    system, solver = SimpleRNN.random(n, 2.0, seed), solver_named(name, n)
+    x = torch.as_tensor(np.random.default_rng(seed).standard_normal((4, n)))
+    problem = Problem(system, torch.zeros(4, 0, dtype=x.dtype))
+    state = solver.init(problem, x)
+    for _ in range(8):
+        before = q_of(state.F)
+        state, _ = solver.step(problem, state)
+        assert (q_of(state.F) <= before * (1 + 1e-12)).all()
+        torch.testing.assert_close(state.F, system.velocity(state.x, problem.u), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", sorted(SOLVERS))
+def test_a_descent_returns_the_velocity_of_its_states_and_leaves_the_starts_alone(name):
+    system = SimpleRNN.random(5, 2.0, 0)
+    x = torch.as_tensor(np.random.default_rng(0).standard_normal((7, 5)))
+    before, u = x.clone(), torch.zeros(7, 0, dtype=x.dtype)
+    ended = descend(solver_named(name, 5), Problem(system, u), x, unit=1.0)
+    assert torch.equal(x, before)
+    torch.testing.assert_close(ended.F, system.velocity(ended.x, u), rtol=0, atol=1e-14)
+    assert (ended.outcome == Outcome.CONVERGED).any()
+
+
+def test_newton_doubles_its_digits_at_each_step():
+    """Newton on x - x^3 from 1 + e: x_new = 2 x^3 / (3 x^2 - 1), so the error becomes 3/2 e^2 + O(e^3)."""
+    problem = Problem(Flow(lambda x, u: x - x**3, n_state=1), EMPTY)
+    state = Newton().init(problem, torch.tensor([[1.01]], dtype=torch.float64))
+    for _ in range(2):
+        x = state.x.item()
+        state, _ = Newton().step(problem, state)
+        assert state.x.item() == pytest.approx(2 * x**3 / (3 * x**2 - 1), abs=1e-14)
+    assert abs(state.x.item() - 1) < 5e-8
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_singular_jacobian_gives_the_shortest_least_squares_step(rank):
+    rng = np.random.default_rng(0)
+    J = rng.standard_normal((4, 3, rank)) @ rng.standard_normal((4, rank, 3))
+    F = rng.standard_normal((4, 3))
+    expected = [np.linalg.lstsq(A, -b, rcond=1e-10)[0] for A, b in zip(J, F, strict=True)]
+    np.testing.assert_allclose(dense_direction(torch.as_tensor(J), torch.as_tensor(F)), expected, atol=1e-10)
+
+
+def test_small_systems_get_gauss_newton_and_large_ones_newton():
+    assert solver_named("auto", 2).name == "gauss-newton"
+    assert solver_named("auto", 1000).name == "newton"
+    assert solver_named(Newton(max_steps=3), 2).max_steps == 3
+
+
+def test_an_unknown_solver_is_refused_with_the_legal_names():
+    with pytest.raises(ValueError, match=r"^solver is 'bfgs'; the solvers are auto, gauss-newton, .*adam$"):
+        find_fixed_points(Flow(lambda x, u: -x, n_state=1), solver="bfgs")

@@ -1,0 +1,140 @@
+"""The words, time constants and frequencies of linear systems that can be solved with pencil and paper."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynsys import Flow, Kind, Map, find_fixed_points
+from dynsys.models.bistable import Bistable
+from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.spectrum import excess
+from dynsys.stability import frequencies, time_constants
+
+TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # by the angle whose cosine is 3/5: eigenvalues 0.6 +- 0.8 i
+
+
+def point_of(kind, A, time_constant=1.0):
+    """The one point of x' = A x or x(t+1) = A x."""
+    A = torch.as_tensor(np.asarray(A, dtype=float))
+    n = len(A)
+    if kind is Kind.MAP:
+        system = Map(lambda x, u: x @ A.T, n_state=n)
+    else:
+        system = Flow(lambda x, u: x @ A.T, n_state=n, time_constant=time_constant)
+    points = find_fixed_points(system, n_starts=8, workers=1)
+    assert len(points) == 1
+    return points
+
+
+FLOWS = [
+    ([[-1, 0], [0, -2]], "stable node", 0),
+    ([[-1, -2], [2, -1]], "stable focus", 0),
+    ([[1, 0], [0, -2]], "saddle", 1),
+    ([[1, 0], [0, 2]], "unstable node", 2),
+    ([[1, -2], [2, 1]], "unstable focus", 2),
+    ([[0, -1], [1, 0]], "marginal", 0),  # a centre
+    ([[0, 0], [0, -1]], "marginal", 0),  # a line of fixed points
+    ([[0, 0], [0, 1]], "marginal", 1),
+    ([[-1, 1], [0, -1]], "stable node", 0),  # a Jordan block
+    ([[1e-6, 0], [0, -1]], "saddle", 1),
+    ([[-1e-6, -1], [1, -1e-6]], "stable focus", 0),
+]
+
+MAPS = [
+    ([[0.5, 0], [0, -0.9]], "stable node", 0),  # leading -0.9: it alternates, on a line
+    (0.9 * TURN, "stable focus", 0),
+    ([[2, 0], [0, 0.5]], "saddle", 1),
+    ([[-2, 0], [0, 0.5]], "saddle", 1),
+    ([[2, 0], [0, -3]], "unstable node", 2),
+    (1.1 * TURN, "unstable focus", 2),
+    (TURN, "marginal", 0),
+    ([[-1, 0], [0, 0.5]], "marginal", 0),  # where a period doubles
+    ([[0, 0], [0, 0]], "stable node", 0),  # forgets everything in one step
+    ([[0, -0.5], [0.5, 0]], "stable focus", 0),
+]
+
+
+@pytest.mark.parametrize(("A", "word", "n_unstable"), FLOWS)
+def test_words_of_linear_flows(A, word, n_unstable):
+    points = point_of(Kind.FLOW, A)
+    assert points.stability.tolist() == [word]
+    assert points.n_unstable.tolist() == [n_unstable]
+
+
+@pytest.mark.parametrize(("A", "word", "n_unstable"), MAPS)
+def test_words_of_linear_maps(A, word, n_unstable):
+    points = point_of(Kind.MAP, A)
+    assert points.stability.tolist() == [word]
+    assert points.n_unstable.tolist() == [n_unstable]
+
+
+def test_the_same_matrix_is_stable_as_a_map_and_unstable_as_a_flow():
+    """The classic slip: a map is judged by dG/dx and the unit circle, not by dG/dx - I and the imaginary axis."""
+    assert point_of(Kind.MAP, [[0.5]]).stability.tolist() == ["stable node"]
+    assert point_of(Kind.FLOW, [[0.5]]).stability.tolist() == ["unstable node"]
+    assert point_of(Kind.MAP, [[-3.0]]).stability.tolist() == ["unstable node"]  # dG/dx - I = -4 looks stable
+    assert point_of(Kind.MAP, [[0.5]]).eigenvalues.tolist() == [[0.5 + 0j]]
+
+
+@pytest.mark.parametrize("tau", [0.01, 1.0, 10.0])
+def test_a_damped_oscillation_has_its_time_constant_and_frequency(tau):
+    """x' = (-1/4 +- 3i) x in units of tau: e-fold decay in 4 tau, 3 radians per tau."""
+    points = point_of(Kind.FLOW, [[-0.25, -3], [3, -0.25]], tau)
+    values = torch.as_tensor(points.eigenvalues[0])
+    np.testing.assert_allclose(time_constants(values, points.system), [4 * tau] * 2, rtol=1e-12)
+    np.testing.assert_allclose(frequencies(values, points.system), [3 / (2 * np.pi * tau)] * 2, rtol=1e-12)
+
+
+def test_a_growing_mode_has_a_negative_time_constant():
+    points = point_of(Kind.FLOW, [[2.0]])
+    assert time_constants(torch.as_tensor(points.eigenvalues[0]), points.system).tolist() == [-0.5]
+
+
+def test_a_turning_map_has_the_time_constant_and_frequency_of_its_iterates():
+    """0.9 times a turn by a fifth of a circle: |x| is 0.9^t, and every fifth step points the same way."""
+    angle = 2 * np.pi / 5
+    points = point_of(Kind.MAP, 0.9 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
+    values = torch.as_tensor(points.eigenvalues[0])
+    tau = time_constants(values, points.system).numpy()
+    np.testing.assert_allclose(np.exp(-1 / tau), [0.9, 0.9], rtol=1e-12)
+    np.testing.assert_allclose(frequencies(values, points.system), [0.2, 0.2], rtol=1e-12)
+
+
+def test_an_alternating_map_has_half_a_cycle_per_step():
+    points = point_of(Kind.MAP, [[-0.5]])
+    assert frequencies(torch.as_tensor(points.eigenvalues[0]), points.system).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_jordan_block_at_the_boundary_is_marginal(kind, size):
+    """Its eigenvalues move like the size-th root of a change of the matrix, so rounding alone scatters them."""
+    rng = np.random.default_rng(size)
+    block = np.diag(np.ones(size - 1), 1) + (np.eye(size) if kind is Kind.MAP else 0)
+    V = rng.standard_normal((size, size))
+    points = point_of(kind, V @ block @ np.linalg.inv(V))
+    assert points.stability.tolist() == ["marginal"]
+
+
+def test_modes_are_unit_eigenvectors_with_the_leading_one_first():
+    system = Bistable(4)
+    points = find_fixed_points(system, n_starts=64, workers=1)
+    for J, values, modes in zip(points.jacobians, points.eigenvalues, points.modes, strict=True):
+        np.testing.assert_allclose(np.linalg.norm(modes, axis=1), 1.0, rtol=1e-12)
+        np.testing.assert_allclose(modes @ J.T, values[: len(modes), None] * modes, atol=1e-10)
+        assert (np.diff(values.real) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_eigenvalues_of_a_network_are_those_of_lapack(seed):
+    points = find_fixed_points(SimpleRNN.random(20, gain=2.0, seed=seed), n_starts=64, workers=1)
+    for J, values, n_unstable in zip(points.jacobians, points.eigenvalues, points.n_unstable, strict=True):
+        expected = np.linalg.eigvals(J)
+        np.testing.assert_allclose(np.sort(values.real), np.sort(expected.real), atol=1e-10)
+        assert n_unstable == (expected.real > 0).sum()
+
+
+def test_excess_is_the_distance_beyond_the_boundary():
+    values = torch.tensor([0.5 + 2j, -3.0 + 4j])
+    assert excess(values, Kind.FLOW).tolist() == [0.5, -3.0]
+    np.testing.assert_allclose(excess(values, Kind.MAP), [4.25**0.5 - 1, 4.0], rtol=1e-6)
