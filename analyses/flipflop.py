@@ -27,8 +27,9 @@ Progress = Callable[[str, int, int], None]
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 PORTRAIT = "portrait.html"
 RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
+TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN"}
 OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
-TASK_STEPS = 4000
+TASK_STEPS, TASK_RUNS = 2500, 4
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,12 @@ def portrait(points: FixedPoints, system: System, seed: int = 0) -> Any:
     from dynsys.plots import phase_portrait
 
     u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
-    task = system.task_trajectories(TASK_STEPS, 1, seed)
+    task = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
     return phase_portrait(
         points,
         trajectories=None if task is None else np.asarray(task),
         releases=np.asarray(releases(system, u, seed)),
-        title=f"{system.name}, {system.n_state} units",
+        title=f"{TITLES.get(system.name, system.name)}, {system.n_state} units",
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -138,8 +139,11 @@ class FixedPoints:
     def load(cls, path: str | Path, system: System | None = None) -> FixedPoints:
         """Read a result back; raises CheckpointError where the file is not one."""
         tensors, header = read_tensors(path, SCHEMA)
-        search = dict(header["search"])
-        search["discovery"] = [tuple(pair) for pair in search["discovery"]]
+        try:
+            search = SearchReport(**{**header["search"], "discovery": [tuple(p) for p in header["search"]["discovery"]]})
+        except (KeyError, TypeError) as error:
+            wrong = f"its report of the search is of dynsys {header.get('version')} ({error})"
+            raise CheckpointError(path, wrong, "run the search again") from error
         arrays: dict[str, Any] = {
             key: value.view(np.complex128)[..., 0] if key in COMPLEX else value for key, value in tensors.items()
         }
@@ -147,7 +151,7 @@ class FixedPoints:
             **arrays,
             verdict=np.array(header["verdict"], dtype=np.str_),
             stability=np.array(header["stability"], dtype=np.str_),
-            search=SearchReport(**search),
+            search=search,
             about=header["system"],
             system=system,
         )

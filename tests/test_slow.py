@@ -27,7 +27,7 @@ def test_the_ghost_of_a_saddle_node_is_one_slow_point(r, centre, solver):
 
 @pytest.mark.parametrize("r", [1e-11, 1e-12, 1e-13, 1e-14])
 def test_the_slowest_ghosts_are_not_lost_between_slow_and_fixed(r):
-    """A velocity of 1e-14 is 50 times the rounding error of 1e-4 + x^2 near 0: slow, or fixed, but not nothing."""
+    """Near the rounding error of the velocity a ghost may pass for slow or for fixed, but not for nothing."""
     points = find_fixed_points(ghost(r, 0.3), n_starts=32, workers=1)
     assert len(points) == 1
     np.testing.assert_allclose(points.states, [[0.3]], atol=1e-6)
@@ -76,8 +76,7 @@ def test_slow_and_fixed_points_of_one_system_are_told_apart():
     points = find_fixed_points(system, n_starts=64, workers=1)
     assert points.verdict.tolist() == ["fixed", "slow"]
     np.testing.assert_allclose(points.states[0], [1.0], atol=1e-12)
-    # at y = x + 1: q' = 0 where (4 - 3 y) y = r, or F = 0: the root of the quadratic is y = r / 2 (1 + O(r)) * 1/2
-    y = (4 - np.sqrt(16 - 12 * r)) / 6
+    y = (4 - np.sqrt(16 - 12 * r)) / 6  # x + 1 where F = -(y - 2) (y^2 + r) has slope zero: 3 y^2 - 4 y + r = 0
     np.testing.assert_allclose(points.states[1], [y - 1], atol=1e-9)
 
 

@@ -142,8 +142,9 @@ def _make_room(figure: go.Figure, rows: int) -> None:
 
 
 def _caption(curves: dict[str, Array], every: int, every_step: int) -> str:
-    error = np.abs(curves["test_output"] - curves["test_target"]).mean()
-    text = f"Test: mean absolute error {error:.3g} over {style.plural(len(curves['test_output']), 'step')}."
+    error = np.abs(curves["test_output"] - curves["test_target"])[curves["test_target"] != 0].mean()
+    steps = style.plural(len(curves["test_output"]), "step")
+    text = f"Test: mean absolute error {error:.3g} over {steps}, outputs whose target is still 0 left out."
     if every > 1:
         text += f" Thinned out evenly: 1 in {every} steps of the test is drawn."
     if every_step > 1:

@@ -1,0 +1,106 @@
+"""Where searches start: in the box, around the task's trajectories, at random outputs, and between points found."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynsys import Flow, simulate
+from dynsys.models.bistable import Bistable
+from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.flipflop import FlipFlop
+from dynsys.starts import Closure, first_starts
+from dynsys.trajectory import relax, states_at
+
+EMPTY = torch.zeros(1, 0, dtype=torch.float64)
+
+
+def decay(**settings):
+    return Flow(lambda x, u: -x, n_state=3, **settings)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 64])
+def test_as_many_starts_as_asked_for(n):
+    network = EchoStateNetwork.random(EchoStateConfig(units=20), FlipFlop())
+    u = torch.zeros(1, 3, dtype=torch.float64)
+    assert first_starts(network, u, n, seed=0).shape == (n, 20)
+    assert first_starts(decay(), EMPTY, n, seed=0).shape == (n, 3)
+
+
+def test_starts_fill_the_box_and_stay_in_it():
+    x = first_starts(decay(bounds=(-1.0, 3.0)), EMPTY, 4000, seed=0)
+    assert -1.0 <= float(x.min()) < -0.99
+    assert 2.99 < float(x.max()) <= 3.0
+    np.testing.assert_allclose(x.mean(0), np.ones(3), atol=5 * 4 / np.sqrt(12 * 4000))  # five standard errors
+
+
+def test_without_a_box_starts_are_normal():
+    x = first_starts(decay(), EMPTY, 4000, seed=0)
+    np.testing.assert_allclose(x.mean(0), np.zeros(3), atol=5 / np.sqrt(4000))
+    np.testing.assert_allclose(x.std(0), np.ones(3), atol=5 / np.sqrt(8000))
+
+
+def test_the_same_seed_gives_the_same_starts_and_another_does_not():
+    network = EchoStateNetwork.random(EchoStateConfig(units=20), FlipFlop())
+    u = torch.zeros(1, 3, dtype=torch.float64)
+    a, again, b = (first_starts(network, u, 32, seed) for seed in (0, 0, 1))
+    assert torch.equal(a, again)
+    assert not torch.equal(a, b)
+
+
+def test_a_network_with_a_task_starts_from_its_trajectories_and_outputs():
+    """The quarter from random outputs z lies in the span of W_fb, the quarter from the box does not."""
+    network = EchoStateNetwork.random(EchoStateConfig(units=20), FlipFlop())
+    x = first_starts(network, torch.zeros(1, 3, dtype=torch.float64), 40, seed=0)
+    Q = np.linalg.qr(network.W_fb.numpy())[0]
+    off_span = np.linalg.norm(x.numpy() - x.numpy() @ Q @ Q.T, axis=1)
+    assert (off_span < 1e-12).sum() == 10
+
+
+def test_closure_makes_midpoints_and_reflections():
+    states = torch.tensor([[0.0, 0.0], [4.0, 0.0]], dtype=torch.float64)
+    closure = Closure(seed=0, unit=1.0)
+    system = Flow(lambda x, u: -x, n_state=2)
+    x, held = closure.starts(system, states, EMPTY, [0, 0], 10)
+    assert sorted(map(tuple, x.tolist())) == [(-4.0, 0.0), (2.0, 0.0), (8.0, 0.0)]
+    assert held.tolist() == [0, 0, 0]
+    again, _ = closure.starts(system, states, EMPTY, [0, 0], 10)
+    assert len(again) == 0  # none is made twice
+
+
+def test_closure_leaves_out_what_is_known_and_does_not_mix_inputs():
+    line = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    system = Flow(lambda x, u: -x, n_state=1)
+    x, _ = Closure(0, unit=1.0).starts(system, line, EMPTY, [0, 0, 0], 100)
+    assert set(x.ravel().tolist()) == {0.5, 1.5, -1.0, -2.0, 3.0, 4.0}  # not 0, 1 or 2 themselves
+    x, held = Closure(0, unit=1.0).starts(system, line, torch.zeros(2, 0, dtype=line.dtype), [0, 1, 1], 100)
+    assert set(x.ravel().tolist()) == {1.5, 0.0, 3.0}
+    assert held.tolist() == [1] * len(x)
+
+
+def test_closure_gives_no_more_than_asked_for_and_begins_with_the_slowest():
+    states, _ = Bistable(3).fixed_points()
+    system, known = Bistable(3), torch.as_tensor(states)
+    everything, _ = Closure(0, unit=1.0).starts(system, known, EMPTY, [0] * 27, 10_000)
+    some, _ = Closure(0, unit=1.0).starts(system, known, EMPTY, [0] * 27, 200)
+    assert len(some) == 200
+    held = EMPTY.expand(len(everything), 0)
+    slowest = system.velocity(everything, held).norm(dim=1).sort().values[:100]
+    got = system.velocity(some[:100], held[:100]).norm(dim=1)
+    np.testing.assert_allclose(got, slowest, atol=1e-12)
+
+
+def test_a_map_is_iterated_and_a_flow_takes_euler_steps():
+    flow = Flow(lambda x, u: u - x, n_state=1, n_input=1, time_constant=4.0)
+    x, u = torch.tensor([[1.0]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    path = relax(flow, x, u, 3).ravel().numpy()
+    np.testing.assert_allclose(path, [0.75, 0.75**2, 0.75**3], rtol=1e-14)
+    exact = relax(flow, x, u, 1000, step=0.001).ravel()[-1].item()
+    assert exact == pytest.approx(np.exp(-1), rel=1e-3)
+    assert simulate(flow, x, torch.ones(2, 1, 1, dtype=torch.float64)).shape == (2, 1, 1)
+
+
+def test_states_of_a_trajectory_are_drawn_without_repeats_while_there_are_enough():
+    trajectory = torch.arange(10.0).unsqueeze(1)
+    assert sorted(states_at(trajectory, 10, seed=0).ravel().tolist()) == list(range(10))
+    assert len(set(states_at(trajectory, 6, seed=1).ravel().tolist())) == 6
+    assert np.bincount(states_at(trajectory, 25, seed=0).ravel().long()).tolist().count(3) == 5
