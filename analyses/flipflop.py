@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
@@ -19,10 +20,13 @@ from dynsys.models.recipe import PRESETS, Trained
 from dynsys.models.training_run import read_curves, run_training
 from dynsys.points import FixedPoints
 from dynsys.search import SearchInterrupted, find_fixed_points
+from dynsys.starts import states_in_box
 from dynsys.system import System
 from dynsys.trajectory import relax, step_length
 
 Progress = Callable[[str, int, int], None]
+Array = NDArray[np.float64]
+Fit = Literal["points", "trajectories"]
 
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 PORTRAIT = "portrait.html"
@@ -105,7 +109,7 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
     return dataclasses.replace(points, system=system), system
 
 
-def portrait(points: FixedPoints, system: System, seed: int = 0) -> Any:
+def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "points") -> Any:
     """The phase portrait as a plotly figure: a run of the task, releases from random states, and the points."""
     from dynsys.plots import phase_portrait
 
@@ -114,7 +118,8 @@ def portrait(points: FixedPoints, system: System, seed: int = 0) -> Any:
     return phase_portrait(
         points,
         trajectories=None if task is None else np.asarray(task),
-        releases=np.asarray(releases(system, u, seed)),
+        releases=releases(system, u, seed),
+        fit=fit,
         title=f"{TITLES.get(system.name, system.name)}, {system.n_state} units",
     )
 
@@ -126,34 +131,35 @@ def draw(
     png: str | Path | None = None,
     chosen: list[int] | None = None,
     seed: int = 0,
+    fit: Fit = "points",
 ) -> None:
     """Draw one of ``PICTURES`` of a run's folder into one self-contained HTML file, and into a PNG where asked."""
     from dynsys.plots import save_html, save_png
 
-    figure = PICTURES[picture](Path(run), chosen, seed)
+    figure = PICTURES[picture](Path(run), chosen, seed, fit)
     save_html(figure, path)
     if png is not None:
         save_png(figure, png)
 
 
-def _phase(run: Path, chosen: list[int] | None, seed: int) -> Any:
+def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     points, system = load_run(run)
-    return portrait(_some(points, chosen), system, seed)
+    return portrait(_some(points, chosen), system, seed, fit)
 
 
-def _spectrum(run: Path, chosen: list[int] | None, seed: int) -> Any:
+def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import spectrum
 
     return spectrum(load_run(run)[0], chosen)
 
 
-def _training(run: Path, chosen: list[int] | None, seed: int) -> Any:
+def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import training_curves
 
     return training_curves(read_curves(run))
 
 
-def _plane(run: Path, chosen: list[int] | None, seed: int) -> Any:
+def _plane(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import phase_plane
 
     points, system = load_run(run)
@@ -172,19 +178,19 @@ def _some(points: FixedPoints, chosen: list[int] | None) -> FixedPoints:
     return points[chosen]
 
 
-def releases(system: System, u: torch.Tensor, seed: int) -> torch.Tensor:
-    """Trajectories (T, B, n) let go where random outputs inside and outside the cube put the network, or in the box."""
+def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
+    """Trajectories, each (T, n), let go where random outputs put the network, or in its box.
+
+    Each ends where it has left the scene: a picture has no room for infinity.
+    """
     rng = np.random.default_rng(seed)
     x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
     if x is None:
-        box = system.box(u)
-        low, high = (-torch.ones(system.n_state), torch.ones(system.n_state)) if box is None else (box[0][0], box[1][0])
-        x = low + (high - low) * torch.as_tensor(rng.uniform(0, 1, (RELEASES, system.n_state)))
+        x = states_in_box(system, u, RELEASES, rng)
     steps = int(np.clip(30 / step_length(system), 50, 400))
     paths = torch.cat([x.unsqueeze(0), relax(system, x, u, steps)])
-    escaped = ~(paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max()))  # a picture has no room for infinity
-    paths[escaped.cummax(dim=0).values] = torch.nan
-    return paths
+    inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
+    return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]
 
 
 def summary(points: FixedPoints) -> str:

@@ -140,7 +140,8 @@ class FixedPoints:
         """Read a result back; raises CheckpointError where the file is not one."""
         tensors, header = read_tensors(path, SCHEMA)
         try:
-            search = SearchReport(**{**header["search"], "discovery": [tuple(p) for p in header["search"]["discovery"]]})
+            discovery = [tuple(pair) for pair in header["search"]["discovery"]]
+            search = SearchReport(**{**header["search"], "discovery": discovery})
         except (KeyError, TypeError) as error:
             wrong = f"its report of the search is of dynsys {header.get('version')} ({error})"
             raise CheckpointError(path, wrong, "run the search again") from error

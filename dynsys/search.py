@@ -81,6 +81,7 @@ def find_fixed_points(
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
     if len(u) not in (1, len(x)):
         raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
+    _check_velocity(system, x, u)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
     with one_thread_each():
         search = _Search(system, method, u, x, slow_q, seed, workers, progress or _silent)
@@ -208,6 +209,16 @@ def estimated_missed(hits: list[int]) -> float | None:
     """Chao's (1984) lower bound on the points that no start has hit, from those hit once and twice."""
     once, twice = hits.count(1), hits.count(2)
     return once * (once - 1) / (2 * (twice + 1)) if any(hits) else None
+
+
+def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
+    """Raise ValueError where the system's velocity is not of the shape of its states, before anything relies on it."""
+    F = system.velocity(x[:2], u[:1].expand(len(x[:2]), -1))
+    if F.shape != x[:2].shape:
+        given, legal = tuple(F.shape), tuple(x[:2].shape)
+        raise ValueError(
+            f"the velocity of {system.name} has shape {given} for states of shape {legal}; it needs the same"
+        )
 
 
 def checked_device(device: str | None) -> torch.device:

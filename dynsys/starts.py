@@ -29,7 +29,7 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     if driven is not None:
         parts.append(driven)
     missing = n - sum(len(part) for part in parts)
-    parts.append(_in_box(system, u, missing, rng))
+    parts.append(states_in_box(system, u, missing, rng))
     return torch.cat(parts)
 
 
@@ -44,7 +44,8 @@ def _with_noise(states: Tensor, rng: np.random.Generator) -> Tensor:
     return states + level * spread * _tensor(rng.standard_normal(states.shape), states)
 
 
-def _in_box(system: System, u: Tensor, n: int, rng: np.random.Generator) -> Tensor:
+def states_in_box(system: System, u: Tensor, n: int, rng: np.random.Generator) -> Tensor:
+    """n states uniform in the reachable box; normal deviates where there is no box."""
     box = system.box(u[:1])
     if box is None:
         return _tensor(rng.standard_normal((n, system.n_state)), u)

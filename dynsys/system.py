@@ -91,8 +91,39 @@ class System(abc.ABC):
         return moved
 
 
-class Map(System):
-    """A map given by its step, ``step(x, u) -> x'``; the Jacobian is taken by ``torch.func``.
+class _OfFunction(System):
+    """A system given by one function of the user's; every derivative is taken by ``torch.func``."""
+
+    def __init__(
+        self,
+        function: Velocity,
+        n_state: int,
+        n_input: int = 0,
+        *,
+        time_constant: float = 1.0,
+        readout: Callable[[Tensor], Tensor] | None = None,
+        n_output: int = 0,
+        bounds: tuple[float, float] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._function, self._readout, self._bounds = function, readout, bounds
+        self.n_state, self.n_input, self.n_output = n_state, n_input, n_output
+        self.time_constant, self.name = time_constant, name or str(self.kind)
+
+    def readout(self, x: Tensor) -> Tensor:
+        return x[:, :0] if self._readout is None else self._readout(x)
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        if self._bounds is None:
+            return None
+        low, high = self._bounds
+        return u.new_full((len(u), self.n_state), low), u.new_full((len(u), self.n_state), high)
+
+
+class Map(_OfFunction):
+    """A map given by its step, ``step(x, u) -> x'``, with x (B, n_state) and u (B, n_input) float64 tensors.
+
+    ``readout(x)`` gives (B, n_output); ``bounds`` are the least and the greatest value that a state variable can take.
 
     >>> logistic = Map(lambda x, u: 3.0 * x * (1 - x), n_state=1)
     >>> logistic.velocity(torch.tensor([[0.5]]), torch.zeros(1, 0))
@@ -101,32 +132,12 @@ class Map(System):
 
     kind = Kind.MAP
 
-    def __init__(
-        self,
-        step: Velocity,
-        n_state: int,
-        n_input: int = 0,
-        *,
-        readout: Callable[[Tensor], Tensor] | None = None,
-        n_output: int = 0,
-        bounds: tuple[float, float] | None = None,
-        name: str = "map",
-    ) -> None:
-        self._step, self._readout, self._bounds = step, readout, bounds
-        self.n_state, self.n_input, self.n_output, self.name = n_state, n_input, n_output, name
-
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._step(x, u) - x
-
-    def readout(self, x: Tensor) -> Tensor:
-        return x[:, :0] if self._readout is None else self._readout(x)
-
-    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
-        return _constant_box(self._bounds, u, self.n_state)
+        return self._function(x, u) - x
 
 
-class Flow(System):
-    """A flow given by its velocity, ``velocity(x, u)`` with ``time_constant * dx/dt = velocity``.
+class Flow(_OfFunction):
+    """A flow given by its velocity, ``velocity(x, u)`` with ``time_constant * dx/dt = velocity``; else as ``Map``.
 
     >>> decay = Flow(lambda x, u: -x, n_state=2)
     >>> decay.jacobian(torch.zeros(1, 2), torch.zeros(1, 0))
@@ -136,37 +147,8 @@ class Flow(System):
 
     kind = Kind.FLOW
 
-    def __init__(
-        self,
-        velocity: Velocity,
-        n_state: int,
-        n_input: int = 0,
-        *,
-        time_constant: float = 1.0,
-        readout: Callable[[Tensor], Tensor] | None = None,
-        n_output: int = 0,
-        bounds: tuple[float, float] | None = None,
-        name: str = "flow",
-    ) -> None:
-        self._velocity, self._readout, self._bounds = velocity, readout, bounds
-        self.n_state, self.n_input, self.n_output, self.name = n_state, n_input, n_output, name
-        self.time_constant = time_constant
-
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._velocity(x, u)
-
-    def readout(self, x: Tensor) -> Tensor:
-        return x[:, :0] if self._readout is None else self._readout(x)
-
-    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
-        return _constant_box(self._bounds, u, self.n_state)
-
-
-def _constant_box(bounds: tuple[float, float] | None, u: Tensor, n_state: int) -> tuple[Tensor, Tensor] | None:
-    if bounds is None:
-        return None
-    low, high = bounds
-    return u.new_full((len(u), n_state), low), u.new_full((len(u), n_state), high)
+        return self._function(x, u)
 
 
 def _autodiff_jacobian(velocity: Velocity, x: Tensor, u: Tensor) -> Tensor:

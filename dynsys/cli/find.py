@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dynsys.cli.numbers import Numbers
 from dynsys.cli.output import print_json, print_points, search_lines
 from dynsys.cli.progress import progress
 
@@ -12,7 +13,12 @@ from dynsys.cli.progress import progress
 @click.argument("checkpoint")
 @click.option("-o", "--out", "folder", required=True, help="Folder for fixed_points.safetensors and .json.")
 @click.option("--starts", default=512, show_default=True, type=click.IntRange(1), help="States to start from.")
-@click.option("--input", "held", help="Input held during the search, like 0,0,1; zeros if not given.")
+@click.option(
+    "--input",
+    "held",
+    type=Numbers(float, "0,0,1"),
+    help="Input held, like 0,0,1; zeros if not given.",
+)
 @click.option(
     "--solver", default="auto", show_default=True, help="auto, gauss-newton, conjugate-gradient, newton or adam."
 )
@@ -25,7 +31,7 @@ def find(
     checkpoint: str,
     folder: str,
     starts: int,
-    held: str | None,
+    held: list[float] | None,
     solver: str,
     slow_q: float,
     full_spectrum: bool,
@@ -49,7 +55,7 @@ def find(
             folder,
             checkpoint,
             show,
-            input=_numbers(held),
+            input=held,
             n_starts=starts,
             solver=solver,
             slow_q=slow_q,
@@ -64,12 +70,3 @@ def find(
     click.echo("\n" + "\n".join(search_lines(points)))
     click.echo(f"\nFound {summary(points)}.")
     click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: dynsys portrait {folder} -o portrait.html")
-
-
-def _numbers(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers like 0,0,1", param_hint="--input") from error

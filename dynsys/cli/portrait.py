@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+
+from dynsys.cli.numbers import Numbers
 
 
 @click.command()
@@ -16,9 +20,16 @@ import click
     type=click.Choice(["phase", "spectrum", "training", "plane"]),
     help="Phase portrait, eigenvalues, training curves, or the phase plane of a 2-D system.",
 )
-@click.option("--points", "chosen", help="Points to show the eigenvalues of, like 0,3,5; all if not given.")
+@click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
+@click.option(
+    "--fit",
+    default="points",
+    show_default=True,
+    type=click.Choice(["points", "trajectories"]),
+    help="What the principal components of the phase portrait are fitted to.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the trajectories shown.")
-def portrait(run: str, path: str, png: str | None, picture: str, chosen: str | None, seed: int) -> None:
+def portrait(run: str, path: str, png: str | None, picture: str, chosen: list[int] | None, seed: int, fit: Any) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
     \b
@@ -27,14 +38,5 @@ def portrait(run: str, path: str, png: str | None, picture: str, chosen: str | N
     """
     from dynsys.analyses.flipflop import draw
 
-    draw(picture, run, path, png, _ids(chosen), seed)
+    draw(picture, run, path, png, chosen, seed, fit)
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")
-
-
-def _ids(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of ids like 0,3,5", param_hint="--points") from error
