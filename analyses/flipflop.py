@@ -196,18 +196,17 @@ def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
 def summary(points: FixedPoints) -> str:
     """What was found, in words: '27 fixed points: 8 stable, 12 saddles with 1 unstable direction, ...'."""
     fixed = points[points.verdict == "fixed"]
-    kinds: Counter[str] = Counter()
+    kinds: Counter[tuple[str, int]] = Counter()
     for word, unstable in zip(fixed.stability, fixed.n_unstable, strict=True):
-        kinds[_kind(str(word), int(unstable))] += 1
-    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        kinds[("stable", 0) if word.startswith("stable") else (str(word), int(unstable))] += 1
+    listed = ", ".join(_counted(count, kind) for kind, count in kinds.items())
     n_slow = len(points) - len(fixed)
     slow = f", and {n_slow} slow point{'s' * (n_slow != 1)}" if n_slow else ""
     return f"{len(fixed)} fixed point{'s' * (len(fixed) != 1)}{': ' + listed if listed else ''}{slow}"
 
 
-def _kind(word: str, unstable: int) -> str:
-    if word.startswith("stable"):
-        return "stable"
+def _counted(count: int, kind: tuple[str, int]) -> str:
+    word, unstable = kind
     if word == "saddle":
-        return f"saddles with {unstable} unstable direction{'s' * (unstable != 1)}"
-    return word
+        return f"{count} saddle{'s' * (count != 1)} with {unstable} unstable direction{'s' * (unstable != 1)}"
+    return f"{count} {word}"

@@ -38,6 +38,10 @@ class Catalogue:
         """The input (k, m) at which each point was found."""
         return self.inputs[torch.tensor(self.groups, dtype=torch.long, device=self.inputs.device)]
 
+    def isolated(self) -> list[int]:
+        """The points that have an error bound, and so are known to have no other beside them."""
+        return [k for k, p in enumerate(self.points) if bool(torch.isfinite(p.error_bound))]
+
     def index_sum(self) -> int | None:
         """The sum of sign det(-J) over the points of a single input; None where it could not be told.
 
@@ -72,7 +76,7 @@ class Catalogue:
             return waiting
         x, F, groups = (part[waiting] for part in candidates)
         known = [self.points[k] for k in by]
-        error = F.norm(dim=1) + rounding(x, F, self.unit)
+        error = F.norm(dim=1) + rounding(self.system, x, self.inputs[groups], F, self.unit)
         apart = torch.cdist(x, torch.cat([p.x for p in known]), compute_mode="donot_use_mm_for_euclid_dist")
         inverse, bound = torch.cat([p.inverse_norm for p in known]), torch.cat([p.error_bound for p in known])
         same_input = groups.unsqueeze(1) == torch.tensor([self.groups[k] for k in by], device=x.device)
@@ -103,7 +107,7 @@ class Catalogue:
         for share in (0.25, 0.5, 0.75):
             between = a + share * (x - a)
             F = self.system.velocity(between, self.inputs[groups])
-            joined &= F.norm(dim=1) <= 4 * rounding(between, F, self.unit)
+            joined &= F.norm(dim=1) <= 4 * rounding(self.system, between, self.inputs[groups], F, self.unit)
         return joined
 
 

@@ -36,11 +36,6 @@ class Assessed:
     error_bound: Tensor
     index: Tensor
 
-    @property
-    def is_zero(self) -> Tensor:
-        """Where the velocity cannot be told from zero (B,)."""
-        return self.F.norm(dim=1) <= self.noise
-
 
 def assess(system: System, x: Tensor, u: Tensor, unit: float) -> Assessed:
     """Refine each x by chord steps that lower |F|, then bound its distance from the true zero.
@@ -52,7 +47,7 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float) -> Assessed:
     x, F = _refined(system, x, u, LU, pivots)
     inverse_norm = SAFETY * _inverse_norm(J, LU, pivots)
     curvature = SAFETY_SAMPLED * _curvature(system, x, u, J, unit)
-    noise = rounding(x, F, unit)
+    noise = rounding(system, x, u, F, unit)
     reach = 2 * inverse_norm * (F.norm(dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
     bound = torch.where(proven, reach, torch.inf)

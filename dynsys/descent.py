@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dynsys.rounding import rounding
+from dynsys.rounding import rate, rounding
 from dynsys.solvers.base import Problem, Solver
 
 
@@ -42,9 +43,13 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
     )
     rows = torch.arange(B, device=x.device)
     state = solver.init(problem, x)
+    pace = rate(problem.system, x, problem.u, state.F, unit)  # a tolerance on |F| needs F's own units
     stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
     for step in range(solver.max_steps + 1):
-        outcome = _judge(solver, state, stuck, unit)
+        enough = solver.tolerance * pace[rows] * (state.x.norm(dim=1) + unit)
+        if solver.tolerance == 0:
+            enough = rounding(problem.system, state.x, problem.u, state.F, unit)
+        outcome = _judge(state, stuck, enough, unit)
         out.x[rows], out.F[rows], out.outcome[rows], out.steps[rows] = state.x, state.F, outcome, step
         going = (outcome == Outcome.OUT_OF_STEPS).nonzero().squeeze(1)
         if len(going) == 0 or step == solver.max_steps:
@@ -56,10 +61,8 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
     return out
 
 
-def _judge(solver: Solver, state: object, stuck: Tensor, unit: float) -> Tensor:
-    x, F = state[:2]  # type: ignore[index]
-    size = F.norm(dim=1)
-    enough = torch.maximum(rounding(x, F, unit), solver.tolerance * (x.norm(dim=1) + unit))
+def _judge(state: Any, stuck: Tensor, enough: Tensor, unit: float) -> Tensor:
+    x, size = state.x, state.F.norm(dim=1)
     outcome = torch.full_like(stuck, int(Outcome.OUT_OF_STEPS), dtype=torch.long)
     outcome[stuck] = Outcome.STUCK
     outcome[size <= enough] = Outcome.CONVERGED

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +27,6 @@ def describe(
     full_spectrum: bool,
     workers: int,
     progress: Progress,
-    began: float,
 ) -> FixedPoints:
     """Classify every point and put them in order: fixed before slow, then by unstable directions and readout."""
     x = torch.cat([p.x for p in catalogue.points] + [m.x for m in minima.points] + [catalogue.states()[:0]])
@@ -66,7 +63,7 @@ def describe(
         error_bound=np.array([bound for _, bound, _ in accuracy], dtype=np.float64),
         readouts=readouts,
         inputs=_array(u),
-        search=dataclasses.replace(report, seconds=time.perf_counter() - began),
+        search=report,
         about=about(system),
         system=system.to(device="cpu"),
     )

@@ -114,13 +114,16 @@ class FixedPoints:
             "n_unstable": int(self.n_unstable[i]),
             "leading_eigenvalue": [float(leading.real), float(leading.imag)],
             "readout": self.readouts[i].tolist(),
+            "input": self.inputs[i].tolist(),
         }
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with one row per point; needs the extra ``pandas``."""
         import pandas as pd
 
-        return pd.DataFrame([self._row(i) for i in range(len(self))]).set_index("id")
+        return pd.DataFrame([self._row(i) for i in range(len(self))], index=pd.RangeIndex(len(self), name="id")).drop(
+            columns="id", errors="ignore"
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one safetensors file; raises OutputError where it cannot be written."""

@@ -42,7 +42,8 @@ def leading_pairs(system: System, x: Tensor, u: Tensor, excess: Callable[[Tensor
     others, _, other_error = _ritz(deflated, _without(Q, _random(x, seed=1)), CHECK_SUBSPACE)
     for i, (lead, _) in enumerate(pairs):
         seen = excess(others[i])[other_error[i] < 1e-4]
-        if len(lead) and len(seen) and float(seen.max()) > float(excess(lead).min()) + 1e-3:
+        most = min(float(excess(lead).min()) + 1e-3, 1e-6) if len(lead) else 0.0
+        if len(seen) and float(seen.max()) > most:  # all unstable ones should have been among the pairs
             pairs[i] = (lead[:0], pairs[i][1][:0])
     return [(values.cpu(), vectors.cpu()) for values, vectors in pairs]
 
@@ -65,7 +66,9 @@ def _ritz(operator: Operator, start: Tensor, limit: int) -> tuple[Tensor, Tensor
         / torch.linalg.matrix_norm(basis.H[:, :m], 2)[:, None]
     )
     real, imaginary = Y.real.mT @ basis.V[:, :m], Y.imag.mT @ basis.V[:, :m]
-    return values, torch.complex(real, imaginary), error
+    vectors = torch.complex(real, imaginary)
+    vanished = vectors.norm(dim=2) < 0.5  # what is left of a space that was exhausted is no eigenvector
+    return values, vectors, torch.where(vanished, torch.inf, error)
 
 
 def _converged_lead(values: Tensor, vectors: Tensor, error: Tensor, excess: Callable[[Tensor], Tensor]) -> Pairs:
@@ -77,8 +80,8 @@ def _converged_lead(values: Tensor, vectors: Tensor, error: Tensor, excess: Call
     if head < int((ahead > 0).sum()):
         return values[:0], vectors[:0]
     head = min(head, int((ahead > 0).sum()) + SPARE)
-    if head and float(values[order[:head]].imag.sum().abs()) > 0:
-        head -= 1  # never half of a complex pair
+    if 0 < head < len(order) and bool(values[order[head - 1]] == values[order[head]].conj()):
+        head -= int(float(values[order[head - 1]].imag) != 0)  # never half of a complex pair
     return values[order[:head]], vectors[order[:head]]
 
 

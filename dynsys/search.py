@@ -7,12 +7,11 @@ then new starts from the points found, until two rounds bring nothing new; then 
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from dynsys.slow import Minima
 from dynsys.solvers import DENSE_LIMIT, Newton, Solver, solver_named
 from dynsys.starts import Closure, first_starts
 from dynsys.system import System
+from dynsys.threads import alone, in_order
 from dynsys.wave import Descender, Rejection
 
 Progress = Callable[[str, int, int], None]
@@ -76,6 +76,8 @@ def find_fixed_points(
     began = time.perf_counter()
     method = solver_named(solver, system.n_state)
     where = checked_device(device)
+    if n_starts < 1:
+        raise ValueError(f"n_starts is {n_starts}; a search needs at least one start")
     system = system.to(device=where)
     u = checked_input(system, input).to(where)
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
@@ -83,23 +85,14 @@ def find_fixed_points(
         raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
     _check_velocity(system, x, u)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
-    with one_thread_each():
+    with alone():
         search = _Search(system, method, u, x, slow_q, seed, workers, progress or _silent)
-        interrupted = False
         try:
-            search.from_starts(x)
-            if closure:
-                search.from_points()
-            search.follow_slow()
+            search.run(x, closure)
+            return search.result(full_spectrum, began)
         except KeyboardInterrupt:
-            interrupted = True
-        report = search.report(method.name, time.perf_counter() - began, interrupted)
-        points = describe(
-            system, search.catalogue, search.minima, report, full_spectrum, workers, search.progress, began
-        )
-    if interrupted:
-        raise SearchInterrupted(points)
-    return points
+            search.interrupt()
+            raise SearchInterrupted(search.result(full_spectrum, began)) from None
 
 
 class _Search:
@@ -118,61 +111,62 @@ class _Search:
     ) -> None:
         inputs, self.groups = _distinct(u, len(x))
         self.system, self.seed, self.workers, self.progress = system, seed, workers, progress
-        unit = float(x.norm(dim=1).median()) or 1.0
+        unit = usual_size(system, u, x)
         self.catalogue = Catalogue(system, inputs, unit)
         self.minima = Minima(system, inputs, unit, slow_q)
         self.descend = Descender(system, solver, inputs, unit, slow_q)
         self.rejected: Counter[Rejection] = Counter()
         self.discovery: list[tuple[int, int]] = []
         self.starts = self.closure_starts = 0
+        self.interrupted = False
 
-    def from_starts(self, x: Tensor) -> None:
-        self.starts = self._run("search", x, self.groups, count_hits=True)
+    def run(self, x: Tensor, closure: bool) -> None:
+        """Every start, then the starts made from what they found, then the slow states on the way."""
+        self._work(x, self.groups, made=False)
+        if closure:
+            self.from_points()
+        self.follow_slow()
+
+    def interrupt(self) -> None:
+        """Say no more, and leave off what has not been done."""
+        self.interrupted, self.progress = True, _silent
 
     def from_points(self) -> None:
         """Rounds of midpoints and reflections, until two in a row bring nothing new.
 
-        While the indices prove that points are missing, more rounds may be quiet before it gives up.
+        While the indices prove that points are missing, more rounds may be quiet before it gives up. Points without an
+        error bound count as nothing new: of those on a line or a ring there is no end.
         """
         closure, quiet, known = Closure(self.seed, self.catalogue.unit), 0, self.catalogue
         size = CLOSURE_ROUND if self.system.n_state > DENSE_LIMIT else 4 * CLOSURE_ROUND
-        while len(known) and quiet < (QUIET_ROUNDS if known.index_sum() in (1, None) else STUBBORN_ROUNDS):
-            x, groups = closure.starts(self.system, known.states(), known.inputs, known.groups, size)
+        while quiet < (QUIET_ROUNDS if known.index_sum() in (1, None) else STUBBORN_ROUNDS):
+            isolated = known.isolated()
+            groups = [known.groups[i] for i in isolated]
+            x, held = closure.starts(self.system, known.states()[isolated], known.inputs, groups, size)
             if len(x) == 0:
                 break
-            before = len(known)
-            self.closure_starts += self._run("search from points found", x, groups, count_hits=False)
-            quiet = 0 if len(known) > before else quiet + 1
+            self._work(x, held, made=True)
+            quiet = 0 if len(known.isolated()) > len(isolated) else quiet + 1
 
     def follow_slow(self) -> None:
         self.rejected += self.minima.follow(lambda done, total: self.progress("slow points", done, total))
 
-    def _run(self, stage: str, x: Tensor, groups: Tensor, count_hits: bool) -> int:
-        """All starts in waves, several at a time; waves are independent, so the number of threads changes nothing."""
-
-        def work(rows: Tensor) -> tuple[int, Any]:
-            torch.set_num_threads(1)  # the setting belongs to each thread
-            return len(rows), self.descend(x[rows], groups[rows])
-
-        done = 0
-        with ThreadPoolExecutor(self.workers) as pool:
-            jobs = [
-                pool.submit(work, rows)
-                for rows in torch.split(torch.arange(len(x), device=x.device), self._wave_size())
-            ]
-            try:
-                for job in jobs:
-                    size, wave = job.result()
-                    self.catalogue.add(wave.x, wave.F, wave.groups, count_hits)
-                    self.minima.add(wave.slow, wave.slow_groups)
-                    self.rejected += wave.rejected
-                    done += size
-                    self.discovery.append((self.starts + self.closure_starts + done, len(self.catalogue)))
-                    self.progress(stage, done, len(x))
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return done
+    def _work(self, x: Tensor, groups: Tensor, made: bool) -> None:
+        """All starts in waves; ``made`` out of points found, their hits tell nothing of what is missing."""
+        stage, done = ("search from points found" if made else "search"), 0
+        waves = torch.split(torch.arange(len(x), device=x.device), self._wave_size())
+        results = in_order(lambda rows: self.descend(x[rows], groups[rows]), waves, self.workers)
+        for rows, wave in zip(waves, results, strict=True):
+            self.catalogue.add(wave.x, wave.F, wave.groups, count_hits=not made)
+            self.minima.add(wave.slow, wave.slow_groups)
+            self.rejected += wave.rejected
+            done += len(rows)
+            if made:
+                self.closure_starts += len(rows)
+            else:
+                self.starts += len(rows)
+            self.discovery.append((self.starts + self.closure_starts, len(self.catalogue)))
+            self.progress(stage, done, len(x))
 
     def _wave_size(self) -> int:
         """As many starts as keep a wave's Jacobians (or its Krylov vectors, 64 per start) near 50 MB."""
@@ -180,21 +174,24 @@ class _Search:
         vectors = min(n, 64) if isinstance(self.descend.solver, Newton) else n
         return int(np.clip(50e6 / (8 * n * vectors), 8, 256))
 
-    def report(self, solver: str, seconds: float, interrupted: bool) -> SearchReport:
-        return SearchReport(
+    def result(self, full_spectrum: bool, began: float) -> FixedPoints:
+        """Everything found so far, classified."""
+        report = SearchReport(
             starts=self.starts,
             closure_starts=self.closure_starts,
-            solver=solver,
-            seconds=seconds,
+            solver=self.descend.solver.name,
+            seconds=time.perf_counter() - began,
             found=len(self.catalogue),
             slow=len(self.minima.points),
             rejected={str(reason): count for reason, count in sorted(self.rejected.items())},
-            index_sum=self.catalogue.index_sum(),
             estimated_missed=estimated_missed(self.catalogue.hits),
+            index_sum=self.catalogue.index_sum(),
             discovery=self.discovery,
             seed=self.seed,
-            interrupted=interrupted,
+            interrupted=self.interrupted,
         )
+        points = describe(self.system, self.catalogue, self.minima, report, full_spectrum, self.workers, self.progress)
+        return dataclasses.replace(points, search=dataclasses.replace(report, seconds=time.perf_counter() - began))
 
 
 def _distinct(u: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -203,6 +200,14 @@ def _distinct(u: Tensor, n: int) -> tuple[Tensor, Tensor]:
         return u[:1], torch.zeros(n, dtype=torch.long, device=u.device)
     inputs, groups = torch.unique(u, dim=0, return_inverse=True)
     return inputs, groups
+
+
+def usual_size(system: System, u: Tensor, x: Tensor) -> float:
+    """The norm of a usual state: of the starts, but not beyond what the reachable box allows."""
+    size, box = float(x.norm(dim=1).median()), system.box(u[:1])
+    if box is not None:
+        size = min(size, float(torch.maximum(box[0].abs(), box[1].abs()).norm()))
+    return size or 1.0
 
 
 def estimated_missed(hits: list[int]) -> float | None:
@@ -235,19 +240,25 @@ def checked_input(system: System, input: Any) -> Tensor:
     """The held input as (1, n_input) or (B, n_input) float64; zeros for None."""
     if input is None:
         return torch.zeros(1, system.n_input, dtype=torch.float64)
-    u = torch.as_tensor(np.atleast_2d(np.asarray(input, dtype=np.float64)))
+    given = _numbers(input)
+    u = torch.as_tensor(np.atleast_2d(given).copy())
     if u.ndim != 2 or u.shape[1] != system.n_input:
-        raise ValueError(f"input has shape {tuple(np.shape(input))}; {system.name} takes {system.n_input} input values")
+        raise ValueError(f"input has shape {given.shape}; {system.name} takes {system.n_input} input values")
     return _finite(u, "input")
 
 
 def checked_starts(system: System, starts: Any) -> Tensor:
     """The starts as (B, n_state) float64, copied, so that the caller's array is never written to."""
-    x = torch.tensor(np.asarray(starts.detach().cpu() if isinstance(starts, Tensor) else starts, dtype=np.float64))
+    x = torch.as_tensor(_numbers(starts).copy())
     if x.ndim != 2 or x.shape[1] != system.n_state or len(x) == 0:
         n = system.n_state
         raise ValueError(f"starts has shape {tuple(x.shape)}; a system of {n} state variables needs (n, {n}), n >= 1")
     return _finite(x, "starts")
+
+
+def _numbers(values: Any) -> Any:
+    """A list, an array or a tensor on any device as a float64 array."""
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=np.float64)
 
 
 def _finite(values: Tensor, name: str) -> Tensor:
@@ -258,17 +269,6 @@ def _finite(values: Tensor, name: str) -> Tensor:
             f"{name} holds NaN or infinite values in {int(bad.sum())} of {len(bad)} rows, first in {first}"
         )
     return values
-
-
-@contextlib.contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Each thread of ours computes alone: the sum of a product then has one order, whatever the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

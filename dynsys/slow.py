@@ -97,7 +97,7 @@ class Minima:
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
         """Keep it as a point, or say why not. One that runs down to a zero belongs to the search for zeros."""
         u = self._held(group)
-        noise = rounding(minimum.x, self.system.velocity(minimum.x, u), self.unit)
+        noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
         at_zero = (2 * minimum.q) ** 0.5 <= 1e3 * float(noise)
         if at_zero:
             return Rejection.OUT_OF_STEPS

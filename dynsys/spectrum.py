@@ -7,7 +7,6 @@ eigenvalue is how far it lies beyond that boundary: Re(l) for a flow, |l| - 1 fo
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from dynsys.ritz import RITZ_TOLERANCE, leading_pairs
 from dynsys.system import Kind, System
+from dynsys.threads import in_order
 
 FULL_LIMIT = 256  # units, up to which every eigenvalue is computed
 CHUNK = 16  # points of a larger system whose Krylov spaces are grown together
@@ -57,16 +57,16 @@ def spectra(
     chunks = torch.split(torch.arange(len(x)), CHUNK if leading_only else 1)
 
     def at(rows: Tensor) -> list[Spectrum]:
-        torch.set_num_threads(1)
         here, held = x[rows], u[rows]
         found = leading_spectra(system, here, held) if leading_only else [None] * len(rows)
-        done = [s or _dense(system, here[i : i + 1], held[i : i + 1]) for i, s in enumerate(found)]
-        if on_done is not None:
-            on_done(len(rows))
-        return done
+        return [s or _dense(system, here[i : i + 1], held[i : i + 1]) for i, s in enumerate(found)]
 
-    with ThreadPoolExecutor(workers) as pool:
-        return [spectrum for chunk in pool.map(at, chunks) for spectrum in chunk]
+    spectra: list[Spectrum] = []
+    for chunk in in_order(at, chunks, workers):
+        spectra += chunk
+        if on_done is not None:
+            on_done(len(chunk))
+    return spectra
 
 
 def _dense(system: System, x: Tensor, u: Tensor) -> Spectrum:

@@ -47,11 +47,15 @@ def eigenvalue_uncertainty(spectrum: Spectrum, norm: float, curvature: float, bo
     """
     shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
     error = 8 * EPS * norm + shift
-    first_order = spectrum.condition * error
-    jordan = (norm * error) ** 0.5 * torch.ones_like(first_order)  # a pair that meets moves like the square root
-    return torch.where(
-        first_order.isnan(), 10 * RITZ_TOLERANCE, torch.minimum(first_order, torch.clamp(jordan, min=error))
-    )
+    first_order = (spectrum.condition * error).nan_to_num(nan=10 * RITZ_TOLERANCE, posinf=torch.inf)
+    return torch.minimum(first_order, _scatter(spectrum.eigenvalues, norm, error))
+
+
+def _scatter(eigenvalues: Tensor, norm: float, error: float) -> Tensor:
+    """How far m eigenvalues that lie together can move: like a Jordan block's, with the m-th root of the error."""
+    norm = max(norm, error, 1e-300)
+    together = (eigenvalues.unsqueeze(0) - eigenvalues.unsqueeze(1)).abs() <= 1e-3 * norm
+    return norm * (error / norm) ** (1.0 / together.sum(dim=1))
 
 
 def time_constants(eigenvalues: Tensor, system: System) -> Tensor:

@@ -73,7 +73,9 @@ class Closure:
         weight = torch.where(kind == 0, 0.5, 2.0).to(states.dtype).unsqueeze(1)
         x = weight * states[a] + (1 - weight) * states[b]
         held = torch.tensor(groups, device=states.device)[a]
-        new = torch.cdist(x, states).amin(dim=1) > self._near
+        apart = torch.cdist(x, states)
+        apart[held.unsqueeze(1) != torch.tensor(groups, device=x.device)] = torch.inf
+        new = apart.amin(dim=1) > self._near
         x, held = x[new], held[new]
         by_speed = torch.argsort(system.velocity(x, u[held]).norm(dim=1), stable=True)
         slowest, rest = by_speed[: n // 2], by_speed[n // 2 :].cpu().numpy()

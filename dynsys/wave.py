@@ -63,7 +63,7 @@ class Descender:
         problem = Problem(self.system, u)
         first = self._way_there(problem, x)
         last = self._to_the_end(problem, first)
-        zero = last.F.norm(dim=1) <= 4 * rounding(last.x, last.F, self.unit)
+        zero = last.F.norm(dim=1) <= 4 * rounding(self.system, last.x, u, last.F, self.unit)
         inside = self._inside(last.x, u)
         slow, where = self._slow(first, last, zero, u)
         rejected = self._reasons(last, u, zero, inside, slow)
@@ -90,11 +90,9 @@ class Descender:
         n = self.system.n_state
         if n <= DENSE_LIMIT:
             return descend(Newton(), problem, first.x, self.unit)
-        size = first.F.norm(dim=1)
-        last = _continued(
-            Newton(), problem, first, size <= 1e2 * HANDOVER * (first.x.norm(dim=1) + self.unit), self.unit
-        )
-        short = (last.outcome != Outcome.CONVERGED) & (last.F.norm(dim=1) <= HANDOVER * self.unit)
+        near = first.outcome == Outcome.CONVERGED
+        last = _continued(Newton(), problem, first, near, self.unit)
+        short = near & (last.outcome != Outcome.CONVERGED)
         return _continued(Newton(dense_limit=n), problem, last, short, self.unit)
 
     def _inside(self, x: Tensor, u: Tensor) -> Tensor:

@@ -107,6 +107,16 @@ def test_the_norm_of_the_inverse_is_not_underestimated(n):
     assert 4.0 <= float(found.inverse_norm) <= 40.0
 
 
+@pytest.mark.parametrize("n", [20, 300])
+def test_a_nearly_singular_direction_is_seen_whatever_it_is(n):
+    """J = -(I - (1 - 1e-6) v v^T) with v along (1, -1, 0, ...) has an inverse of norm 1e6 = 1 / |J v|."""
+    v = torch.zeros(n, dtype=torch.float64)
+    v[0], v[1] = 0.5**0.5, -(0.5**0.5)
+    system = Flow(lambda x, u: (1 - 1e-6) * (x @ v).unsqueeze(1) * v - x, n_state=n)
+    found = assess(system, torch.zeros(1, n, dtype=torch.float64), EMPTY, unit=1.0)
+    assert float(found.inverse_norm) >= 0.99e6
+
+
 def test_the_index_is_the_sign_of_the_determinant():
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -12,6 +12,7 @@ from dynsys.models.bistable import Bistable
 from dynsys.points import PER_POINT
 
 POINT_KEYS = {"id", "verdict", "q", "error_bound", "stability", "n_unstable", "leading_eigenvalue", "readout"}
+COLUMNS = POINT_KEYS - {"id"}
 SEARCH_KEYS = {"starts", "solver", "seconds", "found", "slow", "rejected", "estimated_missed", "discovery"}
 
 
@@ -88,7 +89,7 @@ def test_the_json_has_the_documented_keys(points):
     printed = json.loads(json.dumps(points.to_json(), allow_nan=False))
     assert printed["schema"] == "dynsys.fixed_points/1"
     assert set(printed) == {"schema", "system", "input", "points", "search"}
-    assert all(set(row) == POINT_KEYS for row in printed["points"])
+    assert all(set(row) >= POINT_KEYS for row in printed["points"])
     assert set(printed["search"]) >= SEARCH_KEYS
     assert printed["system"]["name"] == "bistable"
     for row, q, leading, readout in zip(
@@ -100,18 +101,17 @@ def test_the_json_has_the_documented_keys(points):
     assert [row["id"] for row in printed["points"]] == list(range(9))
 
 
-def test_the_json_tells_every_input_that_was_searched():
+def test_the_json_tells_the_input_of_every_point():
     system = Flow(lambda x, u: u - x, n_state=1, n_input=1)
     points = find_fixed_points(system, np.zeros((2, 1)), [[1.0], [2.0]], workers=1)
-    printed = json.dumps(points.to_json())
-    assert "2.0" in json.dumps([json.loads(printed)["input"], [row.get("input") for row in points.to_json()["points"]]])
+    assert [row.get("input") for row in points.to_json()["points"]] == points.inputs.tolist()
 
 
 def test_a_frame_has_one_row_per_point(points):
     pytest.importorskip("pandas")
     frame = points.to_frame()
     assert len(frame) == 9
-    assert set(frame.columns) == POINT_KEYS - {"id"}
+    assert set(frame.columns) >= COLUMNS
     assert frame.index.name == "id"
     assert (frame["n_unstable"] == points.n_unstable).all()
 

@@ -59,16 +59,16 @@ def test_a_large_network_agrees_with_scipy_from_the_same_states(n):
     rng = np.random.default_rng(0)
     starts = rng.standard_normal((32, n)) * np.geomspace(0.01, 1.0, 32)[:, None]
     points = find_fixed_points(system, starts, closure=False, workers=2)
-    assert points.search.solver == "newton"
     assert len(points) >= 1
+    assert np.linalg.norm(points.states, axis=1).min() < 1e-12  # starts as near as 0.2 lead to the origin
     W = system.W.numpy()
     for x, bound, J, n_unstable in zip(
         points.states, points.error_bound, points.jacobians, points.n_unstable, strict=True
     ):
         near = x + 1e-6 * rng.standard_normal(n)
-        found = root(lambda y: W @ np.tanh(y) - y, near, jac=lambda y: W * (1 - np.tanh(y) ** 2) - np.eye(n), tol=1e-13)
-        assert found.success
-        assert np.linalg.norm(found.x - x) < 1e-9
+        found = root(lambda y: W @ np.tanh(y) - y, near, jac=lambda y: W * (1 - np.tanh(y) ** 2) - np.eye(n), tol=1e-12)
+        assert np.abs(W @ np.tanh(found.x) - found.x).max() < 1e-11
+        assert np.linalg.norm(found.x - x) < 1e-8
         assert bound < 1e-9
         assert n_unstable == (np.linalg.eigvals(J).real > 0).sum()
     assert (np.linalg.norm(points.states[:, None] - points.states[None], axis=2) + np.eye(len(points)) > 1e-6).all()
@@ -280,11 +280,11 @@ def test_a_ring_of_fixed_points_is_marginal_and_the_search_ends():
 
     def progress(stage, done, total):
         calls.append(stage)
-        if calls.count("search from points found") > 10:
-            raise AssertionError("ten waves of starts from the points found, and still going")
+        if calls.count("search from points found") > 6:
+            raise AssertionError("six waves of starts from the points found, and still going")
 
     system = Flow(lambda x, u: x * (1 - (x * x).sum(1, keepdim=True)), n_state=2, bounds=(-2, 2))
-    points = find_fixed_points(system, n_starts=16, workers=1, progress=progress)
+    points = find_fixed_points(system, n_starts=8, workers=1, progress=progress)
     radius = np.linalg.norm(points.states, axis=1)
     on_ring = np.abs(radius - 1) < 1e-9
     assert on_ring.any()

@@ -101,6 +101,11 @@ class ReadoutOfAnotherSize(Simple2D):
     n_output = 3
 
 
+class OneVariableShort(Simple2D):
+    def velocity(self, x, u):
+        return super().velocity(x, u)[:, :1]
+
+
 class MapWithTheWrongJacobian(Map):
     def jacobian(self, x, u):
         """dG/dx, where dG/dx - I is wanted."""
@@ -121,7 +126,7 @@ class MapWithTheWrongJacobian(Map):
         (StaysDouble(), r"^velocity in single precision is \(6, 2\) torch.float64; it must be"),
         (ReadoutOfAnotherSize(), r"^readout is \(6, 0\) torch.float64; it must be a tensor of shape \(6, 3\)"),
         (MapWithTheWrongJacobian(lambda x, u: torch.cos(x), n_state=1), r"central differences"),
-        (Flow(lambda x, u: -x[:, :1], n_state=2), r"^velocity is \(6, 1\) torch.float64; it must be"),
+        (OneVariableShort(), r"^velocity is \(6, 1\) torch.float64; it must be"),
         (Flow(lambda x, u: -x, n_state=2, time_constant=0.0), r"^time_constant is 0.0; it must be positive$"),
         (Flow(lambda x, u: 1 / x.clamp_min(0), n_state=2), r"^velocity holds \d+ values that are NaN or infinite$"),
     ],

@@ -18,6 +18,10 @@ from dynsys.solvers.line_search import backtrack
 DENSE_LIMIT = 128  # units, up to which batched LU is cheaper than GMRES
 
 
+USELESS = 0.3  # relative residual of GMRES, above which a factorisation is worth its price
+CHUNK = 16  # Jacobians of a large system formed at a time
+
+
 class NewtonState(NamedTuple):
     x: Tensor
     F: Tensor
@@ -64,14 +68,17 @@ class Newton(Solver):
         def product(v: Tensor) -> Tensor:
             return problem.system.jacobian_product(x, problem.u, v)
 
-        return gmres(product, -F, forcing, self.vectors, self.share)[0]
+        d, residual = gmres(product, -F, forcing, self.vectors, self.share)
+        for rows in torch.split((residual > USELESS).nonzero().squeeze(1), CHUNK):
+            d[rows] = dense_direction(problem.system.jacobian(x[rows], problem.u[rows]), F[rows])
+        return d
 
 
 def dense_direction(J: Tensor, F: Tensor) -> Tensor:
     """-J^-1 F by LU; the shortest least-squares solution where J is singular to working precision."""
     d, info = torch.linalg.solve_ex(J, -F.unsqueeze(2))
     residual = (J @ d + F.unsqueeze(2)).norm(dim=(1, 2))
-    failed = (info != 0) | ~(residual <= 1e-6 * F.norm(dim=1)) & (F.norm(dim=1) > 0)
+    failed = (info != 0) | ~(residual <= torch.finfo(F.dtype).eps ** 0.4 * F.norm(dim=1)) & (F.norm(dim=1) > 0)
     failed &= torch.isfinite(J).all(dim=(1, 2)) & torch.isfinite(F).all(dim=1)
     if bool(failed.any()):
         d[failed] = torch.linalg.pinv(J[failed], rtol=1e-12) @ -F[failed].unsqueeze(2)
