@@ -13,7 +13,7 @@ from dynsys.catalogue import Catalogue
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.spectrum import MODES, excess, spectra
-from dynsys.stability import classify, eigenvalue_uncertainty
+from dynsys.stability import classify, classify_slow, eigenvalue_uncertainty
 from dynsys.system import System
 
 Progress = Callable[[str, int, int], None]
@@ -39,19 +39,20 @@ def describe(
         done += finished
         progress("classify", done, len(x))
 
-    found = spectra(system, x, u, full=full_spectrum, workers=workers, on_done=tell)
     n_fixed = len(catalogue)
-    accuracy = [(float(p.curvature), float(p.error_bound), float(p.F.norm() + p.noise)) for p in catalogue.points] + [
-        (0.0, m.error_bound, 0.0) for m in minima.points
-    ]
+    accuracy = [(float(p.curvature), float(p.error_bound), float(p.F.norm() + p.noise)) for p in catalogue.points]
+    accuracy += [(0.0, m.error_bound, 0.0) for m in minima.points]
+    unsure = torch.tensor([not np.isfinite(bound) for _, bound, _ in accuracy], dtype=torch.bool)
+    unsure[n_fixed:] = True
+    found = spectra(system, x, u, full=unsure | full_spectrum, workers=workers, on_done=tell)
     norms = [float(torch.linalg.matrix_norm(system.jacobian(x[i : i + 1], u[i : i + 1]))) for i in range(len(x))]
+    uncertain = [eigenvalue_uncertainty(s, norm, *known) for s, norm, known in zip(found, norms, accuracy, strict=True)]
     judged = [
-        classify(s, eigenvalue_uncertainty(s, norm, *known), system)
-        for s, norm, known in zip(found, norms, accuracy, strict=True)
+        classify(s, error, system) if i < n_fixed else classify_slow(s, error, system)
+        for i, (s, error) in enumerate(zip(found, uncertain, strict=True))
     ]
     F, readouts = system.velocity(x, u), _array(system.readout(x))
     stability = np.array([j.word for j in judged], dtype=np.str_)
-    stability[n_fixed:] = "marginal"  # J^T F = 0 with F not zero: J is singular there
     points = FixedPoints(
         states=_array(x),
         q=_array(0.5 * (F * F).sum(1)),

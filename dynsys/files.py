@@ -32,7 +32,7 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException as error:
         if temporary is not None:
@@ -44,10 +44,19 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     return path
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def check_writable(folder: str | Path) -> None:
     """Raise OutputError now where the folder cannot be made or written, before any work is put into its content."""
-    probe = write_bytes(Path(folder) / ".dynsys-probe", b"")
-    probe.unlink()
+    try:
+        write_bytes(Path(folder) / ".dynsys-probe", b"").unlink()
+    except OutputError as error:
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        raise OutputError(folder, reason) from error
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -98,7 +107,9 @@ def open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         header = json.loads(metadata[HEADER]) if HEADER in metadata else None
-    except (SafetensorError, ValueError, TypeError, OSError) as error:
+        if not isinstance(header, dict | None):
+            raise ValueError(f"its header is a {type(header).__name__}")
+    except (SafetensorError, ValueError, TypeError, OSError, RecursionError) as error:
         raise CheckpointError(path, f"it is cut or damaged ({error})", "copy or make it again") from error
     return tensors, header
 

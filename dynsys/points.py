@@ -43,6 +43,7 @@ class SearchReport:
     index_sum: int | None
     discovery: list[tuple[int, int]]
     seed: int
+    inputs: list[list[float]] = field(default_factory=list)  # those held, each once
     interrupted: bool = False
 
 
@@ -86,18 +87,21 @@ class FixedPoints:
 
     @property
     def jacobians(self) -> Array:
-        """dF/dx at each point, (k, n, n): for a map, dG/dx - I. Computed afresh, so the system must be at hand."""
+        """The linearised system at each point, (k, n, n), whose eigenvalues are ``eigenvalues``.
+
+        dF/dx of a flow, dG/dx of a map. Computed afresh, so the system must be at hand.
+        """
         if self.system is None:
             raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
         J = self.system.jacobian(torch.as_tensor(self.states), torch.as_tensor(self.inputs))
-        return np.asarray(J)
+        return np.asarray(J) + np.eye(self.states.shape[1]) * (self.about["kind"] == "map")
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``dynsys find --json`` prints."""
         return {
             "schema": SCHEMA,
             "system": self.about,
-            "input": self.inputs[0].tolist() if len(self) else [],
+            "input": self.search.inputs[0] if len(self.search.inputs) == 1 else self.search.inputs,
             "points": [self._row(i) for i in range(len(self))],
             "search": dataclasses.asdict(self.search),
         }
@@ -144,21 +148,18 @@ class FixedPoints:
         tensors, header = read_tensors(path, SCHEMA)
         try:
             discovery = [tuple(pair) for pair in header["search"]["discovery"]]
+            arrays: dict[str, Any] = {
+                "verdict": np.array(header["verdict"], dtype=np.str_),
+                "stability": np.array(header["stability"], dtype=np.str_),
+                **{key: _restored(key, value) for key, value in tensors.items()},
+            }
+            if not isinstance(header["system"], dict) or {len(arrays[key]) for key in PER_POINT} != {len(arrays["q"])}:
+                raise ValueError("its parts do not fit together")
             search = SearchReport(**{**header["search"], "discovery": discovery})
-        except (KeyError, TypeError) as error:
-            wrong = f"its report of the search is of dynsys {header.get('version')} ({error})"
+            return cls(**arrays, search=search, about=header["system"], system=system)
+        except (KeyError, TypeError, ValueError) as error:
+            wrong = f"it is no whole result of this version ({type(error).__name__}: {error})"
             raise CheckpointError(path, wrong, "run the search again") from error
-        arrays: dict[str, Any] = {
-            key: value.view(np.complex128)[..., 0] if key in COMPLEX else value for key, value in tensors.items()
-        }
-        return cls(
-            **arrays,
-            verdict=np.array(header["verdict"], dtype=np.str_),
-            stability=np.array(header["stability"], dtype=np.str_),
-            search=search,
-            about=header["system"],
-            system=system,
-        )
 
 
 COMPLEX = ("eigenvalues", "modes")
@@ -174,6 +175,10 @@ PER_POINT = (
     "readouts",
     "inputs",
 )
+
+
+def _restored(key: str, values: NDArray[Any]) -> NDArray[Any]:
+    return values.view(np.complex128)[..., 0] if key in COMPLEX else values
 
 
 def _storable(values: NDArray[Any]) -> NDArray[Any]:

@@ -76,8 +76,11 @@ def find_fixed_points(
     began = time.perf_counter()
     method = solver_named(solver, system.n_state)
     where = checked_device(device)
-    if n_starts < 1:
-        raise ValueError(f"n_starts is {n_starts}; a search needs at least one start")
+    for name, value in {"n_starts": n_starts, "workers": workers}.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; a search needs at least 1")
+    if not slow_q >= 0:
+        raise ValueError(f"slow_q is {slow_q}; the largest q of a slow point is 0 or more")
     system = system.to(device=where)
     u = checked_input(system, input).to(where)
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
@@ -137,7 +140,7 @@ class _Search:
         While the indices prove that points are missing, more rounds may be quiet before it gives up. Points without an
         error bound count as nothing new: of those on a line or a ring there is no end.
         """
-        closure, quiet, known = Closure(self.seed, self.catalogue.unit), 0, self.catalogue
+        closure, quiet, known = Closure(self.seed), 0, self.catalogue
         size = CLOSURE_ROUND if self.system.n_state > DENSE_LIMIT else 4 * CLOSURE_ROUND
         while quiet < (QUIET_ROUNDS if known.index_sum() in (1, None) else STUBBORN_ROUNDS):
             isolated = known.isolated()
@@ -157,6 +160,7 @@ class _Search:
         waves = torch.split(torch.arange(len(x), device=x.device), self._wave_size())
         results = in_order(lambda rows: self.descend(x[rows], groups[rows]), waves, self.workers)
         for rows, wave in zip(waves, results, strict=True):
+            self.catalogue.unit = min(self.catalogue.unit, wave.unit)
             self.catalogue.add(wave.x, wave.F, wave.groups, count_hits=not made)
             self.minima.add(wave.slow, wave.slow_groups)
             self.rejected += wave.rejected
@@ -184,7 +188,8 @@ class _Search:
             found=len(self.catalogue),
             slow=len(self.minima.points),
             rejected={str(reason): count for reason, count in sorted(self.rejected.items())},
-            estimated_missed=estimated_missed(self.catalogue.hits),
+            estimated_missed=estimated_missed(self.catalogue.hits, self.catalogue.groups),
+            inputs=self.catalogue.inputs.tolist(),
             index_sum=self.catalogue.index_sum(),
             discovery=self.discovery,
             seed=self.seed,
@@ -210,15 +215,28 @@ def usual_size(system: System, u: Tensor, x: Tensor) -> float:
     return size or 1.0
 
 
-def estimated_missed(hits: list[int]) -> float | None:
-    """Chao's (1984) lower bound on the points that no start has hit, from those hit once and twice."""
-    once, twice = hits.count(1), hits.count(2)
-    return once * (once - 1) / (2 * (twice + 1)) if any(hits) else None
+def estimated_missed(hits: list[int], groups: list[int] | None = None) -> float | None:
+    """Chao's (1984) lower bound on the points that no start has hit, from those hit once and twice, for each input."""
+    if not any(hits):
+        return None
+    missed, groups = 0.0, groups or [0] * len(hits)
+    for group in set(groups):
+        own = [hit for hit, of in zip(hits, groups, strict=True) if of == group]
+        once, twice = own.count(1), own.count(2)
+        missed += once * (once - 1) / (2 * (twice + 1))
+    return missed
 
 
 def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
-    """Raise ValueError where the system's velocity is not of the shape of its states, before anything relies on it."""
-    F = system.velocity(x[:2], u[:1].expand(len(x[:2]), -1))
+    """Raise ValueError where the velocity is not float64 of the shape of its states, before anything relies on it."""
+    try:
+        F = system.velocity(x[:2], u[:1].expand(len(x[:2]), -1))
+    except RuntimeError as error:
+        if "dtype" not in str(error):
+            raise
+        F = x.float()[:2]
+    if F.dtype != torch.float64:
+        raise ValueError(f"{system.name} computes in single precision; the search needs double: call .double() on it")
     if F.shape != x[:2].shape:
         given, legal = tuple(F.shape), tuple(x[:2].shape)
         raise ValueError(
@@ -230,6 +248,8 @@ def checked_device(device: str | None) -> torch.device:
     """The torch device of that name; raises ValueError where this machine has none."""
     try:
         where = torch.device(device or "cpu")
+        if where.type not in ("cpu", "cuda"):
+            raise RuntimeError(f"{where.type} is not a device for double precision")
         torch.zeros(1, device=where)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device is {device!r}, which torch cannot use here; use cpu, or cuda on a GPU") from error

@@ -98,9 +98,8 @@ class Minima:
         """Keep it as a point, or say why not. One that runs down to a zero belongs to the search for zeros."""
         u = self._held(group)
         noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
-        at_zero = (2 * minimum.q) ** 0.5 <= 1e3 * float(noise)
-        if at_zero:
-            return Rejection.OUT_OF_STEPS
+        if (2 * minimum.q) ** 0.5 <= 4 * float(noise):
+            return Rejection.UNDECIDED
         if not minimum.is_minimum:
             return Rejection.NO_MINIMUM
         box = self.system.box(u)

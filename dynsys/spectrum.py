@@ -43,23 +43,24 @@ def spectra(
     x: Tensor,
     u: Tensor,
     *,
-    full: bool = False,
+    full: bool | Tensor = False,
     workers: int = 1,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Spectrum]:
-    """The spectrum at each of the states x (B, n); ``full`` asks for every eigenvalue at any size.
+    """The spectrum at each of the states x (B, n); ``full`` (B,) or one for all asks for every eigenvalue at any size.
 
     ``on_done`` is told how many points have just been finished.
     """
     if len(x) == 0:
         return []
-    leading_only = not full and system.n_state > FULL_LIMIT
-    chunks = torch.split(torch.arange(len(x)), CHUNK if leading_only else 1)
+    whole = torch.as_tensor(full).expand(len(x)) | (system.n_state <= FULL_LIMIT)
+    chunks = torch.split(torch.arange(len(x)), 1 if bool(whole.all()) else CHUNK)
 
     def at(rows: Tensor) -> list[Spectrum]:
         here, held = x[rows], u[rows]
-        found = leading_spectra(system, here, held) if leading_only else [None] * len(rows)
-        return [s or _dense(system, here[i : i + 1], held[i : i + 1]) for i, s in enumerate(found)]
+        found = [None] * len(rows) if bool(whole[rows].all()) else leading_spectra(system, here, held)
+        leading = [None if bool(whole[row]) else s for row, s in zip(rows, found, strict=True)]
+        return [s or _dense(system, here[i : i + 1], held[i : i + 1]) for i, s in enumerate(leading)]
 
     spectra: list[Spectrum] = []
     for chunk in in_order(at, chunks, workers):

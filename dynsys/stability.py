@@ -39,6 +39,13 @@ def classify(spectrum: Spectrum, uncertainty: Tensor, system: System) -> Stabili
     return Stability(f"unstable {shape}" if n_unstable == system.n_state else "saddle", n_unstable)
 
 
+def classify_slow(spectrum: Spectrum, uncertainty: Tensor, system: System) -> Stability:
+    """A slow point is marginal: J^T F = 0 with F not zero, so one eigenvalue is on the boundary; the others count."""
+    beyond = excess(spectrum.eigenvalues, system.kind)
+    others = torch.arange(len(beyond)) != int(beyond.abs().argmin())
+    return Stability("marginal", int(((beyond > uncertainty) & others).sum()))
+
+
 def eigenvalue_uncertainty(spectrum: Spectrum, norm: float, curvature: float, bound: float, noise: float) -> Tensor:
     """How far each eigenvalue of the true point can be from the computed one (Bauer-Fike, by condition numbers).
 
@@ -47,7 +54,7 @@ def eigenvalue_uncertainty(spectrum: Spectrum, norm: float, curvature: float, bo
     """
     shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
     error = 8 * EPS * norm + shift
-    first_order = (spectrum.condition * error).nan_to_num(nan=10 * RITZ_TOLERANCE, posinf=torch.inf)
+    first_order = (spectrum.condition * error).nan_to_num(nan=10 * RITZ_TOLERANCE * norm, posinf=torch.inf)
     return torch.minimum(first_order, _scatter(spectrum.eigenvalues, norm, error))
 
 

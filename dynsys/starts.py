@@ -10,6 +10,7 @@ from dynsys.system import System
 from dynsys.trajectory import states_at
 
 TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states are drawn
+NEAR = 1e-3  # of the distance of its two points, within which a start would only find a known point again
 OUTSIDE = 2.0  # random outputs reach this far, the memories being at +-1
 
 
@@ -56,9 +57,8 @@ def states_in_box(system: System, u: Tensor, n: int, rng: np.random.Generator) -
 class Closure:
     """New starts from the points found: midpoints of two, and reflections of one in another (2a - b)."""
 
-    def __init__(self, seed: int, unit: float) -> None:
+    def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._near = 1e-3 * unit  # a start this near to a known point would only find it again
         self._tried: set[tuple[int, int, int]] = set()
 
     def starts(self, system: System, states: Tensor, u: Tensor, groups: list[int], n: int) -> tuple[Tensor, Tensor]:
@@ -73,9 +73,10 @@ class Closure:
         weight = torch.where(kind == 0, 0.5, 2.0).to(states.dtype).unsqueeze(1)
         x = weight * states[a] + (1 - weight) * states[b]
         held = torch.tensor(groups, device=states.device)[a]
+        between = (states[a] - states[b]).norm(dim=1, keepdim=True)
         apart = torch.cdist(x, states)
         apart[held.unsqueeze(1) != torch.tensor(groups, device=x.device)] = torch.inf
-        new = apart.amin(dim=1) > self._near
+        new = apart.amin(dim=1) > NEAR * between.squeeze(1)
         x, held = x[new], held[new]
         by_speed = torch.argsort(system.velocity(x, u[held]).norm(dim=1), stable=True)
         slowest, rest = by_speed[: n // 2], by_speed[n // 2 :].cpu().numpy()

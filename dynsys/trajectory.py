@@ -7,12 +7,14 @@ from torch import Tensor
 
 from dynsys.system import Kind, System
 
+COARSEST = 0.1  # time constants: the longest Euler step that nobody asked for
+
 
 def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = None) -> Tensor:
     """The states after each step, (T, B, n_state), from x (B, n_state).
 
-    ``inputs`` is (T, n_input) for all, or (T, B, n_input). ``step`` is a flow's Euler step in its own unit of time,
-    1 / time_constant unless given (one step of the task); a map's step is 1.
+    ``inputs`` is (T, n_input) for all, or (T, B, n_input). ``step`` is a flow's Euler step in units of its time
+    constant; 1 / time_constant unless given (one step of the task), but 0.1 at most. A map's step is 1.
     """
     length = step_length(system, step)
     states = x.new_empty(len(inputs), *x.shape)
@@ -22,9 +24,24 @@ def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = Non
     return states
 
 
-def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float | None = None) -> Tensor:
-    """The trajectory (steps, B, n_state) under an input (1, n_input) that is held."""
-    return simulate(system, x, u.expand(steps, *u.shape[-1:]), step)
+def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float = 0.1) -> Tensor:
+    """Where the states x (B, n_state) go under a held input (1, n_input): (steps, B, n_state).
+
+    A map is iterated; a flow goes by the classical Runge-Kutta method with ``step`` in units of its time constant.
+    """
+    u = u.expand(len(x), -1)
+    states = x.new_empty(steps, *x.shape)
+    for t in range(steps):
+        if system.kind is Kind.MAP:
+            x = x + system.velocity(x, u)
+        else:
+            a = system.velocity(x, u)
+            b = system.velocity(x + step / 2 * a, u)
+            c = system.velocity(x + step / 2 * b, u)
+            d = system.velocity(x + step * c, u)
+            x = x + step / 6 * (a + 2 * b + 2 * c + d)
+        states[t] = x
+    return states
 
 
 def step_length(system: System, step: float | None = None) -> float:
@@ -32,7 +49,7 @@ def step_length(system: System, step: float | None = None) -> float:
         if step not in (None, 1.0):
             raise ValueError(f"step is {step}; a map has steps of 1")
         return 1.0
-    return 1.0 / system.time_constant if step is None else step
+    return min(1.0 / system.time_constant, COARSEST) if step is None else step
 
 
 def states_at(trajectory: Tensor, n: int, seed: int) -> Tensor:

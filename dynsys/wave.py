@@ -30,6 +30,7 @@ class Rejection(enum.StrEnum):
     OUTSIDE = "ended outside the states that the network can reach"
     TOO_FAST = "reached a minimum of q above the limit for slow points"
     NO_MINIMUM = "slow, but not at a minimum of q"
+    UNDECIDED = "ended where the velocity is too small for a slow state and too large for a zero"
     NOT_FOLLOWED = "slow, and beyond the number of slow states that are followed"
 
 
@@ -46,6 +47,7 @@ class Wave:
     slow: Tensor
     slow_groups: Tensor
     rejected: Counter[Rejection]
+    unit: float  # the usual size of a state here
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,20 @@ class Descender:
         u = self.inputs[groups]
         problem = Problem(self.system, u)
         first = self._way_there(problem, x)
-        last = self._to_the_end(problem, first)
-        zero = last.F.norm(dim=1) <= 4 * rounding(self.system, last.x, u, last.F, self.unit)
+        unit = self._size_reached(first)
+        last = self._to_the_end(problem, first, unit)
+        zero = last.F.norm(dim=1) <= 4 * rounding(self.system, last.x, u, last.F, unit)
         inside = self._inside(last.x, u)
         slow, where = self._slow(first, last, zero, u)
         rejected = self._reasons(last, u, zero, inside, slow)
         good = zero & inside
-        return Wave(last.x[good], last.F[good], groups[good], where[slow], groups[slow], rejected)
+        return Wave(last.x[good], last.F[good], groups[good], where[slow], groups[slow], rejected, unit)
+
+    def _size_reached(self, first: Descent) -> float:
+        """The usual size of a state again: starts may have been much farther out than anything they lead to."""
+        size = first.x.norm(dim=1)
+        size = size[torch.isfinite(size) & (first.outcome != Outcome.DIVERGED)]
+        return min(self.unit, float(size.median()) if len(size) else self.unit) or self.unit
 
     def _way_there(self, problem: Problem, x: Tensor) -> Descent:
         """The solver's descent; Newton on a large system goes the first part of it in float32, at half the cost."""
@@ -82,18 +91,18 @@ class Descender:
         x = rough.x.double()
         return dataclasses.replace(rough, x=x, F=problem.velocity(x))
 
-    def _to_the_end(self, problem: Problem, first: Descent) -> Descent:
+    def _to_the_end(self, problem: Problem, first: Descent, unit: float) -> Descent:
         """Newton in float64; on a large system only where the way there has led near a zero.
 
         Where GMRES falls short of the last digits (many unstable directions), LU finishes the few that are left.
         """
         n = self.system.n_state
         if n <= DENSE_LIMIT:
-            return descend(Newton(), problem, first.x, self.unit)
+            return descend(Newton(), problem, first.x, unit)
         near = first.outcome == Outcome.CONVERGED
-        last = _continued(Newton(), problem, first, near, self.unit)
+        last = _continued(Newton(), problem, first, near, unit)
         short = near & (last.outcome != Outcome.CONVERGED)
-        return _continued(Newton(dense_limit=n), problem, last, short, self.unit)
+        return _continued(Newton(dense_limit=n), problem, last, short, unit)
 
     def _inside(self, x: Tensor, u: Tensor) -> Tensor:
         """Where x is within the reachable box, a little rounding allowed."""

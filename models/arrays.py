@@ -25,7 +25,12 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         settings = {key: make(np.asarray(values.pop(key)).item()) for key, make in SETTINGS.items() if key in values}
     except (ValueError, TypeError) as error:
         raise CheckpointError(path, f"one of {', '.join(SETTINGS)} is not a single value", "mend it") from error
-    return {key: np.asarray(value) for key, value in values.items()}, settings
+    arrays = {key: np.asarray(value) for key, value in values.items()}
+    odd = {key: value.dtype for key, value in arrays.items() if value.dtype.kind not in "fiub"}
+    if odd:
+        key, dtype = next(iter(odd.items()))
+        raise CheckpointError(path, f"its array {key} is of type {dtype}, not of real numbers", "save real numbers")
+    return arrays, settings
 
 
 def _reader(path: Path) -> Callable[[Path], dict[str, Any]]:
@@ -85,7 +90,17 @@ def _read_torch(path: Path) -> dict[str, Any]:
         raise CheckpointError(path, wrong, "save torch.save(model.state_dict(), path)")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
     scalars = {key: content[key] for key in SETTINGS if key in content}
-    return {key: value.detach().cpu().numpy() for key, value in tensors.items()} | scalars
+    try:
+        return {key: _plain_tensor(value) for key, value in tensors.items()} | scalars
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        wrong = f"one of its tensors holds no plain numbers ({str(error).splitlines()[0]})"
+        raise CheckpointError(path, wrong, "save dense tensors of real numbers") from error
+
+
+def _plain_tensor(value: Any) -> Any:
+    """As NumPy, which knows no bfloat16."""
+    dense = value.detach().to_dense().cpu()
+    return dense.numpy() if dense.is_complex() else dense.double().numpy()
 
 
 def _unsafe_globals(path: Path) -> list[str]:

@@ -67,7 +67,7 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
         system = _restore(file, arrays, header)
         ours = "schema" in header
         why = f"written by dynsys {header['version']}" if ours else f"by its arrays {', '.join(sorted(arrays))}"
-    about = header.get("about", {})
+    about = header.get("about")
     return {
         "model": system.name,
         "kind": str(system.kind),
@@ -77,7 +77,7 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
         "time constant": system.time_constant,
         "settings": header.get("hyperparameters", {}),
         "task": header.get("task") or "none known",
-        "metrics": about.get("metrics", {}),
+        "metrics": about.get("metrics", {}) if isinstance(about, dict) else {},
         "recognised": why,
     }
 
@@ -106,8 +106,10 @@ def _restore(path: Path, arrays: Arrays, header: dict[str, Any]) -> System:
     weights = {key: arrays[key] for key in model.weights if key in arrays}
     try:
         return model.from_arrays(weights, header["hyperparameters"], _task(header.get("task")))
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(path, str(error), "train again, or mend the weights") from error
+    except KeyError as error:
+        raise CheckpointError(path, f"it lacks {error}", "train again, or mend the file") from error
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(path, str(error), "train again, or mend the file") from error
 
 
 def _task_name(task: Any) -> str:

@@ -66,6 +66,10 @@ class EchoStateNetwork(RateNetwork):
         )
         self.activation, self.time_constant, self.task = activation, float(tau), task
         self._check_weights()
+        if task is not None and not task.bits == self.W_out.shape[0] == self.B.shape[1]:
+            raise ValueError(
+                f"its task has {task.bits} bits, the network {self.B.shape[1]} inputs and {self.W_out.shape[0]} outputs"
+            )
         self.n_state, self.n_output, self.n_input = self.W_r.shape[0], self.W_out.shape[0], self.B.shape[1]
         self.W = self.W_r + self.W_fb @ self.W_out
 

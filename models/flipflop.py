@@ -26,10 +26,11 @@ class FlipFlop:
     overlap: bool = False
 
     def __post_init__(self) -> None:
-        if self.bits < 1 or self.pulse < 1 or self.settle < self.pulse or not self.gap > 0:
+        whole = all(isinstance(value, int) for value in (self.bits, self.pulse, self.settle))
+        if not whole or self.bits < 1 or self.pulse < 1 or self.settle < self.pulse or not self.gap > 0:
             raise ValueError(
                 f"flip-flop with bits={self.bits}, pulse={self.pulse}, gap={self.gap}, settle={self.settle}; "
-                "it needs bits >= 1, pulse >= 1, gap > 0 and settle >= pulse"
+                "it needs whole numbers bits >= 1, pulse >= 1 and settle >= pulse, and gap > 0"
             )
 
     @property

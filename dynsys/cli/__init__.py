@@ -12,7 +12,9 @@ from dynsys.cli.info import info
 from dynsys.cli.portrait import portrait
 from dynsys.cli.train import train
 
-EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)  # a user's mistake or a machine's limit: one line
+# A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
+EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, RuntimeError)
+PASSED_ON = (click.exceptions.Exit, click.Abort, BrokenPipeError)
 
 
 class OneLineErrors(click.Group):
@@ -22,20 +24,17 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
-            click.echo(f"\nInterrupted. {_kept(interrupt)}", err=True)
+            what = f"{interrupt}, which are written".capitalize() if str(interrupt) else "Interrupted"
+            click.echo(f"\n{what}. What was finished before is kept, and nothing is half-written.", err=True)
             ctx.exit(130)
+        except PASSED_ON:
+            raise
         except EXPECTED as error:
-            if isinstance(error, BrokenPipeError):
-                raise
             raise click.ClickException(_one_line(error)) from error
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _kept(interrupt: KeyboardInterrupt) -> str:
-    return str(interrupt) or "What was finished before is kept; nothing was left half-written."
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

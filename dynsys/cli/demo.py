@@ -20,7 +20,8 @@ def demo(folder: str, bits: int, units: int, seed: int) -> None:
     Example:
       dynsys demo
     """
-    from dynsys.analyses.flipflop import Demo, run, summary
+    from dynsys.analyses.flipflop import Demo, run
+    from dynsys.analyses.run import summary
 
     click.echo(f"Training an echo state network of {units} units on the {bits}-bit flip-flop.", err=True)
     with progress() as show:

@@ -46,7 +46,7 @@ def find(
       dynsys find runs/flipflop/checkpoint.safetensors -o runs/flipflop
     """
     from dynsys import load
-    from dynsys.analyses.flipflop import search_and_save, summary
+    from dynsys.analyses.run import search_and_save, summary
 
     system = load(checkpoint)
     with progress() as show:

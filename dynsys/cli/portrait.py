@@ -36,7 +36,7 @@ def portrait(run: str, path: str, png: str | None, picture: str, chosen: list[in
     Example:
       dynsys portrait runs/flipflop -o portrait.html
     """
-    from dynsys.analyses.flipflop import draw
+    from dynsys.analyses.run import draw
 
     draw(picture, run, path, png, chosen, seed, fit)
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")

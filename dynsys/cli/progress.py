@@ -12,11 +12,9 @@ Progress = Callable[[str, int, int], None]
 
 
 @contextlib.contextmanager
-def progress(quiet: bool = False) -> Iterator[Progress]:
+def progress() -> Iterator[Progress]:
     """A function ``(stage, done, total)`` that shows how far each stage has come."""
-    if quiet:
-        yield lambda stage, done, total: None
-    elif sys.stderr.isatty():
+    if sys.stderr.isatty():
         with _bars() as show:
             yield show
     else:

@@ -42,7 +42,7 @@ def phase_portrait(
         raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
     n_state = points.states.shape[1]
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
-    axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs, fit)
+    axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
 
     n_modes = int(points.n_unstable.clip(0, points.modes.shape[1]).sum())
     limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break

@@ -1,0 +1,204 @@
+"""A run's folder: search a network and write what was found, read it back, draw its pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.errors import CheckpointError
+from dynsys.files import check_writable, write_json
+from dynsys.models.checkpoint import FILE_NAME, load
+from dynsys.models.training_run import read_curves
+from dynsys.points import FixedPoints
+from dynsys.search import SearchInterrupted, find_fixed_points
+from dynsys.starts import states_in_box
+from dynsys.system import System
+from dynsys.trajectory import relax
+
+Array = NDArray[np.float64]
+Fit = Literal["points", "trajectories"]
+Progress = Callable[[str, int, int], None]
+
+POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
+RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
+RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
+TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN"}
+OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
+TASK_STEPS, TASK_RUNS = 2500, 4
+
+
+def search_and_save(
+    system: System, folder: str | Path, checkpoint: str | Path, progress: Progress, **settings: Any
+) -> FixedPoints:
+    """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up."""
+    folder, was_there = Path(folder), Path(folder).exists()
+    check_writable(folder)
+    try:
+        points = _of_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint)
+    except SearchInterrupted as interrupt:
+        interrupt.points = _of_checkpoint(interrupt.points, checkpoint)
+        save_points(interrupt.points, folder)
+        raise
+    except ValueError:
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    save_points(points, folder)
+    return points
+
+
+def save_points(points: FixedPoints, folder: str | Path) -> None:
+    """Write ``fixed_points.safetensors`` and the same in words as ``fixed_points.json``."""
+    points.save(Path(folder) / f"{POINTS}.safetensors")
+    write_json(Path(folder) / f"{POINTS}.json", points.to_json())
+
+
+def _of_checkpoint(points: FixedPoints, checkpoint: str | Path) -> FixedPoints:
+    """The points with a note of the file that their network was in, so that no other is taken for it later."""
+    path = Path(checkpoint)
+    path = path / FILE_NAME if path.is_dir() else path
+    note = {"checkpoint": str(path.resolve()), "sha256": _sha256(path)} if path.is_file() else {"checkpoint": str(path)}
+    return dataclasses.replace(points, about={**points.about, **note})
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
+    """The points in a run's folder and the system they belong to; raises CheckpointError."""
+    folder = Path(folder)
+    path = folder / f"{POINTS}.safetensors" if folder.is_dir() else folder
+    if folder.is_dir() and not path.is_file():
+        raise CheckpointError(
+            folder, f"the folder has no {path.name} in it", "run 'dynsys find CHECKPOINT -o RUN' first"
+        )
+    points = FixedPoints.load(path)
+    system = load(_network_of(points, path))
+    return dataclasses.replace(points, system=system), system
+
+
+def _network_of(points: FixedPoints, path: Path) -> Path:
+    """The checkpoint beside the points or where it was then, whichever holds the same network still."""
+    noted = Path(points.about.get("checkpoint", FILE_NAME))
+    if "sha256" not in points.about:
+        return noted  # the name of a model that needs no file
+    for candidate in (path.parent / FILE_NAME, noted):
+        if candidate.is_file() and _sha256(candidate) == points.about["sha256"]:
+            return candidate
+    wrong = f"its network is neither beside it nor at {noted}, or has been trained again since"
+    raise CheckpointError(path, wrong, "run 'dynsys find' on the network again")
+
+
+def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "points") -> Any:
+    """The phase portrait as a plotly figure: a run of the task, releases from random states, and the points."""
+    from dynsys.plots import phase_portrait
+
+    u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
+    task = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
+    return phase_portrait(
+        points,
+        trajectories=None if task is None else np.asarray(task),
+        releases=releases(system, u, seed),
+        fit=fit,
+        title=f"{TITLES.get(system.name, system.name)}, {system.n_state} units",
+    )
+
+
+def draw(
+    picture: str,
+    run: str | Path,
+    path: str | Path,
+    png: str | Path | None = None,
+    chosen: list[int] | None = None,
+    seed: int = 0,
+    fit: Fit = "points",
+) -> None:
+    """Draw one of ``PICTURES`` of a run's folder into one self-contained HTML file, and into a PNG where asked."""
+    from dynsys.plots import save_html, save_png
+
+    if picture == "training" and chosen is not None:
+        raise ValueError("the training curves show no points; leave out the choice of points")
+    figure = PICTURES[picture](Path(run), chosen, seed, fit)
+    save_html(figure, path)
+    if png is not None:
+        save_png(figure, png)
+
+
+def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    points, system = load_run(run)
+    return portrait(_some(points, chosen), system, seed, fit)
+
+
+def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.plots import spectrum
+
+    return spectrum(load_run(run)[0], chosen)
+
+
+def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.plots import training_curves
+
+    return training_curves(read_curves(run))
+
+
+def _plane(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.plots import phase_plane
+
+    points, system = load_run(run)
+    return phase_plane(system, _some(points, chosen))
+
+
+PICTURES = {"phase": _phase, "spectrum": _spectrum, "training": _training, "plane": _plane}
+
+
+def _some(points: FixedPoints, chosen: list[int] | None) -> FixedPoints:
+    if chosen is None:
+        return points
+    wrong = [i for i in chosen if not 0 <= i < len(points)]
+    if wrong:
+        raise ValueError(f"there is no point {wrong[0]}; this run has points 0 to {len(points) - 1}")
+    return points[chosen]
+
+
+def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
+    """Trajectories, each (T, n), let go where random outputs put the network, or in its box.
+
+    Each ends where it has left the scene: a picture has no room for infinity.
+    """
+    rng = np.random.default_rng(seed)
+    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
+    if x is None:
+        x = states_in_box(system, u, RELEASES, rng)
+    paths = torch.cat([x.unsqueeze(0), relax(system, x, u, RELEASE_STEPS)])
+    inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
+    return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]
+
+
+def summary(points: FixedPoints) -> str:
+    """What was found, in words: '27 fixed points: 8 stable, 12 saddles with 1 unstable direction, ...'."""
+    fixed = points[points.verdict == "fixed"]
+    kinds: Counter[tuple[str, int]] = Counter()
+    for word, unstable in zip(fixed.stability, fixed.n_unstable, strict=True):
+        kinds[("stable", 0) if word.startswith("stable") else (str(word), int(unstable))] += 1
+    listed = ", ".join(_counted(count, kind) for kind, count in kinds.items())
+    n_slow = len(points) - len(fixed)
+    slow = f", and {n_slow} slow point{'s' * (n_slow != 1)}" if n_slow else ""
+    return f"{len(fixed)} fixed point{'s' * (len(fixed) != 1)}{': ' + listed if listed else ''}{slow}"
+
+
+def _counted(count: int, kind: tuple[str, int]) -> str:
+    word, unstable = kind
+    if word == "saddle":
+        return f"{count} saddle{'s' * (count != 1)} with {unstable} unstable direction{'s' * (unstable != 1)}"
+    return f"{count} {word}"
