@@ -212,3 +212,67 @@ def test_zip_without_arrays_is_refused(tmp_path):
         archive.writestr("readme.txt", "hello")
     with pytest.raises(CheckpointError):
         dynsys.load(tmp_path / "x.zip")
+
+
+HEADERS = ["[1]", '"abc"', "[" * 100_000, '{"schema": "dynsys.checkpoint/1"}', "{"]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda h: h[:12])
+def test_a_header_that_is_none_of_ours_is_one_clear_error(tmp_path, header):
+    from safetensors.numpy import save_file
+
+    save_file({"W": np.eye(2)}, tmp_path / "x.safetensors", metadata={"dynsys": header})
+    with pytest.raises(CheckpointError, match=str(tmp_path / "x.safetensors")):
+        dynsys.load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hyperparameters": [1]},
+        {"hyperparameters": {"tau": "long"}},
+        {"model": "transformer"},
+        {"task": {"name": "flipflop", "bits": 2}},
+        {"task": {"name": "flipflop", "pulse": 1.5}},
+        {"task": {"name": "chess"}},
+        {"task": [1]},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_whose_header_makes_no_sense_is_one_clear_error(tmp_path, network, change):
+    path = tmp_path / "x.safetensors"
+    header = {"schema": "dynsys.checkpoint/1", "model": "esn", "hyperparameters": network.settings(), "task": None}
+    write_tensors(path, network.arrays(), {**header, **change})
+    with pytest.raises(CheckpointError):
+        dynsys.load(path)
+
+
+@pytest.mark.parametrize("spoil", ["without q", "short q", "extra", "system"])
+def test_a_result_whose_parts_do_not_fit_is_one_clear_error(tmp_path, spoil):
+    points = dynsys.find_fixed_points(dynsys.Flow(lambda x, u: -x, n_state=1), n_starts=8)
+    tensors, header = read_tensors(points.save(tmp_path / "p.safetensors"), "dynsys.fixed_points/1")
+    if spoil == "without q":
+        del tensors["q"]
+    elif spoil == "short q":
+        tensors["q"] = tensors["q"][:0]
+    elif spoil == "extra":
+        tensors["surprise"] = np.eye(2)
+    else:
+        header["system"] = [1]
+    write_tensors(tmp_path / "p.safetensors", tensors, header)
+    with pytest.raises(CheckpointError, match="no whole result"):
+        dynsys.FixedPoints.load(tmp_path / "p.safetensors")
+
+
+def test_numbers_that_are_not_real_are_refused_and_bfloat16_is_read(tmp_path, network):
+    weights = network.arrays()
+    for name, odd in {"complex": weights["W_r"] * 1j, "text": np.full((12, 12), "a")}.items():
+        np.savez(tmp_path / f"{name}.npz", **{**weights, "W_r": odd})
+        with pytest.raises(CheckpointError, match="not of real numbers"):
+            dynsys.load(tmp_path / f"{name}.npz")
+    tensors = {key: torch.as_tensor(value) for key, value in weights.items()}
+    torch.save({**tensors, "W_r": tensors["W_r"].bfloat16()}, tmp_path / "b.pt")
+    assert torch.equal(dynsys.load(tmp_path / "b.pt").W_r, tensors["W_r"].bfloat16().double())
+    torch.save({**tensors, "W_r": torch.empty(12, 12, device="meta")}, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError):
+        dynsys.load(tmp_path / "m.pt")

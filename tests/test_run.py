@@ -1,0 +1,72 @@
+"""A run's folder keeps points and network together, wherever it is moved."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import dynsys
+from dynsys.analyses import STUDIES
+from dynsys.analyses.flipflop import Demo, run
+from dynsys.analyses.run import draw, load_run, releases, search_and_save, summary
+from dynsys.errors import CheckpointError
+from dynsys.models.checkpoint import FILE_NAME, load, save_checkpoint
+from dynsys.models.simple2d import Simple2D
+from dynsys.models.simple_rnn import SimpleRNN
+
+
+def quiet(stage, done, total):
+    pass
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_checkpoint(tmp_path / "run" / FILE_NAME, SimpleRNN.random(8))
+    search_and_save(load(tmp_path / "run"), tmp_path / "run", tmp_path / "run" / FILE_NAME, quiet, n_starts=16)
+    return tmp_path / "run"
+
+
+def test_a_run_that_was_moved_finds_its_network_beside_it(folder, tmp_path):
+    shutil.move(folder, tmp_path / "elsewhere")
+    points, system = load_run(tmp_path / "elsewhere")
+    assert torch.equal(system.W, SimpleRNN.random(8).W)
+    assert points.system is system
+
+
+def test_points_are_never_drawn_over_another_network(folder):
+    save_checkpoint(folder / FILE_NAME, SimpleRNN.random(8, seed=1))
+    with pytest.raises(CheckpointError, match="trained again since"):
+        draw("phase", folder, folder / "portrait.html")
+    assert not (folder / "portrait.html").exists()
+
+
+def test_a_refused_search_leaves_no_empty_folder(tmp_path):
+    with pytest.raises(ValueError, match="solver is 'magic'"):
+        search_and_save(Simple2D(), tmp_path / "new", "simple2d", quiet, solver="magic")
+    assert not (tmp_path / "new").exists()
+
+
+def test_releases_follow_the_flow_and_end_where_they_leave_the_scene():
+    """x' = x escapes like exp(t): each path is e^(0.1 k) times its start until it is three times the largest start."""
+    flow = dynsys.Flow(lambda x, u: x, n_state=2, bounds=(-1, 1))
+    for path in releases(flow, torch.zeros(1, 0, dtype=torch.float64), seed=0):
+        growth = np.linalg.norm(path, axis=1) / np.linalg.norm(path[0])
+        np.testing.assert_allclose(growth, np.exp(0.1 * np.arange(len(path))), rtol=1e-5)
+        assert len(path) < 80
+
+
+def test_the_summary_counts_by_kind():
+    points = dynsys.find_fixed_points(Simple2D(), n_starts=32)
+    assert summary(points) == "3 fixed points: 2 stable, 1 saddle with 1 unstable direction"
+
+
+def test_every_study_is_there_and_the_demo_runs_at_toy_size(tmp_path):
+    assert STUDIES["flipflop"] == run.__module__
+    stages = []
+    result = run(Demo(bits=1, units=60, n_starts=32), tmp_path, lambda stage, done, total: stages.append(stage))
+    assert {"train", "search", "classify", "draw"} <= set(stages)
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {FILE_NAME, "fixed_points.safetensors", "fixed_points.json", "portrait.html"} <= written
+    assert len(result.points) >= 3
+    assert result.trained.learned
