@@ -123,8 +123,8 @@ def draw(
     chosen: list[int] | None = None,
     seed: int = 0,
     fit: Fit = "points",
-) -> None:
-    """Draw one of ``PICTURES`` of a run's folder into one self-contained HTML file, and into a PNG where asked."""
+) -> str:
+    """Draw one of ``PICTURES`` of a run into a self-contained HTML file, and a PNG where asked; returns the caption."""
     from dynsys.plots import save_html, save_png
 
     if picture == "training" and chosen is not None:
@@ -133,6 +133,8 @@ def draw(
     save_html(figure, path)
     if png is not None:
         save_png(figure, png)
+    (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
+    return str(caption).replace("<br>", "\n")
 
 
 def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:

@@ -153,6 +153,10 @@ class _Search:
 
     def follow_slow(self) -> None:
         self.rejected += self.minima.follow(lambda done, total: self.progress("slow points", done, total))
+        for x, group in self.minima.zeros:
+            groups = torch.tensor([group], device=x.device)
+            F = self.system.velocity(x, self.catalogue.inputs[groups])
+            self.catalogue.add(x, F, groups, count_hits=False)
 
     def _work(self, x: Tensor, groups: Tensor, made: bool) -> None:
         """All starts in waves; ``made`` out of points found, their hits tell nothing of what is missing."""
@@ -180,6 +184,7 @@ class _Search:
 
     def result(self, full_spectrum: bool, began: float) -> FixedPoints:
         """Everything found so far, classified."""
+        known, alone = self.catalogue, self.catalogue.isolated()  # of points on a line there is no number
         report = SearchReport(
             starts=self.starts,
             closure_starts=self.closure_starts,
@@ -188,7 +193,7 @@ class _Search:
             found=len(self.catalogue),
             slow=len(self.minima.points),
             rejected={str(reason): count for reason, count in sorted(self.rejected.items())},
-            estimated_missed=estimated_missed(self.catalogue.hits, self.catalogue.groups),
+            estimated_missed=estimated_missed([known.hits[i] for i in alone], [known.groups[i] for i in alone]),
             inputs=self.catalogue.inputs.tolist(),
             index_sum=self.catalogue.index_sum(),
             discovery=self.discovery,

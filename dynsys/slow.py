@@ -65,6 +65,7 @@ class Minima:
     slow_q: float
     points: list[Minimum] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+    zeros: list[tuple[Tensor, int]] = field(default_factory=list)  # minima whose velocity cannot be told from zero
     _waiting: list[tuple[Tensor, int]] = field(default_factory=list)
 
     def add(self, x: Tensor, groups: Tensor) -> None:
@@ -95,11 +96,12 @@ class Minima:
         return self.inputs[group : group + 1]
 
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
-        """Keep it as a point, or say why not. One that runs down to a zero belongs to the search for zeros."""
+        """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
         u = self._held(group)
         noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
         if (2 * minimum.q) ** 0.5 <= 4 * float(noise):
-            return Rejection.UNDECIDED
+            self.zeros.append((minimum.x, group))
+            return None
         if not minimum.is_minimum:
             return Rejection.NO_MINIMUM
         box = self.system.box(u)

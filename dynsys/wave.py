@@ -30,7 +30,6 @@ class Rejection(enum.StrEnum):
     OUTSIDE = "ended outside the states that the network can reach"
     TOO_FAST = "reached a minimum of q above the limit for slow points"
     NO_MINIMUM = "slow, but not at a minimum of q"
-    UNDECIDED = "ended where the velocity is too small for a slow state and too large for a zero"
     NOT_FOLLOWED = "slow, and beyond the number of slow states that are followed"
 
 

@@ -340,3 +340,29 @@ def test_an_echo_state_network_at_two_inputs_has_zeros_of_its_own_velocity():
     F += points.inputs @ network.B.numpy().T  # eq. 22
     assert np.abs(F).max() < 1e-12
     np.testing.assert_allclose(points.readouts, r @ network.W_out.numpy().T, atol=1e-13)
+
+
+@pytest.mark.parametrize("far", [{"starts": np.geomspace(1e3, 1e6, 32)[:, None]}, {"bounds": (-1e5, 1e5)}], ids=str)
+def test_points_much_nearer_than_the_starts_are_found_as_they_are(far):
+    """x' = x - x^3 has its zeros at -1, 0 and 1, wherever one starts."""
+    bounds = far.get("bounds")
+    starts = far.get("starts")
+    starts = None if starts is None else np.concatenate([starts, -starts])
+    points = find_fixed_points(Flow(lambda x, u: x - x**3, n_state=1, bounds=bounds), starts, n_starts=64, workers=1)
+    np.testing.assert_allclose(points.states.ravel(), [-1.0, 1.0, 0.0], atol=1e-9)
+    assert points.stability.tolist() == ["stable node", "stable node", "unstable node"]
+
+
+def test_a_network_in_single_precision_is_told_what_to_do():
+    layer = torch.nn.Linear(3, 3)
+    with pytest.raises(ValueError, match=r"computes in single precision; .* call \.double\(\)"):
+        find_fixed_points(Map(lambda x, u: torch.tanh(layer(x)), n_state=3))
+
+
+@pytest.mark.parametrize("gap", [1e-17, 1e-16, 1e-15, 1e-13, 1e-10])
+def test_no_ghost_of_a_fold_is_lost_between_fixed_and_slow(gap):
+    """x' = gap + x^2: zero to rounding or slow, it is one marginal point at 0 that is returned."""
+    points = find_fixed_points(Flow(lambda x, u: gap + x**2, n_state=1, bounds=(-2, 2)), n_starts=32, workers=1)
+    assert points.stability.tolist() == ["marginal"]
+    assert abs(points.states[0, 0]) < 1e-7
+    assert points.n_unstable.tolist() == [0]

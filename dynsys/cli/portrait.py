@@ -38,5 +38,5 @@ def portrait(run: str, path: str, png: str | None, picture: str, chosen: list[in
     """
     from dynsys.analyses.run import draw
 
-    draw(picture, run, path, png, chosen, seed, fit)
+    click.echo(draw(picture, run, path, png, chosen, seed, fit))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")
