@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsys.certainty import Assessed, assess
-from dynsys.rounding import rounding
+from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 
 
@@ -107,7 +107,7 @@ class Catalogue:
         for share in (0.25, 0.5, 0.75):
             between = a + share * (x - a)
             F = self.system.velocity(between, self.inputs[groups])
-            joined &= F.norm(dim=1) <= 4 * rounding(self.system, between, self.inputs[groups], F, self.unit)
+            joined &= F.norm(dim=1) <= ZERO * rounding(self.system, between, self.inputs[groups], F, self.unit)
         return joined
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynsys.rounding import rate, rounding
+from dynsys.rounding import ZERO, rate, rounding
 from dynsys.solvers.base import Problem, Solver
 
 
@@ -48,7 +48,7 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
     for step in range(solver.max_steps + 1):
         enough = solver.tolerance * pace[rows] * (state.x.norm(dim=1) + unit)
         if solver.tolerance == 0:
-            enough = rounding(problem.system, state.x, problem.u, state.F, unit)
+            enough = ZERO * rounding(problem.system, state.x, problem.u, state.F, unit)
         outcome = _judge(state, stuck, enough, unit)
         out.x[rows], out.F[rows], out.outcome[rows], out.steps[rows] = state.x, state.F, outcome, step
         going = (outcome == Outcome.OUT_OF_STEPS).nonzero().squeeze(1)

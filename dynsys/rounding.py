@@ -14,6 +14,7 @@ from dynsys.system import System
 EPS = torch.finfo(torch.float64).eps
 FAR = 0.01  # of a state's usual size, over which the rate of F is taken
 SAFETY = 2.0
+ZERO = 4.0  # times the rounding error, within which |F| counts as zero
 
 
 def rounding(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2) -> Tensor:

@@ -18,7 +18,7 @@ from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
 from dynsys.descent import descend
-from dynsys.rounding import rounding
+from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import GaussNewton, Problem
 from dynsys.solvers.newton import dense_direction
 from dynsys.speed import gradient, hessian, speed
@@ -99,7 +99,7 @@ class Minima:
         """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
         u = self._held(group)
         noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
-        if (2 * minimum.q) ** 0.5 <= 4 * float(noise):
+        if (2 * minimum.q) ** 0.5 <= ZERO * float(noise):
             self.zeros.append((minimum.x, group))
             return None
         if not minimum.is_minimum:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dynsys.descent import Descent, Outcome, descend
-from dynsys.rounding import rounding
+from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.speed import gradient, q_of
 from dynsys.system import System
@@ -65,7 +65,7 @@ class Descender:
         first = self._way_there(problem, x)
         unit = self._size_reached(first)
         last = self._to_the_end(problem, first, unit)
-        zero = last.F.norm(dim=1) <= 4 * rounding(self.system, last.x, u, last.F, unit)
+        zero = last.F.norm(dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, unit)
         inside = self._inside(last.x, u)
         slow, where = self._slow(first, last, zero, u)
         rejected = self._reasons(last, u, zero, inside, slow)
@@ -99,7 +99,7 @@ class Descender:
         if n <= DENSE_LIMIT:
             return descend(Newton(), problem, first.x, unit)
         near = first.outcome == Outcome.CONVERGED
-        last = _continued(Newton(), problem, first, near, unit)
+        last = _continued(Newton(loosest=1e-7), problem, first, near, unit)  # two steps, not four
         short = near & (last.outcome != Outcome.CONVERGED)
         return _continued(Newton(dense_limit=n), problem, last, short, unit)
 

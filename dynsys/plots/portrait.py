@@ -15,6 +15,7 @@ from dynsys.projection import Projection
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
+MODES_SHOWN = 3  # of each point, the leading ones: more hide the point itself
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
 MARGIN = 0.06  # space left around everything that is drawn
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
@@ -44,7 +45,7 @@ def phase_portrait(
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
 
-    n_modes = int(points.n_unstable.clip(0, points.modes.shape[1]).sum())
+    n_modes = int(points.n_unstable.clip(0, min(MODES_SHOWN, points.modes.shape[1])).sum())
     limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
     share = min(1.0, limit / max(thinning.size(runs) + thinning.size(released), 1))
     kept, kept_released = (thinning.thinned(part, int(share * thinning.size(part))) for part in (runs, released))
@@ -77,6 +78,8 @@ def phase_portrait(
     names = _axis_names(axes)
     states = [sum(map(len, part)) for part in (runs + released, kept + kept_released)]
     caption = [f"{style.counted(points)}.", _source(axes, fitted_to)]
+    if (points.n_unstable > MODES_SHOWN).any():
+        caption[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
     if states[1] < states[0]:
         caption.append(f"Trajectories are thinned out evenly: {states[1]:,} of {states[0]:,} states are drawn.")
     return style.dressed(
@@ -123,7 +126,7 @@ def _ranges(everything: Array) -> tuple[Array, Array]:
 def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, length: float) -> NDArray[np.float32]:
     """Segments through the points along their unstable modes, as far as those are known, with breaks between."""
     segments = []
-    for i, count in enumerate(points.n_unstable):
+    for i, count in enumerate(points.n_unstable.clip(0, MODES_SHOWN)):
         for eigenvalue, mode in zip(points.eigenvalues[i, :count], points.modes[i, :count], strict=False):
             if np.isnan(mode).any() or eigenvalue.imag < 0:  # the other of the pair has shown this plane
                 continue

@@ -38,6 +38,7 @@ class Newton(Solver):
     tolerance: float = 0.0  # it is the finish itself: on to the rounding error
     vectors: int = 48
     tightest: float = 1e-8  # forcing term, relative residual of a step
+    loosest: float = 1e-2
     share: float = 0.9  # of a batch that has to meet its forcing term before the step is taken
     dense_limit: int = DENSE_LIMIT
     patience: int = 3  # steps in a row that leave |F| above ``least_gain`` times what it was
@@ -63,7 +64,8 @@ class Newton(Solver):
         if x.shape[1] <= self.dense_limit:
             return dense_direction(problem.system.jacobian(x, problem.u), F)
         size = F.norm(dim=1)
-        forcing = (0.5 * (size / previous.clamp_min(1e-30)) ** 2).clamp(self.tightest, 1e-2)  # Eisenstat & Walker 1996
+        gained = (size / previous.clamp_min(1e-30)) ** 2
+        forcing = (0.5 * gained).clamp(self.tightest, self.loosest)  # Eisenstat & Walker 1996
 
         def product(v: Tensor) -> Tensor:
             return problem.system.jacobian_product(x, problem.u, v)
