@@ -10,12 +10,14 @@ import copy
 import enum
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
+Product = Callable[[Tensor], Tensor]
 
 _AUTODIFF = threading.RLock()  # torch's forward-mode levels belong to the process, not to the thread
 
@@ -33,7 +35,8 @@ class System(abc.ABC):
     Shapes: states ``x`` are (B, n_state), inputs ``u`` are (B, n_input), always torch tensors of one dtype.
 
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian`` and
-    its two products where there is a closed form, ``readout`` and ``box`` where there are any, and
+    its two products where there is a closed form, ``linearised`` where part of a product depends on x alone,
+    ``reduction`` where an easier system has the same zeros, ``readout`` and ``box`` where there are any, and
     ``task_trajectories`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
@@ -66,6 +69,14 @@ class System(abc.ABC):
             pull_back = torch.func.vjp(lambda y: self.velocity(y, u), x)[1]
             return pull_back(w)[0]
 
+    def linearised(self, x: Tensor, u: Tensor) -> Product:
+        """The map v -> dF/dx v at fixed x, for many products: what depends on x alone may be computed once here."""
+        return lambda v: self.jacobian_product(x, u, v)
+
+    def reduction(self) -> Reduction | None:
+        """An easier system with the same fixed points; None where none is known."""
+        return None
+
     def readout(self, x: Tensor) -> Tensor:
         """What the network says in state x, shape (B, n_output)."""
         return x[:, :0]
@@ -89,6 +100,19 @@ class System(abc.ABC):
             if isinstance(value, Tensor):
                 setattr(moved, key, value.to(device=device, dtype=dtype))
         return moved
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A system with the same fixed points as another within its box, but smaller or better conditioned.
+
+    ``start(x)`` takes a state of the original to one of ``system``; ``lift(y, u)`` brings a fixed point back.
+    Only zeros correspond: stability, slow points and q are those of the original.
+    """
+
+    system: System
+    start: Callable[[Tensor], Tensor]
+    lift: Callable[[Tensor, Tensor], Tensor]
 
 
 class _OfFunction(System):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynsys.system import Kind, System
+from dynsys.system import Kind, Product, System
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class RateNetwork(System):
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return (self._slopes(x) * v) @ self.W.T - v
+
+    def linearised(self, x: Tensor, u: Tensor) -> Product:
+        slopes = self._slopes(x)
+        return lambda v: torch.addmm(v, slopes * v, self.W.T, beta=-1)
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         return self._slopes(x) * (w @ self.W) - w
