@@ -9,8 +9,12 @@ from typing import Any
 from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.gru import GRU
+from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.lstm import LSTM
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.models.vanilla import RNN
 from dynsys.system import System
 
 
@@ -18,7 +22,7 @@ from dynsys.system import System
 class Model:
     """A kind of network: a small example of it, and how one is made from the arrays and settings of a checkpoint.
 
-    ``weights`` are the arrays by which a file of another tool is recognised; a model without them has no checkpoints.
+    ``weights`` are the arrays by which a file of another tool is recognised, where their names alone tell it.
     """
 
     example: Callable[[], System]
@@ -33,6 +37,11 @@ def _small_esn() -> System:
 MODELS: dict[str, Model] = {
     "esn": Model(_small_esn, EchoStateNetwork.from_arrays, ("W_r", "W_fb", "W_out", "B")),
     "simple-rnn": Model(SimpleRNN.random, SimpleRNN.from_arrays, ("W",)),
+    "rnn": Model(RNN.random, RNN.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
+    "gru": Model(GRU.random, GRU.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
+    "lstm": Model(LSTM.random, LSTM.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
+    "rate": Model(LeakyRate.random, LeakyRate.from_arrays),
+    "activity": Model(LeakyActivity.random, LeakyActivity.from_arrays),
     "simple2d": Model(Simple2D),
     "bistable": Model(Bistable),
 }

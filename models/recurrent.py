@@ -1,0 +1,193 @@
+"""What a trained vanilla RNN, GRU and LSTM have in common: torch's names for the weights, a readout, a first state."""
+
+from __future__ import annotations
+
+import abc
+import copy
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.models.layer import Layer
+from dynsys.models.random_drive import driven_trajectories, trajectories_of_task
+from dynsys.models.stack import Stack
+
+Array = NDArray[np.float64]
+
+ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")  # torch adds _l0, _l1, ... for the layers
+EXTRAS = ("readout.weight", "readout.bias", "initial_state")
+
+
+class Recurrent(Stack):
+    """Layers with the weights of a trained network, by torch's names; a copy of them in float64 is kept.
+
+    ``weights`` holds weight_ih_l{k} (gates * units, inputs), weight_hh_l{k} (gates * units, hidden) and, where there
+    are any, bias_ih_l{k}, bias_hh_l{k} (gates * units,), weight_hr_l{k} (hidden, units; LSTM only), readout.weight
+    (n_output, width), readout.bias (n_output,) and initial_state (n_state,). The readout acts on h of the top layer,
+    or, by its width, on h of every layer, or on the whole state.
+
+    For developers: a new cell sets ``name`` and ``gates``, and gives ``make_layer``, ``settings`` if it has any, and
+    a ``reduction`` where it knows one.
+    """
+
+    gates: ClassVar[int]
+
+    def __init__(self, weights: Mapping[str, Any], *, task: Any = None) -> None:
+        held = {key: checked(key, value) for key, value in weights.items()}
+        self._arrays, self.task = held, task
+        depth = _depth(held, self.name)
+        groups = [{role: held.get(f"{role}_l{k}") for role in ROLES} for k in range(depth)]
+        _check_shapes(groups, self.gates, self.name)
+        super().__init__([self.make_layer(group) for group in groups], name=self.name)
+        self.initial_state = held.get("initial_state")
+        if self.initial_state is not None and self.initial_state.shape != (self.n_state,):
+            raise ValueError(
+                f"initial_state has shape {tuple(self.initial_state.shape)}; a state of this network is "
+                f"({self.n_state},): {', '.join(self.state_parts)}"
+            )
+        self._set_readout(held.get("readout.weight"), held.get("readout.bias"))
+        if task is not None and task.bits != self.n_input:
+            raise ValueError(f"its task has {task.bits} bits, the network {self.n_input} inputs")
+
+    @abc.abstractmethod
+    def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
+        """A layer with the weights of ``ROLES``."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], settings: Mapping[str, Any], task: Any = None) -> Self:
+        return cls(arrays, **settings, task=task)
+
+    def arrays(self) -> dict[str, Array]:
+        """The weights, by the names that a checkpoint gives them."""
+        return {key: np.array(value) for key, value in self._arrays.items()}
+
+    def settings(self) -> dict[str, Any]:
+        """What ``from_arrays`` needs besides the weights."""
+        return {}
+
+    def readout(self, x: Tensor) -> Tensor:
+        if self._readout is not None:
+            return self._readout(x)
+        if self._W_out is None:
+            return x[:, :0]
+        seen = x[:, self._read]
+        return seen @ self._W_out.T if self._b_out is None else torch.addmm(self._b_out, seen, self._W_out.T)
+
+    def with_readout(self, readout: Callable[[Tensor], Tensor], n_output: int) -> Self:
+        """The same network with a readout of the user's, from states (B, n_state) to (B, n_output)."""
+        other = copy.copy(self)
+        other._readout, other.n_output = readout, n_output
+        return other
+
+    def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor:
+        """Runs of its task where that is known, else under random inputs, (steps, runs, n_state)."""
+        if self.task is not None:
+            return trajectories_of_task(self, self.task, self._first(runs), steps, seed)
+        return driven_trajectories(self, self._first(runs), steps, seed)
+
+    def _first(self, runs: int) -> Tensor:
+        weight = self.layers[0].weight_hh
+        first = weight.new_zeros(self.n_state) if self.initial_state is None else self.initial_state
+        return first.expand(runs, -1)
+
+    def _set_readout(self, W: Tensor | None, b: Tensor | None) -> None:
+        self._readout: Callable[[Tensor], Tensor] | None = None
+        self._W_out, self._b_out, self._read = W, b, slice(0, self.n_state)
+        if W is None:
+            if b is not None:
+                raise ValueError("readout.bias is given without readout.weight; give both, or neither")
+            return
+        top, every = self.state_parts[f"h_l{len(self.layers) - 1}"], len(self.layers) * self.layers[0].widths[0]
+        legal = {self.n_state: slice(0, self.n_state), every: slice(0, every), top.stop - top.start: top}
+        if W.ndim != 2 or W.shape[1] not in legal:
+            raise ValueError(
+                f"readout.weight has shape {tuple(W.shape)}; it needs (n_output, width) with a width of "
+                f"{' or '.join(str(width) for width in sorted(legal))}"
+            )
+        if b is not None and b.shape != (len(W),):
+            raise ValueError(f"readout.bias has shape {tuple(b.shape)}; {len(W)} outputs need ({len(W)},)")
+        self._read, self.n_output = legal[W.shape[1]], len(W)
+
+
+def checked(name: str, value: Any) -> Tensor:
+    """A float64 copy of the weights ``name`` on the CPU; ValueError where they are not real and finite numbers."""
+    given = value.detach() if isinstance(value, Tensor) else torch.as_tensor(np.array(value))
+    if given.is_complex():
+        raise ValueError(f"{name} is complex; a network needs real weights")
+    held = given.to(device="cpu", dtype=torch.float64, copy=True).contiguous()
+    wrong = int((~torch.isfinite(held)).sum())
+    if wrong:
+        raise ValueError(f"{name} holds {wrong} of {held.numel()} values that are NaN or infinite; train it again")
+    return held
+
+
+def random_weights(
+    gates: int, units: int, layers: int, seed: int, gain: float, *, proj_size: int = 0
+) -> dict[str, Array]:
+    """Normal weights, each row of length ``gain``, for a small example with 2 inputs and 2 outputs."""
+    rng, hidden = np.random.default_rng(seed), proj_size or units
+
+    def normal(*shape: int) -> Array:
+        return rng.standard_normal(shape) * gain / np.sqrt(shape[-1])
+
+    weights: dict[str, Array] = {}
+    for k in range(layers):
+        weights[f"weight_ih_l{k}"] = normal(gates * units, 2 if k == 0 else hidden)
+        weights[f"weight_hh_l{k}"] = normal(gates * units, hidden)
+        weights[f"bias_ih_l{k}"], weights[f"bias_hh_l{k}"] = normal(2, gates * units)
+        if proj_size:
+            weights[f"weight_hr_l{k}"] = normal(hidden, units)
+    return weights | {"readout.weight": normal(2, hidden), "readout.bias": normal(2)}
+
+
+def _depth(held: Mapping[str, Tensor], name: str) -> int:
+    """The number of layers; every key must be a known one of them."""
+    pattern = re.compile(rf"({'|'.join(ROLES)})_l(\d+)")
+    found = {key: pattern.fullmatch(key) for key in held if key not in EXTRAS}
+    unknown = [key for key, match in found.items() if match is None]
+    if unknown:
+        raise ValueError(
+            f"{', '.join(unknown)} is no weight of a network of kind {name!r}; it has "
+            f"{', '.join(f'{role}_l0' for role in ROLES)}, ..., {', '.join(EXTRAS)}"
+        )
+    depth = 1 + max((int(match[2]) for match in found.values() if match is not None), default=0)
+    for k in range(depth):
+        for key in (f"weight_ih_l{k}", f"weight_hh_l{k}"):
+            if key not in held:
+                raise ValueError(f"{key} is missing; a network of kind {name!r} with {depth} layers needs it")
+    return depth
+
+
+def _check_shapes(groups: list[dict[str, Tensor | None]], gates: int, name: str) -> None:
+    inputs: int | None = None
+    for k, group in enumerate(groups):
+        W = group["weight_hh"]
+        assert W is not None
+        rows = len(W) if W.ndim == 2 else 0
+        units = rows // gates
+        if units < 1 or rows != gates * units:
+            raise ValueError(
+                f"weight_hh_l{k} has shape {tuple(W.shape)}; a network of kind {name!r} needs "
+                f"({gates} * units, units), one block of rows for each gate"
+            )
+        projected = group["weight_hr"] is not None and gates == 4
+        if group["weight_hr"] is not None and not projected:
+            raise ValueError(f"weight_hr_l{k} is given, but only an LSTM projects its h, not the kind {name!r}")
+        hidden = W.shape[1] if projected else units
+        if inputs is None:
+            weight_ih = group["weight_ih"]
+            inputs = weight_ih.shape[1] if weight_ih is not None and weight_ih.ndim == 2 else 0
+        legal = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden), "bias_ih": (rows,), "bias_hh": (rows,)}
+        for role, shape in (legal | {"weight_hr": (hidden, units)}).items():
+            given = group[role]
+            if given is not None and tuple(given.shape) != shape:
+                raise ValueError(
+                    f"{role}_l{k} has shape {tuple(given.shape)}; a layer of kind {name!r} with {units} units and "
+                    f"{inputs} inputs needs {shape}"
+                )
+        inputs = hidden

@@ -1,0 +1,67 @@
+"""The vanilla recurrent network (Elman 1990), h' = phi(W_ih a + b_ih + W_hh h + b_hh), phi tanh or relu."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
+from dynsys.models.recurrent import Recurrent, random_weights
+
+NONLINEARITIES = ("tanh", "relu")
+
+
+@dataclass(frozen=True)
+class VanillaLayer(Layer):
+    """One layer; ``nonlinearity`` is "tanh" or "relu"."""
+
+    nonlinearity: str = "tanh"
+
+    def step(self, a: Tensor, s: Parts) -> Parts:
+        phi = torch.tanh if self.nonlinearity == "tanh" else torch.relu
+        return (phi(self.driven(a) + self.recurrent(s[0])),)
+
+    def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
+        (h,) = self.step(a, s)
+        slope = (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype)).unsqueeze(1)
+        return h, GatedSlopes(self, slope, slope)
+
+    def bounds(self, low: Tensor, high: Tensor) -> Bounds | None:
+        """tanh stays in [-1, 1]; relu knows no bound."""
+        if self.nonlinearity == "relu":
+            return None
+        one = low.new_ones(len(low), *self.widths)
+        return ((-one, one),)
+
+
+class RNN(Recurrent):
+    """A stack of vanilla layers, with the weights of ``torch.nn.RNN`` by its own names.
+
+    Raises ValueError for weights that are missing, unknown, misshapen or not finite, and for an unknown nonlinearity.
+    """
+
+    name = "rnn"
+    gates = 1
+
+    def __init__(self, weights: Mapping[str, Any], *, nonlinearity: str = "tanh", task: Any = None) -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"nonlinearity is {nonlinearity!r}; the network knows {', '.join(NONLINEARITIES)}")
+        self.nonlinearity = nonlinearity
+        super().__init__(weights, task=task)
+
+    @classmethod
+    def random(
+        cls, units: int = 8, layers: int = 1, seed: int = 0, gain: float = 1.5, *, nonlinearity: str = "tanh"
+    ) -> RNN:
+        """Normal weights, W_hh ~ N(0, gain^2 / units), with 2 inputs and 2 outputs."""
+        return cls(random_weights(cls.gates, units, layers, seed, gain), nonlinearity=nonlinearity)
+
+    def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
+        return VanillaLayer(nonlinearity=self.nonlinearity, **weights)  # type: ignore[arg-type]
+
+    def settings(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
