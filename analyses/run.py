@@ -37,15 +37,24 @@ TASK_STEPS, TASK_RUNS = 2500, 4
 
 
 def search_and_save(
-    system: System, folder: str | Path, checkpoint: str | Path, progress: Progress, **settings: Any
+    system: System,
+    folder: str | Path,
+    checkpoint: str | Path,
+    progress: Progress,
+    loading: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> FixedPoints:
-    """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up."""
+    """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up.
+
+    ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
+    that it is loaded in the same way when the points are drawn.
+    """
     folder, was_there = Path(folder), Path(folder).exists()
     check_writable(folder)
     try:
-        points = _of_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint)
+        points = _of_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint, loading)
     except SearchInterrupted as interrupt:
-        interrupt.points = _of_checkpoint(interrupt.points, checkpoint)
+        interrupt.points = _of_checkpoint(interrupt.points, checkpoint, loading)
         save_points(interrupt.points, folder)
         raise
     except ValueError:
@@ -63,12 +72,13 @@ def save_points(points: FixedPoints, folder: str | Path) -> None:
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
 
 
-def _of_checkpoint(points: FixedPoints, checkpoint: str | Path) -> FixedPoints:
+def _of_checkpoint(points: FixedPoints, checkpoint: str | Path, loading: dict[str, Any] | None) -> FixedPoints:
     """The points with a note of the file that their network was in, so that no other is taken for it later."""
     path = Path(checkpoint)
     path = path / FILE_NAME if path.is_dir() else path
     note = {"checkpoint": str(path.resolve()), "sha256": _sha256(path)} if path.is_file() else {"checkpoint": str(path)}
-    return dataclasses.replace(points, about={**points.about, **note})
+    how: dict[str, Any] = {"loading": loading} if loading else {}
+    return dataclasses.replace(points, about={**points.about, **note, **how})
 
 
 def _sha256(path: Path) -> str:
@@ -84,8 +94,18 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
             folder, f"the folder has no {path.name} in it", "run 'dynsys find CHECKPOINT -o RUN' first"
         )
     points = FixedPoints.load(path)
-    system = load(_network_of(points, path))
+    system = _load_again(points, path)
     return dataclasses.replace(points, system=system), system
+
+
+def _load_again(points: FixedPoints, path: Path) -> System:
+    """The network of the points, loaded with the choices with which it was loaded then."""
+    network, loading = _network_of(points, path), points.about.get("loading", {})
+    try:
+        return load(network, **loading)
+    except TypeError as error:
+        wrong = f"it says of its network that it was loaded with {loading!r}, which makes no sense"
+        raise CheckpointError(path, wrong, "run 'dynsys find' on the network again") from error
 
 
 def _network_of(points: FixedPoints, path: Path) -> Path:
@@ -93,7 +113,7 @@ def _network_of(points: FixedPoints, path: Path) -> Path:
     noted = Path(points.about.get("checkpoint", FILE_NAME))
     if "sha256" not in points.about:
         return noted  # the name of a model that needs no file
-    for candidate in (path.parent / FILE_NAME, noted):
+    for candidate in (path.parent / FILE_NAME, path.parent / noted.name, noted):
         if candidate.is_file() and _sha256(candidate) == points.about["sha256"]:
             return candidate
     wrong = f"its network is neither beside it nor at {noted}, or has been trained again since"

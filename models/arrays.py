@@ -1,12 +1,15 @@
-"""Named arrays out of other tools' files: .npz, .mat (v5, and v7.3 with h5py), .pt/.pth, foreign .safetensors.
+"""Named arrays out of other tools' files: .npz, .npy, .mat (v5, and v7.3 with h5py), .pt/.pth, foreign .safetensors.
 
-The kind is told by the first bytes, not by the name. Nothing in a file is ever executed.
+The kind is told by the first bytes, not by the name. Nothing in a file is ever executed. What is nested gets dotted
+names: ``state_dict.rnn.weight_hh_l0``, ``params.W``.
 """
 
 from __future__ import annotations
 
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +18,57 @@ import numpy as np
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, first_bytes
 
-SETTINGS: dict[str, Callable[[Any], Any]] = {"tau": float, "activation": str}  # scalars that are not weights
+SETTINGS: dict[str, Callable[[Any], Any]] = {"tau": float, "activation": str, "nonlinearity": str}  # not weights
+NOT_WEIGHTS = ("optim", "lr_sched", "sched", "callback", "loops", "rng", "amp", "scaler")  # what trainers save beside
+DEEPEST = 16  # levels of nesting
+OBJECTS = "of Python objects, which loading would have to run"
 
 
-def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays in the file and those of ``SETTINGS`` found beside them; raises CheckpointError."""
+@dataclass(frozen=True)
+class Contents:
+    """What a file of another tool holds: arrays of real numbers, single values that are settings, and the rest.
+
+    ``odd`` says of each array that cannot be used what it is. ``container`` is the entry of the file that held the
+    arrays ('state_dict' in many checkpoints); their names leave it out.
+    """
+
+    arrays: Arrays
+    settings: dict[str, Any] = field(default_factory=dict)
+    odd: dict[str, str] = field(default_factory=dict)
+    container: str = ""
+
+
+def read_arrays(path: Path) -> Contents:
+    """Everything in the file that is an array or one of ``SETTINGS``; raises CheckpointError where it is damaged."""
     values = _reader(path)(path)
+    container = values.pop("", "")
+    arrays: Arrays = {}
+    settings: dict[str, Any] = {}
+    odd: dict[str, str] = {}
+    for key, value in values.items():
+        array, last = np.asarray(value), key.rpartition(".")[2]
+        if last in SETTINGS and (array.size == 1 or key == last):
+            settings.setdefault(last, _setting(path, last, array))
+        elif array.dtype.kind in "fiub":
+            arrays[key] = array
+        else:
+            odd[key] = OBJECTS if array.dtype.kind == "O" else f"of type {array.dtype}, not of real numbers"
+    return Contents(arrays, settings, odd, str(container))
+
+
+def _setting(path: Path, key: str, array: Any) -> Any:
     try:
-        settings = {key: make(np.asarray(values.pop(key)).item()) for key, make in SETTINGS.items() if key in values}
+        return SETTINGS[key](array.item())
     except (ValueError, TypeError) as error:
-        raise CheckpointError(path, f"one of {', '.join(SETTINGS)} is not a single value", "mend it") from error
-    arrays = {key: np.asarray(value) for key, value in values.items()}
-    odd = {key: value.dtype for key, value in arrays.items() if value.dtype.kind not in "fiub"}
-    if odd:
-        key, dtype = next(iter(odd.items()))
-        raise CheckpointError(path, f"its array {key} is of type {dtype}, not of real numbers", "save real numbers")
-    return arrays, settings
+        raise CheckpointError(path, f"its {key} is not a single value", "mend it") from error
 
 
 def _reader(path: Path) -> Callable[[Path], dict[str, Any]]:
     head = first_bytes(path)
     if head.startswith(b"PK"):
         return _read_npz if _holds_npy(path) else _read_torch
+    if head.startswith(b"\x93NUMPY"):
+        return _read_npy
     if head.startswith(b"\x80"):
         return _read_torch
     if head.startswith(b"MATLAB 5"):
@@ -45,7 +77,7 @@ def _reader(path: Path) -> Callable[[Path], dict[str, Any]]:
         return _read_mat73
     if head[8:9] == b"{":
         return _read_safetensors
-    known = "safetensors, .npz, .mat and .pt/.pth"
+    known = "safetensors, .npz, .npy, .mat and .pt/.pth"
     raise CheckpointError(path, f"its first bytes {head[:8]!r} are of no format that dynsys reads", f"it reads {known}")
 
 
@@ -60,41 +92,98 @@ def _holds_npy(path: Path) -> bool:
 def _read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except ValueError as error:
-        if "pickle" in str(error).lower():
-            wrong = "it holds Python objects, which loading would have to run"
-            raise CheckpointError(path, wrong, "save plain arrays: np.savez(path, W_r=W_r, ...)") from error
+            return {key: _of_archive(archive, key) for key in archive.files}
+    except (ValueError, zipfile.BadZipFile, OSError, EOFError) as error:
         raise _damaged(path, error) from error
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+
+
+def _of_archive(archive: Any, key: str) -> Any:
+    try:
+        return archive[key]
+    except ValueError as error:
+        if "pickle" not in str(error).lower():
+            raise
+        return np.array(None, dtype=object)  # told apart by its type; the objects themselves are never loaded
+
+
+def _read_npy(path: Path) -> dict[str, Any]:
+    """One array without a name; it is called ``array``, as a tensor saved alone is."""
+    try:
+        return {"array": np.load(path, allow_pickle=False)}
+    except (ValueError, OSError, EOFError) as error:
+        if "pickle" in str(error).lower():
+            raise CheckpointError(path, f"it is {OBJECTS}", "save an array of real numbers") from error
         raise _damaged(path, error) from error
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
+    import torch
+
+    content = _load_torch(path)
+    if isinstance(content, torch.Tensor):
+        content = {"array": content}
+    if not isinstance(content, Mapping):
+        wrong = f"it holds a {type(content).__name__}, not a state dict"
+        raise CheckpointError(path, wrong, "save torch.save(model.state_dict(), path)")
+    try:
+        flat = dict(_flat("", content, DEEPEST))
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        wrong = f"one of its tensors holds no plain numbers ({str(error).splitlines()[0]})"
+        raise CheckpointError(path, wrong, "save dense tensors of real numbers") from error
+    container = _container(content)
+    return {key.removeprefix(f"{container}."): value for key, value in flat.items()} | {"": container}
+
+
+def _load_torch(path: Path) -> Any:
     import pickle
 
     import torch
 
+    state_dict = "save torch.save(model.state_dict(), path) where it was made"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's hint to use torch.jit.load, which runs code
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         names = _unsafe_globals(path)
         if names:
-            wrong = f"it would have to run code to load: {', '.join(names)}"
-            raise CheckpointError(path, wrong, "save torch.save(model.state_dict(), path) where it was made") from error
+            raise CheckpointError(path, f"it would have to run code to load: {', '.join(names)}", state_dict) from error
         raise _damaged(path, error) from error
     except Exception as error:  # torch's unpickler lets every error of a cut file through as it comes
+        if "TorchScript" in str(error):
+            raise CheckpointError(path, "it is a TorchScript program, not weights", state_dict) from error
         raise _damaged(path, error) from error
-    if not isinstance(content, dict):
-        wrong = f"it holds a {type(content).__name__}, not a state dict"
-        raise CheckpointError(path, wrong, "save torch.save(model.state_dict(), path)")
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    scalars = {key: content[key] for key in SETTINGS if key in content}
-    try:
-        return {key: _plain_tensor(value) for key, value in tensors.items()} | scalars
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        wrong = f"one of its tensors holds no plain numbers ({str(error).splitlines()[0]})"
-        raise CheckpointError(path, wrong, "save dense tensors of real numbers") from error
+
+
+def _flat(name: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """Tensors and settings by dotted names, out of mappings and lists; an optimiser's state is left where it is."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield name, _plain_tensor(value)
+    elif isinstance(value, Mapping | list | tuple):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, inside in entries if depth > 0 else ():
+            if name or isinstance(inside, torch.Tensor) or not str(key).lower().startswith(NOT_WEIGHTS):
+                yield from _flat(f"{name}.{key}" if name else str(key), inside, depth - 1)
+    elif name.rpartition(".")[2] in SETTINGS and isinstance(value, str | int | float):
+        yield name, value
+
+
+def _container(content: Mapping[Any, Any]) -> str:
+    """The dotted name of the one entry that holds all tensors, such as 'state_dict'; empty where there is none."""
+    import torch
+
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
+        return ""
+    inside = [
+        str(key)
+        for key, value in content.items()
+        if isinstance(value, Mapping)
+        and not str(key).lower().startswith(NOT_WEIGHTS)
+        and any(isinstance(entry, torch.Tensor) for entry in value.values())
+    ]
+    return inside[0] if len(inside) == 1 else ""
 
 
 def _plain_tensor(value: Any) -> Any:
@@ -113,41 +202,24 @@ def _unsafe_globals(path: Path) -> list[str]:
 
 
 def _read_mat(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
+    from dynsys.models.matlab import read_mat
 
     try:
-        content = loadmat(path)
+        return read_mat(path)
     except Exception as error:  # scipy raises many kinds for a cut file
         raise _damaged(path, error) from error
-    return {key: _plain(value) for key, value in content.items() if not key.startswith("__")}
-
-
-def _plain(value: Any) -> Any:
-    """A 1 x 1 MATLAB array as the scalar it is, text as text."""
-    value = np.asarray(value)
-    return value.reshape(-1)[0] if value.size == 1 and (value.dtype.kind == "U" or value.shape == (1, 1)) else value
 
 
 def _read_mat73(path: Path) -> dict[str, Any]:
+    from dynsys.models.matlab import read_mat73
+
     try:
-        import h5py
+        return read_mat73(path)
     except ImportError as error:
         remedy = "pip install 'dynsys-rnn[matlab73]', or save with -v7 in MATLAB"
         raise CheckpointError(path, "it is a MATLAB v7.3 file, which needs h5py", remedy) from error
-    try:
-        with h5py.File(path, "r") as file:
-            sets = {key: value for key, value in file.items() if isinstance(value, h5py.Dataset)}
-            return {key: _from_hdf5(value) for key, value in sets.items()}
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
-
-
-def _from_hdf5(dataset: Any) -> Any:
-    """MATLAB stores columns first, so HDF5 shows its matrices transposed; its text is numbers."""
-    value = np.asarray(dataset[()])
-    if dataset.attrs.get("MATLAB_class") == b"char":
-        return "".join(chr(code) for code in value.T.ravel())
-    return _plain(np.ascontiguousarray(value.T))
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

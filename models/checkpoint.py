@@ -9,6 +9,8 @@ from typing import Any
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, file_error, read_header, read_tensors, write_tensors
 from dynsys.models.arrays import read_arrays
+from dynsys.models.loading import Choices, Recognised
+from dynsys.models.recognition import equation, recognise
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.system import System
 
@@ -29,21 +31,42 @@ def save_checkpoint(path: str | Path, system: Any, about: dict[str, Any] | None 
     return write_tensors(path, system.arrays(), header)
 
 
-def load(path: str | Path) -> System:
+def load(path: str | Path, **choices: Any) -> System:
     """The system in a checkpoint: ours, a run's folder, or a .safetensors, .npz, .mat, .pt file of named weights.
 
-    The name of a model that needs no training (``simple2d``, ``bistable``) stands for that model. Loading never runs
-    code from the file. Raises CheckpointError, which says what is wrong with the file and what to do.
+    ``choices`` are the fields of ``Choices``: what a file of another tool does not say itself, such as
+    ``activation="relu"`` or ``part="encoder"``. The name of a model that needs no training (``simple2d``,
+    ``bistable``) stands for that model. Loading never runs code from the file. Raises CheckpointError, which says what
+    is wrong with the file and what to do, and ValueError for a choice that there is not.
     """
-    path = Path(path)
-    if str(path) in MODELS and not path.exists():
-        return _example(str(path))
-    return _restore(*read_checkpoint(path))
+    return load_and_tell(path, **choices)[0]
 
 
-def read_checkpoint(path: str | Path) -> tuple[Path, Arrays, dict[str, Any]]:
+def load_and_tell(path: str | Path, **choices: Any) -> tuple[System, Recognised | None]:
+    """As ``load``, with how the network was recognised where the file is another tool's."""
+    path, chosen = Path(path), _choices(choices)
+    if _is_example(path):
+        chosen.refuse(path, tuple(chosen.given()), "it is no file")
+        return _example(str(path)), None
+    file, arrays, header = read_checkpoint(path, chosen)
+    return _restore(file, arrays, header), header.get("found")
+
+
+def _is_example(path: Path) -> bool:
+    return str(path) in MODELS and not path.exists()
+
+
+def _choices(given: dict[str, Any]) -> Choices:
+    legal = [field.name for field in dataclasses.fields(Choices)]
+    unknown = [name for name in given if name not in legal]
+    if unknown:
+        raise ValueError(f"load knows no choice {unknown[0]!r}; it knows {', '.join(legal)}")
+    return Choices(**given)
+
+
+def read_checkpoint(path: str | Path, choices: Choices | None = None) -> tuple[Path, Arrays, dict[str, Any]]:
     """The file itself (inside a run's folder), its arrays and its header; a header is made up for foreign files."""
-    path = Path(path)
+    path, choices = Path(path), choices or Choices()
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
             raise CheckpointError(path, f"the folder has no {FILE_NAME} in it", "name a checkpoint, or train into it")
@@ -52,33 +75,39 @@ def read_checkpoint(path: str | Path) -> tuple[Path, Arrays, dict[str, Any]]:
     if error is not None:
         raise error
     if read_header(path) is not None:
+        choices.refuse(path, tuple(choices.given()), "dynsys wrote it, and it says itself what it holds")
         return path, *read_tensors(path, SCHEMA)
-    arrays, settings = read_arrays(path)
-    return path, arrays, {"model": _recognised(path, arrays), "hyperparameters": settings, "task": None, "about": {}}
+    found = recognise(path, read_arrays(path), choices)
+    header = {"model": found.model, "hyperparameters": found.settings, "task": None, "about": {}, "found": found}
+    return path, found.arrays, header
 
 
-def describe_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What ``dynsys info`` tells: the network, its sizes, its task, its scores, and how it was recognised."""
-    if str(path) in MODELS and not Path(path).exists():
-        header: dict[str, Any] = {}
-        system, why = _example(str(path)), "the name of a model that needs no training"
+def describe_checkpoint(path: str | Path, **choices: Any) -> dict[str, Any]:
+    """What ``dynsys info`` tells: the network, its equation and sizes, how it was recognised, what was assumed."""
+    chosen = _choices(choices)
+    header: dict[str, Any] = {}
+    if _is_example(Path(path)):
+        system, why = load(path, **choices), ["the name of a model that needs no training"]
     else:
-        file, arrays, header = read_checkpoint(path)
+        file, arrays, header = read_checkpoint(path, chosen)
         system = _restore(file, arrays, header)
-        ours = "schema" in header
-        why = f"written by dynsys {header['version']}" if ours else f"by its arrays {', '.join(sorted(arrays))}"
-    about = header.get("about")
+        why = [f"written by dynsys {header.get('version')}"]
+    found, about = header.get("found"), header.get("about")
+    settings = header.get("hyperparameters", {})
     return {
         "model": system.name,
+        "equation": equation(str(header.get("model")), settings) or "-",
         "kind": str(system.kind),
         "units": system.n_state,
         "inputs": system.n_input,
         "outputs": system.n_output,
         "time constant": system.time_constant,
-        "settings": header.get("hyperparameters", {}),
+        "settings": settings,
         "task": header.get("task") or "none known",
         "metrics": about.get("metrics", {}) if isinstance(about, dict) else {},
-        "recognised": why,
+        "recognised": list(found.why) if found else why,
+        "assumed": list(found.assumed) if found else [],
+        "unused": list(found.unused) if found else [],
     }
 
 
@@ -89,23 +118,13 @@ def _example(name: str) -> System:
     return MODELS[name].example()
 
 
-def _recognised(path: Path, arrays: Arrays) -> str:
-    for name, model in MODELS.items():
-        if model.weights and set(model.weights) <= set(arrays):
-            return name
-    held = ", ".join(sorted(arrays)[:8]) or "nothing"
-    legal = "; ".join(f"{', '.join(model.weights)} for {name}" for name, model in MODELS.items() if model.weights)
-    raise CheckpointError(path, f"no known network: it holds {held}", f"dynsys looks for the arrays {legal}")
-
-
 def _restore(path: Path, arrays: Arrays, header: dict[str, Any]) -> System:
     model = MODELS.get(str(header.get("model")))
     if model is None or model.from_arrays is None:
         known = ", ".join(name for name, m in MODELS.items() if m.from_arrays is not None)
         raise CheckpointError(path, f"its model is {header.get('model')!r}", f"this version knows {known}")
-    weights = {key: arrays[key] for key in model.weights if key in arrays}
     try:
-        return model.from_arrays(weights, header["hyperparameters"], _task(header.get("task")))
+        return model.from_arrays(arrays, header["hyperparameters"], _task(header.get("task")))
     except KeyError as error:
         raise CheckpointError(path, f"it lacks {error}", "train again, or mend the file") from error
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:

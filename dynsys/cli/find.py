@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from dynsys.cli.numbers import Numbers
+from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json, print_points, search_lines
 from dynsys.cli.progress import progress
 
@@ -25,6 +28,18 @@ from dynsys.cli.progress import progress
 @click.option("--slow-q", default=1e-4, show_default=True, type=click.FloatRange(0), help="Largest q of a slow point.")
 @click.option("--full-spectrum", is_flag=True, help="All eigenvalues, however large the network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
+@click.option("--trajectories", metavar="FILE", help="Recorded states to start from: .npz, .npy, .mat or .pt.")
+@click.option(
+    "--states", "keys", metavar="KEY[,KEY]", help="Which arrays of that file are the state, like hidden,cell."
+)
+@click.option(
+    "--noise",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Standard deviation of what is added to recorded states.",
+)
+@loading_options
 @click.option("--device", help="cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def find(
@@ -36,25 +51,45 @@ def find(
     slow_q: float,
     full_spectrum: bool,
     seed: int,
+    trajectories: str | None,
+    keys: str | None,
+    noise: float,
     device: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Find and classify the fixed and slow points of the network in CHECKPOINT.
 
-    \b
-    Example:
-      dynsys find runs/flipflop/checkpoint.safetensors -o runs/flipflop
-    """
-    from dynsys import load
-    from dynsys.analyses.run import search_and_save, summary
+    CHECKPOINT is a file or folder of dynsys, or trained weights of another tool: 'dynsys info' tells how they are
+    recognised.
 
-    system = load(checkpoint)
+    \b
+    Examples:
+      dynsys find runs/flipflop/checkpoint.safetensors -o runs/flipflop
+      dynsys find model.pt -o runs/model --trajectories trials.npz
+    """
+    from dynsys.analyses.run import search_and_save, summary
+    from dynsys.models.checkpoint import load_and_tell
+    from dynsys.models.trajectories import starts_from_file
+
+    if keys is not None and trajectories is None:
+        raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
+    choices = choices_given(options)
+    system, found = load_and_tell(checkpoint, **choices)
+    for line in found.assumed if found else ():
+        click.echo(f"Assumed: {line}", err=True)
+    chosen = None
+    if trajectories is not None:
+        states = keys.split(",") if keys else None
+        chosen = starts_from_file(trajectories, system, starts, noise=noise, seed=seed, keys=states)
     with progress() as show:
         points = search_and_save(
             system,
             folder,
             checkpoint,
             show,
+            loading=choices,
+            starts=chosen,
             input=held,
             n_starts=starts,
             solver=solver,

@@ -1,0 +1,161 @@
+"""Recurrent networks in state dicts: torch's names and shapes tell the cell, its layers and their sizes.
+
+torch.nn calls the weights of layer k ``weight_ih_lk``, ``weight_hh_lk``, ``bias_ih_lk``, ``bias_hh_lk``, with
+``weight_hr_lk`` for a projection and ``_reverse`` at the end for the other direction; cells leave ``_lk`` out. The rows
+of ``weight_hh`` over the units are the gates: 1 for an RNN, 3 for a GRU, 4 for an LSTM.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dynsys.errors import CheckpointError
+from dynsys.files import Arrays
+from dynsys.models.loading import Choices, shown
+
+NAME = re.compile(r"^(.*\.)?(weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l(\d+))?(_reverse)?$")
+CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
+WORDS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
+
+
+@dataclass
+class Part:
+    """One recurrent module of a state dict: for each direction and layer, torch's names and the keys of the file."""
+
+    prefix: str
+    keys: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # "forward" or "backward" -> layers
+
+    @property
+    def name(self) -> str:
+        return self.prefix.rstrip(".")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The layers of one direction of a part: the cell, and the sizes that its shapes give."""
+
+    cell: str
+    keys: list[dict[str, str]]
+    hidden: int  # units of a layer
+    width: int  # of what a layer hands on: the projection's if there is one
+    n_input: int
+
+    @property
+    def layers(self) -> int:
+        return len(self.keys)
+
+    @property
+    def n_hidden(self) -> int:
+        """State variables that are h."""
+        return self.layers * self.width
+
+    @property
+    def n_cell(self) -> int:
+        """State variables that are c."""
+        return self.layers * self.hidden if self.cell == "lstm" else 0
+
+    def __str__(self) -> str:
+        layers = f"{self.layers} layer{'s' * (self.layers != 1)} of " if self.layers > 1 else ""
+        projected = f" projected to {self.width}" if self.width != self.hidden else ""
+        return f"{WORDS[self.cell]}, {layers}{self.hidden} units{projected}, {self.n_input} inputs"
+
+
+def find_parts(path: Path, arrays: Arrays) -> dict[str, Part]:
+    """The recurrent modules among the arrays, by prefix, in the file's order."""
+    parts: dict[str, Part] = {}
+    for key in arrays:
+        match = NAME.match(key)
+        if match is None:
+            continue
+        prefix, name, layer, reverse = match[1] or "", match[2], int(match[3] or 0), match[4]
+        layers = parts.setdefault(prefix, Part(prefix)).keys.setdefault("backward" if reverse else "forward", [])
+        if layer > len(arrays):
+            raise CheckpointError(path, f"its {key} says layer {layer}", "a network has its layers from 0 on")
+        while len(layers) <= layer:
+            layers.append({})
+        layers[layer][name] = key
+    return {
+        prefix: part for prefix, part in parts.items() if any("weight_hh" in k for k in part.keys.get("forward", []))
+    }
+
+
+def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str | None) -> Part:
+    """The one part there is, or the one that was asked for; CheckpointError names them all otherwise."""
+    found = "; ".join(f"{part.name or '(no prefix)'} ({_summary(path, arrays, part)})" for part in parts.values())
+    if choice is None:
+        if len(parts) > 1:
+            first = next((part.name for part in parts.values() if part.name), "")
+            remedy = f"choose one with --part, such as --part {first}"
+            raise CheckpointError(path, f"it holds {len(parts)} recurrent networks: {found}", remedy)
+        return next(iter(parts.values()))
+    wanted = choice.rstrip(".")
+    fits = [part for part in parts.values() if part.name == wanted]
+    fits = fits or [part for part in parts.values() if f".{part.name}".endswith(f".{wanted}")]
+    if len(fits) != 1:
+        wrong = f"--part {choice} fits {len(fits)} of its recurrent networks"
+        raise CheckpointError(path, wrong, f"it holds {found}")
+    return fits[0]
+
+
+def _summary(path: Path, arrays: Arrays, part: Part) -> str:
+    try:
+        return str(read_stack(path, arrays, part, part.keys["forward"]))
+    except CheckpointError as error:
+        return error.wrong
+
+
+def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, str]], both: bool = False) -> Stack:
+    """The cell and sizes of some layers, checked against each other; CheckpointError names what does not fit.
+
+    ``both`` says that upper layers are driven by both directions.
+    """
+    remedy = "the file is not a whole state dict of one torch module: save it again"
+    for k, keys in enumerate(layers):
+        for name in ("weight_ih", "weight_hh"):
+            if name not in keys:
+                raise CheckpointError(path, f"layer {k} of {part.name or 'the network'} has no {name}", remedy)
+            if arrays[keys[name]].ndim != 2:
+                raise CheckpointError(path, f"{shown(keys[name], arrays)} is not a matrix", remedy)
+    hh = arrays[layers[0]["weight_hh"]]
+    hr = layers[0].get("weight_hr")
+    rows, width = hh.shape
+    hidden = arrays[hr].shape[-1] if hr else width
+    cell = CELLS.get(rows // hidden) if hidden and rows % hidden == 0 else None
+    if cell is None or (hr and cell != "lstm"):
+        wrong = f"{shown(layers[0]['weight_hh'], arrays)} fits no cell"
+        legal = "rows over columns are 1 for an RNN, 3 for a GRU, 4 for an LSTM (4 hidden x projection with weight_hr)"
+        raise CheckpointError(path, wrong, legal)
+    n_input = arrays[layers[0]["weight_ih"]].shape[1]
+    for k, keys in enumerate(layers):
+        below = n_input if k == 0 else width * (2 if both else 1)
+        legal_shapes = {
+            "weight_ih": (rows, below),
+            "weight_hh": (rows, width),
+            "weight_hr": (width, hidden),
+            "bias_ih": (rows,),
+            "bias_hh": (rows,),
+        }
+        for name, key in keys.items():
+            flat = name.startswith("bias") and arrays[key].ndim == 2 and 1 in arrays[key].shape  # MATLAB's vectors
+            if (arrays[key].shape if not flat else (arrays[key].size,)) != legal_shapes[name]:
+                needs = f"layer {k} of a {WORDS[cell]} of {hidden} units needs {legal_shapes[name]}"
+                raise CheckpointError(path, f"{shown(key, arrays)} does not fit: {needs}", remedy)
+        if ("weight_hr" in keys) != (hr is not None):
+            raise CheckpointError(path, f"only some layers of {part.name} have a projection", remedy)
+    return Stack(cell, layers, hidden, width, n_input)
+
+
+def choose_direction(path: Path, part: Part, choices: Choices) -> str:
+    """Which direction is meant; CheckpointError explains where that has to be said."""
+    if "backward" not in part.keys:
+        choices.refuse(path, ("direction",), f"{part.name or 'the network'} is not bidirectional")
+        return "forward"
+    if choices.direction is None:
+        wrong = (
+            f"{part.name or 'its network'} is bidirectional: one half reads the sequence from its end, so that the two "
+            "have no common time and no common fixed points"
+        )
+        raise CheckpointError(path, wrong, "analyse one on its own: --direction forward, or --direction backward")
+    return choices.direction

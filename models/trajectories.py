@@ -1,0 +1,109 @@
+"""States to start a search from, out of files of recorded trajectories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.errors import CheckpointError
+from dynsys.files import Arrays, file_error
+from dynsys.models.arrays import read_arrays
+from dynsys.models.loading import listed, shown
+from dynsys.system import System
+from dynsys.trajectory import states_at
+
+Array = NDArray[np.float64]
+
+HIDDEN = ("hidden", "hiddens", "h", "states", "state", "x", "hidden_states", "activity", "activities", "rates")
+CELL = ("cell", "cells", "c", "cell_states", "cell_state")
+
+
+def states_from_file(path: str | Path, system: System, keys: list[str] | None = None) -> Array:
+    """The states (k, n_state) in a .npz, .npy, .mat or .pt file of trajectories, trials x time x units or time x units.
+
+    ``keys`` names the arrays that make up the state, in the system's order (an LSTM's is h, then c). Otherwise those
+    are taken that are called so, ``hidden`` and ``cell`` among them, and else the only array as wide as the state.
+    States with NaN, the padding of short trials, are left out. Raises CheckpointError, which names the shapes, where
+    no array fits.
+
+    >>> from dynsys import Flow
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/runs.npz", hidden=np.zeros((5, 40, 2)), inputs=np.zeros((5, 40, 3)))
+    ...     states_from_file(f"{folder}/runs.npz", Flow(lambda x, u: -x, n_state=2)).shape
+    (200, 2)
+    """
+    path = Path(path)
+    error = file_error(path)
+    if error is not None:
+        raise error
+    arrays = read_arrays(path).arrays
+    chosen = _chosen(path, arrays, system.n_state) if keys is None else _named(path, arrays, keys, system.n_state)
+    states = np.concatenate([np.asarray(arrays[key], dtype=np.float64) for key in chosen], axis=-1)
+    states = states.reshape(-1, system.n_state)
+    states = states[np.isfinite(states).all(axis=1)]
+    if len(states) == 0:
+        raise CheckpointError(path, f"{' and '.join(chosen)} hold no state without NaN", "record the network again")
+    return states
+
+
+def starts_from_file(
+    path: str | Path, system: System, n: int, *, noise: float = 0.5, seed: int = 0, keys: list[str] | None = None
+) -> Array:
+    """n states (n, n_state) of the file, drawn evenly, each with Gaussian noise of standard deviation ``noise``.
+
+    No state is drawn twice while there are enough. Noise of 0.5 in units of the state is what Sussillo & Barak (2013)
+    and the tools after them use, to reach saddles beside the trajectories. Raises ValueError for n below 1 and for
+    negative noise, and CheckpointError as ``states_from_file`` does.
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}; a search needs at least 1 start")
+    if not 0 <= noise < float("inf"):
+        raise ValueError(f"noise is {noise}; a standard deviation is 0 or more")
+    drawn = states_at(torch.as_tensor(states_from_file(path, system, keys)), n, seed).numpy()
+    return np.asarray(drawn + noise * np.random.default_rng(seed).standard_normal(drawn.shape))
+
+
+def _named(path: Path, arrays: Arrays, keys: list[str], n_state: int) -> list[str]:
+    for key in keys:
+        if key not in arrays:
+            raise CheckpointError(path, f"it has no array {key!r}", f"it holds {listed(arrays)}")
+    if not _fit(arrays, keys, n_state):
+        raise _misfit(path, arrays, keys, n_state)
+    return keys
+
+
+def _chosen(path: Path, arrays: Arrays, n_state: int) -> list[str]:
+    lower = {key.lower().rpartition(".")[2]: key for key in arrays}
+    hidden = [lower[name] for name in HIDDEN if name in lower]
+    cell = [lower[name] for name in CELL if name in lower]
+    named = [[h] for h in hidden] + [[h, c] for h in hidden for c in cell]
+    by_name = [keys for keys in named if _fit(arrays, keys, n_state)]
+    if by_name:
+        return by_name[0]
+    by_shape = [key for key in arrays if _fit(arrays, [key], n_state)]
+    if len(by_shape) == 1:
+        return by_shape
+    if by_shape:
+        several = ", ".join(shown(key, arrays) for key in by_shape)
+        raise CheckpointError(path, f"its arrays {several} could all be the states", "name one with --states KEY")
+    raise _misfit(path, arrays, list(arrays), n_state)
+
+
+def _fit(arrays: Arrays, keys: list[str], n_state: int) -> bool:
+    """Whether the arrays, side by side, are states: as many rows each, and together as wide as the state."""
+    parts = [arrays[key] for key in keys]
+    if any(part.ndim < 2 for part in parts) or len({part.shape[:-1] for part in parts}) != 1:
+        return False
+    return sum(part.shape[-1] for part in parts) == n_state
+
+
+def _misfit(path: Path, arrays: Arrays, keys: list[str], n_state: int) -> CheckpointError:
+    held = listed({key: arrays[key] for key in keys})
+    legal = (
+        f"the network has {n_state} state variables: the last axis has to be {n_state} wide, or several arrays to be"
+    )
+    return CheckpointError(path, f"no states of this network in {held}", f"{legal} together, as --states hidden,cell")
