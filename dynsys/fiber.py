@@ -1,0 +1,390 @@
+"""Directional fibers: curves of states along which F keeps its direction (Katz & Reggia 2018, IEEE TNNLS).
+
+For a direction c the fiber is the set of x with F(x) = alpha c for some scalar alpha. Generically it is a curve in
+(x, alpha), and every fixed point on it is a crossing of alpha = 0. It is followed by prediction and correction with
+the bordered matrix [J, -c; t'], t being the curve's tangent: that is regular even where J is singular and the curve
+turns back in alpha. All fibers of a batch take their steps at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dynsys.system import System
+
+DENSE_LIMIT = 1000  # state variables, above which a factorisation per step is no use
+LOOK = 16  # steps between two looks at the crossings that wait
+NEWTON_ROUNDS = 3  # factorisations spent on a crossing
+SAME = 1e-6  # of a state's usual size: two crossings of one fiber that are one
+SETTLED = 1e-9  # |F| per size of F's change, from which a crossing counts as polished
+
+
+class Ending(enum.IntEnum):
+    """How a fiber ended; of its two ends, the greater value speaks for the whole."""
+
+    CLOSED = 0
+    LEFT = 1
+    OUT_OF_STEPS = 2
+    STUCK = 3
+
+    @property
+    def message(self) -> str:
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Ending.CLOSED: "came back to where it began: a closed loop",
+    Ending.LEFT: "left the reachable box for good",
+    Ending.OUT_OF_STEPS: "used up its steps",
+    Ending.STUCK: "stopped where no step was short enough to be sure of the branch",
+}
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """What a batch of B fibers met: K states near fixed points, and how each fiber ended."""
+
+    x: Tensor  # (K, n), polished by Newton where that stayed near the crossing, else interpolated
+    residual: Tensor  # (K,) |F| at x
+    fiber: Tensor  # (K,) which fiber each belongs to
+    outcome: Tensor  # (B,) ``Ending`` values
+    steps: Tensor  # (B,) steps tried, both ways together
+    evaluations: int  # velocities
+    factorisations: int
+    refused: int  # steps that failed a check
+
+
+class _Front(NamedTuple):
+    """The running ends of fibers: one row per end; what is fixed for an end comes first."""
+
+    end: Tensor  # (R,) 2 * fiber, + 1 for the end that runs backwards
+    c: Tensor  # (R, n)
+    u: Tensor  # (R, m)
+    z_first: Tensor  # (R, n + 1)
+    t_first: Tensor  # (R, n + 1)
+    side: Tensor  # (R,) the sign of det [J, -c; t'], which no regular curve changes
+    z: Tensor  # (R, n + 1) the state and alpha
+    t: Tensor  # (R, n + 1) unit tangent
+    bend: Tensor  # (R, n + 1) change of t per length over the step before
+    h: Tensor  # (R,) length of the next step
+    steps: Tensor  # (R,)
+
+    def rows(self, which: Tensor) -> _Front:
+        return _Front(*(part[which] for part in self))
+
+
+@dataclass
+class _Work:
+    """What has been spent and found so far."""
+
+    outcome: Tensor  # (2 B,)
+    steps: Tensor  # (2 B,)
+    evaluations: int = 0
+    factorisations: int = 0
+    refused: int = 0
+    waiting: list[tuple[Tensor, ...]] = field(default_factory=list)  # crossings not polished yet
+    found: list[tuple[Tensor, float, int, int, int]] = field(default_factory=list)  # x, |F|, fiber, end, sense
+    of_fiber: dict[int, list[int]] = field(default_factory=dict)  # places in ``found``
+
+
+@dataclass(frozen=True)
+class Fibers:
+    """Settings of the second engine. Lengths are relative to the size of the reachable box.
+
+    A step is accepted if the orientation of the curve is kept, the predictor was not farther off than ``stray`` of the
+    step, the corrector contracted by ``contraction`` and the tangent turned by no more than ``turn`` radians; else it
+    is halved. These checks refuse leaps to another branch in practice; they are not a proof.
+    """
+
+    max_steps: int = 2000  # tried at each of a fiber's two ends
+    width: int = 32  # fibers in the batch at once
+    first_step: float = 2e-3
+    shortest_step: float = 1e-9
+    turn: float = 0.8
+    stray: float = 0.3
+    contraction: float = 0.3
+    margin: float = 1.0  # beyond the box, in its half-widths, from where a fiber that moves away has left
+    both_ways: bool = True
+
+    def follow(self, system: System, x0: Tensor, c: Tensor, u: Tensor) -> Crossings:
+        """Follow the fiber through each x0 (B, n) with direction c (B, n) under the input u (B, m), both ways.
+
+        x0 is a fixed point with any c, or any state with c along F(x0); what is a little off is corrected first. Where
+        x0 is itself a fixed point it is not reported. Raises ValueError for shapes that do not fit, for a direction of
+        length 0 or not finite, and for a system too large for dense factorisations.
+        """
+        _check(system, x0, c, u)
+        B = len(x0)
+        with torch.no_grad():
+            work = _Work(
+                torch.full((2 * B,), int(Ending.OUT_OF_STEPS), device=x0.device),
+                torch.zeros(2 * B, dtype=torch.long, device=x0.device),
+            )
+            size, low, high = _surroundings(system, x0, u, self.margin)
+            c = c / c.norm(dim=1, keepdim=True)
+            queue = list(torch.split(torch.arange(B, device=x0.device), max(self.width // 2, 1)))
+            front, since = None, 0
+            while front is not None or queue:
+                while queue and (front is None or len(front.end) <= self.width):
+                    rows = queue.pop(0)
+                    fresh = self._begin(system, x0[rows], c[rows], u[rows], rows, size, work)
+                    front = fresh if front is None else _Front(*map(torch.cat, zip(front, fresh, strict=True)))
+                assert front is not None
+                bounds = low[front.end // 2], high[front.end // 2]
+                front, outcome = self._step(system, front, size, bounds, work)
+                since += 1
+                if since >= LOOK or bool((outcome >= 0).all()):
+                    self._look(system, size, u, work)
+                    since = 0
+                work.outcome[front.end] = torch.where(
+                    (outcome >= 0) & (work.outcome[front.end] == Ending.OUT_OF_STEPS),
+                    outcome,
+                    work.outcome[front.end],
+                )
+                work.steps[front.end] = front.steps
+                going = (outcome < 0) & (work.outcome[front.end] == Ending.OUT_OF_STEPS)
+                if not bool(going.all()):
+                    front = front.rows(going) if bool(going.any()) else None
+            self._look(system, size, u, work)
+        return self._result(x0, work)
+
+    def _begin(
+        self, system: System, x: Tensor, c: Tensor, u: Tensor, fiber: Tensor, size: float, work: _Work
+    ) -> _Front:
+        """Both ends of new fibers, at their start corrected onto the curve."""
+        F = system.velocity(x, u)
+        z = torch.cat([x, (F * c).sum(1, keepdim=True)], dim=1)
+        A = torch.cat([system.jacobian(x, u), -c.unsqueeze(2)], dim=2)
+        Q, R = torch.linalg.qr(A.mT, mode="complete")
+        t = Q[:, :, -1]
+        for _ in range(4):  # the shortest way onto the curve: it is at right angles to t
+            H = system.velocity(z[:, :-1], u) - z[:, -1:] * c
+            y = torch.linalg.solve_triangular(R[:, :-1].mT, H.unsqueeze(2), upper=False)
+            d = (Q[:, :, :-1] @ y).squeeze(2)
+            z = torch.where((d.norm(dim=1) < 0.1 * size).unsqueeze(1), z - d, z)
+        work.evaluations += 5 * len(x)
+        work.factorisations += len(x)
+        at_zero = (F.norm(dim=1) <= SETTLED * size).nonzero().squeeze(1)
+        z[at_zero, -1] = 0.0  # so that the start is no crossing
+        side = torch.linalg.slogdet(torch.cat([A, t.unsqueeze(1)], dim=1))[0]
+        ways = (1, -1) if self.both_ways else (1,)
+        h = torch.full_like(side, self.first_step * size)
+        ends = [
+            _Front(
+                2 * fiber + (way < 0), c, u, z, way * t, way * side, z, way * t, torch.zeros_like(t), h,
+                torch.zeros_like(fiber),
+            )
+            for way in ways
+        ]  # fmt: skip
+        for i in at_zero.tolist():
+            work.of_fiber.setdefault(int(fiber[i]), []).append(len(work.found))
+            work.found.append((x[i], -1.0, int(fiber[i]), -1, int(torch.sign(t[i, -1]))))
+        if not self.both_ways:
+            work.outcome[2 * fiber + 1] = Ending.CLOSED
+        return _Front(*map(torch.cat, zip(*ends, strict=True)))
+
+    def _step(
+        self, system: System, front: _Front, size: float, bounds: tuple[Tensor, Tensor], work: _Work
+    ) -> tuple[_Front, Tensor]:
+        """One step of every end: the front after it, and how ends ended (R,), -1 where they go on."""
+        c, u, z, t, h = front.c, front.u, front.z, front.t, front.h.unsqueeze(1)
+        R, n = c.shape
+        p = z + h * t + (0.5 * h * h) * front.bend
+        A = z.new_empty(R, n + 1, n + 1)
+        A[:, :n, :n] = system.jacobian(p[:, :n], u)
+        A[:, :n, n] = -c
+        A[:, n] = t
+        LU, pivots, _ = torch.linalg.lu_factor_ex(A.mT)  # A lies in memory as LAPACK wants its transpose: no copy
+        side = _sign_of_determinant(LU, pivots)
+        # The first correction and the tangent at p share the factorisation, and so do the two after it.
+        right = z.new_zeros(R, n + 1, 2)
+        right[:, :n, 0] = p[:, n:] * c - system.velocity(p[:, :n], u)
+        right[:, n, 1] = 1.0
+        first, tangent = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
+        q = p + first
+        right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
+        right[:, n, 0] = 0.0
+        second = torch.linalg.lu_solve(LU, pivots, right[:, :, :1], adjoint=True).squeeze(2)
+        q = q + second
+        right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
+        right[:, :n, 1] = tangent[:, n:] * c - system.jacobian_product(q[:, :n], u, tangent[:, :n])
+        right[:, n, 1] = 1.0 - (t * tangent).sum(1)
+        third, change = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
+        q, tangent = q + third, tangent + change
+        tangent = tangent / tangent.norm(dim=1, keepdim=True)
+        work.evaluations += 3 * R
+        work.factorisations += R
+
+        h = front.h
+        off = first.norm(dim=1) / h
+        floor = 1e-10 * size
+        slack = torch.maximum(
+            (second.norm(dim=1) - floor).clamp_min(0) / first.norm(dim=1),
+            (third.norm(dim=1) - floor).clamp_min(0) / second.norm(dim=1),
+        ).nan_to_num(0.0)
+        angle = 2 * torch.asin((0.5 * (tangent - t).norm(dim=1)).clamp(max=1.0))
+        fit = (off <= self.stray) & (slack <= self.contraction) & (angle <= self.turn) & (side == front.side)
+        fit &= torch.isfinite(q).all(dim=1) & torch.isfinite(tangent).all(dim=1)
+        factor = torch.minimum(0.5 * self.turn / angle, (0.25 * self.stray / off) ** 0.5)
+        factor = torch.minimum(factor, (0.3 * self.contraction / slack) ** (1 / 3)).nan_to_num(0.5)
+        h_next = h * torch.where(fit, factor.clamp(0.5, 2.0), factor.clamp(0.25, 0.5))
+        work.refused += R - int(fit.sum())
+
+        length = (q - z).norm(dim=1)
+        self._note_crossings(front, q, tangent, length, fit, work)
+        closed = fit & _passes(front.z_first, front.t_first, z, t, q, tangent, length) & (front.steps > 0)
+        x, alpha, pace = q[:, :n], q[:, n], tangent[:, n]
+        outside = ((x < bounds[0]) | (x > bounds[1])).any(dim=1)
+        outcome = torch.full_like(front.end, -1)
+        steps = front.steps + 1
+        outcome[steps >= self.max_steps] = Ending.OUT_OF_STEPS
+        outcome[h_next < self.shortest_step * size] = Ending.STUCK
+        outcome[fit & outside & (alpha * pace > 0)] = Ending.LEFT
+        outcome[closed] = Ending.CLOSED
+        taken = fit.unsqueeze(1)
+        bend = torch.where(taken, (tangent - t) / length.unsqueeze(1), front.bend)
+        after = front._replace(
+            z=torch.where(taken, q, z), t=torch.where(taken, tangent, t), bend=bend, h=h_next, steps=steps
+        )
+        return after, outcome
+
+    def _note_crossings(self, front: _Front, q: Tensor, t: Tensor, length: Tensor, fit: Tensor, work: _Work) -> None:
+        """Put aside where alpha, as a cubic over the step, is zero, or has its least size and nearly is."""
+        a, b, da, db = front.z[:, -1], q[:, -1], front.t[:, -1] * length, t[:, -1] * length
+        dips = (a * b > 0) & (a * da < 0) & (b * db > 0)
+        rows = (fit & ((a * b < 0) | dips)).nonzero().squeeze(1)
+        if len(rows) == 0:
+            return
+        s = torch.linspace(0, 1, 33, dtype=q.dtype, device=q.device)
+        alpha = torch.stack([a, b, da, db], dim=1)[rows] @ _cubic(s).T  # (E, 33)
+        alpha[:, 0], alpha[:, -1] = a[rows], b[rows]
+        event, cell = ((alpha[:, :-1] * alpha[:, 1:]) < 0).nonzero(as_tuple=True)
+        left, right = alpha[event, cell], alpha[event, cell + 1]
+        where = s[cell] + left / (left - right) * (s[1] - s[0])
+        least, at = alpha.abs().min(dim=1)
+        quiet = dips[rows] & ((alpha[:, :-1] * alpha[:, 1:]) > 0).all(dim=1)
+        quiet &= least < 0.1 * (alpha.abs().amax(dim=1) - least)
+        near = quiet.nonzero().squeeze(1)
+        event, where = torch.cat([event, near]), torch.cat([where, s[at[near]]])
+        sense = torch.cat([torch.sign(right - left), torch.zeros_like(least[near])])
+        rows = rows[event]
+        scale = length[rows, None]
+        parts = torch.stack([front.z[rows], q[rows], scale * front.t[rows], scale * t[rows]], dim=1)
+        x = (_cubic(where).unsqueeze(1) @ parts).squeeze(1)[:, :-1]
+        work.waiting.append((x, front.end[rows], sense, length[rows]))
+
+    def _look(self, system: System, size: float, u: Tensor, work: _Work) -> None:
+        """Polish the crossings that wait, enter each once, and end the fibers that have come round to one again."""
+        if not work.waiting:
+            return
+        x, ends, senses, lengths = (torch.cat(parts) for parts in zip(*work.waiting, strict=True))
+        work.waiting.clear()
+        polished, residual = _polish(system, x, u[ends // 2], work)
+        good = (residual <= SETTLED * size) & ((polished - x).norm(dim=1) <= lengths)
+        original = system.velocity(x, u[ends // 2]).norm(dim=1)
+        x = torch.where(good.unsqueeze(1), polished, x)
+        residual = torch.where(good, residual, original)
+        for k in range(len(x)):
+            end, sense = int(ends[k]), int(senses[k])
+            if sense == 0 and not bool(good[k]):
+                continue  # alpha came near zero and turned
+            sense = sense if end % 2 == 0 else -sense
+            fiber, places = end // 2, work.of_fiber.setdefault(end // 2, [])
+            known = [i for i in places if float((work.found[i][0] - x[k]).norm()) <= SAME * size]
+            if not known:
+                places.append(len(work.found))
+                work.found.append((x[k], float(residual[k]), fiber, end, sense))
+            elif sense != 0 and any(work.found[i][4] == sense for i in known):
+                work.outcome[2 * fiber : 2 * fiber + 2] = Ending.CLOSED  # one end has gone round, or both have met
+
+    def _result(self, x0: Tensor, work: _Work) -> Crossings:
+        met = [entry for entry in work.found if entry[3] >= 0]
+        outcome, steps = work.outcome.view(-1, 2), work.steps.view(-1, 2)
+        return Crossings(
+            torch.stack([entry[0] for entry in met]) if met else x0[:0],
+            torch.tensor([entry[1] for entry in met], dtype=x0.dtype, device=x0.device),
+            torch.tensor([entry[2] for entry in met], dtype=torch.long, device=x0.device),
+            torch.where((outcome == Ending.CLOSED).any(dim=1), int(Ending.CLOSED), outcome.amax(dim=1)),
+            steps.sum(dim=1),
+            work.evaluations,
+            work.factorisations,
+            work.refused,
+        )
+
+
+def _polish(system: System, x: Tensor, u: Tensor, work: _Work) -> tuple[Tensor, Tensor]:
+    """Newton from each x (K, n), every factorisation used three times: the states and their |F|."""
+    F = system.velocity(x, u)
+    for _ in range(NEWTON_ROUNDS):
+        LU, pivots, _ = torch.linalg.lu_factor_ex(system.jacobian(x, u).mT)
+        for _ in range(3):
+            y = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2), adjoint=True).squeeze(2)
+            G = system.velocity(y, u)
+            better = (G.norm(dim=1) < F.norm(dim=1)).unsqueeze(1)
+            x, F = torch.where(better, y, x), torch.where(better, G, F)
+    work.evaluations += (3 * NEWTON_ROUNDS + 2) * len(x)
+    work.factorisations += NEWTON_ROUNDS * len(x)
+    return x, F.norm(dim=1)
+
+
+def _cubic(s: Tensor) -> Tensor:
+    """Weights (..., 4) of Hermite's cubic at s in [0, 1]: of its values and of its slopes at 0 and 1."""
+    r = 1 - s
+    return torch.stack([(1 + 2 * s) * r * r, s * s * (3 - 2 * s), s * r * r, -s * s * r], dim=-1)
+
+
+def _sign_of_determinant(LU: Tensor, pivots: Tensor) -> Tensor:
+    negative = (LU.diagonal(dim1=1, dim2=2) < 0).sum(dim=1)
+    exchanges = (pivots != torch.arange(1, LU.shape[1] + 1, device=LU.device)).sum(dim=1)
+    return 1.0 - 2.0 * ((negative + exchanges) % 2)
+
+
+def _passes(z0: Tensor, t0: Tensor, z: Tensor, t: Tensor, q: Tensor, tangent: Tensor, length: Tensor) -> Tensor:
+    """Whether the curve between z and q goes through z0 in the direction of t0."""
+    before, after = (t0 * (z - z0)).sum(1), (t0 * (q - z0)).sum(1)
+    near = (before < 0) & (after >= 0) & ((q - z0).norm(dim=1) <= 2 * length)
+    if not bool(near.any()):
+        return near
+    scale = length.unsqueeze(1)
+    weights = _cubic(before / (before - after))
+    at = (weights.unsqueeze(1) @ torch.stack([z, q, t * scale, tangent * scale], dim=1)).squeeze(1)
+    return near & ((at - z0).norm(dim=1) <= 0.05 * length) & ((t0 * tangent).sum(1) > 0)
+
+
+def _surroundings(system: System, x0: Tensor, u: Tensor, margin: float) -> tuple[float, Tensor, Tensor]:
+    """The usual size of a state, and bounds (B, n) beyond which a fiber that moves away does not come back.
+
+    Where no box is known, it is ten times as large as the starts.
+    """
+    box = system.box(u)
+    if box is None:
+        far = 10 * x0.abs().amax(dim=1, keepdim=True).clamp_min(1.0).expand_as(x0)
+        return float(far.norm(dim=1).median()) / 10, -far, far
+    low, high = box
+    half = 0.5 * (high - low)
+    return float(half.norm(dim=1).median()), low - margin * half, high + margin * half
+
+
+def _check(system: System, x0: Tensor, c: Tensor, u: Tensor) -> None:
+    n = system.n_state
+    if n > DENSE_LIMIT:
+        raise ValueError(
+            f"{system.name} has {n} state variables; fibers factorise an (n, n) matrix per step and go up to "
+            f"{DENSE_LIMIT}: search with another engine"
+        )
+    if x0.ndim != 2 or x0.shape[1] != n or c.shape != x0.shape or u.shape != (len(x0), system.n_input):
+        raise ValueError(
+            f"x0 has shape {tuple(x0.shape)}, c {tuple(c.shape)} and u {tuple(u.shape)}; fibers of a system of {n} "
+            f"state variables and {system.n_input} inputs need (B, {n}), (B, {n}) and (B, {system.n_input})"
+        )
+    size = c.norm(dim=1)
+    bad = ~(torch.isfinite(size) & (size > 0))
+    if bool(bad.any()):
+        raise ValueError(
+            f"{int(bad.sum())} of {len(c)} directions are zero or not finite; a direction needs a positive length"
+        )
