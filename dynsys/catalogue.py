@@ -1,8 +1,11 @@
-"""The fixed points found so far, each once: two candidates are one point where their error bounds overlap."""
+"""The fixed points found so far, each once.
+
+Two candidates are one point where their error bounds overlap; one that is still on its way belongs to a known point as
+soon as it is in the ball from which Newton can lead nowhere else. So the dear end of a search is paid once per point.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,35 +15,41 @@ from dynsys.certainty import Assessed, assess
 from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 
+NOBODY = -1  # the owner of a candidate that belongs to no known point
+
 
 @dataclass
 class Catalogue:
     """Known points of one search. ``unit`` is the usual size of a state, ``inputs`` (G, m) the inputs searched at.
 
-    A factorisation is paid once per point, not once per start: a candidate that lies within the error that a known
-    point's |J^-1| allows for both of them is that point, and only counts as a hit.
+    ``together`` is the number of points whose Jacobians may be held in memory at once; 0 means none, so that points
+    are assessed by Krylov solves.
     """
 
     system: System
     inputs: Tensor
     unit: float
-    points: list[Assessed] = field(default_factory=list)  # of one row each
+    together: int = 64
     groups: list[int] = field(default_factory=list)  # which input each point belongs to
     hits: list[int] = field(default_factory=list)  # by the starts that were not made from points found
+    _known: Assessed | None = None
 
     def __len__(self) -> int:
-        return len(self.points)
+        return len(self.groups)
+
+    @property
+    def points(self) -> Assessed:
+        """All known points, in the order of discovery."""
+        if self._known is None:
+            return _nothing(self.inputs.new_zeros(0, self.system.n_state))
+        return self._known
 
     def states(self) -> Tensor:
-        return torch.cat([p.x for p in self.points]) if self.points else self.inputs.new_zeros(0, self.system.n_state)
-
-    def held(self) -> Tensor:
-        """The input (k, m) at which each point was found."""
-        return self.inputs[torch.tensor(self.groups, dtype=torch.long, device=self.inputs.device)]
+        return self.points.x
 
     def isolated(self) -> list[int]:
         """The points that have an error bound, and so are known to have no other beside them."""
-        return [k for k, p in enumerate(self.points) if bool(torch.isfinite(p.error_bound))]
+        return torch.isfinite(self.points.error_bound).nonzero().squeeze(1).tolist()
 
     def index_sum(self) -> int | None:
         """The sum of sign det(-J) over the points of a single input; None where it could not be told.
@@ -48,58 +57,74 @@ class Catalogue:
         In a trapping box it is 1 when every fixed point is known and none is degenerate (Poincare and Hopf): any other
         value proves that points are missing.
         """
-        degenerate = any(not bool(torch.isfinite(p.error_bound)) for p in self.points)
-        if not self.system.box_is_trapping or len(self.inputs) > 1 or degenerate or not self.points:
+        known = self.points.index
+        if not self.system.box_is_trapping or len(self.inputs) > 1 or not len(self) or bool((known == 0).any()):
             return None
-        return int(sum(float(p.index) for p in self.points))
+        return int(known.sum())
 
-    def add(self, x: Tensor, F: Tensor, groups: Tensor, count_hits: bool) -> list[int]:
-        """Enter candidates x (B, n) that have converged to rounding; returns the index of each one's point."""
-        owner = [-1] * len(x)
-        waiting = torch.argsort(F.norm(dim=1), stable=True).tolist()
-        candidates = (x, F, groups)
-        waiting = self._claim(waiting, candidates, owner, range(len(self)))
-        while waiting:
-            first, *waiting = waiting
-            owner[first] = self._enter(x[first : first + 1], int(groups[first]))
-            waiting = self._claim(waiting, candidates, owner, [owner[first]])
-        if count_hits:
-            for k in owner:
+    def owners(self, x: Tensor, groups: Tensor) -> Tensor:
+        """The known point in whose basin each state x (B, n) lies, (B,), or ``NOBODY``."""
+        if not len(self):
+            return torch.full((len(x),), NOBODY, device=x.device)
+        share = torch.cdist(x, self.points.x) / self.points.basin.clamp_min(1e-300)
+        if len(self.inputs) > 1:
+            share = torch.where(groups.unsqueeze(1) == torch.tensor(self.groups, device=x.device), share, torch.inf)
+        nearest, owner = share.min(dim=1)
+        return torch.where(nearest <= 1.0, owner, NOBODY)
+
+    def hit(self, owners: Tensor) -> None:
+        """Count a hit for each owner."""
+        for k in owners.tolist():
+            if k != NOBODY:
                 self.hits[k] += 1
+
+    def add(self, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
+        """Enter candidates x (B, n) that have converged to rounding; returns the index (B,) of each one's point."""
+        owner = torch.full((len(x),), NOBODY, device=x.device)
+        order = torch.argsort(F.norm(dim=1), stable=True)
+        for rows in torch.split(order, max(self.together, 1)):
+            known = self._belonging(self.points, x[rows], F[rows], groups[rows], torch.tensor(self.groups).to(rows))
+            owner[rows] = _first(known)
+            new = rows[owner[rows] == NOBODY]
+            if len(new):
+                owner[new] = self._enter(x[new], F[new], groups[new])
         return owner
 
-    def _claim(
-        self, waiting: list[int], candidates: tuple[Tensor, Tensor, Tensor], owner: list[int], by: Sequence[int]
-    ) -> list[int]:
-        """Give the candidates that the known points ``by`` account for to those points; returns the rest."""
-        if not waiting or not by:
-            return waiting
-        x, F, groups = (part[waiting] for part in candidates)
-        known = [self.points[k] for k in by]
-        error = F.norm(dim=1) + rounding(self.system, x, self.inputs[groups], F, self.unit)
-        apart = torch.cdist(x, torch.cat([p.x for p in known]), compute_mode="donot_use_mm_for_euclid_dist")
-        inverse, bound = torch.cat([p.inverse_norm for p in known]), torch.cat([p.error_bound for p in known])
-        same_input = groups.unsqueeze(1) == torch.tensor([self.groups[k] for k in by], device=x.device)
-        reach = torch.where(torch.isfinite(bound), bound + 2 * inverse * error.unsqueeze(1), 0.0)
-        same = (apart <= reach) & same_input
-        for j in torch.isinf(bound).nonzero().squeeze(1).tolist():
-            same[:, j] |= same_input[:, j] & self._joined(known[j].x, x, groups)
-        for i, row in zip(waiting, same, strict=True):
-            if bool(row.any()):
-                owner[i] = by[int(row.nonzero()[0])]
-        return [i for i in waiting if owner[i] < 0]
+    def _enter(self, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
+        """Assess candidates that no known point accounts for, and enter one of each distinct zero among them."""
+        found = assess(self.system, x, self.inputs[groups], self.unit, dense=self.together > 0)
+        of_known = _first(self._overlap(found, groups, self.points, torch.tensor(self.groups).to(groups)))
+        same = self._belonging(found, x, F, groups, groups) | self._overlap(found, groups, found, groups)
+        owner, entered, matrix = of_known.tolist(), [], same.tolist()
+        for i in range(len(x)):
+            if owner[i] == NOBODY:
+                owner[i] = next((owner[j] for j in entered if matrix[i][j]), NOBODY)
+            if owner[i] == NOBODY:
+                owner[i] = len(self) + len(entered)
+                entered.append(i)
+        kept = torch.tensor(entered, dtype=torch.long, device=x.device)
+        self._known = Assessed.joined([self.points, found[kept]])
+        self.groups += groups[kept].tolist()
+        self.hits += [0] * len(entered)
+        return torch.tensor(owner, device=x.device)
 
-    def _enter(self, x: Tensor, group: int) -> int:
-        """A new point, unless the bound that it gets from its own factorisation meets a known one."""
-        point = assess(self.system, x, self.inputs[group : group + 1], self.unit)
-        for k, other in enumerate(self.points):
-            apart = float((point.x - other.x).norm())
-            if self.groups[k] == group and apart <= _finite(point.error_bound) + _finite(other.error_bound):
-                return k
-        self.points.append(point)
-        self.groups.append(group)
-        self.hits.append(0)
-        return len(self) - 1
+    def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
+        """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""
+        if not len(points):
+            return torch.zeros(len(x), 0, dtype=torch.bool, device=x.device)
+        error = F.norm(dim=1) + rounding(self.system, x, self.inputs[groups], F, self.unit)
+        bound = points.error_bound
+        reach = torch.where(torch.isfinite(bound), bound + 2 * points.inverse_norm * error.unsqueeze(1), 0.0)
+        same_input = groups.unsqueeze(1) == of
+        same = (_apart(x, points.x) <= reach) & same_input
+        for j in torch.isinf(bound).nonzero().squeeze(1).tolist():
+            same[:, j] |= same_input[:, j] & self._joined(points.x[j : j + 1], x, groups)
+        return same
+
+    def _overlap(self, found: Assessed, groups: Tensor, points: Assessed, of: Tensor) -> Tensor:
+        """Whether (B, k) the bounds of assessed candidate i and of point j meet."""
+        bounds = _finite(found.error_bound).unsqueeze(1) + _finite(points.error_bound)
+        return (_apart(found.x, points.x) <= bounds) & (groups.unsqueeze(1) == of)
 
     def _joined(self, a: Tensor, x: Tensor, groups: Tensor) -> Tensor:
         """Where F stays zero to rounding all along the way from a to x: one degenerate point, or one line of them."""
@@ -111,6 +136,22 @@ class Catalogue:
         return joined
 
 
-def _finite(bound: Tensor) -> float:
+def _apart(x: Tensor, y: Tensor) -> Tensor:
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _first(belongs: Tensor) -> Tensor:
+    """For each row the first column that is true, or ``NOBODY``."""
+    if belongs.shape[1] == 0:
+        return torch.full((len(belongs),), NOBODY, device=belongs.device)
+    return torch.where(belongs.any(dim=1), belongs.to(torch.uint8).argmax(dim=1), NOBODY)
+
+
+def _finite(bound: Tensor) -> Tensor:
     """An error bound, or 0 where there is none and so nothing that could overlap."""
-    return float(bound) if bool(torch.isfinite(bound)) else 0.0
+    return torch.where(torch.isfinite(bound), bound, 0.0)
+
+
+def _nothing(x: Tensor) -> Assessed:
+    none = x[:, 0] if x.shape[1] else x.new_zeros(0)
+    return Assessed(x, x, *[none] * 7)

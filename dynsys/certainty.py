@@ -1,30 +1,38 @@
-"""How far the true fixed point can lie from a computed one, after Newton and Kantorovich.
+"""How far the true fixed point can lie from a computed one, and from how far Newton leads to it, after Kantorovich.
 
 If b bounds |J^-1|, L bounds the change of J per distance and e = |F(x)| + rounding, then for 2 b L (b e) <= 1/2 a true
-zero lies within 2 b e of x. Here b is computed from an LU factorisation and L is sampled along a few directions,
-so the bound is a sound estimate and not yet a proof.
+zero lies within 2 b e of x, and Newton's method leads to it, and to no other zero, from within 2 / (3 b L) (Rall 1974).
+Here b is computed from a factorisation or from Krylov solves and L is sampled along a few directions, so both are sound
+estimates and not yet a proof.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from dynsys.krylov import gmres
 from dynsys.rounding import rounding
 from dynsys.speed import q_of
-from dynsys.system import System
+from dynsys.system import Product, System
 
 REFINEMENTS = 2
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
+SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
+POWER_STEPS = 6
+NEAR, FAR = 1e-4, 0.02  # in units of the state: the distances over which L is sampled
+WIDEST = 0.02  # in units of the state: the largest basin, as L is not known any farther
+INVERSE_VECTORS = 128  # of a Krylov solve for |J^-1|
 
 
 @dataclass(frozen=True)
 class Assessed:
-    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F, the error bound and
-    the index, sign det(-J) (B,).
+    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F, the error bound, the
+    radius of the ball from which Newton leads here and the index, sign det(-J), 0 where it is unknown; (B,) each.
     """
 
     x: Tensor
@@ -34,24 +42,45 @@ class Assessed:
     curvature: Tensor
     noise: Tensor
     error_bound: Tensor
+    basin: Tensor
     index: Tensor
 
+    def __len__(self) -> int:
+        return len(self.x)
 
-def assess(system: System, x: Tensor, u: Tensor, unit: float) -> Assessed:
+    def __getitem__(self, rows: Tensor | slice) -> Assessed:
+        return Assessed(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def joined(parts: Sequence[Assessed]) -> Assessed:
+        return Assessed(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Assessed)))
+
+
+def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True) -> Assessed:
     """Refine each x by chord steps that lower |F|, then bound its distance from the true zero.
 
-    One factorisation of J serves the steps and |J^-1|.
+    With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
     """
-    J = system.jacobian(x, u)
-    LU, pivots, _ = torch.linalg.lu_factor_ex(J)
-    x, F = _refined(system, x, u, LU, pivots)
-    inverse_norm = SAFETY * _inverse_norm(J, LU, pivots)
-    curvature = SAFETY_SAMPLED * _curvature(system, x, u, J, unit)
+    if dense:
+        J = system.jacobian(x, u)
+        LU, pivots, _ = torch.linalg.lu_factor_ex(J)
+        x, F = _refined(system, x, u, LU, pivots)
+        inverse_norm, index = _inverse_norm(J, LU, pivots), _index(LU, pivots)
+        small = J.shape[-1] <= SINGULAR_VALUES_LIMIT
+        curvature = _curvature(system, x, u, J, unit) if small else _curvature_by_products(system, x, u, unit)
+    else:
+        F = system.velocity(x, u)
+        inverse_norm, index = _inverse_norm_by_products(system, x, u), torch.zeros_like(F[:, 0])
+        curvature = _curvature_by_products(system, x, u, unit)
+    inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
     noise = rounding(system, x, u, F, unit)
     reach = 2 * inverse_norm * (F.norm(dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
     bound = torch.where(proven, reach, torch.inf)
-    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, _index(LU, pivots))
+    basin = (2 / (3 * inverse_norm * curvature).clamp_min(1e-300)).clamp_max(WIDEST * unit)
+    return Assessed(
+        x, F, q_of(F), inverse_norm, curvature, noise, bound, torch.where(proven, basin, 0.0), torch.where(proven, index, 0)
+    )
 
 
 def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,26 +103,66 @@ def _index(LU: Tensor, pivots: Tensor) -> Tensor:
     return torch.where(exchanges % 2 == 0, signs, -signs)
 
 
-def _inverse_norm(J: Tensor, LU: Tensor, pivots: Tensor, iterations: int = 6) -> Tensor:
+def _inverse_norm(J: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
     """|J^-1| in the 2-norm: by singular values while they are cheap, else by power iteration on the factorisation."""
-    if J.shape[-1] <= 256:
+    if J.shape[-1] <= SINGULAR_VALUES_LIMIT:
         return 1 / torch.linalg.svdvals(J)[:, -1]
-    v = torch.ones_like(J[:, :, :1])
+    v = _directions(J[:, 0], 0).unsqueeze(2)
     size = v.norm(dim=(1, 2))
-    for _ in range(iterations):
+    for _ in range(POWER_STEPS):
         w = torch.linalg.lu_solve(LU, pivots, v / size[:, None, None])
         v = torch.linalg.lu_solve(LU, pivots, w, adjoint=True)
         size = v.norm(dim=(1, 2))
     return torch.where(torch.isfinite(size), size.sqrt(), torch.inf)
 
 
-def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, unit: float, samples: int = 3) -> Tensor:
-    """The largest sampled |(J(x + h v) - J(x)) v| / h over random directions v of length h."""
-    generator = torch.Generator().manual_seed(0)
-    h = 1e-4 * (unit + x.norm(dim=1, keepdim=True)) / x.shape[1] ** 0.5
+def _inverse_norm_by_products(system: System, x: Tensor, u: Tensor) -> Tensor:
+    """The same power iteration, each solve by GMRES; a percent of accuracy is enough for a bound with ``SAFETY``."""
+    rtol = torch.full_like(x[:, 0], 1e-2)
+    v = _directions(x, 0)
+    size, reached = v.norm(dim=1), torch.zeros_like(x[:, 0])
+    forward = system.linearised(x, u)
+
+    def transposed(w: Tensor) -> Tensor:
+        return system.transposed_product(x, u, w)
+
+    for _ in range(POWER_STEPS):
+        w, first = gmres(forward, v / size.unsqueeze(1), rtol, INVERSE_VECTORS)
+        v, second = gmres(transposed, w, rtol, INVERSE_VECTORS)
+        size, reached = v.norm(dim=1), torch.maximum(first, second)
+    return torch.where(torch.isfinite(size) & (reached <= 0.1), size.sqrt(), torch.inf)
+
+
+def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, unit: float) -> Tensor:
+    """The largest sampled |J(x + h v) - J(x)| / h over random directions v, near x and a basin's width away."""
     largest = torch.zeros_like(x[:, 0])
-    for _ in range(samples):
-        v = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-        change = system.jacobian(x + h * v, u) - J
-        largest = torch.maximum(largest, torch.linalg.matrix_norm(change) / (h.squeeze(1) * v.norm(dim=1)))
+    for v, h in _displacements(x, unit):
+        change = torch.linalg.matrix_norm(system.jacobian(x + v, u) - J)
+        largest = torch.maximum(largest, change / h)
     return largest
+
+
+def _curvature_by_products(system: System, x: Tensor, u: Tensor, unit: float, samples: int = 4) -> Tensor:
+    """The same; the Frobenius norm of a change is sqrt(n) times the mean of what it does to random unit vectors."""
+    largest, here = torch.zeros_like(x[:, 0]), system.linearised(x, u)
+    for v, h in _displacements(x, unit):
+        there: Product = system.linearised(x + v, u)
+        squares = torch.zeros_like(largest)
+        for k in range(samples):
+            w = _directions(x, 10 + k)
+            squares += ((there(w) - here(w)) ** 2).sum(1)
+        largest = torch.maximum(largest, (squares / samples * x.shape[1]).sqrt() / h)
+    return largest
+
+
+def _displacements(x: Tensor, unit: float) -> list[tuple[Tensor, Tensor]]:
+    """Two random displacements of each state over each of two distances, and their lengths."""
+    size = unit + x.norm(dim=1)
+    return [(_directions(x, k) * (share * size).unsqueeze(1), share * size) for k in (0, 1) for share in (NEAR, FAR)]
+
+
+def _directions(x: Tensor, seed: int) -> Tensor:
+    """A random unit vector, the same for every state, so that a state's figures do not depend on its batch."""
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.randn(x.shape[1], generator=generator, dtype=torch.float64)
+    return (v / v.norm()).to(x).expand_as(x)

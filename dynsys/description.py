@@ -29,7 +29,8 @@ def describe(
     progress: Progress,
 ) -> FixedPoints:
     """Classify every point and put them in order: fixed before slow, then by unstable directions and readout."""
-    x = torch.cat([p.x for p in catalogue.points] + [m.x for m in minima.points] + [catalogue.states()[:0]])
+    known = catalogue.points
+    x = torch.cat([known.x] + [m.x for m in minima.points])
     groups = torch.tensor(catalogue.groups + minima.groups, dtype=torch.long, device=x.device)
     u = catalogue.inputs[groups]
     done = 0
@@ -40,7 +41,8 @@ def describe(
         progress("classify", done, len(x))
 
     n_fixed = len(catalogue)
-    accuracy = [(float(p.curvature), float(p.error_bound), float(p.F.norm() + p.noise)) for p in catalogue.points]
+    noise = known.F.norm(dim=1) + known.noise
+    accuracy = list(zip(known.curvature.tolist(), known.error_bound.tolist(), noise.tolist(), strict=True))
     accuracy += [(0.0, m.error_bound, 0.0) for m in minima.points]
     unsure = torch.tensor([not np.isfinite(bound) for _, bound, _ in accuracy], dtype=torch.bool)
     unsure[n_fixed:] = True

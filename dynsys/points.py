@@ -25,16 +25,22 @@ SCHEMA = "dynsys.fixed_points/1"
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What was done: starts by kind, the solver, seconds, what became of every start, and the discovery curve.
+    """What was done: starts by kind, the solver, why it stopped, what became of every start, the discovery curve.
 
+    ``starts`` of the ``given`` ones were needed; the others were scattered in the box, made from points found, or
+    crossings of directional fibers.
     ``discovery`` holds pairs (starts tried, distinct points known). ``estimated_missed`` is Chao's (1984) lower bound
     from the starts that were not made out of points found; None where no such start converged. ``index_sum`` is 1 when
     all points of a network with a trapping box are known; another value proves that some are missing; None: unknown.
     """
 
     starts: int
+    given: int
+    scattered_starts: int
     closure_starts: int
+    fiber_starts: int
     solver: str
+    stopped: str
     seconds: float
     found: int
     slow: int

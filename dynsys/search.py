@@ -1,8 +1,8 @@
 """Find the fixed and slow points of a system.
 
-starts -> waves (descent by any solver, Newton to the end) -> catalogue: each zero once, by its error bound
-                                                           -> slow states, followed to their minimum of q
-then new starts from the points found, until two rounds bring nothing new; then eigenvalues and words.
+starts -> rounds of waves (down to near a zero) -> known point? -> Newton to the end -> catalogue: each zero once
+                                                             -> slow states, followed to their minimum of q
+and new starts from the points found, until the rule of ``discovery`` says stop; then eigenvalues and words.
 """
 
 from __future__ import annotations
@@ -12,27 +12,41 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.catalogue import Catalogue
+from dynsys.budget import Budget, bytes_of
+from dynsys.catalogue import NOBODY, Catalogue
+from dynsys.closure import Closure
 from dynsys.description import describe
+from dynsys.discovery import EFFORT, LEAST_EFFORT, QUIET_CLOSURE, Discovery, Source, Stop, estimated_missed
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
-from dynsys.solvers import DENSE_LIMIT, Newton, Solver, solver_named
-from dynsys.starts import Closure, first_starts
+from dynsys.solvers import Newton, Solver, solver_named
+from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
 from dynsys.threads import alone, in_order
-from dynsys.wave import Descender, Rejection
+from dynsys.wave import Descender, Landed, Rejection
 
 Progress = Callable[[str, int, int], None]
 
-CLOSURE_ROUND = 128  # starts made from the points found, per round
-QUIET_ROUNDS = 2
-STUBBORN_ROUNDS = 6
+ENGINES = ("auto", "fiber")
+TOGETHER = 1e-2  # in units of the state: starts this close to another one near a zero wait for what becomes of it
+
+
+@dataclass(frozen=True)
+class _Settings:
+    slow_q: float
+    closure: bool
+    engine: str
+    seed: int
+    workers: int
+    budget: Budget
+    progress: Progress
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -50,9 +64,11 @@ def find_fixed_points(
     *,
     n_starts: int = 512,
     solver: str | Solver = "auto",
+    engine: str = "auto",
     slow_q: float = 1e-4,
     closure: bool = True,
     full_spectrum: bool = False,
+    memory: int | str | None = None,
     seed: int = 0,
     device: str | None = None,
     workers: int | None = None,
@@ -61,9 +77,12 @@ def find_fixed_points(
     """Find, merge and classify the fixed and slow points of ``system`` under a held input.
 
     ``starts`` is (B, n_state), or None for ``n_starts`` states from the system's own trajectories, else from its box.
+    They are taken in random order, and no more of them than discovery needs to flatten (``dynsys.discovery``).
     ``input`` is (n_input,), or (B, n_input) with one row per start; None means zeros. ``solver`` is a name in
-    ``dynsys.solvers.SOLVERS``, or "auto". ``slow_q`` is the largest q of a slow point. ``closure=False`` leaves out
-    the starts made from the points found. ``progress(stage, done, total)`` is called as it goes.
+    ``dynsys.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or "fiber" to follow directional fibers whatever the
+    first engine found. ``slow_q`` is the largest q of a slow point. ``closure=False`` leaves out every start that was
+    not given. ``memory`` is what the working arrays may take, like "4GiB"; 2 GiB unless given.
+    ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
     wrong size or with NaN, and SearchInterrupted, which holds the points found so far, on Ctrl-C.
@@ -81,17 +100,21 @@ def find_fixed_points(
             raise ValueError(f"{name} is {value}; a search needs at least 1")
     if not slow_q >= 0:
         raise ValueError(f"slow_q is {slow_q}; the largest q of a slow point is 0 or more")
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; the engines are {', '.join(ENGINES)}")
     system = system.to(device=where)
     u = checked_input(system, input).to(where)
-    x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
-    if len(u) not in (1, len(x)):
-        raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
-    _check_velocity(system, x, u)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
+    budget = Budget(bytes_of(memory), workers)
+    settings = _Settings(slow_q, closure, engine, seed, workers, budget, progress or _silent)
     with alone():
-        search = _Search(system, method, u, x, slow_q, seed, workers, progress or _silent)
+        x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
+        if len(u) not in (1, len(x)):
+            raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
+        _check_velocity(system, x, u)
+        search = _Search(system, method, u, x, settings)
         try:
-            search.run(x, closure)
+            search.run()
             return search.result(full_spectrum, began)
         except KeyboardInterrupt:
             search.interrupt()
@@ -99,109 +122,186 @@ def find_fixed_points(
 
 
 class _Search:
-    """The state of one search: the points known, the slow states, and the counts for the report."""
+    """The state of one search: the points known, the slow states, and the history that decides when to stop."""
 
-    def __init__(
-        self,
-        system: System,
-        solver: Solver,
-        u: Tensor,
-        x: Tensor,
-        slow_q: float,
-        seed: int,
-        workers: int,
-        progress: Progress,
-    ) -> None:
-        inputs, self.groups = _distinct(u, len(x))
-        self.system, self.seed, self.workers, self.progress = system, seed, workers, progress
+    def __init__(self, system: System, solver: Solver, u: Tensor, x: Tensor, settings: _Settings) -> None:
+        inputs, groups = _distinct(u, len(x))
+        self.system, self.settings, self.seed = system, settings, settings.seed
         unit = usual_size(system, u, x)
-        self.catalogue = Catalogue(system, inputs, unit)
-        self.minima = Minima(system, inputs, unit, slow_q)
-        self.descend = Descender(system, solver, inputs, unit, slow_q)
+        self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton))
+        self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
+        self.minima = Minima(system, inputs, unit, settings.slow_q)
+        self.descender = Descender(system, solver, inputs, unit, settings.slow_q)
         self.rejected: Counter[Rejection] = Counter()
-        self.discovery: list[tuple[int, int]] = []
-        self.starts = self.closure_starts = 0
-        self.interrupted = False
+        self.discovery = Discovery()
+        self.stopped = Stop.USED_UP
+        self.rng = np.random.default_rng(settings.seed)
+        order = torch.as_tensor(self.rng.permutation(len(x)), device=x.device)  # trajectories come sorted in time
+        self.own, self.own_groups, self.given = x[order], groups[order], len(x)
+        self.closures = [Closure(system, inputs[g : g + 1], self.rng) for g in range(len(inputs))]
 
-    def run(self, x: Tensor, closure: bool) -> None:
-        """Every start, then the starts made from what they found, then the slow states on the way."""
-        self._work(x, self.groups, made=False)
-        if closure:
-            self.from_points()
+    def run(self) -> None:
+        """The starts given, and those made from what they found, until the rule of ``discovery`` says stop."""
+        self._drop_infinite()
+        limit = max(EFFORT * self.given, LEAST_EFFORT)
+        while not self._is_flat():
+            if len(self.own):
+                self._own_round()
+            elif not self.settings.closure or self.discovery.made() >= limit:
+                break
+            else:
+                self._scattered_round()
+            if not self.settings.closure or not len(self.catalogue):
+                if not len(self.own) and self.discovery.quiet_rounds[Source.SCATTERED] >= QUIET_CLOSURE:
+                    self.stopped = Stop.NO_POINTS
+                    break
+                continue
+            while not self.discovery.closure_is_quiet() and self.discovery.made() < limit:
+                self._closure_round()
+            while self.discovery.second_engine_is_wanted(self.catalogue.index_sum()) and self._can_follow_fibers():
+                self._fiber_round()
+        else:
+            self.stopped = Stop.FLAT
         self.follow_slow()
 
     def interrupt(self) -> None:
         """Say no more, and leave off what has not been done."""
-        self.interrupted, self.progress = True, _silent
+        self.stopped = Stop.INTERRUPTED
+        self.settings = dataclasses.replace(self.settings, progress=_silent)
 
-    def from_points(self) -> None:
-        """Rounds of midpoints and reflections, until two in a row bring nothing new.
+    def _is_flat(self) -> bool:
+        index_sum = self.catalogue.index_sum()
+        flat = self.discovery.own_are_quiet(index_sum)
+        if self.settings.closure:
+            flat &= self.discovery.closure_is_quiet()
+        return flat
 
-        While the indices prove that points are missing, more rounds may be quiet before it gives up. Points without an
-        error bound count as nothing new: of those on a line or a ring there is no end.
-        """
-        closure, quiet, known = Closure(self.seed), 0, self.catalogue
-        size = CLOSURE_ROUND if self.system.n_state > DENSE_LIMIT else 4 * CLOSURE_ROUND
-        while quiet < (QUIET_ROUNDS if known.index_sum() in (1, None) else STUBBORN_ROUNDS):
-            isolated = known.isolated()
-            groups = [known.groups[i] for i in isolated]
-            x, held = closure.starts(self.system, known.states()[isolated], known.inputs, groups, size)
-            if len(x) == 0:
-                break
-            self._work(x, held, made=True)
-            quiet = 0 if len(known.isolated()) > len(isolated) else quiet + 1
+    def _drop_infinite(self) -> None:
+        finite = torch.isfinite(self.own).all(dim=1)
+        if not bool(finite.all()):
+            self.rejected[Rejection.NOT_FINITE] += int((~finite).sum())
+            self.own, self.own_groups = self.own[finite], self.own_groups[finite]
+
+    def _own_round(self) -> None:
+        n = self.plan.round
+        x, groups = self.own[:n], self.own_groups[:n]
+        self.own, self.own_groups = self.own[n:], self.own_groups[n:]
+        self._work(Source.OWN, x, groups, self.given - len(self.own), self.given)
+
+    def _scattered_round(self) -> None:
+        self._made_round(Source.SCATTERED, lambda g, n: states_in_box(self.system, self.catalogue.inputs[g:], n, self.rng))
+
+    def _closure_round(self) -> None:
+        known = self.catalogue
+
+        def made(g: int, n: int) -> Tensor:
+            mine = [i for i in known.isolated() if known.groups[i] == g]
+            return self.closures[g].starts(known.states()[mine], [known.hits[i] for i in mine], n)
+
+        self._made_round(Source.MADE, made)
+
+    def _can_follow_fibers(self) -> bool:
+        return False
+
+    def _made_round(self, source: Source, make: Callable[[int, int], Tensor]) -> None:
+        """A round shared evenly by the inputs of the search."""
+        G = len(self.catalogue.inputs)
+        parts = [make(g, -(-self.plan.round // G)) for g in range(G)]
+        x = torch.cat(parts)
+        groups = torch.cat([torch.full((len(part),), g, device=x.device) for g, part in enumerate(parts)])
+        tried = self.discovery.tried[source]
+        self._work(source, x, groups, tried + len(x), tried + len(x))
+
+    def _work(self, source: Source, x: Tensor, groups: Tensor, done: int, total: int) -> None:
+        """One round: all starts come down to near a zero; those near no known point are finished and entered."""
+        if len(x) == 0:
+            self.discovery.record(source, 0, 0, 0, 0, len(self.catalogue))
+            return
+        known, before = self.catalogue, len(self.catalogue.isolated())
+        waves = torch.split(torch.arange(len(x), device=x.device), self.plan.wave)
+        landed = Landed.joined(
+            list(in_order(lambda rows: self.descender.land(x[rows], groups[rows]), waves, self.settings.workers))
+        )
+        known.unit = min(known.unit, landed.unit)
+        owner = torch.full((len(x),), NOBODY, device=x.device)
+        near = landed.near.nonzero().squeeze(1)
+        near = self._left(landed, near, owner)
+        leading = torch.zeros(len(near), dtype=torch.bool, device=x.device)
+        leading[_leaders(landed.x[near], landed.F[near], landed.groups[near], TOGETHER * known.unit)] = True
+        self._finish(landed, torch.cat([near[leading], (~landed.near).nonzero().squeeze(1)]), owner)
+        self._finish(landed, self._left(landed, near[~leading], owner), owner)
+        self._count(source, owner, before, done, total)
+
+    def _left(self, landed: Landed, rows: Tensor, owner: Tensor) -> Tensor:
+        """Those of the rows that lie in the basin of no known point; the others get their owner."""
+        owner[rows] = self.catalogue.owners(landed.x[rows], landed.groups[rows])
+        return rows[owner[rows] == NOBODY]
+
+    def _finish(self, landed: Landed, rows: Tensor, owner: Tensor) -> None:
+        if len(rows) == 0:
+            return
+        end = self.descender.finish(landed[rows])
+        owner[rows[end.zero]] = self.catalogue.add(end.x[end.zero], end.F[end.zero], landed.groups[rows[end.zero]])
+        self.minima.add(end.slow, end.slow_groups)
+        self.rejected += end.rejected
+
+    def _count(self, source: Source, owner: Tensor, before: int, done: int, total: int) -> None:
+        known = self.catalogue
+        if source.is_independent:
+            known.hit(owner)
+        hits = torch.bincount(owner[owner != NOBODY], minlength=len(known))
+        telling = int(hits.sum() - hits.max()) if len(known) > 1 else int(hits.sum())
+        new = len(known.isolated()) - before
+        self.discovery.record(source, len(owner), int((owner == NOBODY).sum()), telling, new, len(known))
+        self.settings.progress(str(source), done, total)
 
     def follow_slow(self) -> None:
-        self.rejected += self.minima.follow(lambda done, total: self.progress("slow points", done, total))
+        self.rejected += self.minima.follow(lambda done, total: self.settings.progress("slow points", done, total))
         for x, group in self.minima.zeros:
             groups = torch.tensor([group], device=x.device)
-            F = self.system.velocity(x, self.catalogue.inputs[groups])
-            self.catalogue.add(x, F, groups, count_hits=False)
-
-    def _work(self, x: Tensor, groups: Tensor, made: bool) -> None:
-        """All starts in waves; ``made`` out of points found, their hits tell nothing of what is missing."""
-        stage, done = ("search from points found" if made else "search"), 0
-        waves = torch.split(torch.arange(len(x), device=x.device), self._wave_size())
-        results = in_order(lambda rows: self.descend(x[rows], groups[rows]), waves, self.workers)
-        for rows, wave in zip(waves, results, strict=True):
-            self.catalogue.unit = min(self.catalogue.unit, wave.unit)
-            self.catalogue.add(wave.x, wave.F, wave.groups, count_hits=not made)
-            self.minima.add(wave.slow, wave.slow_groups)
-            self.rejected += wave.rejected
-            done += len(rows)
-            if made:
-                self.closure_starts += len(rows)
-            else:
-                self.starts += len(rows)
-            self.discovery.append((self.starts + self.closure_starts, len(self.catalogue)))
-            self.progress(stage, done, len(x))
-
-    def _wave_size(self) -> int:
-        """As many starts as keep a wave's Jacobians (or its Krylov vectors, 64 per start) near 50 MB."""
-        n = self.system.n_state
-        vectors = min(n, 64) if isinstance(self.descend.solver, Newton) else n
-        return int(np.clip(50e6 / (8 * n * vectors), 8, 256))
+            self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)
 
     def result(self, full_spectrum: bool, began: float) -> FixedPoints:
         """Everything found so far, classified."""
-        known, alone = self.catalogue, self.catalogue.isolated()  # of points on a line there is no number
+        known, alone, tried = self.catalogue, self.catalogue.isolated(), self.discovery.tried
         report = SearchReport(
-            starts=self.starts,
-            closure_starts=self.closure_starts,
-            solver=self.descend.solver.name,
+            starts=tried[Source.OWN],
+            given=self.given,
+            scattered_starts=tried[Source.SCATTERED],
+            closure_starts=tried[Source.MADE],
+            fiber_starts=tried[Source.FIBER],
+            solver=self.descender.solver.name,
+            stopped=str(self.stopped),
             seconds=time.perf_counter() - began,
-            found=len(self.catalogue),
+            found=len(known),
             slow=len(self.minima.points),
             rejected={str(reason): count for reason, count in sorted(self.rejected.items())},
             estimated_missed=estimated_missed([known.hits[i] for i in alone], [known.groups[i] for i in alone]),
-            inputs=self.catalogue.inputs.tolist(),
-            index_sum=self.catalogue.index_sum(),
-            discovery=self.discovery,
+            inputs=known.inputs.tolist(),
+            index_sum=known.index_sum(),
+            discovery=self.discovery.curve,
             seed=self.seed,
-            interrupted=self.interrupted,
+            interrupted=self.stopped is Stop.INTERRUPTED,
         )
-        points = describe(self.system, self.catalogue, self.minima, report, full_spectrum, self.workers, self.progress)
+        settings = self.settings
+        points = describe(
+            self.system, known, self.minima, report, full_spectrum, settings.workers, settings.progress
+        )
         return dataclasses.replace(points, search=dataclasses.replace(report, seconds=time.perf_counter() - began))
+
+
+def _leaders(x: Tensor, F: Tensor, groups: Tensor, radius: float) -> Tensor:
+    """One state of each cluster of states (B, n) that lie within ``radius`` of it, those of least |F| first."""
+    if not len(x):
+        return torch.zeros(0, dtype=torch.long, device=x.device)
+    order = torch.argsort(F.norm(dim=1), stable=True)
+    x, groups = x[order], groups[order]
+    close = ((torch.cdist(x, x) <= radius) & (groups.unsqueeze(1) == groups)).tolist()
+    leaders: list[int] = []
+    for i, row in enumerate(close):
+        if not any(row[j] for j in leaders):
+            leaders.append(i)
+    return order[torch.tensor(leaders, device=x.device)]
 
 
 def _distinct(u: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -218,18 +318,6 @@ def usual_size(system: System, u: Tensor, x: Tensor) -> float:
     if box is not None:
         size = min(size, float(torch.maximum(box[0].abs(), box[1].abs()).norm()))
     return size or 1.0
-
-
-def estimated_missed(hits: list[int], groups: list[int] | None = None) -> float | None:
-    """Chao's (1984) lower bound on the points that no start has hit, from those hit once and twice, for each input."""
-    if not any(hits):
-        return None
-    missed, groups = 0.0, groups or [0] * len(hits)
-    for group in set(groups):
-        own = [hit for hit, of in zip(hits, groups, strict=True) if of == group]
-        once, twice = own.count(1), own.count(2)
-        missed += once * (once - 1) / (2 * (twice + 1))
-    return missed
 
 
 def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:

@@ -17,15 +17,18 @@ from dynsys.system import Kind, System
 from dynsys.threads import in_order
 
 FULL_LIMIT = 256  # units, up to which every eigenvalue is computed
+VECTORS_LIMIT = 64  # units, up to which all eigenvectors are computed with them
 CHUNK = 16  # points of a larger system whose Krylov spaces are grown together
 MODES = 8  # eigenvectors kept per point
+NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near get their condition numbers, too
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """One point's eigenvalues, leading first (m,), their eigenvectors (min(m, MODES), n) and condition numbers (m,).
+    """One point's eigenvalues, leading first (m,), eigenvectors of the first of them (at most MODES, n) and condition
+    numbers (m,).
 
-    A condition number is NaN where no left eigenvector is known (leading modes only).
+    A condition number is NaN where no left eigenvector is known: far inside the boundary, and of a large system.
     """
 
     eigenvalues: Tensor
@@ -74,12 +77,59 @@ def _dense(system: System, x: Tensor, u: Tensor) -> Spectrum:
     A = system.jacobian(x, u)[0].cpu()
     if system.kind is Kind.MAP:
         A = A + torch.eye(len(A), dtype=A.dtype)
+    if len(A) <= VECTORS_LIMIT:
+        return _with_all_vectors(A, system.kind)
+    return _with_leading_vectors(A, system.kind) or _with_all_vectors(A, system.kind)
+
+
+def _with_all_vectors(A: Tensor, kind: Kind) -> Spectrum:
     eigenvalues, R = torch.linalg.eig(A)
     L, info = torch.linalg.inv_ex(R)
     condition = (L.norm(dim=1) * R.norm(dim=0)).nan_to_num(nan=torch.inf)
     if int(info) != 0:  # a Jordan block has no full set of eigenvectors
         condition = torch.full_like(condition, torch.inf)
-    return sorted_spectrum(eigenvalues, R.T, condition, system.kind)
+    return sorted_spectrum(eigenvalues, R.T, condition, kind)
+
+
+def _with_leading_vectors(A: Tensor, kind: Kind) -> Spectrum | None:
+    """All eigenvalues, and by inverse iteration the vectors that are wanted; None where those are too many."""
+    eigenvalues = torch.linalg.eigvals(A)
+    ahead = excess(eigenvalues, kind)
+    order = torch.argsort(ahead, descending=True, stable=True)
+    wanted = max(1, int((ahead > -NEAR_BOUNDARY * float(eigenvalues.abs().max())).sum()))
+    if wanted > MODES:
+        return None
+    head = order[: wanted + int(eigenvalues[order[wanted - 1]].imag != 0)]  # never half of a complex pair
+    vectors, condition = _inverse_iteration(A, eigenvalues[head])
+    if not bool((condition < 1e8).all()):
+        return None
+    rest = order[len(head) :]
+    conditions = torch.cat([condition, torch.full_like(ahead[rest], torch.nan)])
+    return sorted_spectrum(torch.cat([eigenvalues[head], eigenvalues[rest]]), vectors, conditions, kind)
+
+
+def _inverse_iteration(A: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
+    """Right eigenvectors (k, n) and condition numbers (k,) of eigenvalues known to rounding; inf where it fails.
+
+    One factorisation of A - l I serves the right and the left vector: 1 / |y . x| is the condition number.
+    """
+    real = bool((eigenvalues.imag == 0).all())
+    values, matrix = (eigenvalues.real, A) if real else (eigenvalues, A.to(eigenvalues.dtype))
+    shifted = matrix - values[:, None, None] * torch.eye(len(A), dtype=matrix.dtype)
+    shifted.diagonal(dim1=1, dim2=2).sub_(torch.finfo(A.dtype).eps * A.norm())  # just beside the eigenvalue
+    LU, pivots, _ = torch.linalg.lu_factor_ex(shifted)
+    start = torch.randn(len(A), generator=torch.Generator().manual_seed(0), dtype=A.dtype).to(matrix.dtype)
+    right = start.expand(len(values), -1).unsqueeze(2)
+    left = right
+    for _ in range(2):
+        right = torch.linalg.lu_solve(LU, pivots, right)
+        left = torch.linalg.lu_solve(LU, pivots, left, adjoint=True)
+        right, left = right / right.norm(dim=1, keepdim=True), left / left.norm(dim=1, keepdim=True)
+    x, y = right.squeeze(2), left.squeeze(2)
+    error = (x @ matrix.T - values.unsqueeze(1) * x).norm(dim=1)
+    condition = 1 / (y.conj() * x).sum(1).abs()
+    good = torch.isfinite(condition) & (error <= 1e-10 * A.norm())
+    return x.to(eigenvalues.dtype), torch.where(good, condition, torch.inf)
 
 
 def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | None]:
@@ -102,7 +152,8 @@ def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, kind:
     rows = torch.tensor(
         sorted(range(len(ahead)), key=lambda i: (-round(ahead[i], 10), -frequency[i])), dtype=torch.long
     )
-    kept = modes[rows[:MODES]]
+    known = rows[rows < len(modes)]
+    kept = modes[known[:MODES]]
     largest = kept.gather(1, kept.abs().argmax(dim=1, keepdim=True))
     kept = kept * (largest.conj() / largest.abs()) / kept.norm(dim=1, keepdim=True)
     return Spectrum(eigenvalues[rows], kept, condition[rows])

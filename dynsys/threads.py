@@ -30,6 +30,11 @@ def alone() -> Iterator[None]:
 
 def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece], workers: int) -> Iterator[Result]:
     """The results of the pieces, in their order, as they come; what has not begun is dropped on an interrupt."""
+    pieces = list(pieces)
+    if workers == 1 or len(pieces) == 1:
+        with alone():
+            yield from map(work, pieces)
+        return
 
     def by_itself(piece: Piece) -> Result:
         torch.set_num_threads(1)

@@ -1,10 +1,15 @@
-"""One wave of a search: a batch of starts, taken down by the solver and then by Newton, and what became of each."""
+"""What becomes of a batch of starts: the cheap way down to near a zero, and the dear way from there to its last digit.
+
+The first is paid for every start, in float32 and on the system's reduction where it has them. The second is paid only
+for states that the catalogue does not know yet, in float64 and on the system itself.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +19,14 @@ from dynsys.descent import Descent, Outcome, descend
 from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.speed import gradient, q_of
-from dynsys.system import System
+from dynsys.system import Reduction, System
 
-HANDOVER = 1e-5  # |F| relative to a state's size, where the last, precise descent begins
+HANDOVER = 1e-4  # |F| relative to a state's size, where a start may be told from others and joined to a known point
+NEAR_ZERO = 1e-5  # the same, where the last descent of a large system begins
+FINISH_LIMIT = 512  # units, up to which the few states that are finished are worth a factorisation per step
 MOVED = 1e-3  # of a state's size: farther than this, Newton has gone to another point than the solver's
 STATIONARY = 1e-4  # of |grad q| * size / q, beneath which a start has plainly reached a minimum
+FAR_OUTSIDE = 0.05  # of the box's width: a state this far outside it is on its way to no point inside
 
 
 class Rejection(enum.StrEnum):
@@ -31,85 +39,116 @@ class Rejection(enum.StrEnum):
     TOO_FAST = "reached a minimum of q above the limit for slow points"
     NO_MINIMUM = "slow, but not at a minimum of q"
     NOT_FOLLOWED = "slow, and beyond the number of slow states that are followed"
+    NOT_FINITE = "was given with NaN or infinite values"
 
 
 @dataclass(frozen=True)
-class Wave:
-    """States x with velocities F that have converged to rounding, slow states still to be followed, and the rejected.
+class Landed:
+    """Where starts (B, n) have come on the cheap way: x, F and outcome; ``near`` (B,) marks those that are near a zero.
 
-    ``groups`` and ``slow_groups`` tell which of the search's inputs each belongs to.
+    ``groups`` tells which of the search's inputs each belongs to, ``unit`` the usual size of a state here.
     """
 
     x: Tensor
     F: Tensor
+    outcome: Tensor
+    near: Tensor
     groups: Tensor
-    slow: Tensor
-    slow_groups: Tensor
-    rejected: Counter[Rejection]
-    unit: float  # the usual size of a state here
+    unit: float
+
+    def __getitem__(self, rows: Tensor) -> Landed:
+        return Landed(*(part[rows] for part in self._parts()), self.unit)
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return self.x, self.F, self.outcome, self.near, self.groups
+
+    @staticmethod
+    def joined(waves: Sequence[Landed]) -> Landed:
+        parts = zip(*(wave._parts() for wave in waves), strict=True)
+        return Landed(*(torch.cat(part) for part in parts), min(wave.unit for wave in waves))
 
 
 @dataclass(frozen=True)
+class Finished:
+    """What the dear end made of landed states: ``zero`` (B,) those that are zeros in the box; the rest slow or not."""
+
+    x: Tensor
+    F: Tensor
+    zero: Tensor
+    slow: Tensor  # states (k, n), still to be followed to their minimum of q
+    slow_groups: Tensor
+    rejected: Counter[Rejection]
+
+
 class Descender:
-    """What every wave of a search shares; calling it works through one wave."""
+    """Both ways down, for one system and solver; ``inputs`` (G, n_input) are those of the search."""
 
-    system: System
-    solver: Solver
-    inputs: Tensor  # (G, n_input)
-    unit: float
-    slow_q: float
+    def __init__(self, system: System, solver: Solver, inputs: Tensor, unit: float, slow_q: float) -> None:
+        self.system, self.solver, self.inputs, self.unit, self.slow_q = system, solver, inputs, unit, slow_q
+        newton = isinstance(solver, Newton)
+        self.single = newton and system.single_precision
+        fast = system.to(dtype=torch.float32) if self.single else system
+        self.reduction: Reduction | None = fast.reduction() if newton else None
+        self.fast = self.reduction.system if self.reduction is not None else fast
 
-    def __call__(self, x: Tensor, groups: Tensor) -> Wave:
-        u = self.inputs[groups]
-        problem = Problem(self.system, u)
-        first = self._way_there(problem, x)
-        unit = self._size_reached(first)
-        last = self._to_the_end(problem, first, unit)
-        zero = last.F.norm(dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, unit)
-        inside = self._inside(last.x, u)
-        slow, where = self._slow(first, last, zero, u)
-        rejected = self._reasons(last, u, zero, inside, slow)
-        good = zero & inside
-        return Wave(last.x[good], last.F[good], groups[good], where[slow], groups[slow], rejected, unit)
+    def land(self, x: Tensor, groups: Tensor) -> Landed:
+        """The cheap way, for starts x (B, n)."""
+        y, u = x, self.inputs[groups]
+        coarse = self.solver
+        if isinstance(coarse, Newton):
+            coarse = dataclasses.replace(coarse, tolerance=HANDOVER, loosest=0.1, tightest=1e-3)
+        if self.single:
+            y, u = y.float(), u.float()
+        if self.reduction is not None:
+            y = self.reduction.start(y)
+        down = descend(coarse, Problem(self.fast, u), y, self.unit)
+        y = down.x if self.reduction is None else self.reduction.lift(down.x, u)
+        end = y.double()
+        F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
+        outcome = torch.where(torch.isfinite(F).all(dim=1), down.outcome, int(Outcome.DIVERGED))
+        near = outcome == Outcome.CONVERGED
+        if not isinstance(coarse, Newton) and self.system.n_state <= DENSE_LIMIT:
+            near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
+        return Landed(end, F, outcome, near, groups, self._size_reached(end, outcome))
 
-    def _size_reached(self, first: Descent) -> float:
+    def _size_reached(self, x: Tensor, outcome: Tensor) -> float:
         """The usual size of a state again: starts may have been much farther out than anything they lead to."""
-        size = first.x.norm(dim=1)
-        size = size[torch.isfinite(size) & (first.outcome != Outcome.DIVERGED)]
+        size = x.norm(dim=1)[outcome != Outcome.DIVERGED]
         return min(self.unit, float(size.median()) if len(size) else self.unit) or self.unit
 
-    def _way_there(self, problem: Problem, x: Tensor) -> Descent:
-        """The solver's descent; Newton on a large system goes the first part of it in float32, at half the cost."""
-        if not isinstance(self.solver, Newton):
-            return descend(self.solver, problem, x, self.unit)
-        if not self.system.single_precision or self.system.n_state <= DENSE_LIMIT:
-            return descend(dataclasses.replace(self.solver, tolerance=HANDOVER), problem, x, self.unit)
-        coarse = dataclasses.replace(self.solver, tolerance=HANDOVER, tightest=1e-3)
-        single = Problem(self.system.to(dtype=torch.float32), problem.u.float())
-        rough = descend(coarse, single, x.float(), self.unit)
-        x = rough.x.double()
-        return dataclasses.replace(rough, x=x, F=problem.velocity(x))
+    def finish(self, landed: Landed) -> Finished:
+        """Newton in float64 from states near a zero; the others are judged as they are."""
+        u = self.inputs[landed.groups]
+        first = Descent(landed.x, landed.F, landed.outcome, torch.zeros_like(landed.outcome))
+        near = landed.near & ~self._far_outside(landed.x, u)
+        last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
+        zero = near & (last.F.norm(dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, landed.unit))
+        inside = self._inside(last.x, u)
+        slow, where = self._slow(first, last, zero, u)
+        rejected = self._reasons(last, u, zero | (landed.near & ~near), inside, slow)
+        return Finished(last.x, last.F, zero & inside, where[slow], landed.groups[slow], rejected)
 
-    def _to_the_end(self, problem: Problem, first: Descent, unit: float) -> Descent:
-        """Newton in float64; on a large system only where the way there has led near a zero.
-
-        Where GMRES falls short of the last digits (many unstable directions), LU finishes the few that are left.
-        """
+    def _to_the_end(self, problem: Problem, first: Descent, near: Tensor, unit: float) -> Descent:
+        """Small systems by LU; large ones by GMRES, and by LU the few where that falls short of the last digits."""
         n = self.system.n_state
-        if n <= DENSE_LIMIT:
-            return descend(Newton(), problem, first.x, unit)
-        near = first.outcome == Outcome.CONVERGED
-        last = _continued(Newton(loosest=1e-7), problem, first, near, unit)  # two steps, not four
-        short = near & (last.outcome != Outcome.CONVERGED)
+        if n <= FINISH_LIMIT:
+            return _continued(Newton(dense_limit=n), problem, first, near, unit)
+        last = _continued(Newton(tolerance=NEAR_ZERO), problem, first, near, unit)
+        closer = near & (last.outcome == Outcome.CONVERGED)
+        last = _continued(Newton(loosest=1e-7), problem, last, closer, unit)  # two steps, not four
+        short = closer & (last.outcome != Outcome.CONVERGED)
         return _continued(Newton(dense_limit=n), problem, last, short, unit)
 
-    def _inside(self, x: Tensor, u: Tensor) -> Tensor:
+    def _far_outside(self, x: Tensor, u: Tensor) -> Tensor:
+        return ~self._inside(x, u, FAR_OUTSIDE)
+
+    def _inside(self, x: Tensor, u: Tensor, share: float = 1e-9) -> Tensor:
         """Where x is within the reachable box, a little rounding allowed."""
         box = self.system.box(u)
         if box is None:
             return torch.isfinite(x).all(dim=1)
         low, high = box
-        margin = 1e-9 * (high - low)
+        margin = share * (high - low)
         return ((x >= low - margin) & (x <= high + margin)).all(dim=1)
 
     def _slow(self, first: Descent, last: Descent, zero: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ def solver_named(name: str | Solver, n_state: int) -> Solver:
     if isinstance(name, Solver):
         return name
     if name == "auto":
-        return GaussNewton() if n_state <= DENSE_LIMIT else Newton()
+        return Newton()
     if name not in SOLVERS:
         raise ValueError(f"solver is {name!r}; the solvers are auto, {', '.join(SOLVERS)}")
     return SOLVERS[name]()

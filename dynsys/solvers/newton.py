@@ -67,11 +67,10 @@ class Newton(Solver):
         gained = (size / previous.clamp_min(1e-30)) ** 2
         forcing = (0.5 * gained).clamp(self.tightest, self.loosest)  # Eisenstat & Walker 1996
 
-        def product(v: Tensor) -> Tensor:
-            return problem.system.jacobian_product(x, problem.u, v)
-
-        d, residual = gmres(product, -F, forcing, self.vectors, self.share)
-        for rows in torch.split((residual > USELESS).nonzero().squeeze(1), CHUNK):
+        d, residual = gmres(problem.system.linearised(x, problem.u), -F, forcing, self.vectors, self.share)
+        stopped_early = float((residual <= forcing).float().mean()) >= self.share
+        useless = (residual > USELESS) & (not stopped_early)
+        for rows in torch.split(useless.nonzero().squeeze(1), CHUNK):
             d[rows] = dense_direction(problem.system.jacobian(x[rows], problem.u[rows]), F[rows])
         return d
 
