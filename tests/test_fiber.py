@@ -199,18 +199,8 @@ def test_checked_steps_keep_to_their_branch_where_long_ones_leap_to_the_next():
     system = Flow(_three_branches, n_state=2, bounds=(-4, 4))
     start = np.array([[-2.0, np.sin(-4.0) - GAP]])
     own = np.array([[2 + 10 * GAP, np.sin(4 + 20 * GAP) - GAP]])
-    checked = follow(system, start, [[0.0, 1.0]])
-    assert nearest(checked.x, own)[0].max() < 1e-10
-    assert len(checked.x) == 1
+    checked = follow(system, start, [[0.0, 1.0]], first_step=0.5, max_steps=400)
+    assert nearest(checked.x, own)[0].tolist() == pytest.approx([0.0], abs=1e-10)
     assert checked.outcome.tolist() == [Ending.LEFT]
-    blind = follow(system, start, [[0.0, 1.0]], first_step=0.2, turn=4.0, stray=1e9, contraction=1e9, max_steps=200)
-    assert len(blind.x) == 0 or nearest(own, blind.x)[0].max() > 0.1 or len(blind.x) > 1
-
-
-def test_a_leap_to_a_branch_of_the_other_orientation_is_refused_without_any_other_check():
-    """The waves' neighbours run the other way round: det [J, -c; t'] changes sign between them."""
-    system = Flow(_three_branches, n_state=2, bounds=(-4, 4))
-    start = np.array([[-2.0, np.sin(-4.0) - GAP]])
-    blind = follow(system, start, [[0.0, 1.0]], first_step=0.2, turn=4.0, stray=1e9, contraction=1e9, max_steps=200)
-    middle = np.array([[2.0, np.sin(4.0)]])
-    assert len(blind.x) == 0 or nearest(middle, blind.x)[0].max() > 1e-6
+    blind = follow(system, start, [[0.0, 1.0]], first_step=0.5, max_steps=400, turn=4.0, stray=1e9, contraction=1e9)
+    assert nearest(own, blind.x)[0].min() > 0.1  # its own zero is not among what it met
