@@ -230,4 +230,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    if "weights_only" in reason:  # torch's advice to load unsafely helps nobody
+        reason = "torch finds no tensors in it"
     return CheckpointError(path, f"it is cut or damaged ({reason})", "copy or make it again")

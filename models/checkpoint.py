@@ -12,6 +12,7 @@ from dynsys.models.arrays import read_arrays
 from dynsys.models.loading import Choices, Recognised
 from dynsys.models.recognition import equation, recognise
 from dynsys.models.registry import MODELS, TASKS
+from dynsys.models.stack import Stack
 from dynsys.system import System
 
 SCHEMA = "dynsys.checkpoint/1"
@@ -98,7 +99,10 @@ def describe_checkpoint(path: str | Path, **choices: Any) -> dict[str, Any]:
         "model": system.name,
         "equation": equation(str(header.get("model")), settings) or "-",
         "kind": str(system.kind),
-        "units": system.n_state,
+        "state variables": system.n_state,
+        "state": {name: part.stop - part.start for name, part in system.state_parts.items()}
+        if isinstance(system, Stack)
+        else {"x": system.n_state},
         "inputs": system.n_input,
         "outputs": system.n_output,
         "time constant": system.time_constant,

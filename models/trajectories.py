@@ -28,13 +28,6 @@ def states_from_file(path: str | Path, system: System, keys: list[str] | None = 
     are taken that are called so, ``hidden`` and ``cell`` among them, and else the only array as wide as the state.
     States with NaN, the padding of short trials, are left out. Raises CheckpointError, which names the shapes, where
     no array fits.
-
-    >>> from dynsys import Flow
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     np.savez(f"{folder}/runs.npz", hidden=np.zeros((5, 40, 2)), inputs=np.zeros((5, 40, 3)))
-    ...     states_from_file(f"{folder}/runs.npz", Flow(lambda x, u: -x, n_state=2)).shape
-    (200, 2)
     """
     path = Path(path)
     error = file_error(path)

@@ -1,0 +1,102 @@
+"""States to start from out of recorded trajectories, whatever the file calls them."""
+
+import numpy as np
+import pytest
+import torch
+
+import dynsys
+from dynsys.errors import CheckpointError
+from dynsys.models.trajectories import starts_from_file, states_from_file
+
+N = 4
+FLOW = dynsys.Flow(lambda x, u: -x, n_state=N)
+RNG = np.random.default_rng(0)
+STATES = RNG.standard_normal((3, 7, N))  # trials x time x units
+
+
+@pytest.mark.parametrize("name", ["hidden", "h", "states", "rnn.hidden", "Hidden", "whatever"])
+def test_states_are_found_by_name_or_by_width(tmp_path, name):
+    np.savez(tmp_path / "t.npz", inputs=np.ones((3, 7, 2)), **{name: STATES})
+    np.testing.assert_array_equal(states_from_file(tmp_path / "t.npz", FLOW), STATES.reshape(-1, N))
+
+
+def test_hidden_and_cell_make_the_state_of_an_lstm_in_that_order(tmp_path):
+    cell, hidden = STATES[..., :2], STATES[..., 2:]
+    np.savez(tmp_path / "t.npz", cell=cell, hidden=hidden)
+    expected = np.concatenate([hidden, cell], axis=-1).reshape(-1, N)
+    np.testing.assert_array_equal(states_from_file(tmp_path / "t.npz", FLOW), expected)
+
+
+def test_arrays_can_be_named_and_one_trial_needs_no_axis_of_trials(tmp_path):
+    np.savez(tmp_path / "t.npz", a=STATES[0], b=-STATES[0])
+    np.testing.assert_array_equal(states_from_file(tmp_path / "t.npz", FLOW, ["b"]), -STATES[0])
+    with pytest.raises(
+        CheckpointError, match=r"a \(7, 4\), b \(7, 4\) could all be the states; name one with --states"
+    ):
+        states_from_file(tmp_path / "t.npz", FLOW)
+
+
+def test_npy_mat_and_pt_hold_states_too(tmp_path):
+    from scipy.io import savemat
+
+    np.save(tmp_path / "t.npy", STATES)
+    savemat(tmp_path / "t.mat", {"run": {"hidden": STATES}})
+    torch.save({"hidden": torch.tensor(STATES)}, tmp_path / "t.pt")
+    torch.save(torch.tensor(STATES), tmp_path / "alone.pt")
+    for name in ("t.npy", "t.mat", "t.pt", "alone.pt"):
+        np.testing.assert_array_equal(states_from_file(tmp_path / name, FLOW), STATES.reshape(-1, N))
+
+
+def test_padding_of_short_trials_is_left_out(tmp_path):
+    padded = STATES.copy()
+    padded[1, 3:] = np.nan
+    np.savez(tmp_path / "t.npz", hidden=padded)
+    expected = np.concatenate([STATES[0], STATES[1, :3], STATES[2]])
+    np.testing.assert_array_equal(states_from_file(tmp_path / "t.npz", FLOW), expected)
+    np.savez(tmp_path / "t.npz", hidden=padded * np.nan)
+    with pytest.raises(CheckpointError, match="no state without NaN"):
+        states_from_file(tmp_path / "t.npz", FLOW)
+
+
+def test_without_noise_every_state_is_drawn_once_before_any_twice(tmp_path):
+    np.savez(tmp_path / "t.npz", hidden=STATES)
+    drawn = starts_from_file(tmp_path / "t.npz", FLOW, 42, noise=0)
+    rows, counts = np.unique(drawn, axis=0, return_counts=True)
+    np.testing.assert_array_equal(rows, np.unique(STATES.reshape(-1, N), axis=0))
+    assert set(counts) == {2}
+
+
+def test_noise_has_the_standard_deviation_asked_for_and_comes_from_the_seed(tmp_path):
+    np.savez(tmp_path / "t.npz", hidden=np.zeros((2, N)))
+    drawn = starts_from_file(tmp_path / "t.npz", FLOW, 10_000, noise=0.5, seed=3)
+    assert abs(drawn.std() - 0.5) < 0.01  # of 40,000 deviates the error is 0.5 / sqrt(80,000) = 0.002
+    np.testing.assert_array_equal(drawn, starts_from_file(tmp_path / "t.npz", FLOW, 10_000, noise=0.5, seed=3))
+    assert not np.array_equal(drawn, starts_from_file(tmp_path / "t.npz", FLOW, 10_000, noise=0.5, seed=4))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "keys", "says"),
+    [
+        ({"hidden": STATES[..., :3]}, None, r"no states of this network in hidden \(3, 7, 3\); .* 4 state variables"),
+        ({"hidden": STATES[..., 0]}, None, r"hidden \(3, 7\)"),
+        ({"hidden": STATES}, ["cell"], r"no array 'cell'; it holds hidden \(3, 7, 4\)"),
+        ({"a": STATES[..., :3], "b": STATES}, ["a", "b"], r"a \(3, 7, 3\), b \(3, 7, 4\)"),
+        ({"a": STATES[:2, :, :2], "b": STATES[..., :2]}, ["a", "b"], r"a \(2, 7, 2\), b \(3, 7, 2\)"),
+        ({"scalar": np.float64(1)}, None, r"no states of this network in scalar \(\)"),
+    ],
+    ids=["width", "no units", "key", "too wide together", "trials differ", "nothing"],
+)
+def test_what_cannot_be_the_states_is_named_with_its_shape(tmp_path, arrays, keys, says):
+    np.savez(tmp_path / "t.npz", **arrays)
+    with pytest.raises(CheckpointError, match=says):
+        states_from_file(tmp_path / "t.npz", FLOW, keys)
+
+
+def test_senseless_numbers_and_files_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", hidden=STATES)
+    with pytest.raises(ValueError, match="n is 0"):
+        starts_from_file(tmp_path / "t.npz", FLOW, 0)
+    with pytest.raises(ValueError, match="noise is -1"):
+        starts_from_file(tmp_path / "t.npz", FLOW, 5, noise=-1)
+    with pytest.raises(CheckpointError, match="no such file"):
+        states_from_file(tmp_path / "nowhere.npz", FLOW)
