@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynsys.errors import CheckpointError, OutputError
     from dynsys.models.checkpoint import load
+    from dynsys.models.wrap import wrap
     from dynsys.points import FixedPoints
     from dynsys.projection import Projection
     from dynsys.search import find_fixed_points
@@ -29,6 +30,7 @@ _HOME = {
     "find_fixed_points": "dynsys.search",
     "load": "dynsys.models.checkpoint",
     "simulate": "dynsys.trajectory",
+    "wrap": "dynsys.models.wrap",
 }
 _MODULES = ("analyses", "models", "plots", "solvers", "testing")
 
@@ -44,6 +46,7 @@ __all__ = [
     "find_fixed_points",
     "load",
     "simulate",
+    "wrap",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dynsys.models.layer import Layer
 from dynsys.models.random_drive import driven_trajectories, trajectories_of_task
+from dynsys.models.readout import Readout, linear_readout
 from dynsys.models.stack import Stack
 
 Array = NDArray[np.float64]
@@ -50,7 +51,13 @@ class Recurrent(Stack):
                 f"initial_state has shape {tuple(self.initial_state.shape)}; a state of this network is "
                 f"({self.n_state},): {', '.join(self.state_parts)}"
             )
-        self._set_readout(held.get("readout.weight"), held.get("readout.bias"))
+        self._readout: Readout | None = None
+        if "readout.weight" in held:
+            W, b = held["readout.weight"], held.get("readout.bias")
+            self._readout = linear_readout(W, b, self.n_state, self.state_parts)
+            self.n_output = self._readout.n_output
+        elif "readout.bias" in held:
+            raise ValueError("readout.bias is given without readout.weight; give both, or neither")
         if task is not None and task.bits != self.n_input:
             raise ValueError(f"its task has {task.bits} bits, the network {self.n_input} inputs")
 
@@ -71,18 +78,19 @@ class Recurrent(Stack):
         return {}
 
     def readout(self, x: Tensor) -> Tensor:
-        if self._readout is not None:
-            return self._readout(x)
-        if self._W_out is None:
-            return x[:, :0]
-        seen = x[:, self._read]
-        return seen @ self._W_out.T if self._b_out is None else torch.addmm(self._b_out, seen, self._W_out.T)
+        return x[:, :0] if self._readout is None else self._readout(x)
 
-    def with_readout(self, readout: Callable[[Tensor], Tensor], n_output: int) -> Self:
-        """The same network with a readout of the user's, from states (B, n_state) to (B, n_output)."""
+    def with_readout(self, readout: Readout) -> Self:
+        """The same network with another readout; ``arrays`` keeps that of the weights."""
         other = copy.copy(self)
-        other._readout, other.n_output = readout, n_output
+        other._readout, other.n_output = readout, readout.n_output
         return other
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        moved = super().to(device, dtype)
+        if self._readout is not None:
+            moved._readout = self._readout.to(device, dtype)
+        return moved
 
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor:
         """Runs of its task where that is known, else under random inputs, (steps, runs, n_state)."""
@@ -94,24 +102,6 @@ class Recurrent(Stack):
         weight = self.layers[0].weight_hh
         first = weight.new_zeros(self.n_state) if self.initial_state is None else self.initial_state
         return first.expand(runs, -1)
-
-    def _set_readout(self, W: Tensor | None, b: Tensor | None) -> None:
-        self._readout: Callable[[Tensor], Tensor] | None = None
-        self._W_out, self._b_out, self._read = W, b, slice(0, self.n_state)
-        if W is None:
-            if b is not None:
-                raise ValueError("readout.bias is given without readout.weight; give both, or neither")
-            return
-        top, every = self.state_parts[f"h_l{len(self.layers) - 1}"], len(self.layers) * self.layers[0].widths[0]
-        legal = {self.n_state: slice(0, self.n_state), every: slice(0, every), top.stop - top.start: top}
-        if W.ndim != 2 or W.shape[1] not in legal:
-            raise ValueError(
-                f"readout.weight has shape {tuple(W.shape)}; it needs (n_output, width) with a width of "
-                f"{' or '.join(str(width) for width in sorted(legal))}"
-            )
-        if b is not None and b.shape != (len(W),):
-            raise ValueError(f"readout.bias has shape {tuple(b.shape)}; {len(W)} outputs need ({len(W)},)")
-        self._read, self.n_output = legal[W.shape[1]], len(W)
 
 
 def checked(name: str, value: Any) -> Tensor:
