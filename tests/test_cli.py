@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import dynsys
@@ -111,7 +112,66 @@ def test_a_held_input_moves_the_points(found, tmp_path):
     assert held["points"][0]["readout"] != printed["points"][0]["readout"]
 
 
+@pytest.fixture
+def state_dicts(tmp_path):
+    """A file as training code writes it, of two networks, and trajectories of the second."""
+    torch.manual_seed(0)
+    encoder, decoder, readout = torch.nn.GRU(2, 4), torch.nn.LSTM(3, 5), torch.nn.Linear(5, 2)
+    named = {"encoder": encoder, "decoder": decoder, "decoder.readout": readout}
+    content = {f"{name}.{key}": value for name, module in named.items() for key, value in module.state_dict().items()}
+    torch.save({"state_dict": content, "epoch": 7}, tmp_path / "model.ckpt")
+    np.savez(tmp_path / "t.npz", hidden=np.zeros((3, 9, 5)), cell=np.zeros((3, 9, 5)), inputs=np.zeros((3, 9, 3)))
+    return tmp_path / "model.ckpt", tmp_path / "t.npz"
+
+
+def test_info_prints_what_was_recognised_line_by_line(state_dicts):
+    printed = run("info", state_dicts[0], "--part", "decoder").stdout
+    for line in (
+        "model            lstm",
+        "state            h_l0 5, c_l0 5",
+        "recognised       LSTM, 5 units, 3 inputs: decoder.weight_hh_l0 (20, 5), whose rows over units are 4, under "
+        "the prefix decoder., in the entry state_dict",
+        "                 readout: decoder.readout.weight (2, 5) and decoder.readout.bias (2,)",
+        "unused           encoder.weight_ih_l0 (12, 2)",
+        "                 encoder.weight_hh_l0 (12, 4)",
+    ):
+        assert line in printed.splitlines()
+
+
+def test_trajectories_supply_the_starts_and_the_portrait_finds_the_part_again(state_dicts, tmp_path):
+    model, recorded = state_dicts
+    options = ["--part", "decoder", "--trajectories", recorded, "--starts", 16, "--json"]
+    printed = json.loads(run("find", model, "-o", tmp_path / "run", *options).stdout)
+    assert printed["system"]["loading"] == {"part": "decoder"}
+    assert printed["search"]["starts"] == 16
+    run("portrait", tmp_path / "run", "-o", tmp_path / "p.html")
+    named = run("find", model, "-o", tmp_path / "x", *options, "--states", "cell,hidden", "--noise", 0)
+    assert json.loads(named.stdout)["search"]["starts"] == 16
+
+
+def test_matrices_are_named_on_the_command_line(tmp_path):
+    np.savez(tmp_path / "net.npz", J=np.diag([2.0, 0.5]), B=np.ones((2, 1)))
+    options = ["--form", "activity", "--matrix", "recurrent=J", "--matrix", "input=B", "--tau", 10]
+    told = json.loads(run("info", tmp_path / "net.npz", *options, "--json").stdout)
+    assert (told["kind"], told["inputs"], told["time constant"]) == ("flow", 1, 10.0)
+    found = run("find", tmp_path / "net.npz", "-o", tmp_path / "run", *options)
+    assert "3 fixed points: 2 stable, 1 saddle" in found.stdout  # r = tanh(2 r) has three solutions, tanh(r / 2) one
+    assert "Assumed: the activation is tanh" in found.stderr
+    run("portrait", tmp_path / "run", "-o", tmp_path / "p.html", "--picture", "plane")
+
+
 WRONG = {
+    "two networks": (["info", "two.pt"], 1, ["a (GRU, 2 units, 1 inputs)", "--part a"]),
+    "matrix without a key": (["info", "two.pt", "--matrix", "recurrent"], 2, ["'recurrent'", "NAME=KEY"]),
+    "matrix twice": (["info", "two.pt", "--matrix", "input=a", "--matrix", "input=b"], 2, ["input", "given twice"]),
+    "unknown form": (["info", "two.pt", "--form", "lstm"], 2, ["lstm", "activity"]),
+    "unknown matrix": (["info", "two.pt", "--matrix", "W=a"], 1, ["'W'", "recurrent"]),
+    "states of no file": (["find", "two.pt", "-o", "x", "--states", "h"], 2, ["--trajectories"]),
+    "trajectories of another": (
+        ["find", "two.pt", "--part", "a", "-o", "x", "--trajectories", "wide.npz"],
+        1,
+        ["hidden (4, 3)", "2 state variables"],
+    ),
     "no such file": (["info", "nowhere.safetensors"], 1, ["nowhere.safetensors", "no such file"]),
     "unknown solver": (["find", "simple2d", "-o", "x", "--solver", "magic"], 1, ["'magic'", "gauss-newton"]),
     "unknown model": (["train", "flipflop", "transformer", "-o", "x"], 2, ["transformer", "esn"]),
@@ -129,6 +189,9 @@ WRONG = {
 def test_mistakes_get_one_line_and_the_right_status(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
+    module = torch.nn.GRU(1, 2).state_dict()
+    torch.save({f"{part}.{key}": value for part in "ab" for key, value in module.items()}, "two.pt")
+    np.savez("wide.npz", hidden=np.zeros((4, 3)))
     arguments, code, says = WRONG[case]
     result = run(*arguments, code=code)
     assert all(part in result.stderr for part in says), result.stderr

@@ -41,6 +41,32 @@ def test_points_are_never_drawn_over_another_network(folder):
     assert not (folder / "portrait.html").exists()
 
 
+@pytest.fixture
+def relu_file(tmp_path):
+    """A state dict that does not tell tanh from relu."""
+    torch.manual_seed(0)
+    torch.save(torch.nn.RNN(2, 5, nonlinearity="relu").state_dict(), tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+def test_a_run_loads_its_network_again_as_it_was_loaded(relu_file, tmp_path):
+    choices = {"activation": "relu"}
+    search_and_save(load(relu_file, **choices), tmp_path / "run", relu_file, quiet, loading=choices, n_starts=8)
+    points, system = load_run(tmp_path / "run")
+    assert points.about["loading"] == choices
+    assert system.nonlinearity == "relu"
+    shutil.move(relu_file, tmp_path / "run" / "model.pt")
+    shutil.move(tmp_path / "run", tmp_path / "elsewhere")
+    assert load_run(tmp_path / "elsewhere")[1].nonlinearity == "relu"
+
+
+@pytest.mark.parametrize("loading", [{"color": "red"}, {"matrices": 3}, [1], "relu"], ids=str)
+def test_a_note_of_the_loading_that_makes_no_sense_is_one_clear_error(relu_file, tmp_path, loading):
+    search_and_save(load(relu_file), tmp_path / "run", relu_file, quiet, loading=loading, n_starts=8)
+    with pytest.raises(ValueError, match=r"makes no sense|knows no choice"):
+        load_run(tmp_path / "run")
+
+
 def test_a_refused_search_leaves_no_empty_folder(tmp_path):
     with pytest.raises(ValueError, match="solver is 'magic'"):
         search_and_save(Simple2D(), tmp_path / "new", "simple2d", quiet, solver="magic")
