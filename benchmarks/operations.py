@@ -25,7 +25,7 @@ from dynsys import threads
 
 MATRICES = "product of matrices"
 VECTOR = "product with a vector"  # 2 operations for each number read: the memory, not the arithmetic, is the limit
-SAMPLE = 8  # matrices kept of each factorisation, to be timed alone
+SAMPLE = 8, 1e6  # of each factorisation at most so many matrices, and numbers in them, are kept to be timed alone
 
 Formula = Callable[[int, int, int], float]  # rows m, columns n, right-hand sides r of one matrix
 
@@ -86,6 +86,13 @@ class Entry:
     bytes: float = 0.0
     alone: Callable[[], Any] | None = None
     sampled: int = 1  # matrices in that call
+    _each: float | None = None
+
+    def seconds_alone(self) -> float:
+        """CPU seconds of one matrix, when nothing else is done."""
+        if self._each is None:
+            self._each = 0.0 if self.alone is None else best_seconds(self.alone) / self.sampled
+        return self._each
 
 
 @dataclass
@@ -118,8 +125,9 @@ class Tally:
         entry.times += batch
         entry.flops += batch * FACTORISATIONS[name](m, n, r) * _weight(A)
         if entry.alone is None and batch:
-            sample = tuple(a[:SAMPLE].clone() if isinstance(a, Tensor) and A.ndim > 2 else a for a in args)
-            entry.alone, entry.sampled = partial(call, *sample, **kwargs), min(batch, SAMPLE) if A.ndim > 2 else 1
+            kept = min(batch, SAMPLE[0], max(1, int(SAMPLE[1] / (m * n)))) if A.ndim > 2 else 1
+            sample = tuple(a[:kept].clone() if isinstance(a, Tensor) and A.ndim > 2 else a for a in args)
+            entry.alone, entry.sampled = partial(call, *sample, **kwargs), kept
 
 
 class _Operations(TorchDispatchMode):
@@ -211,8 +219,8 @@ class Machine:
                 total += entry.flops / self.peak(key.dtype)
             elif key.name == VECTOR:
                 total += entry.bytes / self.bandwidth(key.dtype)
-            elif entry.alone is not None:
-                total += entry.times * best_seconds(entry.alone) / entry.sampled
+            else:
+                total += entry.times * entry.seconds_alone()
         return total
 
     def at_peak(self, tally: Tally) -> float:

@@ -6,7 +6,7 @@ from the equations in torch's documentation of ``nn.RNN``, ``nn.GRU`` and ``nn.L
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Array = NDArray[np.float64]
+Step = tuple[Array, Callable[[], Array]]  # G(x), and what gives dG/dx
 
-MODULES: dict[int, type[nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}  # by the gates, rows of W_hh over columns
+MODULES: dict[int, Callable[..., nn.RNNBase]] = {
+    1: nn.RNN,
+    3: nn.GRU,
+    4: nn.LSTM,
+}  # by the gates, rows of W_hh over columns
 BESIDE = 0.01  # farther off, a zero is not what a reported state stands for
 DISTINCT = 1e-6
 CHUNK = 64e6  # bytes of Jacobians at a time
@@ -52,14 +57,14 @@ class Recurrent:
         """dG/dx - I, shape (B, n_state, n_state)."""
         return self._step(x)[1]() - np.eye(self.n_state)
 
-    def _step(self, x: Array):
+    def _step(self, x: Array) -> Step:
         return {1: self._tanh, 3: self._gru, 4: self._lstm}[self.gates](x)
 
-    def _tanh(self, x: Array):
+    def _tanh(self, x: Array) -> Step:
         y = np.tanh(x @ self.W.T + self.b_input + self.b_state)
         return y, lambda: (1 - y**2)[..., None] * self.W
 
-    def _gru(self, h: Array):
+    def _gru(self, h: Array) -> Step:
         Wr, Wz, Wn = np.split(self.W, 3)
         ar, az, an = np.split(h @ self.W.T + self.b_state, 3, axis=-1)
         br, bz, bn = np.split(self.b_input, 3)
@@ -73,7 +78,7 @@ class Recurrent:
 
         return (1 - z) * n + z * h, derivative
 
-    def _lstm(self, x: Array):
+    def _lstm(self, x: Array) -> Step:
         h, c = np.split(x, 2, axis=-1)
         Wi, Wf, Wg, Wo = np.split(self.W, 4)
         ai, af, ag, ao = np.split(h @ self.W.T + self.b_input + self.b_state, 4, axis=-1)
