@@ -166,7 +166,8 @@ def figure(against_starts: dict[str, list[Cost]], against_units: list[Cost]) -> 
     starts = against_units[0].starts
     caption = (
         "One thread. Every eigenvalue of each point up to 256 units, the leading ones above. "
-        f"Middle and right: {starts:,} starts; counted are products and factorisations.<br>Attainable: products at the rate of a large one, "
+        f"Middle and right: {starts:,} starts; counted are products and factorisations.<br>"
+        "Attainable: products at the rate of a large one, "
         "factorisations and eigenvalues at the rate at which they go alone, at their size."
     )
     return style.dressed(
