@@ -11,7 +11,8 @@ DEFAULT = 2 * 2**30  # bytes: fixed, and not what happens to be free, so that th
 UNITS = {"": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 MATRIX_FREE_ABOVE = 2048  # units, from where Krylov solves for |J^-1| beat factorisations (docs/facts.md)
 ROUND = 64  # starts worked on before what they found is looked at
-ROUND_LARGE = 128  # the same above DENSE_LIMIT, where a round is spread over threads
+ROUND_LARGE = 128  # the same above ``LARGE``, where a round is spread over threads
+LARGE = 512  # units
 WAVE_LARGE = 64
 KRYLOV_VECTORS = 64  # held per start by a Newton-Krylov step, work space included
 COPIES = 6  # of a Jacobian, held while a point is assessed or a dense step is solved
@@ -46,7 +47,7 @@ class Budget:
             )
         wave = min(share // start, WAVE_LARGE if large else ROUND)
         jacobians = 0 if n_state > MATRIX_FREE_ABOVE and krylov else min(self.bytes // jacobian, ROUND)
-        return Plan(wave, ROUND_LARGE if large else ROUND, jacobians)
+        return Plan(wave, ROUND_LARGE if n_state > LARGE else ROUND, jacobians)
 
 
 def bytes_of(memory: int | str | None) -> int:

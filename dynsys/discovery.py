@@ -1,11 +1,11 @@
 """When a search has found what it can find, and what it may have missed.
 
 The rule. A search goes on until all of these hold:
-1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new;
+1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new; one
+   is enough where the indices of the points must sum to 1 (see ``Catalogue.index_sum``) and do;
 2. since the last new point ``QUIET_STARTS`` starts that were not made from points have reached known points, the point
    that is reached most not counted, as everything falls into it; a start that failed says nothing and does not count;
-3. where the indices of the points must sum to 1 (see ``Catalogue.index_sum``), they do: then a quarter of 2. is enough,
-   and otherwise four times as much is asked for;
+3. where the indices must sum to 1, they do: then a quarter of 2. is enough; otherwise four times as much is asked for;
 4. where more than ``HIGH_FAILURE`` of the starts have failed, or 3. speaks against it, the second engine has been asked
    and ``QUIET_CLOSURE`` of its rounds have brought nothing new either.
 Or until its starts and ``EFFORT`` times as many made ones are used up: then it has not flattened, and says so.
@@ -77,8 +77,8 @@ class Discovery:
         independent = sum(count for source, count in self.tried.items() if source.is_independent)
         return self.failed > HIGH_FAILURE * independent
 
-    def closure_is_quiet(self) -> bool:
-        return self.quiet_rounds[Source.MADE] >= QUIET_CLOSURE
+    def closure_is_quiet(self, index_sum: int | None) -> bool:
+        return self.quiet_rounds[Source.MADE] >= (1 if index_sum == 1 else QUIET_CLOSURE)
 
     def second_engine_is_wanted(self, index_sum: int | None) -> bool:
         doubtful = self.fails_often() or index_sum not in (1, None)

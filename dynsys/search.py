@@ -156,7 +156,7 @@ class _Search:
                     self.stopped = Stop.NO_POINTS
                     break
                 continue
-            while not self.discovery.closure_is_quiet() and self.discovery.made() < limit:
+            while not self.discovery.closure_is_quiet(self.catalogue.index_sum()) and self.discovery.made() < limit:
                 self._closure_round()
             while self.discovery.second_engine_is_wanted(self.catalogue.index_sum()) and self._can_follow_fibers():
                 self._fiber_round()
@@ -173,7 +173,7 @@ class _Search:
         index_sum = self.catalogue.index_sum()
         flat = self.discovery.own_are_quiet(index_sum)
         if self.settings.closure:
-            flat &= self.discovery.closure_is_quiet()
+            flat &= self.discovery.closure_is_quiet(self.catalogue.index_sum())
         return flat
 
     def _drop_infinite(self) -> None:

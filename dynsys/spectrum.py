@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -147,11 +148,8 @@ def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | Non
 
 def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, kind: Kind) -> Spectrum:
     """Leading first; of a complex pair the one with positive frequency first; modes of unit length and fixed phase."""
-    ahead = excess(eigenvalues, kind).tolist()
-    frequency = eigenvalues.imag.tolist()
-    rows = torch.tensor(
-        sorted(range(len(ahead)), key=lambda i: (-round(ahead[i], 10), -frequency[i])), dtype=torch.long
-    )
+    ahead = np.asarray(excess(eigenvalues, kind)).round(10)
+    rows = torch.as_tensor(np.lexsort((-np.asarray(eigenvalues.imag), -ahead)))
     known = rows[rows < len(modes)]
     kept = modes[known[:MODES]]
     largest = kept.gather(1, kept.abs().argmax(dim=1, keepdim=True))

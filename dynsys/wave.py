@@ -22,6 +22,7 @@ from dynsys.speed import gradient, q_of
 from dynsys.system import Reduction, System
 
 HANDOVER = 1e-4  # |F| relative to a state's size, where a start may be told from others and joined to a known point
+FORCING, SHARE = 0.1, 0.6  # of a Newton-Krylov step on the cheap way: relative residual, and how many must meet it
 NEAR_ZERO = 1e-5  # the same, where the last descent of a large system begins
 FINISH_LIMIT = 512  # units, up to which the few states that are finished are worth a factorisation per step
 MOVED = 1e-3  # of a state's size: farther than this, Newton has gone to another point than the solver's
@@ -96,7 +97,7 @@ class Descender:
         y, u = x, self.inputs[groups]
         coarse = self.solver
         if isinstance(coarse, Newton):
-            coarse = dataclasses.replace(coarse, tolerance=HANDOVER, loosest=0.1, tightest=1e-3)
+            coarse = dataclasses.replace(coarse, tolerance=HANDOVER, loosest=FORCING, tightest=FORCING, share=SHARE)
         if self.single:
             y, u = y.float(), u.float()
         if self.reduction is not None:

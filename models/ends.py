@@ -17,34 +17,13 @@ from dynsys.files import Arrays
 from dynsys.models.loading import Choices, listed, shown, weights
 from dynsys.models.state_dict import Stack
 
-READOUT_WORDS = frozenset(
-    {
-        "readout",
-        "out",
-        "output",
-        "outputs",
-        "decoder",
-        "linear",
-        "lin",
-        "fc",
-        "head",
-        "classifier",
-        "dense",
-        "proj",
-        "projection",
-        "predictor",
-        "wout",
-        "h2o",
-        "ho",
-    }
-)
-INITIAL_WORDS = frozenset(
-    {"init", "initial", "h0", "c0", "x0", "h", "hidden", "hiddens", "cell", "cells", "state", "states", "start"}
-)
-CELL_WORDS = frozenset({"c", "c0", "cell", "cells", "cx"})
-LEARNED_BESIDE = frozenset(
-    {"weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v"}
-)
+READOUT_WORDS = {"readout", "out", "output", "outputs", "wout", "decoder", "head", "classifier", "predictor"}
+READOUT_WORDS |= {"linear", "lin", "fc", "dense", "proj", "projection", "h2o", "ho"}
+OTHER_WORDS = {"init", "initial", "h0", "c0", "x0", "embedding", "embed", "emb", "input", "inp", "encoder"}
+OTHER_WORDS |= {"attention", "attn", "query", "key", "value"}  # matrices as wide as a readout that are none
+INITIAL_WORDS = {"init", "initial", "h0", "c0", "x0", "h", "hidden", "hiddens", "state", "states", "start"}
+CELL_WORDS = {"c", "c0", "cell", "cells", "cx"}
+LEARNED_BESIDE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v")
 
 
 @dataclass(frozen=True)
@@ -85,23 +64,30 @@ def find_readout(
 
 
 def _can_read(arrays: Arrays, key: str, width: int) -> bool:
-    words = _words(key)
-    looks_it = key.endswith("weight") or bool(READOUT_WORDS & words) or "w_out" in key.lower()
-    other = {"init", "initial", "h0", "c0", "x0"} & words or any("embed" in word for word in words)
-    return arrays[key].ndim == 2 and arrays[key].shape[1] == width and looks_it and not other
+    if arrays[key].ndim != 2 or arrays[key].shape[1] != width:
+        return False
+    return _called_readout(key) or (key.endswith("weight") and not OTHER_WORDS & _words(_owner(key)))
+
+
+def _owner(key: str) -> str:
+    """What a weight belongs to: the last part of its key that is neither a number nor 'weight'."""
+    parts = [part for part in re.split("[./]", key) if not part.isdigit() and part != "weight"]
+    return parts[-1] if parts else key
+
+
+def _called_readout(key: str) -> bool:
+    owner = _owner(key)
+    return "w_out" in owner.lower() or (bool(READOUT_WORDS & _words(owner)) and not OTHER_WORDS & _words(owner))
 
 
 def _rank(arrays: Arrays, key: str, prefix: str) -> tuple[bool, int, bool]:
     """Least is best: a name that readouts have, then nearness to the recurrent module, then a bias."""
-    owner = [word for word in key.lower().split(".") if not word.isdigit()]
-    owner = owner[:-1] if owner[-1] == "weight" and len(owner) > 1 else owner
-    named = bool(READOUT_WORDS & _words(owner[-1])) or "w_out" in owner[-1]
     near = 0
     for ours, theirs in zip(prefix.split("."), key.split("."), strict=False):
         if ours != theirs:
             break
         near += 1
-    return not named, -near, _bias_key(arrays, key) is None
+    return not _called_readout(key), -near, _bias_key(arrays, key) is None
 
 
 def _bias_of(path: Path, arrays: Arrays, free: list[str], weight: str, choices: Choices) -> str | None:
@@ -152,8 +138,8 @@ def find_initial(path: Path, arrays: Arrays, free: list[str], stack: Stack, choi
             wrong = f"{shown(named, arrays)} cannot be the initial state"
             raise CheckpointError(path, wrong, f"the network has {n_state} state variables")
         return Initial(weights(path, arrays, named).ravel(), (named,))
-    loose = [key for key in free if 1 <= arrays[key].ndim <= 3 and key.rpartition(".")[2] not in LEARNED_BESIDE]
-    loose.sort(key=lambda key: not INITIAL_WORDS & _words(key))  # those called so first
+    loose = [key for key in free if 1 <= arrays[key].ndim <= 3 and not key.endswith(LEARNED_BESIDE)]
+    loose.sort(key=lambda key: not (INITIAL_WORDS | CELL_WORDS) & _words(key))  # those called so first
     whole = [key for key in loose if arrays[key].size == n_state and len(arrays[key]) in (1, 2, stack.layers, n_state)]
     if stack.n_cell == 0:
         return _initial(path, arrays, whole[:1], n_state)
@@ -177,11 +163,16 @@ def _is_state(arrays: Arrays, key: str, size: int, stack: Stack) -> bool:
 def _initial(path: Path, arrays: Arrays, keys: list[str], n_state: int) -> Initial | None:
     if not keys:
         return None
-    return Initial(np.concatenate([weights(path, arrays, key).ravel() for key in keys]), tuple(keys))
+    told = tuple(
+        f"{key} is the initial state, by its size alone; --matrix initial= for none"
+        for key in keys
+        if not (INITIAL_WORDS | CELL_WORDS) & _words(key)
+    )
+    return Initial(np.concatenate([weights(path, arrays, key).ravel() for key in keys]), tuple(keys), told)
 
 
 def _words(key: str) -> set[str]:
-    return set(re.split(r"[._\s]|(?<=[a-z])(?=[A-Z])", key)) | set(re.split(r"[._\s]", key.lower()))
+    return set(re.split(r"[./_\s]|(?<=[a-z])(?=[A-Z])", key)) | set(re.split(r"[./_\s]", key.lower()))
 
 
 def require(path: Path, arrays: Arrays, key: str, role: str) -> None:

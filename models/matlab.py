@@ -43,12 +43,7 @@ def _from_struct(name: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]
             else:
                 yield from _from_struct(inside, entry, depth - 1)
     else:
-        yield name, _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """A 1 x 1 MATLAB array as the scalar it is, text as text."""
-    return value.reshape(-1)[0] if value.size == 1 and (value.dtype.kind == "U" or value.shape == (1, 1)) else value
+        yield name, value
 
 
 def read_mat73(path: Path) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def _from_hdf5(dataset: Any) -> Any:
     value = np.asarray(dataset[()])
     if dataset.attrs.get("MATLAB_class") == b"char":
         return "".join(chr(code) for code in value.T.ravel())
-    return _plain(np.ascontiguousarray(value.T))
+    return np.ascontiguousarray(value.T)
 
 
 def _sparse(group: Any) -> Any:

@@ -25,15 +25,16 @@ SCHEME = (
 def from_named(path: Path, contents: Contents, choices: Choices) -> Recognised:
     """The network of ``choices.form`` made of ``choices.matrices``; CheckpointError says which of them does not fit."""
     arrays, form = contents.arrays, choices.form
-    named = {role: key.removeprefix(f"{contents.container}.") for role, key in choices.matrices.items() if key}
+    named = {role: key for role, key in choices.matrices.items() if key}
     choices.refuse(path, ("part", "direction"), "its matrices are named one by one")
     if form is None or "recurrent" not in named:
         lacks = "--form" if form is None else "--matrix recurrent=KEY"
         raise CheckpointError(path, f"{lacks} was not given; it holds {listed(arrays)}", SCHEME)
-    for role, key in named.items():
-        if key in contents.odd:
-            raise CheckpointError(path, f"its array {key} is {contents.odd[key]}", "save real numbers")
-        require(path, arrays, key, role)
+    for role, text in named.items():
+        for key in _keys(arrays, role, text):
+            if key in contents.odd:
+                raise CheckpointError(path, f"its array {key} is {contents.odd[key]}", "save real numbers")
+            require(path, arrays, key, role)
     if form == "rnn":
         choices.refuse(path, ("tau",), "a map has no time constant")
     elif "initial" in named:
@@ -60,8 +61,9 @@ def from_named(path: Path, contents: Contents, choices: Choices) -> Recognised:
     else:
         tau, more = _tau(contents, choices)
         settings, assumed = {"activation": activation, "tau": tau}, assumed + more
-    why = tuple(f"{role} is {shown(key, arrays)}" for role, key in named.items())
-    unused = tuple(shown(key, arrays) for key in arrays if key not in named.values())
+    keys = {role: _keys(arrays, role, text) for role, text in named.items()}
+    why = tuple(f"{role} is {' + '.join(shown(key, arrays) for key in found)}" for role, found in keys.items())
+    unused = tuple(shown(key, arrays) for key in arrays if not any(key in found for found in keys.values()))
     return Recognised(form, held, settings, why, assumed, unused)
 
 
@@ -108,17 +110,22 @@ def _matrix(
     raise CheckpointError(path, f"{shown(key, arrays)} cannot be the {role} matrix", f"{n} units need {text}; {turn}")
 
 
+def _keys(arrays: Arrays, role: str, text: str) -> list[str]:
+    """The keys that a role was given; a bias may be a sum, like input.bias+recurrent.bias."""
+    return text.split("+") if "bias" in role and text not in arrays else [text]
+
+
 def _vector(path: Path, arrays: Arrays, named: dict[str, str], role: str, size: int) -> Array | None:
     """A vector of that size, whether it is kept as a row, a column or a plain one; a single number fits any size."""
     if role not in named:
         return None
-    key = named[role]
-    values = weights(path, arrays, key).ravel()
-    if values.size == 1:
-        return np.full(size, values[0])
-    if values.size != size:
-        raise CheckpointError(path, f"{shown(key, arrays)} cannot be the {role}", f"it needs {size} values")
-    return values
+    total = np.zeros(size)
+    for key in _keys(arrays, role, named[role]):
+        values = weights(path, arrays, key).ravel()
+        if values.size not in (1, size):
+            raise CheckpointError(path, f"{shown(key, arrays)} cannot be the {role}", f"it needs {size} values")
+        total = total + values
+    return total
 
 
 def _activation(contents: Contents, choices: Choices) -> tuple[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ Tried in turn: matrices that the user named; torch's recurrent modules; the name
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,22 @@ EQUATIONS = {
 
 def recognise(path: Path, contents: Contents, choices: Choices) -> Recognised:
     """The network that the arrays are, and why; CheckpointError lists what the file holds and says what to do."""
+    choices = _within(contents.container, choices)
     if choices.form is not None or choices.matrices.get("recurrent"):
         return from_named(path, contents, choices)
     parts = find_parts(path, contents.arrays)
     if parts:
         return _torch_module(path, contents, parts, choices)
     return _by_our_names(path, contents, choices)
+
+
+def _within(container: str, choices: Choices) -> Choices:
+    """The choices with keys as ``contents`` has them, whether or not the user wrote the entry that holds them all."""
+    if not container:
+        return choices
+    short = {role: key.replace(f"{container}.", "") for role, key in choices.matrices.items()}
+    part = choices.part and choices.part.removeprefix(f"{container}.")
+    return dataclasses.replace(choices, matrices=short, part=part)
 
 
 def equation(model: str, settings: dict[str, Any]) -> str:
@@ -54,10 +65,13 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
     if name is None:
         legal = "; ".join(f"{', '.join(model.weights)} for {name}" for name, model in ours.items())
         odd = "".join(f", {key} {kind}" for key, kind in contents.odd.items())
+        square = [key for key, array in contents.arrays.items() if array.ndim == 2 and len(set(array.shape)) == 1]
+        hint = f"; {' or '.join(square[:3])} could be the recurrent one" if square else ""
         raise CheckpointError(
             path,
             f"no known network: it holds {listed(contents.arrays)}{odd}",
-            f"dynsys looks for torch's weight_ih_l0, weight_hh_l0 with any prefix, or for {legal}; otherwise {SCHEME}",
+            f"dynsys looks for torch's weight_ih_l0, weight_hh_l0 with any prefix, or for {legal}; "
+            f"otherwise {SCHEME}{hint}",
         )
     model = ours[name]
     choices.refuse(path, ("part", "direction", "matrices", "transposed"), f"it is recognised as {name} by its names")

@@ -71,7 +71,7 @@ class Recurrent(Stack):
 
     def arrays(self) -> dict[str, Array]:
         """The weights, by the names that a checkpoint gives them."""
-        return {key: np.array(value) for key, value in self._arrays.items()}
+        return {key: value.numpy().copy() for key, value in self._arrays.items()}
 
     def settings(self) -> dict[str, Any]:
         """What ``from_arrays`` needs besides the weights."""

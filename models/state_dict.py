@@ -15,7 +15,7 @@ from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
 from dynsys.models.loading import Choices, shown
 
-NAME = re.compile(r"^(.*\.)?(weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l(\d+))?(_reverse)?$")
+NAME = re.compile(r"^(.*[._/])?(weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l(\d+))?(_reverse)?$")
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
 WORDS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 
@@ -29,7 +29,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        return self.prefix.rstrip(".")
+        return self.prefix.rstrip("._/")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str 
             remedy = f"choose one with --part, such as --part {first}"
             raise CheckpointError(path, f"it holds {len(parts)} recurrent networks: {found}", remedy)
         return next(iter(parts.values()))
-    wanted = choice.rstrip(".")
+    wanted = choice.rstrip("._/")
     fits = [part for part in parts.values() if part.name == wanted]
     fits = fits or [part for part in parts.values() if f".{part.name}".endswith(f".{wanted}")]
     if len(fits) != 1:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -160,6 +162,32 @@ def test_matrices_are_named_on_the_command_line(tmp_path):
     run("portrait", tmp_path / "run", "-o", tmp_path / "p.html", "--picture", "plane")
 
 
+def test_the_examples_of_the_page_on_checkpoints_work(tmp_path, monkeypatch):
+    from scipy.io import savemat
+
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    torch.save(torch.nn.GRU(2, 4).state_dict(), "model.pt")
+    np.savez("trials.npz", hidden=rng.standard_normal((3, 9, 4)))
+    np.savez("net.npz", J=rng.standard_normal((4, 4)), B=np.ones((4, 1)), b=np.zeros(4))
+    savemat("net.mat", {"params": {"J": np.eye(3), "W_out": np.ones((1, 3))}})
+    linear = {"h2h": torch.nn.Linear(4, 4), "input2h": torch.nn.Linear(2, 4)}
+    content = {f"rnn.{name}.{key}": v for name, layer in linear.items() for key, v in layer.state_dict().items()}
+    torch.save({"state_dict": content}, "handmade.ckpt")
+    page = (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text()
+    lines = [line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    assert len(lines) == 6
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "dynsys"
+        run(*arguments)
+    names = {
+        name for command in ("info", "find") for parameter in main.commands[command].params for name in parameter.opts
+    }
+    assert set(re.findall(r"`(--[a-z-]+)", page)) <= names
+
+
 WRONG = {
     "two networks": (["info", "two.pt"], 1, ["a (GRU, 2 units, 1 inputs)", "--part a"]),
     "matrix without a key": (["info", "two.pt", "--matrix", "recurrent"], 2, ["'recurrent'", "NAME=KEY"]),
@@ -175,6 +203,8 @@ WRONG = {
     "no such file": (["info", "nowhere.safetensors"], 1, ["nowhere.safetensors", "no such file"]),
     "unknown solver": (["find", "simple2d", "-o", "x", "--solver", "magic"], 1, ["'magic'", "gauss-newton"]),
     "unknown model": (["train", "flipflop", "transformer", "-o", "x"], 2, ["transformer", "esn"]),
+    "unknown engine": (["find", "simple2d", "-o", "x", "--engine", "magic"], 1, ["'magic'", "fiber"]),
+    "memory of no size": (["find", "simple2d", "-o", "x", "--memory", "much"], 1, ["much"]),
     "input of wrong size": (["find", "simple2d", "-o", "x", "--input", "1,2"], 1, ["(2,)", "takes 0 input"]),
     "input not numbers": (["find", "simple2d", "-o", "x", "--input", "a"], 2, ["'a'", "0,0,1"]),
     "run without points": (["portrait", ".", "-o", "x.html"], 1, ["fixed_points.safetensors", "dynsys find"]),

@@ -86,6 +86,18 @@ def test_structs_and_sparse_matrices_of_matlab_7_3(tmp_path):
     assert_follows(dynsys.load(tmp_path / "net.mat", form="activity", matrices=names), "activity")
 
 
+def test_a_module_of_linear_layers_has_two_biases_that_add_up(tmp_path):
+    """As in the many recurrent networks written by hand out of torch.nn.Linear."""
+    weights = {"h2h.weight": J, "h2h.bias": b - 1, "input2h.weight": B, "input2h.bias": np.ones(N), "fc.weight": W_OUT}
+    content = {f"rnn.{key}": torch.tensor(value) for key, value in weights.items()}
+    torch.save({"state_dict": {**content, "fc.bias": torch.tensor(B_OUT)}}, tmp_path / "m.ckpt")
+    with pytest.raises(CheckpointError, match=r"rnn\.h2h\.weight could be the recurrent one"):
+        dynsys.load(tmp_path / "m.ckpt")
+    names = {"recurrent": "rnn.h2h.weight", "input": "state_dict.rnn.input2h.weight", "readout": "rnn.fc.weight"}
+    names |= {"bias": "rnn.h2h.bias+state_dict.rnn.input2h.bias", "readout_bias": "fc.bias"}
+    assert_follows(dynsys.load(tmp_path / "m.ckpt", form="activity", matrices=names), "activity")
+
+
 def test_entries_of_a_cell_are_counted_from_one(tmp_path):
     from scipy.io import savemat
 
@@ -94,6 +106,17 @@ def test_entries_of_a_cell_are_counted_from_one(tmp_path):
     savemat(tmp_path / "net.mat", {"layers": cells})
     system = dynsys.load(tmp_path / "net.mat", form="rate", matrices={"recurrent": "layers.2"})
     np.testing.assert_array_equal(system.W, J)
+
+
+def test_a_network_of_one_unit_keeps_its_matrices_in_matlab(tmp_path):
+    """MATLAB knows no difference between a number and a 1 x 1 matrix."""
+    from scipy.io import savemat
+
+    savemat(tmp_path / "net.mat", {"w": 2.0, "v": [[1.0, 3.0]], "tau": 4.0})
+    system = dynsys.load(tmp_path / "net.mat", form="rate", matrices={"recurrent": "w", "input": "v"})
+    x, u = torch.tensor([[0.5]], dtype=torch.float64), torch.tensor([[1.0, -1.0]], dtype=torch.float64)
+    np.testing.assert_allclose(system.velocity(x, u), [[2 * np.tanh(0.5) - 2 - 0.5]])
+    assert system.time_constant == 4.0
 
 
 def test_what_is_not_named_is_not_there_and_what_is_not_said_is_told(tmp_path):

@@ -55,7 +55,7 @@ def assert_same_network(system, module, readout=None):
             torch.testing.assert_close(system.readout(x), readout(top), rtol=0, atol=1e-12)
 
 
-PREFIXES = ["", "rnn.", "module.", "model.encoder.gru.", "_orig_mod."]
+PREFIXES = ["", "rnn.", "module.", "model.encoder.gru.", "_orig_mod.", "rnn_"]
 READOUTS = ["readout", "fc", "model.head", "decoder.0"]
 GRID = [
     case
@@ -73,6 +73,16 @@ def test_every_torch_network_is_recognised_under_any_prefix_with_any_readout(tmp
         system = dynsys.load(saved(tmp_path / "m.pt", (prefix, module), (f"{name}.", readout)))
         assert (system.name, system.n_input, system.n_output) == (cell, INPUTS, OUTPUTS)
         assert_same_network(system, module, readout)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias"), [("readout_weight", "readout_bias"), ("W_out", "b_out"), ("fc/weight", "fc/bias")]
+)
+def test_readouts_of_files_whose_keys_know_no_dots(tmp_path, weight, bias):
+    module, readout = seeded(nn.GRU, INPUTS, UNITS), seeded(nn.Linear, UNITS, OUTPUTS)
+    arrays = {f"gru_{key}": value.numpy() for key, value in module.state_dict().items()}
+    np.savez(tmp_path / "m.npz", **arrays, **{weight: readout.weight.detach(), bias: readout.bias.detach()})
+    assert_same_network(dynsys.load(tmp_path / "m.npz"), module, readout)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -150,7 +160,9 @@ def test_a_learned_initial_state_of_any_shape_is_found(tmp_path, name, shape):
     first = torch.arange(UNITS, dtype=torch.float64)
     path = saved(tmp_path / "m.pt", ("norm.", norm), ("rnn.", module), **{name: SHAPES[shape](first)})
     assert torch.equal(dynsys.load(path).initial_state, first)
-    assert describe_checkpoint(path)["unused"] == [f"norm.weight ({UNITS},)", f"norm.bias ({UNITS},)"]
+    told = describe_checkpoint(path)
+    assert told["unused"] == [f"norm.weight ({UNITS},)", f"norm.bias ({UNITS},)"]
+    assert ("by its size alone" in " ".join(told["assumed"])) == (name == "mystery")
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -25,6 +25,12 @@ from dynsys.cli.progress import progress
 @click.option(
     "--solver", default="auto", show_default=True, help="auto, gauss-newton, conjugate-gradient, newton or adam."
 )
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    help="auto, or fiber to follow directional fibers whatever was found.",
+)
 @click.option("--slow-q", default=1e-4, show_default=True, type=click.FloatRange(0), help="Largest q of a slow point.")
 @click.option("--full-spectrum", is_flag=True, help="All eigenvalues, however large the network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
@@ -40,6 +46,7 @@ from dynsys.cli.progress import progress
     help="Standard deviation of what is added to recorded states.",
 )
 @loading_options
+@click.option("--memory", help="What the search may use at most, like 4GiB.")
 @click.option("--device", help="cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def find(
@@ -48,12 +55,14 @@ def find(
     starts: int,
     held: list[float] | None,
     solver: str,
+    engine: str,
     slow_q: float,
     full_spectrum: bool,
     seed: int,
     trajectories: str | None,
     keys: str | None,
     noise: float,
+    memory: str | None,
     device: str | None,
     as_json: bool,
     **options: Any,
@@ -93,9 +102,11 @@ def find(
             input=held,
             n_starts=starts,
             solver=solver,
+            engine=engine,
             slow_q=slow_q,
             full_spectrum=full_spectrum,
             seed=seed,
+            memory=memory,
             device=device,
         )
     if as_json:

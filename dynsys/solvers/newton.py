@@ -15,9 +15,8 @@ from dynsys.krylov import gmres
 from dynsys.solvers.base import Info, Problem, Solver
 from dynsys.solvers.line_search import backtrack
 
-DENSE_LIMIT = 128  # units, up to which batched LU is cheaper than GMRES
-
-
+DENSE_LIMIT = 128  # units, up to which a factorisation per step and start is affordable
+LU_LIMIT = 64  # units, up to which batched LU is cheaper than GMRES
 USELESS = 0.3  # relative residual of GMRES, above which a factorisation is worth its price
 CHUNK = 16  # Jacobians of a large system formed at a time
 
@@ -40,7 +39,7 @@ class Newton(Solver):
     tightest: float = 1e-8  # forcing term, relative residual of a step
     loosest: float = 1e-2
     share: float = 0.9  # of a batch that has to meet its forcing term before the step is taken
-    dense_limit: int = DENSE_LIMIT
+    dense_limit: int = LU_LIMIT
     patience: int = 3  # steps in a row that leave |F| above ``least_gain`` times what it was
     least_gain: float = 0.8
 
@@ -78,9 +77,10 @@ class Newton(Solver):
 def dense_direction(J: Tensor, F: Tensor) -> Tensor:
     """-J^-1 F by LU; the shortest least-squares solution where J is singular to working precision."""
     d, info = torch.linalg.solve_ex(J, -F.unsqueeze(2))
-    residual = (J @ d + F.unsqueeze(2)).norm(dim=(1, 2))
-    failed = (info != 0) | ~(residual <= torch.finfo(F.dtype).eps ** 0.4 * F.norm(dim=1)) & (F.norm(dim=1) > 0)
-    failed &= torch.isfinite(J).all(dim=(1, 2)) & torch.isfinite(F).all(dim=1)
+    size = F.norm(dim=1)
+    residual = torch.baddbmm(F.unsqueeze(2), J, d).squeeze(2).norm(dim=1)
+    failed = ((info != 0) | ~(residual <= torch.finfo(F.dtype).eps ** 0.4 * size)) & (size > 0)
     if bool(failed.any()):
+        failed &= torch.isfinite(J).all(dim=(1, 2)) & torch.isfinite(F).all(dim=1)
         d[failed] = torch.linalg.pinv(J[failed], rtol=1e-12) @ -F[failed].unsqueeze(2)
     return d.squeeze(2)
