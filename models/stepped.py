@@ -19,13 +19,17 @@ from dynsys.models.readout import Readout
 from dynsys.models.step_form import Form
 from dynsys.system import Kind, Product, System
 
+WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first
+TRIED = 8  # states at which they are compared
+EXACT, SINGLE, ROUGH = 1e-8, 1e-3, 1e-4  # relative: of two derivatives, of one in float32, of central differences
 DENSE_ENTRIES = 2**26  # of a batch of Jacobians that is worked out at once
 
 
 class Stepped(System):
     """A map given by a function, or by a module's copy, that is called as ``form`` says.
 
-    Where an operation inside cannot be differentiated twice, products come from forward mode instead.
+    Where an operation inside cannot be differentiated twice, products come from forward mode instead, and where that
+    fails as well, from the whole Jacobian. Raises ValueError where the function hides its derivative from torch.
     """
 
     kind = Kind.MAP
@@ -34,9 +38,8 @@ class Stepped(System):
         self._function, self._form = function, form
         self.n_state, self.n_input, self.name = n_state, n_input, name
         self._readout: Readout | None = None
-        self._twice = True
-        self._twice = self._differentiates(torch.float64)
-        self.single_precision = holds_module(function) and self._differentiates(torch.float32)
+        self._way = WAYS[0]
+        self._way, self.single_precision = self._tried()
 
     @property
     def state_parts(self) -> dict[str, slice]:
@@ -66,8 +69,11 @@ class Stepped(System):
         return self.linearised(x, u)(v)
 
     def linearised(self, x: Tensor, u: Tensor) -> Product:
-        if not self._twice:
-            return lambda v: System.jacobian_product(self, x, u, v)
+        if self._way == "forward":
+            return lambda v: System.jacobian_product(self, x, u, v).detach()
+        if self._way == "dense":
+            J = self.jacobian(x, u)
+            return lambda v: torch.bmm(J, v.unsqueeze(2)).squeeze(2)
         y, F = self._recorded(x, u)
         w = torch.zeros_like(F, requires_grad=True)
         pulled = _gradient(F, y, w, create_graph=True)
@@ -88,14 +94,40 @@ class Stepped(System):
             moved._readout = self._readout.to(device, dtype)
         return moved
 
-    def _differentiates(self, dtype: torch.dtype) -> bool:
-        """Whether the products that ``linearised`` gives can be had in ``dtype``."""
-        x, u = torch.zeros(1, self.n_state, dtype=dtype), torch.zeros(1, self.n_input, dtype=dtype)
+    def _tried(self) -> tuple[str, bool]:
+        """The first of ``WAYS`` that agrees with J^T w at a few random states, and whether it does so in float32.
+
+        <w, J v> = <J^T w, v> tells: a derivative that torch cannot take is sometimes zero instead of an error.
+        """
+        draw = torch.Generator().manual_seed(0)
+        x, v, w = (torch.randn(TRIED, self.n_state, generator=draw, dtype=torch.float64) / 2 for _ in range(3))
+        u = torch.randn(TRIED, self.n_input, generator=draw, dtype=torch.float64) / 2
         try:
-            system = self if dtype == torch.float64 else self.to(dtype=dtype)
-            return system.linearised(x, u)(torch.ones_like(x)).dtype == dtype
-        except (RuntimeError, NotImplementedError):
-            return False
+            expected = (self.transposed_product(x, u, w) * v).sum(1)
+        except Exception as error:
+            raise ValueError(f"torch cannot differentiate {self.name}: {error}; compute in torch throughout") from error
+        step = 1e-6
+        slope = (w * (self.velocity(x + step * v, u) - self.velocity(x - step * v, u)) / (2 * step)).sum(1)
+        size = w.norm(dim=1) * v.norm(dim=1) + slope.abs()
+        known = torch.isfinite(slope) & torch.isfinite(expected)
+        hidden = known & ((slope - expected).abs() > ROUGH * size)
+        if 2 * int(hidden.sum()) > int(known.sum()):
+            raise ValueError(
+                f"the derivative that torch finds for {self.name} is not the slope of its values: something inside is "
+                "detached, under no_grad or not computed in torch; let gradients through"
+            )
+
+        def agrees(way: str, dtype: torch.dtype, tolerance: float) -> bool:
+            system = copy.copy(self) if dtype == torch.float64 else self.to(dtype=dtype)
+            system._way = way
+            try:
+                found = (w * system.linearised(x.to(dtype), u.to(dtype))(v.to(dtype)).double()).sum(1)
+            except Exception:
+                return False
+            return bool(((found - expected).abs() <= tolerance * size)[known].all())
+
+        way = next((way for way in WAYS if agrees(way, torch.float64, EXACT)), WAYS[-1])
+        return way, holds_module(self._function) and agrees(way, torch.float32, SINGLE)
 
     def _field(self, x: Tensor, u: Tensor) -> Tensor:
         return self._form.unpack(self._form.call(self._function, x, u)) - x
