@@ -223,9 +223,14 @@ def _read_mat73(path: Path) -> dict[str, Any]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    from dynsys.files import open_safetensors
+    """By torch, since NumPy knows no bfloat16."""
+    from safetensors import SafetensorError, safe_open
 
-    return dict(open_safetensors(path)[0])
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: _plain_tensor(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, ValueError, TypeError, OSError, RuntimeError) as error:
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.errors import CheckpointError
-from dynsys.files import Arrays, file_error, read_header, read_tensors, write_tensors
+from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, write_tensors
 from dynsys.models.arrays import read_arrays
 from dynsys.models.loading import Choices, Recognised
 from dynsys.models.recognition import equation, recognise
@@ -75,12 +75,25 @@ def read_checkpoint(path: str | Path, choices: Choices | None = None) -> tuple[P
     error = file_error(path)
     if error is not None:
         raise error
-    if read_header(path) is not None:
+    if _is_ours(path):
         choices.refuse(path, tuple(choices.given()), "dynsys wrote it, and it says itself what it holds")
         return path, *read_tensors(path, SCHEMA)
     found = recognise(path, read_arrays(path), choices)
     header = {"model": found.model, "hyperparameters": found.settings, "task": None, "about": {}, "found": found}
     return path, found.arrays, header
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a safetensors file with a header of ours, be that as broken as it may."""
+    from safetensors import SafetensorError, safe_open
+
+    if first_bytes(path)[8:9] != b"{":
+        return False
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return HEADER in (file.metadata() or {})
+    except (SafetensorError, ValueError, TypeError, OSError, RecursionError):
+        return True  # for the reader of our own files to say what is wrong
 
 
 def describe_checkpoint(path: str | Path, **choices: Any) -> dict[str, Any]:

@@ -28,11 +28,13 @@ LEARNED_BESIDE = ("weight", "bias", "running_mean", "running_var", "num_batches_
 
 @dataclass(frozen=True)
 class Readout:
-    """z = W h + b with W (n_output, width): the keys in the file, and the other arrays that could have been it."""
+    """z = W h + b with W (n_output, width): its keys in the file, the other arrays that could have been it, and the
+    later layers of the same module, which are no part of it."""
 
     weight: str
     bias: str | None
-    others: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 def find_readout(
@@ -52,15 +54,23 @@ def find_readout(
             wrong = f"{shown(named, arrays)} cannot be the readout"
             legal = " or ".join(str(width) for width in dict.fromkeys(widths))
             raise CheckpointError(path, wrong, f"it needs (n_output, width) with a width of {legal}")
-        return Readout(named, _bias_of(path, arrays, free, named, choices), ())
+        return Readout(named, _bias_of(path, arrays, free, named, choices))
     candidates = ([key for key in free if _can_read(arrays, key, width)] for width in widths)
     fits = next((keys for keys in candidates if keys), [])
     if not fits:
         return None
     ranks = {key: _rank(arrays, key, prefix) for key in fits}
     best = min(fits, key=lambda key: ranks[key])
-    others = tuple(key for key in fits if key != best and ranks[key][0] == ranks[best][0])
-    return Readout(best, _bias_of(path, arrays, free, best, choices), others)
+    module = _module(best)
+    after = tuple(key for key in free if key != best and arrays[key].ndim == 2 and module and _module(key) == module)
+    others = tuple(key for key in fits if key not in (best, *after) and ranks[key][0] == ranks[best][0])
+    return Readout(best, _bias_of(path, arrays, free, best, choices), others, after)
+
+
+def _module(key: str) -> str | None:
+    """What the layers of one nn.Sequential have in common: the key with their number left out; None for others."""
+    module, numbered = re.subn(r"\.\d+\.", ".", key)
+    return module if numbered else None
 
 
 def _can_read(arrays: Arrays, key: str, width: int) -> bool:

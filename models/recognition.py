@@ -95,6 +95,7 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     arrays = contents.arrays
     part = choose_part(path, arrays, parts, choices.part)
     choices.refuse(path, ("transposed", "tau"), "it is recognised by torch's names")
+    _check_roles(path, choices)
     direction = choose_direction(path, part, choices)
     both = "backward" in part.keys
     whole = read_stack(path, arrays, part, part.keys[direction], both)
@@ -105,6 +106,7 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     readout: Readout | None = None
     initial: Initial | None = None
     if both:
+        choices.refuse(path, ("matrices",), "of a bidirectional network one half is analysed, without a readout")
         assumed += _about_half(direction, whole)
     else:
         readout = find_readout(path, arrays, free, stack, part.prefix, choices)
@@ -112,8 +114,9 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
         initial = find_initial(path, arrays, around, stack, choices)
     if readout is not None:
         held |= _readout_arrays(path, arrays, readout)
-        if readout.others:
-            assumed.append(f"the readout is {readout.weight}, not {', '.join(readout.others)}; --matrix readout=KEY")
+        assumed += _about_readout(readout)
+    elif choices.matrices.get("readout_bias"):
+        raise CheckpointError(path, "--matrix readout_bias was given without a readout", "name the readout too")
     if initial is not None:
         held["initial_state"] = initial.state
         assumed += initial.assumed
@@ -124,10 +127,18 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
         stack.cell,
         held,
         settings,
-        (_why_cell(arrays, contents, part, stack), *_why_ends(arrays, readout, initial)),
+        (_why_cell(arrays, contents, part, stack), *(() if both else _why_ends(arrays, readout, initial))),
         (*about_f, *assumed),
         tuple(shown(key, arrays) for key in arrays if key not in used),
     )
+
+
+def _check_roles(path: Path, choices: Choices) -> None:
+    """Only what stands around torch's own weights can be named."""
+    wrong = [role for role in choices.matrices if role not in ("readout", "readout_bias", "initial")]
+    if wrong:
+        because = f"--matrix {wrong[0]} means nothing for it: it is recognised by torch's names"
+        raise CheckpointError(path, because, "name readout, readout_bias or initial, or all matrices with --form")
 
 
 def _cells(path: Path, arrays: Arrays, stack: Stack) -> tuple[Arrays, list[str], list[str]]:
@@ -154,6 +165,15 @@ def _about_half(direction: str, whole: Stack) -> list[str]:
         lines.append("only its first layer is, since the layers above are driven by both directions")
     if direction == "backward":
         lines.append("its time runs from the end of a sequence to its beginning")
+    return lines
+
+
+def _about_readout(readout: Readout) -> list[str]:
+    lines = []
+    if readout.others:
+        lines.append(f"the readout is {readout.weight}, not {', '.join(readout.others)}; --matrix readout=KEY")
+    if readout.after:
+        lines.append(f"the readout is {readout.weight} alone, without {', '.join(readout.after)} after it")
     return lines
 
 

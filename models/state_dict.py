@@ -57,9 +57,13 @@ class Stack:
         return self.layers * self.hidden if self.cell == "lstm" else 0
 
     def __str__(self) -> str:
-        layers = f"{self.layers} layer{'s' * (self.layers != 1)} of " if self.layers > 1 else ""
+        layers = f"{self.layers} layers of " if self.layers > 1 else ""
         projected = f" projected to {self.width}" if self.width != self.hidden else ""
-        return f"{WORDS[self.cell]}, {layers}{self.hidden} units{projected}, {self.n_input} inputs"
+        return f"{WORDS[self.cell]}, {layers}{_count(self.hidden, 'unit')}{projected}, {_count(self.n_input, 'input')}"
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def find_parts(path: Path, arrays: Arrays) -> dict[str, Part]:

@@ -189,7 +189,7 @@ def test_the_examples_of_the_page_on_checkpoints_work(tmp_path, monkeypatch):
 
 
 WRONG = {
-    "two networks": (["info", "two.pt"], 1, ["a (GRU, 2 units, 1 inputs)", "--part a"]),
+    "two networks": (["info", "two.pt"], 1, ["a (GRU, 2 units, 1 input)", "--part a"]),
     "matrix without a key": (["info", "two.pt", "--matrix", "recurrent"], 2, ["'recurrent'", "NAME=KEY"]),
     "matrix twice": (["info", "two.pt", "--matrix", "input=a", "--matrix", "input=b"], 2, ["input", "given twice"]),
     "unknown form": (["info", "two.pt", "--form", "lstm"], 2, ["lstm", "activity"]),

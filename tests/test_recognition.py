@@ -196,6 +196,32 @@ def test_of_two_readouts_alike_the_choice_is_told(tmp_path):
     assert "the readout is fc.weight, not out.weight; --matrix readout=KEY" in describe_checkpoint(path)["assumed"]
 
 
+def test_of_a_readout_of_several_layers_the_first_is_taken_and_the_rest_told(tmp_path):
+    module, head = seeded(nn.GRU, INPUTS, UNITS), nn.Sequential(nn.Linear(UNITS, UNITS), nn.ReLU(), nn.Linear(UNITS, 2))
+    head = head.double()
+    path = saved(tmp_path / "m.pt", ("rnn.", module), ("head.", head))
+    assert_same_network(dynsys.load(path), module, head[0])
+    assert "the readout is head.0.weight alone, without head.2.weight after it" in describe_checkpoint(path)["assumed"]
+
+
+def test_the_readout_of_an_lstm_may_read_its_whole_state_or_every_layer(tmp_path):
+    module = seeded(nn.LSTM, INPUTS, UNITS, 2)
+    for width in (2 * UNITS, 4 * UNITS):
+        readout = seeded(nn.Linear, width, OUTPUTS)
+        system = dynsys.load(saved(tmp_path / "m.pt", ("rnn.", module), ("fc.", readout)))
+        x, _ = places(system)
+        with torch.no_grad():
+            torch.testing.assert_close(system.readout(x), readout(x[:, :width]), rtol=0, atol=1e-12)
+
+
+def test_bfloat16_is_read_from_safetensors(tmp_path):
+    from safetensors.torch import save_file
+
+    module = seeded(nn.GRU, INPUTS, UNITS).bfloat16()
+    save_file(dict(module.state_dict()), tmp_path / "m.safetensors")
+    assert_same_network(dynsys.load(tmp_path / "m.safetensors"), module.double())
+
+
 def test_of_several_networks_in_a_file_one_is_chosen(tmp_path):
     encoder, decoder = seeded(nn.GRU, INPUTS, UNITS), seeded(nn.LSTM, 5, 8)
     one, two = seeded(nn.Linear, UNITS, 2), seeded(nn.Linear, 8, 4)
@@ -283,6 +309,8 @@ def test_nan_names_the_key_of_the_file(tmp_path):
         ({"tau": 3.0}, "--tau means nothing"),
         ({"matrices": {"readout": "nowhere"}}, "no array 'nowhere'"),
         ({"matrices": {"initial": "weight_ih_l0"}}, "cannot be the initial state"),
+        ({"matrices": {"input": "weight_ih_l0"}}, "--matrix input means nothing"),
+        ({"matrices": {"readout_bias": "bias_ih_l0"}}, "without a readout"),
     ],
     ids=str,
 )
