@@ -158,7 +158,7 @@ def figure(against_starts: dict[str, list[Cost]], against_units: list[Cost]) -> 
     axes: list[tuple[str, str, dict[str, Any]]] = [
         ("starts", f"CPU seconds, over those of {shown:,} starts", {"rangemode": "tozero"}),
         ("units", "CPU seconds", log),
-        ("units", "share", share),
+        ("units", "share of what the machine can do", share),
     ]
     for col, (x, y, settings) in enumerate(axes, 1):
         picture.update_xaxes(style.axis(x, type="log", dtick=np.log10(4)), row=1, col=col)

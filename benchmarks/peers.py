@@ -91,7 +91,7 @@ def peer(checkpoint: Path, starts: Array, rate: float) -> Outcome:
         return finder.find_fixed_points(starts.astype(np.float32), inputs)[0].xstar
 
     with contextlib.redirect_stdout(io.StringIO()):
-        return timed(search, f"learning rate {rate:g}")
+        return timed(search, f"at rate {rate:g}")
 
 
 def ours(checkpoint: Path, starts: Array) -> Outcome:
@@ -180,14 +180,13 @@ class Comparison:
         ours(self.checkpoint, self.starts(seeds))
         runs: dict[str, list[Judged]] = {}
         if with_peer:
-            peer(self.checkpoint, self.starts(seeds)[:64], rates[0])
+            peer(self.checkpoint, self.starts(seeds)[:8], rates[0])
             tried = {
                 rate: [judged(peer(self.checkpoint, self.starts(seed), rate), network) for seed in range(pilots)]
-                for rate in rates
+                for rate in (rates if len(rates) > 1 else [])
             }
-            rate = best_rate(tried)
-            for other in rates:
-                runs[f"  pilot, learning rate {other:g}"] = tried[other]
+            rate = best_rate(tried) if tried else rates[0]
+            runs |= {f"  pilot at rate {other:g}": found for other, found in tried.items()}
             runs[PEER] = []
         runs[OURS] = []
         for seed in range(seeds):
