@@ -33,14 +33,15 @@ class GRULayer(Layer):
         r, z, n, candidate = self._gates(a, s[0])
         of_n = (1 - z) * (1 - n * n)
         of_r, of_z = of_n * candidate * r * (1 - r), (s[0] - n) * z * (1 - z)
-        across, up = torch.stack([of_r, of_z, of_n * r], dim=1), torch.stack([of_r, of_z, of_n], dim=1)
-        return n + z * (s[0] - n), GatedSlopes(self, across, up, keep=z)
+        slopes = GatedSlopes(self, (of_r, of_z, of_n * r), (of_r, of_z, of_n), keep=z)
+        return n + z * (s[0] - n), slopes
 
     def _gates(self, a: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """r, z, n, and W_hn h + b_hn, which r multiplies."""
-        from_a, from_h = self.driven(a).chunk(3, dim=1), self.recurrent(h).chunk(3, dim=1)
-        r, z = torch.sigmoid(from_a[0] + from_h[0]), torch.sigmoid(from_a[1] + from_h[1])
-        return r, z, torch.tanh(from_a[2] + r * from_h[2]), from_h[2]
+        from_a, from_h, both = self.driven(a), self.recurrent(h), 2 * h.shape[1]
+        r, z = torch.sigmoid(from_a[:, :both] + from_h[:, :both]).chunk(2, dim=1)
+        candidate = from_h[:, both:]
+        return r, z, torch.tanh(torch.addcmul(from_a[:, both:], r, candidate)), candidate
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds:
         """h' lies between n and h, and n in [-1, 1]."""
@@ -70,13 +71,12 @@ class CandidateLayer(Layer):
         r, n, candidate = self._gates(a, s[0])
         of_n = 1 - n * n
         of_r = of_n * candidate * r * (1 - r)
-        across, up = torch.stack([of_r, of_n * r], dim=1), torch.stack([of_r, of_n], dim=1)
-        return n, GatedSlopes(self, across, up)
+        return n, GatedSlopes(self, (of_r, of_n * r), (of_r, of_n))
 
     def _gates(self, a: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         from_a, from_h = self.driven(a).chunk(2, dim=1), self.recurrent(h).chunk(2, dim=1)
         r = torch.sigmoid(from_a[0] + from_h[0])
-        return r, torch.tanh(from_a[1] + r * from_h[1]), from_h[1]
+        return r, torch.tanh(torch.addcmul(from_a[1], r, from_h[1])), from_h[1]
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds:
         one = low.new_ones(len(low), *self.widths)

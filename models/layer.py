@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -86,15 +87,19 @@ class Layer(abc.ABC):
 class GatedSlopes(Slopes):
     """dh' = keep dh + sum over gates of across_g (W_hh dh)_g + up_g (W_ih da)_g, projected where the layer projects.
 
-    ``across`` and ``up`` are (B, gates, units), ``keep`` (B, units) or None for none.
+    ``across`` and ``up`` hold (B, units) for every gate, ``keep`` is (B, units), or None for none.
     """
 
-    def __init__(self, layer: Layer, across: Tensor, up: Tensor, keep: Tensor | None = None) -> None:
-        self._layer, self._keep = layer, keep
-        self._across, self._up, self._shared = across.flatten(1), up.flatten(1), across is up
-        self._gates = across.shape[1]
+    def __init__(self, layer: Layer, across: Parts, up: Parts, keep: Tensor | None = None) -> None:
+        self._layer, self._keep, self._gates = layer, keep, len(across)
+        self._across = across[0] if len(across) == 1 else torch.cat(across, dim=1)
+        self._up_of_gates, self._shared = up, across is up
         self._W_hh, self._W_ih = layer.weight_hh.T, layer.weight_ih.T
         self._W_hr = None if layer.weight_hr is None else layer.weight_hr.T
+
+    @functools.cached_property
+    def _up(self) -> Tensor:  # a layer that has none below never needs it
+        return self._across if self._shared else torch.cat(self._up_of_gates, dim=1)
 
     def product(self, ds: Parts, da: Tensor | None) -> Parts:
         terms = ds[0] @ self._W_hh
@@ -103,17 +108,10 @@ class GatedSlopes(Slopes):
         terms.mul_(self._across)
         if da is not None and not self._shared:
             terms.addcmul_(da @ self._W_ih, self._up)
-        new = terms if self._gates == 1 else self._summed(terms)
+        new = terms if self._gates == 1 else terms.view(len(terms), self._gates, -1).sum(1)
         if self._keep is not None:
             new.addcmul_(self._keep, ds[0])
         return (new if self._W_hr is None else new @ self._W_hr,)
-
-    def _summed(self, terms: Tensor) -> Tensor:
-        first, second, *rest = terms.chunk(self._gates, dim=1)
-        total = first + second
-        for term in rest:
-            total += term
-        return total
 
     def transposed(self, g: Parts, below: bool) -> tuple[Parts, Tensor | None]:
         w = g[0] if self._layer.weight_hr is None else g[0] @ self._layer.weight_hr

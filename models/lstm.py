@@ -98,9 +98,9 @@ class LSTMSlopes(Slopes):
         terms = ds[0] @ self._W_hh
         if da is not None:
             terms.addmm_(da, self._W_ih)
-        i, f, g, m = terms.mul_(self._of_gates).chunk(4, dim=1)
-        c = torch.addcmul(i, self._f, ds[1]).add_(f).add_(g)
-        m = torch.addcmul(m, self._of_c, c)
+        gates = terms.mul_(self._of_gates).view(len(terms), 4, -1)
+        c = gates[:, :3].sum(1).addcmul_(self._f, ds[1])
+        m = torch.addcmul(gates[:, 3], self._of_c, c)
         return m if self._W_hr is None else m @ self._W_hr, c
 
     def transposed(self, g: Parts, below: bool) -> tuple[Parts, Tensor | None]:
@@ -144,7 +144,7 @@ class SettledLayer(LSTMLayer):
         t = torch.tanh(c)
         of_c = o * (1 - t * t)
         of_i, of_f, of_g = c * (1 - i), c * f, i * (1 - g * g) / rest  # dc by each preactivation
-        gates = torch.stack([of_c * of_i, of_c * of_f, of_c * of_g, t * o * (1 - o)], dim=1)
+        gates = (of_c * of_i, of_c * of_f, of_c * of_g, t * o * (1 - o))
         return self._projected(o * t), GatedSlopes(self, gates, gates)
 
     def cells(self, a: Tensor, h: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class VanillaLayer(Layer):
 
     def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
         (h,) = self.step(a, s)
-        slope = (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype)).unsqueeze(1)
+        slope = (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),)
         return h, GatedSlopes(self, slope, slope)
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds | None:
