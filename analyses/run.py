@@ -31,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
 RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
-TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN"}
+TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
 TASK_STEPS, TASK_RUNS = 2500, 4
 
@@ -124,6 +124,7 @@ def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "poi
     """The phase portrait as a plotly figure: a run of the task, releases from random states, and the points."""
     from dynsys.plots import phase_portrait
 
+    counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
     u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
     task = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
     return phase_portrait(
@@ -131,7 +132,7 @@ def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "poi
         trajectories=None if task is None else np.asarray(task),
         releases=releases(system, u, seed),
         fit=fit,
-        title=f"{TITLES.get(system.name, system.name)}, {system.n_state} units",
+        title=f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}",
     )
 
 

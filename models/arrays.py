@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,7 @@ def _holds_npy(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
         raise _damaged(path, error) from error
 
 
@@ -93,7 +94,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: _of_archive(archive, key) for key in archive.files}
-    except (ValueError, zipfile.BadZipFile, OSError, EOFError) as error:
+    except (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
         raise _damaged(path, error) from error
 
 
@@ -218,7 +219,7 @@ def _read_mat73(path: Path) -> dict[str, Any]:
     except ImportError as error:
         remedy = "pip install 'dynsys-rnn[matlab73]', or save with -v7 in MATLAB"
         raise CheckpointError(path, "it is a MATLAB v7.3 file, which needs h5py", remedy) from error
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except Exception as error:  # h5py gives None for a group that is cut, and much else
         raise _damaged(path, error) from error
 
 

@@ -90,7 +90,7 @@ def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str 
     found = "; ".join(f"{part.name or '(no prefix)'} ({_summary(path, arrays, part)})" for part in parts.values())
     if choice is None:
         if len(parts) > 1:
-            first = next((part.name for part in parts.values() if part.name), "")
+            first = next(part.name for part in parts.values() if part.name)
             remedy = f"choose one with --part, such as --part {first}"
             raise CheckpointError(path, f"it holds {len(parts)} recurrent networks: {found}", remedy)
         return next(iter(parts.values()))
@@ -105,7 +105,9 @@ def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str 
 
 def _summary(path: Path, arrays: Arrays, part: Part) -> str:
     try:
-        return str(read_stack(path, arrays, part, part.keys["forward"]))
+        both = "backward" in part.keys
+        text = str(read_stack(path, arrays, part, part.keys["forward"], both))
+        return f"bidirectional {text}" if both else text
     except CheckpointError as error:
         return error.wrong
 
@@ -120,8 +122,9 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
         for name in ("weight_ih", "weight_hh"):
             if name not in keys:
                 raise CheckpointError(path, f"layer {k} of {part.name or 'the network'} has no {name}", remedy)
-            if arrays[keys[name]].ndim != 2:
-                raise CheckpointError(path, f"{shown(keys[name], arrays)} is not a matrix", remedy)
+        for name, key in keys.items():
+            if name.startswith("weight") and arrays[key].ndim != 2:
+                raise CheckpointError(path, f"{shown(key, arrays)} is not a matrix", remedy)
     hh = arrays[layers[0]["weight_hh"]]
     hr = layers[0].get("weight_hr")
     rows, width = hh.shape

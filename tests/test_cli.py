@@ -192,6 +192,7 @@ WRONG = {
     "two networks": (["info", "two.pt"], 1, ["a (GRU, 2 units, 1 input)", "--part a"]),
     "matrix without a key": (["info", "two.pt", "--matrix", "recurrent"], 2, ["'recurrent'", "NAME=KEY"]),
     "matrix twice": (["info", "two.pt", "--matrix", "input=a", "--matrix", "input=b"], 2, ["input", "given twice"]),
+    "no time constant": (["info", "two.pt", "--tau", "0"], 1, ["tau is 0.0", "positive"]),
     "unknown form": (["info", "two.pt", "--form", "lstm"], 2, ["lstm", "activity"]),
     "unknown matrix": (["info", "two.pt", "--matrix", "W=a"], 1, ["'W'", "recurrent"]),
     "states of no file": (["find", "two.pt", "-o", "x", "--states", "h"], 2, ["--trajectories"]),

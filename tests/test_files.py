@@ -84,6 +84,47 @@ def test_every_broken_file_is_one_clear_error(tmp_path, kind):
     assert "\n" not in str(caught.value)
 
 
+def write_as(kind, path):
+    """The weights of a GRU in a file of some kind."""
+    import h5py
+    from safetensors.torch import save_file
+
+    weights = torch.nn.GRU(2, 3).state_dict()
+    if kind == "pt":
+        torch.save({"state_dict": weights}, path)
+    elif kind == "npz":
+        np.savez_compressed(path, **{key: value.numpy() for key, value in weights.items()})
+    elif kind == "safetensors":
+        save_file(weights, path)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, value in weights.items():
+                file[f"net/{key}"] = value.numpy().T
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["pt", "npz", "safetensors", "h5"])
+def test_a_file_with_some_bytes_wrong_is_read_or_is_one_clear_error(tmp_path, kind):
+    whole, rng = write_as(kind, tmp_path / f"whole.{kind}"), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in rng.integers(len(content), size=4):
+            content[place] = rng.integers(256)
+        (tmp_path / "garbled").write_bytes(content)
+        try:
+            dynsys.load(tmp_path / "garbled")
+        except CheckpointError:
+            refused += 1
+    assert refused
+
+
+def test_an_array_of_objects_beside_the_weights_does_not_matter(tmp_path):
+    weights = {key: value.numpy() for key, value in torch.nn.GRU(2, 3).state_dict().items()}
+    np.savez(tmp_path / "x.npz", **weights, config=np.array([{"units": 3}], dtype=object))
+    assert dynsys.load(tmp_path / "x.npz").n_state == 3
+
+
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.99])
 def test_a_checkpoint_cut_anywhere_is_refused(checkpoint, share):
     content = checkpoint.read_bytes()

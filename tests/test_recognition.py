@@ -233,6 +233,10 @@ def test_of_several_networks_in_a_file_one_is_chosen(tmp_path):
         assert part in str(caught.value)
     assert_same_network(dynsys.load(path, part="encoder.rnn"), encoder, one)
     assert_same_network(dynsys.load(path, part="decoder.rnn."), decoder, two)
+    nameless = saved(tmp_path / "n.pt", ("", encoder), ("decoder.rnn.", seeded(nn.GRU, 4, 5, 2, bidirectional=True)))
+    with pytest.raises(CheckpointError, match=r"\(no prefix\) \(GRU.*decoder\.rnn \(bidirectional GRU, 2 layers of 5"):
+        dynsys.load(nameless)
+    assert_same_network(dynsys.load(nameless, part=""), encoder)
     with pytest.raises(CheckpointError, match="--part rnn fits 2"):
         dynsys.load(path, part="rnn")
     with pytest.raises(CheckpointError, match="--part middle fits 0"):
@@ -280,6 +284,7 @@ WRONG_SHAPES = {
     "bias": ("bias_ih_l1", (UNITS,), "does not fit"),
     "upper layer": ("weight_ih_l1", (3 * UNITS, UNITS + 1), "does not fit"),
     "a vector": ("weight_hh_l1", (3 * UNITS,), "is not a matrix"),
+    "a projection": ("weight_hr_l0", (), "is not a matrix"),
     "a gap": ("weight_hh_l3", (3 * UNITS, UNITS), "layer 2 .* has no weight_ih"),
 }
 

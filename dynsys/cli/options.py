@@ -61,4 +61,8 @@ def choices_given(options: dict[str, Any]) -> dict[str, Any]:
     twice = {role for role, _ in pairs if [r for r, _ in pairs].count(role) > 1}
     if twice:
         raise click.UsageError(f"--matrix {min(twice)}=... was given twice; give it once")
-    return {key: value for key, value in {**options, "matrices": dict(pairs)}.items() if value}
+    return {
+        key: value
+        for key, value in {**options, "matrices": dict(pairs)}.items()
+        if not (value is None or value is False or value == {})
+    }
