@@ -18,9 +18,10 @@ from torch import Tensor
 from dynsys.system import System
 
 DENSE_LIMIT = 1000  # state variables, above which a factorisation per step is no use
-LOOK = 16  # steps between two looks at the crossings that wait
+LOOK = 25  # steps between two looks at the crossings that wait
 NEWTON_ROUNDS = 3  # factorisations spent on a crossing
 SAME = 1e-6  # of a state's usual size: two crossings of one fiber that are one
+POLISHED = 1e-13  # |F| per size of the state, at which no crossing needs another round
 SETTLED = 1e-9  # |F| per size of F's change, from which a crossing counts as polished
 
 
@@ -84,6 +85,10 @@ class _Work:
 
     outcome: Tensor  # (2 B,)
     steps: Tensor  # (2 B,)
+    bordered: Tensor  # (R, n + 1, n + 1), as the three below kept from step to step: fresh memory costs a third of one
+    factors: Tensor
+    pivots: Tensor
+    info: Tensor
     evaluations: int = 0
     factorisations: int = 0
     refused: int = 0
@@ -121,10 +126,7 @@ class Fibers:
         _check(system, x0, c, u)
         B = len(x0)
         with torch.no_grad():
-            work = _Work(
-                torch.full((2 * B,), int(Ending.OUT_OF_STEPS), device=x0.device),
-                torch.zeros(2 * B, dtype=torch.long, device=x0.device),
-            )
+            work = _work(2 * B, min(2 * B, 2 * self.width + 2), x0)
             size, low, high = _surroundings(system, x0, u, self.margin)
             c = c / c.norm(dim=1, keepdim=True)
             queue = list(torch.split(torch.arange(B, device=x0.device), max(self.width // 2, 1)))
@@ -195,11 +197,12 @@ class Fibers:
         c, u, z, t, h = front.c, front.u, front.z, front.t, front.h.unsqueeze(1)
         R, n = c.shape
         p = z + h * t + (0.5 * h * h) * front.bend
-        A = z.new_empty(R, n + 1, n + 1)
+        A = work.bordered[:R]
         A[:, :n, :n] = system.jacobian(p[:, :n], u)
         A[:, :n, n] = -c
         A[:, n] = t
-        LU, pivots, _ = torch.linalg.lu_factor_ex(A.mT)  # A lies in memory as LAPACK wants its transpose: no copy
+        LU, pivots, info = work.factors[:R].mT, work.pivots[:R], work.info[:R]
+        torch.linalg.lu_factor_ex(A.mT, out=(LU, pivots, info))  # A lies in memory as LAPACK wants its transpose
         side = _sign_of_determinant(LU, pivots)
         # The first correction and the tangent at p share the factorisation, and so do the two after it.
         right = z.new_zeros(R, n + 1, 2)
@@ -289,17 +292,20 @@ class Fibers:
         original = system.velocity(x, u[ends // 2]).norm(dim=1)
         x = torch.where(good.unsqueeze(1), polished, x)
         residual = torch.where(good, residual, original)
-        for k in range(len(x)):
-            end, sense = int(ends[k]), int(senses[k])
-            if sense == 0 and not bool(good[k]):
+        accepted, speeds = good.tolist(), residual.tolist()
+        for k, (end, sense) in enumerate(zip(ends.tolist(), senses.tolist(), strict=True)):
+            if sense == 0 and not accepted[k]:
                 continue  # alpha came near zero and turned
-            sense = sense if end % 2 == 0 else -sense
+            sense = int(sense) if end % 2 == 0 else -int(sense)
             fiber, places = end // 2, work.of_fiber.setdefault(end // 2, [])
-            known = [i for i in places if float((work.found[i][0] - x[k]).norm()) <= SAME * size]
-            if not known:
+            near: list[bool] = []
+            if places:
+                others = torch.stack([work.found[i][0] for i in places])
+                near = ((others - x[k]).norm(dim=1) <= SAME * size).tolist()
+            if not any(near):
                 places.append(len(work.found))
-                work.found.append((x[k], float(residual[k]), fiber, end, sense))
-            elif sense != 0 and any(work.found[i][4] == sense for i in known):
+                work.found.append((x[k], speeds[k], fiber, end, sense))
+            elif sense != 0 and any(work.found[i][4] == sense for i, same in zip(places, near, strict=True) if same):
                 work.outcome[2 * fiber : 2 * fiber + 2] = Ending.CLOSED  # one end has gone round, or both have met
 
     def _result(self, x0: Tensor, work: _Work) -> Crossings:
@@ -317,18 +323,33 @@ class Fibers:
         )
 
 
+def _work(ends: int, rows: int, x: Tensor) -> _Work:
+    n = x.shape[1]
+    return _Work(
+        torch.full((ends,), int(Ending.OUT_OF_STEPS), device=x.device),
+        torch.zeros(ends, dtype=torch.long, device=x.device),
+        x.new_empty(rows, n + 1, n + 1),
+        x.new_empty(rows, n + 1, n + 1),
+        torch.empty(rows, n + 1, dtype=torch.int32, device=x.device),
+        torch.empty(rows, dtype=torch.int32, device=x.device),
+    )
+
+
 def _polish(system: System, x: Tensor, u: Tensor, work: _Work) -> tuple[Tensor, Tensor]:
     """Newton from each x (K, n), every factorisation used three times: the states and their |F|."""
     F = system.velocity(x, u)
+    work.evaluations += 2 * len(x)
     for _ in range(NEWTON_ROUNDS):
         LU, pivots, _ = torch.linalg.lu_factor_ex(system.jacobian(x, u).mT)
+        work.evaluations += 3 * len(x)
+        work.factorisations += len(x)
         for _ in range(3):
             y = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2), adjoint=True).squeeze(2)
             G = system.velocity(y, u)
             better = (G.norm(dim=1) < F.norm(dim=1)).unsqueeze(1)
             x, F = torch.where(better, y, x), torch.where(better, G, F)
-    work.evaluations += (3 * NEWTON_ROUNDS + 2) * len(x)
-    work.factorisations += NEWTON_ROUNDS * len(x)
+        if bool((F.norm(dim=1) <= POLISHED * (1 + x.norm(dim=1))).all()):
+            break
     return x, F.norm(dim=1)
 
 
