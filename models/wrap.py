@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.gru import GRU
-from dynsys.models.lstm import LSTM
+from dynsys.models.container import first_state, is_known, kind_of, linear_beside, recurrent_part
 from dynsys.models.module_copy import copied_callable, describe
 from dynsys.models.readout import called_readout, linear_readout
 from dynsys.models.recurrent import ROLES, Recurrent, checked
@@ -18,14 +17,6 @@ from dynsys.models.stepped import Stepped
 from dynsys.models.vanilla import RNN
 from dynsys.system import System
 
-KNOWN: dict[type[nn.Module], type[Recurrent]] = {
-    nn.RNN: RNN,
-    nn.GRU: GRU,
-    nn.LSTM: LSTM,
-    nn.RNNCell: RNN,
-    nn.GRUCell: GRU,
-    nn.LSTMCell: LSTM,
-}
 DIRECTIONS = ("forward", "backward")
 
 
@@ -66,8 +57,8 @@ def wrap(
     """
     if not callable(module):
         raise ValueError(f"module is a {type(module).__name__}; give an nn.Module or a function step(x, u) -> x'")
-    cell = None if n_state is not None or convention is not None else _recurrent_part(module)
-    if cell is None and _is_known(module):
+    cell = None if n_state is not None or convention is not None else recurrent_part(module)
+    if cell is None and is_known(module):
         cell = module
     if cell is None:
         if direction is not None or layer is not None:
@@ -77,9 +68,9 @@ def wrap(
         raise ValueError(f"convention is {convention!r}, but {describe(module)} is known; leave convention out")
     weights = _weights(cell, direction, layer)
     if cell is not module:
-        readout = _linear_beside(module, cell) if readout is None else readout
+        readout = linear_beside(module, cell) if readout is None else readout
         own = dict(module.named_parameters(recurse=False))
-        first = [own[name].detach().flatten() for name in _first_state(module, cell)]
+        first = [own[name].detach().flatten() for name in first_state(module, cell)]
         weights |= {"initial_state": torch.cat(first)} if first and layer is None else {}
     system = _recurrent(cell, weights, readout)
     for what, size, found in (("n_state", n_state, system.n_state), ("n_input", n_input, system.n_input)):
@@ -88,17 +79,8 @@ def wrap(
     return system
 
 
-def _is_known(module: Any) -> bool:
-    """One of torch's own, computing what torch computes."""
-    return any(isinstance(module, kind) and type(module).forward is kind.forward for kind in KNOWN)
-
-
-def _kind(cell: nn.Module) -> type[Recurrent]:
-    return next(ours for kind, ours in KNOWN.items() if isinstance(cell, kind))
-
-
 def _recurrent(cell: Any, weights: dict[str, Tensor], readout: Any) -> System:
-    kind = _kind(cell)
+    kind = kind_of(cell)
     settings = {"nonlinearity": cell.nonlinearity} if kind is RNN else {}
     pair = _matrix_and_bias(readout)
     if pair is not None:
@@ -148,53 +130,6 @@ def _check_direction(cell: nn.RNNBase, direction: str | None, layer: int | None)
             "layer=0, driven by the input, or layer=1 and up, driven by h of both directions of the layer below "
             f"({2 * (cell.proj_size or cell.hidden_size)} inputs, forward first)"
         )
-
-
-def _recurrent_part(module: Any) -> Any:
-    """The one recurrent module that ``module`` is or holds; None where there is none."""
-    if _is_known(module):
-        return module
-    if not isinstance(module, nn.Module):
-        return None
-    parts = {name: part for name, part in module.named_modules() if _is_known(part)}
-    if not parts:
-        return None
-    (name, cell), *more = parts.items()
-    linear = _linear_beside(module, cell)
-    taken = {id(p) for part in (cell, linear) if part is not None for p in part.parameters()}
-    first = _first_state(module, cell)
-    others = [key for key, p in module.named_parameters() if id(p) not in taken and key not in first]
-    if more or others:
-        extra = ", ".join(parts) if more else f"{name} and, besides, {', '.join(others)}"
-        raise ValueError(
-            f"{describe(module)} holds {extra}, and what it computes is not plain from that. Give the recurrent module "
-            f"itself, dynsys.wrap(module.{name}, readout=...), or n_state and n_input to have it called step by step"
-        )
-    return cell
-
-
-def _linear_beside(module: nn.Module, cell: Any) -> nn.Linear | None:
-    """The container's single nn.Linear if it acts on h of the top layer."""
-    linears = [part for part in module.modules() if isinstance(part, nn.Linear)]
-    if len(linears) != 1:
-        return None
-    width = getattr(cell, "proj_size", 0) or cell.hidden_size
-    both_ways = cell.input_size == linears[0].out_features == width  # an encoder of the input would look the same
-    return linears[0] if linears[0].in_features == width and not both_ways else None
-
-
-def _first_state(module: nn.Module, cell: Any) -> list[str]:
-    """The container's own parameters, where they can only be the first h, or the first h and c, in that order."""
-    own = dict(module.named_parameters(recurse=False))
-    layers, width = getattr(cell, "num_layers", 1), getattr(cell, "proj_size", 0) or cell.hidden_size
-    wanted = [layers * width, layers * cell.hidden_size] if _kind(cell) is LSTM else [layers * width]
-
-    def of_c(name: str) -> bool:
-        return "cell" in name.lower() or not {"c", "c0", "cx"}.isdisjoint(name.lower().split("_"))
-
-    names = sorted(own, key=of_c)
-    one_of_each = len(names) < 2 or (of_c(names[1]) and not of_c(names[0]))
-    return names if one_of_each and [own[name].numel() for name in names] == wanted else []
 
 
 def _stepped(module: Callable[..., Any], n_state: int | None, n_input: int | None, convention: str | None) -> Stepped:

@@ -241,6 +241,18 @@ def test_a_container_that_does_more_is_not_guessed_at(module, named):
         dynsys.wrap(module)
 
 
+def test_a_container_that_changes_its_input_is_not_taken_apart():
+    class Scaled(Whole):
+        def forward(self, u):
+            return super().forward(torch.log1p(u))
+
+    module = Scaled(nn.GRU(3, 5, batch_first=True), nn.Linear(5, 2)).train()
+    before = snapshot(module)
+    with pytest.raises(ValueError, match=r"Scaled changes its input before rnn sees it.*wrap\(module.rnn"):
+        dynsys.wrap(module)
+    assert equal(snapshot(module), before)
+
+
 @pytest.mark.parametrize(
     ("module", "n_state"),
     [
