@@ -98,9 +98,9 @@ class LSTMSlopes(Slopes):
         terms = ds[0] @ self._W_hh
         if da is not None:
             terms.addmm_(da, self._W_ih)
-        gates = terms.mul_(self._of_gates).view(len(terms), 4, -1)
-        c = gates[:, :3].sum(1).addcmul_(self._f, ds[1])
-        m = torch.addcmul(gates[:, 3], self._of_c, c)
+        i, f, g, m = terms.mul_(self._of_gates).chunk(4, dim=1)
+        c = torch.addcmul(i, self._f, ds[1]).add_(f).add_(g)
+        m = torch.addcmul(m, self._of_c, c)
         return m if self._W_hr is None else m @ self._W_hr, c
 
     def transposed(self, g: Parts, below: bool) -> tuple[Parts, Tensor | None]:
