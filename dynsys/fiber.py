@@ -9,20 +9,17 @@ turns back in alpha. All fibers of a batch take their steps at once.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from dynsys.crossing import SETTLED, Passage, Record, cubic, sign_of_determinant
 from dynsys.system import System
 
 DENSE_LIMIT = 1000  # state variables, above which a factorisation per step is no use
 LOOK = 25  # steps between two looks at the crossings that wait
-NEWTON_ROUNDS = 3  # factorisations spent on a crossing
-SAME = 1e-6  # of a state's usual size: two crossings of one fiber that are one
-POLISHED = 1e-13  # |F| per size of the state, at which no crossing needs another round
-SETTLED = 1e-9  # |F| per size of F's change, from which a crossing counts as polished
 
 
 class Ending(enum.IntEnum):
@@ -81,20 +78,47 @@ class _Front(NamedTuple):
 
 @dataclass
 class _Work:
-    """What has been spent and found so far."""
+    """What has been spent and found so far, and arrays kept from step to step: fresh memory costs a third of a step."""
 
-    outcome: Tensor  # (2 B,)
+    outcome: Tensor  # (2 B,) -1 while an end runs
     steps: Tensor  # (2 B,)
-    bordered: Tensor  # (R, n + 1, n + 1), as the three below kept from step to step: fresh memory costs a third of one
+    record: Record
+    bordered: Tensor  # (R, n + 1, n + 1)
     factors: Tensor
     pivots: Tensor
     info: Tensor
     evaluations: int = 0
     factorisations: int = 0
     refused: int = 0
-    waiting: list[tuple[Tensor, ...]] = field(default_factory=list)  # crossings not polished yet
-    found: list[tuple[Tensor, float, int, int, int]] = field(default_factory=list)  # x, |F|, fiber, end, sense
-    of_fiber: dict[int, list[int]] = field(default_factory=dict)  # places in ``found``
+
+    def close(self, loops: list[int]) -> None:
+        """Both ends of these fibers are at their end."""
+        for fiber in loops:
+            self.outcome[2 * fiber : 2 * fiber + 2] = Ending.CLOSED
+
+    def going(self, front: _Front, outcome: Tensor) -> _Front | None:
+        """The ends that go on, after how this step ended (R,) has been entered; None where none does."""
+        before = self.outcome[front.end]
+        self.outcome[front.end] = torch.where(before < 0, outcome, before)
+        self.steps[front.end] = front.steps
+        going = self.outcome[front.end] < 0
+        if bool(going.all()):
+            return front
+        return front.rows(going) if bool(going.any()) else None
+
+    def result(self, x0: Tensor) -> Crossings:
+        met = [crossing for crossing in self.record.met if not crossing.is_start]
+        ends = self.outcome.view(-1, 2)
+        return Crossings(
+            torch.stack([crossing.x for crossing in met]) if met else x0[:0],
+            torch.tensor([crossing.residual for crossing in met], dtype=x0.dtype, device=x0.device),
+            torch.tensor([crossing.fiber for crossing in met], dtype=torch.long, device=x0.device),
+            torch.where((ends == Ending.CLOSED).any(dim=1), int(Ending.CLOSED), ends.amax(dim=1)),
+            self.steps.view(-1, 2).sum(dim=1),
+            self.evaluations + self.record.evaluations,
+            self.factorisations + self.record.factorisations,
+            self.refused,
+        )
 
 
 @dataclass(frozen=True)
@@ -126,8 +150,8 @@ class Fibers:
         _check(system, x0, c, u)
         B = len(x0)
         with torch.no_grad():
-            work = _work(2 * B, min(2 * B, 2 * self.width + 2), x0)
             size, low, high = _surroundings(system, x0, u, self.margin)
+            work = _work(x0, min(2 * B, 2 * self.width + 2), Record(system, u, size))
             c = c / c.norm(dim=1, keepdim=True)
             queue = list(torch.split(torch.arange(B, device=x0.device), max(self.width // 2, 1)))
             front, since = None, 0
@@ -141,19 +165,11 @@ class Fibers:
                 front, outcome = self._step(system, front, size, bounds, work)
                 since += 1
                 if since >= LOOK or bool((outcome >= 0).all()):
-                    self._look(system, size, u, work)
+                    work.close(work.record.look())
                     since = 0
-                work.outcome[front.end] = torch.where(
-                    (outcome >= 0) & (work.outcome[front.end] == Ending.OUT_OF_STEPS),
-                    outcome,
-                    work.outcome[front.end],
-                )
-                work.steps[front.end] = front.steps
-                going = (outcome < 0) & (work.outcome[front.end] == Ending.OUT_OF_STEPS)
-                if not bool(going.all()):
-                    front = front.rows(going) if bool(going.any()) else None
-            self._look(system, size, u, work)
-        return self._result(x0, work)
+                front = work.going(front, outcome)
+            work.close(work.record.look())
+        return work.result(x0)
 
     def _begin(
         self, system: System, x: Tensor, c: Tensor, u: Tensor, fiber: Tensor, size: float, work: _Work
@@ -184,10 +200,7 @@ class Fibers:
             for way in ways
         ]  # fmt: skip
         for i in at_zero.tolist():
-            work.of_fiber.setdefault(int(fiber[i]), []).append(len(work.found))
-            work.found.append((x[i], -1.0, int(fiber[i]), -1, int(torch.sign(t[i, -1]))))
-        if not self.both_ways:
-            work.outcome[2 * fiber + 1] = Ending.CLOSED
+            work.record.start(x[i], int(fiber[i]), int(torch.sign(t[i, -1])))
         return _Front(*map(torch.cat, zip(*ends, strict=True)))
 
     def _step(
@@ -203,7 +216,7 @@ class Fibers:
         A[:, n] = t
         LU, pivots, info = work.factors[:R].mT, work.pivots[:R], work.info[:R]
         torch.linalg.lu_factor_ex(A.mT, out=(LU, pivots, info))  # A lies in memory as LAPACK wants its transpose
-        side = _sign_of_determinant(LU, pivots)
+        side = sign_of_determinant(LU, pivots)
         # The first correction and the tangent at p share the factorisation, and so do the two after it.
         right = z.new_zeros(R, n + 1, 2)
         right[:, :n, 0] = p[:, n:] * c - system.velocity(p[:, :n], u)
@@ -239,7 +252,12 @@ class Fibers:
         work.refused += R - int(fit.sum())
 
         length = (q - z).norm(dim=1)
-        self._note_crossings(front, q, tangent, length, fit, work)
+        a, b = z[:, n], q[:, n]
+        dips = (a * b > 0) & (a * t[:, n] < 0) & (b * tangent[:, n] > 0)
+        rows = (fit & ((a * b < 0) | dips)).nonzero().squeeze(1)
+        if len(rows):
+            parts = (front.end, front.side, length, z, q, t, tangent)
+            work.record.waiting.append(Passage(*(part[rows] for part in parts)))
         closed = fit & _passes(front.z_first, front.t_first, z, t, q, tangent, length) & (front.steps > 0)
         x, alpha, pace = q[:, :n], q[:, n], tangent[:, n]
         outside = ((x < bounds[0]) | (x > bounds[1])).any(dim=1)
@@ -256,113 +274,18 @@ class Fibers:
         )
         return after, outcome
 
-    def _note_crossings(self, front: _Front, q: Tensor, t: Tensor, length: Tensor, fit: Tensor, work: _Work) -> None:
-        """Put aside where alpha, as a cubic over the step, is zero, or has its least size and nearly is."""
-        a, b, da, db = front.z[:, -1], q[:, -1], front.t[:, -1] * length, t[:, -1] * length
-        dips = (a * b > 0) & (a * da < 0) & (b * db > 0)
-        rows = (fit & ((a * b < 0) | dips)).nonzero().squeeze(1)
-        if len(rows) == 0:
-            return
-        s = torch.linspace(0, 1, 33, dtype=q.dtype, device=q.device)
-        alpha = torch.stack([a, b, da, db], dim=1)[rows] @ _cubic(s).T  # (E, 33)
-        alpha[:, 0], alpha[:, -1] = a[rows], b[rows]
-        event, cell = ((alpha[:, :-1] * alpha[:, 1:]) < 0).nonzero(as_tuple=True)
-        left, right = alpha[event, cell], alpha[event, cell + 1]
-        where = s[cell] + left / (left - right) * (s[1] - s[0])
-        least, at = alpha.abs().min(dim=1)
-        quiet = dips[rows] & ((alpha[:, :-1] * alpha[:, 1:]) > 0).all(dim=1)
-        quiet &= least < 0.1 * (alpha.abs().amax(dim=1) - least)
-        near = quiet.nonzero().squeeze(1)
-        event, where = torch.cat([event, near]), torch.cat([where, s[at[near]]])
-        sense = torch.cat([torch.sign(right - left), torch.zeros_like(least[near])])
-        rows = rows[event]
-        scale = length[rows, None]
-        parts = torch.stack([front.z[rows], q[rows], scale * front.t[rows], scale * t[rows]], dim=1)
-        x = (_cubic(where).unsqueeze(1) @ parts).squeeze(1)[:, :-1]
-        work.waiting.append((x, front.end[rows], sense, length[rows]))
 
-    def _look(self, system: System, size: float, u: Tensor, work: _Work) -> None:
-        """Polish the crossings that wait, enter each once, and end the fibers that have come round to one again."""
-        if not work.waiting:
-            return
-        x, ends, senses, lengths = (torch.cat(parts) for parts in zip(*work.waiting, strict=True))
-        work.waiting.clear()
-        polished, residual = _polish(system, x, u[ends // 2], work)
-        good = (residual <= SETTLED * size) & ((polished - x).norm(dim=1) <= lengths)
-        original = system.velocity(x, u[ends // 2]).norm(dim=1)
-        x = torch.where(good.unsqueeze(1), polished, x)
-        residual = torch.where(good, residual, original)
-        accepted, speeds = good.tolist(), residual.tolist()
-        for k, (end, sense) in enumerate(zip(ends.tolist(), senses.tolist(), strict=True)):
-            if sense == 0 and not accepted[k]:
-                continue  # alpha came near zero and turned
-            sense = int(sense) if end % 2 == 0 else -int(sense)
-            fiber, places = end // 2, work.of_fiber.setdefault(end // 2, [])
-            near: list[bool] = []
-            if places:
-                others = torch.stack([work.found[i][0] for i in places])
-                near = ((others - x[k]).norm(dim=1) <= SAME * size).tolist()
-            if not any(near):
-                places.append(len(work.found))
-                work.found.append((x[k], speeds[k], fiber, end, sense))
-            elif sense != 0 and any(work.found[i][4] == sense for i, same in zip(places, near, strict=True) if same):
-                work.outcome[2 * fiber : 2 * fiber + 2] = Ending.CLOSED  # one end has gone round, or both have met
-
-    def _result(self, x0: Tensor, work: _Work) -> Crossings:
-        met = [entry for entry in work.found if entry[3] >= 0]
-        outcome, steps = work.outcome.view(-1, 2), work.steps.view(-1, 2)
-        return Crossings(
-            torch.stack([entry[0] for entry in met]) if met else x0[:0],
-            torch.tensor([entry[1] for entry in met], dtype=x0.dtype, device=x0.device),
-            torch.tensor([entry[2] for entry in met], dtype=torch.long, device=x0.device),
-            torch.where((outcome == Ending.CLOSED).any(dim=1), int(Ending.CLOSED), outcome.amax(dim=1)),
-            steps.sum(dim=1),
-            work.evaluations,
-            work.factorisations,
-            work.refused,
-        )
-
-
-def _work(ends: int, rows: int, x: Tensor) -> _Work:
-    n = x.shape[1]
+def _work(x: Tensor, rows: int, record: Record) -> _Work:
+    B, n = x.shape
     return _Work(
-        torch.full((ends,), int(Ending.OUT_OF_STEPS), device=x.device),
-        torch.zeros(ends, dtype=torch.long, device=x.device),
+        torch.full((2 * B,), -1, device=x.device),
+        torch.zeros(2 * B, dtype=torch.long, device=x.device),
+        record,
         x.new_empty(rows, n + 1, n + 1),
         x.new_empty(rows, n + 1, n + 1),
         torch.empty(rows, n + 1, dtype=torch.int32, device=x.device),
         torch.empty(rows, dtype=torch.int32, device=x.device),
     )
-
-
-def _polish(system: System, x: Tensor, u: Tensor, work: _Work) -> tuple[Tensor, Tensor]:
-    """Newton from each x (K, n), every factorisation used three times: the states and their |F|."""
-    F = system.velocity(x, u)
-    work.evaluations += 2 * len(x)
-    for _ in range(NEWTON_ROUNDS):
-        LU, pivots, _ = torch.linalg.lu_factor_ex(system.jacobian(x, u).mT)
-        work.evaluations += 3 * len(x)
-        work.factorisations += len(x)
-        for _ in range(3):
-            y = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2), adjoint=True).squeeze(2)
-            G = system.velocity(y, u)
-            better = (G.norm(dim=1) < F.norm(dim=1)).unsqueeze(1)
-            x, F = torch.where(better, y, x), torch.where(better, G, F)
-        if bool((F.norm(dim=1) <= POLISHED * (1 + x.norm(dim=1))).all()):
-            break
-    return x, F.norm(dim=1)
-
-
-def _cubic(s: Tensor) -> Tensor:
-    """Weights (..., 4) of Hermite's cubic at s in [0, 1]: of its values and of its slopes at 0 and 1."""
-    r = 1 - s
-    return torch.stack([(1 + 2 * s) * r * r, s * s * (3 - 2 * s), s * r * r, -s * s * r], dim=-1)
-
-
-def _sign_of_determinant(LU: Tensor, pivots: Tensor) -> Tensor:
-    negative = (LU.diagonal(dim1=1, dim2=2) < 0).sum(dim=1)
-    exchanges = (pivots != torch.arange(1, LU.shape[1] + 1, device=LU.device)).sum(dim=1)
-    return 1.0 - 2.0 * ((negative + exchanges) % 2)
 
 
 def _passes(z0: Tensor, t0: Tensor, z: Tensor, t: Tensor, q: Tensor, tangent: Tensor, length: Tensor) -> Tensor:
@@ -372,7 +295,7 @@ def _passes(z0: Tensor, t0: Tensor, z: Tensor, t: Tensor, q: Tensor, tangent: Te
     if not bool(near.any()):
         return near
     scale = length.unsqueeze(1)
-    weights = _cubic(before / (before - after))
+    weights = cubic(before / (before - after))
     at = (weights.unsqueeze(1) @ torch.stack([z, q, t * scale, tangent * scale], dim=1)).squeeze(1)
     return near & ((at - z0).norm(dim=1) <= 0.05 * length) & ((t0 * tangent).sum(1) > 0)
 
