@@ -142,7 +142,7 @@ def _load_torch(path: Path) -> Any:
 
     state_dict = "save torch.save(model.state_dict(), path) where it was made"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_plain_numpy()):
             warnings.simplefilter("ignore", UserWarning)  # torch's hint to use torch.jit.load, which runs code
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -156,18 +156,28 @@ def _load_torch(path: Path) -> Any:
         raise _damaged(path, error) from error
 
 
+def _plain_numpy() -> list[Any]:
+    """What a pickle of NumPy numbers and arrays calls, none of which runs code: trainers keep their best loss so."""
+    multiarray = getattr(np, "_core", None) or np.core
+    made = {"scalar": multiarray.multiarray.scalar, "_reconstruct": multiarray.multiarray._reconstruct}
+    called = [(make, f"numpy.{core}.multiarray.{name}") for name, make in made.items() for core in ("core", "_core")]
+    return [*called, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bhilqBHILQefdU"}]
+
+
 def _flat(name: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    """Tensors and settings by dotted names, out of mappings and lists; an optimiser's state is left where it is."""
+    """Tensors, arrays and settings by dotted names, out of mappings and lists, but not an optimiser's state."""
     import torch
 
     if isinstance(value, torch.Tensor):
         yield name, _plain_tensor(value)
+    elif isinstance(value, np.ndarray) and value.ndim:
+        yield name, value
     elif isinstance(value, Mapping | list | tuple):
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, inside in entries if depth > 0 else ():
-            if name or isinstance(inside, torch.Tensor) or not str(key).lower().startswith(NOT_WEIGHTS):
+            if name or isinstance(inside, torch.Tensor | np.ndarray) or not str(key).lower().startswith(NOT_WEIGHTS):
                 yield from _flat(f"{name}.{key}" if name else str(key), inside, depth - 1)
-    elif name.rpartition(".")[2] in SETTINGS and isinstance(value, str | int | float):
+    elif name.rpartition(".")[2] in SETTINGS and isinstance(value, str | int | float | np.generic):
         yield name, value
 
 
@@ -197,7 +207,8 @@ def _unsafe_globals(path: Path) -> list[str]:
     import torch
 
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with torch.serialization.safe_globals(_plain_numpy()):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # a broken pickle can fail in any way here; then it is damaged, not malicious
         return []
 

@@ -156,6 +156,9 @@ def test_malicious_pickles_are_named_and_never_run(tmp_path, monkeypatch):
     (tmp_path / "legacy.pt").write_bytes(pickle.dumps({"W": Malicious()}, protocol=2))
     with pytest.raises(CheckpointError):
         dynsys.load("legacy.pt")
+    torch.save({"W": np.array([Malicious()], dtype=object)}, "array.pt")
+    with pytest.raises(CheckpointError, match="system"):
+        dynsys.load("array.pt")
     np.savez("evil.npz", W=np.array([Malicious()], dtype=object))
     with pytest.raises(CheckpointError, match="Python objects"):
         dynsys.load("evil.npz")

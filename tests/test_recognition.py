@@ -1,6 +1,7 @@
 """Other people's state dicts: recognised from keys and shapes alone, and the same network as torch's own module."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -343,8 +344,25 @@ def test_a_choice_that_there_is_not_is_refused(tmp_path, choices, says):
 
 def test_whole_modules_and_scripts_are_named_and_never_run(tmp_path):
     torch.save(nn.GRU(2, 3), tmp_path / "whole.pt")
-    with pytest.raises(CheckpointError, match=r"torch\.nn\.modules\.rnn\.GRU; save torch\.save\(model\.state_dict"):
+    with pytest.raises(CheckpointError, match=r"torch\.nn\.modules\.rnn\.GRU.*; save torch\.save\(model\.state_dict"):
         dynsys.load(tmp_path / "whole.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # scripts go out of use, the files that hold them stay
+        torch.jit.save(torch.jit.script(nn.Linear(1, 1)), tmp_path / "script.pt")
+    with pytest.raises(CheckpointError, match=r"a TorchScript program, not weights; save torch\.save"):
+        dynsys.load(tmp_path / "script.pt")
+
+
+def test_numpy_numbers_and_arrays_beside_the_weights_are_harmless(tmp_path):
+    module = seeded(nn.GRU, INPUTS, UNITS)
+    best = {"best": np.float64(0.1), "seen": np.int64(3), "at": np.float32(1), "curve": np.arange(5.0)}
+    torch.save({"state_dict": module.state_dict(), "scores": best}, tmp_path / "m.ckpt")
+    assert_same_network(dynsys.load(tmp_path / "m.ckpt"), module)
+    torch.save({f"gru.{key}": value.numpy() for key, value in module.state_dict().items()}, tmp_path / "m.pt")
+    assert_same_network(dynsys.load(tmp_path / "m.pt"), module)
+
+
+def test_a_file_that_holds_itself_ends(tmp_path):
     nested = {}
     nested["itself"] = nested
     torch.save({"model": {**nn.GRU(2, 3).state_dict(), "round": nested}}, tmp_path / "round.pt")
