@@ -15,6 +15,7 @@ from dynsys.certainty import Assessed, assess
 from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 
+JOINED = 4 * ZERO  # times the rounding error, as its samples come from below and a line has many
 NOBODY = -1  # the owner of a candidate that belongs to no known point
 
 
@@ -132,7 +133,7 @@ class Catalogue:
         for share in (0.25, 0.5, 0.75):
             between = a + share * (x - a)
             F = self.system.velocity(between, self.inputs[groups])
-            joined &= F.norm(dim=1) <= ZERO * rounding(self.system, between, self.inputs[groups], F, self.unit)
+            joined &= F.norm(dim=1) <= JOINED * rounding(self.system, between, self.inputs[groups], F, self.unit)
         return joined
 
 

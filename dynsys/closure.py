@@ -18,7 +18,7 @@ from dynsys.starts import states_in_box
 from dynsys.system import System
 
 NEAR = 1e-3  # of the distance between its points, within which a start would only find a known point again
-PATTERNS, LINES, SCATTERED, THIN = 0.5, 0.2, 0.2, 0.1  # shares of a round
+LINES, SCATTERED, THIN = 0.2, 0.2, 0.1  # shares of a round; what is left of it is for patterns
 TRIED_PER_START = 8  # candidates looked at for each start that is made
 STEPS = 24  # along a line, of which the minima of q are kept
 DIRECTIONS = 6  # per point and round
@@ -42,12 +42,11 @@ class Closure:
         if not len(known):
             return states_in_box(self.system, self.u, n, self.rng)
         parts = [
-            self._patterns(known, round(PATTERNS * n)),
             self._lines(known, round(LINES * n)),
             self._scattered(known, round(SCATTERED * n)),
             self._thin(known, hits, round(THIN * n)),
         ]
-        x = torch.cat(parts)
+        x = torch.cat([*parts, self._patterns(known, n - sum(len(part) for part in parts))])
         return x[torch.isfinite(x).all(dim=1)]
 
     def _speeds(self, x: Tensor) -> Tensor:

@@ -47,8 +47,7 @@ def describe(
     unsure = torch.tensor([not np.isfinite(bound) for _, bound, _ in accuracy], dtype=torch.bool)
     unsure[n_fixed:] = True
     found = spectra(system, x, u, full=unsure | full_spectrum, workers=workers, on_done=tell)
-    norms = [float(torch.linalg.matrix_norm(system.jacobian(x[i : i + 1], u[i : i + 1]))) for i in range(len(x))]
-    uncertain = [eigenvalue_uncertainty(s, norm, *known) for s, norm, known in zip(found, norms, accuracy, strict=True)]
+    uncertain = [eigenvalue_uncertainty(s, *known) for s, known in zip(found, accuracy, strict=True)]
     judged = [
         classify(s, error, system) if i < n_fixed else classify_slow(s, error, system)
         for i, (s, error) in enumerate(zip(found, uncertain, strict=True))

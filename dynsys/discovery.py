@@ -1,14 +1,18 @@
 """When a search has found what it can find, and what it may have missed.
 
 The rule. A search goes on until all of these hold:
-1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new; one
-   is enough where the indices of the points must sum to 1 (see ``Catalogue.index_sum``) and do;
-2. since the last new point ``QUIET_STARTS`` starts that were not made from points have reached known points, the point
-   that is reached most not counted, as everything falls into it; a start that failed says nothing and does not count;
+1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new, and as
+   many starts as there are points; one round is enough where the indices of the points must sum to 1 (see
+   ``Catalogue.index_sum``) and do;
+2. since the last new point ``QUIET_STARTS`` starts that were not made from points, and 4 times as many as there are
+   points, have reached known points, the point that is reached most not counted, as everything falls into it; a start
+   that failed says nothing and does not count;
 3. where the indices must sum to 1, they do: then a quarter of 2. is enough; otherwise four times as much is asked for;
 4. where more than ``HIGH_FAILURE`` of the starts have failed, or 3. speaks against it, the second engine has been asked
    and ``QUIET_CLOSURE`` of its rounds have brought nothing new either.
-Or until its starts and ``EFFORT`` times as many made ones are used up: then it has not flattened, and says so.
+When the starts given are used up before that, scattered ones follow. It gives up, and says so, when ``PATIENCE`` times
+the starts given have brought nothing new in a row (``STUBBORN`` times that while 3. speaks against it), or ``EFFORT``
+times as many have been made.
 """
 
 from __future__ import annotations
@@ -17,11 +21,11 @@ import enum
 from dataclasses import dataclass, field
 
 QUIET_CLOSURE = 2
-QUIET_STARTS = 128
+QUIET_STARTS, PER_POINT = 128, 4
 HIGH_FAILURE = 0.5
-STUBBORN = 4.0  # times the quiet starts that are asked for while the indices prove that points are missing
-EFFORT = 64  # times the starts given that may be made besides
-LEAST_EFFORT = 64 * 256
+STUBBORN = 4  # times as much of everything while the indices prove that points are missing
+PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
+FEW = 512
 
 
 class Stop(enum.StrEnum):
@@ -29,7 +33,7 @@ class Stop(enum.StrEnum):
 
     FLAT = "discovery has flattened"
     USED_UP = "the starts are used up, and discovery had not flattened"
-    NO_POINTS = "no start led to a point"
+    SPENT = "nothing new for long, but too few starts reached points to call that flat"
     INTERRUPTED = "interrupted"
 
 
@@ -55,39 +59,53 @@ class Discovery:
     tried: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(Source, 0))
     failed: int = 0  # of starts not made from points
     quiet_rounds: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(Source, 0))
+    independent: int = 0  # starts not made from points
     telling: int = 0  # hits by such starts since the last new point, the most hit point left out
+    since_new: int = 0  # starts of any kind since then
+    quiet_made: int = 0  # starts made from points since then
+    points: int = 0  # isolated ones, known so far
 
-    def record(self, source: Source, starts: int, failed: int, telling: int, new: int, known: int) -> None:
-        """One round of ``starts``; ``telling`` are its hits on points other than the most hit one."""
+    def record(self, source: Source, starts: int, failed: int, telling: int, points: int, known: int) -> None:
+        """One round of ``starts``; ``telling`` are its hits on points other than the most hit one.
+
+        After it ``points`` isolated ones are known, and ``known`` with those that have no error bound.
+        """
+        new, self.points = points > self.points, points
         self.tried[source] += starts
         self.quiet_rounds[source] += 1
+        self.since_new += starts
+        self.quiet_made += starts if source is Source.MADE else 0
         if source.is_independent:
+            self.independent += starts
             self.failed += failed
             self.telling += telling
         if new:
             self.quiet_rounds = dict.fromkeys(Source, 0)
-            self.telling = 0
+            self.telling = self.since_new = self.quiet_made = 0
         self.curve.append((sum(self.tried.values()), known))
 
-    def made(self) -> int:
-        """Starts that the user did not give."""
-        return sum(count for source, count in self.tried.items() if source is not Source.OWN)
-
     def fails_often(self) -> bool:
-        independent = sum(count for source, count in self.tried.items() if source.is_independent)
-        return self.failed > HIGH_FAILURE * independent
+        return self.failed > HIGH_FAILURE * self.independent
 
     def closure_is_quiet(self, index_sum: int | None) -> bool:
-        return self.quiet_rounds[Source.MADE] >= (1 if index_sum == 1 else QUIET_CLOSURE)
+        """Point 1 of the rule."""
+        rounds = 1 if index_sum == 1 else QUIET_CLOSURE
+        return self.quiet_rounds[Source.MADE] >= rounds and self.quiet_made >= self.points
 
-    def second_engine_is_wanted(self, index_sum: int | None) -> bool:
-        doubtful = self.fails_often() or index_sum not in (1, None)
-        return doubtful and self.quiet_rounds[Source.FIBER] < QUIET_CLOSURE
+    def is_doubtful(self, index_sum: int | None) -> bool:
+        """Point 4 of the rule: whether the second engine should be asked."""
+        return self.fails_often() or index_sum not in (1, None)
 
     def own_are_quiet(self, index_sum: int | None) -> bool:
         """Point 2 and 3 of the rule."""
-        asked = QUIET_STARTS * (0.25 if index_sum == 1 else 1.0 if index_sum is None else STUBBORN)
+        asked = max(QUIET_STARTS, PER_POINT * self.points) * (0.25 if index_sum == 1 else 1.0 if index_sum is None else STUBBORN)
         return self.telling >= asked
+
+    def is_spent(self, given: int, index_sum: int | None) -> bool:
+        """Whether nothing has come for long, or for very long where something is known to be missing."""
+        made = sum(count for source, count in self.tried.items() if source is not Source.OWN)
+        patience = max(given, FEW, self.points) * (PATIENCE if index_sum in (1, None) else STUBBORN * PATIENCE)
+        return self.since_new >= patience or made >= EFFORT * max(given, FEW)
 
 
 def estimated_missed(hits: list[int], groups: list[int] | None = None) -> float | None:

@@ -23,14 +23,14 @@ from dynsys.budget import Budget, bytes_of
 from dynsys.catalogue import NOBODY, Catalogue
 from dynsys.closure import Closure
 from dynsys.description import describe
-from dynsys.discovery import EFFORT, LEAST_EFFORT, QUIET_CLOSURE, Discovery, Source, Stop, estimated_missed
+from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop, estimated_missed
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
-from dynsys.solvers import Newton, Solver, solver_named
+from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver, solver_named
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
 from dynsys.threads import alone, in_order
-from dynsys.wave import Descender, Landed, Rejection
+from dynsys.wave import HANDOVER, Descender, Landed, Rejection
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,6 +40,7 @@ TOGETHER = 1e-2  # in units of the state: starts this close to another one near 
 
 @dataclass(frozen=True)
 class _Settings:
+    adaptive: bool  # whether the solver may be changed
     slow_q: float
     closure: bool
     engine: str
@@ -106,7 +107,7 @@ def find_fixed_points(
     u = checked_input(system, input).to(where)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
     budget = Budget(bytes_of(memory), workers)
-    settings = _Settings(slow_q, closure, engine, seed, workers, budget, progress or _silent)
+    settings = _Settings(solver == "auto", slow_q, closure, engine, seed, workers, budget, progress or _silent)
     with alone():
         x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
         if len(u) not in (1, len(x)):
@@ -128,10 +129,11 @@ class _Search:
         inputs, groups = _distinct(u, len(x))
         self.system, self.settings, self.seed = system, settings, settings.seed
         unit = usual_size(system, u, x)
+        self.solver, self.solvers = solver, [solver.name]
         self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton))
         self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
         self.minima = Minima(system, inputs, unit, settings.slow_q)
-        self.descender = Descender(system, solver, inputs, unit, settings.slow_q)
+        self.descender = Descender(system, inputs, unit, settings.slow_q)
         self.rejected: Counter[Rejection] = Counter()
         self.discovery = Discovery()
         self.stopped = Stop.USED_UP
@@ -143,38 +145,47 @@ class _Search:
     def run(self) -> None:
         """The starts given, and those made from what they found, until the rule of ``discovery`` says stop."""
         self._drop_infinite()
-        limit = max(EFFORT * self.given, LEAST_EFFORT)
-        while not self._is_flat():
+        while (stop := self._verdict()) is None:
             if len(self.own):
                 self._own_round()
-            elif not self.settings.closure or self.discovery.made() >= limit:
-                break
             else:
                 self._scattered_round()
-            if not self.settings.closure or not len(self.catalogue):
-                if not len(self.own) and self.discovery.quiet_rounds[Source.SCATTERED] >= QUIET_CLOSURE:
-                    self.stopped = Stop.NO_POINTS
-                    break
+            if not self.settings.closure:
                 continue
-            while not self.discovery.closure_is_quiet(self.catalogue.index_sum()) and self.discovery.made() < limit:
+            while len(self.catalogue) and not self._closure_is_quiet() and not self._is_spent():
                 self._closure_round()
-            while self.discovery.second_engine_is_wanted(self.catalogue.index_sum()) and self._can_follow_fibers():
+            while self._second_engine_is_wanted() and not self._is_spent():
                 self._fiber_round()
-        else:
-            self.stopped = Stop.FLAT
+        self.stopped = stop
+        used = self.discovery.tried[Source.OWN]
+        self.settings.progress(str(Source.OWN), used, used)
         self.follow_slow()
+
+    def _verdict(self) -> Stop | None:
+        """Whether to stop, and why."""
+        discovery, closure = self.discovery, self.settings.closure
+        if discovery.own_are_quiet(self.catalogue.index_sum()) and (not closure or self._closure_is_quiet()):
+            return Stop.FLAT
+        if len(self.own) == 0 and not closure:
+            return Stop.USED_UP
+        return Stop.SPENT if self._is_spent() else None
+
+    def _closure_is_quiet(self) -> bool:
+        return self.discovery.closure_is_quiet(self.catalogue.index_sum())
+
+    def _second_engine_is_wanted(self) -> bool:
+        wanted = self.settings.engine == "fiber" or self.discovery.is_doubtful(self.catalogue.index_sum())
+        quiet = self.discovery.quiet_rounds[Source.FIBER] >= QUIET_CLOSURE
+        return wanted and not quiet and self._can_follow_fibers()
+
+    def _is_spent(self) -> bool:
+        """Whether more starts have been made, or have brought nothing new, than is reasonable."""
+        return len(self.own) == 0 and self.discovery.is_spent(self.given, self.catalogue.index_sum())
 
     def interrupt(self) -> None:
         """Say no more, and leave off what has not been done."""
         self.stopped = Stop.INTERRUPTED
         self.settings = dataclasses.replace(self.settings, progress=_silent)
-
-    def _is_flat(self) -> bool:
-        index_sum = self.catalogue.index_sum()
-        flat = self.discovery.own_are_quiet(index_sum)
-        if self.settings.closure:
-            flat &= self.discovery.closure_is_quiet(self.catalogue.index_sum())
-        return flat
 
     def _drop_infinite(self) -> None:
         finite = torch.isfinite(self.own).all(dim=1)
@@ -215,12 +226,12 @@ class _Search:
     def _work(self, source: Source, x: Tensor, groups: Tensor, done: int, total: int) -> None:
         """One round: all starts come down to near a zero; those near no known point are finished and entered."""
         if len(x) == 0:
-            self.discovery.record(source, 0, 0, 0, 0, len(self.catalogue))
+            self.discovery.record(source, 0, 0, 0, self.discovery.points, len(self.catalogue))
             return
-        known, before = self.catalogue, len(self.catalogue.isolated())
+        known = self.catalogue
         waves = torch.split(torch.arange(len(x), device=x.device), self.plan.wave)
         landed = Landed.joined(
-            list(in_order(lambda rows: self.descender.land(x[rows], groups[rows]), waves, self.settings.workers))
+            list(in_order(lambda rows: self.descender.land(self.solver, x[rows], groups[rows]), waves, self.settings.workers))
         )
         known.unit = min(known.unit, landed.unit)
         owner = torch.full((len(x),), NOBODY, device=x.device)
@@ -230,7 +241,16 @@ class _Search:
         leading[_leaders(landed.x[near], landed.F[near], landed.groups[near], TOGETHER * known.unit)] = True
         self._finish(landed, torch.cat([near[leading], (~landed.near).nonzero().squeeze(1)]), owner)
         self._finish(landed, self._left(landed, near[~leading], owner), owner)
-        self._count(source, owner, before, done, total)
+        self._count(source, owner, done, total)
+        if self.settings.adaptive and self.solver.name == Newton.name and self.discovery.fails_often():
+            self._change_solver()
+
+    def _change_solver(self) -> None:
+        """Where Newton mostly fails, damped Gauss-Newton mostly does not; its failures are counted afresh."""
+        if self.system.n_state <= DENSE_LIMIT:
+            self.solver = GaussNewton(tolerance=HANDOVER)
+            self.solvers.append(self.solver.name)
+            self.discovery.failed, self.discovery.independent = 0, 0
 
     def _left(self, landed: Landed, rows: Tensor, owner: Tensor) -> Tensor:
         """Those of the rows that lie in the basin of no known point; the others get their owner."""
@@ -245,14 +265,14 @@ class _Search:
         self.minima.add(end.slow, end.slow_groups)
         self.rejected += end.rejected
 
-    def _count(self, source: Source, owner: Tensor, before: int, done: int, total: int) -> None:
+    def _count(self, source: Source, owner: Tensor, done: int, total: int) -> None:
         known = self.catalogue
         if source.is_independent:
             known.hit(owner)
         hits = torch.bincount(owner[owner != NOBODY], minlength=len(known))
-        telling = int(hits.sum() - hits.max()) if len(known) > 1 else int(hits.sum())
-        new = len(known.isolated()) - before
-        self.discovery.record(source, len(owner), int((owner == NOBODY).sum()), telling, new, len(known))
+        isolated = len(known.isolated())
+        telling = int(hits.sum() - hits.max()) if isolated > 1 else int(hits.sum())
+        self.discovery.record(source, len(owner), int((owner == NOBODY).sum()), telling, isolated, len(known))
         self.settings.progress(str(source), done, total)
 
     def follow_slow(self) -> None:
@@ -270,7 +290,7 @@ class _Search:
             scattered_starts=tried[Source.SCATTERED],
             closure_starts=tried[Source.MADE],
             fiber_starts=tried[Source.FIBER],
-            solver=self.descender.solver.name,
+            solver=" then ".join(self.solvers),
             stopped=str(self.stopped),
             seconds=time.perf_counter() - began,
             found=len(known),

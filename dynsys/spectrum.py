@@ -19,6 +19,7 @@ from dynsys.threads import in_order
 
 FULL_LIMIT = 256  # units, up to which every eigenvalue is computed
 VECTORS_LIMIT = 64  # units, up to which all eigenvectors are computed with them
+BATCH = 64  # points of a small system that share one call of LAPACK's wrapper
 CHUNK = 16  # points of a larger system whose Krylov spaces are grown together
 MODES = 8  # eigenvectors kept per point
 NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near get their condition numbers, too
@@ -30,11 +31,13 @@ class Spectrum:
     numbers (m,).
 
     A condition number is NaN where no left eigenvector is known: far inside the boundary, and of a large system.
+    ``norm`` is that of J in which the error of an eigenvalue is measured.
     """
 
     eigenvalues: Tensor
     modes: Tensor
     condition: Tensor
+    norm: float
 
 
 def excess(eigenvalues: Tensor, kind: Kind) -> Tensor:
@@ -57,42 +60,52 @@ def spectra(
     """
     if len(x) == 0:
         return []
-    whole = torch.as_tensor(full).expand(len(x)) | (system.n_state <= FULL_LIMIT)
-    chunks = torch.split(torch.arange(len(x)), 1 if bool(whole.all()) else CHUNK)
+    n = system.n_state
+    whole = torch.as_tensor(full).expand(len(x)) | (n <= FULL_LIMIT)
+    together = BATCH if n <= VECTORS_LIMIT else 1 if bool(whole.all()) else CHUNK
 
     def at(rows: Tensor) -> list[Spectrum]:
         here, held = x[rows], u[rows]
-        found = [None] * len(rows) if bool(whole[rows].all()) else leading_spectra(system, here, held)
+        if n <= VECTORS_LIMIT:
+            return _with_all_vectors(*_linearised(system, here, held), system.kind)
+        if bool(whole[rows].all()):
+            return [_dense(system, here[i : i + 1], held[i : i + 1]) for i in range(len(rows))]
+        found = leading_spectra(system, here, held)
         leading = [None if bool(whole[row]) else s for row, s in zip(rows, found, strict=True)]
         return [s or _dense(system, here[i : i + 1], held[i : i + 1]) for i, s in enumerate(leading)]
 
     spectra: list[Spectrum] = []
-    for chunk in in_order(at, chunks, workers):
+    for chunk in in_order(at, torch.split(torch.arange(len(x)), together), workers):
         spectra += chunk
         if on_done is not None:
             on_done(len(chunk))
     return spectra
 
 
-def _dense(system: System, x: Tensor, u: Tensor) -> Spectrum:
-    A = system.jacobian(x, u)[0].cpu()
+def _linearised(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrices (B, n, n) whose eigenvalues decide, and the norms of J (B,)."""
+    A = system.jacobian(x, u).cpu()
+    norms = torch.linalg.matrix_norm(A)
     if system.kind is Kind.MAP:
-        A = A + torch.eye(len(A), dtype=A.dtype)
-    if len(A) <= VECTORS_LIMIT:
-        return _with_all_vectors(A, system.kind)
-    return _with_leading_vectors(A, system.kind) or _with_all_vectors(A, system.kind)
+        A.diagonal(dim1=1, dim2=2).add_(1.0)
+    return A, norms
 
 
-def _with_all_vectors(A: Tensor, kind: Kind) -> Spectrum:
+def _dense(system: System, x: Tensor, u: Tensor) -> Spectrum:
+    A, norms = _linearised(system, x, u)
+    return _with_leading_vectors(A[0], float(norms), system.kind) or _with_all_vectors(A, norms, system.kind)[0]
+
+
+def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
     eigenvalues, R = torch.linalg.eig(A)
     L, info = torch.linalg.inv_ex(R)
-    condition = (L.norm(dim=1) * R.norm(dim=0)).nan_to_num(nan=torch.inf)
-    if int(info) != 0:  # a Jordan block has no full set of eigenvectors
-        condition = torch.full_like(condition, torch.inf)
-    return sorted_spectrum(eigenvalues, R.T, condition, kind)
+    condition = (L.norm(dim=2) * R.norm(dim=1)).nan_to_num(nan=torch.inf)
+    condition[info != 0] = torch.inf  # a Jordan block has no full set of eigenvectors
+    points = zip(eigenvalues, R.mT, condition, norms.tolist(), strict=True)
+    return [sorted_spectrum(*point, kind) for point in points]
 
 
-def _with_leading_vectors(A: Tensor, kind: Kind) -> Spectrum | None:
+def _with_leading_vectors(A: Tensor, norm: float, kind: Kind) -> Spectrum | None:
     """All eigenvalues, and by inverse iteration the vectors that are wanted; None where those are too many."""
     eigenvalues = torch.linalg.eigvals(A)
     ahead = excess(eigenvalues, kind)
@@ -106,7 +119,7 @@ def _with_leading_vectors(A: Tensor, kind: Kind) -> Spectrum | None:
         return None
     rest = order[len(head) :]
     conditions = torch.cat([condition, torch.full_like(ahead[rest], torch.nan)])
-    return sorted_spectrum(torch.cat([eigenvalues[head], eigenvalues[rest]]), vectors, conditions, kind)
+    return sorted_spectrum(torch.cat([eigenvalues[head], eigenvalues[rest]]), vectors, conditions, norm, kind)
 
 
 def _inverse_iteration(A: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,16 +150,17 @@ def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | Non
     """Leading modes of each point from two batched Arnoldi runs; None where only the full spectrum can be trusted."""
     pairs = leading_pairs(system, x, u, lambda values: excess(values, system.kind))
     result: list[Spectrum | None] = []
-    for values, vectors in pairs:
+    norms = torch.cat([torch.linalg.matrix_norm(system.jacobian(x[i : i + 1], u[i : i + 1])) for i in range(len(x))])
+    for (values, vectors), norm in zip(pairs, norms.tolist(), strict=True):
         near_boundary = excess(values, system.kind).abs() < 10 * RITZ_TOLERANCE
         if len(values) == 0 or bool(near_boundary.any()):
             result.append(None)
         else:
-            result.append(sorted_spectrum(values, vectors, torch.full_like(values.real, torch.nan), system.kind))
+            result.append(sorted_spectrum(values, vectors, torch.full_like(values.real, torch.nan), norm, system.kind))
     return result
 
 
-def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, kind: Kind) -> Spectrum:
+def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, norm: float, kind: Kind) -> Spectrum:
     """Leading first; of a complex pair the one with positive frequency first; modes of unit length and fixed phase."""
     ahead = np.asarray(excess(eigenvalues, kind)).round(10)
     rows = torch.as_tensor(np.lexsort((-np.asarray(eigenvalues.imag), -ahead)))
@@ -154,4 +168,4 @@ def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, kind:
     kept = modes[known[:MODES]]
     largest = kept.gather(1, kept.abs().argmax(dim=1, keepdim=True))
     kept = kept * (largest.conj() / largest.abs()) / kept.norm(dim=1, keepdim=True)
-    return Spectrum(eigenvalues[rows], kept, condition[rows])
+    return Spectrum(eigenvalues[rows], kept, condition[rows], norm)

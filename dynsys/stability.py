@@ -46,12 +46,13 @@ def classify_slow(spectrum: Spectrum, uncertainty: Tensor, system: System) -> St
     return Stability("marginal", int(((beyond > uncertainty) & others).sum()))
 
 
-def eigenvalue_uncertainty(spectrum: Spectrum, norm: float, curvature: float, bound: float, noise: float) -> Tensor:
+def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, noise: float) -> Tensor:
     """How far each eigenvalue of the true point can be from the computed one (Bauer-Fike, by condition numbers).
 
     Two errors change the Jacobian: rounding, and the distance to the true point times the change L of J. Where that
     distance has no bound, it is the distance over which F cannot be told from zero (``noise``) at this curvature.
     """
+    norm = spectrum.norm
     shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
     error = 8 * EPS * norm + shift
     first_order = (spectrum.condition * error).nan_to_num(nan=10 * RITZ_TOLERANCE * norm, posinf=torch.inf)

@@ -82,35 +82,38 @@ class Finished:
 
 
 class Descender:
-    """Both ways down, for one system and solver; ``inputs`` (G, n_input) are those of the search."""
+    """Both ways down, for one system; ``inputs`` (G, n_input) are those of the search."""
 
-    def __init__(self, system: System, solver: Solver, inputs: Tensor, unit: float, slow_q: float) -> None:
-        self.system, self.solver, self.inputs, self.unit, self.slow_q = system, solver, inputs, unit, slow_q
-        newton = isinstance(solver, Newton)
-        self.single = newton and system.single_precision
-        fast = system.to(dtype=torch.float32) if self.single else system
-        self.reduction: Reduction | None = fast.reduction() if newton else None
-        self.fast = self.reduction.system if self.reduction is not None else fast
+    def __init__(self, system: System, inputs: Tensor, unit: float, slow_q: float) -> None:
+        self.system, self.inputs, self.unit, self.slow_q = system, inputs, unit, slow_q
+        self.fast = system.to(dtype=torch.float32) if system.single_precision else system
+        self.reduction: Reduction | None = self.fast.reduction()
 
-    def land(self, x: Tensor, groups: Tensor) -> Landed:
-        """The cheap way, for starts x (B, n)."""
-        y, u = x, self.inputs[groups]
-        coarse = self.solver
-        if isinstance(coarse, Newton):
-            coarse = dataclasses.replace(coarse, tolerance=HANDOVER, loosest=FORCING, tightest=FORCING, share=SHARE)
-        if self.single:
-            y, u = y.float(), u.float()
-        if self.reduction is not None:
-            y = self.reduction.start(y)
-        down = descend(coarse, Problem(self.fast, u), y, self.unit)
-        y = down.x if self.reduction is None else self.reduction.lift(down.x, u)
-        end = y.double()
-        F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
-        outcome = torch.where(torch.isfinite(F).all(dim=1), down.outcome, int(Outcome.DIVERGED))
-        near = outcome == Outcome.CONVERGED
-        if not isinstance(coarse, Newton) and self.system.n_state <= DENSE_LIMIT:
-            near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
+    def land(self, solver: Solver, x: Tensor, groups: Tensor) -> Landed:
+        """The cheap way, for starts x (B, n). Newton, which only looks for zeros, goes by the reduction."""
+        if isinstance(solver, Newton):
+            end, F, outcome = self._by_newton(solver, x, groups)
+            near = outcome == Outcome.CONVERGED
+        else:
+            down = descend(solver, Problem(self.system, self.inputs[groups]), x, self.unit)
+            end, F, outcome = down.x, down.F, down.outcome
+            near = outcome == Outcome.CONVERGED
+            if self.system.n_state <= DENSE_LIMIT:
+                near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
         return Landed(end, F, outcome, near, groups, self._size_reached(end, outcome))
+
+    def _by_newton(self, solver: Newton, x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        coarse = dataclasses.replace(solver, tolerance=HANDOVER, loosest=FORCING, tightest=FORCING, share=SHARE)
+        y, u = x, self.inputs[groups]
+        if self.system.single_precision:
+            y, u = y.float(), u.float()
+        system = self.fast
+        if self.reduction is not None:
+            system, y = self.reduction.system, self.reduction.start(y)
+        down = descend(coarse, Problem(system, u), y, self.unit)
+        end = (down.x if self.reduction is None else self.reduction.lift(down.x, u)).double()
+        F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
+        return end, F, torch.where(torch.isfinite(F).all(dim=1), down.outcome, int(Outcome.DIVERGED))
 
     def _size_reached(self, x: Tensor, outcome: Tensor) -> float:
         """The usual size of a state again: starts may have been much farther out than anything they lead to."""

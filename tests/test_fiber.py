@@ -204,3 +204,24 @@ def test_checked_steps_keep_to_their_branch_where_long_ones_leap_to_the_next():
     assert checked.outcome.tolist() == [Ending.LEFT]
     blind = follow(system, start, [[0.0, 1.0]], first_step=0.5, max_steps=400, turn=4.0, stray=1e9, contraction=1e9)
     assert nearest(own, blind.x)[0].min() > 0.1  # its own zero is not among what it met
+
+
+def test_a_fiber_through_the_origin_of_an_odd_map_meets_its_points_in_mirror_pairs():
+    """F(-x) = -F(x): the fiber is its own mirror image. It leaves at both ends, so alpha changes sign evenly around."""
+    system = random_map(8, 8.0, 10)
+    found = follow(system, np.zeros((6, 8)), directions(6, 8))
+    assert found.outcome.tolist() == [Ending.LEFT] * 6
+    for fiber in range(6):
+        x = found.x[found.fiber == fiber]
+        assert len(x) % 2 == 0
+        assert len(x) == 0 or nearest(x, -x)[0].max() < 1e-10
+
+
+def test_alpha_changes_sign_oddly_often_between_the_two_ends_of_a_fiber_that_leaves():
+    """At the far ends F is -x nearly, so alpha has opposite signs there (Brouwer's degree is odd)."""
+    system = Bistable(3)
+    x0 = torch.as_tensor(np.random.default_rng(1).uniform(-1, 1, (8, 3)))
+    found = Fibers().follow(system, x0, system.velocity(x0, no_input(8)), no_input(8))
+    left = (found.outcome == Ending.LEFT).nonzero().squeeze(1).tolist()
+    assert len(left) >= 4
+    assert all(int((found.fiber == fiber).sum()) % 2 == 1 for fiber in left)
