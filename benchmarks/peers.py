@@ -25,8 +25,10 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 import dynsys
+from dynsys.spectrum import FULL_LIMIT
 
 RATES = "0.03,0.1,0.3,1"  # the peer's default is 1
+PEER, OURS, LEADING = "FixedPointFinder", "dynsys", "dynsys, leading eigenvalues"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +96,12 @@ def peer(checkpoint: Path, starts: Array, rate: float) -> Outcome:
         return timed(search, f"at rate {rate:g}")
 
 
-def ours(checkpoint: Path, starts: Array) -> Outcome:
+def ours(checkpoint: Path, starts: Array, every: bool = True) -> Outcome:
+    """The search; like the peer with every eigenvalue, or as by default, leading ones only in a large network."""
     system = dynsys.load(checkpoint)
 
     def search() -> Array:
-        points = dynsys.find_fixed_points(system, starts=starts, workers=1, full_spectrum=True)
+        points = dynsys.find_fixed_points(system, starts=starts, workers=1, full_spectrum=every)
         return points[points.verdict == "fixed"].states
 
     return timed(search)
@@ -194,13 +197,13 @@ class Comparison:
             if with_peer:
                 runs[PEER].append(judged(peer(self.checkpoint, starts, rate), network))
             runs[OURS].append(judged(ours(self.checkpoint, starts), network))
+            if network.n_state > FULL_LIMIT:
+                leading = judged(ours(self.checkpoint, starts, every=False), network)
+                runs.setdefault(LEADING, []).append(leading)
         if scipy_seconds:
             for name, solve in SOLVERS.items():
                 runs[name] = [judged(scipy(solve, network, self.starts(0), scipy_seconds), network)]
         return runs
-
-
-PEER, OURS = "FixedPointFinder", "dynsys"
 
 
 def known_points(runs: dict[str, list[Judged]]) -> int:

@@ -73,7 +73,7 @@ def save(network: FlipFlopNetwork, folder: Path, name: str, seed: int) -> None:
 @click.command()
 @click.option("--folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the files go.")
 @click.option("--networks", default="tanh512,gru512,tanh1024,gru1024", show_default=True, help="Cell and units each.")
-@click.option("--limit", default=300.0, show_default=True, help="CPU seconds of training for each.")
+@click.option("--limit", default=900.0, show_default=True, help="CPU seconds of training for each.")
 @click.option("--rate", default=0.05, show_default=True, help="Learning rate of Adam, times the square root of units.")
 @click.option("--seed", default=0, show_default=True)
 def main(folder: Path, networks: str, limit: float, rate: float, seed: int) -> None:
