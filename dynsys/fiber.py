@@ -19,6 +19,7 @@ from dynsys.crossing import SETTLED, Passage, Record, cubic, sign_of_determinant
 from dynsys.system import System
 
 DENSE_LIMIT = 1000  # state variables, above which a factorisation per step is no use
+WORKING_MEMORY = 256e6  # bytes of bordered matrices, Jacobians and factors
 LOOK = 25  # steps between two looks at the crossings that wait
 
 
@@ -131,7 +132,7 @@ class Fibers:
     """
 
     max_steps: int = 2000  # tried at each of a fiber's two ends
-    width: int = 32  # fibers in the batch at once
+    width: int = 64  # fibers in the batch at once, where their matrices fit into WORKING_MEMORY
     first_step: float = 2e-3
     shortest_step: float = 1e-9
     turn: float = 0.8
@@ -149,14 +150,15 @@ class Fibers:
         """
         _check(system, x0, c, u)
         B = len(x0)
+        width = max(1, min(self.width, int(WORKING_MEMORY / (2 * 3 * 8 * (system.n_state + 1) ** 2))))
         with torch.no_grad():
             size, low, high = _surroundings(system, x0, u, self.margin)
-            work = _work(x0, min(2 * B, 2 * self.width + 2), Record(system, u, size))
+            work = _work(x0, min(2 * B, 2 * width + 2), Record(system, u, size))
             c = c / c.norm(dim=1, keepdim=True)
-            queue = list(torch.split(torch.arange(B, device=x0.device), max(self.width // 2, 1)))
+            queue = list(torch.split(torch.arange(B, device=x0.device), max(width // 2, 1)))
             front, since = None, 0
             while front is not None or queue:
-                while queue and (front is None or len(front.end) <= self.width):
+                while queue and (front is None or len(front.end) <= width):
                     rows = queue.pop(0)
                     fresh = self._begin(system, x0[rows], c[rows], u[rows], rows, size, work)
                     front = fresh if front is None else _Front(*map(torch.cat, zip(front, fresh, strict=True)))
