@@ -26,6 +26,7 @@ HIGH_FAILURE = 0.5
 STUBBORN = 4  # times as much of everything while the indices prove that points are missing
 PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
 FEW = 512
+FAILED_COUNTS = 0.25  # of a start, towards patience
 
 
 class Stop(enum.StrEnum):
@@ -61,7 +62,7 @@ class Discovery:
     quiet_rounds: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(Source, 0))
     independent: int = 0  # starts not made from points
     telling: int = 0  # hits by such starts since the last new point, the most hit point left out
-    since_new: int = 0  # starts of any kind since then
+    since_new: float = 0.0  # starts of any kind since then, the failed at a discount
     quiet_made: int = 0  # starts made from points since then
     points: int = 0  # isolated ones, known so far
 
@@ -73,7 +74,7 @@ class Discovery:
         new, self.points = points > self.points, points
         self.tried[source] += starts
         self.quiet_rounds[source] += 1
-        self.since_new += starts
+        self.since_new += starts - failed * (1 - FAILED_COUNTS)
         self.quiet_made += starts if source is Source.MADE else 0
         if source.is_independent:
             self.independent += starts
@@ -81,7 +82,8 @@ class Discovery:
             self.telling += telling
         if new:
             self.quiet_rounds = dict.fromkeys(Source, 0)
-            self.telling = self.since_new = self.quiet_made = 0
+            self.telling = self.quiet_made = 0
+            self.since_new = 0.0
         self.curve.append((sum(self.tried.values()), known))
 
     def fails_often(self) -> bool:

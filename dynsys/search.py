@@ -35,6 +35,7 @@ from dynsys.wave import HANDOVER, Descender, Landed, Rejection
 Progress = Callable[[str, int, int], None]
 
 ENGINES = ("auto", "fiber")
+PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
 TOGETHER = 1e-2  # in units of the state: starts this close to another one near a zero wait for what becomes of it
 
 
@@ -248,7 +249,8 @@ class _Search:
     def _change_solver(self) -> None:
         """Where Newton mostly fails, damped Gauss-Newton mostly does not; its failures are counted afresh."""
         if self.system.n_state <= DENSE_LIMIT:
-            self.solver = GaussNewton(tolerance=HANDOVER)
+            self.solver = GaussNewton(tolerance=HANDOVER, patience=PATIENCE)
+            self.plan = dataclasses.replace(self.plan, round=4 * self.plan.round, wave=4 * self.plan.wave)
             self.solvers.append(self.solver.name)
             self.discovery.failed, self.discovery.independent = 0, 0
 

@@ -31,6 +31,8 @@ TRUST_LIMIT = 128  # units, up to which every step of the descent uses the full 
 HESSIAN_LIMIT = 2048  # units, up to which it is formed at all
 MOST_FOLLOWED = 64  # slow states followed to their minimum, the slowest first
 MOST_FOLLOWED_LARGE = 16  # the same above TRUST_LIMIT, where each takes seconds
+LOWERING_STEPS = 60
+TOGETHER = 64  # slow states lowered at once
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
 
@@ -77,7 +79,7 @@ class Minima:
         rejected: Counter[Rejection] = Counter()
         most = MOST_FOLLOWED if self.system.n_state <= TRUST_LIMIT else MOST_FOLLOWED_LARGE
         followed: list[tuple[Tensor, int]] = []
-        waiting = sorted(self._waiting, key=lambda w: float(speed(self.system, w[0], self._held(w[1]))))
+        waiting = self._lowered()
         for i, (x, group) in enumerate(waiting):
             if any(g == group and float((x - y).norm()) <= NEAR * self.unit for y, g in followed):
                 continue
@@ -91,6 +93,20 @@ class Minima:
                 rejected[reason] += 1
             progress(i + 1, len(waiting))
         return rejected
+
+    def _lowered(self) -> list[tuple[Tensor, int]]:
+        """The waiting states, the slowest first; those of a small system lowered together, as many lead to one place."""
+        if not self._waiting:
+            return []
+        x = torch.cat([state for state, _ in self._waiting])
+        groups = torch.tensor([group for _, group in self._waiting], device=x.device)
+        if self.system.n_state <= TRUST_LIMIT:
+            problem = Problem(self.system, self.inputs[groups])
+            rows = torch.split(torch.arange(len(x), device=x.device), TOGETHER)
+            solver = GaussNewton(max_steps=LOWERING_STEPS)
+            x = torch.cat([descend(solver, problem.at(some), x[some], self.unit).x for some in rows])
+        order = torch.argsort(speed(self.system, x, self.inputs[groups]), stable=True)
+        return [(x[i : i + 1], int(groups[i])) for i in order.tolist()]
 
     def _held(self, group: int) -> Tensor:
         return self.inputs[group : group + 1]

@@ -90,27 +90,28 @@ class Descender:
         self.reduction: Reduction | None = self.fast.reduction()
 
     def land(self, solver: Solver, x: Tensor, groups: Tensor) -> Landed:
-        """The cheap way, for starts x (B, n). Newton, which only looks for zeros, goes by the reduction."""
+        """The cheap way, for starts x (B, n); a solver asked for by name goes all of its own way instead."""
         if isinstance(solver, Newton):
-            end, F, outcome = self._by_newton(solver, x, groups)
-            near = outcome == Outcome.CONVERGED
+            solver = dataclasses.replace(solver, tolerance=HANDOVER, loosest=FORCING, tightest=FORCING, share=SHARE)
+        if solver.tolerance >= HANDOVER:
+            end, F, outcome = self._roughly(solver, x, groups)
         else:
             down = descend(solver, Problem(self.system, self.inputs[groups]), x, self.unit)
             end, F, outcome = down.x, down.F, down.outcome
-            near = outcome == Outcome.CONVERGED
-            if self.system.n_state <= DENSE_LIMIT:
-                near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
+        near = outcome == Outcome.CONVERGED
+        if solver.tolerance < HANDOVER and self.system.n_state <= DENSE_LIMIT:
+            near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
         return Landed(end, F, outcome, near, groups, self._size_reached(end, outcome))
 
-    def _by_newton(self, solver: Newton, x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        coarse = dataclasses.replace(solver, tolerance=HANDOVER, loosest=FORCING, tightest=FORCING, share=SHARE)
+    def _roughly(self, solver: Solver, x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """In float32 and by the reduction, where there are such: only zeros are looked for."""
         y, u = x, self.inputs[groups]
         if self.system.single_precision:
             y, u = y.float(), u.float()
         system = self.fast
         if self.reduction is not None:
             system, y = self.reduction.system, self.reduction.start(y)
-        down = descend(coarse, Problem(system, u), y, self.unit)
+        down = descend(solver, Problem(system, u), y, self.unit)
         end = (down.x if self.reduction is None else self.reduction.lift(down.x, u)).double()
         F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
         return end, F, torch.where(torch.isfinite(F).all(dim=1), down.outcome, int(Outcome.DIVERGED))

@@ -21,23 +21,32 @@ class GaussNewtonState(NamedTuple):
     F: Tensor
     damping: Tensor  # (B,)
     growth: Tensor  # (B,) factor of the damping after a step that failed
+    idle: Tensor  # (B,) steps in a row that hardly lowered |F|
 
 
 @dataclass(frozen=True)
 class GaussNewton(Solver):
-    """Levenberg-Marquardt; ``damping`` is the first m relative to the largest diagonal entry of J^T J."""
+    """Levenberg-Marquardt; ``damping`` is the first m relative to the largest diagonal entry of J^T J.
+
+    A search for zeros gives up a start after ``patience`` steps in a row that leave |F| above ``least_gain`` times what
+    it was: mostly it has come to a minimum of q that is no zero. Without a patience it goes on down to that minimum.
+    """
 
     name: ClassVar[str] = "gauss-newton"
     max_steps: int = 200
     damping: float = 1e-3
+    patience: int | None = None
+    least_gain: float = 0.9
 
     def init(self, problem: Problem, x: Tensor) -> GaussNewtonState:
         J = problem.system.jacobian(x, problem.u)
         largest = (J * J).sum(1).amax(1)  # the diagonal of J^T J holds the squared columns
-        return GaussNewtonState(x, problem.velocity(x), self.damping * largest, torch.full_like(largest, 2.0))
+        return GaussNewtonState(
+            x, problem.velocity(x), self.damping * largest, torch.full_like(largest, 2.0), torch.zeros_like(largest)
+        )
 
     def step(self, problem: Problem, state: GaussNewtonState) -> tuple[GaussNewtonState, Info]:
-        x, F, damping, growth = state
+        x, F, damping, growth, idle = state
         J = problem.system.jacobian(x, problem.u)
         g = (J.mT @ F.unsqueeze(2)).squeeze(2)
         d = _damped_step(J, g, damping)
@@ -47,15 +56,20 @@ class GaussNewton(Solver):
         gain = (q_of(F) - q_of(F_try)) / promised.clamp_min(1e-300)
         good = (gain > 0) & torch.isfinite(F_try).all(dim=1)
         shrunk = damping * (1 - (2 * gain - 1) ** 3).clamp(1 / 3, 2.0)
+        idle = torch.where(good & (q_of(F_try) <= self.least_gain**2 * q_of(F)), 0.0, idle + 1)
         new = GaussNewtonState(
             torch.where(good.unsqueeze(1), x_try, x),
             torch.where(good.unsqueeze(1), F_try, F),
             torch.where(good, shrunk, damping * growth).clamp_min(1e-30),
             torch.where(good, 2.0, growth * 2),
+            idle,
         )
         length = d.norm(dim=1)
         tiny = length <= 1e-15 * (x.norm(dim=1) + 1e-300)
-        return new, Info(torch.where(good, length, 0.0), (tiny & ~good) | ~torch.isfinite(length))
+        stuck = (tiny & ~good) | ~torch.isfinite(length)
+        if self.patience is not None:
+            stuck |= idle >= self.patience
+        return new, Info(torch.where(good, length, 0.0), stuck)
 
 
 def _damped_step(J: Tensor, g: Tensor, damping: Tensor) -> Tensor:
