@@ -38,7 +38,7 @@ class Ending(enum.IntEnum):
 
 _MESSAGES = {
     Ending.CLOSED: "came back to where it began: a closed loop",
-    Ending.LEFT: "left the reachable box for good",
+    Ending.LEFT: "left the reachable box far behind",
     Ending.OUT_OF_STEPS: "used up its steps",
     Ending.STUCK: "stopped where no step was short enough to be sure of the branch",
 }
@@ -138,7 +138,7 @@ class Fibers:
     turn: float = 0.8
     stray: float = 0.3
     contraction: float = 0.3
-    margin: float = 1.0  # beyond the box, in its half-widths, from where a fiber that moves away has left
+    margin: float = 10.0  # beyond the box, in its half-widths: nearer than 5, fibers that moved away did come back
     both_ways: bool = True
 
     def follow(self, system: System, x0: Tensor, c: Tensor, u: Tensor) -> Crossings:
