@@ -118,24 +118,75 @@ def levenberg_marquardt(system: System, x: Tensor, steps: int = 150) -> Tensor:
     return torch.cat(ended)
 
 
-def scattered(n: int, B: int, generator: torch.Generator) -> Tensor:
-    """Half from the box, half normal with a random size."""
-    box = 2 * torch.rand(B, n, generator=generator, dtype=torch.float64) - 1
-    normal = torch.randn(B, n, generator=generator, dtype=torch.float64)
-    size = torch.rand(B, 1, generator=generator, dtype=torch.float64)
-    return torch.where(torch.arange(B).unsqueeze(1) % 2 == 0, box, size * normal)
+class Ways:
+    """Ways to candidates for new points, most of them from the points that a union holds."""
+
+    def __init__(self, union: Union, seed: int) -> None:
+        self.union, self.system, self.n = union, union.system, union.system.n_state
+        self.generator, self.used = torch.Generator().manual_seed(seed), torch.zeros(0)
+
+    def known(self, B: int) -> Tensor:
+        return self.union.points[torch.randint(len(self.union.points), (B,), generator=self.generator)]
+
+    def noise(self, B: int) -> Tensor:
+        return torch.randn(B, self.n, generator=self.generator, dtype=torch.float64)
+
+    def scattered(self, B: int = 64) -> Tensor:
+        """Half from the box, half normal with a random size."""
+        box = 2 * torch.rand(B, self.n, generator=self.generator, dtype=torch.float64) - 1
+        size = torch.rand(B, 1, generator=self.generator, dtype=torch.float64)
+        return torch.where(torch.arange(B).unsqueeze(1) % 2 == 0, box, size * self.noise(B))
+
+    def midpoints(self, B: int = 64) -> Tensor:
+        return (self.known(B) + self.known(B)) / 2
+
+    def reflections(self, B: int = 64) -> Tensor:
+        return (2 * self.known(B) - self.known(B)).clamp(-1, 1)
+
+    def parallelograms(self, B: int = 64) -> Tensor:
+        return (self.known(B) + self.known(B) - self.known(B)).clamp(-1, 1)
+
+    def descend(self, x: Tensor) -> Tensor:
+        return levenberg_marquardt(self.system, x)
+
+    def follow(self, x: Tensor, steps: int) -> Tensor:
+        """Fibers through the points x in random directions."""
+        return Fibers(max_steps=steps).follow(self.system, x, self.noise(len(x)), nothing(len(x))).x
+
+    def from_newest(self, steps: int = 200, batch: int = 16) -> Tensor:
+        """Fibers through the points that have had fewest, and of those the newest."""
+        self.used = torch.cat([self.used, torch.zeros(len(self.union.points) - len(self.used))])
+        chosen = torch.argsort(1e6 * self.used - torch.arange(len(self.used)))[:batch]
+        self.used[chosen] += 1
+        return self.follow(self.union.points[chosen].repeat(-(-batch // len(chosen)), 1)[:batch], steps)
+
+    def from_states(self) -> Tensor:
+        x = self.scattered(16)
+        return Fibers(max_steps=200).follow(self.system, x, self.system.velocity(x, nothing(16)), nothing(16)).x
 
 
-def fibers_from_newest(union: Union, seconds: float, seed: int, batch: int = 16, max_steps: int = 200) -> None:
-    """Fibers in random directions through the points found, those that have had fewest first and then the newest."""
-    generator, used, began = torch.Generator().manual_seed(seed), torch.zeros(0), time.process_time()
+def fibers_alone(union: Union, seconds: float, seed: int) -> None:
+    ways, began = Ways(union, seed), time.process_time()
     while time.process_time() - began < seconds:
-        used = torch.cat([used, torch.zeros(len(union.points) - len(used))])
-        chosen = torch.argsort(1e6 * used - torch.arange(len(used)))[:batch]
-        used[chosen] += 1
-        x = union.points[chosen].repeat(-(-batch // len(chosen)), 1)[:batch]
-        c = torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        union.add(Fibers(max_steps=max_steps).follow(union.system, x, c, nothing(batch)).x)
+        union.add(ways.from_newest())
+
+
+def mixture(union: Union, seconds: float, seed: int) -> None:
+    """At each turn the way that has lately found most new points per second; the others come back slowly."""
+    ways, began = Ways(union, seed), time.process_time()
+    arms: list[Callable[[], Tensor]] = [
+        ways.from_newest,
+        lambda: ways.descend(ways.scattered()),
+        lambda: ways.descend(ways.midpoints()),
+        lambda: ways.descend(ways.parallelograms()),
+    ]
+    pace = [float("inf")] * len(arms)
+    while time.process_time() - began < seconds:
+        k, then = pace.index(max(pace)), time.process_time()
+        new = union.add(arms[k]()) / (time.process_time() - then)
+        pace[k] = new if pace[k] == float("inf") else 0.6 * pace[k] + 0.4 * new
+        best = max((p for p in pace if p < float("inf")), default=0.0)
+        pace = [p if i == k else p + 0.02 * best + 0.05 for i, p in enumerate(pace)]
 
 
 def reference(n: int, gain: float, seed: int, folder: Path, seconds: float) -> Tensor:
@@ -148,14 +199,29 @@ def reference(n: int, gain: float, seed: int, folder: Path, seconds: float) -> T
             expected = int(kept["number"])
         if len(union.points) != expected:
             raise click.ClickException(f"{path} gives {len(union.points)} points, not {expected}: delete it")
+        check_distinct(system, union.points)
         return union.points
     click.echo(f"making the reference of N={n} g={gain:g} seed {seed} in {seconds:g} s", err=True)
-    generator, began = torch.Generator().manual_seed(seed), time.process_time()
+    ways, began = Ways(union, seed), time.process_time()
     while time.process_time() - began < 0.4 * seconds:
-        union.add(levenberg_marquardt(system, scattered(n, 256, generator)))
-    fibers_from_newest(union, 0.6 * seconds, seed, max_steps=600)
+        union.add(ways.descend(ways.scattered(256)))
+    mixture(union, 0.6 * seconds, seed)
+    check_distinct(system, union.points)
     keep(path, union.points)
     return union.points
+
+
+def check_distinct(system: RandomMap, points: Tensor) -> None:
+    """Newton-Kantorovich: every point has a true zero within 2 b |F| of it, and these balls are disjoint.
+
+    b = |J^-1|, and J changes by at most L per distance, |tanh''| being below 0.77; b L (b |F|) must be below 1/2.
+    """
+    inverse = 1 / torch.linalg.svdvals(system.jacobian(points, nothing(len(points))))[:, -1]
+    step = inverse * (system.velocity(points, nothing(len(points))).norm(dim=1) + 1e-14 * system.n_state)  # rounding
+    lipschitz = 0.77 * system.W.norm(dim=1).max() * torch.linalg.matrix_norm(system.W, 2)
+    apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    if bool((inverse * lipschitz * step >= 0.5).any()) or float(apart.min()) <= 4 * float(step.max()):
+        raise click.ClickException(f"{system.n_state} units: two points of the reference may be one")
 
 
 def keep(path: Path, points: Tensor) -> None:
@@ -176,7 +242,9 @@ def found_of(known: Tensor, x: Tensor) -> set[int]:
 
 def recall_table(n: int, gain: float, seeds: int, folder: Path, seconds: float, limit: float) -> None:
     click.echo(f"\nN = {n}, g = {gain:g}: within {limit:g} s of one thread")
-    click.echo("seed  known | search: found  recall  seconds  not known | fibers alone: found  recall  not known")
+    columns = ("search: found", "fibers alone", "     mixture")
+    heads = [f"{column}  recall  {'seconds  ' if column == columns[0] else ''}not known" for column in columns]
+    click.echo("seed  known | " + " | ".join(heads))
     for seed in range(seeds):
         system, known = RandomMap(n, gain, seed), reference(n, gain, seed, folder, seconds)
         began = time.process_time()
@@ -184,55 +252,41 @@ def recall_table(n: int, gain: float, seeds: int, folder: Path, seconds: float, 
         spent = time.process_time() - began
         states = torch.as_tensor(points.states[points.verdict == "fixed"])
         own = found_of(known, states)
-        alone = Union(system)
-        fibers_from_newest(alone, limit, seed)
-        met = found_of(known, alone.points)
+        others = []
+        for way in (fibers_alone, mixture):
+            union = Union(system)
+            way(union, limit, seed)
+            met = found_of(known, union.points)
+            others.append(f"{len(met):12}  {len(met) / len(known):6.1%}  {len(union.points) - len(met):9}")
         search = f"{len(own):13}  {len(own) / len(known):6.1%}  {spent:7.1f}  {len(states) - len(own):9}"
-        fibers = f"{len(met):19}  {len(met) / len(known):6.1%}  {len(alone.points) - len(met):9}"
-        click.echo(f"{seed:4}  {len(known):5} | {search} | {fibers}")
+        click.echo(f"{seed:4}  {len(known):5} | {search} | {others[0]} | {others[1]}")
 
 
 def strategies(n: int, gain: float, seed: int, known: Tensor, seconds: float) -> None:
     """From a random half of the points, each with its mirror image: how many of the others each way finds."""
-    system, generator = RandomMap(n, gain, seed), torch.Generator().manual_seed(0)
-    half = Union(system)
-    order = torch.randperm(len(known), generator=generator)
-    for i in order.tolist():
+    half = Union(RandomMap(n, gain, seed))
+    for i in torch.randperm(len(known), generator=torch.Generator().manual_seed(0)).tolist():
         if len(half.points) < len(known) / 2:
             half.add(known[i : i + 1])
-    given = half.points
-
-    def some() -> Tensor:
-        return given[torch.randint(len(given), (256,), generator=generator)]
-
-    def noise(B: int) -> Tensor:
-        return torch.randn(B, n, generator=generator, dtype=torch.float64)
-
-    def through(x: Tensor, c: Tensor, steps: int) -> Tensor:
-        return Fibers(max_steps=steps).follow(system, x, c, nothing(len(x))).x
-
-    def from_states() -> Tensor:
-        x = scattered(n, 16, generator)
-        return through(x, system.velocity(x, nothing(16)), 200)
-
+    given, of = half.points, Ways(half, seed)
     ways: dict[str, Callable[[], Tensor]] = {
-        "LM from the box": lambda: levenberg_marquardt(system, scattered(n, 256, generator)),
-        "LM from midpoints": lambda: levenberg_marquardt(system, (some() + some()) / 2),
-        "LM from reflections 2a - b": lambda: levenberg_marquardt(system, (2 * some() - some()).clamp(-1, 1)),
-        "LM from a + b - c": lambda: levenberg_marquardt(system, (some() + some() - some()).clamp(-1, 1)),
-        "LM from known + 0.3 noise": lambda: levenberg_marquardt(system, some() + 0.3 * noise(256)),
-        "Newton from known + 0.1 noise": lambda: some() + 0.1 * noise(256),
-        "Newton from known + 0.3 noise": lambda: some() + 0.3 * noise(256),
-        "Newton from midpoints": lambda: (some() + some()) / 2,
-        "fibers from random states": from_states,
-        "fibers from known, 100 steps": lambda: through(some()[:16], noise(16), 100),
-        "fibers from known, 200 steps": lambda: through(some()[:16], noise(16), 200),
-        "fibers from known, 1000 steps": lambda: through(some()[:16], noise(16), 1000),
+        "LM from the box and noise": lambda: of.descend(of.scattered(256)),
+        "LM from midpoints": lambda: of.descend(of.midpoints(256)),
+        "LM from reflections 2a - b": lambda: of.descend(of.reflections(256)),
+        "LM from a + b - c": lambda: of.descend(of.parallelograms(256)),
+        "LM from known + 0.3 noise": lambda: of.descend(of.known(256) + 0.3 * of.noise(256)),
+        "Newton from known + 0.1 noise": lambda: of.known(256) + 0.1 * of.noise(256),
+        "Newton from known + 0.3 noise": lambda: of.known(256) + 0.3 * of.noise(256),
+        "Newton from midpoints": lambda: of.midpoints(256),
+        "fibers from random states": of.from_states,
+        "fibers from known, 100 steps": lambda: of.follow(of.known(16), 100),
+        "fibers from known, 200 steps": lambda: of.follow(of.known(16), 200),
+        "fibers from known, 1000 steps": lambda: of.follow(of.known(16), 1000),
     }
     click.echo(f"\nN = {n}, g = {gain:g}, seed {seed}: {len(given)} of {len(known)} given, {seconds:g} s each")
     click.echo("way                              found  per second")
     for name, way in ways.items():
-        union, began = Union(system), time.process_time()
+        union, began = Union(half.system), time.process_time()
         union.points = given
         while time.process_time() - began < seconds:
             union.add(way())
