@@ -155,7 +155,7 @@ class Fibers:
             size, low, high = _surroundings(system, x0, u, self.margin)
             work = _work(x0, min(2 * B, 2 * width + 2), Record(system, u, size))
             c = c / c.norm(dim=1, keepdim=True)
-            queue = list(torch.split(torch.arange(B, device=x0.device), max(width // 2, 1)))
+            queue = list(torch.split(torch.arange(B, device=x0.device), max(width // 2, 1))) if B else []
             front, since = None, 0
             while front is not None or queue:
                 while queue and (front is None or len(front.end) <= width):
@@ -209,41 +209,13 @@ class Fibers:
         self, system: System, front: _Front, size: float, bounds: tuple[Tensor, Tensor], work: _Work
     ) -> tuple[_Front, Tensor]:
         """One step of every end: the front after it, and how ends ended (R,), -1 where they go on."""
-        c, u, z, t, h = front.c, front.u, front.z, front.t, front.h.unsqueeze(1)
-        R, n = c.shape
-        p = z + h * t + (0.5 * h * h) * front.bend
-        A = work.bordered[:R]
-        A[:, :n, :n] = system.jacobian(p[:, :n], u)
-        A[:, :n, n] = -c
-        A[:, n] = t
-        LU, pivots, info = work.factors[:R].mT, work.pivots[:R], work.info[:R]
-        torch.linalg.lu_factor_ex(A.mT, out=(LU, pivots, info))  # A lies in memory as LAPACK wants its transpose
-        side = sign_of_determinant(LU, pivots)
-        # The first correction and the tangent at p share the factorisation, and so do the two after it.
-        right = z.new_zeros(R, n + 1, 2)
-        right[:, :n, 0] = p[:, n:] * c - system.velocity(p[:, :n], u)
-        right[:, n, 1] = 1.0
-        first, tangent = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
-        q = p + first
-        right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
-        right[:, n, 0] = 0.0
-        second = torch.linalg.lu_solve(LU, pivots, right[:, :, :1], adjoint=True).squeeze(2)
-        q = q + second
-        right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
-        right[:, :n, 1] = tangent[:, n:] * c - system.jacobian_product(q[:, :n], u, tangent[:, :n])
-        right[:, n, 1] = 1.0 - (t * tangent).sum(1)
-        third, change = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
-        q, tangent = q + third, tangent + change
-        tangent = tangent / tangent.norm(dim=1, keepdim=True)
-        work.evaluations += 3 * R
-        work.factorisations += R
-
-        h = front.h
-        off = first.norm(dim=1) / h
+        z, t, h, n = front.z, front.t, front.h, front.c.shape[1]
+        q, tangent, (first, second, third), side = _corrected(system, front, work)
+        off = first / h
         floor = 1e-10 * size
         slack = torch.maximum(
-            (second.norm(dim=1) - floor).clamp_min(0) / first.norm(dim=1),
-            (third.norm(dim=1) - floor).clamp_min(0) / second.norm(dim=1),
+            (second - floor).clamp_min(0) / first,
+            (third - floor).clamp_min(0) / second,
         ).nan_to_num(0.0)
         angle = 2 * torch.asin((0.5 * (tangent - t).norm(dim=1)).clamp(max=1.0))
         fit = (off <= self.stray) & (slack <= self.contraction) & (angle <= self.turn) & (side == front.side)
@@ -251,7 +223,7 @@ class Fibers:
         factor = torch.minimum(0.5 * self.turn / angle, (0.25 * self.stray / off) ** 0.5)
         factor = torch.minimum(factor, (0.3 * self.contraction / slack) ** (1 / 3)).nan_to_num(0.5)
         h_next = h * torch.where(fit, factor.clamp(0.5, 2.0), factor.clamp(0.25, 0.5))
-        work.refused += R - int(fit.sum())
+        work.refused += len(fit) - int(fit.sum())
 
         length = (q - z).norm(dim=1)
         a, b = z[:, n], q[:, n]
@@ -275,6 +247,39 @@ class Fibers:
             z=torch.where(taken, q, z), t=torch.where(taken, tangent, t), bend=bend, h=h_next, steps=steps
         )
         return after, outcome
+
+
+def _corrected(system: System, front: _Front, work: _Work) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+    """Predictor and corrector: the next points and tangents, the lengths of three corrections, and the orientation."""
+    c, u, z, t, h = front.c, front.u, front.z, front.t, front.h.unsqueeze(1)
+    R, n = c.shape
+    p = z + h * t + (0.5 * h * h) * front.bend
+    A = work.bordered[:R]
+    A[:, :n, :n] = system.jacobian(p[:, :n], u)
+    A[:, :n, n] = -c
+    A[:, n] = t
+    LU, pivots, info = work.factors[:R].mT, work.pivots[:R], work.info[:R]
+    torch.linalg.lu_factor_ex(A.mT, out=(LU, pivots, info))  # A lies in memory as LAPACK wants its transpose
+    side = sign_of_determinant(LU, pivots)
+    # The first correction and the tangent at p share the factorisation, and so do the two after it.
+    right = z.new_zeros(R, n + 1, 2)
+    right[:, :n, 0] = p[:, n:] * c - system.velocity(p[:, :n], u)
+    right[:, n, 1] = 1.0
+    first, tangent = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
+    q = p + first
+    right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
+    right[:, n, 0] = 0.0
+    second = torch.linalg.lu_solve(LU, pivots, right[:, :, :1], adjoint=True).squeeze(2)
+    q = q + second
+    right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
+    right[:, :n, 1] = tangent[:, n:] * c - system.jacobian_product(q[:, :n], u, tangent[:, :n])
+    right[:, n, 1] = 1.0 - (t * tangent).sum(1)
+    third, change = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
+    q, tangent = q + third, tangent + change
+    tangent = tangent / tangent.norm(dim=1, keepdim=True)
+    work.evaluations += 3 * R
+    work.factorisations += R
+    return q, tangent, [first.norm(dim=1), second.norm(dim=1), third.norm(dim=1)], side
 
 
 def _work(x: Tensor, rows: int, record: Record) -> _Work:

@@ -176,6 +176,24 @@ def test_the_same_fibers_give_the_same_numbers_in_any_batch():
         assert nearest(mine, alone.x)[0].max() < 1e-9
 
 
+def test_a_velocity_that_is_nan_in_half_the_space_stops_its_fibers_and_no_others():
+    def velocity(x, u):
+        return torch.where(x > 0.5, torch.nan, -x * (x + 1))
+
+    system = Flow(velocity, n_state=1, bounds=(-2, 2))
+    found = follow(system, [[-0.2], [-1.5], [0.7]], [[1.0], [1.0], [1.0]])
+    assert found.outcome.tolist() == [Ending.STUCK] * 3
+    for fiber in (0, 1):
+        assert nearest([[0.0], [-1.0]], found.x[found.fiber == fiber])[0].max() < 1e-12
+    assert int((found.fiber == 2).sum()) == 0
+
+
+def test_no_fibers_meet_nothing():
+    found = follow(Simple2D(), np.zeros((0, 2)), np.zeros((0, 2)))
+    assert found.x.shape == (0, 2)
+    assert len(found.outcome) == 0
+
+
 def test_a_near_miss_is_no_crossing():
     system = Flow(lambda x, u: torch.stack([x[:, 0] ** 2 + 1e-4, -x[:, 1]], 1), 2, bounds=(-2, 2))
     found = follow(system, [[1.0, 0.0]], [[1.0, 0.0]])
