@@ -88,12 +88,16 @@ class Catalogue:
             owner[rows] = _first(known)
             new = rows[owner[rows] == NOBODY]
             if len(new):
-                owner[new] = self._enter(x[new], F[new], groups[new])
+                owner[new] = self.enter(self.assessed(x[new], groups[new]), x[new], F[new], groups[new])
         return owner
 
-    def _enter(self, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
-        """Assess candidates that no known point accounts for, and enter one of each distinct zero among them."""
-        found = assess(self.system, x, self.inputs[groups], self.unit, dense=self.together > 0)
+    def assessed(self, x: Tensor, groups: Tensor) -> Assessed:
+        """States x (B, n) refined and bounded, as many at once as memory allows."""
+        parts = zip(*(torch.split(part, max(self.together, 1)) for part in (x, self.inputs[groups])), strict=True)
+        return Assessed.joined([assess(self.system, *part, self.unit, dense=self.together > 0) for part in parts])
+
+    def enter(self, found: Assessed, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
+        """Enter one of each distinct zero among assessed states that came from candidates x; returns all indices."""
         of_known = _first(self._overlap(found, groups, self.points, torch.tensor(self.groups).to(groups)))
         same = self._belonging(found, x, F, groups, groups) | self._overlap(found, groups, found, groups)
         owner, entered, matrix = of_known.tolist(), [], same.tolist()
@@ -107,7 +111,7 @@ class Catalogue:
         self._known = Assessed.joined([self.points, found[kept]])
         self.groups += groups[kept].tolist()
         self.hits += [0] * len(entered)
-        return torch.tensor(owner, device=x.device)
+        return torch.tensor(owner, dtype=torch.long, device=x.device)
 
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
         """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""
@@ -155,4 +159,4 @@ def _finite(bound: Tensor) -> Tensor:
 
 def _nothing(x: Tensor) -> Assessed:
     none = x[:, 0] if x.shape[1] else x.new_zeros(0)
-    return Assessed(x, x, *[none] * 7)
+    return Assessed(x, x, *[none] * 7, none > 0)

@@ -13,13 +13,15 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.krylov import gmres
-from dynsys.rounding import rounding
+from dynsys.rounding import ZERO, rounding
 from dynsys.speed import q_of
 from dynsys.system import Product, System
 
-REFINEMENTS = 2
+REFINEMENTS = 6
+LINEAR = 0.25  # b L |dx| of the way from the factorised state to the refined one, up to which the first J speaks for both
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
@@ -44,6 +46,7 @@ class Assessed:
     error_bound: Tensor
     basin: Tensor
     index: Tensor
+    converged: Tensor  # bool: |F| is within rounding, and the one Jacobian speaks for x
 
     def __len__(self) -> int:
         return len(self.x)
@@ -57,10 +60,11 @@ class Assessed:
 
 
 def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True) -> Assessed:
-    """Refine each x by chord steps that lower |F|, then bound its distance from the true zero.
+    """Refine each x by chord steps that lower |F|, to rounding if they can, then bound its distance from the true zero.
 
     With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
     """
+    start = x
     if dense:
         J = system.jacobian(x, u)
         LU, pivots, _ = torch.linalg.lu_factor_ex(J)
@@ -74,24 +78,28 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True
         curvature = _curvature_by_products(system, x, u, unit)
     inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
     noise = rounding(system, x, u, F, unit)
-    reach = 2 * inverse_norm * (F.norm(dim=1) + noise)
+    reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
     bound = torch.where(proven, reach, torch.inf)
     basin = (2 / (3 * inverse_norm * curvature).clamp_min(1e-300)).clamp_max(WIDEST * unit)
-    return Assessed(
-        x, F, q_of(F), inverse_norm, curvature, noise, bound, torch.where(proven, basin, 0.0), torch.where(proven, index, 0)
-    )
+    at_rounding = vector_norm(F, dim=1) <= ZERO * noise
+    converged = at_rounding & (inverse_norm * curvature * vector_norm(x - start, dim=1) <= LINEAR)
+    basin, index = torch.where(proven, basin, 0.0), torch.where(proven, index, 0)
+    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, basin, index, converged)
 
 
 def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
     F = system.velocity(x, u)
+    size = vector_norm(F, dim=1)
     for _ in range(REFINEMENTS):
         x_new = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
         F_new = system.velocity(x_new, u)
-        better = F_new.norm(dim=1) < 0.5 * F.norm(dim=1)
+        size_new = vector_norm(F_new, dim=1)
+        better = size_new < 0.5 * size
         if not bool(better.any()):
             break
-        x, F = torch.where(better.unsqueeze(1), x_new, x), torch.where(better.unsqueeze(1), F_new, F)
+        column = better.unsqueeze(1)
+        x, F, size = torch.where(column, x_new, x), torch.where(column, F_new, F), torch.where(better, size_new, size)
     return x, F
 
 

@@ -98,10 +98,10 @@ class Discovery:
         """Point 4 of the rule: whether the second engine should be asked."""
         return self.fails_often() or index_sum not in (1, None)
 
-    def own_are_quiet(self, index_sum: int | None) -> bool:
-        """Point 2 and 3 of the rule."""
-        asked = max(QUIET_STARTS, PER_POINT * self.points) * (0.25 if index_sum == 1 else 1.0 if index_sum is None else STUBBORN)
-        return self.telling >= asked
+    def lacking(self, index_sum: int | None) -> float:
+        """How many more telling hits points 2 and 3 of the rule ask for."""
+        factor = 0.25 if index_sum == 1 else 1.0 if index_sum is None else STUBBORN
+        return factor * max(QUIET_STARTS, PER_POINT * self.points) - self.telling
 
     def is_spent(self, given: int, index_sum: int | None) -> bool:
         """Whether nothing has come for long, or for very long where something is known to be missing."""

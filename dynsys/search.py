@@ -30,12 +30,13 @@ from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver, solver_name
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
 from dynsys.threads import alone, in_order
-from dynsys.wave import HANDOVER, Descender, Landed, Rejection
+from dynsys.wave import FINISH_LIMIT, HANDOVER, Descender, Landed, Rejection
 
 Progress = Callable[[str, int, int], None]
 
 ENGINES = ("auto", "fiber")
 PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
+LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 TOGETHER = 1e-2  # in units of the state: starts this close to another one near a zero wait for what becomes of it
 
 
@@ -165,7 +166,7 @@ class _Search:
     def _verdict(self) -> Stop | None:
         """Whether to stop, and why."""
         discovery, closure = self.discovery, self.settings.closure
-        if discovery.own_are_quiet(self.catalogue.index_sum()) and (not closure or self._closure_is_quiet()):
+        if discovery.lacking(self.catalogue.index_sum()) <= 0 and (not closure or self._closure_is_quiet()):
             return Stop.FLAT
         if len(self.own) == 0 and not closure:
             return Stop.USED_UP
@@ -195,7 +196,9 @@ class _Search:
             self.own, self.own_groups = self.own[finite], self.own_groups[finite]
 
     def _own_round(self) -> None:
-        n = self.plan.round
+        """A whole round, or no more than the rule still lacks."""
+        lacking = self.discovery.lacking(self.catalogue.index_sum())
+        n = min(self.plan.round, max(LEAST_ROUND, int(SPARE * lacking)))
         x, groups = self.own[:n], self.own_groups[:n]
         self.own, self.own_groups = self.own[n:], self.own_groups[n:]
         self._work(Source.OWN, x, groups, self.given - len(self.own), self.given)
@@ -260,12 +263,27 @@ class _Search:
         return rows[owner[rows] == NOBODY]
 
     def _finish(self, landed: Landed, rows: Tensor, owner: Tensor) -> None:
+        """Bring states to their last digit and enter them; what is no zero is judged as it is."""
+        if self.system.n_state <= FINISH_LIMIT:
+            rows = self._settled(landed, rows, owner)
         if len(rows) == 0:
             return
         end = self.descender.finish(landed[rows])
         owner[rows[end.zero]] = self.catalogue.add(end.x[end.zero], end.F[end.zero], landed.groups[rows[end.zero]])
         self.minima.add(end.slow, end.slow_groups)
         self.rejected += end.rejected
+
+    def _settled(self, landed: Landed, rows: Tensor, owner: Tensor) -> Tensor:
+        """Finish by chord steps with the one factorisation that a new point needs anyway; returns the rows left over."""
+        near = rows[self.descender.may_be_zeros(landed[rows])]
+        if len(near) == 0:
+            return rows
+        groups = landed.groups[near]
+        found = self.catalogue.assessed(landed.x[near], groups)
+        zero = found.converged & self.descender.inside(found.x, self.catalogue.inputs[groups])
+        good = found[zero]
+        owner[near[zero]] = self.catalogue.enter(good, good.x, good.F, groups[zero])
+        return rows[owner[rows] == NOBODY]
 
     def _count(self, source: Source, owner: Tensor, done: int, total: int) -> None:
         known = self.catalogue

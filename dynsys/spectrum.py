@@ -1,5 +1,8 @@
 """Eigenvalues of the linearised system at many points: all of them where that is cheap, the leading ones above.
 
+Between ``VECTORS_LIMIT`` and ``FULL_LIMIT`` units those that decide on stability are in float64 and those well inside
+the boundary in float32, unless the full spectrum is asked for.
+
 A flow is judged by dF/dx and the imaginary axis; a map by dG/dx = dF/dx + I and the unit circle. The *excess* of an
 eigenvalue is how far it lies beyond that boundary: Re(l) for a flow, |l| - 1 for a map.
 """
@@ -22,7 +25,9 @@ VECTORS_LIMIT = 64  # units, up to which all eigenvectors are computed with them
 BATCH = 64  # points of a small system that share one call of LAPACK's wrapper
 CHUNK = 16  # points of a larger system whose Krylov spaces are grown together
 MODES = 8  # eigenvectors kept per point
-NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near get their condition numbers, too
+NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near are refined in float64, and their condition is known
+ILL_CONDITIONED = 100.0  # condition number of an eigenvalue, from which on single precision is not trusted with any
+MOST_MOVED = 1e-4  # relative to |A|, that an eigenvalue may move when it is refined
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,20 @@ def spectra(
     if len(x) == 0:
         return []
     n = system.n_state
-    whole = torch.as_tensor(full).expand(len(x)) | (n <= FULL_LIMIT)
+    asked = torch.as_tensor(full).expand(len(x))
+    whole = asked | (n <= FULL_LIMIT)
     together = BATCH if n <= VECTORS_LIMIT else 1 if bool(whole.all()) else CHUNK
 
     def at(rows: Tensor) -> list[Spectrum]:
         here, held = x[rows], u[rows]
         if n <= VECTORS_LIMIT:
             return _with_all_vectors(*_linearised(system, here, held), system.kind)
-        if bool(whole[rows].all()):
-            return [_dense(system, here[i : i + 1], held[i : i + 1]) for i in range(len(rows))]
-        found = leading_spectra(system, here, held)
+        found = [None] * len(rows) if bool(whole[rows].all()) else leading_spectra(system, here, held)
         leading = [None if bool(whole[row]) else s for row, s in zip(rows, found, strict=True)]
-        return [s or _dense(system, here[i : i + 1], held[i : i + 1]) for i, s in enumerate(leading)]
+        return [
+            s or _dense(system, here[i : i + 1], held[i : i + 1], bool(asked[row]) or n > FULL_LIMIT)
+            for i, (row, s) in enumerate(zip(rows.tolist(), leading, strict=True))
+        ]
 
     spectra: list[Spectrum] = []
     for chunk in in_order(at, torch.split(torch.arange(len(x)), together), workers):
@@ -91,9 +98,14 @@ def _linearised(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     return A, norms
 
 
-def _dense(system: System, x: Tensor, u: Tensor) -> Spectrum:
+def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> Spectrum:
     A, norms = _linearised(system, x, u)
-    return _with_leading_vectors(A[0], float(norms), system.kind) or _with_all_vectors(A, norms, system.kind)[0]
+    tries = (torch.float64,) if full else (torch.float32, torch.float64)
+    for dtype in tries:
+        found = _with_leading_vectors(A[0], float(norms), system.kind, dtype)
+        if found is not None:
+            return found
+    return _with_all_vectors(A, norms, system.kind)[0]
 
 
 def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
@@ -105,45 +117,60 @@ def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
     return [sorted_spectrum(*point, kind) for point in points]
 
 
-def _with_leading_vectors(A: Tensor, norm: float, kind: Kind) -> Spectrum | None:
-    """All eigenvalues, and by inverse iteration the vectors that are wanted; None where those are too many."""
-    eigenvalues = torch.linalg.eigvals(A)
+def _with_leading_vectors(A: Tensor, norm: float, kind: Kind, dtype: torch.dtype) -> Spectrum | None:
+    """All eigenvalues as ``dtype`` gives them, with vectors and in float64 those that decide; None if in doubt."""
+    eigenvalues = torch.linalg.eigvals(A.to(dtype)).to(torch.complex128)
     ahead = excess(eigenvalues, kind)
     order = torch.argsort(ahead, descending=True, stable=True)
     wanted = max(1, int((ahead > -NEAR_BOUNDARY * float(eigenvalues.abs().max())).sum()))
     if wanted > MODES:
         return None
     head = order[: wanted + int(eigenvalues[order[wanted - 1]].imag != 0)]  # never half of a complex pair
-    vectors, condition = _inverse_iteration(A, eigenvalues[head])
-    if not bool((condition < 1e8).all()):
+    values, vectors, condition = _refined(A, eigenvalues[head])
+    moved = (values - eigenvalues[head]).abs().max()
+    if not bool((condition < ILL_CONDITIONED).all() & (moved <= MOST_MOVED * norm)):
         return None
     rest = order[len(head) :]
     conditions = torch.cat([condition, torch.full_like(ahead[rest], torch.nan)])
-    return sorted_spectrum(torch.cat([eigenvalues[head], eigenvalues[rest]]), vectors, conditions, norm, kind)
+    return sorted_spectrum(torch.cat([values, eigenvalues[rest]]), vectors, conditions, norm, kind)
 
 
-def _inverse_iteration(A: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
-    """Right eigenvectors (k, n) and condition numbers (k,) of eigenvalues known to rounding; inf where it fails.
+def _refined(A: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Eigenvalues (k,) in float64 from good guesses, their vectors (k, n) and condition numbers; inf where it fails."""
+    real = eigenvalues.imag == 0
+    values, condition = eigenvalues.clone(), torch.zeros_like(eigenvalues.real)
+    vectors = torch.zeros(len(eigenvalues), len(A), dtype=eigenvalues.dtype)
+    for rows, matrix, guess in (
+        (real, A, eigenvalues[real].real),
+        (~real, A.to(eigenvalues.dtype), eigenvalues[~real]),
+    ):
+        if len(guess):
+            value, vector, condition[rows] = _inverse_iteration(matrix, guess)
+            values[rows], vectors[rows] = value.to(values.dtype), vector.to(values.dtype)
+    return values, vectors, condition
+
+
+def _inverse_iteration(A: Tensor, guess: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rayleigh quotients (k,), right eigenvectors (k, n) and condition numbers (k,); inf where it fails.
 
     One factorisation of A - l I serves the right and the left vector: 1 / |y . x| is the condition number.
     """
-    real = bool((eigenvalues.imag == 0).all())
-    values, matrix = (eigenvalues.real, A) if real else (eigenvalues, A.to(eigenvalues.dtype))
-    shifted = matrix - values[:, None, None] * torch.eye(len(A), dtype=matrix.dtype)
-    shifted.diagonal(dim1=1, dim2=2).sub_(torch.finfo(A.dtype).eps * A.norm())  # just beside the eigenvalue
+    shifted = A - guess[:, None, None] * torch.eye(len(A), dtype=A.dtype)
+    shifted.diagonal(dim1=1, dim2=2).sub_(torch.finfo(torch.float64).eps * A.norm())  # just beside the eigenvalue
     LU, pivots, _ = torch.linalg.lu_factor_ex(shifted)
-    start = torch.randn(len(A), generator=torch.Generator().manual_seed(0), dtype=A.dtype).to(matrix.dtype)
-    right = start.expand(len(values), -1).unsqueeze(2)
+    start = torch.randn(len(A), generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A.dtype)
+    right = start.expand(len(guess), -1).unsqueeze(2)
     left = right
-    for _ in range(2):
+    for _ in range(3):
         right = torch.linalg.lu_solve(LU, pivots, right)
         left = torch.linalg.lu_solve(LU, pivots, left, adjoint=True)
         right, left = right / right.norm(dim=1, keepdim=True), left / left.norm(dim=1, keepdim=True)
     x, y = right.squeeze(2), left.squeeze(2)
-    error = (x @ matrix.T - values.unsqueeze(1) * x).norm(dim=1)
-    condition = 1 / (y.conj() * x).sum(1).abs()
-    good = torch.isfinite(condition) & (error <= 1e-10 * A.norm())
-    return x.to(eigenvalues.dtype), torch.where(good, condition, torch.inf)
+    Ax, overlap = x @ A.T, (y.conj() * x).sum(1)
+    value = (y.conj() * Ax).sum(1) / overlap
+    error = (Ax - value.unsqueeze(1) * x).norm(dim=1)
+    good = torch.isfinite(overlap.abs()) & (error <= 1e-12 * A.norm())
+    return value, x, torch.where(good, 1 / overlap.abs(), torch.inf)
 
 
 def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | None]:

@@ -125,10 +125,10 @@ class Descender:
         """Newton in float64 from states near a zero; the others are judged as they are."""
         u = self.inputs[landed.groups]
         first = Descent(landed.x, landed.F, landed.outcome, torch.zeros_like(landed.outcome))
-        near = landed.near & ~self._far_outside(landed.x, u)
+        near = self.may_be_zeros(landed)
         last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
         zero = near & (last.F.norm(dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, landed.unit))
-        inside = self._inside(last.x, u)
+        inside = self.inside(last.x, u)
         slow, where = self._slow(first, last, zero, u)
         rejected = self._reasons(last, u, zero | (landed.near & ~near), inside, slow)
         return Finished(last.x, last.F, zero & inside, where[slow], landed.groups[slow], rejected)
@@ -144,10 +144,11 @@ class Descender:
         short = closer & (last.outcome != Outcome.CONVERGED)
         return _continued(Newton(dense_limit=n), problem, last, short, unit)
 
-    def _far_outside(self, x: Tensor, u: Tensor) -> Tensor:
-        return ~self._inside(x, u, FAR_OUTSIDE)
+    def may_be_zeros(self, landed: Landed) -> Tensor:
+        """Which landed states (B,) are near a zero that may lie in the box."""
+        return landed.near & self.inside(landed.x, self.inputs[landed.groups], FAR_OUTSIDE)
 
-    def _inside(self, x: Tensor, u: Tensor, share: float = 1e-9) -> Tensor:
+    def inside(self, x: Tensor, u: Tensor, share: float = 1e-9) -> Tensor:
         """Where x is within the reachable box, a little rounding allowed."""
         box = self.system.box(u)
         if box is None:
@@ -166,7 +167,7 @@ class Descender:
         at_first = (first.outcome != Outcome.CONVERGED) & (q_first <= self.slow_q) & (~zero | leapt)
         at_last = ~zero & (q_last <= self.slow_q)
         where = torch.where(at_first.unsqueeze(1), first.x, last.x)
-        slow = (at_first | at_last) & torch.isfinite(where).all(dim=1) & self._inside(where, u)
+        slow = (at_first | at_last) & torch.isfinite(where).all(dim=1) & self.inside(where, u)
         return slow, where
 
     def _reasons(self, last: Descent, u: Tensor, zero: Tensor, inside: Tensor, slow: Tensor) -> Counter[Rejection]:

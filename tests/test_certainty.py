@@ -142,6 +142,7 @@ def test_candidates_of_one_zero_are_one_point_whatever_they_come_from():
     x = root + 1e-15 * torch.as_tensor(rng.standard_normal((50, 4)))
     held = EMPTY.expand(50, 0)
     catalogue = Catalogue(system, EMPTY, unit=1.0)
-    owners = catalogue.add(x, system.velocity(x, held), torch.zeros(50, dtype=torch.long), count_hits=True)
-    assert owners == [0] * 50
+    owners = catalogue.add(x, system.velocity(x, held), torch.zeros(50, dtype=torch.long))
+    assert owners.tolist() == [0] * 50
+    catalogue.hit(owners)
     assert catalogue.hits == [50]

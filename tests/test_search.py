@@ -306,7 +306,7 @@ def test_a_line_of_fixed_points_is_one_marginal_point():
 def test_the_discovery_curve_ends_at_what_was_found():
     points = find_fixed_points(Simple2D(), n_starts=300, closure=False, workers=1)
     tried, known = zip(*points.search.discovery, strict=True)
-    assert tried[-1] == 300
+    assert tried[-1] == points.search.starts <= 300
     assert known[-1] == points.search.found == 3
     assert list(tried) == sorted(tried)
     assert list(known) == sorted(known)
