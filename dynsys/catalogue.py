@@ -33,6 +33,7 @@ class Catalogue:
     together: int = 64
     groups: list[int] = field(default_factory=list)  # which input each point belongs to
     hits: list[int] = field(default_factory=list)  # by the starts that were not made from points found
+    visits: list[int] = field(default_factory=list)  # by any start
     _known: Assessed | None = None
 
     def __len__(self) -> int:
@@ -73,11 +74,17 @@ class Catalogue:
         nearest, owner = share.min(dim=1)
         return torch.where(nearest <= 1.0, owner, NOBODY)
 
-    def hit(self, owners: Tensor) -> None:
-        """Count a hit for each owner."""
-        for k in owners.tolist():
-            if k != NOBODY:
-                self.hits[k] += 1
+    def visit(self, owners: Tensor, independent: bool) -> Tensor:
+        """Count a visit of each owner, and a hit where the starts knew nothing of the points; returns these visits."""
+        visits = torch.bincount(owners[owners != NOBODY], minlength=len(self)).tolist()
+        self.visits = [known + new for known, new in zip(self.visits, visits, strict=True)]
+        if independent:
+            self.hits = [known + new for known, new in zip(self.hits, visits, strict=True)]
+        return torch.tensor(visits, dtype=torch.long)
+
+    def seen_once(self) -> int:
+        """The number of isolated points that only one start of any kind has reached."""
+        return sum(self.visits[k] == 1 for k in self.isolated())
 
     def add(self, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
         """Enter candidates x (B, n) that have converged to rounding; returns the index (B,) of each one's point."""
@@ -111,6 +118,7 @@ class Catalogue:
         self._known = Assessed.joined([self.points, found[kept]])
         self.groups += groups[kept].tolist()
         self.hits += [0] * len(entered)
+        self.visits += [0] * len(entered)
         return torch.tensor(owner, dtype=torch.long, device=x.device)
 
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:

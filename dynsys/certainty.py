@@ -21,7 +21,8 @@ from dynsys.speed import q_of
 from dynsys.system import Product, System
 
 REFINEMENTS = 6
-LINEAR = 0.25  # b L |dx| of the way from the factorised state to the refined one, up to which the first J speaks for both
+LINEAR = 1.0  # b L |dx|, with the safety in b and L, of the way from the factorised state to the refined one: up to it
+# |J^-1| at the second is at most twice that at the first, which is what SAFETY allows for
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products

@@ -2,8 +2,8 @@
 
 The rule. A search goes on until all of these hold:
 1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new, and as
-   many starts as there are points; one round is enough where the indices of the points must sum to 1 (see
-   ``Catalogue.index_sum``) and do;
+   many starts as there are points, and of these no more than ``SEEN_ONCE`` have been reached by only one start of any
+   kind; one round is enough where the indices of the points must sum to 1 (see ``Catalogue.index_sum``) and do;
 2. since the last new point ``QUIET_STARTS`` starts that were not made from points, and 4 times as many as there are
    points, have reached known points, the point that is reached most not counted, as everything falls into it; a start
    that failed says nothing and does not count;
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 QUIET_CLOSURE = 2
 QUIET_STARTS, PER_POINT = 128, 4
+SEEN_ONCE = 0.02  # of the points
 HIGH_FAILURE = 0.5
 STUBBORN = 4  # times as much of everything while the indices prove that points are missing
 PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
@@ -65,13 +66,16 @@ class Discovery:
     since_new: float = 0.0  # starts of any kind since then, the failed at a discount
     quiet_made: int = 0  # starts made from points since then
     points: int = 0  # isolated ones, known so far
+    seen_once: int = 0  # of these
 
-    def record(self, source: Source, starts: int, failed: int, telling: int, points: int, known: int) -> None:
+    def record(
+        self, source: Source, starts: int, failed: int, telling: int, points: int, seen_once: int, known: int
+    ) -> None:
         """One round of ``starts``; ``telling`` are its hits on points other than the most hit one.
 
         After it ``points`` isolated ones are known, and ``known`` with those that have no error bound.
         """
-        new, self.points = points > self.points, points
+        new, self.points, self.seen_once = points > self.points, points, seen_once
         self.tried[source] += starts
         self.quiet_rounds[source] += 1
         self.since_new += starts - failed * (1 - FAILED_COUNTS)
@@ -92,7 +96,8 @@ class Discovery:
     def closure_is_quiet(self, index_sum: int | None) -> bool:
         """Point 1 of the rule."""
         rounds = 1 if index_sum == 1 else QUIET_CLOSURE
-        return self.quiet_rounds[Source.MADE] >= rounds and self.quiet_made >= self.points
+        enough = self.quiet_rounds[Source.MADE] >= rounds and self.quiet_made >= self.points
+        return enough and self.seen_once <= SEEN_ONCE * self.points
 
     def is_doubtful(self, index_sum: int | None) -> bool:
         """Point 4 of the rule: whether the second engine should be asked."""

@@ -230,7 +230,7 @@ class _Search:
     def _work(self, source: Source, x: Tensor, groups: Tensor, done: int, total: int) -> None:
         """One round: all starts come down to near a zero; those near no known point are finished and entered."""
         if len(x) == 0:
-            self.discovery.record(source, 0, 0, 0, self.discovery.points, len(self.catalogue))
+            self.discovery.record(source, 0, 0, 0, self.discovery.points, self.discovery.seen_once, len(self.catalogue))
             return
         known = self.catalogue
         waves = torch.split(torch.arange(len(x), device=x.device), self.plan.wave)
@@ -287,12 +287,11 @@ class _Search:
 
     def _count(self, source: Source, owner: Tensor, done: int, total: int) -> None:
         known = self.catalogue
-        if source.is_independent:
-            known.hit(owner)
-        hits = torch.bincount(owner[owner != NOBODY], minlength=len(known))
+        visits = known.visit(owner, source.is_independent)
         isolated = len(known.isolated())
-        telling = int(hits.sum() - hits.max()) if isolated > 1 else int(hits.sum())
-        self.discovery.record(source, len(owner), int((owner == NOBODY).sum()), telling, isolated, len(known))
+        telling = int(visits.sum() - visits.max()) if isolated > 1 else int(visits.sum())
+        failed = int((owner == NOBODY).sum())
+        self.discovery.record(source, len(owner), failed, telling, isolated, known.seen_once(), len(known))
         self.settings.progress(str(source), done, total)
 
     def follow_slow(self) -> None:
