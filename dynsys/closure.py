@@ -19,9 +19,9 @@ from dynsys.system import System
 
 NEAR = 1e-3  # of the distance between its points, within which a start would only find a known point again
 LINES, SCATTERED, THIN = 0.2, 0.2, 0.1  # shares of a round; what is left of it is for patterns
-TRIED_PER_START = 8  # candidates looked at for each start that is made
-STEPS = 24  # along a line, of which the minima of q are kept
-DIRECTIONS = 6  # per point and round
+TRIED_PER_START = 4  # candidates looked at for each start that is made
+STEPS = 16  # along a line, of which the minima of q are kept
+DIRECTIONS = 4  # per point and round
 MIDPOINT, REFLECTION, PARALLELOGRAM = 0, 1, 2
 
 Codes = NDArray[np.int64]
@@ -34,6 +34,7 @@ class Closure:
     system: System
     u: Tensor
     rng: np.random.Generator
+    fast: System  # the same in single precision where it has one: good enough to rank candidates
     _tried: Codes = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _scanned: int = 0  # points whose lines have been looked along
 
@@ -50,7 +51,9 @@ class Closure:
         return x[torch.isfinite(x).all(dim=1)]
 
     def _speeds(self, x: Tensor) -> Tensor:
-        return self.system.velocity(x, self.u.expand(len(x), -1)).norm(dim=1)
+        if self.fast is not self.system:
+            x = x.float()
+        return self.fast.velocity(x, self.u.to(x.dtype).expand(len(x), -1)).norm(dim=1).double()
 
     def _patterns(self, known: Tensor, n: int) -> Tensor:
         """(a + b) / 2, 2 a - b and a + b - c, never the same twice; half of them the slowest, half at random."""

@@ -142,7 +142,7 @@ class _Search:
         self.rng = np.random.default_rng(settings.seed)
         order = torch.as_tensor(self.rng.permutation(len(x)), device=x.device)  # trajectories come sorted in time
         self.own, self.own_groups, self.given = x[order], groups[order], len(x)
-        self.closures = [Closure(system, inputs[g : g + 1], self.rng) for g in range(len(inputs))]
+        self.closures = [Closure(system, inputs[g : g + 1], self.rng, self.descender.fast) for g in range(len(inputs))]
 
     def run(self) -> None:
         """The starts given, and those made from what they found, until the rule of ``discovery`` says stop."""
@@ -274,15 +274,25 @@ class _Search:
         self.rejected += end.rejected
 
     def _settled(self, landed: Landed, rows: Tensor, owner: Tensor) -> Tensor:
-        """Finish by chord steps with the one factorisation that a new point needs anyway; returns the rows left over."""
+        """Finish by chord steps with the one factorisation that a new point needs anyway; returns the rows left over.
+
+        Where those lead far for one factorisation, a second one is made from there.
+        """
         near = rows[self.descender.may_be_zeros(landed[rows])]
-        if len(near) == 0:
-            return rows
-        groups = landed.groups[near]
-        found = self.catalogue.assessed(landed.x[near], groups)
-        zero = found.converged & self.descender.inside(found.x, self.catalogue.inputs[groups])
-        good = found[zero]
-        owner[near[zero]] = self.catalogue.enter(good, good.x, good.F, groups[zero])
+        x = landed.x[near]
+        for _ in range(2):
+            if len(near) == 0:
+                break
+            groups = landed.groups[near]
+            found = self.catalogue.assessed(x, groups)
+            zero = found.converged & self.descender.inside(found.x, self.catalogue.inputs[groups])
+            if bool(zero.any()):
+                good = found[zero]
+                owner[near[zero]] = self.catalogue.enter(good, good.x, good.F, groups[zero])
+            near, x = near[~zero], found.x[~zero]
+            owner[near] = self.catalogue.owners(x, landed.groups[near])
+            lost = owner[near] == NOBODY
+            near, x = near[lost], x[lost]
         return rows[owner[rows] == NOBODY]
 
     def _count(self, source: Source, owner: Tensor, done: int, total: int) -> None:
