@@ -37,18 +37,28 @@ class Closure:
     fast: System  # the same in single precision where it has one: good enough to rank candidates
     _tried: Codes = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _scanned: int = 0  # points whose lines have been looked along
+    _reflected: int = 0  # points whose mirror images have been tried
 
     def starts(self, known: Tensor, hits: list[int], n: int) -> Tensor:
         """At most n starts from the known points (k, n_state), each hit so many times so far."""
         if not len(known):
             return states_in_box(self.system, self.u, n, self.rng)
         parts = [
+            self._mirrored(known),
             self._lines(known, round(LINES * n)),
             self._scattered(known, round(SCATTERED * n)),
             self._thin(known, hits, round(THIN * n)),
         ]
-        x = torch.cat([*parts, self._patterns(known, n - sum(len(part) for part in parts))])
+        x = torch.cat([*parts, self._patterns(known, max(n - sum(len(part) for part in parts), n // 4))])
         return x[torch.isfinite(x).all(dim=1)]
+
+    def _mirrored(self, known: Tensor) -> Tensor:
+        """-x of every point not mirrored before, where the origin is a fixed point: many networks are odd."""
+        new, self._reflected = known[self._reflected :], len(known)
+        size = known.norm(dim=1)
+        if float(size.min()) > NEAR * float(size.max()):
+            return known[:0]
+        return -new[torch.cdist(-new, known).amin(dim=1) > NEAR * float(size.max())]
 
     def _speeds(self, x: Tensor) -> Tensor:
         if self.fast is not self.system:

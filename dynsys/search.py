@@ -24,6 +24,7 @@ from dynsys.catalogue import NOBODY, Catalogue
 from dynsys.closure import Closure
 from dynsys.description import describe
 from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop, estimated_missed
+from dynsys.fiber import Fibers
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver, solver_named
@@ -36,6 +37,8 @@ Progress = Callable[[str, int, int], None]
 
 ENGINES = ("auto", "fiber")
 PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
+FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
+FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 TOGETHER = 1e-2  # in units of the state: starts this close to another one near a zero wait for what becomes of it
 
@@ -142,6 +145,7 @@ class _Search:
         self.rng = np.random.default_rng(settings.seed)
         order = torch.as_tensor(self.rng.permutation(len(x)), device=x.device)  # trajectories come sorted in time
         self.own, self.own_groups, self.given = x[order], groups[order], len(x)
+        self.fibers_through: Counter[int] = Counter()  # of each point
         self.closures = [Closure(system, inputs[g : g + 1], self.rng, self.descender.fast) for g in range(len(inputs))]
 
     def run(self) -> None:
@@ -216,7 +220,20 @@ class _Search:
         self._made_round(Source.MADE, made)
 
     def _can_follow_fibers(self) -> bool:
-        return False
+        return self.system.n_state <= FIBER_LIMIT and len(self.catalogue.isolated()) > 0
+
+    def _fiber_round(self) -> None:
+        """Follow fibers of random directions through the points that have had fewest, the newest of them first."""
+        known = self.catalogue
+        isolated = known.isolated()
+        chosen = sorted(isolated, key=lambda k: (self.fibers_through[k], -k))[:FIBERS]
+        self.fibers_through.update(chosen)
+        x = known.states()[torch.tensor(chosen, device=known.inputs.device)]
+        c = torch.as_tensor(self.rng.standard_normal(x.shape), device=x.device)
+        groups = torch.tensor([known.groups[k] for k in chosen], device=x.device)
+        found = Fibers(max_steps=FIBER_STEPS).follow(self.system, x, c, known.inputs[groups])
+        tried = self.discovery.tried[Source.FIBER] + len(found.x)
+        self._work(Source.FIBER, found.x, groups[found.fiber], tried, tried)
 
     def _made_round(self, source: Source, make: Callable[[int, int], Tensor]) -> None:
         """A round shared evenly by the inputs of the search."""
