@@ -1,7 +1,9 @@
 """The fixed points found so far, each once.
 
-Two candidates are one point where their error bounds overlap; one that is still on its way belongs to a known point as
-soon as it is in the ball from which Newton can lead nowhere else. So the dear end of a search is paid once per point.
+Two candidates are one point where their error bounds overlap. A state that is still on its way belongs to a known point
+p as soon as F is linear between the two: b |F(x) - J (x - p)| <= |x - p| / 4, with b >= |J^-1| at p. Then |F(x)| alone
+accounts for its distance from p, which it cannot do for a state near another zero, however close that lies. So the
+dear end of a search is paid once per point.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.certainty import Assessed, assess
 from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 
+LINEAR = 0.25  # b |F(x) - J (x - p)| / |x - p|, up to which a state x is on its way to p
 JOINED = 4 * ZERO  # times the rounding error, as its samples come from below and a line has many
 NOBODY = -1  # the owner of a candidate that belongs to no known point
 
@@ -64,15 +68,21 @@ class Catalogue:
             return None
         return int(known.sum())
 
-    def owners(self, x: Tensor, groups: Tensor) -> Tensor:
-        """The known point in whose basin each state x (B, n) lies, (B,), or ``NOBODY``."""
-        if not len(self):
+    def owners(self, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
+        """The known point to which each state x (B, n) with velocity F is on its way, (B,), or ``NOBODY``."""
+        if not len(self) or not len(x):
             return torch.full((len(x),), NOBODY, device=x.device)
-        share = torch.cdist(x, self.points.x) / self.points.basin.clamp_min(1e-300)
+        known = self.points
+        apart = torch.cdist(x, known.x)
         if len(self.inputs) > 1:
-            share = torch.where(groups.unsqueeze(1) == torch.tensor(self.groups, device=x.device), share, torch.inf)
-        nearest, owner = share.min(dim=1)
-        return torch.where(nearest <= 1.0, owner, NOBODY)
+            apart = torch.where(groups.unsqueeze(1) == torch.tensor(self.groups, device=x.device), apart, torch.inf)
+        distance, owner = apart.min(dim=1)
+        p = known.x[owner]
+        distance = vector_norm(x - p, dim=1)
+        bend = (F - self.system.jacobian_product(p, self.inputs[groups], x - p)).norm(dim=1)
+        bound = known.error_bound[owner]
+        linear = known.inverse_norm[owner] * bend <= LINEAR * distance + bound
+        return torch.where(linear & torch.isfinite(bound) & torch.isfinite(apart.amin(dim=1)), owner, NOBODY)
 
     def visit(self, owners: Tensor, independent: bool) -> Tensor:
         """Count a visit of each owner, and a hit where the starts knew nothing of the points; returns these visits."""
@@ -89,7 +99,7 @@ class Catalogue:
     def add(self, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
         """Enter candidates x (B, n) that have converged to rounding; returns the index (B,) of each one's point."""
         owner = torch.full((len(x),), NOBODY, device=x.device)
-        order = torch.argsort(F.norm(dim=1), stable=True)
+        order = torch.argsort(vector_norm(F, dim=1), stable=True)
         for rows in torch.split(order, max(self.together, 1)):
             known = self._belonging(self.points, x[rows], F[rows], groups[rows], torch.tensor(self.groups).to(rows))
             owner[rows] = _first(known)
@@ -125,7 +135,7 @@ class Catalogue:
         """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""
         if not len(points):
             return torch.zeros(len(x), 0, dtype=torch.bool, device=x.device)
-        error = F.norm(dim=1) + rounding(self.system, x, self.inputs[groups], F, self.unit)
+        error = vector_norm(F, dim=1) + rounding(self.system, x, self.inputs[groups], F, self.unit)
         bound = points.error_bound
         reach = torch.where(torch.isfinite(bound), bound + 2 * points.inverse_norm * error.unsqueeze(1), 0.0)
         same_input = groups.unsqueeze(1) == of
@@ -145,7 +155,7 @@ class Catalogue:
         for share in (0.25, 0.5, 0.75):
             between = a + share * (x - a)
             F = self.system.velocity(between, self.inputs[groups])
-            joined &= F.norm(dim=1) <= JOINED * rounding(self.system, between, self.inputs[groups], F, self.unit)
+            joined &= vector_norm(F, dim=1) <= JOINED * rounding(self.system, between, self.inputs[groups], F, self.unit)
         return joined
 
 
@@ -167,4 +177,4 @@ def _finite(bound: Tensor) -> Tensor:
 
 def _nothing(x: Tensor) -> Assessed:
     none = x[:, 0] if x.shape[1] else x.new_zeros(0)
-    return Assessed(x, x, *[none] * 7, none > 0)
+    return Assessed(x, x, *[none] * 6, none > 0)

@@ -1,9 +1,8 @@
-"""How far the true fixed point can lie from a computed one, and from how far Newton leads to it, after Kantorovich.
+"""How far the true fixed point can lie from a computed one, after Newton and Kantorovich.
 
 If b bounds |J^-1|, L bounds the change of J per distance and e = |F(x)| + rounding, then for 2 b L (b e) <= 1/2 a true
-zero lies within 2 b e of x, and Newton's method leads to it, and to no other zero, from within 2 / (3 b L) (Rall 1974).
-Here b is computed from a factorisation or from Krylov solves and L is sampled along a few directions, so both are sound
-estimates and not yet a proof.
+zero lies within 2 b e of x. Here b is computed from a factorisation or from Krylov solves and L is sampled along a few
+directions, so the bound is a sound estimate and not yet a proof.
 """
 
 from __future__ import annotations
@@ -21,21 +20,20 @@ from dynsys.speed import q_of
 from dynsys.system import Product, System
 
 REFINEMENTS = 6
-LINEAR = 1.0  # b L |dx|, with the safety in b and L, of the way from the factorised state to the refined one: up to it
-# |J^-1| at the second is at most twice that at the first, which is what SAFETY allows for
+CONTRACTION = 0.25  # of one chord step to the next (Deuflhard 2004, ch. 2), so that one Jacobian speaks for the whole way
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
 POWER_STEPS = 6
-NEAR, FAR = 1e-4, 0.02  # in units of the state: the distances over which L is sampled
-WIDEST = 0.02  # in units of the state: the largest basin, as L is not known any farther
+NEAR = 1e-4  # in units of the state: the distance over which L is sampled
+SAMPLES = 3
 INVERSE_VECTORS = 128  # of a Krylov solve for |J^-1|
 
 
 @dataclass(frozen=True)
 class Assessed:
-    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F, the error bound, the
-    radius of the ball from which Newton leads here and the index, sign det(-J), 0 where it is unknown; (B,) each.
+    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F, the error bound and the
+    index, sign det(-J), 0 where it is unknown; (B,) each.
     """
 
     x: Tensor
@@ -45,9 +43,8 @@ class Assessed:
     curvature: Tensor
     noise: Tensor
     error_bound: Tensor
-    basin: Tensor
     index: Tensor
-    converged: Tensor  # bool: |F| is within rounding, and the one Jacobian speaks for x
+    converged: Tensor  # bool: |F| is within rounding, there is a bound, and the one Jacobian speaks for x
 
     def __len__(self) -> int:
         return len(self.x)
@@ -65,35 +62,40 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True
 
     With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
     """
-    start = x
     if dense:
         J = system.jacobian(x, u)
         LU, pivots, _ = torch.linalg.lu_factor_ex(J)
-        x, F = _refined(system, x, u, LU, pivots)
+        x, F, contraction = _refined(system, x, u, LU, pivots)
         inverse_norm, index = _inverse_norm(J, LU, pivots), _index(LU, pivots)
         small = J.shape[-1] <= SINGULAR_VALUES_LIMIT
         curvature = _curvature(system, x, u, J, unit) if small else _curvature_by_products(system, x, u, unit)
     else:
         F = system.velocity(x, u)
         inverse_norm, index = _inverse_norm_by_products(system, x, u), torch.zeros_like(F[:, 0])
+        contraction = torch.zeros_like(index)
         curvature = _curvature_by_products(system, x, u, unit)
     inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
     noise = rounding(system, x, u, F, unit)
     reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
     bound = torch.where(proven, reach, torch.inf)
-    basin = (2 / (3 * inverse_norm * curvature).clamp_min(1e-300)).clamp_max(WIDEST * unit)
-    at_rounding = vector_norm(F, dim=1) <= ZERO * noise
-    converged = at_rounding & (inverse_norm * curvature * vector_norm(x - start, dim=1) <= LINEAR)
-    basin, index = torch.where(proven, basin, 0.0), torch.where(proven, index, 0)
-    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, basin, index, converged)
+    converged = (vector_norm(F, dim=1) <= ZERO * noise) & (contraction <= CONTRACTION) & proven
+    index = torch.where(proven, index, 0)
+    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, index, converged)
 
 
-def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
+def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """x and F after chord steps, and how much shorter the second step was than the first."""
     F = system.velocity(x, u)
-    size = vector_norm(F, dim=1)
+    size, first, contraction = vector_norm(F, dim=1), None, torch.zeros_like(F[:, 0])
     for _ in range(REFINEMENTS):
-        x_new = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
+        d = torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
+        length = vector_norm(d, dim=1)
+        if first is None:
+            first = length
+        elif not bool(contraction.any()):
+            contraction = length / first.clamp_min(1e-300)
+        x_new = x - d
         F_new = system.velocity(x_new, u)
         size_new = vector_norm(F_new, dim=1)
         better = size_new < 0.5 * size
@@ -101,7 +103,7 @@ def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -
             break
         column = better.unsqueeze(1)
         x, F, size = torch.where(column, x_new, x), torch.where(column, F_new, F), torch.where(better, size_new, size)
-    return x, F
+    return x, F, contraction
 
 
 def _index(LU: Tensor, pivots: Tensor) -> Tensor:
@@ -143,7 +145,7 @@ def _inverse_norm_by_products(system: System, x: Tensor, u: Tensor) -> Tensor:
 
 
 def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, unit: float) -> Tensor:
-    """The largest sampled |J(x + h v) - J(x)| / h over random directions v, near x and a basin's width away."""
+    """The largest sampled |J(x + h v) - J(x)| / h over random directions v."""
     largest = torch.zeros_like(x[:, 0])
     for v, h in _displacements(x, unit):
         change = torch.linalg.matrix_norm(system.jacobian(x + v, u) - J)
@@ -165,9 +167,9 @@ def _curvature_by_products(system: System, x: Tensor, u: Tensor, unit: float, sa
 
 
 def _displacements(x: Tensor, unit: float) -> list[tuple[Tensor, Tensor]]:
-    """Two random displacements of each state over each of two distances, and their lengths."""
-    size = unit + x.norm(dim=1)
-    return [(_directions(x, k) * (share * size).unsqueeze(1), share * size) for k in (0, 1) for share in (NEAR, FAR)]
+    """Random displacements of each state, and their lengths."""
+    length = NEAR * (unit + x.norm(dim=1))
+    return [(_directions(x, k) * length.unsqueeze(1), length) for k in range(SAMPLES)]
 
 
 def _directions(x: Tensor, seed: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.rounding import ZERO, rate, rounding
 from dynsys.solvers.base import Problem, Solver
@@ -46,7 +47,7 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
     pace = rate(problem.system, x, problem.u, state.F, unit)  # a tolerance on |F| needs F's own units
     stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
     for step in range(solver.max_steps + 1):
-        enough = solver.tolerance * pace[rows] * (state.x.norm(dim=1) + unit)
+        enough = solver.tolerance * pace[rows] * (vector_norm(state.x, dim=1) + unit)
         if solver.tolerance == 0:
             enough = ZERO * rounding(problem.system, state.x, problem.u, state.F, unit)
         outcome = _judge(state, stuck, enough, unit)
@@ -62,9 +63,9 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
 
 
 def _judge(state: Any, stuck: Tensor, enough: Tensor, unit: float) -> Tensor:
-    x, size = state.x, state.F.norm(dim=1)
+    x, size = state.x, vector_norm(state.F, dim=1)
     outcome = torch.full_like(stuck, int(Outcome.OUT_OF_STEPS), dtype=torch.long)
     outcome[stuck] = Outcome.STUCK
     outcome[size <= enough] = Outcome.CONVERGED
-    outcome[~torch.isfinite(size) | ~(x.norm(dim=1) <= 1e8 * (1 + unit))] = Outcome.DIVERGED
+    outcome[~torch.isfinite(size) | ~(vector_norm(x, dim=1) <= 1e8 * (1 + unit))] = Outcome.DIVERGED
     return outcome

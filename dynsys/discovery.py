@@ -2,14 +2,16 @@
 
 The rule. A search goes on until all of these hold:
 1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new, and as
-   many starts as there are points, and of these no more than ``SEEN_ONCE`` have been reached by only one start of any
-   kind; one round is enough where the indices of the points must sum to 1 (see ``Catalogue.index_sum``) and do;
+   many starts as there are points; one round is enough where the indices of the points must sum to 1 (see
+   ``Catalogue.index_sum``) and do; ``MORE_ROUNDS`` are added while more than ``SEEN_ONCE`` of the points have been
+   reached by only one start of any kind;
 2. since the last new point ``QUIET_STARTS`` starts that were not made from points, and 4 times as many as there are
    points, have reached known points, the point that is reached most not counted, as everything falls into it; a start
    that failed says nothing and does not count;
 3. where the indices must sum to 1, they do: then a quarter of 2. is enough; otherwise four times as much is asked for;
-4. where more than ``HIGH_FAILURE`` of the starts have failed, or 3. speaks against it, the second engine has been asked
-   and ``QUIET_CLOSURE`` of its rounds have brought nothing new either.
+4. where more than ``HIGH_FAILURE`` of the starts have failed, or 3. speaks against it, ``QUIET_STARTS`` have brought
+   nothing new (a failed one counts a quarter), the second engine has then been asked, and ``QUIET_CLOSURE`` of its
+   rounds have brought nothing new either.
 When the starts given are used up before that, scattered ones follow. It gives up, and says so, when ``PATIENCE`` times
 the starts given have brought nothing new in a row (``STUBBORN`` times that while 3. speaks against it), or ``EFFORT``
 times as many have been made.
@@ -22,7 +24,7 @@ from dataclasses import dataclass, field
 
 QUIET_CLOSURE = 2
 QUIET_STARTS, PER_POINT = 128, 4
-SEEN_ONCE = 0.02  # of the points
+SEEN_ONCE, MORE_ROUNDS = 0.02, 2
 HIGH_FAILURE = 0.5
 STUBBORN = 4  # times as much of everything while the indices prove that points are missing
 PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
@@ -96,12 +98,12 @@ class Discovery:
     def closure_is_quiet(self, index_sum: int | None) -> bool:
         """Point 1 of the rule."""
         rounds = 1 if index_sum == 1 else QUIET_CLOSURE
-        enough = self.quiet_rounds[Source.MADE] >= rounds and self.quiet_made >= self.points
-        return enough and self.seen_once <= SEEN_ONCE * self.points
+        rounds += MORE_ROUNDS if self.seen_once > SEEN_ONCE * self.points else 0
+        return self.quiet_rounds[Source.MADE] >= rounds and self.quiet_made >= self.points
 
     def is_doubtful(self, index_sum: int | None) -> bool:
-        """Point 4 of the rule: whether the second engine should be asked."""
-        return self.fails_often() or index_sum not in (1, None)
+        """Point 4 of the rule: whether the second engine should be asked, which is worth it when the first is quiet."""
+        return (self.fails_often() or index_sum not in (1, None)) and self.since_new >= QUIET_STARTS
 
     def lacking(self, index_sum: int | None) -> float:
         """How many more telling hits points 2 and 3 of the rule ask for."""

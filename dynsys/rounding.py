@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.system import System
 
@@ -25,7 +26,7 @@ def rounding(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, sampl
     noise = EPS * unit * rate(system, x, u, F, unit)
     for k in range(samples):
         moved = system.velocity(x + 2 * EPS * x.abs() * _signs(x, k), u)
-        noise = torch.maximum(noise, (moved - F).norm(dim=1).nan_to_num(0.0))
+        noise = torch.maximum(noise, vector_norm(moved - F, dim=1).nan_to_num(0.0))
     return SAFETY * noise
 
 
@@ -33,7 +34,7 @@ def rate(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float) -> Tensor
     """How much F changes per distance (B,), over a hundredth of a state's usual size: it turns lengths to speeds."""
     length = FAR * unit
     change = system.velocity(x + length / x.shape[1] ** 0.5 * _signs(x, 0), u) - F
-    return (change.norm(dim=1) / length).nan_to_num(0.0, posinf=0.0)
+    return (vector_norm(change, dim=1) / length).nan_to_num(0.0, posinf=0.0)
 
 
 def _signs(x: Tensor, k: int) -> Tensor:

@@ -27,11 +27,11 @@ from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop, estimated_m
 from dynsys.fiber import Fibers
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
-from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver, solver_named
+from dynsys.solvers import DENSE_LIMIT, LU_LIMIT, GaussNewton, Newton, Solver, solver_named
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
 from dynsys.threads import alone, in_order
-from dynsys.wave import FINISH_LIMIT, HANDOVER, Descender, Landed, Rejection
+from dynsys.wave import HANDOVER, Descender, Landed, Rejection
 
 Progress = Callable[[str, int, int], None]
 
@@ -258,6 +258,9 @@ class _Search:
         owner = torch.full((len(x),), NOBODY, device=x.device)
         near = landed.near.nonzero().squeeze(1)
         near = self._left(landed, near, owner)
+        if self.system.n_state > LU_LIMIT and len(near):
+            landed = self.descender.nearer(landed, near)
+            near = self._left(landed, near, owner)
         leading = torch.zeros(len(near), dtype=torch.bool, device=x.device)
         leading[_leaders(landed.x[near], landed.F[near], landed.groups[near], TOGETHER * known.unit)] = True
         self._finish(landed, torch.cat([near[leading], (~landed.near).nonzero().squeeze(1)]), owner)
@@ -276,12 +279,12 @@ class _Search:
 
     def _left(self, landed: Landed, rows: Tensor, owner: Tensor) -> Tensor:
         """Those of the rows that lie in the basin of no known point; the others get their owner."""
-        owner[rows] = self.catalogue.owners(landed.x[rows], landed.groups[rows])
+        owner[rows] = self.catalogue.owners(landed.x[rows], landed.F[rows], landed.groups[rows])
         return rows[owner[rows] == NOBODY]
 
     def _finish(self, landed: Landed, rows: Tensor, owner: Tensor) -> None:
         """Bring states to their last digit and enter them; what is no zero is judged as it is."""
-        if self.system.n_state <= FINISH_LIMIT:
+        if self.plan.jacobians:
             rows = self._settled(landed, rows, owner)
         if len(rows) == 0:
             return
@@ -302,12 +305,12 @@ class _Search:
                 break
             groups = landed.groups[near]
             found = self.catalogue.assessed(x, groups)
-            zero = found.converged & self.descender.inside(found.x, self.catalogue.inputs[groups])
+            zero = found.converged & self.descender.inside(found.x, groups)
             if bool(zero.any()):
                 good = found[zero]
                 owner[near[zero]] = self.catalogue.enter(good, good.x, good.F, groups[zero])
-            near, x = near[~zero], found.x[~zero]
-            owner[near] = self.catalogue.owners(x, landed.groups[near])
+            near, x, F = near[~zero], found.x[~zero], found.F[~zero]
+            owner[near] = self.catalogue.owners(x, F, landed.groups[near])
             lost = owner[near] == NOBODY
             near, x = near[lost], x[lost]
         return rows[owner[rows] == NOBODY]

@@ -22,7 +22,7 @@ from dynsys.threads import in_order
 
 FULL_LIMIT = 256  # units, up to which every eigenvalue is computed
 VECTORS_LIMIT = 64  # units, up to which all eigenvectors are computed with them
-BATCH = 64  # points of a small system that share one call of LAPACK's wrapper
+BATCH, BATCH_BYTES = 64, 64 * 2**20  # points whose matrices are worked on in one call, and what these may take
 CHUNK = 16  # points of a larger system whose Krylov spaces are grown together
 MODES = 8  # eigenvectors kept per point
 NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near are refined in float64, and their condition is known
@@ -67,19 +67,17 @@ def spectra(
         return []
     n = system.n_state
     asked = torch.as_tensor(full).expand(len(x))
-    whole = asked | (n <= FULL_LIMIT)
-    together = BATCH if n <= VECTORS_LIMIT else 1 if bool(whole.all()) else CHUNK
+    together = max(1, min(BATCH, BATCH_BYTES // (8 * n**2))) if n <= FULL_LIMIT or bool(asked.all()) else CHUNK
 
     def at(rows: Tensor) -> list[Spectrum]:
-        here, held = x[rows], u[rows]
-        if n <= VECTORS_LIMIT:
-            return _with_all_vectors(*_linearised(system, here, held), system.kind)
-        found = [None] * len(rows) if bool(whole[rows].all()) else leading_spectra(system, here, held)
-        leading = [None if bool(whole[row]) else s for row, s in zip(rows, found, strict=True)]
-        return [
-            s or _dense(system, here[i : i + 1], held[i : i + 1], bool(asked[row]) or n > FULL_LIMIT)
-            for i, (row, s) in enumerate(zip(rows.tolist(), leading, strict=True))
-        ]
+        here, held, full = x[rows], u[rows], asked[rows]
+        if n > FULL_LIMIT and not bool(full.all()):
+            found = leading_spectra(system, here, held)
+            return [
+                _dense(system, here[i : i + 1], held[i : i + 1], full=True)[0] if s is None or bool(full[i]) else s
+                for i, s in enumerate(found)
+            ]
+        return _dense(system, here, held, bool(full.all()) or n > FULL_LIMIT)
 
     spectra: list[Spectrum] = []
     for chunk in in_order(at, torch.split(torch.arange(len(x)), together), workers):
@@ -98,14 +96,17 @@ def _linearised(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     return A, norms
 
 
-def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> Spectrum:
+def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> list[Spectrum]:
+    """All eigenvalues: of large matrices those well inside the boundary by single precision, where that is safe."""
     A, norms = _linearised(system, x, u)
-    tries = (torch.float64,) if full else (torch.float32, torch.float64)
-    for dtype in tries:
-        found = _with_leading_vectors(A[0], float(norms), system.kind, dtype)
-        if found is not None:
-            return found
-    return _with_all_vectors(A, norms, system.kind)[0]
+    if A.shape[1] <= VECTORS_LIMIT:
+        return _with_all_vectors(A, norms, system.kind)
+    found: list[Spectrum | None] = [None] * len(A)
+    for dtype in (torch.float64,) if full else (torch.float32, torch.float64):
+        rows = [i for i, s in enumerate(found) if s is None]
+        for i, s in zip(rows, _with_leading_vectors(A[rows], norms[rows], system.kind, dtype), strict=True):
+            found[i] = s
+    return [s or _with_all_vectors(A[i : i + 1], norms[i : i + 1], system.kind)[0] for i, s in enumerate(found)]
 
 
 def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
@@ -117,59 +118,72 @@ def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
     return [sorted_spectrum(*point, kind) for point in points]
 
 
-def _with_leading_vectors(A: Tensor, norm: float, kind: Kind, dtype: torch.dtype) -> Spectrum | None:
-    """All eigenvalues as ``dtype`` gives them, with vectors and in float64 those that decide; None if in doubt."""
+def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dtype) -> list[Spectrum | None]:
+    """All eigenvalues as ``dtype`` gives them, with vectors and in float64 those that decide; None where in doubt."""
+    if len(A) == 0:
+        return []
     eigenvalues = torch.linalg.eigvals(A.to(dtype)).to(torch.complex128)
-    ahead = excess(eigenvalues, kind)
-    order = torch.argsort(ahead, descending=True, stable=True)
-    wanted = max(1, int((ahead > -NEAR_BOUNDARY * float(eigenvalues.abs().max())).sum()))
-    if wanted > MODES:
-        return None
-    head = order[: wanted + int(eigenvalues[order[wanted - 1]].imag != 0)]  # never half of a complex pair
-    values, vectors, condition = _refined(A, eigenvalues[head])
-    moved = (values - eigenvalues[head]).abs().max()
-    if not bool((condition < ILL_CONDITIONED).all() & (moved <= MOST_MOVED * norm)):
-        return None
-    rest = order[len(head) :]
-    conditions = torch.cat([condition, torch.full_like(ahead[rest], torch.nan)])
-    return sorted_spectrum(torch.cat([values, eigenvalues[rest]]), vectors, conditions, norm, kind)
+    order = torch.argsort(excess(eigenvalues, kind), dim=1, descending=True, stable=True)
+    eigenvalues = eigenvalues.gather(1, order)
+    heads = [_deciding(values, kind) for values in eigenvalues]
+    matrix = torch.tensor([i for i, k in enumerate(heads) for _ in range(k)], dtype=torch.long)
+    guesses = torch.cat([values[:k] for values, k in zip(eigenvalues, heads, strict=True)])
+    values, vectors, condition = _refined(A, matrix, guesses)
+    sure = (condition < ILL_CONDITIONED) & ((values - guesses).abs() <= MOST_MOVED * norms[matrix])
+    result: list[Spectrum | None] = []
+    for i, k in enumerate(heads):
+        mine = matrix == i
+        if k == 0 or not bool(sure[mine].all()):
+            result.append(None)
+            continue
+        unknown = torch.full((A.shape[1] - k,), torch.nan, dtype=condition.dtype)
+        all_values = torch.cat([values[mine], eigenvalues[i, k:]])
+        all_conditions = torch.cat([condition[mine], unknown])
+        result.append(sorted_spectrum(all_values, vectors[mine], all_conditions, float(norms[i]), kind))
+    return result
 
 
-def _refined(A: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues (k,) in float64 from good guesses, their vectors (k, n) and condition numbers; inf where it fails."""
-    real = eigenvalues.imag == 0
-    values, condition = eigenvalues.clone(), torch.zeros_like(eigenvalues.real)
-    vectors = torch.zeros(len(eigenvalues), len(A), dtype=eigenvalues.dtype)
-    for rows, matrix, guess in (
-        (real, A, eigenvalues[real].real),
-        (~real, A.to(eigenvalues.dtype), eigenvalues[~real]),
-    ):
-        if len(guess):
-            value, vector, condition[rows] = _inverse_iteration(matrix, guess)
-            values[rows], vectors[rows] = value.to(values.dtype), vector.to(values.dtype)
+def _deciding(values: Tensor, kind: Kind) -> int:
+    """How many of the eigenvalues, sorted, decide on stability; 0 where they are more than ``MODES``."""
+    near = -NEAR_BOUNDARY * float(values.abs().max())
+    k = max(1, int((excess(values, kind) > near).sum()))
+    k += int(bool(values[k - 1].imag > 0))  # never half of a complex pair
+    return k if k <= MODES else 0
+
+
+def _refined(A: Tensor, matrix: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Eigenvalues (k,) of the matrices A[matrix] in float64 from good guesses, vectors (k, n), condition numbers (k,)."""
+    values, condition = guesses.clone(), torch.full_like(guesses.real, torch.inf)
+    vectors = torch.zeros(len(guesses), A.shape[1], dtype=guesses.dtype)
+    real = guesses.imag == 0
+    for rows, dtype in ((real, A.dtype), (~real, guesses.dtype)):
+        for some in torch.split(rows.nonzero().squeeze(1), max(1, BATCH_BYTES // (16 * A.shape[1] ** 2))):
+            guess = guesses[some] if dtype.is_complex else guesses[some].real
+            value, vector, condition[some] = _inverse_iteration(A[matrix[some]].to(dtype), guess)
+            values[some], vectors[some] = value.to(values.dtype), vector.to(values.dtype)
     return values, vectors, condition
 
 
 def _inverse_iteration(A: Tensor, guess: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rayleigh quotients (k,), right eigenvectors (k, n) and condition numbers (k,); inf where it fails.
+    """Rayleigh quotients (k,), right eigenvectors (k, n) and condition numbers (k,) of A (k, n, n); inf if it fails.
 
     One factorisation of A - l I serves the right and the left vector: 1 / |y . x| is the condition number.
     """
-    shifted = A - guess[:, None, None] * torch.eye(len(A), dtype=A.dtype)
-    shifted.diagonal(dim1=1, dim2=2).sub_(torch.finfo(torch.float64).eps * A.norm())  # just beside the eigenvalue
+    size = torch.linalg.matrix_norm(A)
+    beside = guess + torch.finfo(torch.float64).eps * size  # just beside the eigenvalue
+    shifted = A - torch.diag_embed(beside.unsqueeze(1).expand(-1, A.shape[1]))
     LU, pivots, _ = torch.linalg.lu_factor_ex(shifted)
-    start = torch.randn(len(A), generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A.dtype)
-    right = start.expand(len(guess), -1).unsqueeze(2)
-    left = right
+    start = torch.randn(A.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A.dtype)
+    right = left = start.expand(len(guess), -1).unsqueeze(2)
     for _ in range(3):
         right = torch.linalg.lu_solve(LU, pivots, right)
         left = torch.linalg.lu_solve(LU, pivots, left, adjoint=True)
         right, left = right / right.norm(dim=1, keepdim=True), left / left.norm(dim=1, keepdim=True)
-    x, y = right.squeeze(2), left.squeeze(2)
-    Ax, overlap = x @ A.T, (y.conj() * x).sum(1)
+    x, y, Ax = right.squeeze(2), left.squeeze(2), (A @ right).squeeze(2)
+    overlap = (y.conj() * x).sum(1)
     value = (y.conj() * Ax).sum(1) / overlap
     error = (Ax - value.unsqueeze(1) * x).norm(dim=1)
-    good = torch.isfinite(overlap.abs()) & (error <= 1e-12 * A.norm())
+    good = torch.isfinite(overlap.abs()) & (error <= 1e-12 * size)
     return value, x, torch.where(good, 1 / overlap.abs(), torch.inf)
 
 

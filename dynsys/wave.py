@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.descent import Descent, Outcome, descend
 from dynsys.rounding import ZERO, rounding
@@ -22,6 +23,7 @@ from dynsys.speed import gradient, q_of
 from dynsys.system import Reduction, System
 
 HANDOVER = 1e-4  # |F| relative to a state's size, where a start may be told from others and joined to a known point
+CLOSER = 2e-6  # the same, as near as single precision goes: for large systems, whose dear end is very dear
 FORCING, SHARE = 0.1, 0.6  # of a Newton-Krylov step on the cheap way: relative residual, and how many must meet it
 NEAR_ZERO = 1e-5  # the same, where the last descent of a large system begins
 FINISH_LIMIT = 512  # units, up to which the few states that are finished are worth a factorisation per step
@@ -88,6 +90,7 @@ class Descender:
         self.system, self.inputs, self.unit, self.slow_q = system, inputs, unit, slow_q
         self.fast = system.to(dtype=torch.float32) if system.single_precision else system
         self.reduction: Reduction | None = self.fast.reduction()
+        self._box = system.box(inputs)
 
     def land(self, solver: Solver, x: Tensor, groups: Tensor) -> Landed:
         """The cheap way, for starts x (B, n); a solver asked for by name goes all of its own way instead."""
@@ -102,6 +105,16 @@ class Descender:
         if solver.tolerance < HANDOVER and self.system.n_state <= DENSE_LIMIT:
             near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
         return Landed(end, F, outcome, near, groups, self._size_reached(end, outcome))
+
+    def nearer(self, landed: Landed, rows: Tensor) -> Landed:
+        """Some landed states taken on by the cheap way, to where more of them can be told from each other."""
+        solver = Newton(tolerance=CLOSER, loosest=FORCING, tightest=FORCING, share=SHARE)
+        x, F, outcome = self._roughly(solver, landed.x[rows], landed.groups[rows])
+        good = q_of(F) < q_of(landed.F[rows])
+        rows = rows[good]
+        new = dataclasses.replace(landed, x=landed.x.clone(), F=landed.F.clone())
+        new.x[rows], new.F[rows] = x[good], F[good]
+        return new
 
     def _roughly(self, solver: Solver, x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """In float32 and by the reduction, where there are such: only zeros are looked for."""
@@ -118,7 +131,7 @@ class Descender:
 
     def _size_reached(self, x: Tensor, outcome: Tensor) -> float:
         """The usual size of a state again: starts may have been much farther out than anything they lead to."""
-        size = x.norm(dim=1)[outcome != Outcome.DIVERGED]
+        size = vector_norm(x, dim=1)[outcome != Outcome.DIVERGED]
         return min(self.unit, float(size.median()) if len(size) else self.unit) or self.unit
 
     def finish(self, landed: Landed) -> Finished:
@@ -127,9 +140,9 @@ class Descender:
         first = Descent(landed.x, landed.F, landed.outcome, torch.zeros_like(landed.outcome))
         near = self.may_be_zeros(landed)
         last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
-        zero = near & (last.F.norm(dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, landed.unit))
-        inside = self.inside(last.x, u)
-        slow, where = self._slow(first, last, zero, u)
+        zero = near & (vector_norm(last.F, dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, landed.unit))
+        inside = self.inside(last.x, landed.groups)
+        slow, where = self._slow(first, last, zero, landed.groups)
         rejected = self._reasons(last, u, zero | (landed.near & ~near), inside, slow)
         return Finished(last.x, last.F, zero & inside, where[slow], landed.groups[slow], rejected)
 
@@ -146,28 +159,27 @@ class Descender:
 
     def may_be_zeros(self, landed: Landed) -> Tensor:
         """Which landed states (B,) are near a zero that may lie in the box."""
-        return landed.near & self.inside(landed.x, self.inputs[landed.groups], FAR_OUTSIDE)
+        return landed.near & self.inside(landed.x, landed.groups, FAR_OUTSIDE)
 
-    def inside(self, x: Tensor, u: Tensor, share: float = 1e-9) -> Tensor:
-        """Where x is within the reachable box, a little rounding allowed."""
-        box = self.system.box(u)
-        if box is None:
+    def inside(self, x: Tensor, groups: Tensor, share: float = 1e-9) -> Tensor:
+        """Where x (B, n) is within the reachable box, a little rounding allowed."""
+        if self._box is None:
             return torch.isfinite(x).all(dim=1)
-        low, high = box
+        low, high = (bound[groups] if len(bound) > 1 else bound for bound in self._box)
         margin = share * (high - low)
         return ((x >= low - margin) & (x <= high + margin)).all(dim=1)
 
-    def _slow(self, first: Descent, last: Descent, zero: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    def _slow(self, first: Descent, last: Descent, zero: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Which starts reached a slow state that is not a zero's, and where: the solver's state, else Newton's.
 
         Newton, which needs a zero, leaps away from a minimum of q; so a leap does not speak against the solver's state.
         """
         q_first, q_last = q_of(first.F), q_of(last.F)
-        leapt = (last.x - first.x).norm(dim=1) > MOVED * (first.x.norm(dim=1) + self.unit)
+        leapt = vector_norm(last.x - first.x, dim=1) > MOVED * (vector_norm(first.x, dim=1) + self.unit)
         at_first = (first.outcome != Outcome.CONVERGED) & (q_first <= self.slow_q) & (~zero | leapt)
         at_last = ~zero & (q_last <= self.slow_q)
         where = torch.where(at_first.unsqueeze(1), first.x, last.x)
-        slow = (at_first | at_last) & torch.isfinite(where).all(dim=1) & self.inside(where, u)
+        slow = (at_first | at_last) & torch.isfinite(where).all(dim=1) & self.inside(where, groups)
         return slow, where
 
     def _reasons(self, last: Descent, u: Tensor, zero: Tensor, inside: Tensor, slow: Tensor) -> Counter[Rejection]:
@@ -179,7 +191,7 @@ class Descender:
         rest = (lost & ~diverged).nonzero().squeeze(1)
         if len(rest):
             x, F = last.x[rest], last.F[rest]
-            slope = gradient(self.system, x, u[rest]).norm(dim=1) * (x.norm(dim=1) + self.unit)
+            slope = vector_norm(gradient(self.system, x, u[rest]), dim=1) * (vector_norm(x, dim=1) + self.unit)
             at_minimum = slope <= STATIONARY * q_of(F)
             stuck = ~at_minimum & (last.outcome[rest] != Outcome.OUT_OF_STEPS)
             reasons[Rejection.TOO_FAST] = int(at_minimum.sum())

@@ -6,7 +6,7 @@ from dynsys.solvers.adam import Adam
 from dynsys.solvers.base import Info, Problem, Solver
 from dynsys.solvers.conjugate_gradient import ConjugateGradient
 from dynsys.solvers.gauss_newton import GaussNewton
-from dynsys.solvers.newton import DENSE_LIMIT, Newton
+from dynsys.solvers.newton import DENSE_LIMIT, LU_LIMIT, Newton
 
 SOLVERS: dict[str, type[Solver]] = {
     GaussNewton.name: GaussNewton,
@@ -15,7 +15,7 @@ SOLVERS: dict[str, type[Solver]] = {
     Adam.name: Adam,
 }
 
-__all__ = ["DENSE_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton", "Problem", "Solver", "solver_named"]
+__all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton", "Problem", "Solver", "solver_named"]
 
 
 def solver_named(name: str | Solver, n_state: int) -> Solver:

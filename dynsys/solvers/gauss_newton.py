@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.solvers.base import Info, Problem, Solver
 from dynsys.speed import q_of
@@ -64,8 +65,8 @@ class GaussNewton(Solver):
             torch.where(good, 2.0, growth * 2),
             idle,
         )
-        length = d.norm(dim=1)
-        tiny = length <= 1e-15 * (x.norm(dim=1) + 1e-300)
+        length = vector_norm(d, dim=1)
+        tiny = length <= 1e-15 * (vector_norm(x, dim=1) + 1e-300)
         stuck = (tiny & ~good) | ~torch.isfinite(length)
         if self.patience is not None:
             stuck |= idle >= self.patience

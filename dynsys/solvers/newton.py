@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.krylov import gmres
 from dynsys.solvers.base import Info, Problem, Solver
@@ -45,7 +46,7 @@ class Newton(Solver):
 
     def init(self, problem: Problem, x: Tensor) -> NewtonState:
         F = problem.velocity(x)
-        size = F.norm(dim=1)
+        size = vector_norm(F, dim=1)
         return NewtonState(x, F, size, torch.zeros_like(size))
 
     def step(self, problem: Problem, state: NewtonState) -> tuple[NewtonState, Info]:
@@ -53,7 +54,7 @@ class Newton(Solver):
         d = self._direction(problem, state)
         slope = -(F * F).sum(1)  # d/da q(x + a d) at 0 is F . J d, which is -|F|^2 for an exact step
         x_new, F_new, length = backtrack(problem, x, F, d, slope)
-        size, size_new = F.norm(dim=1), F_new.norm(dim=1)
+        size, size_new = vector_norm(F, dim=1), vector_norm(F_new, dim=1)
         idle = torch.where(size_new > self.least_gain * size, idle + 1, 0.0)
         stuck = (length == 0) | (idle >= self.patience)
         return NewtonState(x_new, F_new, size, idle), Info(length, stuck)
@@ -62,7 +63,7 @@ class Newton(Solver):
         x, F, previous, _ = state
         if x.shape[1] <= self.dense_limit:
             return dense_direction(problem.system.jacobian(x, problem.u), F)
-        size = F.norm(dim=1)
+        size = vector_norm(F, dim=1)
         gained = (size / previous.clamp_min(1e-30)) ** 2
         forcing = (0.5 * gained).clamp(self.tightest, self.loosest)  # Eisenstat & Walker 1996
 
@@ -77,8 +78,8 @@ class Newton(Solver):
 def dense_direction(J: Tensor, F: Tensor) -> Tensor:
     """-J^-1 F by LU; the shortest least-squares solution where J is singular to working precision."""
     d, info = torch.linalg.solve_ex(J, -F.unsqueeze(2))
-    size = F.norm(dim=1)
-    residual = torch.baddbmm(F.unsqueeze(2), J, d).squeeze(2).norm(dim=1)
+    size = vector_norm(F, dim=1)
+    residual = vector_norm(torch.baddbmm(F.unsqueeze(2), J, d).squeeze(2), dim=1)
     failed = ((info != 0) | ~(residual <= torch.finfo(F.dtype).eps ** 0.4 * size)) & (size > 0)
     if bool(failed.any()):
         failed &= torch.isfinite(J).all(dim=(1, 2)) & torch.isfinite(F).all(dim=1)
