@@ -1,14 +1,14 @@
-"""Where searches start: in the box, around the task's trajectories, at random outputs, and between points found."""
+"""Where searches start: in the box, around the task's trajectories, at random outputs."""
 
 import numpy as np
 import pytest
 import torch
 
+import dynsys
 from dynsys import Flow, simulate
-from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
-from dynsys.starts import Closure, first_starts
+from dynsys.starts import first_starts, states_in_box
 from dynsys.trajectory import relax, states_at
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
@@ -56,37 +56,16 @@ def test_a_network_with_a_task_starts_from_its_trajectories_and_outputs():
     assert (off_span < 1e-12).sum() == 10
 
 
-def test_closure_makes_midpoints_and_reflections():
-    states = torch.tensor([[0.0, 0.0], [4.0, 0.0]], dtype=torch.float64)
-    closure = Closure(seed=0)
-    system = Flow(lambda x, u: -x, n_state=2)
-    x, held = closure.starts(system, states, EMPTY, [0, 0], 10)
-    assert sorted(map(tuple, x.tolist())) == [(-4.0, 0.0), (2.0, 0.0), (8.0, 0.0)]
-    assert held.tolist() == [0, 0, 0]
-    again, _ = closure.starts(system, states, EMPTY, [0, 0], 10)
-    assert len(again) == 0  # none is made twice
-
-
-def test_closure_leaves_out_what_is_known_and_does_not_mix_inputs():
-    line = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
-    system = Flow(lambda x, u: -x, n_state=1)
-    x, _ = Closure(0).starts(system, line, EMPTY, [0, 0, 0], 100)
-    assert set(x.ravel().tolist()) == {0.5, 1.5, -1.0, -2.0, 3.0, 4.0}  # not 0, 1 or 2 themselves
-    x, held = Closure(0).starts(system, line, torch.zeros(2, 0, dtype=line.dtype), [0, 1, 1], 100)
-    assert set(x.ravel().tolist()) == {1.5, 0.0, 3.0}
-    assert held.tolist() == [1] * len(x)
-
-
-def test_closure_gives_no_more_than_asked_for_and_begins_with_the_slowest():
-    states, _ = Bistable(3).fixed_points()
-    system, known = Bistable(3), torch.as_tensor(states)
-    everything, _ = Closure(0).starts(system, known, EMPTY, [0] * 27, 10_000)
-    some, _ = Closure(0).starts(system, known, EMPTY, [0] * 27, 200)
-    assert len(some) == 200
-    held = EMPTY.expand(len(everything), 0)
-    slowest = system.velocity(everything, held).norm(dim=1).sort().values[:100]
-    got = system.velocity(some[:100], held[:100]).norm(dim=1)
-    np.testing.assert_allclose(got, slowest, atol=1e-12)
+def test_states_of_a_reduced_network_fill_the_box_of_the_reduction():
+    """An LSTM is searched in h or c alone; what is drawn there is lifted to whole states inside the box."""
+    torch.manual_seed(0)
+    system = dynsys.wrap(torch.nn.LSTM(2, 3))
+    u = torch.zeros(1, 2, dtype=torch.float64)
+    x = states_in_box(system, u, 50, np.random.default_rng(0))
+    low, high = system.box(u)
+    assert x.shape == (50, 6)
+    assert ((x >= low) & (x <= high)).all()
+    assert len(torch.unique(x, dim=0)) == 50
 
 
 def test_a_map_is_iterated_and_a_flow_takes_euler_steps():
