@@ -155,8 +155,7 @@ def test_a_line_of_zeros_is_one_point_however_often_it_is_reached():
     catalogue, owners = entered(system, x)
     assert owners.tolist() == [0] * 11
     for row in x.split(1):
-        found = catalogue.assessed(row, torch.zeros(1, dtype=torch.long))
-        assert catalogue.enter(found, row, system.velocity(row, EMPTY), torch.zeros(1, dtype=torch.long)).tolist() == [0]
+        assert catalogue.add(row, system.velocity(row, EMPTY), torch.zeros(1, dtype=torch.long)).tolist() == [0]
     assert len(catalogue) == 1
     assert catalogue.isolated() == []
 

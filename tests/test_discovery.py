@@ -51,10 +51,17 @@ def test_as_many_starts_as_there_are_points_must_have_been_made_from_them():
     assert record(discovery, MADE, 8, points=200).closure_is_quiet(None)
 
 
-@pytest.mark.parametrize(("points", "seen_once", "is_quiet"), [(3, 0, True), (3, 1, False), (50, 1, True), (49, 1, False)])
-def test_no_more_than_a_fiftieth_of_the_points_may_have_been_reached_only_once(points, seen_once, is_quiet):
-    discovery = quiet(points=points)
-    assert record(discovery, MADE, 64, points=points, seen_once=seen_once).closure_is_quiet(None) == is_quiet
+@pytest.mark.parametrize(
+    ("points", "seen_once", "index_sum", "rounds"),
+    [(3, 0, None, 2), (3, 1, None, 4), (50, 1, None, 2), (49, 1, None, 4), (50, 1, 1, 1), (49, 1, 1, 3), (49, 1, 3, 4)],
+)
+def test_two_more_rounds_while_over_a_fiftieth_of_the_points_have_been_reached_only_once(
+    points, seen_once, index_sum, rounds
+):
+    discovery = record(Discovery(), OWN, 64, points=points)
+    for done in range(1, 6):
+        record(discovery, MADE, 64, points=points, seen_once=seen_once)
+        assert discovery.closure_is_quiet(index_sum) == (done >= rounds)
 
 
 def test_one_round_is_enough_where_the_indices_sum_to_one():
@@ -98,13 +105,22 @@ def test_the_hits_are_counted_from_the_last_new_point_on():
 
 
 def test_the_second_engine_is_asked_where_most_starts_fail_or_the_indices_speak_against_it():
-    assert not quiet().is_doubtful(None)
-    assert not quiet().is_doubtful(1)
-    assert quiet().is_doubtful(3)
-    assert quiet().is_doubtful(-1)
-    half = record(Discovery(), OWN, 64, failed=32)
+    discovery = record(quiet(), OWN, 128)
+    assert not discovery.is_doubtful(None)
+    assert not discovery.is_doubtful(1)
+    assert discovery.is_doubtful(3)
+    assert discovery.is_doubtful(-1)
+    half = record(record(Discovery(), OWN, 0), OWN, 1000, failed=500)
     assert not half.is_doubtful(None)
     assert record(half, OWN, 64, failed=33).is_doubtful(1)
+
+
+def test_the_second_engine_is_asked_only_once_128_starts_have_brought_nothing_new():
+    """A failed one counts a quarter."""
+    discovery = record(record(Discovery(), OWN, 64), MADE, 127)
+    assert not discovery.is_doubtful(3)
+    assert record(discovery, MADE, 4, failed=4).is_doubtful(3)
+    assert not record(discovery, MADE, 64, points=4).is_doubtful(3)
 
 
 def test_failures_of_starts_made_from_points_are_no_reason_to_doubt():

@@ -35,8 +35,10 @@ def test_the_slowest_ghosts_are_not_lost_between_slow_and_fixed(r):
 
 def test_a_minimum_above_the_limit_is_not_a_slow_point():
     points = find_fixed_points(ghost(0.1), n_starts=32, slow_q=1e-3, workers=1)  # q = 5e-3
+    search = points.search
     assert len(points) == 0
-    assert sum(points.search.rejected.values()) == 32
+    assert sum(search.rejected.values()) == search.starts + search.scattered_starts
+    assert search.starts == 32
     points = find_fixed_points(ghost(0.1), n_starts=32, slow_q=1e-2, workers=1)
     assert points.verdict.tolist() == ["slow"]
 
@@ -66,7 +68,7 @@ def test_beyond_the_saddle_node_there_are_a_stable_and_an_unstable_point():
 def test_a_constant_drift_has_no_points():
     points = find_fixed_points(Map(lambda x, u: x + 1, n_state=1), n_starts=32, workers=1)
     assert len(points) == 0
-    assert points.search.rejected == {str(Rejection.TOO_FAST): 32}
+    assert points.search.rejected == {str(Rejection.TOO_FAST): 32 + points.search.scattered_starts}
 
 
 def test_slow_and_fixed_points_of_one_system_are_told_apart():

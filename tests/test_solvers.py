@@ -21,7 +21,8 @@ EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
 def test_every_solver_finds_exactly_the_known_points(solver, known):
     system = known.make()
-    points = find_fixed_points(system, solver=solver, n_starts=48, workers=1)
+    more = (solver, known.name) != ("adam", "simple2d")  # thousands of steps for starts that bring nothing there
+    points = find_fixed_points(system, solver=solver, n_starts=48, closure=more, workers=1)
     assert len(points) == len(known.states)
     distance = np.linalg.norm(points.states[:, None] - known.states[None], axis=2)
     owner = distance.argmin(axis=1)
