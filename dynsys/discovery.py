@@ -29,7 +29,7 @@ HIGH_FAILURE = 0.5
 STUBBORN = 4  # times as much of everything while the indices prove that points are missing
 PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
 FEW = 512
-FAILED_COUNTS = 0.25  # of a start, towards patience
+FAILED_COUNTS = 0.25  # of a start, towards patience, once there are points
 
 
 class Stop(enum.StrEnum):
@@ -80,7 +80,7 @@ class Discovery:
         new, self.points, self.seen_once = points > self.points, points, seen_once
         self.tried[source] += starts
         self.quiet_rounds[source] += 1
-        self.since_new += starts - failed * (1 - FAILED_COUNTS)
+        self.since_new += starts - failed * (1 - FAILED_COUNTS) * (points > 0)
         self.quiet_made += starts if source is Source.MADE else 0
         if source.is_independent:
             self.independent += starts

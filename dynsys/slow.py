@@ -32,6 +32,8 @@ HESSIAN_LIMIT = 2048  # units, up to which it is formed at all
 MOST_FOLLOWED = 64  # slow states followed to their minimum, the slowest first
 MOST_FOLLOWED_LARGE = 16  # the same above TRUST_LIMIT, where each takes seconds
 LOWERING_STEPS = 60
+PATIENCE, LEAST_GAIN = 15, 0.999  # steps of a large system's descent that may hardly lower |F|
+NEARLY_STATIONARY = 0.01  # relative gradient where that ends, above which there is no minimum near
 TOGETHER = 64  # slow states lowered at once
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
@@ -114,15 +116,15 @@ class Minima:
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
         """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
         u = self._held(group)
+        box = self.system.box(u)
+        if box is not None and not bool(((minimum.x >= box[0]) & (minimum.x <= box[1])).all()):
+            return Rejection.OUTSIDE
         noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
         if (2 * minimum.q) ** 0.5 <= ZERO * float(noise):
             self.zeros.append((minimum.x, group))
             return None
         if not minimum.is_minimum:
             return Rejection.NO_MINIMUM
-        box = self.system.box(u)
-        if box is not None and not bool(((minimum.x >= box[0]) & (minimum.x <= box[1])).all()):
-            return Rejection.OUTSIDE
         if minimum.q > self.slow_q:
             return Rejection.TOO_FAST
         if not any(
@@ -144,7 +146,8 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
     steps need no second derivatives. Newton on grad q finishes both.
     """
     if x.shape[1] > TRUST_LIMIT:
-        x = descend(GaussNewton(max_steps=max_steps // 2), Problem(system, u), x, unit).x
+        solver = GaussNewton(max_steps=max_steps // 2, patience=PATIENCE, least_gain=LEAST_GAIN)
+        x = descend(solver, Problem(system, u), x, unit).x
     objective = _Objective(system, x, u, unit)
     s = np.zeros(x.shape[1])
     if len(s) <= TRUST_LIMIT:
@@ -152,6 +155,8 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
         s = minimize(
             objective.value, s, jac=objective.gradient, method="trust-exact", hess=objective.hessian, options=options
         ).x
+    elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
+        return Minimum(x, float(speed(system, x, u)), float("inf"), float("nan"), float("inf"))  # a valley without end
     return objective.minimum(objective.polished(s))
 
 
