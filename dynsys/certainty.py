@@ -20,7 +20,7 @@ from dynsys.speed import q_of
 from dynsys.system import Product, System
 
 REFINEMENTS = 6
-CONTRACTION = 0.25  # of one chord step to the next (Deuflhard 2004, ch. 2), so that one Jacobian speaks for the whole way
+SAME_JACOBIAN = 1.0  # b L |dx|, with their safety, up to which |J^-1| at the start of the chord steps speaks for their end
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
@@ -62,40 +62,34 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True
 
     With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
     """
+    start = x
     if dense:
         J = system.jacobian(x, u)
         LU, pivots, _ = torch.linalg.lu_factor_ex(J)
-        x, F, contraction = _refined(system, x, u, LU, pivots)
+        x, F = _refined(system, x, u, LU, pivots)
         inverse_norm, index = _inverse_norm(J, LU, pivots), _index(LU, pivots)
         small = J.shape[-1] <= SINGULAR_VALUES_LIMIT
         curvature = _curvature(system, x, u, J, unit) if small else _curvature_by_products(system, x, u, unit)
     else:
         F = system.velocity(x, u)
         inverse_norm, index = _inverse_norm_by_products(system, x, u), torch.zeros_like(F[:, 0])
-        contraction = torch.zeros_like(index)
         curvature = _curvature_by_products(system, x, u, unit)
     inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
     noise = rounding(system, x, u, F, unit)
     reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
-    bound = torch.where(proven, reach, torch.inf)
-    converged = (vector_norm(F, dim=1) <= ZERO * noise) & (contraction <= CONTRACTION) & proven
-    index = torch.where(proven, index, 0)
+    proven &= inverse_norm * curvature * vector_norm(x - start, dim=1) <= SAME_JACOBIAN
+    converged = (vector_norm(F, dim=1) <= ZERO * noise) & proven
+    bound, index = torch.where(proven, reach, torch.inf), torch.where(proven, index, 0)
     return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, index, converged)
 
 
-def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x and F after chord steps, and how much shorter the second step was than the first."""
+def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
+    """x and F after chord steps."""
     F = system.velocity(x, u)
-    size, first, contraction = vector_norm(F, dim=1), None, torch.zeros_like(F[:, 0])
+    size = vector_norm(F, dim=1)
     for _ in range(REFINEMENTS):
-        d = torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
-        length = vector_norm(d, dim=1)
-        if first is None:
-            first = length
-        elif not bool(contraction.any()):
-            contraction = length / first.clamp_min(1e-300)
-        x_new = x - d
+        x_new = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
         F_new = system.velocity(x_new, u)
         size_new = vector_norm(F_new, dim=1)
         better = size_new < 0.5 * size
@@ -103,7 +97,7 @@ def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -
             break
         column = better.unsqueeze(1)
         x, F, size = torch.where(column, x_new, x), torch.where(column, F_new, F), torch.where(better, size_new, size)
-    return x, F, contraction
+    return x, F
 
 
 def _index(LU: Tensor, pivots: Tensor) -> Tensor:
