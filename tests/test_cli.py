@@ -99,7 +99,7 @@ def test_two_dimensional_example_from_search_to_phase_plane(tmp_path):
     run("portrait", tmp_path, "-o", tmp_path / "phase.html")
 
 
-@pytest.mark.parametrize("solver", ["gauss-newton", "conjugate-gradient", "newton", "adam"])
+@pytest.mark.parametrize("solver", ["gauss-newton", "conjugate-gradient", "newton"])
 def test_every_solver_by_name(tmp_path, solver):
     printed = json.loads(run("find", "simple2d", "-o", tmp_path, "--solver", solver, "--starts", 32, "--json").stdout)
     states = np.round(dynsys.FixedPoints.load(tmp_path / "fixed_points.safetensors").states, 12) + 0.0
@@ -213,6 +213,15 @@ WRONG = {
     "training into no folder": ([*SMALL, "-o", "file/x"], 1, ["cannot be written"]),
     "no such device": (["find", "simple2d", "-o", "x", "--device", "quantum"], 1, ["'quantum'", "use cpu"]),
     "untrained network": (["info", "esn"], 1, ["has to be trained"]),
+    "too little memory": (["find", "one.pt", "-o", "x", "--memory", "1"], 1, ["memory is", "one start", "give"]),
+    "memory below nought": (["find", "one.pt", "-o", "x", "--memory", "-4GiB"], 1, ["-4GiB", "like 4GiB"]),
+    "input of a module": (["find", "one.pt", "-o", "x", "--input", "1,2"], 1, ["(2,)", "gru takes 1 input"]),
+    "input that is nan": (["find", "one.pt", "-o", "x", "--input", "nan"], 1, ["input holds NaN"]),
+    "weights that are nan": (["find", "nan.pt", "-o", "x"], 1, ["weight_hh_l0 holds 1 values that are NaN"]),
+    "a network that is none": (["find", "cnn.pt", "-o", "x"], 1, ["conv.weight (2, 2)", "--matrix recurrent=KEY"]),
+    "half a state dict": (["find", "half.pt", "-o", "x"], 1, ["has no weight_ih", "save it again"]),
+    "a matrix of the wrong size": (["find", "ragged.pt", "-o", "x"], 1, ["weight_ih_l0 (5, 1)", "needs (6, 1)"]),
+    "trajectories all nan": (["find", "one.pt", "-o", "x", "--trajectories", "nan.npz"], 1, ["nan.npz", "NaN"]),
 }
 
 
@@ -223,12 +232,54 @@ def test_mistakes_get_one_line_and_the_right_status(case, tmp_path, monkeypatch)
     module = torch.nn.GRU(1, 2).state_dict()
     torch.save({f"{part}.{key}": value for part in "ab" for key, value in module.items()}, "two.pt")
     np.savez("wide.npz", hidden=np.zeros((4, 3)))
+    torch.save(module, "one.pt")
+    bad = module["weight_hh_l0"].clone()
+    bad[0, 0] = torch.nan
+    torch.save({**module, "weight_hh_l0": bad}, "nan.pt")
+    torch.save({**module, "weight_ih_l0": torch.ones(5, 1)}, "ragged.pt")
+    torch.save({"weight_hh_l0": module["weight_hh_l0"]}, "half.pt")
+    torch.save({"conv.weight": torch.ones(2, 2)}, "cnn.pt")
+    np.savez("nan.npz", hidden=np.full((4, 2), np.nan))
     arguments, code, says = WRONG[case]
     result = run(*arguments, code=code)
     assert all(part in result.stderr for part in says), result.stderr
     if code == 1:
         assert result.stderr.startswith("Error: ")
         assert len([line for line in result.stderr.splitlines() if not line.endswith("%")]) == 1
+
+
+@pytest.fixture
+def gru_of_two(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    torch.save(torch.nn.GRU(1, 2).state_dict(), "one.pt")
+
+
+HARD = {
+    "one start": np.zeros((1, 2)),
+    "a thousand equal ones": np.full((1000, 2), 0.3),
+    "some with nan": np.array([[0.1, 0.2], [np.nan, 0.0], [0.3, -0.1]]),
+    "huge ones": np.full((5, 2), 1e300),
+}
+
+
+@pytest.mark.parametrize("case", HARD)
+def test_trajectories_of_every_kind_lead_to_the_point_of_a_contraction(case, gru_of_two):
+    np.savez("t.npz", hidden=HARD[case])
+    printed = json.loads(run("find", "one.pt", "-o", "x", "--trajectories", "t.npz", "--starts", 16, "--json").stdout)
+    assert [point["stability"].split()[0] for point in printed["points"]] == ["stable"]
+    usual = json.loads(run("find", "one.pt", "-o", "y", "--starts", 16, "--json").stdout)
+    leading = [p["points"][0]["leading_eigenvalue"] for p in (printed, usual)]
+    np.testing.assert_allclose(*leading, atol=1e-9)
+
+
+def test_little_memory_that_suffices_changes_nothing(gru_of_two):
+    little, usual = (
+        json.loads(run("find", "one.pt", "-o", "x", *options, "--json").stdout)["points"]
+        for options in (("--memory", "16KiB"), ())
+    )
+    assert len(little) == len(usual) == 1
+    np.testing.assert_allclose(little[0]["leading_eigenvalue"], usual[0]["leading_eigenvalue"], atol=1e-12)
 
 
 def commands():

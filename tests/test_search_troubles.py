@@ -80,6 +80,15 @@ def test_nothing_but_huge_starts_and_a_box_still_give_the_points(size):
     assert found(points) == [-1.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("n", [100, 600, 3000])
+def test_many_bad_starts_do_not_keep_scattered_ones_from_being_tried(n):
+    """All in the half of the space where the velocity is NaN, or beyond all bounds."""
+    assert found(find_fixed_points(cubic(), np.full((n, 1), 1e300), workers=1)) == [-1.0, 0.0, 1.0]
+    points = find_fixed_points(Flow(half, n_state=1, bounds=(-2, 2)), np.full((n, 1), -1.0), workers=1)
+    assert found(points) == [0.0, 1.0]
+    assert points.search.scattered_starts > 0
+
+
 def test_huge_starts_of_a_network_that_saturates_are_brought_back():
     system = SimpleRNN.random(6, 2.0, seed=0)
     usual = find_fixed_points(system, n_starts=64, workers=1)
@@ -172,8 +181,14 @@ def test_a_memory_that_is_no_size_is_refused(memory):
 
 
 def test_too_little_memory_for_one_start_is_refused_with_what_it_takes():
-    with pytest.raises(ValueError, match=r"^memory is 1 MiB for 2 workers; one start of 300 variables takes .* more"):
+    with pytest.raises(ValueError, match=r"^memory is 1 MiB for 2 workers; one start of 300 variables takes .*give"):
         find_fixed_points(SimpleRNN.random(300), n_starts=8, memory="1MiB", solver="gauss-newton", workers=2)
+
+
+def test_too_little_memory_is_told_in_units_that_show_it():
+    with pytest.raises(ValueError, match="give") as refused:
+        find_fixed_points(Bistable(6), memory="1KiB", workers=2)
+    assert " 0 MiB" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
