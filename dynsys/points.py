@@ -35,12 +35,8 @@ class SearchReport:
     """
 
     starts: int
-    given: int
-    scattered_starts: int
     closure_starts: int
-    fiber_starts: int
     solver: str
-    stopped: str
     seconds: float
     found: int
     slow: int
@@ -51,6 +47,10 @@ class SearchReport:
     seed: int
     inputs: list[list[float]] = field(default_factory=list)  # those held, each once
     interrupted: bool = False
+    given: int = 0  # 0 in files of version 0.1, which used all
+    scattered_starts: int = 0
+    fiber_starts: int = 0
+    stopped: str = "the starts were used up"
 
 
 @dataclass(frozen=True, eq=False)

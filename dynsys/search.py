@@ -28,6 +28,7 @@ from dynsys.fiber import Fibers
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.solvers import DENSE_LIMIT, LU_LIMIT, GaussNewton, Newton, Solver, solver_named
+from dynsys.stability import index
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
 from dynsys.threads import alone, in_order
@@ -356,7 +357,17 @@ class _Search:
         points = describe(
             self.system, known, self.minima, report, full_spectrum, settings.workers, settings.progress
         )
+        if not self.plan.jacobians:  # no determinants were computed on the way
+            report = dataclasses.replace(report, index_sum=self._index_sum_of(points))
         return dataclasses.replace(points, search=dataclasses.replace(report, seconds=time.perf_counter() - began))
+
+    def _index_sum_of(self, points: FixedPoints) -> int | None:
+        """The index sum of points whose eigenvalues are known; None where it tells nothing."""
+        fixed = points[points.verdict == "fixed"]
+        sure = np.isfinite(fixed.error_bound).all() and not (fixed.stability == "marginal").any()
+        if not self.system.box_is_trapping or len(self.catalogue.inputs) > 1 or not len(fixed) or not sure:
+            return None
+        return sum(index(values, self.system.kind) for values in fixed.eigenvalues)
 
 
 def _leaders(x: Tensor, F: Tensor, groups: Tensor, radius: float) -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.ritz import RITZ_TOLERANCE
@@ -44,6 +46,12 @@ def classify_slow(spectrum: Spectrum, uncertainty: Tensor, system: System) -> St
     beyond = excess(spectrum.eigenvalues, system.kind)
     others = torch.arange(len(beyond)) != int(beyond.abs().argmin())
     return Stability("marginal", int(((beyond > uncertainty) & others).sum()))
+
+
+def index(eigenvalues: NDArray[np.complex128], kind: Kind) -> int:
+    """sign det(-J) of a point, from the eigenvalues (m,) among which all unstable ones are: real ones change it."""
+    real = eigenvalues[np.abs(eigenvalues.imag) <= 1e-9 * np.abs(eigenvalues)].real
+    return int((-1) ** np.count_nonzero(real > (0 if kind is Kind.FLOW else 1)))
 
 
 def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, noise: float) -> Tensor:
