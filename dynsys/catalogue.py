@@ -110,14 +110,16 @@ class Catalogue:
 
     def assessed(self, x: Tensor, groups: Tensor) -> Assessed:
         """States x (B, n) refined and bounded, as many at once as memory allows."""
-        parts = zip(*(torch.split(part, max(self.together, 1)) for part in (x, self.inputs[groups])), strict=True)
-        return Assessed.joined([assess(self.system, *part, self.unit, dense=self.together > 0) for part in parts])
+        rows = torch.split(torch.arange(len(x), device=x.device), max(self.together, 1))
+        dense, u = self.together > 0, self.inputs[groups]
+        return Assessed.joined([assess(self.system, x[some], u[some], self.unit, dense) for some in rows])
 
     def enter(self, found: Assessed, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
         """Enter one of each distinct zero among assessed states that came from candidates x; returns all indices."""
         of_known = _first(self._overlap(found, groups, self.points, torch.tensor(self.groups).to(groups)))
         same = self._belonging(found, x, F, groups, groups) | self._overlap(found, groups, found, groups)
-        owner, entered, matrix = of_known.tolist(), [], same.tolist()
+        entered: list[int] = []
+        owner, matrix = of_known.tolist(), same.tolist()
         for i in range(len(x)):
             if owner[i] == NOBODY:
                 owner[i] = next((owner[j] for j in entered if matrix[i][j]), NOBODY)
@@ -155,7 +157,9 @@ class Catalogue:
         for share in (0.25, 0.5, 0.75):
             between = a + share * (x - a)
             F = self.system.velocity(between, self.inputs[groups])
-            joined &= vector_norm(F, dim=1) <= JOINED * rounding(self.system, between, self.inputs[groups], F, self.unit)
+            joined &= vector_norm(F, dim=1) <= JOINED * rounding(
+                self.system, between, self.inputs[groups], F, self.unit
+            )
         return joined
 
 
@@ -177,4 +181,4 @@ def _finite(bound: Tensor) -> Tensor:
 
 def _nothing(x: Tensor) -> Assessed:
     none = x[:, 0] if x.shape[1] else x.new_zeros(0)
-    return Assessed(x, x, *[none] * 6, none > 0)
+    return Assessed(x, x, none, none, none, none, none, none, none > 0)

@@ -20,7 +20,9 @@ from dynsys.speed import q_of
 from dynsys.system import Product, System
 
 REFINEMENTS = 6
-SAME_JACOBIAN = 1.0  # b L |dx|, with their safety, up to which |J^-1| at the start of the chord steps speaks for their end
+SAME_JACOBIAN = (
+    1.0  # b L |dx|, with their safety, up to which |J^-1| at the start of the chord steps speaks for their end
+)
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products

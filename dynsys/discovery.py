@@ -61,6 +61,7 @@ class Discovery:
 
     curve: list[tuple[int, int]] = field(default_factory=list)  # starts tried, points known
     tried: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(Source, 0))
+    rounds: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(Source, 0))
     failed: int = 0  # of starts not made from points
     quiet_rounds: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(Source, 0))
     independent: int = 0  # starts not made from points
@@ -79,6 +80,7 @@ class Discovery:
         """
         new, self.points, self.seen_once = points > self.points, points, seen_once
         self.tried[source] += starts
+        self.rounds[source] += 1
         self.quiet_rounds[source] += 1
         self.since_new += starts - failed * (1 - FAILED_COUNTS) * (points > 0)
         self.quiet_made += starts if source is Source.MADE else 0
@@ -91,6 +93,10 @@ class Discovery:
             self.telling = self.quiet_made = 0
             self.since_new = 0.0
         self.curve.append((sum(self.tried.values()), known))
+
+    def forget_failures(self) -> None:
+        """Count them afresh, with another solver."""
+        self.failed = self.independent = 0
 
     def fails_often(self) -> bool:
         return self.failed > HIGH_FAILURE * self.independent

@@ -97,7 +97,7 @@ class Minima:
         return rejected
 
     def _lowered(self) -> list[tuple[Tensor, int]]:
-        """The waiting states, the slowest first; those of a small system lowered together, as many lead to one place."""
+        """The waiting states, slowest first; of a small system all are lowered together, as many lead to one place."""
         if not self._waiting:
             return []
         x = torch.cat([state for state, _ in self._waiting])

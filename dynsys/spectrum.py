@@ -152,7 +152,7 @@ def _deciding(values: Tensor, kind: Kind) -> int:
 
 
 def _refined(A: Tensor, matrix: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues (k,) of the matrices A[matrix] in float64 from good guesses, vectors (k, n), condition numbers (k,)."""
+    """Eigenvalues (k,) of A[matrix] in float64 from good guesses, their vectors (k, n) and condition numbers (k,)."""
     values, condition = guesses.clone(), torch.full_like(guesses.real, torch.inf)
     vectors = torch.zeros(len(guesses), A.shape[1], dtype=guesses.dtype)
     real = guesses.imag == 0

@@ -60,7 +60,8 @@ class Landed:
     unit: float
 
     def __getitem__(self, rows: Tensor) -> Landed:
-        return Landed(*(part[rows] for part in self._parts()), self.unit)
+        x, F, outcome, near, groups = (part[rows] for part in self._parts())
+        return Landed(x, F, outcome, near, groups, self.unit)
 
     def _parts(self) -> tuple[Tensor, ...]:
         return self.x, self.F, self.outcome, self.near, self.groups
@@ -68,7 +69,8 @@ class Landed:
     @staticmethod
     def joined(waves: Sequence[Landed]) -> Landed:
         parts = zip(*(wave._parts() for wave in waves), strict=True)
-        return Landed(*(torch.cat(part) for part in parts), min(wave.unit for wave in waves))
+        x, F, outcome, near, groups = (torch.cat(part) for part in parts)
+        return Landed(x, F, outcome, near, groups, min(wave.unit for wave in waves))
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Descender:
     def nearer(self, landed: Landed, rows: Tensor) -> Landed:
         """Some landed states taken on by the cheap way, to where more of them can be told from each other."""
         solver = Newton(tolerance=CLOSER, loosest=FORCING, tightest=FORCING, share=SHARE)
-        x, F, outcome = self._roughly(solver, landed.x[rows], landed.groups[rows])
+        x, F, _ = self._roughly(solver, landed.x[rows], landed.groups[rows])
         good = q_of(F) < q_of(landed.F[rows])
         rows = rows[good]
         new = dataclasses.replace(landed, x=landed.x.clone(), F=landed.F.clone())

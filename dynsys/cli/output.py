@@ -73,10 +73,14 @@ def _complex(value: complex) -> str:
 def search_lines(points: FixedPoints) -> list[str]:
     """What was done and what may be missing, in plain lines."""
     search = points.search
-    lines = [
-        f"{search.starts} starts and {search.closure_starts} made from points found, by {search.solver}, "
-        f"in {search.seconds:.1f} s"
-    ]
+    used = f"{search.starts} of {search.given} starts" if search.starts < search.given else f"{search.starts} starts"
+    others = {
+        "scattered": search.scattered_starts,
+        "made from points found": search.closure_starts,
+        "from directional fibers": search.fiber_starts,
+    }
+    listed = ", ".join([used, *(f"{count} {kind}" for kind, count in others.items() if count)])
+    lines = [f"{listed}; by {search.solver}, in {search.seconds:.1f} s", f"stopped: {search.stopped}"]
     if search.rejected:
         lines.append("no point from: " + "; ".join(f"{count} that {why}" for why, count in search.rejected.items()))
     lines.append(_completeness(search.index_sum, search.estimated_missed))

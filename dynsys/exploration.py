@@ -1,0 +1,256 @@
+"""The course of a search: which starts come next, which solver takes them down, and when it is over.
+
+rounds of the starts given -> rounds of starts made from the points found, until they bring nothing new -> the second
+engine where there is doubt -> and again, until the rule of ``discovery`` says stop. Slow states are followed last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.budget import Budget
+from dynsys.catalogue import NOBODY, Catalogue
+from dynsys.closure import Closure
+from dynsys.description import describe
+from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop, estimated_missed
+from dynsys.fiber import Fibers
+from dynsys.harvest import Harvest
+from dynsys.points import FixedPoints, SearchReport
+from dynsys.slow import Minima
+from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
+from dynsys.stability import index
+from dynsys.starts import first_starts, states_in_box
+from dynsys.system import System
+from dynsys.wave import HANDOVER, Descender, Rejection
+
+Progress = Callable[[str, int, int], None]
+
+PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
+FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
+FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
+LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for."""
+
+    adaptive: bool  # whether the solver may be changed
+    slow_q: float
+    closure: bool
+    engine: str
+    seed: int
+    workers: int
+    budget: Budget
+    progress: Progress
+
+
+class Exploration:
+    """The state of one search of ``system`` from the starts x (B, n), each held at its input ``inputs[groups]``."""
+
+    def __init__(
+        self, system: System, solver: Solver, inputs: Tensor, groups: Tensor, x: Tensor, settings: Settings
+    ) -> None:
+        self.system, self.settings = system, settings
+        unit = usual_size(system, inputs, x)
+        self.solver, self.solvers = solver, [solver.name]
+        self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton))
+        self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
+        self.minima = Minima(system, inputs, unit, settings.slow_q)
+        descender = Descender(system, inputs, unit, settings.slow_q)
+        self.harvest = Harvest(descender, self.catalogue, self.minima, settings.workers)
+        self.discovery = Discovery()
+        self.stopped = Stop.USED_UP
+        self.rng = np.random.default_rng(settings.seed)
+        order = torch.as_tensor(self.rng.permutation(len(x)), device=x.device)  # trajectories come sorted in time
+        self.own, self.own_groups, self.given = x[order], groups[order], len(x)
+        self.fibers_through: Counter[int] = Counter()  # of each point
+        self.closures = [Closure(system, inputs[g : g + 1], self.rng, descender.fast) for g in range(len(inputs))]
+
+    def run(self) -> None:
+        """The starts given, and those made from what they found, until the rule of ``discovery`` says stop."""
+        self._drop_infinite()
+        while (stop := self._verdict()) is None:
+            if len(self.own):
+                self._own_round()
+            else:
+                self._scattered_round()
+            if not self.settings.closure:
+                continue
+            while len(self.catalogue) and not self._closure_is_quiet() and not self._is_spent():
+                self._closure_round()
+            while self._second_engine_is_wanted() and not self._is_spent():
+                self._fiber_round()
+        self.stopped = stop
+        used = self.discovery.tried[Source.OWN]
+        self.settings.progress(str(Source.OWN), used, used)
+        self.follow_slow()
+
+    def _verdict(self) -> Stop | None:
+        """Whether to stop, and why."""
+        discovery, closure = self.discovery, self.settings.closure
+        if discovery.lacking(self.catalogue.index_sum()) <= 0 and (not closure or self._closure_is_quiet()):
+            return Stop.FLAT
+        if len(self.own) == 0 and not closure:
+            return Stop.USED_UP
+        return Stop.SPENT if self._is_spent() else None
+
+    def _closure_is_quiet(self) -> bool:
+        return self.discovery.closure_is_quiet(self.catalogue.index_sum())
+
+    def _second_engine_is_wanted(self) -> bool:
+        wanted = self.settings.engine == "fiber" or self.discovery.is_doubtful(self.catalogue.index_sum())
+        quiet = self.discovery.quiet_rounds[Source.FIBER] >= QUIET_CLOSURE
+        return wanted and not quiet and self._can_follow_fibers()
+
+    def _is_spent(self) -> bool:
+        """Whether more starts have been made, or have brought nothing new, than is reasonable."""
+        return len(self.own) == 0 and self.discovery.is_spent(self.given, self.catalogue.index_sum())
+
+    def interrupt(self) -> None:
+        """Say no more, and leave off what has not been done."""
+        self.stopped = Stop.INTERRUPTED
+        self.settings = dataclasses.replace(self.settings, progress=silent)
+
+    def _drop_infinite(self) -> None:
+        finite = torch.isfinite(self.own).all(dim=1)
+        if not bool(finite.all()):
+            self.harvest.rejected[Rejection.NOT_FINITE] += int((~finite).sum())
+            self.own, self.own_groups = self.own[finite], self.own_groups[finite]
+
+    def _own_round(self) -> None:
+        """A whole round, or no more than the rule still lacks."""
+        lacking = self.discovery.lacking(self.catalogue.index_sum())
+        n = min(self.plan.round, max(LEAST_ROUND, int(SPARE * lacking)))
+        x, groups = self.own[:n], self.own_groups[:n]
+        self.own, self.own_groups = self.own[n:], self.own_groups[n:]
+        self._work(Source.OWN, x, groups, self.given - len(self.own), self.given)
+
+    def _scattered_round(self) -> None:
+        """Half in the box, half where the network itself goes: far from its trajectories most starts may fail."""
+        seed = self.settings.seed + self.discovery.rounds[Source.SCATTERED] + 1
+
+        def made(g: int, n: int) -> Tensor:
+            u = self.catalogue.inputs[g : g + 1]
+            in_box = states_in_box(self.system, u, n - n // 2, self.rng)
+            return torch.cat([in_box, first_starts(self.system, u, n // 2, seed).to(u.device)]) if n > 1 else in_box
+
+        self._made_round(Source.SCATTERED, made)
+
+    def _closure_round(self) -> None:
+        known = self.catalogue
+
+        def made(g: int, n: int) -> Tensor:
+            mine = [i for i in known.isolated() if known.groups[i] == g]
+            return self.closures[g].starts(known.states()[mine], [known.hits[i] for i in mine], n)
+
+        self._made_round(Source.MADE, made)
+
+    def _can_follow_fibers(self) -> bool:
+        return self.system.n_state <= FIBER_LIMIT and len(self.catalogue.isolated()) > 0
+
+    def _fiber_round(self) -> None:
+        """Follow fibers of random directions through the points that have had fewest, the newest of them first."""
+        known = self.catalogue
+        isolated = known.isolated()
+        chosen = sorted(isolated, key=lambda k: (self.fibers_through[k], -k))[:FIBERS]
+        self.fibers_through.update(chosen)
+        x = known.states()[torch.tensor(chosen, device=known.inputs.device)]
+        c = torch.as_tensor(self.rng.standard_normal(x.shape), device=x.device)
+        groups = torch.tensor([known.groups[k] for k in chosen], device=x.device)
+        found = Fibers(max_steps=FIBER_STEPS).follow(self.system, x, c, known.inputs[groups])
+        tried = self.discovery.tried[Source.FIBER] + len(found.x)
+        self._work(Source.FIBER, found.x, groups[found.fiber], tried, tried)
+
+    def _made_round(self, source: Source, make: Callable[[int, int], Tensor]) -> None:
+        """A round shared evenly by the inputs of the search."""
+        G = len(self.catalogue.inputs)
+        parts = [make(g, -(-self.plan.round // G)) for g in range(G)]
+        x = torch.cat(parts)
+        groups = torch.cat([torch.full((len(part),), g, device=x.device) for g, part in enumerate(parts)])
+        tried = self.discovery.tried[source]
+        self._work(source, x, groups, tried + len(x), tried + len(x))
+
+    def _work(self, source: Source, x: Tensor, groups: Tensor, done: int, total: int) -> None:
+        """One round, and what it tells about discovery."""
+        known = self.catalogue
+        owner = self.harvest(self.solver, self.plan, x, groups) if len(x) else groups
+        visits = known.visit(owner, source.is_independent)
+        isolated = len(known.isolated())
+        telling = int(visits.sum() - visits.max()) if isolated > 1 else int(visits.sum())
+        failed = int((owner == NOBODY).sum())
+        self.discovery.record(source, len(x), failed, telling, isolated, known.seen_once(), len(known))
+        self.settings.progress(str(source), done, total)
+        if self.settings.adaptive and self.solver.name == Newton.name and self.discovery.fails_often():
+            self._change_solver()
+
+    def _change_solver(self) -> None:
+        """Where Newton mostly fails, damped Gauss-Newton mostly does not; its failures are counted afresh."""
+        if self.system.n_state <= DENSE_LIMIT:
+            self.solver = GaussNewton(tolerance=HANDOVER, patience=PATIENCE)
+            self.plan = dataclasses.replace(self.plan, round=4 * self.plan.round, wave=4 * self.plan.wave)
+            self.solvers.append(self.solver.name)
+            self.discovery.forget_failures()
+
+    def follow_slow(self) -> None:
+        self.harvest.rejected += self.minima.follow(
+            lambda done, total: self.settings.progress("slow points", done, total)
+        )
+        for x, group in self.minima.zeros:
+            groups = torch.tensor([group], device=x.device)
+            self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)
+
+    def result(self, full_spectrum: bool) -> FixedPoints:
+        """Everything found so far, classified."""
+        known, alone, tried = self.catalogue, self.catalogue.isolated(), self.discovery.tried
+        report = SearchReport(
+            starts=tried[Source.OWN],
+            given=self.given,
+            scattered_starts=tried[Source.SCATTERED],
+            closure_starts=tried[Source.MADE],
+            fiber_starts=tried[Source.FIBER],
+            solver=" then ".join(self.solvers),
+            stopped=str(self.stopped),
+            seconds=0.0,
+            found=len(known),
+            slow=len(self.minima.points),
+            rejected={str(reason): count for reason, count in sorted(self.harvest.rejected.items())},
+            estimated_missed=estimated_missed([known.hits[i] for i in alone], [known.groups[i] for i in alone]),
+            inputs=known.inputs.tolist(),
+            index_sum=known.index_sum(),
+            discovery=self.discovery.curve,
+            seed=self.settings.seed,
+            interrupted=self.stopped is Stop.INTERRUPTED,
+        )
+        settings = self.settings
+        points = describe(self.system, known, self.minima, report, full_spectrum, settings.workers, settings.progress)
+        if not self.plan.jacobians:  # no determinants were computed on the way
+            report = dataclasses.replace(report, index_sum=self._index_sum_of(points))
+        return dataclasses.replace(points, search=report)
+
+    def _index_sum_of(self, points: FixedPoints) -> int | None:
+        """The index sum of points whose eigenvalues are known; None where it tells nothing."""
+        fixed = points[points.verdict == "fixed"]
+        sure = np.isfinite(fixed.error_bound).all() and not (fixed.stability == "marginal").any()
+        if not self.system.box_is_trapping or len(self.catalogue.inputs) > 1 or not len(fixed) or not sure:
+            return None
+        return sum(index(values, self.system.kind) for values in fixed.eigenvalues)
+
+
+def usual_size(system: System, u: Tensor, x: Tensor) -> float:
+    """The norm of a usual state: of the starts, but not beyond what the reachable box allows."""
+    size, box = float(x.norm(dim=1).median()), system.box(u[:1])
+    if box is not None:
+        size = min(size, float(torch.maximum(box[0].abs(), box[1].abs()).norm()))
+    return size or 1.0
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """No progress wanted."""
