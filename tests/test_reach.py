@@ -1,5 +1,7 @@
 """How far a search gets from few, badly placed or reordered starts, and that its numbers are those of its seed."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,37 @@ def test_128_starts_from_its_trajectories_find_the_27_points_of_a_network_of_thr
     assert np.bincount(points.n_unstable).tolist() == [8, 12, 6, 1]  # corners, edges, faces and centre of a cube
     W = network.weight_hh_l0.detach().double().numpy()
     assert np.abs(np.tanh(points.states @ W.T) - points.states).max() < 1e-13
+
+
+def zeros_of_relu(W, b):
+    """Every zero of relu(W x + b) - x: in each of the 2^n regions the map is affine."""
+    zeros = []
+    for active in itertools.product([False, True], repeat=len(b)):
+        on = np.array(active)
+        x = np.linalg.solve(np.eye(len(b)) - on[:, None] * W, on * b)
+        if (((W @ x + b) > 0) == on).all():
+            zeros.append(x)
+    return np.array(zeros).reshape(-1, len(b))
+
+
+@pytest.mark.parametrize("n", [2, 4, 6])
+def test_a_network_of_rectifiers_has_the_points_that_its_affine_pieces_have(n):
+    """Kinks everywhere, and no reachable box; some of these networks have no fixed point at all."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        network = nn.RNN(1, n, nonlinearity="relu")
+        with torch.no_grad():
+            network.weight_hh_l0.copy_(2.5 / n**0.5 * torch.randn(n, n))
+            network.bias_hh_l0.copy_(torch.randn(n))
+            network.bias_ih_l0.zero_()
+        W, b = (p.detach().double().numpy() for p in (network.weight_hh_l0, network.bias_hh_l0))
+        zeros = zeros_of_relu(W, b)
+        points = find_fixed_points(dynsys.wrap(network), n_starts=96, workers=1)
+        fixed = points[points.verdict == "fixed"]
+        assert len(fixed) == len(zeros)
+        if len(zeros):
+            assert sorted(distances(fixed, zeros).argmin(axis=1)) == list(range(len(zeros)))
+            assert distances(fixed, zeros).min(axis=1).max() < 1e-10
 
 
 def same_numbers(a, b):

@@ -110,6 +110,16 @@ def test_a_velocity_of_another_shape_than_its_states_is_refused(velocity, n, sha
         find_fixed_points(Flow(velocity, n_state=n), n_starts=8, workers=1)
 
 
+def test_a_velocity_of_one_row_is_refused_from_a_single_start_too():
+    with pytest.raises(ValueError, match="shape"):
+        find_fixed_points(Flow(lambda x, u: x[:1], n_state=2), [[1.0, 2.0]], workers=1)
+
+
+def test_a_velocity_that_is_no_tensor_is_named_as_what_it_is():
+    with pytest.raises((TypeError, ValueError), match="ndarray"):
+        find_fixed_points(Flow(lambda x, u: np.tanh(x.numpy()), n_state=1), workers=1)
+
+
 def test_a_module_of_another_output_shape_than_its_state_is_refused():
     module = torch.nn.Linear(5, 4).double()
     with pytest.raises(ValueError, match="shape"):
@@ -151,6 +161,30 @@ def test_nan_in_half_the_space_of_many_dimensions():
     assert np.linalg.norm(points.states[:, None] - known[None], axis=2).min(axis=1).max() < 1e-10
 
 
+@pytest.mark.parametrize(("n", "scale"), [(1, 1e-9), (1, 1e9), (3, 1e-9), (3, 1e9)])
+def test_the_units_of_the_states_and_of_the_velocity_do_not_matter(n, scale):
+    network = Bistable(n)
+    states = network.fixed_points()[0]
+    starts = np.random.default_rng(0).uniform(-3, 3, (96, n))
+    for system, unit in (
+        (Flow(lambda x, u: scale * network.velocity(x / scale, u), n_state=n), scale),
+        (Flow(lambda x, u: scale * network.velocity(x, u), n_state=n), 1.0),
+    ):
+        points = find_fixed_points(system, unit * starts, workers=1)
+        assert len(points) == len(states)
+        assert np.linalg.norm(points.states[:, None] / unit - states, axis=2).min(axis=1).max() < 1e-10
+
+
+def test_variables_of_very_different_units_are_found_all_the_same():
+    network, units = Bistable(3), torch.tensor([1e-6, 1.0, 1e6], dtype=torch.float64)
+    starts = np.random.default_rng(0).uniform(-3, 3, (128, 3)) * units.numpy()
+    system = Flow(lambda x, u: units * network.velocity(x / units, u), n_state=3)
+    points = find_fixed_points(system, starts, workers=1)
+    assert len(points) == 27
+    apart = np.abs(points.states[:, None] / units.numpy() - network.fixed_points()[0]).max(axis=2)
+    assert apart.min(axis=1).max() < 1e-10
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_network_whose_weights_are_nan_or_infinite_is_refused_by_name(value):
     module = torch.nn.GRU(2, 3)
@@ -172,6 +206,47 @@ def test_an_input_of_the_wrong_size_is_refused_with_the_right_one(input):
     system = Map(lambda x, u: 0.5 * x + u[:, :1], n_state=1, n_input=3, name="mine")
     with pytest.raises(ValueError, match=r"^input has shape \(.*\); mine takes 3 input values"):
         find_fixed_points(system, input=input, workers=1)
+
+
+class Patience:
+    """A progress callback that ends a search which would go on for ever."""
+
+    def __init__(self, calls):
+        self.left = calls
+
+    def __call__(self, stage, done, total):
+        self.left -= 1
+        if self.left < 0:
+            raise AssertionError(f"the search does not end: {stage}, {done}")
+
+
+@pytest.mark.parametrize("n", [1, 20, 60, 100])
+def test_many_inputs_are_searched_each_and_it_ends(n):
+    """x' = x - x^3 + u has three zeros for |u| < 2 / sqrt(27)."""
+    system = Flow(lambda x, u: x - x**3 + u, n_state=1, n_input=1, bounds=(-3, 3))
+    inputs = np.linspace(-0.3, 0.3, n)[:, None]
+    points = find_fixed_points(system, np.ones((n, 1)), inputs, workers=1, progress=Patience(150))
+    assert len(points) == 3 * n
+    np.testing.assert_allclose(points.states - points.states**3 + points.inputs, 0, atol=1e-14)
+
+
+def narrow(width):
+    """F = -x + 1.5 c exp(-|x - c|^2 / w^2): zeros at 0 and, 0.64 w to either side of it, at c; w is their basins' width."""
+    c = torch.as_tensor(3.0 * np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0][:, 0])
+
+    def velocity(x, u):
+        return -x + 1.5 * c * torch.exp(-((x - c) ** 2).sum(1, keepdim=True) / width**2)
+
+    return Flow(velocity, n_state=6, bounds=(-5, 5)), c.numpy()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_ends_where_a_point_has_so_small_a_basin_that_only_one_start_reaches_it(seed):
+    system, c = narrow(1e-2)
+    starts = np.random.default_rng(1).uniform(-5, 5, (200, 6))
+    starts[0] = c * (1 - 0.6e-2 / 3)
+    points = find_fixed_points(system, starts, seed=seed, workers=1, progress=Patience(300))
+    assert np.linalg.norm(points.states, axis=1).min() < 1e-12
 
 
 @pytest.mark.parametrize("memory", ["much", "4 GiB RAM", "-1GiB", "0", "GiB", "1e3", "1.5.2MB", "4PiB", ""])
