@@ -36,6 +36,7 @@ class Stop(enum.StrEnum):
     """Why a search ended."""
 
     FLAT = "discovery has flattened"
+    INCOMPLETE = "nothing new for long, although the indices prove that points are missing"
     USED_UP = "the starts are used up, and discovery had not flattened"
     SPENT = "nothing new for long, but too few starts reached points to call that flat"
     INTERRUPTED = "interrupted"

@@ -96,8 +96,9 @@ class Exploration:
     def _verdict(self) -> Stop | None:
         """Whether to stop, and why."""
         discovery, closure = self.discovery, self.settings.closure
-        if discovery.lacking(self.catalogue.index_sum()) <= 0 and (not closure or self._closure_is_quiet()):
-            return Stop.FLAT
+        index_sum = self.catalogue.index_sum()
+        if discovery.lacking(index_sum) <= 0 and (not closure or self._closure_is_quiet()):
+            return Stop.FLAT if index_sum in (1, None) else Stop.INCOMPLETE
         if len(self.own) == 0 and not closure:
             return Stop.USED_UP
         return Stop.SPENT if self._is_spent() else None
