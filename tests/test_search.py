@@ -8,12 +8,12 @@ import torch
 from scipy.optimize import root
 
 from dynsys import Flow, Map, find_fixed_points
+from dynsys.discovery import Stop
 from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.points import PER_POINT
-from dynsys.discovery import Stop
 from dynsys.search import SearchInterrupted
 from dynsys.wave import Rejection
 

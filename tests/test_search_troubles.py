@@ -231,7 +231,7 @@ def test_many_inputs_are_searched_each_and_it_ends(n):
 
 
 def narrow(width):
-    """F = -x + 1.5 c exp(-|x - c|^2 / w^2): zeros at 0 and, 0.64 w to either side of it, at c; w is their basins' width."""
+    """F = -x + 1.5 c exp(-|x - c|^2 / w^2): zeros at 0 and 0.64 w to either side of c, with basins of about w."""
     c = torch.as_tensor(3.0 * np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0][:, 0])
 
     def velocity(x, u):
