@@ -1,4 +1,4 @@
-"""When things go wrong: a message that names the thing and the way out, or the points to be had and the rest counted."""
+"""When things go wrong: a message that names the thing and the way out, or the points to be had, the rest counted."""
 
 import numpy as np
 import pytest
