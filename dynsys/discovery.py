@@ -9,9 +9,9 @@ The rule. A search goes on until all of these hold:
    points, have reached known points, the point that is reached most not counted, as everything falls into it; a start
    that failed says nothing and does not count;
 3. where the indices must sum to 1, they do: then a quarter of 2. is enough; otherwise four times as much is asked for;
-4. where more than ``HIGH_FAILURE`` of the starts have failed, or 3. speaks against it, ``QUIET_STARTS`` have brought
-   nothing new (a failed one counts a quarter), the second engine has then been asked, and ``QUIET_CLOSURE`` of its
-   rounds have brought nothing new either.
+4. where more than ``HIGH_FAILURE`` of the starts have failed, or 3. speaks against it, the second engine has been asked
+   and ``QUIET_CLOSURE`` of its rounds have brought nothing new either. It is asked when ``QUIET_STARTS`` of the first
+   (``STUBBORN`` times as many while these rarely fail) have brought nothing new; a failed one counts a quarter.
 When the starts given are used up before that, scattered ones follow. It gives up, and says so, when ``PATIENCE`` times
 the starts given have brought nothing new in a row (``STUBBORN`` times that while 3. speaks against it), or ``EFFORT``
 times as many have been made.
@@ -110,7 +110,9 @@ class Discovery:
 
     def is_doubtful(self, index_sum: int | None) -> bool:
         """Point 4 of the rule: whether the second engine should be asked, which is worth it when the first is quiet."""
-        return (self.fails_often() or index_sum not in (1, None)) and self.since_new >= QUIET_STARTS
+        if self.fails_often():
+            return self.since_new >= QUIET_STARTS
+        return index_sum not in (1, None) and self.since_new >= STUBBORN * QUIET_STARTS
 
     def lacking(self, index_sum: int | None) -> float:
         """How many more telling hits points 2 and 3 of the rule ask for."""
