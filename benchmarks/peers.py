@@ -97,11 +97,16 @@ def peer(checkpoint: Path, starts: Array, rate: float) -> Outcome:
 
 
 def ours(checkpoint: Path, starts: Array, every: bool = True) -> Outcome:
-    """The search; like the peer with every eigenvalue, or as by default, leading ones only in a large network."""
+    """The search; with every eigenvalue, like the peer, or as by default, leading ones only in a large network.
+
+    Up to ``FULL_LIMIT`` units every eigenvalue comes by default: those that decide in float64 and above 64 units the
+    others in float32, as are all of the peer's.
+    """
     system = dynsys.load(checkpoint)
+    full = every and system.n_state > FULL_LIMIT
 
     def search() -> Array:
-        points = dynsys.find_fixed_points(system, starts=starts, workers=1, full_spectrum=every)
+        points = dynsys.find_fixed_points(system, starts=starts, workers=1, full_spectrum=full)
         return points[points.verdict == "fixed"].states
 
     return timed(search)
