@@ -42,8 +42,8 @@ class Budget:
         share = self.bytes // self.workers
         if start > share:
             raise ValueError(
-                f"memory is {self.bytes / 2**20:.0f} MiB for {self.workers} workers; one start of {n_state} variables "
-                f"takes {start / 2**20:.0f} MiB each: give more, or fewer workers"
+                f"memory is {_size(self.bytes)} for {self.workers} worker{'s' * (self.workers != 1)}; one start of "
+                f"{n_state} variables takes {_size(start)} in each: give {_size(start * self.workers)}, or fewer workers"
             )
         wave = min(share // start, WAVE_LARGE if large else ROUND)
         jacobians = 0 if n_state > MATRIX_FREE_ABOVE and krylov else min(self.bytes // jacobian, ROUND)
@@ -58,3 +58,7 @@ def bytes_of(memory: int | str | None) -> int:
     if given is None or given[2].upper() not in UNITS or float(given[1]) <= 0:
         raise ValueError(f"memory is {memory!r}; give bytes, or a size like 4GiB or 500MB")
     return int(float(given[1]) * UNITS[given[2].upper()])
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB" if count >= 10 * 2**20 else f"{-(-count // 2**10)} KiB"

@@ -151,7 +151,7 @@ class Closure:
         spread = float(torch.cdist(known, known).max())
         box = self.system.box(self.u)
         width = float((box[1] - box[0]).norm()) if box is not None else 2.0 * (float(known.norm(dim=1).max()) + 1.0)
-        return min(max(1.2 * spread, 0.1 * width), width)
+        return min(max(1.2 * spread, 0.1 * width), width) if len(known) > 1 else width
 
     def _scattered(self, known: Tensor, n: int) -> Tensor:
         """Half uniform in the box, half random weighted means of a few points with noise."""

@@ -14,7 +14,8 @@ The rule. A search goes on until all of these hold:
    (``STUBBORN`` times as many while these rarely fail) have brought nothing new; a failed one counts a quarter.
 When the starts given are used up before that, scattered ones follow. It gives up, and says so, when ``PATIENCE`` times
 the starts given have brought nothing new in a row (``STUBBORN`` times that while 3. speaks against it), or ``EFFORT``
-times as many have been made.
+times as many have been made. A start that failed counts a quarter there; a scattered one in full as long as no point is
+known.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ HIGH_FAILURE = 0.5
 STUBBORN = 4  # times as much of everything while the indices prove that points are missing
 PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
 FEW = 512
-FAILED_COUNTS = 0.25  # of a start, towards patience, once there are points
+FAILED_COUNTS = 0.25  # of a start, towards patience; of a scattered one only once there are points
+DRY = 64  # starts, for which a round counts when its source has no more to give
 
 
 class Stop(enum.StrEnum):
@@ -83,8 +85,9 @@ class Discovery:
         self.tried[source] += starts
         self.rounds[source] += 1
         self.quiet_rounds[source] += 1
-        self.since_new += starts - failed * (1 - FAILED_COUNTS) * (points > 0)
-        self.quiet_made += starts if source is Source.MADE else 0
+        cheap = points > 0 or source is Source.OWN
+        self.since_new += (starts or DRY) - failed * (1 - FAILED_COUNTS) * cheap
+        self.quiet_made += (starts or DRY) if source is Source.MADE else 0
         if source.is_independent:
             self.independent += starts
             self.failed += failed

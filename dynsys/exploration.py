@@ -35,6 +35,7 @@ Progress = Callable[[str, int, int], None]
 PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
 FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
 FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
+LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 
 
@@ -59,6 +60,8 @@ class Exploration:
         self, system: System, solver: Solver, inputs: Tensor, groups: Tensor, x: Tensor, settings: Settings
     ) -> None:
         self.system, self.settings = system, settings
+        finite = torch.isfinite(x).all(dim=1)
+        given, x, groups = len(x), x[finite], groups[finite]
         unit = usual_size(system, inputs, x)
         self.solver, self.solvers = solver, [solver.name]
         self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton))
@@ -70,13 +73,14 @@ class Exploration:
         self.stopped = Stop.USED_UP
         self.rng = np.random.default_rng(settings.seed)
         order = torch.as_tensor(self.rng.permutation(len(x)), device=x.device)  # trajectories come sorted in time
-        self.own, self.own_groups, self.given = x[order], groups[order], len(x)
+        self.own, self.own_groups, self.given = x[order], groups[order], given
+        if given > len(x):
+            self.harvest.rejected[Rejection.NOT_FINITE] += given - len(x)
         self.fibers_through: Counter[int] = Counter()  # of each point
         self.closures = [Closure(system, inputs[g : g + 1], self.rng, descender.fast) for g in range(len(inputs))]
 
     def run(self) -> None:
         """The starts given, and those made from what they found, until the rule of ``discovery`` says stop."""
-        self._drop_infinite()
         while (stop := self._verdict()) is None:
             if len(self.own):
                 self._own_round()
@@ -119,12 +123,6 @@ class Exploration:
         """Say no more, and leave off what has not been done."""
         self.stopped = Stop.INTERRUPTED
         self.settings = dataclasses.replace(self.settings, progress=silent)
-
-    def _drop_infinite(self) -> None:
-        finite = torch.isfinite(self.own).all(dim=1)
-        if not bool(finite.all()):
-            self.harvest.rejected[Rejection.NOT_FINITE] += int((~finite).sum())
-            self.own, self.own_groups = self.own[finite], self.own_groups[finite]
 
     def _own_round(self) -> None:
         """A whole round, or no more than the rule still lacks."""
@@ -173,7 +171,7 @@ class Exploration:
     def _made_round(self, source: Source, make: Callable[[int, int], Tensor]) -> None:
         """A round shared evenly by the inputs of the search."""
         G = len(self.catalogue.inputs)
-        parts = [make(g, -(-self.plan.round // G)) for g in range(G)]
+        parts = [make(g, max(LEAST_OF_INPUT, -(-self.plan.round // G))) for g in range(G)]
         x = torch.cat(parts)
         groups = torch.cat([torch.full((len(part),), g, device=x.device) for g, part in enumerate(parts)])
         tried = self.discovery.tried[source]

@@ -89,7 +89,7 @@ def find_fixed_points(
         x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
         if len(u) not in (1, len(x)):
             raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
-        _check_velocity(system, x, u)
+        _check_velocity(system, x[torch.isfinite(x).all(dim=1)], u)
         search = Exploration(system, method, *_distinct(u, len(x)), x, settings)
         try:
             search.run()
@@ -113,16 +113,19 @@ def _distinct(u: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
     """Raise ValueError where the velocity is not float64 of the shape of its states, before anything relies on it."""
+    x = x[:2] if len(x) > 1 else x.expand(2, -1).clone()  # one row alone would hide a function that drops the others
     try:
-        F = system.velocity(x[:2], u[:1].expand(len(x[:2]), -1))
+        F = system.velocity(x, u[:1].expand(2, -1))
     except RuntimeError as error:
         if "dtype" not in str(error):
             raise
-        F = x.float()[:2]
+        F = x.float()
+    if not isinstance(F, Tensor):
+        raise ValueError(f"the velocity of {system.name} is a {type(F).__name__}; it has to be a torch tensor")
     if F.dtype != torch.float64:
         raise ValueError(f"{system.name} computes in single precision; the search needs double: call .double() on it")
-    if F.shape != x[:2].shape:
-        given, legal = tuple(F.shape), tuple(x[:2].shape)
+    if F.shape != x.shape:
+        given, legal = tuple(F.shape), tuple(x.shape)
         raise ValueError(
             f"the velocity of {system.name} has shape {given} for states of shape {legal}; it needs the same"
         )
@@ -157,7 +160,9 @@ def checked_starts(system: System, starts: Any) -> Tensor:
     if x.ndim != 2 or x.shape[1] != system.n_state or len(x) == 0:
         n = system.n_state
         raise ValueError(f"starts has shape {tuple(x.shape)}; a system of {n} state variables needs (n, {n}), n >= 1")
-    return _finite(x, "starts")
+    if not bool(torch.isfinite(x).all(dim=1).any()):
+        raise ValueError(f"starts holds NaN or infinite values in all of its {len(x)} rows; give at least one finite row")
+    return x
 
 
 def _numbers(values: Any) -> Any:

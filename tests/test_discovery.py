@@ -104,23 +104,26 @@ def test_the_hits_are_counted_from_the_last_new_point_on():
     assert record(discovery, MADE, 64, points=4).lacking(None) == 128
 
 
-def test_the_second_engine_is_asked_where_most_starts_fail_or_the_indices_speak_against_it():
-    discovery = record(quiet(), OWN, 128)
-    assert not discovery.is_doubtful(None)
-    assert not discovery.is_doubtful(1)
-    assert discovery.is_doubtful(3)
-    assert discovery.is_doubtful(-1)
-    half = record(record(Discovery(), OWN, 0), OWN, 1000, failed=500)
+def test_the_second_engine_is_asked_where_most_starts_fail():
+    """When 128 have brought nothing new, of which a failed one counts a quarter."""
+    half = record(record(Discovery(), OWN, 64), OWN, 1000, failed=532)
     assert not half.is_doubtful(None)
     assert record(half, OWN, 64, failed=33).is_doubtful(1)
+    few = record(record(Discovery(), OWN, 64), OWN, 508, failed=508)
+    assert not few.is_doubtful(None)
+    assert record(few, OWN, 4, failed=4).is_doubtful(None)
 
 
-def test_the_second_engine_is_asked_only_once_128_starts_have_brought_nothing_new():
-    """A failed one counts a quarter."""
-    discovery = record(record(Discovery(), OWN, 64), MADE, 127)
+def test_the_second_engine_is_asked_later_where_only_the_indices_speak_against_it():
+    """When four times 128 starts have brought nothing new: these rarely fail, and so cost little."""
+    discovery = record(record(Discovery(), OWN, 64), MADE, 511)
     assert not discovery.is_doubtful(3)
-    assert record(discovery, MADE, 4, failed=4).is_doubtful(3)
-    assert not record(discovery, MADE, 64, points=4).is_doubtful(3)
+    more = record(discovery, MADE, 1)
+    assert more.is_doubtful(3)
+    assert more.is_doubtful(-1)
+    assert not more.is_doubtful(1)
+    assert not more.is_doubtful(None)
+    assert not record(more, MADE, 64, points=4).is_doubtful(3)
 
 
 def test_failures_of_starts_made_from_points_are_no_reason_to_doubt():
