@@ -43,7 +43,7 @@ class Budget:
         if start > share:
             raise ValueError(
                 f"memory is {_size(self.bytes)} for {self.workers} worker{'s' * (self.workers != 1)}; one start of "
-                f"{n_state} variables takes {_size(start)} in each: give {_size(start * self.workers)}, or fewer workers"
+                f"{n_state} variables takes {_size(start)} each: give {_size(start * self.workers)}, or fewer workers"
             )
         wave = min(share // start, WAVE_LARGE if large else ROUND)
         jacobians = 0 if n_state > MATRIX_FREE_ABOVE and krylov else min(self.bytes // jacobian, ROUND)

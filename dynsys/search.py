@@ -161,7 +161,9 @@ def checked_starts(system: System, starts: Any) -> Tensor:
         n = system.n_state
         raise ValueError(f"starts has shape {tuple(x.shape)}; a system of {n} state variables needs (n, {n}), n >= 1")
     if not bool(torch.isfinite(x).all(dim=1).any()):
-        raise ValueError(f"starts holds NaN or infinite values in all of its {len(x)} rows; give at least one finite row")
+        raise ValueError(
+            f"starts holds NaN or infinite values in all of its {len(x)} rows; give at least one finite row"
+        )
     return x
 
 

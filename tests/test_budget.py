@@ -78,7 +78,9 @@ def test_large_networks_need_no_jacobians():
 
 
 def test_where_not_one_start_fits_it_says_what_one_takes_and_what_to_do():
-    with pytest.raises(ValueError, match=r"^memory is 8192 KiB for 2 workers; one start of 1000 .* takes 46 MiB .*give 92 MiB"):
+    with pytest.raises(
+        ValueError, match=r"^memory is 8192 KiB for 2 workers; one start of 1000 .* takes 46 MiB .*give 92 MiB"
+    ):
         Budget(8 * 2**20, 2).plan(1000, krylov=False)
 
 
