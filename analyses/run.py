@@ -34,6 +34,7 @@ RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
 TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
 TASK_STEPS, TASK_RUNS = 2500, 4
+DRIVEN_STEPS = 1000  # of a network whose task is not known: more would hide the points
 
 
 def search_and_save(
@@ -127,6 +128,8 @@ def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "poi
     counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
     u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
     task = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
+    if task is not None and getattr(system, "task", None) is None:
+        task = task[:DRIVEN_STEPS, ::2]  # driven at random: every other run by pulses, the rest by what shows no order
     return phase_portrait(
         points,
         trajectories=None if task is None else np.asarray(task),

@@ -25,9 +25,10 @@ Pairs = tuple[Tensor, Tensor]  # eigenvalues (k,), eigenvectors (k, n)
 
 def leading_pairs(system: System, x: Tensor, u: Tensor, excess: Callable[[Tensor], Tensor]) -> list[Pairs]:
     """For each state x (B, n) the leading eigenpairs, all unstable ones among them; empty where that is uncertain."""
+    here = system.linearised(x, u)
 
     def product(v: Tensor) -> Tensor:
-        Jv = system.jacobian_product(x, u, v)
+        Jv = here(v)
         return Jv + v if system.kind is Kind.MAP else Jv
 
     values, vectors, error = _ritz(product, _random(x, seed=0), SUBSPACE)
