@@ -10,21 +10,22 @@ from dynsys.solvers import DENSE_LIMIT
 DEFAULT = 2 * 2**30  # bytes: fixed, and not what happens to be free, so that the same seed gives the same numbers
 UNITS = {"": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 MATRIX_FREE_ABOVE = 2048  # units, from where Krylov solves for |J^-1| beat factorisations (docs/facts.md)
-ROUND = 64  # starts worked on before what they found is looked at
-ROUND_LARGE = 128  # the same above ``LARGE``, where a round is spread over threads
-LARGE = 512  # units
-WAVE_LARGE = 64
+ROUND = 128  # starts worked on before what they found is looked at
+WAVE_LARGE = 64  # of a round, above DENSE_LIMIT units
 KRYLOV_VECTORS = 64  # held per start by a Newton-Krylov step, work space included
 COPIES = 6  # of a Jacobian, held while a point is assessed or a dense step is solved
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Starts per wave (one piece of work for one thread), starts per round, and Jacobians held at once (0: none)."""
+    """Starts per wave (one piece of work for one thread), starts per round, Jacobians held at once (0: none), and
+    threads at once.
+    """
 
     wave: int
     round: int
     jacobians: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,14 @@ class Budget:
         large = n_state > DENSE_LIMIT
         jacobian = COPIES * 8 * n_state**2
         start = KRYLOV_VECTORS * 8 * n_state if large and krylov else jacobian
-        share = self.bytes // self.workers
-        if start > share:
+        if start > self.bytes:
             raise ValueError(
-                f"memory is {_size(self.bytes)} for {self.workers} worker{'s' * (self.workers != 1)}; one start of "
-                f"{n_state} variables takes {_size(start)} each: give {_size(start * self.workers)}, or fewer workers"
+                f"memory is {_size(self.bytes)}; one start of {n_state} variables takes {_size(start)}: give at least that"
             )
-        wave = min(share // start, WAVE_LARGE if large else ROUND)
+        wave = min(self.bytes // start, WAVE_LARGE if large else ROUND)
+        workers = min(self.workers, self.bytes // (wave * start))  # never the wave: the numbers would depend on them
         jacobians = 0 if n_state > MATRIX_FREE_ABOVE and krylov else min(self.bytes // jacobian, ROUND)
-        return Plan(wave, ROUND_LARGE if n_state > LARGE else ROUND, jacobians)
+        return Plan(wave, ROUND, jacobians, workers)
 
 
 def bytes_of(memory: int | str | None) -> int:

@@ -68,7 +68,7 @@ class Exploration:
         self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
         self.minima = Minima(system, inputs, unit, settings.slow_q)
         descender = Descender(system, inputs, unit, settings.slow_q)
-        self.harvest = Harvest(descender, self.catalogue, self.minima, settings.workers)
+        self.harvest = Harvest(descender, self.catalogue, self.minima, self.plan.workers)
         self.discovery = Discovery()
         self.stopped = Stop.USED_UP
         self.rng = np.random.default_rng(settings.seed)
@@ -194,7 +194,7 @@ class Exploration:
         """Where Newton mostly fails, damped Gauss-Newton mostly does not; its failures are counted afresh."""
         if self.system.n_state <= DENSE_LIMIT:
             self.solver = GaussNewton(tolerance=HANDOVER, patience=PATIENCE)
-            self.plan = dataclasses.replace(self.plan, round=4 * self.plan.round, wave=4 * self.plan.wave)
+            self.plan = dataclasses.replace(self.plan, round=2 * self.plan.round, wave=2 * self.plan.wave)
             self.solvers.append(self.solver.name)
             self.discovery.forget_failures()
 

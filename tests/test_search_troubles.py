@@ -256,7 +256,7 @@ def test_a_memory_that_is_no_size_is_refused(memory):
 
 
 def test_too_little_memory_for_one_start_is_refused_with_what_it_takes():
-    with pytest.raises(ValueError, match=r"^memory is 1024 KiB for 2 workers; one start of 300 variables takes .*give"):
+    with pytest.raises(ValueError, match=r"^memory is 1024 KiB; one start of 300 variables takes .*give"):
         find_fixed_points(SimpleRNN.random(300), n_starts=8, memory="1MiB", solver="gauss-newton", workers=2)
 
 
