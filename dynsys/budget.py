@@ -42,7 +42,8 @@ class Budget:
         start = KRYLOV_VECTORS * 8 * n_state if large and krylov else jacobian
         if start > self.bytes:
             raise ValueError(
-                f"memory is {_size(self.bytes)}; one start of {n_state} variables takes {_size(start)}: give at least that"
+                f"memory is {_size(self.bytes)}; one start of {n_state} variables takes {_size(start)}: "
+                "give at least that"
             )
         wave = min(self.bytes // start, WAVE_LARGE if large else ROUND)
         workers = min(self.workers, self.bytes // (wave * start))  # never the wave: the numbers would depend on them
