@@ -11,7 +11,8 @@ DEFAULT = 2 * 2**30  # bytes: fixed, and not what happens to be free, so that th
 UNITS = {"": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 MATRIX_FREE_ABOVE = 2048  # units, from where Krylov solves for |J^-1| beat factorisations (docs/facts.md)
 ROUND = 128  # starts worked on before what they found is looked at
-WAVE_LARGE = 64  # of a round, above DENSE_LIMIT units
+WAVE_LARGE = 64  # the most in a wave above DENSE_LIMIT units, where a start costs more than what a round does besides
+THREADED = 512  # units, above which a round has two waves, so that two threads share it
 KRYLOV_VECTORS = 64  # held per start by a Newton-Krylov step, work space included
 COPIES = 6  # of a Jacobian, held while a point is assessed or a dense step is solved
 
@@ -48,7 +49,7 @@ class Budget:
         wave = min(self.bytes // start, WAVE_LARGE if large else ROUND)
         workers = min(self.workers, self.bytes // (wave * start))  # never the wave: the numbers would depend on them
         jacobians = 0 if n_state > MATRIX_FREE_ABOVE and krylov else min(self.bytes // jacobian, ROUND)
-        return Plan(wave, ROUND, jacobians, workers)
+        return Plan(wave, WAVE_LARGE if DENSE_LIMIT < n_state <= THREADED else ROUND, jacobians, workers)
 
 
 def bytes_of(memory: int | str | None) -> int:
