@@ -61,10 +61,10 @@ class Catalogue:
         """The sum of sign det(-J) over the points of a single input; None where it could not be told.
 
         In a trapping box it is 1 when every fixed point is known and none is degenerate (Poincare and Hopf): any other
-        value proves that points are missing.
+        value proves that points are missing, and so does 0 where none is known (Brouwer).
         """
         known = self.points.index
-        if not self.system.box_is_trapping or len(self.inputs) > 1 or not len(self) or bool((known == 0).any()):
+        if not self.system.box_is_trapping or len(self.inputs) > 1 or bool((known == 0).any()):
             return None
         return int(known.sum())
 

@@ -125,17 +125,24 @@ class Discovery:
     def is_spent(self, given: int, index_sum: int | None) -> bool:
         """Whether nothing has come for long, or for very long where something is known to be missing."""
         made = sum(count for source, count in self.tried.items() if source is not Source.OWN)
-        patience = max(given, FEW, self.points) * (PATIENCE if index_sum in (1, None) else STUBBORN * PATIENCE)
-        return self.since_new >= patience or made >= EFFORT * max(given, FEW)
+        return self.since_new >= self.patience(given, index_sum) or made >= EFFORT * max(given, FEW)
+
+    def patience(self, given: int, index_sum: int | None) -> int:
+        """How many starts in a row may bring nothing new."""
+        return max(given, FEW, self.points) * (PATIENCE if index_sum in (1, None) else STUBBORN * PATIENCE)
 
 
 def estimated_missed(hits: list[int], groups: list[int] | None = None) -> float | None:
-    """Chao's (1984) lower bound on the points that no start has hit, from those hit once and twice, for each input."""
+    """Chao's (1984) lower bound on the number of points, from those that starts hit once and twice, less those known.
+
+    Only starts that were not made from points count. Points that they did not hit but others found are known all the
+    same, and so are not missed. The bound is taken for each input.
+    """
     if not any(hits):
         return None
     missed, groups = 0.0, groups or [0] * len(hits)
     for group in set(groups):
         own = [hit for hit, of in zip(hits, groups, strict=True) if of == group]
         once, twice = own.count(1), own.count(2)
-        missed += once * (once - 1) / (2 * (twice + 1))
+        missed += max(once * (once - 1) / (2 * (twice + 1)) - own.count(0), 0.0)
     return missed

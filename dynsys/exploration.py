@@ -174,8 +174,9 @@ class Exploration:
         parts = [make(g, max(LEAST_OF_INPUT, -(-self.plan.round // G))) for g in range(G)]
         x = torch.cat(parts)
         groups = torch.cat([torch.full((len(part),), g, device=x.device) for g, part in enumerate(parts)])
-        tried = self.discovery.tried[source]
-        self._work(source, x, groups, tried + len(x), tried + len(x))
+        tried = self.discovery.tried[source] + len(x)
+        left = self.discovery.patience(self.given, self.catalogue.index_sum()) - self.discovery.since_new
+        self._work(source, x, groups, tried, tried + max(int(left), 0))  # at most, if nothing new comes
 
     def _work(self, source: Source, x: Tensor, groups: Tensor, done: int, total: int) -> None:
         """One round, and what it tells about discovery."""

@@ -29,8 +29,9 @@ class SearchReport:
 
     ``starts`` of the ``given`` ones were needed; the others were scattered in the box, made from points found, or
     crossings of directional fibers.
-    ``discovery`` holds pairs (starts tried, distinct points known). ``estimated_missed`` is Chao's (1984) lower bound
-    from the starts that were not made out of points found; None where no such start converged. ``index_sum`` is 1 when
+    ``discovery`` holds pairs (starts tried, distinct points known). ``estimated_missed`` is Chao's (1984) lower
+    bound on the number of points, from the starts that were not made out of points found, less the points known; None
+    where no such start converged. ``index_sum`` is 1 when
     all points of a network with a trapping box are known; another value proves that some are missing; None: unknown.
     """
 

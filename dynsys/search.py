@@ -76,6 +76,8 @@ def find_fixed_points(
     for name, value in {"n_starts": n_starts, "workers": workers}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; a search needs at least 1")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; it has to be a whole number of 0 or more")
     if not slow_q >= 0:
         raise ValueError(f"slow_q is {slow_q}; the largest q of a slow point is 0 or more")
     if engine not in ENGINES:

@@ -36,6 +36,9 @@ PATIENCE, LEAST_GAIN = 15, 0.999  # steps of a large system's descent that may h
 NEARLY_STATIONARY = 0.01  # relative gradient where that ends, above which there is no minimum near
 TOGETHER = 64  # slow states lowered at once
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
+FLAT = 1e-6  # of the largest curvature of q: where the least one is below, q is looked at along its direction
+PROBES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # in units of the state
+LOWER = 1e-3  # of q, by which a neighbour has to be lower to count
 GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
 
 
@@ -208,17 +211,25 @@ class _Objective:
         x = self.at(s)
         q = float(speed(self.system, x, self.u))
         slope = float(np.linalg.norm(self.gradient(s)))
-        least, largest = self._curvatures(s)
+        least, largest, v = self._curvatures(s)
         bound = 2 * self.unit * slope / least if least > 1e-10 * largest else float("inf")
         relative = slope * self.scale / max(q, 1e-300)
+        if abs(least) <= FLAT * largest and self._falls(s, v):
+            least = -largest  # flat to second order, and yet a saddle of q
         return Minimum(x, q, relative, least / max(largest, 1e-300), bound)
 
-    def _curvatures(self, s: Array) -> tuple[float, float]:
+    def _falls(self, s: Array, v: Array) -> bool:
+        """Whether q is lower anywhere near along +-v, as it is between two zeros that are about to meet."""
+        probes = [s + sign * length * v for length in PROBES for sign in (1.0, -1.0)]
+        return min(self.value(p) for p in probes) < (1 - LOWER) * self.value(s)
+
+    def _curvatures(self, s: Array) -> tuple[float, float, Array]:
+        """The least and the largest curvature of q, and the unit direction of the least."""
         n = len(s)
         if n <= HESSIAN_LIMIT:
-            values = torch.linalg.eigvalsh(torch.as_tensor(self.hessian(s)))
-            return float(values[0]), float(values.abs().max())
+            values, vectors = torch.linalg.eigh(torch.as_tensor(self.hessian(s)))
+            return float(values[0]), float(values.abs().max()), np.asarray(vectors[:, 0])
         H, start = self._operator(s), np.ones(n)
-        least = eigsh(H, k=1, which="SA", v0=start, tol=1e-6, return_eigenvectors=False)
+        least, v = eigsh(H, k=1, which="SA", v0=start, tol=1e-6)
         largest = eigsh(H, k=1, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
-        return float(least[0]), float(abs(largest[0]))
+        return float(least[0]), float(abs(largest[0])), np.asarray(v[:, 0])

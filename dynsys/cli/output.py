@@ -95,4 +95,4 @@ def _completeness(index_sum: int | None, missed: float | None) -> str:
     known = " (their indices sum to 1, as those of a complete set do)" if index_sum == 1 else ""
     if missed < 0.5:
         return f"estimated missed: none, which is not a proof{known}"
-    return f"estimated missed: at least {math.ceil(missed)} before the starts made from points found{known}"
+    return f"estimated missed: about {math.ceil(missed)} or more{known}"
