@@ -82,6 +82,10 @@ def read_tensors(path: str | Path, schema: str) -> tuple[Arrays, dict[str, Any]]
     error = file_error(path)
     if error is not None:
         raise error
+    if first_bytes(path)[8:9] != b"{":
+        raise CheckpointError(
+            path, "it is no safetensors file, as dynsys writes them", "give what the other command wrote"
+        )
     tensors, header = open_safetensors(path)
     if header is None:
         raise CheckpointError(path, "it is a safetensors file that dynsys did not write", "dynsys reads its own here")
@@ -91,11 +95,6 @@ def read_tensors(path: str | Path, schema: str) -> tuple[Arrays, dict[str, Any]]
     if header.get("sha256") != _digest(tensors):
         raise CheckpointError(path, "its tensors do not match their checksum", "it is damaged: make or copy it again")
     return tensors, header
-
-
-def read_header(path: Path) -> dict[str, Any] | None:
-    """Our header, or None where the file is not a safetensors file of ours."""
-    return open_safetensors(path)[1] if first_bytes(path)[8:9] == b"{" else None
 
 
 def open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:

@@ -24,7 +24,9 @@ def rounding(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, sampl
     ``unit`` is the usual size of a state; a change of x by eps times it counts as rounding for a state near zero, too.
     """
     noise = EPS * unit * rate(system, x, u, F, unit)
-    if system.kind is Kind.MAP:  # F = G(x) - x, and G(x) is rounded itself, which a change of both by a digit would hide
+    if (
+        system.kind is Kind.MAP
+    ):  # F = G(x) - x, and G(x) is rounded itself, which a change of both by a digit would hide
         noise = torch.maximum(noise, EPS * vector_norm(x, dim=1))
     for k in range(samples):
         moved = system.velocity(x + 2 * EPS * x.abs() * _signs(x, k), u)

@@ -155,9 +155,15 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
     s = np.zeros(x.shape[1])
     if len(s) <= TRUST_LIMIT:
         options = {"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps}
-        s = minimize(
-            objective.value, s, jac=objective.gradient, method="trust-exact", hess=objective.hessian, options=options
-        ).x
+        with np.errstate(all="ignore"):  # where weights are huge scipy's own model overflows, and its step is refused
+            s = minimize(
+                objective.value,
+                s,
+                jac=objective.gradient,
+                method="trust-exact",
+                hess=objective.hessian,
+                options=options,
+            ).x
     elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
         return Minimum(x, float(speed(system, x, u)), float("inf"), float("nan"), float("inf"))  # a valley without end
     return objective.minimum(objective.polished(s))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,6 +56,14 @@ def wrap(
     >>> network.n_state, network.n_input, network.state_parts["h_l1"]
     (32, 3, slice(16, 32, None))
     """
+    if isinstance(module, (str, Path, Mapping)):
+        raise ValueError(
+            f"module is a {type(module).__name__}; a file, and a state dict saved to one, is for dynsys.load(path)"
+        )
+    if isinstance(module, nn.Module) and any(weight.is_meta for weight in module.parameters()):
+        raise ValueError(
+            f"the weights of this {type(module).__name__} are on the device 'meta', without values; load them"
+        )
     if not callable(module):
         raise ValueError(f"module is a {type(module).__name__}; give an nn.Module or a function step(x, u) -> x'")
     cell = None if n_state is not None or convention is not None else recurrent_part(module)

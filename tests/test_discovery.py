@@ -176,7 +176,14 @@ def test_the_curve_holds_all_starts_tried_and_all_points_known():
 
 @pytest.mark.parametrize(
     ("hits", "missed"),
-    [([], None), ([0, 0], None), ([5, 4, 3], 0.0), ([1, 1, 1, 1, 2, 2], 2.0), ([1, 1, 0, 7], 0.0), ([1] * 5 + [0] * 3, 7.0)],
+    [
+        ([], None),
+        ([0, 0], None),
+        ([5, 4, 3], 0.0),
+        ([1, 1, 1, 1, 2, 2], 2.0),
+        ([1, 1, 0, 7], 0.0),
+        ([1] * 5 + [0] * 3, 7.0),
+    ],
 )
 def test_the_estimate_of_the_missed_is_that_of_chao(hits, missed):
     """f1 (f1 - 1) / (2 (f2 + 1)), the bias-corrected form of Chao (1984)."""
