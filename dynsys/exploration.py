@@ -85,7 +85,7 @@ class Exploration:
             if len(self.own):
                 self._own_round()
             else:
-                self._scattered_round()
+                self._mixed_rounds()
             if not self.settings.closure:
                 continue
             while len(self.catalogue) and not self._closure_is_quiet() and not self._is_spent():
@@ -96,6 +96,14 @@ class Exploration:
         used = self.discovery.tried[Source.OWN]
         self.settings.progress(str(Source.OWN), used, used)
         self.follow_slow()
+
+    def _mixed_rounds(self) -> None:
+        """A round of each kind, when the starts given are used up: no kind alone reaches everything."""
+        self._scattered_round()
+        if len(self.catalogue):
+            self._closure_round()
+        if self._can_follow_fibers() and self.discovery.is_doubtful(self.catalogue.index_sum()):
+            self._fiber_round()
 
     def _verdict(self) -> Stop | None:
         """Whether to stop, and why."""
