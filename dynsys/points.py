@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,17 @@ Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 SCHEMA = "dynsys.fixed_points/1"
+
+_ABSENT: Any = None
+_NOTHING: dict[str, Callable[[int, int], NDArray[Any]]] = {
+    "certified": lambda k, n: np.zeros(k, dtype=np.bool_),
+    "reasons": lambda k, n: np.full(k, "", dtype=np.str_),
+    "kinks": lambda k, n: np.zeros(k, dtype=np.int64),
+    "active_bounds": lambda k, n: np.zeros((k, n), dtype=np.int8),
+    "drift_time": lambda k, n: np.full(k, np.nan),
+    "orbit": lambda k, n: np.full(k, -1, dtype=np.int64),
+    "manifold": lambda k, n: np.full(k, -1, dtype=np.int64),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,9 @@ class SearchReport:
     scattered_starts: int = 0
     fiber_starts: int = 0
     stopped: str = "the starts were used up"
+    period: int = 1  # times the map was applied; the points are those of cycles of this length where it is more
+    complete: bool = False  # whether it is proved that there are no more points
+    left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +78,13 @@ class FixedPoints:
     spectrum and rows end in NaN otherwise, ``modes`` (k, j, n) the unit right eigenvectors of the first j of them,
     ``error_bound`` (k,) the distance within which the true point lies (inf: none could be given), ``readouts``
     (k, n_output), ``inputs`` (k, n_input) held during the search.
+
+    ``certified`` (k,): that a point lies within the bound, and one only, is proved; ``reasons`` (k,) says why not.
+    ``kinks`` (k,) counts the units of a ReLU network whose preactivation is zero there, to rounding. Of slow points
+    ``active_bounds`` (k, n) are -1 where the lower and +1 where the upper bound of the reachable box holds them, and
+    ``drift_time`` (k,) is the time in which the state moves by a hundredth of its usual size. ``orbit`` (k,) numbers
+    the cycles of a search with ``period``, ``manifold`` (k,) those of ``manifolds``, which are lines, rings and planes
+    of marginal points of which a few represent the rest; -1 stands for neither.
     """
 
     states: Array
@@ -78,6 +100,20 @@ class FixedPoints:
     search: SearchReport
     about: dict[str, Any] = field(default_factory=dict)  # of the system: name, kind, sizes, time constant, checkpoint
     system: System | None = None
+    certified: NDArray[np.bool_] = _ABSENT
+    reasons: NDArray[np.str_] = _ABSENT
+    kinks: NDArray[np.int64] = _ABSENT
+    active_bounds: NDArray[np.int8] = _ABSENT
+    drift_time: Array = _ABSENT
+    orbit: NDArray[np.int64] = _ABSENT
+    manifold: NDArray[np.int64] = _ABSENT
+    manifolds: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        """What was not given says nothing: results of earlier versions, and points without cycles or manifolds."""
+        for key, nothing in _NOTHING.items():
+            if getattr(self, key) is _ABSENT:
+                object.__setattr__(self, key, nothing(*self.states.shape))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -110,6 +146,7 @@ class FixedPoints:
             "system": self.about,
             "input": self.search.inputs[0] if len(self.search.inputs) == 1 else self.search.inputs,
             "points": [self._row(i) for i in range(len(self))],
+            "manifolds": list(self.manifolds),
             "search": dataclasses.asdict(self.search),
         }
 
@@ -126,6 +163,13 @@ class FixedPoints:
             "leading_eigenvalue": [float(leading.real), float(leading.imag)],
             "readout": self.readouts[i].tolist(),
             "input": self.inputs[i].tolist(),
+            "certified": bool(self.certified[i]),
+            "reason": str(self.reasons[i]),
+            "kinks": int(self.kinks[i]),
+            "active_bounds": int(np.count_nonzero(self.active_bounds[i])),
+            "drift_time": float(self.drift_time[i]) if np.isfinite(self.drift_time[i]) else None,
+            "orbit": int(self.orbit[i]) if self.orbit[i] >= 0 else None,
+            "manifold": int(self.manifold[i]) if self.manifold[i] >= 0 else None,
         }
 
     def to_frame(self) -> Any:
@@ -143,10 +187,9 @@ class FixedPoints:
             "schema": SCHEMA,
             "system": self.about,
             "search": dataclasses.asdict(self.search),
-            "verdict": self.verdict.tolist(),
-            "stability": self.stability.tolist(),
+            "manifolds": self.manifolds,
+            **{key: tensors.pop(key).tolist() for key in WORDS},
         }
-        del tensors["verdict"], tensors["stability"]
         return write_tensors(path, tensors, header)
 
     @classmethod
@@ -156,20 +199,21 @@ class FixedPoints:
         try:
             discovery = [tuple(pair) for pair in header["search"]["discovery"]]
             arrays: dict[str, Any] = {
-                "verdict": np.array(header["verdict"], dtype=np.str_),
-                "stability": np.array(header["stability"], dtype=np.str_),
+                **{key: np.array(header[key], dtype=np.str_) for key in WORDS if key in header},
                 **{key: _restored(key, value) for key, value in tensors.items()},
             }
-            if not isinstance(header["system"], dict) or {len(arrays[key]) for key in PER_POINT} != {len(arrays["q"])}:
+            if not isinstance(header["system"], dict) or {len(value) for value in arrays.values()} != {len(arrays["q"])}:
                 raise ValueError("its parts do not fit together")
             search = SearchReport(**{**header["search"], "discovery": discovery})
-            return cls(**arrays, search=search, about=header["system"], system=system)
+            manifolds = tuple(header.get("manifolds", ()))
+            return cls(**arrays, search=search, about=header["system"], system=system, manifolds=manifolds)
         except (KeyError, TypeError, ValueError) as error:
             wrong = f"it is no whole result of this version ({type(error).__name__}: {error})"
             raise CheckpointError(path, wrong, "run the search again") from error
 
 
 COMPLEX = ("eigenvalues", "modes")
+WORDS = ("verdict", "stability", "reasons")  # kept in the header of a file
 PER_POINT = (
     "states",
     "q",
@@ -181,6 +225,7 @@ PER_POINT = (
     "error_bound",
     "readouts",
     "inputs",
+    *_NOTHING,
 )
 
 

@@ -88,7 +88,7 @@ def test_the_most_stable_points_come_first(points):
 def test_the_json_has_the_documented_keys(points):
     printed = json.loads(json.dumps(points.to_json(), allow_nan=False))
     assert printed["schema"] == "dynsys.fixed_points/1"
-    assert set(printed) == {"schema", "system", "input", "points", "search"}
+    assert set(printed) == {"schema", "system", "input", "points", "manifolds", "search"}
     assert all(set(row) >= POINT_KEYS for row in printed["points"])
     assert set(printed["search"]) >= SEARCH_KEYS
     assert printed["system"]["name"] == "bistable"
