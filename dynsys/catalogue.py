@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.certainty import Assessed, assess
+from dynsys.discovery import Source
 from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 
@@ -37,6 +38,7 @@ class Catalogue:
     together: int = 64
     groups: list[int] = field(default_factory=list)  # which input each point belongs to
     hits: list[int] = field(default_factory=list)  # by the starts that were not made from points found
+    crossings: list[int] = field(default_factory=list)  # by directional fibers
     visits: list[int] = field(default_factory=list)  # by any start
     _known: Assessed | None = None
 
@@ -84,12 +86,17 @@ class Catalogue:
         linear = known.inverse_norm[owner] * bend <= LINEAR * distance + bound
         return torch.where(linear & torch.isfinite(bound) & torch.isfinite(apart.amin(dim=1)), owner, NOBODY)
 
-    def visit(self, owners: Tensor, independent: bool) -> Tensor:
-        """Count a visit of each owner, and a hit where the starts knew nothing of the points; returns these visits."""
+    def visit(self, owners: Tensor, source: Source) -> Tensor:
+        """Count a visit of each owner, a hit where the starts knew nothing of the points, and a crossing of a fiber.
+
+        Returns these visits.
+        """
         visits = torch.bincount(owners[owners != NOBODY], minlength=len(self)).tolist()
         self.visits = [known + new for known, new in zip(self.visits, visits, strict=True)]
-        if independent:
+        if source.is_independent:
             self.hits = [known + new for known, new in zip(self.hits, visits, strict=True)]
+        if source is Source.FIBER:
+            self.crossings = [known + new for known, new in zip(self.crossings, visits, strict=True)]
         return torch.tensor(visits, dtype=torch.long)
 
     def seen_once(self) -> int:
@@ -130,6 +137,7 @@ class Catalogue:
         self._known = Assessed.joined([self.points, found[kept]])
         self.groups += groups[kept].tolist()
         self.hits += [0] * len(entered)
+        self.crossings += [0] * len(entered)
         self.visits += [0] * len(entered)
         return torch.tensor(owner, dtype=torch.long, device=x.device)
 

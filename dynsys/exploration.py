@@ -190,7 +190,7 @@ class Exploration:
         """One round, and what it tells about discovery."""
         known = self.catalogue
         owner = self.harvest(self.solver, self.plan, x, groups) if len(x) else groups
-        visits = known.visit(owner, source.is_independent)
+        visits = known.visit(owner, source)
         isolated = len(known.isolated())
         telling = int(visits.sum() - visits.max()) if isolated > 1 else int(visits.sum())
         failed = int((owner == NOBODY).sum())

@@ -6,6 +6,7 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.catalogue import NOBODY, Catalogue
+from dynsys.discovery import Source
 from dynsys.models.bistable import Bistable
 from dynsys.models.simple_rnn import SimpleRNN
 
@@ -160,14 +161,24 @@ def test_a_line_of_zeros_is_one_point_however_often_it_is_reached():
     assert catalogue.isolated() == []
 
 
-def test_visits_of_any_start_and_hits_of_independent_ones_are_counted_apart():
+def test_visits_of_any_start_hits_of_independent_ones_and_crossings_of_fibers_are_counted_apart():
     catalogue, _ = entered(Bistable(1), Bistable(1).fixed_points()[0])
-    assert catalogue.hits == catalogue.visits == [0, 0, 0]
-    assert catalogue.visit(torch.tensor([0, 0, 2, NOBODY]), independent=True).tolist() == [2, 0, 1]
-    assert catalogue.visit(torch.tensor([1, 2]), independent=False).tolist() == [0, 1, 1]
-    assert catalogue.hits == [2, 0, 1]
-    assert catalogue.visits == [2, 1, 2]
-    assert catalogue.seen_once() == 1
+    assert catalogue.hits == catalogue.crossings == catalogue.visits == [0, 0, 0]
+    assert catalogue.visit(torch.tensor([0, 0, 2, NOBODY]), Source.OWN).tolist() == [2, 0, 1]
+    assert catalogue.visit(torch.tensor([1, 2]), Source.MADE).tolist() == [0, 1, 1]
+    assert catalogue.visit(torch.tensor([0]), Source.SCATTERED).tolist() == [1, 0, 0]
+    assert catalogue.visit(torch.tensor([1, 1]), Source.FIBER).tolist() == [0, 2, 0]
+    assert catalogue.hits == [3, 0, 1]
+    assert catalogue.crossings == [0, 2, 0]
+    assert catalogue.visits == [3, 3, 2]
+    assert catalogue.seen_once() == 0
+
+
+def test_a_point_that_one_start_of_any_kind_has_reached_is_seen_once():
+    catalogue, _ = entered(Bistable(1), Bistable(1).fixed_points()[0])
+    catalogue.visit(torch.tensor([0, 0, 1]), Source.OWN)
+    catalogue.visit(torch.tensor([2]), Source.FIBER)
+    assert catalogue.seen_once() == 2
 
 
 @pytest.mark.parametrize("together", [0, 1, 2, 64])
