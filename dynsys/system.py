@@ -34,8 +34,9 @@ class System(abc.ABC):
 
     Shapes: states ``x`` are (B, n_state), inputs ``u`` are (B, n_input), always torch tensors of one dtype.
 
-    For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian`` and
-    its two products where there is a closed form, ``linearised`` where part of a product depends on x alone,
+    For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
+    its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
+    on x alone,
     ``reduction`` where an easier system has the same zeros, ``readout`` and ``box`` where there are any, and
     ``task_trajectories`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
@@ -68,6 +69,11 @@ class System(abc.ABC):
         with _AUTODIFF:
             pull_back = torch.func.vjp(lambda y: self.velocity(y, u), x)[1]
             return pull_back(w)[0]
+
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        """dF/du, shape (B, n_state, n_input); of a map that is dG/du as well."""
+        columns = [_along_input(self.velocity, x, u, j) for j in range(self.n_input)]
+        return torch.stack(columns, dim=2) if columns else x.new_zeros(*x.shape, 0)
 
     def linearised(self, x: Tensor, u: Tensor) -> Product:
         """The map v -> dF/dx v at fixed x, for many products: what depends on x alone may be computed once here."""
@@ -173,6 +179,14 @@ class Flow(_OfFunction):
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self._function(x, u)
+
+
+def _along_input(velocity: Velocity, x: Tensor, u: Tensor, j: int) -> Tensor:
+    """dF/du_j of each sample by forward-mode autodiff, which needs no rule for a batch of directions."""
+    direction = torch.zeros_like(u)
+    direction[:, j] = 1.0
+    with _AUTODIFF:
+        return torch.func.jvp(lambda held: velocity(x, held), (u,), (direction,))[1].detach()
 
 
 def _autodiff_jacobian(velocity: Velocity, x: Tensor, u: Tensor) -> Tensor:

@@ -83,6 +83,7 @@ def _methods(system: System, v: Tensor) -> dict[str, tuple[Method, tuple[int, ..
     return {
         "velocity": (lambda s, x, u: s.velocity(x, u), (n,)),
         "jacobian": (lambda s, x, u: s.jacobian(x, u), (n, n)),
+        "input_jacobian": (lambda s, x, u: s.input_jacobian(x, u), (n, system.n_input)),
         "jacobian_product": (lambda s, x, u: s.jacobian_product(x, u, v[: len(x)].to(x.dtype)), (n,)),
         "transposed_product": (lambda s, x, u: s.transposed_product(x, u, v[: len(x)].to(x.dtype)), (n,)),
         "readout": (lambda s, x, u: s.readout(x), (system.n_output,)),
@@ -121,28 +122,42 @@ def _check_batching(name: str, method: Method, system: System, x: Tensor, u: Ten
 
 def _check_derivatives(system: System, x: Tensor, u: Tensor, v: Tensor) -> None:
     J = system.jacobian(x, u)
-    slope, tolerance = _central_difference(system, x, u, v)
+    slope, tolerance = _central_difference(lambda h: system.velocity(x + h * v, u), x)
     _agree("jacobian, times a direction,", (J @ v.unsqueeze(2)).squeeze(2), "central differences", slope, tolerance)
     autodiff = System.jacobian(system, x, u)
     _agree("jacobian", J, "autodiff", autodiff, EXACT * _size(autodiff))
+    _check_input_derivative(system, x, u)
     along, against = (J @ v.unsqueeze(2)).squeeze(2), (J.mT @ v.unsqueeze(2)).squeeze(2)
     tolerance = torch.as_tensor(EXACT * _size(J) * (1 + float(v.abs().sum(1).max())))
     _agree("jacobian_product", system.jacobian_product(x, u, v), "J v", along, tolerance)
     _agree("transposed_product", system.transposed_product(x, u, v), "J^T w", against, tolerance)
 
 
-def _central_difference(system: System, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """dF/dx v by central differences extrapolated from two steps, and the error (B, n) that they can have.
+def _check_input_derivative(system: System, x: Tensor, u: Tensor) -> None:
+    if system.n_input == 0:
+        return
+    J, draw = system.input_jacobian(x, u), torch.Generator().manual_seed(system.n_input)
+    w = torch.randn(u.shape, generator=draw, dtype=u.dtype)
+    slope, tolerance = _central_difference(lambda h: system.velocity(x, u + h * w), x)
+    pushed = (J @ w.unsqueeze(2)).squeeze(2)
+    _agree("input_jacobian, times a direction,", pushed, "central differences", slope, tolerance)
+    autodiff = System.input_jacobian(system, x, u)
+    _agree("input_jacobian", J, "autodiff", autodiff, EXACT * _size(autodiff))
+
+
+def _central_difference(velocity: Callable[[float], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """The slope at 0 of F along a line, ``velocity(h)``, by central differences extrapolated from two steps, and the
+    error (B, n) that they can have.
 
     The difference of the two steps bounds what the series leaves out, the second term what rounding adds.
     """
     h = STEP * max(1.0, float(x.abs().max()))
 
     def quotient(step: float) -> Tensor:
-        return (system.velocity(x + step * v, u) - system.velocity(x - step * v, u)) / (2 * step)
+        return (velocity(step) - velocity(-step)) / (2 * step)
 
     wide, narrow = quotient(h), quotient(h / 2)
-    size = x.abs().amax(1, keepdim=True) + system.velocity(x, u).abs().amax(1, keepdim=True)
+    size = x.abs().amax(1, keepdim=True) + velocity(0.0).abs().amax(1, keepdim=True)
     return (4 * narrow - wide) / 3, (narrow - wide).abs() + ROUNDING * (size + 1) / h
 
 

@@ -122,6 +122,9 @@ class EchoStateNetwork(RateNetwork):
     def drive(self, u: Tensor) -> Tensor:
         return u @ self.B.T
 
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.B.repeat(len(x), 1, 1)
+
     def readout(self, x: Tensor) -> Tensor:
         return self.rates(x) @ self.W_out.T
 

@@ -32,8 +32,12 @@ class Slopes(abc.ABC):
         """A^T g, and B^T g where there is a layer ``below``."""
 
     @abc.abstractmethod
-    def dense(self, below: bool) -> tuple[Blocks, Parts]:
-        """A in blocks by the parts of s, A[i][j] (B, s_i, s_j); B (B, s_i, inputs), empty without a layer ``below``."""
+    def dense(self) -> Blocks:
+        """A in blocks by the parts of s, A[i][j] (B, s_i, s_j)."""
+
+    @abc.abstractmethod
+    def by_input(self) -> Parts:
+        """B by the parts of s, (B, s_i, inputs) each."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +125,17 @@ class GatedSlopes(Slopes):
             back.addcmul_(self._keep, w)
         return (back,), (repeated * self._up) @ self._layer.weight_ih if below else None
 
-    def dense(self, below: bool) -> tuple[Blocks, Parts]:
+    def dense(self) -> Blocks:
         A = self._gated(self._across, self._layer.weight_hh)
         if self._keep is not None:
             A.diagonal(dim1=1, dim2=2).add_(self._keep)
-        B = (self._gated(self._up, self._layer.weight_ih),) if below else ()
-        W = self._layer.weight_hr
-        return ((A,),) if W is None else ((W @ A,),), B if W is None else tuple(W @ b for b in B)
+        return ((self._projected(A),),)
+
+    def by_input(self) -> Parts:
+        return (self._projected(self._gated(self._up, self._layer.weight_ih)),)
+
+    def _projected(self, M: Tensor) -> Tensor:
+        return M if self._layer.weight_hr is None else self._layer.weight_hr @ M
 
     def _gated(self, factors: Tensor, W: Tensor) -> Tensor:
         first, *rest = zip(factors.chunk(self._gates, dim=1), W.chunk(self._gates), strict=True)

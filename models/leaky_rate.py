@@ -103,6 +103,9 @@ class LeakyRate(RateNetwork):
     def drive(self, u: Tensor) -> Tensor:
         return u @ self.B.T + self.b
 
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.B.repeat(len(x), 1, 1)
+
     def rates(self, x: Tensor) -> Tensor:
         return ACTIVATIONS[self.activation].rate(x)
 
@@ -136,6 +139,9 @@ class LeakyActivity(LeakyRate):
         J = self.W * self._gains(x, u).unsqueeze(2)  # row i carries f'(y_i)
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
         return J
+
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.B * self._gains(x, u).unsqueeze(2)
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return self._gains(x, u) * (v @ self.W.T) - v

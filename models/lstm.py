@@ -109,13 +109,15 @@ class LSTMSlopes(Slopes):
         terms = torch.cat([c, c, c, m], dim=1).mul_(self._of_gates)
         return (terms @ self._layer.weight_hh, self._f * c), terms @ self._layer.weight_ih if below else None
 
-    def dense(self, below: bool) -> tuple[Blocks, Parts]:
+    def dense(self) -> Blocks:
         c_by_h, h_by_h = self._dense(self._layer.weight_hh)
         c_by_c, h_by_c = torch.diag_embed(self._f), torch.diag_embed(self._of_c * self._f)
         if self._layer.weight_hr is not None:
             h_by_c = self._layer.weight_hr @ h_by_c
-        up = self._dense(self._layer.weight_ih)[::-1] if below else ()
-        return ((h_by_h, h_by_c), (c_by_h, c_by_c)), up
+        return (h_by_h, h_by_c), (c_by_h, c_by_c)
+
+    def by_input(self) -> Parts:
+        return self._dense(self._layer.weight_ih)[::-1]
 
     def _dense(self, W: Tensor) -> tuple[Tensor, Tensor]:
         """dc' and dh' by what W multiplies."""

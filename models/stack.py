@@ -81,11 +81,10 @@ class Stack(System):
         layers = self._slopes(x, u)
         J = x.new_zeros(len(x), self.n_state, self.n_state)
         for k, slopes in enumerate(layers):
-            A, B = slopes.dense(below=k > 0)
-            for rows, blocks in zip(self._places[k], A, strict=True):
+            for rows, blocks in zip(self._places[k], slopes.dense(), strict=True):
                 for columns, block in zip(self._places[k], blocks, strict=True):
                     J[:, rows, columns] = block
-            for rows, block in zip(self._places[k], B, strict=False):  # B is empty for the lowest layer
+            for rows, block in zip(self._places[k], slopes.by_input(), strict=True) if k else ():
                 below = self._places[k - 1][0]
                 if not self.fresh:
                     J[:, rows, below] = block
@@ -94,6 +93,15 @@ class Stack(System):
                     lower = slice(first.start, own.start)
                     J[:, rows, lower] = block @ J[:, below, lower]
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
+        return J
+
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        J = x.new_zeros(len(x), self.n_state, self.n_input)
+        for k, slopes in enumerate(self._slopes(x, u)):
+            for rows, block in zip(self._places[k], slopes.by_input(), strict=True):
+                J[:, rows] = block if k == 0 else block @ J[:, self._places[k - 1][0]]
+            if not self.fresh:
+                break  # an upper layer then sees the held h, which the input has not reached
         return J
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:

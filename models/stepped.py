@@ -60,10 +60,15 @@ class Stepped(System):
             return self._field(x, u)
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
-        per_state = max(1, DENSE_ENTRIES // self.n_state**2)
-        return torch.cat(
-            [self._dense(a, b) for a, b in zip(torch.split(x, per_state), torch.split(u, per_state), strict=True)]
-        )
+        together = max(1, DENSE_ENTRIES // self.n_state**2)
+        pieces = zip(torch.split(x, together), torch.split(u, together), strict=True)
+        return torch.cat([_dense(*self._recorded(*piece)) for piece in pieces])
+
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        with torch.enable_grad():
+            held = u.detach().clone().requires_grad_(True)
+            F = self._field(x, held)
+        return _dense(held, F) if F.requires_grad else x.new_zeros(*x.shape, self.n_input)
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return self.linearised(x, u)(v)
@@ -137,15 +142,15 @@ class Stepped(System):
             y = x.detach().clone().requires_grad_(True)
             return y, self._field(y, u)
 
-    def _dense(self, x: Tensor, u: Tensor) -> Tensor:
-        y, F = self._recorded(x, u)
-        eye = torch.eye(self.n_state, dtype=x.dtype, device=x.device)
-        rows = eye.unsqueeze(1).expand(-1, len(x), -1)
-        try:
-            (J,) = torch.autograd.grad(F, y, rows, is_grads_batched=True, retain_graph=True, materialize_grads=True)
-        except RuntimeError:  # an operation inside has no batched backward
-            J = torch.stack([_gradient(F, y, row, retain_graph=True) for row in rows])
-        return J.detach().transpose(0, 1).contiguous()
+
+def _dense(y: Tensor, F: Tensor) -> Tensor:
+    """dF/dy of each sample, (B, n_state, width of y), from as many backward passes as F has entries."""
+    rows = torch.eye(F.shape[1], dtype=F.dtype, device=F.device).unsqueeze(1).expand(-1, len(F), -1)
+    try:
+        (J,) = torch.autograd.grad(F, y, rows, is_grads_batched=True, retain_graph=True, materialize_grads=True)
+    except RuntimeError:  # an operation inside has no batched backward
+        J = torch.stack([_gradient(F, y, row, retain_graph=True) for row in rows])
+    return J.detach().transpose(0, 1).contiguous()
 
 
 def _gradient(of: Tensor, by: Tensor, along: Tensor, **options: bool) -> Tensor:
