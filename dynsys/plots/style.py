@@ -73,7 +73,7 @@ def hover(points: FixedPoints) -> list[str]:
         f"<br>unstable directions: {points.n_unstable[i]}"
         f"<br>leading eigenvalue: {complex_text(leading[i])}"
         f"<br>log10 q: {_log10(points.q[i])}"
-        f"<br>readout: {_vector(points.readouts[i])}"
+        f"<br>readout: {vector(points.readouts[i])}"
         for i in range(len(points))
     ]
 
@@ -90,7 +90,7 @@ def _log10(q: float) -> str:
     return f"{np.log10(q):.1f}" if q > 0 else "−∞ (q is 0)"
 
 
-def _vector(values: NDArray[np.float64]) -> str:
+def vector(values: NDArray[np.float64]) -> str:
     if len(values) == 0:
         return "none"
     shown = ", ".join(f"{value:.2f}" for value in values[:8])
