@@ -16,6 +16,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from dynsys.pieces import Pieces
+
 Velocity = Callable[[Tensor, Tensor], Tensor]
 Product = Callable[[Tensor], Tensor]
 
@@ -36,8 +38,8 @@ class System(abc.ABC):
 
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
-    on x alone,
-    ``reduction`` where an easier system has the same zeros, ``readout`` and ``box`` where there are any, and
+    on x alone, ``reduction`` where an easier system has the same zeros, ``pieces`` where it is piecewise linear,
+    ``readout`` and ``box`` where there are any, and
     ``task_trajectories`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
@@ -81,6 +83,10 @@ class System(abc.ABC):
 
     def reduction(self) -> Reduction | None:
         """An easier system with the same fixed points; None where none is known."""
+        return None
+
+    def pieces(self, u: Tensor) -> Pieces | None:
+        """What a piecewise-linear system is between its kinks at the held input u (1, n_input); None for any other."""
         return None
 
     def readout(self, x: Tensor) -> Tensor:

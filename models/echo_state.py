@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.rate_network import ACTIVATIONS, RateNetwork
+from dynsys.models.rate_network import BOUNDED, RateNetwork
 from dynsys.trajectory import simulate
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class EchoStateNetwork(RateNetwork):
         activation: str = "tanh",
         task: FlipFlop | None = None,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {activation!r}; the network knows {', '.join(ACTIVATIONS)}")
+        if activation not in BOUNDED:  # FORCE trains none of the others
+            raise ValueError(f"activation is {activation!r}; the network knows {', '.join(BOUNDED)}")
         self.W_r, self.W_fb, self.W_out, self.B = (
             torch.tensor(np.asarray(w), dtype=torch.float64) for w in (W_r, W_fb, W_out, B)
         )

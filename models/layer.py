@@ -61,6 +61,11 @@ class Layer(abc.ABC):
         """Of the parts of the state."""
         return (self.weight_hh.shape[1],)
 
+    @property
+    def rectified(self) -> bool:
+        """Whether g(a, h) = max(W_ih a + b_ih + W_hh h + b_hh, 0)."""
+        return False
+
     @abc.abstractmethod
     def step(self, a: Tensor, s: Parts) -> Parts:
         """g(a, s)."""

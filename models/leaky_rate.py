@@ -17,16 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.random_drive import driven_trajectories
-from dynsys.models.rate_network import ACTIVATIONS as BOUNDED
-from dynsys.models.rate_network import Activation, RateNetwork
+from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
+from dynsys.pieces import Pieces, rectified_activity
 from dynsys.system import Product
 
 Array = NDArray[np.float64]
-
-ACTIVATIONS = {
-    **BOUNDED,
-    "relu": Activation(torch.relu, lambda r: (r > 0).to(r.dtype), 0.0, float("inf")),
-}
 
 
 class LeakyRate(RateNetwork):
@@ -62,7 +57,7 @@ class LeakyRate(RateNetwork):
         self._check_shapes(n)
         self.n_state, self.n_input, self.n_output = n, self.B.shape[1], len(self.W_out)
         self.activation, self.time_constant = activation, float(tau)
-        self.box_is_trapping = bool(np.isfinite(ACTIVATIONS[activation].high))
+        self.box_is_trapping = activation in BOUNDED
 
     def _check_shapes(self, n: int) -> None:
         legal: dict[str, tuple[Any, ...]] = {
@@ -119,9 +114,6 @@ class LeakyRate(RateNetwork):
         """Runs under random inputs from the origin and from random states, (steps, runs, n_state)."""
         return driven_trajectories(self, self.W.new_zeros(runs, self.n_state), steps, seed)
 
-    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
-        return super().box(u) if self.activation in BOUNDED else None
-
 
 class LeakyActivity(LeakyRate):
     """The second form: the state is the rate itself, and its box the range of f."""
@@ -156,7 +148,10 @@ class LeakyActivity(LeakyRate):
     def readout(self, x: Tensor) -> Tensor:
         return x @ self.W_out.T + self.b_out
 
-    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
+    def pieces(self, u: Tensor) -> Pieces | None:
+        return rectified_activity(self.W, self.drive(u)[0]) if self.activation == "relu" else None
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         if self.activation not in BOUNDED:
             return None
         low, high = BOUNDED[self.activation].low, BOUNDED[self.activation].high

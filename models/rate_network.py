@@ -8,10 +8,12 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
 
+from dynsys.pieces import Pieces, rectified_rates
 from dynsys.system import Kind, Product, System
 
 
@@ -28,7 +30,9 @@ class Activation:
 ACTIVATIONS = {
     "tanh": Activation(torch.tanh, lambda r: 1 - r * r, -1.0, 1.0),
     "logistic": Activation(torch.sigmoid, lambda r: r * (1 - r), 0.0, 1.0),
+    "relu": Activation(torch.relu, lambda r: (r > 0).to(r.dtype), 0.0, float("inf")),
 }
+BOUNDED = {name: activation for name, activation in ACTIVATIONS.items() if isfinite(activation.high)}
 
 
 class RateNetwork(System):
@@ -68,9 +72,17 @@ class RateNetwork(System):
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         return self._slopes(x) * (w @ self.W) - w
 
-    def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Once inside, x stays between the least and the greatest value of W r + drive (-x + c decays to c)."""
-        activation = ACTIVATIONS[self.activation]
+    def pieces(self, u: Tensor) -> Pieces | None:
+        return rectified_rates(self.W, self.drive(u)[0]) if self.activation == "relu" else None
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Once inside, x stays between the least and the greatest value of W r + drive (-x + c decays to c).
+
+        With relu there is no box, and nothing says that the states stay bounded.
+        """
+        if self.activation not in BOUNDED:
+            return None
+        activation = BOUNDED[self.activation]
         least = (self.W * torch.where(self.W > 0, activation.low, activation.high)).sum(1)
         most = (self.W * torch.where(self.W > 0, activation.high, activation.low)).sum(1)
         drive = self.drive(u)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.rate_network import ACTIVATIONS, RateNetwork
+from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
 
 Array = NDArray[np.float64]
 
@@ -34,6 +34,7 @@ class SimpleRNN(RateNetwork):
         if not 0 < time_constant < float("inf"):
             raise ValueError(f"time_constant is {time_constant}; it must be positive")
         self.n_state, self.activation, self.time_constant = len(self.W), activation, float(time_constant)
+        self.box_is_trapping = activation in BOUNDED
 
     @classmethod
     def random(cls, n: int = 50, gain: float = 1.5, seed: int = 0, *, activation: str = "tanh") -> SimpleRNN:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dynsys.models.layer import Layer, Parts, Slopes, one_row
+from dynsys.pieces import Pieces
 from dynsys.system import Kind, Product, System
 
 
@@ -116,6 +117,21 @@ class Stack(System):
             low, high = bounds[0]
         least, most = (self._joined([tuple(pair[side] for pair in b) for b in found]) for side in (0, 1))
         return least.expand(len(u), -1), most.expand(len(u), -1)
+
+    def pieces(self, u: Tensor) -> Pieces | None:
+        if not all(layer.rectified for layer in self.layers):
+            return None
+        W = self.layers[0].weight_hh
+        one, zeros = torch.eye(self.n_state, dtype=W.dtype, device=W.device), W.new_zeros(self.n_state, self.n_state)
+        C, D, e = zeros.clone(), zeros.clone(), W.new_zeros(self.n_state)
+        for k, layer in enumerate(self.layers):
+            rows = self._places[k][0]
+            C[rows, rows] = layer.weight_hh
+            held = u[:1] if k == 0 else u.new_zeros(1, layer.weight_ih.shape[1])
+            e[rows] = (layer.driven(held) + layer.recurrent(u.new_zeros(1, layer.widths[0])))[0]
+            if k > 0:
+                (D if self.fresh else C)[rows, self._places[k - 1][0]] = layer.weight_ih
+        return Pieces(-one, one, torch.zeros_like(e), C, D, e)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
         moved = super().to(device, dtype)

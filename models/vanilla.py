@@ -21,6 +21,10 @@ class VanillaLayer(Layer):
 
     nonlinearity: str = "tanh"
 
+    @property
+    def rectified(self) -> bool:
+        return self.nonlinearity == "relu"
+
     def step(self, a: Tensor, s: Parts) -> Parts:
         phi = torch.tanh if self.nonlinearity == "tanh" else torch.relu
         return (phi(self.driven(a) + self.recurrent(s[0])),)
