@@ -1,0 +1,216 @@
+"""Points and cycles that draw trajectories in, and the test that a trajectory is on its way to one.
+
+A state x near the attractor p, with e = x - p, belongs to it where F is linear between the two, where that holds for
+the slow directions as well, and where the trajectory has come nearer at the pace of the slowest mode. With J the
+Jacobian of F (of G^k - 1 for a phase of a cycle of period k) the first two say
+
+    |J^-i F(x) - J^(1-i) e| <= |J^(1-i) e| / 4,    i = 1, 2, 3:
+
+every power of J^-1 gives more weight to the slow directions, in which a saddle or another basin may be near. The third
+keeps a trajectory that circles round the attractor, or passes a place where it is merely slow, from being taken for one
+that has arrived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from dynsys.budget import MATRIX_FREE_ABOVE
+from dynsys.certainty import Assessed, assess
+from dynsys.cycles import first_phase
+from dynsys.iterated import Iterated, divisors
+from dynsys.krylov import gmres
+from dynsys.rounding import ZERO, rounding
+from dynsys.solvers.newton import dense_direction
+from dynsys.spectrum import excess, spectra
+from dynsys.system import Kind, System
+
+LINEAR = 0.25  # of the distance, seen through a power of J^-1, that F may deviate from its linearisation
+POWERS = 3  # of J^-1
+PACE = 0.5  # of the decay of the slowest mode, that the distance must have kept up with
+NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for sure
+NEWTON_STEPS, NEWTON_PATIENCE = 30, 3
+KRYLOV_RESIDUAL, KRYLOV_VECTORS = 1e-3, 128
+CONVERGED = 1e-9  # last step of Newton's method, relative to the state; the rest is done by ``assess``
+
+
+@dataclass(frozen=True, eq=False)
+class Attractor:
+    """Where trajectories end: ``period`` is 0 at a point of a flow or map, the number of steps of a cycle, or the time
+    (in time constants) of a flow's oscillation; ``states`` (p, n) are the point, all phases of the cycle, or one state
+    of the oscillation. ``index`` is the row of ``points`` handed in, -1 for one found on the way. ``excess`` is how far
+    its leading eigenvalue lies beyond the boundary of stability, for all ``period`` steps; NaN for an oscillation.
+    """
+
+    period: float
+    states: NDArray[np.float64]
+    input: NDArray[np.float64]
+    index: int = -1
+    excess: float = np.nan
+
+
+@dataclass
+class _Phase:
+    """One phase of an attractor under the held input u (m,): its state, and J of the map applied ``period`` times."""
+
+    owner: int
+    x: Tensor
+    u: Tensor
+    system: System
+    LU: tuple[Tensor, Tensor] | None  # None: too large, so that Krylov solves are made instead
+    excess: float
+
+    def solve(self, b: Tensor) -> Tensor:
+        """J^-1 b for each row of b (B, n)."""
+        if self.LU is not None:
+            return torch.linalg.lu_solve(*self.LU, b.T).T
+        x, u = self.x.expand_as(b), self.u.expand(len(b), -1)
+        return gmres(self.system.linearised(x, u), b, torch.full_like(b[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
+
+    def pace(self, duration: float, period: int) -> float:
+        """By how much the slowest mode shrinks in ``duration`` (steps, or time constants)."""
+        if self.system.kind is Kind.FLOW:
+            return float(np.exp(self.excess * duration))
+        return float(np.power(max(1.0 + self.excess, 0.0), duration / period))
+
+
+@dataclass
+class Known:
+    """The attractors known so far: ``owners`` tells a state's, ``discover`` finds a new one near a state."""
+
+    system: System
+    unit: float
+    attractors: list[Attractor] = field(default_factory=list)
+    phases: list[_Phase] = field(default_factory=list)
+
+    def hand_in(self, points: Tensor, u: Tensor, leading: NDArray[np.complex128] | None) -> None:
+        """Enter stable points (k, n), each under its input u (k, m); ``leading`` (k,) are their eigenvalues."""
+        for i in range(len(points)):
+            beyond = None if leading is None else float(excess(torch.as_tensor(leading[i : i + 1]), self.system.kind))
+            self.enter(points[i : i + 1], u[i : i + 1], 1, beyond, i)
+
+    def enter(self, x: Tensor, u: Tensor, period: int, beyond: float | None, index: int = -1) -> None:
+        """An attractor that holds x (1, n); ``beyond`` is the excess of its leading eigenvalue, None if unknown."""
+        system = self.system if period == 1 else Iterated(self.system, period)
+        states = torch.cat(Iterated(self.system, period).phases(x, u)[:period]) if period > 1 else x
+        states = states.roll(-first_phase(states), 0)
+        if beyond is None:
+            beyond = self._excess(system, x, u)
+        held = u.expand(period, -1)
+        factors: list[tuple[Tensor, Tensor] | None] = [None] * period
+        if system.n_state <= MATRIX_FREE_ABOVE:
+            LU, pivots, _ = torch.linalg.lu_factor_ex(system.jacobian(states, held))
+            factors = list(zip(LU, pivots, strict=True))
+        for j in range(period):
+            self.phases.append(_Phase(len(self.attractors), states[j], u[0], system, factors[j], beyond))
+        kept = 0 if period == 1 else period
+        self.attractors.append(Attractor(kept, _array(states), _array(u[0]), index, beyond))
+
+    @staticmethod
+    def _excess(system: System, x: Tensor, u: Tensor) -> float:
+        (spectrum,) = spectra(system, x, u)
+        return float(excess(spectrum.eigenvalues[:1], system.kind))
+
+    def owners(self, history: Tensor, duration: float, u: Tensor) -> Tensor:
+        """The attractor (B,) to which each trajectory has come near, -1 for none.
+
+        ``history`` (T + 1, B, n) are the states at equal times within ``duration``, the last T steps of a map.
+        """
+        x = history[-1]
+        owner = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
+        if not self.phases:
+            return owner
+        apart = torch.cdist(x, torch.stack([phase.x for phase in self.phases]))
+        other = (u.unsqueeze(1) != torch.stack([phase.u for phase in self.phases])).any(dim=2)
+        nearest = torch.where(other, torch.inf, apart).min(dim=1)
+        for j in torch.unique(nearest.indices).tolist():
+            rows = ((nearest.indices == j) & torch.isfinite(nearest.values)).nonzero().squeeze(1)
+            arrived = self._arrived(self.phases[j], history[:, rows], duration, u[rows])
+            owner[rows[arrived]] = self.phases[j].owner
+        return owner
+
+    def _arrived(self, phase: _Phase, history: Tensor, duration: float, u: Tensor) -> Tensor:
+        """The three conditions above, or rest at the attractor to rounding."""
+        x, T = history[-1], len(history) - 1
+        e, F = x - phase.x, phase.system.velocity(x, u)
+        period = phase.system.k if isinstance(phase.system, Iterated) else 1
+        back = (T // 2) // period * period
+        if back == 0:
+            return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        distance, before = vector_norm(e, dim=1), vector_norm(history[-1 - back] - phase.x, dim=1)
+        shrunk = distance <= before * phase.pace(duration * back / T, period) ** PACE
+        linear = torch.ones_like(shrunk)
+        seen, solved = e, F
+        for _ in range(POWERS):
+            solved = phase.solve(solved)
+            linear &= vector_norm(solved - seen, dim=1) <= LINEAR * vector_norm(seen, dim=1)
+            seen = phase.solve(seen)
+        at_rest = vector_norm(F, dim=1) <= ZERO * rounding(phase.system, x, u, F, self.unit)
+        there = at_rest & (distance <= 1e-6 * (self.unit + vector_norm(phase.x)))
+        return (shrunk & linear) | there
+
+    def discover(self, x: Tensor, u: Tensor, k: int) -> bool:
+        """Whether Newton's method on G^k from x (1, n) leads to an attractor that was not known; it is entered."""
+        system = self.system if k == 1 else Iterated(self.system, k)
+        p = _newton(system, x, u, self.unit)
+        if p is None:
+            return False
+        found = self._assessed(system, p, u)
+        if not bool(found.converged):
+            return False
+        bound = float(found.error_bound)
+        for d in divisors(k):
+            shorter = self._assessed(Iterated(self.system, d), found.x, u)
+            apart, its_bound = float(vector_norm(shorter.x - found.x)), float(shorter.error_bound)
+            if bool(shorter.converged) and apart <= bound + its_bound:
+                return self._new(shorter.x, u, d, its_bound)
+        return self._new(found.x, u, k, bound)
+
+    def _assessed(self, system: System, x: Tensor, u: Tensor) -> Assessed:
+        return assess(system, x, u, self.unit, dense=system.n_state <= MATRIX_FREE_ABOVE)
+
+    def _new(self, x: Tensor, u: Tensor, k: int, bound: float) -> bool:
+        near = 2 * bound + 1e-9 * self.unit  # points handed in come without their bounds
+        if any(bool((phase.u == u[0]).all()) and float(vector_norm(phase.x - x[0])) <= near for phase in self.phases):
+            return False
+        beyond = self._excess(self.system if k == 1 else Iterated(self.system, k), x, u)
+        if not beyond < -NOT_MARGINAL:
+            return False
+        self.enter(x, u, k, beyond)
+        return True
+
+
+def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor | None:
+    """Where undamped Newton steps from x (1, n) end; None where they do not get shorter, or lead far away."""
+    start, sizes = x, list[float]()
+    for _ in range(NEWTON_STEPS):
+        d = _direction(system, x, u)
+        sizes.append(float(vector_norm(d)))
+        x = x + d
+        far = float(vector_norm(x - start)) > 10 * sizes[0] + CONVERGED * unit
+        if (
+            not np.isfinite(sizes[-1])
+            or far
+            or (len(sizes) > NEWTON_PATIENCE and sizes[-1] > sizes[-1 - NEWTON_PATIENCE])
+        ):
+            return None
+        if sizes[-1] <= CONVERGED * (unit + float(vector_norm(x))):
+            return x
+    return None
+
+
+def _direction(system: System, x: Tensor, u: Tensor) -> Tensor:
+    F = system.velocity(x, u)
+    if system.n_state <= MATRIX_FREE_ABOVE:
+        return dense_direction(system.jacobian(x, u), F)
+    return gmres(system.linearised(x, u), -F, torch.full_like(F[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
+
+
+def _array(x: Tensor) -> NDArray[np.float64]:
+    return np.asarray(x.detach().cpu())

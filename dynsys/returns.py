@@ -1,0 +1,90 @@
+"""Oscillations of a flow, told from its returns to a section through one of its states.
+
+A state x0 at time t0 sets the section F(x0) . (x - x0) = 0. A trajectory on its way to an oscillation crosses it again
+and again nearer to one place, r1, r2, ...: with s = |r2 - r1| / |r1 - x0| the place lies about |r2 - r1| / (1 - s)
+beyond. Where that is small beside the size of the turn there is an oscillation, whose period is the time between the
+last two returns; a spiral that runs out at a point has its place a whole turn away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from dynsys.runge_kutta import Course
+
+NEAR = 0.1  # of the size of a turn: a crossing this near the last one is a return
+SETTLED = 1e-3  # of the size of a turn, from the last return to where the returns lead
+SAME_TIME = 1e-3  # difference of two times of return, relative
+STILL = 1e-5  # of the size of a turn, below which the distance between two returns is the step's error
+
+
+@dataclass
+class Returns:
+    """What is known of B trajectories since their sections were set: the last place and time of return, how far it was
+    from the one before, the time between the two, the least and largest value of every variable since, ``period`` (B,),
+    NaN until it is known, and then the ``span`` (B, 2, n) of the turn.
+    """
+
+    origin: Tensor
+    normal: Tensor
+    place: Tensor
+    time: Tensor
+    gap: Tensor
+    turn: Tensor
+    low: Tensor
+    high: Tensor
+    period: Tensor
+    span: Tensor
+
+    @classmethod
+    def starting(cls, now: Course) -> Returns:
+        x, t, unknown = now.x, now.t, torch.full_like(now.t, torch.nan)
+        parts = (x, now.F, x, t, unknown, unknown, x, x, unknown, torch.stack([x, x], dim=1))
+        return cls(*(part.clone() for part in parts))
+
+    def watch(self, rows: Tensor, before: Course, after: Course) -> None:
+        """Take note of one step of each of the trajectories ``rows``."""
+        self.low[rows] = torch.minimum(self.low[rows], after.x)
+        self.high[rows] = torch.maximum(self.high[rows], after.x)
+        origin, normal = self.origin[rows], self.normal[rows]
+        height = ((after.x - origin) * normal).sum(1)
+        crossed = (((before.x - origin) * normal).sum(1) < 0) & (height >= 0)
+        if bool(crossed.any()):
+            self._cross(rows[crossed], before[crossed], after[crossed])
+
+    def _cross(self, rows: Tensor, before: Course, after: Course) -> None:
+        place, time = _crossing(before, after, self.origin[rows], self.normal[rows])
+        size = vector_norm(self.high[rows] - self.low[rows], dim=1)
+        gap, turn = vector_norm(place - self.place[rows], dim=1), time - self.time[rows]
+        near = gap <= NEAR * size
+        shrunk = gap / self.gap[rows]
+        beyond = torch.where(shrunk < 1, gap / (1 - shrunk), torch.inf)
+        settled = (beyond <= SETTLED * size) | ((gap <= STILL * size) & (self.gap[rows] <= STILL * size))
+        settled &= ((turn - self.turn[rows]).abs() <= SAME_TIME * turn) & near
+        done = rows[settled]
+        self.period[done] = turn[settled]
+        self.span[done] = torch.stack([self.low[done], self.high[done]], dim=1)
+        rows, place, time, gap, turn = rows[near], place[near], time[near], gap[near], turn[near]
+        self.place[rows], self.time[rows], self.gap[rows], self.turn[rows] = place, time, gap, turn
+        self.low[rows], self.high[rows] = place, place
+
+
+def _crossing(before: Course, after: Course, origin: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """Where and when the section is crossed, by bisection of the cubic through both ends and their slopes."""
+    h = (after.t - before.t).unsqueeze(1)
+    low, high = torch.zeros_like(h), torch.ones_like(h)
+    for _ in range(40):
+        s = (low + high) / 2
+        below = ((_cubic(before, after, h, s) - origin) * normal).sum(1, keepdim=True) < 0
+        low, high = torch.where(below, s, low), torch.where(below, high, s)
+    return _cubic(before, after, h, high), before.t + (high * h).squeeze(1)
+
+
+def _cubic(before: Course, after: Course, h: Tensor, s: Tensor) -> Tensor:
+    """The cubic Hermite interpolant at the share s (B, 1) of a step of length h (B, 1)."""
+    there = s * s * (3 - 2 * s)
+    return (1 - there) * before.x + there * after.x + h * s * (1 - s) ** 2 * before.F - h * s * s * (1 - s) * after.F
