@@ -11,12 +11,15 @@ import enum
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
 from dynsys.pieces import Pieces
+
+if TYPE_CHECKING:
+    from dynsys.enclosure import Enclosed
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 Product = Callable[[Tensor], Tensor]
@@ -39,7 +42,7 @@ class System(abc.ABC):
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
     on x alone, ``reduction`` where an easier system has the same zeros, ``pieces`` where it is piecewise linear,
-    ``readout`` and ``box`` where there are any, and
+    ``enclosure`` where its points are to be certified, ``readout`` and ``box`` where there are any, and
     ``task_trajectories`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
@@ -89,9 +92,18 @@ class System(abc.ABC):
         """What a piecewise-linear system is between its kinks at the held input u (1, n_input); None for any other."""
         return None
 
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed | None:
+        """F at the enclosed states y, by the operations of ``Enclosed``; None where there is no such closed form."""
+        return None
+
     def readout(self, x: Tensor) -> Tensor:
         """What the network says in state x, shape (B, n_output)."""
         return x[:, :0]
+
+    def readout_product(self, x: Tensor, v: Tensor) -> Tensor:
+        """How the readout changes along one direction v per state, (B, n_output)."""
+        with _AUTODIFF:
+            return torch.func.jvp(self.readout, (x.contiguous(),), (v,))[1].detach()
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """Lower and upper bounds, each (B, n_state), of the states that can be reached; None where there are none."""
@@ -189,6 +201,7 @@ class Flow(_OfFunction):
 
 def _along_input(velocity: Velocity, x: Tensor, u: Tensor, j: int) -> Tensor:
     """dF/du_j of each sample by forward-mode autodiff, which needs no rule for a batch of directions."""
+    u = u.contiguous()  # forward mode refuses one row seen B times
     direction = torch.zeros_like(u)
     direction[:, j] = 1.0
     with _AUTODIFF:

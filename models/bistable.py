@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.system import Kind, System
 
 
@@ -39,6 +40,9 @@ class Bistable(System):
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self.w * torch.tanh(x @ self.Q) @ self.Q.T - x
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return (y.affine(self.Q.T).tanh() * self.w).affine(self.Q) - y
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         return (self.Q * self._slopes(x).unsqueeze(1)) @ self.Q.T

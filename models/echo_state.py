@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.models.rate_network import BOUNDED, RateNetwork
 from dynsys.trajectory import simulate
 
@@ -121,6 +122,9 @@ class EchoStateNetwork(RateNetwork):
 
     def drive(self, u: Tensor) -> Tensor:
         return u @ self.B.T
+
+    def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return y.constant(u).affine(self.B)
 
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         return self.B.repeat(len(x), 1, 1)

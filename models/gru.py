@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent import Recurrent, random_weights
 from dynsys.models.stack import Stack
@@ -42,6 +43,12 @@ class GRULayer(Layer):
         r, z = torch.sigmoid(from_a[:, :both] + from_h[:, :both]).chunk(2, dim=1)
         candidate = from_h[:, both:]
         return r, z, torch.tanh(torch.addcmul(from_a[:, both:], r, candidate)), candidate
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...]:
+        """(1 - z)(n - h), with 1 - z as sigma of the negative, which keeps its digits where the gate is shut."""
+        of_a, of_h = a.affine(self.weight_ih, self.bias_ih).chunk(3), s[0].affine(self.weight_hh, self.bias_hh).chunk(3)
+        r, rest = (of_a[0] + of_h[0]).sigmoid(), (-(of_a[1] + of_h[1])).sigmoid()
+        return (rest * ((of_a[2] + r * of_h[2]).tanh() - s[0]),)
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds:
         """h' lies between n and h, and n in [-1, 1]."""

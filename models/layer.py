@@ -15,6 +15,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
+
 Parts = tuple[Tensor, ...]  # the state of one layer: (h,), or (h, c)
 Blocks = tuple[tuple[Tensor, ...], ...]
 Bounds = tuple[tuple[Tensor, Tensor], ...]  # low and high of each part
@@ -77,6 +79,13 @@ class Layer(abc.ABC):
     @abc.abstractmethod
     def bounds(self, low: Tensor, high: Tensor) -> Bounds | None:
         """What s' can be, each (B, width), for inputs between ``low`` and ``high``; None where there is no bound."""
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...] | None:
+        """g(a, s) - s; None where no closed form is written down.
+
+        The difference is the part's own to form: where a gate keeps s, it is small, and so are then its errors.
+        """
+        return None
 
     def to(self, device: torch.device | str | None, dtype: torch.dtype | None) -> Self:
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.models.random_drive import driven_trajectories
 from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
 from dynsys.pieces import Pieces, rectified_activity
@@ -98,6 +99,9 @@ class LeakyRate(RateNetwork):
     def drive(self, u: Tensor) -> Tensor:
         return u @ self.B.T + self.b
 
+    def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return y.constant(u).affine(self.B, self.b)
+
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         return self.B.repeat(len(x), 1, 1)
 
@@ -122,6 +126,9 @@ class LeakyActivity(LeakyRate):
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self.rates(x @ self.W.T + self.drive(u)) - x
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return self.enclosed_rates(y.affine(self.W) + self.enclosed_drive(y, u)) - y
 
     def _gains(self, x: Tensor, u: Tensor) -> Tensor:
         """f' of each unit at its input, (B, n)."""

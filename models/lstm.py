@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Blocks, Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent import Recurrent, random_weights
 from dynsys.models.stack import Stack
@@ -55,6 +56,16 @@ class LSTMLayer(Layer):
 
     def _projected(self, m: Tensor) -> Tensor:
         return m if self.weight_hr is None else m @ self.weight_hr.T
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...] | None:
+        """o tanh(c') - h and i g - (1 - f) c, 1 - f as sigma of the negative, which keeps its digits near f = 1."""
+        h, c = s
+        driven = a.affine(self.weight_ih, self.bias_ih) + h.affine(self.weight_hh, self.bias_hh)
+        pre_i, pre_f, pre_g, pre_o = driven.chunk(4)
+        written = pre_i.sigmoid() * pre_g.tanh()
+        m = pre_o.sigmoid() * (pre_f.sigmoid() * c + written).tanh()
+        new = m if self.weight_hr is None else m.affine(self.weight_hr)
+        return new - h, written - (-pre_f).sigmoid() * c
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds:
         """|h| <= 1, or the row sums of |W_hr|; |c| <= max i |g| / (1 - max f), each over the box and the inputs.
@@ -148,6 +159,9 @@ class SettledLayer(LSTMLayer):
         of_i, of_f, of_g = c * (1 - i), c * f, i * (1 - g * g) / rest  # dc by each preactivation
         gates = (of_c * of_i, of_c * of_f, of_c * of_g, t * o * (1 - o))
         return self._projected(o * t), GatedSlopes(self, gates, gates)
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> None:
+        return None  # it is the network that gets certificates, not this way to its zeros
 
     def cells(self, a: Tensor, h: Tensor) -> Tensor:
         """Where c comes to rest, i g / (1 - f)."""

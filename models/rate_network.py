@@ -13,24 +13,26 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.pieces import Pieces, rectified_rates
 from dynsys.system import Kind, Product, System
 
 
 @dataclass(frozen=True)
 class Activation:
-    """A firing rate r(x), its slope written in terms of r, and its range."""
+    """A firing rate r(x), its slope written in terms of r, its range, and r of enclosed states."""
 
     rate: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]  # r' as a function of r
     low: float
     high: float
+    enclosed: Callable[[Enclosed], Enclosed]
 
 
 ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda r: 1 - r * r, -1.0, 1.0),
-    "logistic": Activation(torch.sigmoid, lambda r: r * (1 - r), 0.0, 1.0),
-    "relu": Activation(torch.relu, lambda r: (r > 0).to(r.dtype), 0.0, float("inf")),
+    "tanh": Activation(torch.tanh, lambda r: 1 - r * r, -1.0, 1.0, Enclosed.tanh),
+    "logistic": Activation(torch.sigmoid, lambda r: r * (1 - r), 0.0, 1.0, Enclosed.sigmoid),
+    "relu": Activation(torch.relu, lambda r: (r > 0).to(r.dtype), 0.0, float("inf"), Enclosed.relu),
 }
 BOUNDED = {name: activation for name, activation in ACTIVATIONS.items() if isfinite(activation.high)}
 
@@ -48,8 +50,18 @@ class RateNetwork(System):
     def drive(self, u: Tensor) -> Tensor:
         """The part of F that does not depend on the state, (B, n) or (1, n)."""
 
+    @abc.abstractmethod
+    def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
+        """The same as a constant beside the enclosed states y."""
+
     def rates(self, x: Tensor) -> Tensor:
         return ACTIVATIONS[self.activation].rate(x)
+
+    def enclosed_rates(self, y: Enclosed) -> Enclosed:
+        return ACTIVATIONS[self.activation].enclosed(y)
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return self.enclosed_rates(y).affine(self.W) - y + self.enclosed_drive(y, u)
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self.rates(x) @ self.W.T - x + self.drive(u)

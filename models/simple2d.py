@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed, joined
 from dynsys.system import Kind, System
 
 BOUND = 2.0  # starts are drawn from [-2, 2]^2, the part of the plane that the seed's figure 2 is about
@@ -23,6 +24,11 @@ class Simple2D(System):
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         across, up = x.unbind(1)
         return torch.stack([(1 - across**2) * up, across / 2 - up], dim=1)
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
+        across, up = y.chunk(2)
+        one = y.constant(torch.ones_like(across.value[:1]))
+        return joined([(one - across * across) * up, across * 0.5 - up])
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         across, up = x.unbind(1)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
 
 Array = NDArray[np.float64]
@@ -56,3 +57,6 @@ class SimpleRNN(RateNetwork):
 
     def drive(self, u: Tensor) -> Tensor:
         return u.new_zeros(1, self.n_state)
+
+    def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return y.constant(self.drive(u))

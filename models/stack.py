@@ -12,6 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed, joined
 from dynsys.models.layer import Layer, Parts, Slopes, one_row
 from dynsys.pieces import Pieces
 from dynsys.system import Kind, Product, System
@@ -46,6 +47,17 @@ class Stack(System):
             new.append(layer.step(a, s))
             a = new[k][0] if self.fresh else s[0]
         return self._joined(new) - x
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed | None:
+        a, changes = y.constant(one_row(u)), []
+        for k, layer in enumerate(self.layers):
+            s = tuple(y.part(place) for place in self._places[k])
+            change = layer.enclosure(a, s)
+            if change is None:
+                return None
+            changes.append(change)
+            a = (s[0] + change[0]).tightened() if self.fresh else s[0]
+        return joined([change[i] for i in range(len(self._places[0])) for change in changes])
 
     def linearised(self, x: Tensor, u: Tensor) -> Product:
         layers = self._slopes(x, u)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent import Recurrent, random_weights
 
@@ -33,6 +34,10 @@ class VanillaLayer(Layer):
         (h,) = self.step(a, s)
         slope = (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),)
         return h, GatedSlopes(self, slope, slope)
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...]:
+        driven = a.affine(self.weight_ih, self.bias_ih) + s[0].affine(self.weight_hh, self.bias_hh)
+        return ((driven.tanh() if self.nonlinearity == "tanh" else driven.relu()) - s[0],)
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds | None:
         """tanh stays in [-1, 1]; relu knows no bound."""
