@@ -40,6 +40,9 @@ class Catalogue:
     hits: list[int] = field(default_factory=list)  # by the starts that were not made from points found
     crossings: list[int] = field(default_factory=list)  # by directional fibers
     visits: list[int] = field(default_factory=list)  # by any start
+    tests: list[int] = field(default_factory=list)  # hits after starts made from points found had their say
+    fresh: list[bool] = field(default_factory=list)  # whether such a hit was the first visit
+    under_test: bool = False
     _known: Assessed | None = None
 
     def __len__(self) -> int:
@@ -89,14 +92,18 @@ class Catalogue:
     def visit(self, owners: Tensor, source: Source) -> Tensor:
         """Count a visit of each owner, a hit where the starts knew nothing of the points, and a crossing of a fiber.
 
-        Returns these visits.
+        Once starts have been made from points, every hit tests whether these had found the point. Returns the visits.
         """
         visits = torch.bincount(owners[owners != NOBODY], minlength=len(self)).tolist()
-        self.visits = [known + new for known, new in zip(self.visits, visits, strict=True)]
+        self.under_test |= not source.is_independent
+        if source.is_independent and self.under_test:
+            self.fresh = [old or (new > 0 and not n) for old, new, n in zip(self.fresh, visits, self.visits, strict=True)]
+            self.tests = _sum(self.tests, visits)
         if source.is_independent:
-            self.hits = [known + new for known, new in zip(self.hits, visits, strict=True)]
+            self.hits = _sum(self.hits, visits)
         if source is Source.FIBER:
-            self.crossings = [known + new for known, new in zip(self.crossings, visits, strict=True)]
+            self.crossings = _sum(self.crossings, visits)
+        self.visits = _sum(self.visits, visits)
         return torch.tensor(visits, dtype=torch.long)
 
     def seen_once(self) -> int:
@@ -136,9 +143,9 @@ class Catalogue:
         kept = torch.tensor(entered, dtype=torch.long, device=x.device)
         self._known = Assessed.joined([self.points, found[kept]])
         self.groups += groups[kept].tolist()
-        self.hits += [0] * len(entered)
-        self.crossings += [0] * len(entered)
-        self.visits += [0] * len(entered)
+        self.fresh += [False] * len(entered)
+        for counts in (self.hits, self.crossings, self.visits, self.tests):
+            counts += [0] * len(entered)
         return torch.tensor(owner, dtype=torch.long, device=x.device)
 
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
@@ -169,6 +176,10 @@ class Catalogue:
                 self.system, between, self.inputs[groups], F, self.unit
             )
         return joined
+
+
+def _sum(known: list[int], new: list[int]) -> list[int]:
+    return [a + b for a, b in zip(known, new, strict=True)]
 
 
 def _apart(x: Tensor, y: Tensor) -> Tensor:
