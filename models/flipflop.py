@@ -49,6 +49,21 @@ class FlipFlop:
             quiet[start:] = np.arange(steps - start)
         return Trial(inputs, target, settled=quiet >= self.settle)
 
+    def trials(self, count: int, steps: int, seed: int | list[int]) -> Trial:
+        """Many runs of ``overlap``, as arrays with a first axis for the runs."""
+        if not self.overlap:
+            runs = [self.trial(steps, [*np.atleast_1d(seed), run]) for run in range(count)]
+            return Trial(*(np.stack([getattr(run, key) for run in runs]) for key in ("inputs", "target", "settled")))
+        rng = np.random.default_rng(seed)
+        begins = rng.random((count, steps, self.bits)) < 1 / self.gap
+        signs = rng.choice([-1.0, 1.0], begins.shape)
+        now = np.arange(steps)[None, :, None]
+        last = np.maximum.accumulate(np.where(begins, now, -1), axis=1)  # the step at which the last pulse began
+        target = np.where(last >= 0, np.take_along_axis(signs, np.maximum(last, 0), axis=1), 0.0)
+        inputs = np.where((last >= 0) & (now - last < self.pulse), target, 0.0)
+        quiet = np.where(last.max(axis=2) >= 0, now[..., 0] - last.max(axis=2), self.settle)
+        return Trial(inputs, target, settled=quiet >= self.settle)
+
     def _pulses(self, steps: int, rng: np.random.Generator) -> list[tuple[int, int, float]]:
         if self.overlap:
             starts = np.argwhere(rng.random((steps, self.bits)) < 1 / self.gap)

@@ -8,10 +8,13 @@ from typing import Any
 
 from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.fast_weights import FastWeights
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.gru import GRU
+from dynsys.models.irnn import IRNN
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
+from dynsys.models.retrieval import Retrieval
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.vanilla import RNN
@@ -42,10 +45,12 @@ MODELS: dict[str, Model] = {
     "lstm": Model(LSTM.random, LSTM.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
     "rate": Model(LeakyRate.random, LeakyRate.from_arrays),
     "activity": Model(LeakyActivity.random, LeakyActivity.from_arrays),
+    "irnn": Model(IRNN.random, IRNN.from_arrays),
+    "fast-weights": Model(FastWeights.random, FastWeights.from_arrays),
     "simple2d": Model(Simple2D),
     "bistable": Model(Bistable),
 }
 
-TASKS: dict[str, Callable[..., Any]] = {"flipflop": FlipFlop}
+TASKS: dict[str, Callable[..., Any]] = {"flipflop": FlipFlop, "retrieval": Retrieval}
 
 __all__ = ["MODELS", "TASKS", "Model"]

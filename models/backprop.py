@@ -1,0 +1,205 @@
+"""Training by backpropagation through time: Adam with clipping and a cosine decay, validation, early stopping.
+
+The trainer knows no network and no task. A ``Lesson`` gives the loss of step t, which depends on the seed and on t
+alone, and the error on validation data; so a run that was interrupted goes on from its last snapshot as if nothing had
+happened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynsys.errors import CheckpointError
+from dynsys.files import Arrays, read_tensors, write_tensors
+
+STATE_SCHEMA = "dynsys.training_state/1"
+STATE = "training_state.safetensors"
+
+
+class Lesson(Protocol):
+    """What is to be learned."""
+
+    def loss(self, network: nn.Module, step: int) -> Tensor:
+        """The mean loss on the batch of this step, a scalar."""
+
+    def error(self, network: nn.Module) -> float:
+        """The error on validation data: what is to be small."""
+
+
+class TrainingDiverged(FloatingPointError):
+    """The loss is no longer a number; the weights before the last validation are kept."""
+
+    def __init__(self, step: int, settings: Backprop) -> None:
+        super().__init__(
+            f"training diverged at step {step}: the loss is not finite. Lower the learning rate "
+            f"({settings.learning_rate:g}) or the norm at which gradients are clipped ({settings.clip:g})"
+        )
+
+
+@dataclass(frozen=True)
+class Backprop:
+    """How to train: Adam (Kingma & Ba 2015) under a cosine decay from ``learning_rate`` to ``last_rate`` of it.
+
+    ``clip`` is the largest norm of the whole gradient. The network is validated every ``validate_every`` steps; where
+    ``patience`` is more than 0, training ends when so many validations in a row were not better than the best, or when
+    one is at most ``enough``. The best weights are kept.
+    """
+
+    steps: int = 2000
+    learning_rate: float = 1e-2
+    last_rate: float = 0.01
+    warmup: int = 0
+    clip: float = 1.0
+    validate_every: int = 100
+    patience: int = 0
+    enough: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole = {"steps": self.steps, "validate_every": self.validate_every}
+        for name, value in whole.items():
+            if value < 1:
+                raise ValueError(f"{name} is {value}; it has to be 1 or more")
+        if not (self.learning_rate > 0 and self.clip > 0):
+            raise ValueError(f"learning_rate is {self.learning_rate} and clip {self.clip}; both have to be above 0")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        share = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.learning_rate * (self.last_rate + (1 - self.last_rate) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+@dataclass
+class Progress:
+    """Where a training stands; callbacks get it after every step."""
+
+    network: nn.Module
+    step: int = 0  # steps done
+    losses: list[float] = field(default_factory=list)
+    validated: list[tuple[int, float]] = field(default_factory=list)  # (steps done, error)
+    best_step: int = 0
+    best_error: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    finished: bool = False
+
+
+Callback = Callable[[Progress], None]
+
+
+def train(
+    network: nn.Module,
+    lesson: Lesson,
+    settings: Backprop,
+    *,
+    callbacks: Sequence[Callback] = (),
+    folder: str | Path | None = None,
+) -> Progress:
+    """Train ``network`` in place and leave it with the weights of the best validation.
+
+    With a ``folder`` the whole state is written there at every validation, and a run of the same settings that finds
+    one there goes on from it. Raises TrainingDiverged, and CheckpointError where the state in the folder is that of
+    another run.
+    """
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    progress, kept = Progress(network), None if folder is None else Path(folder) / STATE
+    if kept is not None and kept.is_file():
+        _resume(kept, progress, optimiser, settings)
+    while not progress.finished:
+        _one_step(progress, lesson, optimiser, settings)
+        if progress.step % settings.validate_every == 0 or progress.step == settings.steps:
+            _validate(progress, lesson, settings)
+            if kept is not None:
+                _keep(kept, progress, optimiser, settings)
+        for callback in callbacks:
+            callback(progress)
+    network.load_state_dict(progress.best)
+    return progress
+
+
+def _one_step(progress: Progress, lesson: Lesson, optimiser: torch.optim.Optimizer, settings: Backprop) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = settings.rate(progress.step)
+    loss = lesson.loss(progress.network, progress.step)
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(progress.network.parameters(), settings.clip)
+    value = float(loss.detach())
+    if not (math.isfinite(value) and bool(torch.isfinite(norm))):
+        if progress.best:
+            progress.network.load_state_dict(progress.best)
+        raise TrainingDiverged(progress.step, settings)
+    optimiser.step()
+    progress.step += 1
+    progress.losses.append(value)
+
+
+def _validate(progress: Progress, lesson: Lesson, settings: Backprop) -> None:
+    with torch.no_grad():
+        error = lesson.error(progress.network)
+    progress.validated.append((progress.step, error))
+    if error < progress.best_error or not progress.best:
+        progress.best_error, progress.best_step = error, progress.step
+        progress.best = {key: value.clone() for key, value in progress.network.state_dict().items()}
+    quiet = [at for at, _ in progress.validated if at > progress.best_step]
+    impatient = 0 < settings.patience <= len(quiet)
+    progress.finished = progress.step >= settings.steps or impatient or error <= settings.enough
+
+
+def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, settings: Backprop) -> None:
+    """Everything that the next step depends on."""
+    adam = optimiser.state_dict()["state"]
+    tensors: Arrays = {
+        "losses": np.array(progress.losses),
+        "validated": np.array(progress.validated, dtype=np.float64).reshape(-1, 2),
+        **{f"network/{key}": _array(value) for key, value in progress.network.state_dict().items()},
+        **{f"best/{key}": _array(value) for key, value in progress.best.items()},
+        **{f"adam/{i}/{key}": _array(value) for i, state in adam.items() for key, value in state.items()},
+    }
+    numbers = {"step": progress.step, "best_step": progress.best_step, "finished": progress.finished}
+    header = {"schema": STATE_SCHEMA, "settings": dataclasses.asdict(settings), **numbers}
+    write_tensors(path, tensors, header)
+
+
+def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, settings: Backprop) -> None:
+    tensors, header = read_tensors(path, STATE_SCHEMA)
+    own = dataclasses.asdict(settings)
+    other = [key for key, value in header.get("settings", {}).items() if own.get(key) != value]
+    if other or not header.get("settings"):
+        wrong = f"it is the state of a training with another {', '.join(other) or 'trainer'}"
+        raise CheckpointError(path, wrong, "train into another folder, or delete the file to begin afresh")
+    try:
+        progress.network.load_state_dict(_part(tensors, "network"))
+        progress.best = _part(tensors, "best")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _part(tensors, "adam").items():
+            i, key = name.split("/")
+            state.setdefault(int(i), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    except (RuntimeError, ValueError) as error:
+        wrong = f"it is the state of another network ({str(error).splitlines()[0]})"
+        raise CheckpointError(path, wrong, "train into another folder, or delete the file to begin afresh") from error
+    progress.step, progress.best_step = int(header["step"]), int(header["best_step"])
+    progress.finished = bool(header["finished"])
+    progress.losses = tensors["losses"].tolist()
+    progress.validated = [(int(step), float(error)) for step, error in tensors["validated"]]
+    progress.best_error = dict(progress.validated)[progress.best_step]
+
+
+def _part(tensors: Arrays, name: str) -> dict[str, Tensor]:
+    start = f"{name}/"
+    return {key.removeprefix(start): torch.as_tensor(value) for key, value in tensors.items() if key.startswith(start)}
+
+
+def _array(value: Tensor) -> Any:
+    return value.detach().cpu().numpy()

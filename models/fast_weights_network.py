@@ -1,0 +1,98 @@
+"""The fast-weights network to be trained (Ba et al. 2016; seed 001, sections 3 and 7).
+
+    z_t = W h_{t-1} + C x_t + b,   h^0 = f(LN(z_t)),   h^{s+1} = f(LN(z_t + A_{t-1} h^s)),   h_t = h^S,
+    A_t = lambda A_{t-1} + eta h_t h_t^T,   A_0 = 0,   f = relu.
+
+A_{t-1} h = eta sum over tau < t of lambda^(t-1-tau) h_tau (h_tau . h), so A itself is never formed in training: the
+last states are attended to instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dynsys.models.retrieval import CHARACTERS, DIGITS
+
+NORMALISED = ("all", "slow")
+
+
+@dataclass(frozen=True)
+class FastWeightsConfig:
+    """Sizes and constants. ``decay`` is lambda, ``rate`` eta, ``inner`` the number S of inner steps.
+
+    ``normalise`` is "all", layer normalisation around the whole sum as in the paper, or "slow", around z alone as in
+    seed 001. "all" is the default: A h grows with h, and under "slow" nothing holds it back.
+    """
+
+    units: int = 50
+    inner: int = 1
+    rate: float = 0.1
+    decay: float = 0.95
+    identity: float = 0.5
+    embedding: int = 100
+    hidden: int = 100
+    normalise: str = "all"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.normalise not in NORMALISED:
+            raise ValueError(f"normalise is {self.normalise!r}; it is one of {', '.join(NORMALISED)}")
+        if not (self.units >= 2 and self.inner >= 0 and 0 <= self.decay < 1):
+            raise ValueError(
+                f"units={self.units}, inner={self.inner}, decay={self.decay}; needed are units >= 2, inner >= 0 and "
+                "0 <= decay < 1"
+            )
+
+
+class FastWeightsNetwork(nn.Module):
+    """Strings (B, T) of character numbers to the logits (B, 10) of the digit asked for."""
+
+    def __init__(self, config: FastWeightsConfig) -> None:
+        super().__init__()
+        self.config = config
+        R = config.units
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.embedding = nn.Embedding(len(CHARACTERS), config.embedding)
+            self.W = nn.Parameter(config.identity * torch.eye(R))
+            self.C = nn.Linear(config.embedding, R)
+            self.gain, self.shift = nn.Parameter(torch.ones(R)), nn.Parameter(torch.zeros(R))
+            self.hidden = nn.Linear(R, config.hidden)
+            self.output = nn.Linear(config.hidden, len(DIGITS))
+
+    def forward(self, characters: Tensor) -> Tensor:
+        return self.read(self.states(characters)[-1])
+
+    def read(self, h: Tensor) -> Tensor:
+        """The logits (B, 10) in states h (B, R)."""
+        return self.output(torch.relu(self.hidden(h)))
+
+    def normalised(self, a: Tensor) -> Tensor:
+        return functional.layer_norm(a, a.shape[-1:], self.gain, self.shift)
+
+    def states(self, characters: Tensor) -> Tensor:
+        """h_1 ... h_T, (T, B, R)."""
+        driven = self.C(self.embedding(characters.T))  # (T, B, R)
+        T, B, R = driven.shape
+        h = driven.new_zeros(B, R)
+        past = driven.new_zeros(0, B, R)
+        ages = torch.arange(T - 1, -1, -1, device=driven.device, dtype=driven.dtype)
+        weights = self.config.rate * self.config.decay**ages
+        for t in range(T):
+            z = driven[t] + h @ self.W.T
+            h = self._settled(z, past, weights[T - t :].view(-1, 1, 1))
+            past = torch.cat([past, h.unsqueeze(0)])
+        return past
+
+    def _settled(self, z: Tensor, past: Tensor, weights: Tensor) -> Tensor:
+        """h after the inner steps, from the states of the past (t, B, R)."""
+        slow = self.normalised(z)
+        h = torch.relu(slow)
+        for _ in range(self.config.inner if len(past) else 0):
+            recalled = (weights * (past * h).sum(2, keepdim=True) * past).sum(0)  # A h
+            h = torch.relu(self.normalised(z + recalled) if self.config.normalise == "all" else slow + recalled)
+        return h
