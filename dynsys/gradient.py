@@ -40,12 +40,10 @@ class Gradient:
             return self
         if self.first == other.first:
             return Gradient(self.n, self.entries + other.entries, self.first)
-        if self.separate:
-            return other.plus(self)
         if other.first is None:
-            return Gradient(self.n, self.entries + other.entries)
+            return other.plus(self) if self.separate else Gradient(self.n, self.entries + other.entries)
         B, m = max(len(self.entries), len(other.entries)), self.entries.shape[1]
-        rows = self.entries.expand(B, -1, -1).clone()
+        rows = self.dense().expand(B, -1, -1).clone()
         rows[:, :, other.first : other.first + m].diagonal(dim1=1, dim2=2).add_(other.entries)
         return Gradient(self.n, rows)
 

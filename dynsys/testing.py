@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.enclosure import Enclosed
 from dynsys.system import Kind, System
 
 STATES = 6
@@ -16,6 +17,7 @@ EPS = torch.finfo(torch.float64).eps
 EXACT = 1e-10  # two ways to the same float64 value, relative to the largest value
 SINGLE = 1e-3  # float32 against float64, relative to the largest value
 STEP = 1e-4  # of central differences, relative to the size of a state variable
+RADII = torch.tensor([1e-6, 1e-3, 0.1, 1.0], dtype=torch.float64)  # of the balls in which an enclosure is tried
 ROUNDING = 1e4 * EPS  # of a velocity, relative to its size and the state's: sums of thousands of terms are allowed
 
 Method = Callable[[System, Tensor, Tensor], Tensor]
@@ -43,6 +45,7 @@ def check_system(system: System, *, states: Any = None, inputs: Any = None, seed
         _check_untouched(name, method, system, x, u)
         _check_batching(name, method, system, x, u, (len(x), *shape))
     _check_derivatives(system, x, u, v)
+    _check_enclosure(system, x, u, generator)
     _check_starts(system, seed)
     if system.box_is_trapping:
         _check_trapping(system, x, u, seed)
@@ -159,6 +162,30 @@ def _central_difference(velocity: Callable[[float], Tensor], x: Tensor) -> tuple
     wide, narrow = quotient(h), quotient(h / 2)
     size = x.abs().amax(1, keepdim=True) + velocity(0.0).abs().amax(1, keepdim=True)
     return (4 * narrow - wide) / 3, (narrow - wide).abs() + ROUNDING * (size + 1) / h
+
+
+def _check_enclosure(system: System, x: Tensor, u: Tensor, generator: torch.Generator) -> None:
+    """Value and gradient agree with velocity and jacobian, and between any two states of a ball its bounds hold."""
+    F = system.enclosure(Enclosed.state(x, RADII), u)
+    if F is None:
+        return
+    velocity, J = system.velocity(x, u), system.jacobian(x, u)
+    value, gradient = F.value.expand_as(velocity).contiguous(), F.gradient.dense().expand_as(J).contiguous()
+    _agree("the value of enclosure", value, "velocity", velocity, F.error + EXACT * _size(velocity))
+    smooth = torch.isfinite(F.gradient_error).unsqueeze(2)  # at a kink any slope between the two is one
+    _agree("the gradient of enclosure", torch.where(smooth, gradient, J), "jacobian", J, EXACT * _size(J))
+    for k, radius in enumerate(RADII):
+        ends = torch.randn(2, *x.shape, generator=generator, dtype=x.dtype)
+        y, z = x + radius * ends / torch.linalg.vector_norm(ends, dim=2, keepdim=True)
+        apart = torch.linalg.vector_norm(y - z, dim=1, keepdim=True)
+        values = [system.velocity(at, u).unsqueeze(2) for at in (y, z)]
+        slopes = [system.jacobian(at, u) for at in (y, z)]
+        for name, bound, (at_y, at_z) in (("steepness", F.steepness, values), ("curvature", F.curvature, slopes)):
+            change = torch.linalg.vector_norm(at_y - at_z, dim=2)
+            slack = EXACT * (_size(at_y) + _size(at_z))
+            excess = (change - bound.expand(len(RADII), -1, -1)[k] * apart - slack).nan_to_num(0.0).clamp_min(0.0)
+            what = f"the {name} of enclosure in balls of {float(radius):.0e}, and"
+            _agree(what, excess, "what changes there", torch.zeros_like(excess), 0.0)
 
 
 def _check_starts(system: System, seed: int) -> None:
