@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.plots import camera, style, thinning
+from dynsys.connections import Connections
+from dynsys.plots import camera, manifolds, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection
 
@@ -26,6 +27,7 @@ def phase_portrait(
     trajectories: Any = None,
     releases: Any = None,
     *,
+    connections: Connections | None = None,
     projection: Projection | None = None,
     fit: Literal["points", "trajectories"] = "points",
     title: str | None = None,
@@ -37,21 +39,26 @@ def phase_portrait(
     few to span three dimensions; ``projection`` gives them instead, such as those of an earlier figure.
 
     A red segment is a unit vector along an unstable mode (of a complex pair its real and its imaginary part): where
-    it looks short, the mode points out of the picture.
+    it looks short, the mode points out of the picture. With ``connections`` the branches from the unstable points are
+    drawn, darker towards their ends, and orbits and oscillations as loops.
     """
     if fit not in ("points", "trajectories"):
         raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
     n_state = points.states.shape[1]
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
+    branches, loops = manifolds.branches(connections), manifolds.loops(connections)
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
 
     n_modes = int(points.n_unstable.clip(0, min(MODES_SHOWN, points.modes.shape[1])).sum())
     limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
-    share = min(1.0, limit / max(thinning.size(runs) + thinning.size(released), 1))
-    kept, kept_released = (thinning.thinned(part, int(share * thinning.size(part))) for part in (runs, released))
-    seen, seen_released = ([axes.transform(run) for run in part] for part in (kept, kept_released))
+    limit -= thinning.size(loops) + 2 * len(branches)
+    parts = (runs, released, branches)
+    share = min(1.0, max(limit, 0) / max(sum(map(thinning.size, parts)), 1))
+    kept = [thinning.thinned(part, int(share * thinning.size(part))) for part in parts]
+    seen, seen_released, seen_branches = ([axes.transform(run) for run in part] for part in kept)
+    seen_loops = [axes.transform(loop) for loop in loops]
     places = axes.transform(points.states)
-    low, high = _ranges(np.concatenate([places, *seen, *seen_released]))
+    low, high = _ranges(np.concatenate([places, *seen, *seen_released, *seen_branches, *seen_loops]))
     span = high - low
     segments = _unstable_segments(points, places, axes, MODE_SHARE * float(span.max()))
 
@@ -61,10 +68,12 @@ def phase_portrait(
     if seen_released:
         figure.add_trace(_lines("releases from other states", seen_released, style.SKY, width=1.2, opacity=0.55))
         figure.add_trace(_release_starts(seen_released))
+    if connections is not None:
+        figure.add_traces(manifolds.traces(connections, seen_branches, seen_loops))
     if len(segments):
         line = {"color": style.RED, "width": 5}
         figure.add_trace(
-            go.Scatter3d(**_xyz(segments), mode="lines", line=line, name="unstable modes", hoverinfo="skip")
+            go.Scatter3d(**thinning.xyz(segments), mode="lines", line=line, name="unstable modes", hoverinfo="skip")
         )
     texts = style.hover(points)
     for group in style.groups(points):
@@ -76,10 +85,12 @@ def phase_portrait(
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
     names = _axis_names(axes)
-    states = [sum(map(len, part)) for part in (runs + released, kept + kept_released)]
+    states = [sum(len(run) for part in all_parts for run in part) for all_parts in (parts, kept)]
     caption = [f"{style.counted(points)}.", _source(axes, fitted_to)]
     if (points.n_unstable > MODES_SHOWN).any():
         caption[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
+    if connections is not None:
+        caption.append(connections.summary())
     if states[1] < states[0]:
         caption.append(f"Trajectories are thinned out evenly: {states[1]:,} of {states[0]:,} states are drawn.")
     return style.dressed(
@@ -136,27 +147,25 @@ def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, len
     return thinning.joined(segments)
 
 
-def _xyz(rows: Any) -> dict[str, Any]:
-    return dict(zip("xyz", np.asarray(rows, dtype=np.float32).T, strict=True))
-
-
 def _lines(name: str, runs: list[Array], colour: str, width: float, opacity: float) -> go.Scatter3d:
     line = {"color": colour, "width": width}
     return go.Scatter3d(
-        **_xyz(thinning.joined(runs)), mode="lines", line=line, opacity=opacity, name=name, hoverinfo="skip"
+        **thinning.xyz(thinning.joined(runs)), mode="lines", line=line, opacity=opacity, name=name, hoverinfo="skip"
     )
 
 
 def _release_starts(runs: list[Array]) -> go.Scatter3d:
     marker = {"size": 2.6, "color": style.SKY, "symbol": "circle"}
     starts = np.stack([run[0] for run in runs])
-    return go.Scatter3d(**_xyz(starts), mode="markers", marker=marker, name="where they start", hoverinfo="skip")
+    return go.Scatter3d(
+        **thinning.xyz(starts), mode="markers", marker=marker, name="where they start", hoverinfo="skip"
+    )
 
 
 def _markers(group: style.Group, places: Array, texts: list[str]) -> go.Scatter3d:
     marker = {"symbol": group.symbol, "color": group.colour, "size": 7 if group.symbol.startswith("circle") else 5.5}
     return go.Scatter3d(
-        **_xyz(places),
+        **thinning.xyz(places),
         mode="markers",
         marker={**marker, "line": {"color": "white", "width": 1}},
         name=group.label,

@@ -61,6 +61,11 @@ def joined(runs: list[Array]) -> NDArray[np.float32]:
     return np.concatenate([part for run in runs for part in (run, gap)][:-1]).astype(np.float32)
 
 
+def xyz(rows: Any) -> dict[str, Any]:
+    """The coordinates (p, 3) as the arguments of a three-dimensional trace."""
+    return dict(zip("xyz", np.asarray(rows, dtype=np.float32).T, strict=True))
+
+
 def _evenly(n: int, wanted: int) -> NDArray[np.int64]:
     """``wanted`` of n indices, evenly spaced, from the first to the last."""
     return np.unique(np.linspace(0, n - 1, min(n, wanted)).round().astype(np.int64))

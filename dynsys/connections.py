@@ -1,0 +1,271 @@
+"""Where memory flows: from each saddle along its unstable modes, both ways, to the attractor where it ends.
+
+The branches are approximations of the saddle's unstable manifold: they start on its tangent, so near the saddle that
+the nonlinear part of the growth is small against the linear one (``dynsys.branches``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.branches import leaving
+from dynsys.ends import NO_ATTRACTOR, Ends, Other
+from dynsys.errors import CheckpointError
+from dynsys.files import read_tensors, write_tensors
+from dynsys.following import follow
+from dynsys.points import FixedPoints
+from dynsys.threads import alone
+
+if TYPE_CHECKING:
+    import networkx
+
+Array = NDArray[np.float64]
+
+SCHEMA = "dynsys.connections/1"
+LIMIT = 4096  # branches
+
+
+@dataclass(frozen=True, eq=False)
+class Connections:
+    """b branches from the unstable points among k, each with where it ends.
+
+    ``source`` (b,) is the point it leaves along ``mode`` (b,) with ``sign`` (b,); ``part`` (b,) is "real", or "real"
+    and "imaginary" of a complex mode. ``end`` (b,) names a node: "point 3", one of ``others``, "unsettled" or
+    "escaped". ``time`` (b,) is what it takes from 1 % of the way off the source to 1 % of the way before the end, in
+    steps of a map or in the time of a flow, NaN where it does not come so near. ``paths`` (b, d, n) are for drawing:
+    d states along the way, each at most once for a map, the last one repeated.
+    """
+
+    source: NDArray[np.int64]
+    mode: NDArray[np.int64]
+    part: NDArray[np.str_]
+    sign: NDArray[np.int64]
+    end: NDArray[np.str_]
+    time: Array
+    paths: NDArray[np.float32]
+    n_unstable: NDArray[np.int64]  # (k,) of all points, as in FixedPoints
+    stability: NDArray[np.str_]
+    readouts: Array
+    others: list[Other] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)  # branches that were not followed, by the reason
+    kind: str = "flow"
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def attractors(self) -> list[str]:
+        """The nodes where something can stay: the stable points, then the others."""
+        stable = np.flatnonzero((self.n_unstable == 0) & (self.stability != "marginal"))
+        reached = [int(name.split()[1]) for name in set(self.end.tolist()) if name.startswith("point ")]
+        marginal = [i for i in reached if self.n_unstable[i] == 0]
+        return [f"point {i}" for i in sorted({*stable.tolist(), *marginal})] + [other.name for other in self.others]
+
+    def readout_of(self, node: str) -> Array:
+        """What the network says at a node (n_output,), empty where nothing is known."""
+        for other in self.others:
+            if other.name == node:
+                return other.readout
+        if node.startswith("point "):
+            return np.asarray(self.readouts[int(node.split()[1])])
+        return np.zeros(0)
+
+    def ends_of(self, point: int) -> list[str]:
+        """The nodes that the branches of one point reach, each once, in their order."""
+        return list(dict.fromkeys(self.end[self.source == point].tolist()))
+
+    def graph(self) -> networkx.DiGraph:
+        """Nodes with ``kind`` ("attractor", "saddle" or "end"), ``n_unstable`` and ``readout``; an edge per pair that
+        is connected, with the number of ``branches``, their ``modes`` and the shortest ``time``.
+
+        Needs networkx, which every torch brings along; ImportError says so where it is missing.
+        """
+        try:
+            import networkx as nx
+        except ImportError as error:
+            raise ImportError("the graph needs networkx: pip install networkx (to_json() gives the edges)") from error
+        graph = nx.DiGraph()
+        for name in self.nodes():
+            point = int(name.split()[1]) if name.startswith("point ") else -1
+            n_unstable = int(self.n_unstable[point]) if point >= 0 else 0
+            kind = "end" if name in NO_ATTRACTOR else "saddle" if n_unstable else "attractor"
+            graph.add_node(name, kind=kind, n_unstable=n_unstable, readout=self.readout_of(name).tolist())
+        for (source, end), rows in self.edges().items():
+            times = self.time[rows]
+            shortest = float(np.nanmin(times)) if np.isfinite(times).any() else float("nan")
+            modes = sorted(set(self.mode[rows].tolist()))
+            graph.add_edge(source, end, branches=len(rows), modes=modes, time=shortest)
+        return graph
+
+    def nodes(self) -> list[str]:
+        """Sources by number, then attractors, then the other ends that were reached."""
+        sources = [f"point {i}" for i in np.unique(self.source)]
+        reached = sorted(set(self.end.tolist()), key=_order)
+        return list(dict.fromkeys([*sources, *self.attractors, *reached]))
+
+    def edges(self) -> dict[tuple[str, str], list[int]]:
+        """The branches (their rows) of each connected pair of nodes."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for row, (source, end) in enumerate(zip(self.source.tolist(), self.end.tolist(), strict=True)):
+            found.setdefault((f"point {source}", end), []).append(row)
+        return found
+
+    def summary(self) -> str:
+        """In words: what was left out, then '19 saddles lead to 8 attractors along 76 branches; ...'."""
+        left_out = "".join(
+            f"Left out: {_plural(count, 'branch', 'branches')} {reason}. " for reason, count in self.left_out.items()
+        )
+        if not len(self):
+            return left_out + "No unstable point has a branch to follow."
+        ends = Counter(self.end.tolist())
+        reached = [name for name in self.attractors if ends[name]]
+        saddles = len(np.unique(self.source))
+        parts = [
+            f"{_plural(saddles, 'unstable point')} lead{'s' * (saddles == 1)} to "
+            f"{_plural(len(reached), 'attractor')} along {_plural(len(self), 'branch', 'branches')}"
+        ]
+        parts += self._separatrices()
+        at_saddles = sum(n for name, n in ends.items() if name.startswith("point ") and name not in reached)
+        counted = [
+            (at_saddles, "ends at another unstable point" if at_saddles == 1 else "end at other unstable points")
+        ]
+        for count, what in counted + [(ends[name], what) for name, what in NO_ATTRACTOR.items()]:
+            if count:
+                parts.append(f"{_plural(count, 'branch', 'branches')} {what}")
+        return left_out + "; ".join(parts) + "."
+
+    def _separatrices(self) -> list[str]:
+        """How many of the saddles with one unstable direction lie between two attractors."""
+        single = [int(i) for i in np.unique(self.source) if self.n_unstable[i] == 1]
+        ends = [self.ends_of(i) for i in single]
+        between = sum(len(pair) == 2 and set(pair) <= set(self.attractors) for pair in ends)
+        if not single or not between:
+            return []
+        if between == len(single) == 1:
+            return ["it separates two attractors"]
+        if between == len(single):
+            return [f"each of the {between} with one unstable direction separates two attractors"]
+        return [
+            f"{between} of the {len(single)} with one unstable direction separate{'s' * (between == 1)} two attractors"
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The attractors, every branch and what was left out, without the paths."""
+        rows = zip(self.source, self.mode, self.part, self.sign, self.end, self.time, strict=True)
+        return {
+            "schema": SCHEMA,
+            "summary": self.summary(),
+            "left_out": self.left_out,
+            "attractors": [
+                {"name": name, "readout": self.readout_of(name).tolist(), "period": self._period(name)}
+                for name in self.attractors
+            ],
+            "branches": [
+                {
+                    "source": int(source),
+                    "mode": int(mode),
+                    "part": str(part),
+                    "sign": int(sign),
+                    "end": str(end),
+                    "time": float(time) if np.isfinite(time) else None,
+                }
+                for source, mode, part, sign, end, time in rows
+            ],
+        }
+
+    def _period(self, name: str) -> float:
+        return next((other.period for other in self.others if other.name == name), 0.0)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
+        tensors: dict[str, NDArray[Any]] = {key: np.ascontiguousarray(getattr(self, key)) for key in TENSORS}
+        for i, other in enumerate(self.others):
+            tensors |= {f"others.{i}.{key}": np.ascontiguousarray(getattr(other, key)) for key in OF_OTHERS}
+        header = {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "left_out": self.left_out,
+            "others": [{"name": other.name, "period": other.period} for other in self.others],
+            **{key: getattr(self, key).tolist() for key in WORDS},
+        }
+        return write_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Connections:
+        """Read a file of ``save`` back; raises CheckpointError where it is not one."""
+        tensors, header = read_tensors(path, SCHEMA)
+        try:
+            others = [
+                Other(**about, **{key: tensors[f"others.{i}.{key}"] for key in OF_OTHERS})
+                for i, about in enumerate(header["others"])
+            ]
+            return cls(
+                **{key: tensors[key] for key in TENSORS},
+                **{key: np.array(header[key], dtype=np.str_) for key in WORDS},
+                others=others,
+                left_out=header["left_out"],
+                kind=header["kind"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            wrong = f"it holds no whole connections of this version ({type(error).__name__}: {error})"
+            raise CheckpointError(path, wrong, "follow the branches again") from error
+
+
+def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | None = None) -> Connections:
+    """Follow both ways along every unstable mode of the points, each branch to where it ends.
+
+    Points with few unstable directions come first; branches beyond ``limit``, of slow points and along modes that are
+    not known are left out and counted. ``max_steps`` (steps of a map, time constants of a flow) is how long a branch
+    may take to settle. Raises ValueError where the points have no system.
+
+    >>> from dynsys import Flow, find_fixed_points
+    >>> cubic = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))
+    >>> found = connections(find_fixed_points(cubic))
+    >>> found.summary()
+    '1 unstable point leads to 2 attractors along 2 branches; it separates two attractors.'
+    """
+    if points.system is None:
+        raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
+    if limit < 2:
+        raise ValueError(f"limit is {limit}; a point has two branches at least")
+    ends = Ends(points.system, points)
+    with torch.no_grad(), alone():
+        leave = leaving(points.system, points, limit)
+        followed = follow(ends, leave, max_steps)
+    return Connections(
+        source=leave.source,
+        mode=leave.mode,
+        part=leave.part,
+        sign=leave.sign,
+        end=np.array(followed.end, dtype=np.str_),
+        time=followed.time,
+        paths=followed.paths,
+        n_unstable=points.n_unstable,
+        stability=points.stability,
+        readouts=points.readouts,
+        others=ends.others,
+        left_out=leave.left_out,
+        kind=str(points.system.kind),
+    )
+
+
+TENSORS = ("source", "mode", "sign", "time", "paths", "n_unstable", "readouts")
+WORDS = ("part", "end", "stability")
+OF_OTHERS = ("states", "readout", "input")
+
+
+def _order(name: str) -> tuple[bool, str, int]:
+    """Points by number, then the others by name and number, then those without a number."""
+    word, _, number = name.rpartition(" ")
+    return not number.isdigit(), word, int(number) if number.isdigit() else 0
+
+
+def _plural(n: int, noun: str, nouns: str | None = None) -> str:
+    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"

@@ -1,0 +1,132 @@
+"""Names for where trajectories end, the same in every picture and table of one system.
+
+"point 3" is a point of the result; attractors that are none of them are named as they are met: "orbit 0" of a map,
+"oscillation 0" of a flow, "state 0" that attracts and was not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.attractors import Attractor
+from dynsys.points import FixedPoints
+from dynsys.settling import Ending, Settled, settle
+from dynsys.system import Kind, System
+from dynsys.walk import Walk
+
+Array = NDArray[np.float64]
+
+UNSETTLED, ESCAPED, RESTING = "unsettled", "escaped", "resting"
+NO_ATTRACTOR = {
+    UNSETTLED: "did not settle in the steps given",
+    ESCAPED: "ran off to infinity",
+    RESTING: "came to rest where nothing draws it in",
+}
+LOOP_STEPS = 2000  # of one turn of an oscillation
+SAME = 1e-6  # of the size of its states, that two records of one orbit may differ
+SAME_LOOP = 0.02  # of its size, that a state may lie off the loop of the oscillation that it belongs to
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """An attractor that is none of the points. ``kind`` says in words what it is.
+
+    ``states`` (p, n) are the phases of an orbit in their order, or one turn of an oscillation; ``period`` is in steps
+    of a map and in the time of a flow, and 0 at rest; ``readout`` (n_output,) is the mean over the states, ``input``
+    (n_input,) the one held.
+    """
+
+    name: str
+    kind: str
+    period: float
+    states: Array
+    readout: Array
+    input: Array
+
+
+@dataclass
+class Ends:
+    """The attractors of one system met so far: the stable ones among the points, and ``others``."""
+
+    system: System
+    points: FixedPoints
+    others: list[Other] = field(default_factory=list)
+
+    @property
+    def stable(self) -> NDArray[np.int64]:
+        """Numbers of the points that attract."""
+        fixed = self.points.verdict == "fixed"
+        return np.flatnonzero(fixed & (self.points.n_unstable == 0) & (self.points.stability != "marginal"))
+
+    def of(self, x: Tensor, u: Tensor, max_steps: int | None = None) -> tuple[list[str], Settled]:
+        """Where each state x (B, n) ends under u (B, m): a name of a point or other attractor, or of NO_ATTRACTOR."""
+        rows = self.stable
+        settled = settle(
+            self.system,
+            x,
+            u,
+            points=torch.as_tensor(self.points.states[rows]),
+            point_inputs=torch.as_tensor(self.points.inputs[rows]),
+            leading=self.points.leading_eigenvalue[rows],
+            max_steps=max_steps,
+        )
+        names = [f"point {i}" for i in rows] + [self._name(found) for found in settled.attractors[len(rows) :]]
+        return [
+            names[owner] if owner >= 0 else self._without(str(kind), settled.end[i], np.asarray(u[i]))
+            for i, (owner, kind) in enumerate(zip(settled.attractor.tolist(), settled.kind, strict=True))
+        ], settled
+
+    def _without(self, kind: str, end: Array, u: Array) -> str:
+        if kind == Ending.ESCAPED:
+            return ESCAPED
+        if kind != Ending.RESTING or not len(self.points):
+            return UNSETTLED
+        distance = np.linalg.norm(self.points.states - end, axis=1)
+        distance[(self.points.inputs != u).any(axis=1)] = np.inf
+        i = int(distance.argmin())
+        bound = self.points.error_bound[i]
+        near = SAME * np.linalg.norm(end) + (bound if np.isfinite(bound) else 0.0)
+        return f"point {i}" if distance[i] <= near else RESTING
+
+    def _name(self, found: Attractor) -> str:
+        """The name of an attractor that is none of the points; it is entered where it has none yet."""
+        for other in self.others:
+            if _is_same(found, other, self.system):
+                return other.name
+        turning = found.period > 0 and self.system.kind is Kind.FLOW
+        if turning:
+            word, kind = "oscillation", "oscillation"
+        elif found.period:
+            word, kind = "orbit", f"stable orbit of period {int(found.period)}"
+        else:
+            word, kind = "state", "stable point found on the way"
+        states = self._turn(found) if turning else found.states
+        readout = np.asarray(self.system.readout(torch.as_tensor(states)).mean(dim=0))
+        number = sum(other.name.startswith(word) for other in self.others)
+        period = found.period * (self.system.time_constant if turning else 1)
+        self.others.append(Other(f"{word} {number}", kind, period, states, readout, found.input))
+        return self.others[-1].name
+
+    def _turn(self, found: Attractor) -> Array:
+        """States (p, n) along one turn of an oscillation."""
+        x, u = torch.as_tensor(found.states), torch.as_tensor(found.input)[None]
+        walk = Walk(self.system, x, u, torch.linalg.vector_norm(x, dim=1).clamp_min(1e-300))
+        walk.advance(torch.arange(1), LOOP_STEPS, lambda rows, x: walk.time[rows] >= found.period)
+        ((_, states),) = walk.paths()
+        return np.asarray(states, dtype=np.float64)
+
+
+def _is_same(found: Attractor, other: Other, system: System) -> bool:
+    if not np.array_equal(found.input, other.input):
+        return False
+    apart = np.linalg.norm(other.states - found.states[0], axis=1).min()
+    size = np.linalg.norm(other.states - other.states.mean(axis=0), axis=1).max()
+    if system.kind is Kind.FLOW and found.period:
+        gap = np.linalg.norm(np.diff(other.states, axis=0), axis=1).max(initial=0.0)
+        return bool(other.period > 0 and apart <= SAME_LOOP * size + gap)
+    return bool(found.period == other.period and apart <= SAME * (size + np.linalg.norm(found.states[0])))

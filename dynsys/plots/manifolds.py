@@ -1,0 +1,88 @@
+"""Connections as the phase portrait draws them: branches that darken towards their ends, orbits as loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dynsys.connections import Connections
+from dynsys.ends import Other
+from dynsys.plots import style, thinning
+
+Array = NDArray[np.float64]
+
+FADING = [[0, "#EBDDC5"], [1, style.BROWN]]  # from the unstable point to the end
+HEAD = 0.7  # of the way to the end, where a branch bears a marker
+
+
+def branches(connections: Connections | None) -> list[Array]:
+    """The paths (d, n) of all branches, without the last states repeated."""
+    return [] if connections is None else [_without_repeats(path) for path in connections.paths.astype(np.float64)]
+
+
+def loops(connections: Connections | None) -> list[Array]:
+    """The attractors that are none of the points: closed (p + 1, n), or one state at rest."""
+    others = [] if connections is None else connections.others
+    return [np.concatenate([o.states, o.states[:1]]) if len(o.states) > 1 else o.states for o in others]
+
+
+def traces(connections: Connections, branches: list[Array], loops: list[Array]) -> list[go.Scatter3d]:
+    """What to draw for the branches (d, 3) and loops (p + 1, 3), as the projection shows them."""
+    found = [_lines(branches), _heads(branches)] if branches else []
+    for kind in dict.fromkeys(other.kind for other in connections.others):
+        rows = [i for i, other in enumerate(connections.others) if other.kind == kind]
+        found.append(_loops(kind, [loops[i] for i in rows], [connections.others[i] for i in rows]))
+    return found
+
+
+def _without_repeats(path: Array) -> Array:
+    moved = np.flatnonzero(np.diff(path, axis=0).any(axis=1))
+    return path[: moved[-1] + 2] if len(moved) else path[:1]
+
+
+def _along(run: Array) -> Array:
+    """How far along its way each state lies (d,), from 0 to 1."""
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(run, axis=0), axis=1))])
+    return length / max(float(length[-1]), 1e-300)
+
+
+def _lines(branches: list[Array]) -> go.Scatter3d:
+    shade = np.concatenate([part for run in branches for part in (_along(run), [0.0])][:-1])  # a break has one too
+    line = {"color": shade.astype(np.float32), "colorscale": FADING, "cmin": 0, "cmax": 1, "width": 2.6}
+    return go.Scatter3d(
+        **thinning.xyz(thinning.joined(branches)),
+        mode="lines",
+        line=line,
+        name="branches of the unstable points",
+        legendgroup="branches",
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def _heads(branches: list[Array]) -> go.Scatter3d:
+    """A small marker on each branch, most of the way to its end."""
+    places = [run[np.searchsorted(_along(run), HEAD).clip(max=len(run) - 1)] for run in branches]
+    return go.Scatter3d(
+        **thinning.xyz(np.stack(places)),
+        mode="markers",
+        marker={"size": 2.6, "color": style.BROWN, "symbol": "circle"},
+        name="branches, darker towards their ends",
+        legendgroup="branches",
+        hoverinfo="skip",
+    )
+
+
+def _loops(kind: str, loops: list[Array], others: list[Other]) -> go.Scatter3d:
+    texts = [f"<b>{other.name}</b><br>readout: {style.vector(other.readout)}" for other in others]
+    rows = [text for loop, text in zip(loops, texts, strict=True) for text in [text] * (len(loop) + 1)][:-1]
+    return go.Scatter3d(
+        **thinning.xyz(thinning.joined(loops)),
+        mode="lines+markers",
+        line={"color": style.GREEN, "width": 4},
+        marker={"size": 5, "color": style.GREEN, "symbol": "circle", "line": {"color": "white", "width": 1}},
+        name=kind,
+        text=rows,
+        hovertemplate="%{text}<extra></extra>",
+    )
