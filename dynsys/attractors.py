@@ -33,9 +33,11 @@ from dynsys.system import Kind, System
 
 LINEAR = 0.25  # of the distance, seen through a power of J^-1, that F may deviate from its linearisation
 POWERS = 3  # of J^-1
+CLOSE = 1e-6  # of a state's size: farther off, rest is not rest at this attractor
 PACE = 0.5  # of the decay of the slowest mode, that the distance must have kept up with
 NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for sure
 NEWTON_STEPS, NEWTON_PATIENCE = 30, 3
+FAR = 10  # times the first step of Newton's method, beyond which it has lost its way
 KRYLOV_RESIDUAL, KRYLOV_VECTORS = 1e-3, 128
 CONVERGED = 1e-9  # last step of Newton's method, relative to the state; the rest is done by ``assess``
 
@@ -97,11 +99,11 @@ class Known:
 
     def enter(self, x: Tensor, u: Tensor, period: int, beyond: float | None, index: int = -1) -> None:
         """An attractor that holds x (1, n); ``beyond`` is the excess of its leading eigenvalue, None if unknown."""
-        system = self.system if period == 1 else Iterated(self.system, period)
+        system = self._applied(period)
         states = torch.cat(Iterated(self.system, period).phases(x, u)[:period]) if period > 1 else x
         states = states.roll(-first_phase(states), 0)
         if beyond is None:
-            beyond = self._excess(system, x, u)
+            (beyond,) = self._excess(system, x, u)
         held = u.expand(period, -1)
         factors: list[tuple[Tensor, Tensor] | None] = [None] * period
         if system.n_state <= MATRIX_FREE_ABOVE:
@@ -113,26 +115,26 @@ class Known:
         self.attractors.append(Attractor(kept, _array(states), _array(u[0]), index, beyond))
 
     @staticmethod
-    def _excess(system: System, x: Tensor, u: Tensor) -> float:
-        (spectrum,) = spectra(system, x, u)
-        return float(excess(spectrum.eigenvalues[:1], system.kind))
+    def _excess(system: System, x: Tensor, u: Tensor) -> list[float]:
+        """How far the leading eigenvalue of each point is beyond the boundary of stability."""
+        return [float(excess(spectrum.eigenvalues[:1], system.kind)) for spectrum in spectra(system, x, u)]
 
-    def owners(self, history: Tensor, duration: float, u: Tensor) -> Tensor:
-        """The attractor (B,) to which each trajectory has come near, -1 for none.
+    def owners(self, history: Tensor, duration: float, u: Tensor, since: int = 0) -> Tensor:
+        """The attractor (B,) to which each trajectory has come near, -1 for none; of the phases from ``since`` on.
 
         ``history`` (T + 1, B, n) are the states at equal times within ``duration``, the last T steps of a map.
         """
-        x = history[-1]
+        x, phases = history[-1], self.phases[since:]
         owner = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
-        if not self.phases:
+        if not phases or not len(x):
             return owner
-        apart = torch.cdist(x, torch.stack([phase.x for phase in self.phases]))
-        other = (u.unsqueeze(1) != torch.stack([phase.u for phase in self.phases])).any(dim=2)
+        apart = torch.cdist(x, torch.stack([phase.x for phase in phases]))
+        other = (u.unsqueeze(1) != torch.stack([phase.u for phase in phases])).any(dim=2)
         nearest = torch.where(other, torch.inf, apart).min(dim=1)
         for j in torch.unique(nearest.indices).tolist():
             rows = ((nearest.indices == j) & torch.isfinite(nearest.values)).nonzero().squeeze(1)
-            arrived = self._arrived(self.phases[j], history[:, rows], duration, u[rows])
-            owner[rows[arrived]] = self.phases[j].owner
+            arrived = self._arrived(phases[j], history[:, rows], duration, u[rows])
+            owner[rows[arrived]] = phases[j].owner
         return owner
 
     def _arrived(self, phase: _Phase, history: Tensor, duration: float, u: Tensor) -> Tensor:
@@ -151,58 +153,75 @@ class Known:
             solved = phase.solve(solved)
             linear &= vector_norm(solved - seen, dim=1) <= LINEAR * vector_norm(seen, dim=1)
             seen = phase.solve(seen)
-        at_rest = vector_norm(F, dim=1) <= ZERO * rounding(phase.system, x, u, F, self.unit)
-        there = at_rest & (distance <= 1e-6 * (self.unit + vector_norm(phase.x)))
-        return (shrunk & linear) | there
+        arrived = shrunk & linear
+        close = (~arrived & (distance <= CLOSE * (self.unit + vector_norm(phase.x)))).nonzero().squeeze(1)
+        if len(close):  # at rest they may come no nearer
+            F = F[close]
+            arrived[close] = vector_norm(F, dim=1) <= ZERO * rounding(phase.system, x[close], u[close], F, self.unit)
+        return arrived
 
-    def discover(self, x: Tensor, u: Tensor, k: int) -> bool:
-        """Whether Newton's method on G^k from x (1, n) leads to an attractor that was not known; it is entered."""
-        system = self.system if k == 1 else Iterated(self.system, k)
-        p = _newton(system, x, u, self.unit)
-        if p is None:
-            return False
-        found = self._assessed(system, p, u)
-        if not bool(found.converged):
-            return False
-        bound = float(found.error_bound)
+    def discover(self, x: Tensor, u: Tensor, k: int) -> None:
+        """Enter the attractors, not known before, to which Newton's method on G^k leads from the states x (B, n)."""
+        p, ended = _newton(self._applied(k), x, u, self.unit)
+        found = self._assessed(self._applied(k), p[ended], u[ended])
+        found, u = found[found.converged], u[ended][found.converged]
+        period = torch.full((len(found),), k)
         for d in divisors(k):
-            shorter = self._assessed(Iterated(self.system, d), found.x, u)
-            apart, its_bound = float(vector_norm(shorter.x - found.x)), float(shorter.error_bound)
-            if bool(shorter.converged) and apart <= bound + its_bound:
-                return self._new(shorter.x, u, d, its_bound)
-        return self._new(found.x, u, k, bound)
+            small = vector_norm(self._applied(d).velocity(found.x, u), dim=1) <= CLOSE * self.unit
+            rows = ((period == k) & small).nonzero().squeeze(1)
+            if len(rows):
+                shorter = self._assessed(self._applied(d), found.x[rows], u[rows])
+                apart = vector_norm(shorter.x - found.x[rows], dim=1)
+                period[rows[shorter.converged & (apart <= shorter.error_bound + found.error_bound[rows])]] = d
+        new = self._distinct(found, u)
+        for d in sorted(set(period[new].tolist())):
+            rows = new[period[new] == d]
+            for i, beyond in zip(rows.tolist(), self._excess(self._applied(d), found.x[rows], u[rows]), strict=True):
+                row = slice(i, i + 1)
+                if beyond < -NOT_MARGINAL and not self._has(found.x[row], u[row], float(found.error_bound[i])):
+                    self.enter(found.x[row], u[row], d, beyond)
+
+    def _distinct(self, found: Assessed, u: Tensor) -> Tensor:
+        """The first of each distinct point found (B,), without those of attractors known already."""
+        kept: list[int] = []
+        near = found.error_bound + CONVERGED * self.unit
+        for i in range(len(found)):
+            same = vector_norm(found.x[kept] - found.x[i], dim=1) <= near[kept] + near[i]
+            row = slice(i, i + 1)
+            if not bool((same & (u[kept] == u[i]).all(dim=1)).any()) and not self._has(found.x[row], u[row], 0.0):
+                kept.append(i)
+        return torch.tensor(kept, dtype=torch.long, device=u.device)
+
+    def _applied(self, k: int) -> System:
+        return self.system if k == 1 else Iterated(self.system, k)
 
     def _assessed(self, system: System, x: Tensor, u: Tensor) -> Assessed:
         return assess(system, x, u, self.unit, dense=system.n_state <= MATRIX_FREE_ABOVE)
 
-    def _new(self, x: Tensor, u: Tensor, k: int, bound: float) -> bool:
-        near = 2 * bound + 1e-9 * self.unit  # points handed in come without their bounds
-        if any(bool((phase.u == u[0]).all()) and float(vector_norm(phase.x - x[0])) <= near for phase in self.phases):
-            return False
-        beyond = self._excess(self.system if k == 1 else Iterated(self.system, k), x, u)
-        if not beyond < -NOT_MARGINAL:
-            return False
-        self.enter(x, u, k, beyond)
-        return True
+    def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
+        """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""
+        near = 2 * bound + CONVERGED * self.unit
+        return any(bool((p.u == u[0]).all()) and float(vector_norm(p.x - x[0])) <= near for p in self.phases)
 
 
-def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor | None:
-    """Where undamped Newton steps from x (1, n) end; None where they do not get shorter, or lead far away."""
-    start, sizes = x, list[float]()
-    for _ in range(NEWTON_STEPS):
-        d = _direction(system, x, u)
-        sizes.append(float(vector_norm(d)))
-        x = x + d
-        far = float(vector_norm(x - start)) > 10 * sizes[0] + CONVERGED * unit
-        if (
-            not np.isfinite(sizes[-1])
-            or far
-            or (len(sizes) > NEWTON_PATIENCE and sizes[-1] > sizes[-1 - NEWTON_PATIENCE])
-        ):
-            return None
-        if sizes[-1] <= CONVERGED * (unit + float(vector_norm(x))):
-            return x
-    return None
+def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, Tensor]:
+    """Where undamped Newton steps from x (B, n) end, and whether (B,) they do, and get shorter, and stay near."""
+    start, sizes = x, list[Tensor]()
+    going, ended = torch.ones(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
+    for step in range(NEWTON_STEPS):
+        rows = going.nonzero().squeeze(1)
+        if not len(rows):
+            break
+        d = torch.zeros_like(x)
+        d[rows] = _direction(system, x[rows], u[rows])
+        x, size = x + d, vector_norm(d, dim=1)
+        sizes.append(size)
+        lost = ~(vector_norm(x - start, dim=1) <= FAR * sizes[0] + CONVERGED * unit)
+        if step >= NEWTON_PATIENCE:
+            lost |= size > sizes[step - NEWTON_PATIENCE]
+        ended |= going & ~lost & (size <= CONVERGED * (unit + vector_norm(x, dim=1)))
+        going &= ~lost & ~ended
+    return x, ended
 
 
 def _direction(system: System, x: Tensor, u: Tensor) -> Tensor:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
+from dynsys.pieces import Pieces, iterated
 from dynsys.system import Kind, Product, System
+
+if TYPE_CHECKING:
+    from dynsys.enclosure import Enclosed
 
 
 class Iterated(System):
@@ -81,8 +85,31 @@ class Iterated(System):
             g = g + self.system.transposed_product(y, u, g)
         return g - w
 
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        total = x.new_zeros(*x.shape, self.n_input)
+        for y in self.phases(x, u)[:-1]:
+            total = total + self.system.jacobian(y, u) @ total + self.system.input_jacobian(y, u)
+        return total
+
+    def pieces(self, u: Tensor) -> Pieces | None:
+        once = self.system.pieces(u)
+        return None if once is None else iterated(once, self.k)
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed | None:
+        now, total = y, None
+        for _ in range(self.k):
+            step = self.system.enclosure(now, u)
+            if step is None:
+                return None
+            total = step if total is None else total + step
+            now = (now + step).tightened()
+        return total
+
     def readout(self, x: Tensor) -> Tensor:
         return self.system.readout(x)
+
+    def readout_product(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.system.readout_product(x, v)
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         return self.system.box(u)

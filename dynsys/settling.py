@@ -19,13 +19,15 @@ from torch.linalg import vector_norm
 from dynsys.attractors import Attractor, Known
 from dynsys.motion import Followed, Motion
 from dynsys.rounding import ZERO, rounding
+from dynsys.solvers import DENSE_LIMIT
 from dynsys.system import Kind, System
 from dynsys.threads import alone
 
 MAX_STEPS = {Kind.MAP: 5000, Kind.FLOW: 1000}  # steps of a map, time constants of a flow
 MAX_PERIOD = 16
 COARSE = 0.4  # of a state's usual size: recurrences farther apart than this are none
-TRIES = 3  # of Newton's method at one look, that may fail in a row
+TRIES = 3  # of Newton's method at one look, that may bring nothing in a row
+LEADERS = 16  # states that Newton's method is tried from at once, while systems are small
 TOGETHER = 1e-2  # of a state's usual size: where Newton's method failed for one state it is not tried for the other
 BEYOND = 1e6  # times a state's usual size, where a trajectory counts as gone for ever
 SAME_PERIOD, SAME_SPAN = 1e-2, 2e-2  # relative differences of two records of one oscillation
@@ -170,18 +172,30 @@ class _Course:
         if bool((owner >= 0).all()):
             return owner
         k, apart = self._recurrence(seen, u)
-        open_, left = (owner < 0) & torch.isfinite(apart), TRIES
-        x = seen.history[-1]
+        open_, left, x = (owner < 0) & torch.isfinite(apart), TRIES, seen.history[-1]
         while left and bool(open_.any()):
-            i = int(torch.where(open_, apart, torch.inf).argmin())
-            if self.known.discover(x[i : i + 1], u[i : i + 1], int(k[i])):
-                owner = torch.where(owner < 0, self.known.owners(seen.history, seen.duration, u), owner)
-                open_, left = open_ & (owner < 0), TRIES
-                open_[i] = False
-            else:
-                same = (vector_norm(x - x[i], dim=1) <= TOGETHER * self.unit) & (u == u[i]).all(dim=1) & (k == k[i])
-                open_, left = open_ & ~same, left - 1
+            some, known = self._leaders(x, u, k, torch.where(open_, apart, torch.inf)), len(self.known.phases)
+            self.known.discover(x[some], u[some], int(k[some[0]]))
+            rows = (owner < 0).nonzero().squeeze(1)
+            owner[rows] = self.known.owners(seen.history[:, rows], seen.duration, u[rows], since=known)
+            left = TRIES if len(self.known.phases) > known else left - 1
+            done = (torch.cdist(x, x[some]) <= TOGETHER * self.unit) & (u.unsqueeze(1) == u[some]).all(dim=2)
+            open_ &= (owner < 0) & ~(done & (k.unsqueeze(1) == k[some])).any(dim=1)
         return owner
+
+    def _leaders(self, x: Tensor, u: Tensor, k: Tensor, apart: Tensor) -> Tensor:
+        """The state that comes back nearest, and others of its period that lie apart from it and from each other."""
+        order = torch.argsort(apart, stable=True)
+        order = order[torch.isfinite(apart[order]) & (k[order] == k[order[0]])]
+        most = LEADERS if x.shape[1] <= DENSE_LIMIT else 1
+        leaders: list[int] = []
+        for i in order.tolist():
+            near = (vector_norm(x[leaders] - x[i], dim=1) <= TOGETHER * self.unit) & (u[leaders] == u[i]).all(dim=1)
+            if not bool(near.any()):
+                leaders.append(i)
+            if len(leaders) == most:
+                break
+        return torch.tensor(leaders, device=x.device)
 
     def _recurrence(self, seen: Followed, u: Tensor) -> tuple[Tensor, Tensor]:
         """The period k (B,) after which each trajectory comes back nearest, and how near it stays; inf where it does
