@@ -43,16 +43,17 @@ def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None
         trace = _eigenvalues(group, chosen[row], some.eigenvalues[row, column], system)
         figure.add_trace(trace.update(marker_size=size, legendrank=1001 + rank))
 
-    caption = f"Eigenvalues of {'dF/dx' if system.kind is Kind.FLOW else 'dG/dx'} at {style.counted(some)}."
+    notes = [f"Eigenvalues of {'dF/dx' if system.kind is Kind.FLOW else 'dG/dx'} at {style.counted(some)}."]
     partly = int((known.sum(axis=1) < points.states.shape[1]).sum())
     if partly:
-        caption += f"<br>Only the leading eigenvalues are known at {partly} of them."
+        notes.append(f"Only the leading eigenvalues are known at {partly} of them.")
     unseen = int((values.real < low[0]).sum())
     if unseen:
         farthest = style.complex_text(values.real.min())
-        caption += f"<br>{style.plural(unseen, 'eigenvalue')} far to the left of this view, down to {farthest}."
+        notes.append(f"{style.plural(unseen, 'eigenvalue')} far to the left of this view, down to {farthest}.")
     if step > 1:
-        caption += f"<br>Thinned out evenly: every {step}th of {total:,} eigenvalues is drawn."
+        notes.append(f"Thinned out evenly: 1 in {step} of {total:,} eigenvalues is drawn.")
+    caption, room = style.lines(notes)
     outside = "right of the axis" if system.kind is Kind.FLOW else "outside the circle"
     figure.add_annotation(
         text=f"unstable {outside}",
@@ -69,10 +70,10 @@ def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None
         figure,
         title,
         caption,
-        below=58,
+        below=style.BELOW,
         xaxis=style.axis("real part", range=[low[0], high[0]], constrain="range"),
         yaxis=style.axis("imaginary part", range=[low[1], high[1]], scaleanchor="x", constrain="range"),
-        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 120},
+        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": room},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
     )
 

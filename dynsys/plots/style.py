@@ -6,6 +6,7 @@ colours are those of Okabe & Ito (2008), which colour-blind readers can tell apa
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from dynsys.points import FixedPoints
 BLUE, ORANGE, PURPLE, SKY, GREEN, BROWN = "#0072B2", "#E69F00", "#AA4499", "#56B4E9", "#009E73", "#8C510A"
 RED = "#C8102E"  # unstable modes, and nothing else
 INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
+BELOW = 66  # pixels from an axis with a title down to the caption
+LINE = 130  # characters of a caption's line, which a figure of 900 pixels holds
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 SHAPES = (
@@ -123,6 +126,12 @@ def dressed(figure: go.Figure, title: str | None, caption: str, *, below: int = 
         yshift=-below,
     )
     return figure
+
+
+def lines(notes: list[str]) -> tuple[str, int]:
+    """Sentences as a caption, one below the other, and the margin in pixels that it needs with ``below=BELOW``."""
+    broken = [line for note in notes for line in textwrap.wrap(note, LINE)]
+    return "<br>".join(broken), BELOW + 18 * len(broken) + 22
 
 
 def axis(title: str, **settings: Any) -> dict[str, Any]:
