@@ -36,6 +36,7 @@ PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of
 FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
 FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
 LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
+TESTS, TEST_ROUNDS = 32, 4  # hits that a search given up still asks for, to tell what it missed, and rounds at most
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 
 
@@ -93,9 +94,17 @@ class Exploration:
             while self._second_engine_is_wanted() and not self._is_spent():
                 self._fiber_round()
         self.stopped = stop
+        if stop is Stop.SPENT and self.settings.closure:
+            self._test()
         used = self.discovery.tried[Source.OWN]
         self.settings.progress(str(Source.OWN), used, used)
         self.follow_slow()
+
+    def _test(self) -> None:
+        """Scattered starts after a search that was given up: how many of the points they meet were known?"""
+        for _ in range(TEST_ROUNDS):
+            if len(self.catalogue) and sum(self.catalogue.tests) - max(self.catalogue.tests) < TESTS:
+                self._scattered_round()
 
     def _mixed_rounds(self) -> None:
         """A round of each kind, when the starts given are used up: no kind alone reaches everything."""
@@ -209,7 +218,9 @@ class Exploration:
 
     def follow_slow(self) -> None:
         self.harvest.rejected += self.minima.follow(
-            lambda done, total: self.settings.progress("slow points", done, total)
+            lambda done, total: self.settings.progress("slow points", done, total),
+            self.catalogue.states(),
+            self.catalogue.groups,
         )
         for x, group in self.minima.zeros:
             groups = torch.tensor([group], device=x.device)
