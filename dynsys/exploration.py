@@ -19,9 +19,10 @@ from dynsys.budget import Budget
 from dynsys.catalogue import NOBODY, Catalogue
 from dynsys.closure import Closure
 from dynsys.description import describe
-from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop, estimated_missed
+from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop
 from dynsys.fiber import Fibers
 from dynsys.harvest import Harvest
+from dynsys.missing import Missing, estimated
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
@@ -199,6 +200,8 @@ class Exploration:
         """One round, and what it tells about discovery."""
         known = self.catalogue
         owner = self.harvest(self.solver, self.plan, x, groups) if len(x) else groups
+        if source.is_independent:
+            self.minima.consider(x, groups, owner == NOBODY)
         visits = known.visit(owner, source)
         isolated = len(known.isolated())
         telling = int(visits.sum() - visits.max()) if isolated > 1 else int(visits.sum())
@@ -228,7 +231,7 @@ class Exploration:
 
     def result(self, full_spectrum: bool) -> FixedPoints:
         """Everything found so far, classified."""
-        known, alone, tried = self.catalogue, self.catalogue.isolated(), self.discovery.tried
+        known, tried = self.catalogue, self.discovery.tried
         report = SearchReport(
             starts=tried[Source.OWN],
             given=self.given,
@@ -241,7 +244,7 @@ class Exploration:
             found=len(known),
             slow=len(self.minima.points),
             rejected={str(reason): count for reason, count in sorted(self.harvest.rejected.items())},
-            estimated_missed=estimated_missed([known.hits[i] for i in alone], [known.groups[i] for i in alone]),
+            estimated_missed=self.missing().estimate,
             inputs=known.inputs.tolist(),
             index_sum=known.index_sum(),
             discovery=self.discovery.curve,
@@ -253,6 +256,10 @@ class Exploration:
         if not self.plan.jacobians:  # no determinants were computed on the way
             report = dataclasses.replace(report, index_sum=self._index_sum_of(points))
         return dataclasses.replace(points, search=report)
+
+    def missing(self) -> Missing:
+        """What the search has missed, by the starts that knew nothing of the points found."""
+        return estimated(self.catalogue.tallies(), self.catalogue.index_sum())
 
     def _index_sum_of(self, points: FixedPoints) -> int | None:
         """The index sum of points whose eigenvalues are known; None where it tells nothing."""

@@ -1,65 +1,48 @@
-"""Slow points: local minima of q that are not zero (Sussillo & Barak 2013).
+"""Slow points: local minima of q that are not zero (Sussillo & Barak 2013), within the states that can be reached.
 
 There grad q = J^T F vanishes while F does not, so J is singular, Newton's method on F fails, and the full Hessian of q
-(its second term included) decides. Newton's method on grad q in a trust region does the descent, by scipy.
+(its second term included) decides. A minimum on the boundary of the reachable box counts, with the bounds that hold it.
+
+Newton's method leaps away from slow points, and so does a reduction that has the same zeros only. So besides the slow
+states that a search ends at, its starts are looked at again: those that were slow themselves, far from every point
+found, and where many were lost, some of those.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
-from dynsys.descent import descend
+from dynsys.constrained import descend_in_box, is_held, lowered
+from dynsys.minimum import TRUST_LIMIT, Minimum, descend_to_minimum
 from dynsys.rounding import ZERO, rounding
-from dynsys.solvers import GaussNewton, Problem
-from dynsys.solvers.newton import dense_direction
-from dynsys.speed import gradient, hessian, speed
+from dynsys.speed import speed
 from dynsys.system import System
 from dynsys.wave import Rejection
 
-Array = NDArray[np.float64]
-
-TRUST_LIMIT = 128  # units, up to which every step of the descent uses the full Hessian
-HESSIAN_LIMIT = 2048  # units, up to which it is formed at all
 MOST_FOLLOWED = 64  # slow states followed to their minimum, the slowest first
 MOST_FOLLOWED_LARGE = 16  # the same above TRUST_LIMIT, where each takes seconds
-LOWERING_STEPS = 60
-PATIENCE, LEAST_GAIN = 15, 0.999  # steps of a large system's descent that may hardly lower |F|
-NEARLY_STATIONARY = 0.01  # relative gradient where that ends, above which there is no minimum near
+MOST_SEEN = 1024  # starts remembered for a second look
+LOST_SHARE = 0.05  # of the starts: fewer that lead nowhere are not looked at again
+SECOND_LOOKS, SECOND_LOOKS_LARGE = 64, 8  # starts looked at again for each of the two reasons
+STEPS, STEPS_LARGE = 60, 30  # in which they are brought down together
 TOGETHER = 64  # slow states lowered at once
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
-FLAT = 1e-6  # of the largest curvature of q: where the least one is below, q is looked at along its direction
-PROBES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # in units of the state
-LOWER = 1e-3  # of q, by which a neighbour has to be lower to count
-GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
+FAR = 0.1  # in units of the state: a slow start this far from every point may be at a slow point
 
 
 @dataclass(frozen=True)
-class Minimum:
-    """A state (1, n) near which q has a local minimum: its relative gradient, least curvature and error bound."""
+class _State:
+    """A state (1, n) to be followed; ``counted`` tells whether what became of its start has been said already."""
 
     x: Tensor
-    q: float
-    relative_gradient: float
-    least_curvature: float  # of the Hessian of q, relative to the largest
-    error_bound: float
-
-    @property
-    def is_stationary(self) -> bool:
-        return self.relative_gradient <= GRADIENT_TOLERANCE
-
-    @property
-    def is_minimum(self) -> bool:
-        """A zero curvature is allowed: along a valley of equal speed."""
-        return self.is_stationary and self.least_curvature >= -1e-8
+    group: int
+    counted: bool
 
 
 @dataclass
@@ -73,45 +56,98 @@ class Minima:
     points: list[Minimum] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     zeros: list[tuple[Tensor, int]] = field(default_factory=list)  # minima whose velocity cannot be told from zero
-    _waiting: list[tuple[Tensor, int]] = field(default_factory=list)
+    _waiting: list[_State] = field(default_factory=list)
+    _seen: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
     def add(self, x: Tensor, groups: Tensor) -> None:
         """Remember slow states x (B, n), to be followed when the search for zeros is over."""
-        self._waiting += [(x[i : i + 1], int(groups[i])) for i in range(len(x))]
+        self._waiting += [_State(x[i : i + 1], int(groups[i]), False) for i in range(len(x))]
 
-    def follow(self, progress: Callable[[int, int], None]) -> Counter[Rejection]:
-        """Follow the states to their minima; returns the count of those that lead to no slow point, by reason."""
+    def consider(self, x: Tensor, groups: Tensor, lost: Tensor) -> None:
+        """Remember starts x (B, n) that knew nothing of the points, and which of them (B,) led to none."""
+        room = MOST_SEEN - sum(len(seen) for seen, _, _ in self._seen)
+        if room > 0:
+            self._seen.append((x[:room], groups[:room], lost[:room]))
+
+    def follow(
+        self, progress: Callable[[int, int], None], known: Tensor, known_groups: Sequence[int]
+    ) -> Counter[Rejection]:
+        """Follow the states to their minima; returns the count of those that lead to no slow point, by reason.
+
+        ``known`` (k, n) are the fixed points found, each under the input ``known_groups``.
+        """
         rejected: Counter[Rejection] = Counter()
         most = MOST_FOLLOWED if self.system.n_state <= TRUST_LIMIT else MOST_FOLLOWED_LARGE
         followed: list[tuple[Tensor, int]] = []
-        waiting = self._lowered()
-        for i, (x, group) in enumerate(waiting):
-            if any(g == group and float((x - y).norm()) <= NEAR * self.unit for y, g in followed):
+        waiting = self._lowered() + self._second_looks(known, torch.tensor(known_groups, device=known.device))
+        for i, state in enumerate(waiting):
+            if any(g == state.group and float((state.x - y).norm()) <= NEAR * self.unit for y, g in followed):
                 continue
             if len(followed) >= 2 * most:
                 rejected[Rejection.NOT_FOLLOWED] += 1
                 continue
-            minimum = descend_to_minimum(self.system, x, self._held(group), self.unit)
-            followed += [(x, group), (minimum.x, group)]
-            reason = self._judge(minimum, group)
-            if reason is not None:
+            minimum = self._minimum(state)
+            followed += [(state.x, state.group), (minimum.x, state.group)]
+            reason = self._judge(minimum, state.group)
+            if reason is not None and not state.counted:
                 rejected[reason] += 1
             progress(i + 1, len(waiting))
         return rejected
 
-    def _lowered(self) -> list[tuple[Tensor, int]]:
+    def _lowered(self) -> list[_State]:
         """The waiting states, slowest first; of a small system all are lowered together, as many lead to one place."""
         if not self._waiting:
             return []
-        x = torch.cat([state for state, _ in self._waiting])
-        groups = torch.tensor([group for _, group in self._waiting], device=x.device)
+        x = torch.cat([state.x for state in self._waiting])
+        groups = torch.tensor([state.group for state in self._waiting], device=x.device)
         if self.system.n_state <= TRUST_LIMIT:
-            problem = Problem(self.system, self.inputs[groups])
-            rows = torch.split(torch.arange(len(x), device=x.device), TOGETHER)
-            solver = GaussNewton(max_steps=LOWERING_STEPS)
-            x = torch.cat([descend(solver, problem.at(some), x[some], self.unit).x for some in rows])
+            x = self._down(x, groups)
         order = torch.argsort(speed(self.system, x, self.inputs[groups]), stable=True)
-        return [(x[i : i + 1], int(groups[i])) for i in order.tolist()]
+        return [_State(x[i : i + 1], int(groups[i]), self._waiting[i].counted) for i in order.tolist()]
+
+    def _down(self, x: Tensor, groups: Tensor) -> Tensor:
+        steps = STEPS if self.system.n_state <= TRUST_LIMIT else STEPS_LARGE
+        rows = torch.split(torch.arange(len(x), device=x.device), TOGETHER)
+        down = [lowered(self.system, x[r], self.inputs[groups[r]], self.unit, self.slow_q, steps) for r in rows]
+        return torch.cat(down)
+
+    def _second_looks(self, known: Tensor, known_groups: Tensor) -> list[_State]:
+        """What starts lead to that no solver for zeros would show: slow states away from every point found."""
+        if not self._seen:
+            return []
+        x, groups, lost = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        most = SECOND_LOOKS if self.system.n_state <= TRUST_LIMIT else SECOND_LOOKS_LARGE
+        slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
+        if not bool(slow.any()) and float(lost.double().mean()) < LOST_SHARE:
+            return []
+        rows = (slow & self._away(x, groups, known, known_groups, FAR)).nonzero().squeeze(1)[:most]
+        if float(lost.double().mean()) >= LOST_SHARE:
+            rows = torch.unique(torch.cat([rows, lost.nonzero().squeeze(1)[:most]]))
+        x, groups = self._down(x[rows], groups[rows]) if len(rows) else x[rows], groups[rows]
+        slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
+        left = (slow & self._away(x, groups, known, known_groups, NEAR)).nonzero().squeeze(1)
+        order = left[torch.argsort(speed(self.system, x[left], self.inputs[groups[left]]), stable=True)]
+        return [_State(x[i : i + 1], int(groups[i]), True) for i in order.tolist()]
+
+    def _away(self, x: Tensor, groups: Tensor, known: Tensor, known_groups: Tensor, far: float) -> Tensor:
+        """Whether (B,) each state is farther than ``far`` from every known point of its input."""
+        if len(known) == 0:
+            return torch.ones(len(x), dtype=torch.bool, device=x.device)
+        near = (torch.cdist(x, known) <= far * self.unit) & (groups.unsqueeze(1) == known_groups)
+        return ~near.any(dim=1)
+
+    def _minimum(self, state: _State) -> Minimum:
+        """Where the state leads: freely as long as that stays in the box, else along its boundary."""
+        system, u = self.system, self._held(state.group)
+        large = system.n_state > TRUST_LIMIT
+        if (state.counted and large) or (not large and is_held(system, state.x, u)):
+            return descend_in_box(system, state.x, u, self.unit)
+        minimum = descend_to_minimum(system, state.x, u, self.unit)
+        return minimum if self._inside(minimum.x, u) else descend_in_box(system, state.x, u, self.unit)
+
+    def _inside(self, x: Tensor, u: Tensor) -> bool:
+        box = self.system.box(u)
+        return box is None or bool(((x >= box[0]) & (x <= box[1])).all())
 
     def _held(self, group: int) -> Tensor:
         return self.inputs[group : group + 1]
@@ -119,13 +155,14 @@ class Minima:
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
         """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
         u = self._held(group)
-        box = self.system.box(u)
-        if box is not None and not bool(((minimum.x >= box[0]) & (minimum.x <= box[1])).all()):
+        if not self._inside(minimum.x, u):
             return Rejection.OUTSIDE
         noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
         if (2 * minimum.q) ** 0.5 <= ZERO * float(noise):
             self.zeros.append((minimum.x, group))
             return None
+        if not minimum.is_stationary:
+            return Rejection.NOT_CONVERGED
         if not minimum.is_minimum:
             return Rejection.NO_MINIMUM
         if minimum.q > self.slow_q:
@@ -140,102 +177,3 @@ class Minima:
     def _same(self, a: Minimum, b: Minimum) -> bool:
         bounds = [m.error_bound if np.isfinite(m.error_bound) else NEAR * self.unit for m in (a, b)]
         return float((a.x - b.x).norm()) <= sum(bounds)
-
-
-def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = 200) -> Minimum:
-    """The local minimum of q below the state x (1, n).
-
-    A small system goes down by Newton on grad q in a trust region; a large one first by damped Gauss-Newton, whose
-    steps need no second derivatives. Newton on grad q finishes both.
-    """
-    if x.shape[1] > TRUST_LIMIT:
-        solver = GaussNewton(max_steps=max_steps // 2, patience=PATIENCE, least_gain=LEAST_GAIN)
-        x = descend(solver, Problem(system, u), x, unit).x
-    objective = _Objective(system, x, u, unit)
-    s = np.zeros(x.shape[1])
-    if len(s) <= TRUST_LIMIT:
-        options = {"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps}
-        with np.errstate(all="ignore"):  # where weights are huge scipy's own model overflows, and its step is refused
-            s = minimize(
-                objective.value,
-                s,
-                jac=objective.gradient,
-                method="trust-exact",
-                hess=objective.hessian,
-                options=options,
-            ).x
-    elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
-        return Minimum(x, float(speed(system, x, u)), float("inf"), float("nan"), float("inf"))  # a valley without end
-    return objective.minimum(objective.polished(s))
-
-
-class _Objective:
-    """q over its value at the start, as a function of the displacement in units of the state: all of order one."""
-
-    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float) -> None:
-        self.system, self.x, self.u, self.unit = system, x, u, unit
-        self.scale = max(float(speed(system, x, u)), 1e-300)
-
-    def at(self, s: Array) -> Tensor:
-        return self.x + self.unit * torch.as_tensor(s, device=self.x.device).unsqueeze(0)
-
-    def value(self, s: Array) -> float:
-        return float(speed(self.system, self.at(s), self.u)) / self.scale
-
-    def gradient(self, s: Array) -> Array:
-        g = gradient(self.system, self.at(s), self.u)[0] * (self.unit / self.scale)
-        return np.asarray(g.cpu())
-
-    def hessian(self, s: Array) -> Array:
-        H = hessian(self.system, self.at(s), self.u) * (self.unit**2 / self.scale)
-        return np.asarray(H.cpu())
-
-    def hessian_product(self, s: Array, p: Array) -> Array:
-        v = torch.as_tensor(np.asarray(p).reshape(1, -1), device=self.x.device, dtype=self.x.dtype)
-        Hv = torch.func.jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))[1]
-        return np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale)
-
-    def polished(self, s: Array, steps: int = 8) -> Array:
-        """Plain Newton steps on the gradient: near the minimum q itself is flat to rounding and guides no search."""
-        g = self.gradient(s)
-        for _ in range(steps):
-            if len(s) <= HESSIAN_LIMIT:
-                H, g_row = torch.as_tensor(self.hessian(s)).unsqueeze(0), torch.as_tensor(g).unsqueeze(0)
-                d = np.asarray(dense_direction(H, g_row)[0])
-            else:
-                d, _ = cg(self._operator(s), -g, rtol=1e-8, maxiter=200)
-            g_new = self.gradient(s + d)
-            if not np.linalg.norm(g_new) < np.linalg.norm(g):
-                break
-            s, g = s + d, g_new
-        return s
-
-    def _operator(self, s: Array) -> LinearOperator:
-        return LinearOperator((len(s), len(s)), matvec=lambda p: self.hessian_product(s, p), dtype=np.float64)
-
-    def minimum(self, s: Array) -> Minimum:
-        x = self.at(s)
-        q = float(speed(self.system, x, self.u))
-        slope = float(np.linalg.norm(self.gradient(s)))
-        least, largest, v = self._curvatures(s)
-        bound = 2 * self.unit * slope / least if least > 1e-10 * largest else float("inf")
-        relative = slope * self.scale / max(q, 1e-300)
-        if abs(least) <= FLAT * largest and self._falls(s, v):
-            least = -largest  # flat to second order, and yet a saddle of q
-        return Minimum(x, q, relative, least / max(largest, 1e-300), bound)
-
-    def _falls(self, s: Array, v: Array) -> bool:
-        """Whether q is lower anywhere near along +-v, as it is between two zeros that are about to meet."""
-        probes = [s + sign * length * v for length in PROBES for sign in (1.0, -1.0)]
-        return min(self.value(p) for p in probes) < (1 - LOWER) * self.value(s)
-
-    def _curvatures(self, s: Array) -> tuple[float, float, Array]:
-        """The least and the largest curvature of q, and the unit direction of the least."""
-        n = len(s)
-        if n <= HESSIAN_LIMIT:
-            values, vectors = torch.linalg.eigh(torch.as_tensor(self.hessian(s)))
-            return float(values[0]), float(values.abs().max()), np.asarray(vectors[:, 0])
-        H, start = self._operator(s), np.ones(n)
-        least, v = eigsh(H, k=1, which="SA", v0=start, tol=1e-6)
-        largest = eigsh(H, k=1, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
-        return float(least[0]), float(abs(largest[0])), np.asarray(v[:, 0])

@@ -40,7 +40,9 @@ class Rejection(enum.StrEnum):
     OUT_OF_STEPS = "used up its steps"
     OUTSIDE = "ended outside the states that the network can reach"
     TOO_FAST = "reached a minimum of q above the limit for slow points"
-    NO_MINIMUM = "slow, but not at a minimum of q"
+    NO_MINIMUM = "slow, and q stationary, but not at a minimum of q"
+    NOT_CONVERGED = "slow, but not brought to a minimum of q within the steps allowed"
+    ESCAPED = "left the states that the network can reach, and met no minimum of q on the way"
     NOT_FOLLOWED = "slow, and beyond the number of slow states that are followed"
     NOT_FINITE = "was given with NaN or infinite values"
 
@@ -195,10 +197,13 @@ class Descender:
             x, F = last.x[rest], last.F[rest]
             slope = vector_norm(gradient(self.system, x, u[rest]), dim=1) * (vector_norm(x, dim=1) + self.unit)
             at_minimum = slope <= STATIONARY * q_of(F)
-            stuck = ~at_minimum & (last.outcome[rest] != Outcome.OUT_OF_STEPS)
+            escaped = ~inside[rest]
+            at_minimum &= ~escaped
+            stuck = ~at_minimum & ~escaped & (last.outcome[rest] != Outcome.OUT_OF_STEPS)
+            reasons[Rejection.ESCAPED] = int(escaped.sum())
             reasons[Rejection.TOO_FAST] = int(at_minimum.sum())
             reasons[Rejection.STUCK] = int(stuck.sum())
-            reasons[Rejection.OUT_OF_STEPS] = len(rest) - int(at_minimum.sum()) - int(stuck.sum())
+            reasons[Rejection.OUT_OF_STEPS] = len(rest) - sum(int(n.sum()) for n in (escaped, at_minimum, stuck))
         return +reasons
 
 
