@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.certainty import Assessed, assess
 from dynsys.discovery import Source
+from dynsys.missing import Tally
 from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 
@@ -97,7 +99,8 @@ class Catalogue:
         visits = torch.bincount(owners[owners != NOBODY], minlength=len(self)).tolist()
         self.under_test |= not source.is_independent
         if source.is_independent and self.under_test:
-            self.fresh = [old or (new > 0 and not n) for old, new, n in zip(self.fresh, visits, self.visits, strict=True)]
+            first = [new > 0 and not before for new, before in zip(visits, self.visits, strict=True)]
+            self.fresh = [old or new for old, new in zip(self.fresh, first, strict=True)]
             self.tests = _sum(self.tests, visits)
         if source.is_independent:
             self.hits = _sum(self.hits, visits)
@@ -105,6 +108,16 @@ class Catalogue:
             self.crossings = _sum(self.crossings, visits)
         self.visits = _sum(self.visits, visits)
         return torch.tensor(visits, dtype=torch.long)
+
+    def tallies(self) -> list[Tally]:
+        """The counts of the isolated points, for each input of the search."""
+        isolated = self.isolated()
+        hits, tests, crossings, fresh = (
+            np.array(counts, dtype=np.int64)[isolated] for counts in (self.hits, self.tests, self.crossings, self.fresh)
+        )
+        of = np.array(self.groups, dtype=np.int64)[isolated]
+        groups = range(len(self.inputs))
+        return [Tally(hits[of == g], tests[of == g], crossings[of == g], fresh[of == g] > 0) for g in groups]
 
     def seen_once(self) -> int:
         """The number of isolated points that only one start of any kind has reached."""

@@ -130,19 +130,3 @@ class Discovery:
     def patience(self, given: int, index_sum: int | None) -> int:
         """How many starts in a row may bring nothing new."""
         return max(given, FEW, self.points) * (PATIENCE if index_sum in (1, None) else STUBBORN * PATIENCE)
-
-
-def estimated_missed(hits: list[int], groups: list[int] | None = None) -> float | None:
-    """Chao's (1984) lower bound on the number of points, from those that starts hit once and twice, less those known.
-
-    Only starts that were not made from points count. Points that they did not hit but others found are known all the
-    same, and so are not missed. The bound is taken for each input.
-    """
-    if not any(hits):
-        return None
-    missed, groups = 0.0, groups or [0] * len(hits)
-    for group in set(groups):
-        own = [hit for hit, of in zip(hits, groups, strict=True) if of == group]
-        once, twice = own.count(1), own.count(2)
-        missed += max(once * (once - 1) / (2 * (twice + 1)) - own.count(0), 0.0)
-    return missed

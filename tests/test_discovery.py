@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dynsys import find_fixed_points
-from dynsys.discovery import Discovery, Source, Stop, estimated_missed
+from dynsys.discovery import Discovery, Source, Stop
 from dynsys.models.bistable import Bistable
 
 MADE, OWN, SCATTERED, FIBER = Source.MADE, Source.OWN, Source.SCATTERED, Source.FIBER
@@ -172,27 +172,6 @@ def test_the_curve_holds_all_starts_tried_and_all_points_known():
     discovery.record(MADE, 10, 2, 0, points=4, seen_once=1, known=6)  # two of the six are degenerate
     assert discovery.curve == [(64, 3), (74, 6)]
     assert discovery.tried == {OWN: 64, SCATTERED: 0, MADE: 10, FIBER: 0}
-
-
-@pytest.mark.parametrize(
-    ("hits", "missed"),
-    [
-        ([], None),
-        ([0, 0], None),
-        ([5, 4, 3], 0.0),
-        ([1, 1, 1, 1, 2, 2], 2.0),
-        ([1, 1, 0, 7], 0.0),
-        ([1] * 5 + [0] * 3, 7.0),
-    ],
-)
-def test_the_estimate_of_the_missed_is_that_of_chao(hits, missed):
-    """f1 (f1 - 1) / (2 (f2 + 1)), the bias-corrected form of Chao (1984)."""
-    assert estimated_missed(hits) == missed
-
-
-def test_the_missed_of_several_inputs_add_up():
-    """2 x 1 / 2 of the first, 3 x 2 / (2 x 2) of the second."""
-    assert estimated_missed([1, 1, 5, 1, 1, 1, 2], [0, 0, 0, 1, 1, 1, 1]) == 1.0 + 1.5
 
 
 # The rule as a search keeps it: what is told here is read off the report.
