@@ -53,8 +53,8 @@ def leaving(system: System, points: FixedPoints, limit: int) -> Leaving:
     part = np.array([row[2] for row in rows], dtype="<U9")
     values = points.eigenvalues[source, mode]
     vectors = points.modes[source, mode]
-    v = np.where((part == "real")[:, None], vectors.real, vectors.imag)
-    v = torch.as_tensor(v / np.linalg.norm(v, axis=1, keepdims=True))
+    along = np.where((part == "real")[:, None], vectors.real, vectors.imag)
+    v = torch.as_tensor(along / np.linalg.norm(along, axis=1, keepdims=True))
     x, u = torch.as_tensor(points.states[source]), torch.as_tensor(points.inputs[source])
     growth = excess(torch.as_tensor(values), system.kind)
     first = torch.as_tensor(FARTHEST * nearest(points)[source])

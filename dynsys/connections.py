@@ -6,25 +6,22 @@ the nonlinear part of the growth is small against the linear one (``dynsys.branc
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dynsys.branches import leaving
-from dynsys.ends import NO_ATTRACTOR, Ends, Other
+from dynsys.ends import NO_ATTRACTOR, Ends, Other, iterated, packed, unpacked
 from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
 from dynsys.following import follow
 from dynsys.points import FixedPoints
 from dynsys.threads import alone
-
-if TYPE_CHECKING:
-    import networkx
 
 Array = NDArray[np.float64]
 
@@ -81,14 +78,15 @@ class Connections:
         """The nodes that the branches of one point reach, each once, in their order."""
         return list(dict.fromkeys(self.end[self.source == point].tolist()))
 
-    def graph(self) -> networkx.DiGraph:
-        """Nodes with ``kind`` ("attractor", "saddle" or "end"), ``n_unstable`` and ``readout``; an edge per pair that
-        is connected, with the number of ``branches``, their ``modes`` and the shortest ``time``.
+    def graph(self) -> Any:
+        """A networkx.DiGraph, with an edge for every pair that is connected.
 
-        Needs networkx, which every torch brings along; ImportError says so where it is missing.
+        Nodes have ``kind`` ("attractor", "saddle" or "end"), ``n_unstable`` and ``readout``; edges the number of
+        ``branches``, their ``modes`` and the shortest ``time``. networkx comes with every torch; ImportError says so
+        where it is missing.
         """
         try:
-            import networkx as nx
+            nx: Any = importlib.import_module("networkx")
         except ImportError as error:
             raise ImportError("the graph needs networkx: pip install networkx (to_json() gives the edges)") from error
         graph = nx.DiGraph()
@@ -146,7 +144,10 @@ class Connections:
         single = [int(i) for i in np.unique(self.source) if self.n_unstable[i] == 1]
         ends = [self.ends_of(i) for i in single]
         between = sum(len(pair) == 2 and set(pair) <= set(self.attractors) for pair in ends)
-        if not single or not between:
+        alone = sum(len(ends_of) == 1 and set(ends_of) <= set(self.attractors) for ends_of in ends)
+        if alone == len(single) > 1:
+            return [f"both branches of each of the {alone} with one unstable direction end in the same attractor"]
+        if not between:
             return []
         if between == len(single) == 1:
             return ["it separates two attractors"]
@@ -185,31 +186,28 @@ class Connections:
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one safetensors file; raises OutputError where it cannot be written."""
-        tensors: dict[str, NDArray[Any]] = {key: np.ascontiguousarray(getattr(self, key)) for key in TENSORS}
-        for i, other in enumerate(self.others):
-            tensors |= {f"others.{i}.{key}": np.ascontiguousarray(getattr(other, key)) for key in OF_OTHERS}
+        others, about = packed(self.others)
         header = {
             "schema": SCHEMA,
             "kind": self.kind,
             "left_out": self.left_out,
-            "others": [{"name": other.name, "period": other.period} for other in self.others],
+            "others": about,
             **{key: getattr(self, key).tolist() for key in WORDS},
         }
-        return write_tensors(path, tensors, header)
+        tensors = {key: np.ascontiguousarray(getattr(self, key)) for key in TENSORS}
+        return write_tensors(path, {**tensors, **others}, header)
 
     @classmethod
     def load(cls, path: str | Path) -> Connections:
         """Read a file of ``save`` back; raises CheckpointError where it is not one."""
         tensors, header = read_tensors(path, SCHEMA)
         try:
-            others = [
-                Other(**about, **{key: tensors[f"others.{i}.{key}"] for key in OF_OTHERS})
-                for i, about in enumerate(header["others"])
-            ]
+            arrays: dict[str, Any] = {key: tensors[key] for key in TENSORS}
+            words: dict[str, Any] = {key: np.array(header[key], dtype=np.str_) for key in WORDS}
             return cls(
-                **{key: tensors[key] for key in TENSORS},
-                **{key: np.array(header[key], dtype=np.str_) for key in WORDS},
-                others=others,
+                **arrays,
+                **words,
+                others=unpacked(tensors, header["others"]),
                 left_out=header["left_out"],
                 kind=header["kind"],
             )
@@ -235,9 +233,10 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
         raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
     if limit < 2:
         raise ValueError(f"limit is {limit}; a point has two branches at least")
-    ends = Ends(points.system, points)
-    with torch.no_grad(), alone():
-        leave = leaving(points.system, points, limit)
+    system = iterated(points)
+    ends = Ends(system, points)
+    with alone():
+        leave = leaving(system, points, limit)
         followed = follow(ends, leave, max_steps)
     return Connections(
         source=leave.source,
@@ -252,13 +251,12 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
         readouts=points.readouts,
         others=ends.others,
         left_out=leave.left_out,
-        kind=str(points.system.kind),
+        kind=str(system.kind),
     )
 
 
 TENSORS = ("source", "mode", "sign", "time", "paths", "n_unstable", "readouts")
 WORDS = ("part", "end", "stability")
-OF_OTHERS = ("states", "readout", "input")
 
 
 def _order(name: str) -> tuple[bool, str, int]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.attractors import Attractor
+from dynsys.iterated import Iterated
 from dynsys.points import FixedPoints
 from dynsys.settling import Ending, Settled, settle
 from dynsys.system import Kind, System
@@ -27,6 +29,7 @@ NO_ATTRACTOR = {
     ESCAPED: "ran off to infinity",
     RESTING: "came to rest where nothing draws it in",
 }
+ARRAYS = ("states", "readout", "input")
 LOOP_STEPS = 2000  # of one turn of an oscillation
 SAME = 1e-6  # of the size of its states, that two records of one orbit may differ
 SAME_LOOP = 0.02  # of its size, that a state may lie off the loop of the oscillation that it belongs to
@@ -119,6 +122,29 @@ class Ends:
         walk.advance(torch.arange(1), LOOP_STEPS, lambda rows, x: walk.time[rows] >= found.period)
         ((_, states),) = walk.paths()
         return np.asarray(states, dtype=np.float64)
+
+
+def iterated(points: FixedPoints) -> System:
+    """The system whose fixed points they are: of cycles, the map applied as often as the search did."""
+    assert points.system is not None
+    k = points.search.period if points.search is not None else 1
+    return points.system if k == 1 or isinstance(points.system, Iterated) else Iterated(points.system, k)
+
+
+def packed(others: list[Other]) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]]]:
+    """As tensors and as words, for a file."""
+    arrays = {(i, key): getattr(other, key) for i, other in enumerate(others) for key in ARRAYS}
+    tensors = {f"others.{i}.{key}": np.ascontiguousarray(array) for (i, key), array in arrays.items()}
+    return tensors, [{"name": o.name, "kind": o.kind, "period": o.period} for o in others]
+
+
+def unpacked(tensors: dict[str, NDArray[Any]], words: list[dict[str, Any]]) -> list[Other]:
+    """What ``packed`` made a file of."""
+    found = []
+    for i, about in enumerate(words):
+        arrays: dict[str, Any] = {key: tensors[f"others.{i}.{key}"] for key in ARRAYS}
+        found.append(Other(**about, **arrays))
+    return found
 
 
 def _is_same(found: Attractor, other: Other, system: System) -> bool:

@@ -41,8 +41,9 @@ def follow(ends: Ends, leave: Leaving, max_steps: int | None) -> Followed:
     """All branches to their ends; ``ends`` learns of every attractor on the way."""
     n = leave.start.shape[1]
     together = max(1, BYTES // (4 * n * WALKED))
-    courses = [_Course(ends, leave, rows, max_steps) for rows in torch.arange(len(leave.source)).split(together)]
-    parts = [course.run() for course in courses if len(course.row)]
+    everyone = torch.arange(len(leave.source))
+    chunks = [everyone[i : i + together] for i in range(0, len(everyone), together)]
+    parts = [_Course(ends, leave, rows, max_steps).run() for rows in chunks]
     return Followed(
         [name for part in parts for name in part.end],
         np.concatenate([part.time for part in parts] or [np.zeros(0)]),
@@ -146,7 +147,7 @@ class _Course:
             arrived = int(away.nonzero()[-1]) + 2 if bool(away.any()) else 1
             if arrived <= len(states):
                 start = self._left(i, times, left, NEAR * way)
-                time = (float(times[arrived - 1]) - start) * self.ends.system.time_constant
+                time = (float(times[arrived - 1]) - start) * self._unit_of_time()
             else:
                 arrived = len(states)
             last = torch.cdist(states[arrived - 1 : arrived], target.to(states.dtype)).argmin()
@@ -156,6 +157,11 @@ class _Course:
             arrived = int(beyond.nonzero()[0]) + 1 if bool(beyond.any()) else len(states)
         path = torch.cat([source[None].to(states.dtype), states[: arrived : self._stride(i)], *final])
         return time, thinned(path.numpy(), self.ends.system.kind, DRAWN)
+
+    def _unit_of_time(self) -> float:
+        """A flow's time constant, or the steps of the map that one step here makes."""
+        system = self.ends.system
+        return system.time_constant if system.kind is Kind.FLOW else getattr(system, "k", 1)
 
     def _left(self, i: int, times: Tensor, left: Tensor, off: float) -> float:
         """When the branch was ``off`` its source: of one that starts farther away, by the linear growth before."""

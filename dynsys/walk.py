@@ -58,7 +58,8 @@ class Walk:
         rows, times, states = (torch.cat([part[i] for part in self._kept]) for i in range(3))
         order = torch.argsort(rows, stable=True)
         counts = torch.bincount(rows, minlength=len(self.x)).tolist()
-        return list(zip(times[order].split(counts), states[order].split(counts), strict=True))
+        parts = torch.split(times[order], counts), torch.split(states[order], counts)
+        return list(zip(*parts, strict=True))
 
     def _iterate(self, rows: Tensor) -> None:
         x = self.x[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,10 @@ def memory_graph(connections: Connections, basins: Basins | None = None, *, titl
     is its share of the random starts (or, where these are not known, of the task's states). Nodes are named by the
     signs of their outputs where these tell the attractors apart, by their numbers otherwise.
     """
-    nodes = connections.nodes()
+    if basins is not None:
+        named = {other.name: other for other in [*connections.others, *basins.others]}
+        connections = dataclasses.replace(connections, others=list(named.values()))
+    nodes = list(dict.fromkeys([*connections.nodes(), *(basins.attractors if basins is not None else [])]))
     if not nodes:
         return _empty(title)
     level, rows = _levels(connections, nodes)
@@ -87,7 +91,7 @@ def _sizes(nodes: list[str], basins: Basins | None) -> Array:
     """Diameters in pixels (k,): the area of an attractor in proportion to its basin."""
     if basins is None:
         return np.full(len(nodes), 1.4 * SMALL)
-    shares = np.array([basins.shares.share(name) if name in basins.shares.counts else 0.0 for name in nodes])
+    shares = np.array([basins.box.share(name) if name in basins.box.counts else 0.0 for name in nodes])
     return np.sqrt(SMALL**2 + (LARGE**2 - SMALL**2) * shares / max(float(shares.max()), 1e-9))
 
 
@@ -167,8 +171,8 @@ def _labels(
     notes = []
     for i, name in enumerate(nodes):
         text, below = names[i], level[i] == 0
-        if basins is not None and name in basins.shares.counts:
-            text += f"<br>{100 * basins.shares.share(name):.1f} %"
+        if basins is not None and name in basins.box.counts:
+            text += f"<br>{100 * basins.box.share(name):.1f} %"
         beside = {"xanchor": "left", "xshift": sizes[i] / 2 + 1, "yanchor": "middle"}
         under = {"xanchor": "center", "yanchor": "top", "yshift": -sizes[i] / 2 - 4}
         notes.append(
@@ -215,7 +219,7 @@ def _interval(ends: tuple[float, float]) -> str:
 def _caption(connections: Connections, basins: Basins | None, by_signs: bool) -> list[str]:
     text = [connections.summary()]
     if basins is not None:
-        s = basins.shares
+        s = basins.box
         text.append(f"Area of an attractor: its share of {s.of}, {s.n:,} starts.")
     if by_signs:
         text.append("Names are the signs of the outputs: 0 is less than half the greatest of any attractor.")

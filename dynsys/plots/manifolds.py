@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from dynsys.connections import Connections
 from dynsys.ends import Other
 from dynsys.plots import style, thinning
+from dynsys.points import FixedPoints
+from dynsys.projection import Projection
 
 Array = NDArray[np.float64]
 
-FADING = [[0, "#EBDDC5"], [1, style.BROWN]]  # from the unstable point to the end
+FADING = [[0, "#DFC8A2"], [1, style.BROWN]]  # from the unstable point to the end
 HEAD = 0.7  # of the way to the end, where a branch bears a marker
 
 
@@ -25,6 +27,23 @@ def loops(connections: Connections | None) -> list[Array]:
     """The attractors that are none of the points: closed (p + 1, n), or one state at rest."""
     others = [] if connections is None else connections.others
     return [np.concatenate([o.states, o.states[:1]]) if len(o.states) > 1 else o.states for o in others]
+
+
+def arms(points: FixedPoints, connections: Connections, axes: Projection, length: float, shown: int) -> Array:
+    """How far (b,) the segment of each branch's mode reaches from its point, as drawn for the first ``shown``."""
+    modes = points.modes[connections.source, connections.mode]
+    vectors = np.where((connections.part == "real")[:, None], modes.real, modes.imag)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.where(connections.mode < shown, length * np.linalg.norm(axes.directions(vectors), axis=1), 0.0)
+
+
+def beyond(branches: list[Array], arms: Array) -> list[Array]:
+    """The projected paths from where they leave the segments of their modes, which would be hidden otherwise."""
+    inside = [np.linalg.norm(run - run[0], axis=1) < arm for run, arm in zip(branches, arms, strict=True)]
+    return [
+        run[min(int(near.argmin()), len(run) - 2) :] if len(run) > 1 else run
+        for run, near in zip(branches, inside, strict=True)
+    ]
 
 
 def traces(connections: Connections, branches: list[Array], loops: list[Array]) -> list[go.Scatter3d]:

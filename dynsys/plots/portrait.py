@@ -44,6 +44,11 @@ def phase_portrait(
     """
     if fit not in ("points", "trajectories"):
         raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
+    if connections is not None and len(connections.n_unstable) != len(points):
+        raise ValueError(
+            f"the connections are those of {len(connections.n_unstable)} points and {len(points)} are given; "
+            "draw all of them, or no connections"
+        )
     n_state = points.states.shape[1]
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
     branches, loops = manifolds.branches(connections), manifolds.loops(connections)
@@ -60,7 +65,8 @@ def phase_portrait(
     places = axes.transform(points.states)
     low, high = _ranges(np.concatenate([places, *seen, *seen_released, *seen_branches, *seen_loops]))
     span = high - low
-    segments = _unstable_segments(points, places, axes, MODE_SHARE * float(span.max()))
+    arm = MODE_SHARE * float(span.max())
+    segments = _unstable_segments(points, places, axes, arm)
 
     figure = go.Figure()
     if seen:
@@ -69,6 +75,9 @@ def phase_portrait(
         figure.add_trace(_lines("releases from other states", seen_released, style.SKY, width=1.2, opacity=0.55))
         figure.add_trace(_release_starts(seen_released))
     if connections is not None:
+        if len(seen_branches) == len(connections):  # else thinned out, and no longer one for each
+            arms = manifolds.arms(points, connections, axes, arm, MODES_SHOWN)
+            seen_branches = manifolds.beyond(seen_branches, arms)
         figure.add_traces(manifolds.traces(connections, seen_branches, seen_loops))
     if len(segments):
         line = {"color": style.RED, "width": 5}
