@@ -111,7 +111,7 @@ class _Bounds:
         J = F.gradient.dense().expand(B, n, n)
         value = F.value.expand(B, n)
         lengths = F.gradient.lengths().expand(B, n)
-        finite = torch.isfinite(lengths).all(1) & torch.isfinite(value).all(1)
+        finite = torch.isfinite(value).all(1) & torch.isfinite(F.steepness[0].expand(B, n) ** 2).all(1)
         A = torch.linalg.inv_ex(J)[0]
         residual = A @ J
         residual.diagonal(dim1=1, dim2=2).sub_(1.0)
@@ -127,7 +127,7 @@ class _Bounds:
             A=of_A,
             L=_reach(size, of_A, bend),
             overflow=~finite,
-            kink=torch.isposinf(F.gradient_error).expand(B, n).any(1),
+            kink=~torch.isfinite(F.gradient_error).expand(B, n).all(1),
         )
 
     def certificates(self, radii: Tensor) -> Certificates:
