@@ -4,8 +4,8 @@ There grad q = J^T F vanishes while F does not, so J is singular, Newton's metho
 (its second term included) decides. A minimum on the boundary of the reachable box counts, with the bounds that hold it.
 
 Newton's method leaps away from slow points, and so does a reduction that has the same zeros only. So besides the slow
-states that a search ends at, its starts are looked at again: those that were slow themselves, far from every point
-found, and where many were lost, some of those.
+states that a search ends at, its starts are looked at again: those that are slow themselves, or come to where the
+system is slow by its own motion, far from every point found; and where many were lost, some of those.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from dynsys.minimum import TRUST_LIMIT, Minimum, descend_to_minimum
 from dynsys.rounding import ZERO, rounding
 from dynsys.speed import speed
 from dynsys.system import System
+from dynsys.trajectory import relax
 from dynsys.wave import Rejection
 
 MOST_FOLLOWED = 64  # slow states followed to their minimum, the slowest first
 MOST_FOLLOWED_LARGE = 16  # the same above TRUST_LIMIT, where each takes seconds
 MOST_SEEN = 1024  # starts remembered for a second look
 LOST_SHARE = 0.05  # of the starts: fewer that lead nowhere are not looked at again
-SECOND_LOOKS, SECOND_LOOKS_LARGE = 64, 8  # starts looked at again for each of the two reasons
+SECOND_LOOKS, SECOND_LOOKS_LARGE = 64, 8  # starts that are let go on their own, and as many lost ones looked at again
+RELAXING, RELAXING_STEP = 30, 0.2  # steps for which they go, and their length for a flow, in its time constants
 STEPS, STEPS_LARGE = 60, 30  # in which they are brought down together
 TOGETHER = 64  # slow states lowered at once
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
@@ -117,13 +119,17 @@ class Minima:
             return []
         x, groups, lost = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         most = SECOND_LOOKS if self.system.n_state <= TRUST_LIMIT else SECOND_LOOKS_LARGE
-        slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
-        if not bool(slow.any()) and float(lost.double().mean()) < LOST_SHARE:
+        again = lost.nonzero().squeeze(1)[:most] if float(lost.double().mean()) >= LOST_SHARE else groups[:0]
+        some = torch.arange(min(most, len(x)), device=x.device)
+        later = relax(self.system, x[some], self.inputs[groups[some]], RELAXING, RELAXING_STEP)[-1]
+        x, groups = torch.cat([x[again], x, later]), torch.cat([groups[again], groups, groups[some]])
+        slow = (speed(self.system, x, self.inputs[groups]) <= self.slow_q) & torch.isfinite(x).all(dim=1)
+        slow &= self._away(x, groups, known, known_groups, FAR)
+        slow[: len(again)] = False
+        rows = torch.cat([torch.arange(len(again), device=x.device), slow.nonzero().squeeze(1).flip(0)[: 2 * most]])
+        if len(rows) == 0:
             return []
-        rows = (slow & self._away(x, groups, known, known_groups, FAR)).nonzero().squeeze(1)[:most]
-        if float(lost.double().mean()) >= LOST_SHARE:
-            rows = torch.unique(torch.cat([rows, lost.nonzero().squeeze(1)[:most]]))
-        x, groups = self._down(x[rows], groups[rows]) if len(rows) else x[rows], groups[rows]
+        x, groups = self._down(x[rows], groups[rows]), groups[rows]
         slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
         left = (slow & self._away(x, groups, known, known_groups, NEAR)).nonzero().squeeze(1)
         order = left[torch.argsort(speed(self.system, x[left], self.inputs[groups[left]]), stable=True)]
