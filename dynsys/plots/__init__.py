@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from dynsys.plots.export import PictureError, save_html, save_png
     from dynsys.plots.plane import phase_plane
     from dynsys.plots.portrait import phase_portrait
+    from dynsys.plots.time_constants import modes
     from dynsys.plots.training import training_curves
 
 _HOME = {
     "PictureError": "dynsys.plots.export",
+    "modes": "dynsys.plots.time_constants",
     "phase_plane": "dynsys.plots.plane",
     "phase_portrait": "dynsys.plots.portrait",
     "save_html": "dynsys.plots.export",
@@ -28,6 +30,7 @@ _HOME = {
 
 __all__ = [
     "PictureError",
+    "modes",
     "phase_plane",
     "phase_portrait",
     "save_html",
