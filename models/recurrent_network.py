@@ -1,4 +1,8 @@
-"""Recurrent networks to be trained: a cell of torch's with a linear readout, and the systems that they become."""
+"""Recurrent networks to be trained: a cell of torch's or an LSTM variant, a linear readout, and what they become.
+
+That is the standard RNN of seed 001, definition 5.1, and its gated kin: o(t) = c + V h(t) is what comes out. A softmax
+of it belongs to the loss, as torch has it: ``functional.cross_entropy`` takes o itself.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,40 @@ from torch import Tensor, nn
 from dynsys.models.gru import GRU
 from dynsys.models.irnn import IRNN
 from dynsys.models.lstm import LSTM
+from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
+from dynsys.models.peephole_network import LSTMVariant
 from dynsys.models.recurrent import Recurrent
 from dynsys.models.vanilla import RNN
 
-CELLS: dict[str, Callable[..., nn.RNNBase]] = {
+DIRECTIONS = ("forward", "backward")
+
+CELLS: dict[str, Callable[..., nn.Module]] = {
     "rnn": nn.RNN,
     "irnn": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
     "gru": nn.GRU,
     "lstm": nn.LSTM,
+    "lstm-peephole": LSTMVariant,
+    "lstm-coupled": lambda *sizes, **options: LSTMVariant(*sizes, coupled=True, peephole=False, **options),
 }
 
 
-SYSTEMS: dict[str, type[Recurrent]] = {"rnn": RNN, "irnn": IRNN, "gru": GRU, "lstm": LSTM}
+SYSTEMS: dict[str, type[Recurrent]] = {
+    "rnn": RNN,
+    "irnn": IRNN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "lstm-peephole": PeepholeLSTM,
+    "lstm-coupled": CoupledLSTM,
+}
 
 
 class RecurrentNetwork(nn.Module):
     """Inputs (B, T, n_input) to outputs (B, T, n_output); its state dict is one that ``dynsys.load`` recognises.
 
-    ``cell`` is a name in ``CELLS``. The recurrent weights of an "irnn" (Le, Jaitly & Hinton 2015) begin as ``identity``
-    times the identity, its biases at 0, and its input weights as N(0, ``input_scale``^2), or, with ``uniform``, between
-    -``input_scale`` and ``input_scale``.
+    ``cell`` is a name in ``CELLS``. A ``bidirectional`` network reads h of both directions; it has no ``system``, but
+    ``directions``, since one of them runs from the future and together they are no dynamical system. The recurrent
+    weights of an "irnn" (Le, Jaitly & Hinton 2015) begin as ``identity`` times the identity, its biases at 0, and its
+    input weights as N(0, ``input_scale``^2), or, with ``uniform``, between -``input_scale`` and ``input_scale``.
     """
 
     def __init__(
@@ -41,6 +59,7 @@ class RecurrentNetwork(nn.Module):
         n_output: int,
         *,
         layers: int = 1,
+        bidirectional: bool = False,
         seed: int = 0,
         identity: float = 1.0,
         input_scale: float = 0.1,
@@ -49,11 +68,11 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         if cell not in CELLS:
             raise ValueError(f"cell is {cell!r}; the cells are {', '.join(CELLS)}")
-        self.cell = cell
+        self.cell, self.layers, self.bidirectional = cell, layers, bidirectional
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.rnn = CELLS[cell](n_input, units, num_layers=layers, batch_first=True)
-            self.readout = nn.Linear(units, n_output)
+            self.rnn = CELLS[cell](n_input, units, layers, batch_first=True, bidirectional=bidirectional)
+            self.readout = nn.Linear(units * (1 + bidirectional), n_output)
             if cell == "irnn":
                 _begin_at_the_identity(self.rnn, identity, input_scale, uniform)
 
@@ -61,14 +80,44 @@ class RecurrentNetwork(nn.Module):
         return self.readout(self.rnn(inputs)[0])
 
     def system(self, task: Any = None) -> Recurrent:
-        """The network as a map in float64, with its readout."""
-        weights = {key: value.detach().numpy() for key, value in self.rnn.state_dict().items()}
-        weights |= {"readout.weight": self.readout.weight.detach().numpy()}
-        weights |= {"readout.bias": self.readout.bias.detach().numpy()}
-        return SYSTEMS[self.cell](weights, task=task)
+        """The network as a map in float64, with its readout. Raises ValueError where it is bidirectional."""
+        if self.bidirectional:
+            raise ValueError(
+                "this network is bidirectional: one direction runs from the past, the other from the future, so that "
+                "together they are no dynamical system. Take each on its own: directions()"
+            )
+        weights = dict(self.rnn.named_parameters())
+        readout = {"readout.weight": self.readout.weight, "readout.bias": self.readout.bias}
+        return SYSTEMS[self.cell](weights | readout, task=task)
+
+    def directions(self, layer: int | None = None) -> dict[str, Recurrent]:
+        """The "forward" and the "backward" half of a layer, the top one by default, as maps in float64.
+
+        The input of layer 0 is the network's; that of a layer above is h of both directions below, forward first. Each
+        half of the top layer reads out its own part of the sum, V_forward h_forward or V_backward h_backward: the two
+        and the readout's bias add up to the output. Time runs backward in the backward half.
+        """
+        if not self.bidirectional:
+            raise ValueError("this network has one direction; take system()")
+        k = self.layers - 1 if layer is None else layer
+        if k not in range(self.layers):
+            raise ValueError(f"layer is {layer}; this network has layers 0 to {self.layers - 1}")
+        halves = dict(zip(DIRECTIONS, self.readout.weight.chunk(2, dim=1), strict=True))
+        return {
+            name: SYSTEMS[self.cell](
+                self._weights_of(k, name) | ({"readout.weight": halves[name]} if k == self.layers - 1 else {})
+            )
+            for name in DIRECTIONS
+        }
+
+    def _weights_of(self, k: int, direction: str) -> dict[str, Tensor]:
+        """The weights of one layer in one direction, by the names of a network that is nothing else."""
+        end = f"_l{k}" if direction == "forward" else f"_l{k}_reverse"
+        held = self.rnn.named_parameters()
+        return {f"{name.removesuffix(end)}_l0": value for name, value in held if name.endswith(end)}
 
 
-def _begin_at_the_identity(rnn: nn.RNNBase, identity: float, scale: float, uniform: bool) -> None:
+def _begin_at_the_identity(rnn: nn.Module, identity: float, scale: float, uniform: bool) -> None:
     with torch.no_grad():
         for name, value in rnn.named_parameters():
             if "weight_hh" in name:

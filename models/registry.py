@@ -14,6 +14,7 @@ from dynsys.models.gru import GRU
 from dynsys.models.irnn import IRNN
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
+from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
@@ -46,6 +47,8 @@ MODELS: dict[str, Model] = {
     "rate": Model(LeakyRate.random, LeakyRate.from_arrays),
     "activity": Model(LeakyActivity.random, LeakyActivity.from_arrays),
     "irnn": Model(IRNN.random, IRNN.from_arrays),
+    "lstm-peephole": Model(PeepholeLSTM.random, PeepholeLSTM.from_arrays),
+    "lstm-coupled": Model(CoupledLSTM.random, CoupledLSTM.from_arrays),
     "fast-weights": Model(FastWeights.random, FastWeights.from_arrays),
     "simple2d": Model(Simple2D),
     "bistable": Model(Bistable),

@@ -1,0 +1,256 @@
+"""LSTM variants: gates that look at the cell state (Gers & Schmidhuber 2000), and one gate to forget and to write.
+
+i = sigma(W_i. a + b_i. + W_h. h + b_h. + p_i c),   f alike with p_f c,   g = tanh(W_ig a + b_ig + W_hg h + b_hg),
+c' = f c + i g,   o = sigma(... + p_o c'),   h' = o tanh(c')   or   h' = W_hr (o tanh(c')) with a projection;
+
+each peephole p is one weight per unit, as in the paper. Coupled gates have i = 1 - f = sigma(-(...)): an input gate
+whose weights are the negated ones of the forget gate. Then c' - c = (1 - f)(g - c), so that wherever f < 1 the zeros
+are those of o tanh(g) - h with c = g, a map in h alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.enclosure import Enclosed
+from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
+from dynsys.models.lstm import LSTMLayer, LSTMSlopes
+from dynsys.models.recurrent import Recurrent, checked, random_weights
+from dynsys.models.stack import Stack
+from dynsys.system import Reduction
+
+
+@dataclass(frozen=True)
+class PeepholeLayer(LSTMLayer):
+    """One layer of an LSTM whose gates see c; ``peephole`` (3, units) holds p_i, p_f and p_o, None is none."""
+
+    peephole: Tensor | None = None
+
+    def step(self, a: Tensor, s: Parts) -> Parts:
+        _, _, _, o, c = self._opened(a, s)
+        return self._projected(o * torch.tanh(c)), c
+
+    def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
+        i, f, g, o, c = self._opened(a, s)
+        t = torch.tanh(c)
+        of_i, of_f, of_o = g * i * (1 - i), s[1] * f * (1 - f), t * o * (1 - o)
+        of_c, kept = o * (1 - t * t), f
+        if self.peephole is not None:
+            p_i, p_f, p_o = self.peephole
+            of_c, kept = of_c + p_o * of_o, f + p_i * of_i + p_f * of_f
+        return self._projected(o * t), LSTMSlopes(self, torch.cat([of_i, of_f, i * (1 - g * g), of_o], 1), kept, of_c)
+
+    def _opened(self, a: Tensor, s: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """i, f, g, o, and c'."""
+        i, f, g, o = self._preactivations(a, s[0])
+        if self.peephole is not None:
+            i, f = i + self.peephole[0] * s[1], f + self.peephole[1] * s[1]
+        i, f, g = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g)
+        c = f * s[1] + i * g
+        return i, f, g, torch.sigmoid(o if self.peephole is None else o + self.peephole[2] * c), c
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...] | None:
+        """o tanh(c') - h and i g - (1 - f) c, 1 - f as sigma of the negative, which keeps its digits near f = 1."""
+        h, c = s
+        driven = a.affine(self.weight_ih, self.bias_ih) + h.affine(self.weight_hh, self.bias_hh)
+        i, f, g, o = driven.chunk(4)
+        if self.peephole is not None:
+            p_i, p_f, p_o = (c.constant(p) for p in self.peephole.unsqueeze(1))
+            i, f = i + c * p_i, f + c * p_f
+        change = self._enclosed_change(i, f, g.tanh(), c)
+        new_c = (c + change).tightened()
+        if self.peephole is not None:
+            o = o + new_c * p_o
+        m = o.sigmoid() * new_c.tanh()
+        return (m if self.weight_hr is None else m.affine(self.weight_hr)) - h, change
+
+    def _enclosed_change(self, i: Enclosed, f: Enclosed, g: Enclosed, c: Enclosed) -> Enclosed:
+        """c' - c, from the preactivations of i and f."""
+        return i.sigmoid() * g - (-f).sigmoid() * c
+
+    def bounds(self, low: Tensor, high: Tensor) -> Bounds:
+        """As an LSTM's, except towards a c that opens its own forget gate, p_f c > 0.
+
+        There nothing bounds c. But where f rounds to 1 it only adds up i g, and what looks like a rest is rounding: the
+        bound is the c at which the least open gate does so.
+        """
+        (least_h, most_h), (_, most) = super().bounds(low, high)
+        if self.peephole is None:
+            return (least_h, most_h), (-most, most)
+        preactivation = self._reached(low, high)
+        eps = torch.finfo(low.dtype).eps
+        looks, opens = self.peephole[0] != 0, self.peephole[1]
+        if bool(looks.any()):  # then i may be anything up to 1
+            shut = torch.sigmoid(-preactivation[1].chunk(4, dim=1)[1])
+            most = torch.where(looks, (1 / shut.clamp_min(torch.finfo(low.dtype).tiny)).clamp_max(2 / eps), most)
+        forgets = preactivation[0].chunk(4, dim=1)[1]
+        rounds = (float(np.log(2 / eps)) - forgets).clamp_min(0.0) / opens.abs()
+        far = torch.maximum(most, rounds).clamp_max(2 / eps)
+        return (least_h, most_h), (-torch.where(opens < 0, far, most), torch.where(opens > 0, far, most))
+
+    def _reached(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """The least and the largest W_ih a + W_hh h + b, (B, 4 units), for h within its bounds."""
+        middle, radius = (high + low) / 2, (high - low) / 2
+        centre = self.driven(middle) + self.recurrent(low.new_zeros(1, self.widths[0]))
+        spread = radius @ self.weight_ih.abs().T + self.weight_hh.abs() @ self._reach(low)
+        return centre - spread, centre + spread
+
+
+@dataclass(frozen=True)
+class CoupledLayer(PeepholeLayer):
+    """One layer with i = 1 - f; its weights have the rows of i as well, the negated ones of f."""
+
+    def _enclosed_change(self, i: Enclosed, f: Enclosed, g: Enclosed, c: Enclosed) -> Enclosed:
+        return (-f).sigmoid() * (g - c)
+
+    def bounds(self, low: Tensor, high: Tensor) -> Bounds:
+        """c' lies between c and g, and |h'| <= tanh |c'|."""
+        least, most = (z.chunk(4, dim=1)[2] for z in self._reached(low, high))
+        c = torch.tanh(torch.maximum(-least, most)).expand(len(low), -1)
+        h = torch.tanh(c)
+        return (-h, h), (-c, c)
+
+    def _reach(self, like: Tensor) -> Tensor:
+        return torch.tanh(like.new_ones(self.widths[0]))
+
+    def settled(self) -> RestingLayer:  # type: ignore[override]
+        """The layer h' = o tanh(g), c being at g, without the rows of i and f."""
+
+        def of_g_and_o(w: Tensor) -> Tensor:
+            return torch.cat(w.chunk(4)[2:])
+
+        b_ih, b_hh = (None if b is None else of_g_and_o(b) for b in (self.bias_ih, self.bias_hh))
+        p_o = None if self.peephole is None else self.peephole[2]
+        return RestingLayer(of_g_and_o(self.weight_ih), of_g_and_o(self.weight_hh), b_ih, b_hh, peephole=p_o)
+
+
+@dataclass(frozen=True)
+class RestingLayer(Layer):
+    """A coupled layer whose c has come to rest at g, a map in h alone; ``peephole`` (units,) is p_o."""
+
+    parts: ClassVar[tuple[str, ...]] = ("h",)
+    peephole: Tensor | None = None
+
+    def step(self, a: Tensor, s: Parts) -> Parts:
+        g, o = self._gates(a, s[0])
+        return (o * torch.tanh(g),)
+
+    def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
+        g, o = self._gates(a, s[0])
+        t = torch.tanh(g)
+        of_o, of_c = t * o * (1 - o), o * (1 - t * t)
+        gates = ((of_c if self.peephole is None else of_c + self.peephole * of_o) * (1 - g * g), of_o)
+        return o * t, GatedSlopes(self, gates, gates)
+
+    def bounds(self, low: Tensor, high: Tensor) -> Bounds:
+        one = torch.tanh(low.new_ones(len(low), *self.widths))
+        return ((-one, one),)
+
+    def cells(self, a: Tensor, h: Tensor) -> Tensor:
+        """Where c comes to rest, g."""
+        return self._gates(a, h)[0]
+
+    def _gates(self, a: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        g, o = (self.driven(a) + self.recurrent(h)).chunk(2, dim=1)
+        g = torch.tanh(g)
+        return g, torch.sigmoid(o if self.peephole is None else o + self.peephole * g)
+
+
+class PeepholeLSTM(Recurrent):
+    """A stack of LSTMs with peepholes: the weights of ``torch.nn.LSTM`` by its own names, and besides, for each layer
+    that has them, peephole_l{k} (3, units) with the rows p_i, p_f and p_o.
+
+    Raises ValueError for weights that are missing, unknown, misshapen or not finite.
+    """
+
+    name = "lstm-peephole"
+    gates = 4
+    looking: ClassVar[tuple[str, ...]] = ("i", "f", "o")  # the gates that have peepholes
+
+    def __init__(self, weights: Mapping[str, Any], *, task: Any = None) -> None:
+        names = [key for key in weights if re.fullmatch(r"peephole_l\d+", key)]
+        peepholes = {key: checked(key, weights[key]) for key in names}
+        super().__init__({key: value for key, value in weights.items() if key not in peepholes}, task=task)
+        for key in peepholes:
+            if int(key.removeprefix("peephole_l")) >= len(self.layers):
+                raise ValueError(f"{key} is given, but the network has {len(self.layers)} layers, counted from 0")
+        found = [peepholes.get(f"peephole_l{k}") for k in range(len(self.layers))]
+        self.layers = tuple(
+            dataclasses.replace(layer, peephole=self._peephole(k, layer.widths[1], found[k]))
+            for k, layer in enumerate(self.layers)
+            if isinstance(layer, PeepholeLayer)
+        )
+        self._arrays = self._arrays | peepholes
+        self.box_is_trapping = self._traps()
+
+    def _peephole(self, k: int, units: int, given: Tensor | None) -> Tensor | None:
+        """As a layer wants it, from the rows of ``looking``."""
+        shape = (len(self.looking), units)
+        if given is not None and given.shape != shape:
+            raise ValueError(
+                f"peephole_l{k} has shape {tuple(given.shape)}; a layer of kind {self.name!r} with {units} units needs "
+                f"{shape}, one row for each of {', '.join(self.looking)}"
+            )
+        return given
+
+    def _traps(self) -> bool:
+        """c that opens its own forget gate may grow for ever."""
+        peepholes = [layer.peephole for layer in self.layers if isinstance(layer, PeepholeLayer)]
+        return not any(p is not None and bool(p[1].any()) for p in peepholes)
+
+    @classmethod
+    def random(
+        cls, units: int = 8, layers: int = 1, seed: int = 0, gain: float = 0.8, *, peephole: float = 0.3
+    ) -> Self:
+        """Normal weights, W_hh ~ N(0, gain^2 / units), with 2 inputs and 2 outputs; peepholes of either sign and of
+        1/2 to 3/2 the size ``peephole``, none where that is 0."""
+        weights = random_weights(cls.gates, units, layers, seed, gain)
+        rng = np.random.default_rng([seed, 1])
+        for k in range(layers if peephole else 0):
+            shape = (len(cls.looking), units)
+            sign, size = rng.choice([-1.0, 1.0], shape), rng.uniform(0.5, 1.5, shape)
+            weights[f"peephole_l{k}"] = peephole * sign * size
+        return cls(weights)
+
+    def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
+        return PeepholeLayer(**weights)  # type: ignore[arg-type]
+
+
+class CoupledLSTM(PeepholeLSTM):
+    """As ``PeepholeLSTM`` with i = 1 - f: the rows of the weights are those of f, g and o, those of peephole_l{k}
+    (2, units), where there is one, p_f and p_o."""
+
+    name = "lstm-coupled"
+    gates = 3
+    looking = ("f", "o")
+
+    def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
+        both = {role: None if w is None else torch.cat([-w.chunk(3)[0], w]) for role, w in weights.items()}
+        return CoupledLayer(**both)  # type: ignore[arg-type]
+
+    def _peephole(self, k: int, units: int, given: Tensor | None) -> Tensor | None:
+        p = super()._peephole(k, units, given)
+        return None if p is None else torch.stack([-p[0], p[0], p[1]])
+
+    def _traps(self) -> bool:
+        return True
+
+    def reduction(self) -> Reduction:
+        """A map in h alone, half the size, from which the forget gate is gone: c = g wherever f < 1."""
+        layers = [layer.settled() for layer in self.layers if isinstance(layer, CoupledLayer)]
+        resting = Stack(layers, fresh=False, name="lstm-coupled-resting")
+
+        def lift(y: Tensor, u: Tensor) -> Tensor:
+            h = y.chunk(len(layers), dim=1)
+            c = [layer.cells(a, own) for layer, a, own in zip(layers, (u, *h), h, strict=False)]
+            return torch.cat([y, *c], dim=1)
+
+        return Reduction(resting, lambda x: x[:, : resting.n_state], lift)
