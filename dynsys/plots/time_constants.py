@@ -209,7 +209,7 @@ def _notes(known: Modes, rows: NDArray[np.int64], pushed: int, saturated: bool) 
         span = "step" if known.about["kind"] == "map" else "time constant of the network"
         notes.append(f"Push: |l · dF/du|, what a unit of each input does to the amplitude of a mode in one {span}.")
         if saturated:
-            notes[-1] += " The darkest colour stands for all that is above the scale."
+            notes.append("The darkest colour stands for all that is above the scale.")
     elif len(known):
         notes.append("The system has no input.")
     if len(rows) < len(known):
