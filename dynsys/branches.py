@@ -57,7 +57,7 @@ def leaving(system: System, points: FixedPoints, limit: int) -> Leaving:
     v = torch.as_tensor(along / np.linalg.norm(along, axis=1, keepdims=True))
     x, u = torch.as_tensor(points.states[source]), torch.as_tensor(points.inputs[source])
     growth = excess(torch.as_tensor(values), system.kind)
-    first = torch.as_tensor(FARTHEST * nearest(points)[source])
+    first = torch.as_tensor(FARTHEST * nearest(points, system)[source])
     least = torch.as_tensor(CLEAR * np.where(np.isfinite(points.error_bound), points.error_bound, 0.0)[source])
     size = _displacements(system, x, u, v, growth, first, least)
     good = torch.isfinite(size)
@@ -98,13 +98,15 @@ def _count(left_out: dict[str, int], reason: str, n: int) -> None:
         left_out[reason] = left_out.get(reason, 0) + n
 
 
-def nearest(points: FixedPoints) -> Array:
-    """The distance of each point to the nearest other (k,); of a single one, its own size or 1."""
+def nearest(points: FixedPoints, system: System) -> Array:
+    """The distance of each point to the nearest other of its input (k,); of a single one, the size of the box or 1."""
     distance = torch.cdist(torch.as_tensor(points.states), torch.as_tensor(points.states)).numpy()
+    distance[(points.inputs[:, None] != points.inputs[None]).any(axis=2)] = np.inf
     np.fill_diagonal(distance, np.inf)
-    nearest = distance.min(axis=1, initial=np.inf)
-    own = np.linalg.norm(points.states, axis=1)
-    return np.where(np.isfinite(nearest) & (nearest > 0), nearest, np.where(own > 0, own, 1.0))
+    found = distance.min(axis=1, initial=np.inf)
+    box = system.box(torch.as_tensor(points.inputs))
+    size = np.full(len(points), np.nan) if box is None else (box[1] - box[0]).norm(dim=1).numpy() / 2
+    return np.where(np.isfinite(found), found, np.where(np.isfinite(size), size, 1.0))
 
 
 def _displacements(

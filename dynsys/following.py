@@ -63,8 +63,9 @@ class _Course:
         self.stable = torch.zeros(len(points), dtype=torch.bool)
         self.stable[torch.as_tensor(ends.stable)] = True
         self.extent = float(vector_norm(self.states - self.states.mean(dim=0), dim=1).max())
-        self.reach = self._reach(torch.as_tensor(points.inputs), torch.as_tensor(nearest(points)))
-        scale = torch.as_tensor(nearest(points))[self.source]
+        apart = torch.as_tensor(nearest(points, ends.system))
+        self.reach = self._reach(torch.as_tensor(points.inputs), apart)
+        scale = apart[self.source]
         self.extent = max(self.extent, float(scale.max()) if len(scale) else 0.0)
         self.walk = Walk(ends.system, leave.start[row], self.u, scale)
         self.at = torch.full_like(self.source, -1)
@@ -137,39 +138,45 @@ class _Course:
     def _drawn(self, i: int, times: Tensor, states: Tensor) -> tuple[float, NDArray[np.float32]]:
         """The time of one branch, and its path from its source on, up to its end where it comes near to that."""
         source, end = self.states[self.source[i]], self.end[i]
-        time, arrived = math.nan, len(states)
+        states = torch.cat([source[None].to(states.dtype), states])
+        from_source = vector_norm(states - source, dim=1)
+        time, until = math.nan, len(states)
         final: list[Tensor] = []
         if end not in NO_ATTRACTOR:
             target, gap = self._target(end)
             way = float(torch.cdist(source[None], target).min())
-            left = vector_norm(states - source, dim=1) <= NEAR * way
-            away = torch.cdist(states, target.to(states.dtype)).amin(dim=1) > max(NEAR * way, gap)
-            arrived = int(away.nonzero()[-1]) + 2 if bool(away.any()) else 1
-            if arrived <= len(states):
-                start = self._left(i, times, left, NEAR * way)
-                time = (float(times[arrived - 1]) - start) * self._unit_of_time()
-            else:
-                arrived = len(states)
-            last = torch.cdist(states[arrived - 1 : arrived], target.to(states.dtype)).argmin()
+            to_end = torch.cdist(states, target.to(states.dtype)).amin(dim=1)
+            arrived = _last(to_end > max(NEAR * way, gap)) + 1
+            if arrived < len(states):
+                until = arrived + 1
+                time = self._passed(times, to_end[1:], arrived - 1, max(NEAR * way, gap))
+                time -= self._left(i, times, from_source[1:until], NEAR * way)
+            last = torch.cdist(states[until - 1 : until], target.to(states.dtype)).argmin()
             final = [target[last][None]]
         elif end == ESCAPED:
-            beyond = vector_norm(states - source, dim=1) > DRAWN_TO * self.extent
-            arrived = int(beyond.nonzero()[0]) + 1 if bool(beyond.any()) else len(states)
-        path = torch.cat([source[None].to(states.dtype), states[: arrived : self._stride(i)], *final])
-        return time, thinned(path.numpy(), self.ends.system.kind, DRAWN)
+            until = min(until, _last(from_source <= DRAWN_TO * self.extent) + 2)
+        path = torch.cat([states[: until : self._stride(i)], *final])
+        kind = self.ends.system.kind
+        return time * self._unit_of_time(), thinned(path.numpy(), kind, DRAWN)
+
+    def _left(self, i: int, times: Tensor, distance: Tensor, off: float) -> float:
+        """When the branch was ``off`` its source: of one that starts farther away, by the linear growth before."""
+        if float(distance[0]) <= off:
+            return self._passed(times, distance, min(_last(distance <= off) + 1, len(distance) - 1), off)
+        return -math.log(float(distance[0]) / off) / float(self.leave.rate[int(self.row[i])])
+
+    def _passed(self, times: Tensor, distance: Tensor, k: int, level: float) -> float:
+        """When the distance (t,) passed a level between the states k - 1 and k: of a map, the later of the two."""
+        after = float(times[k])
+        if k == 0 or self.ends.system.kind is Kind.MAP:
+            return after
+        before, first, last = float(times[k - 1]), *(math.log(max(float(d), 1e-300)) for d in distance[k - 1 : k + 1])
+        return after if first == last else before + (after - before) * (math.log(level) - first) / (last - first)
 
     def _unit_of_time(self) -> float:
         """A flow's time constant, or the steps of the map that one step here makes."""
         system = self.ends.system
         return system.time_constant if system.kind is Kind.FLOW else getattr(system, "k", 1)
-
-    def _left(self, i: int, times: Tensor, left: Tensor, off: float) -> float:
-        """When the branch was ``off`` its source: of one that starts farther away, by the linear growth before."""
-        if bool(left.any()):
-            return float(times[int(left.nonzero()[-1])])
-        row = int(self.row[i])
-        start = float(vector_norm(self.leave.start[row] - self.states[self.source[i]]))
-        return -math.log(start / off) / float(self.leave.rate[row])
 
     def _stride(self, i: int) -> int:
         """Steps between states that are drawn: those of an orbit, or of an eigenvalue below -1, would go to and fro."""
@@ -177,6 +184,12 @@ class _Course:
         if self.ends.system.kind is Kind.FLOW:
             return 1
         return math.lcm(2 if self.leave.flips[int(self.row[i])] else 1, max(period, 1))
+
+
+def _last(where: Tensor) -> int:
+    """The last index where it is true; -1 where it is nowhere."""
+    found = where.nonzero()
+    return int(found[-1]) if len(found) else -1
 
 
 def thinned(path: Array, kind: Kind, n: int) -> NDArray[np.float32]:
