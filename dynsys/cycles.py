@@ -21,6 +21,7 @@ from dynsys.system import System
 
 JOINED = 4 * ZERO  # times the rounding error of F, within which it is zero on the way between two states
 SHARES = (0.25, 0.5, 0.75)  # of the way between two states, where F is looked at
+NEAR = 1e-3  # of a state's usual size: farther apart a point without a bound and another are not one
 
 
 @dataclass(frozen=True)
@@ -47,37 +48,44 @@ class Orbits:
         return {int(p): int(c) for p, c in zip(periods, counts, strict=True) if k == 0 or p != k}
 
 
-def orbits(system: System, k: int, x: Tensor, u: Tensor, unit: float, together: int = 64) -> Orbits:
+def orbits(
+    system: System, k: int, x: Tensor, u: Tensor, unit: float, together: int = 64, given: Assessed | None = None
+) -> Orbits:
     """The orbits of period k among the fixed points x (B, n) of G^k under inputs u (B, n_input).
 
-    ``unit`` is the usual size of a state, ``together`` the number of Jacobians held at once (0: none, Krylov solves).
-    Raises ValueError for a flow and for k below 1.
+    ``unit`` is the usual size of a state, ``together`` the number of Jacobians held at once (0: none, Krylov solves),
+    ``given`` what is known of the points of G^k; it is found out unless given. Raises ValueError for a flow and for k
+    below 1.
     """
     iterated = Iterated(system, k)
-    given = _assessed(iterated, x, u, unit, together)
+    given = _assessed(iterated, x, u, unit, together) if given is None else given
     least = least_periods(system, k, given, u, unit, together)
     rows = (least == k).nonzero().squeeze(1)
-    phases, held = iterated.phases(given.x[rows], u[rows])[:k], u[rows]
-    followed = [given[rows]] + [_assessed(iterated, y, held, unit, together) for y in phases[1:]]
-    kept: list[tuple[list[int], list[Assessed]]] = []  # of each orbit: the given row at every phase, and the points
+    phases = iterated.phases(given.x[rows], u[rows])[:k]
+    same = [_belongs(iterated, y, u[rows], given, u, unit) & (least == k) for y in phases]
+    kept: list[list[int]] = []  # for each orbit the given row at every phase, -1 where there is none
+    starts: list[int] = []
     seen: set[int] = set()
     for i, row in enumerate(rows.tolist()):
-        if row in seen:
-            continue
-        orbit = [points[i : i + 1] for points in followed]
-        at = [_first_same(iterated, point, given, u, row, unit, least == k) for point in orbit]
-        at[0] = row
-        seen |= _all_same(iterated, orbit, given, u, row, unit, least == k)
-        orbit = [given[r : r + 1] if r >= 0 else point for r, point in zip(at, orbit, strict=True)]
-        first = first_phase(torch.cat([point.x for point in orbit]))
-        kept.append((at[first:] + at[:first], orbit[first:] + orbit[:first]))
-    source = np.array([r for at, _ in kept for r in at], dtype=np.int64)
+        if row not in seen:
+            visited = [row, *(_first(at[i]) for at in same[1:])]
+            seen |= {row, *torch.stack([at[i] for at in same]).any(dim=0).nonzero().squeeze(1).tolist()}
+            kept.append(visited)
+            starts.append(i)
+    missing = [(o, j) for o, visited in enumerate(kept) for j in range(k) if visited[j] < 0]
+    lost = torch.stack([phases[j][starts[o]] for o, j in missing]) if missing else x[:0]
+    of = torch.tensor([kept[o][0] for o, _ in missing], dtype=torch.long, device=x.device)
+    parts = Assessed.joined([given, _assessed(iterated, lost, u[of], unit, together)]) if missing else given
+    for i, (o, j) in enumerate(missing):
+        kept[o][j] = len(given) + i
+    turned = [visited[first:] + visited[:first] for visited in kept for first in [first_phase(parts.x[visited])]]
+    source = np.array([r for visited in turned for r in visited], dtype=np.int64)
     return Orbits(
-        Assessed.joined([point for _, orbit in kept for point in orbit]) if kept else given[:0],
+        parts[torch.as_tensor(source, device=x.device)],
         np.repeat(np.arange(len(kept)), k),
         np.tile(np.arange(k), len(kept)),
-        source,
-        np.repeat(np.array([max(at) for at, _ in kept], dtype=np.int64), k),
+        np.where(source < len(given), source, -1),
+        np.repeat(rows.cpu().numpy()[starts], k),
         least.cpu().numpy(),
     )
 
@@ -109,37 +117,38 @@ def _assessed(system: System, x: Tensor, u: Tensor, unit: float, together: int) 
 
 
 def _same(system: System, x: Tensor, bound: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
-    """Whether (B,) the states x, with their error bounds, are the points: where these have none, whether F is zero to
-    rounding all along the way between the two."""
+    """Whether (B,) the states x, with their error bounds, are the points beside them."""
     apart = vector_norm(x - points.x, dim=1)
     none = ~torch.isfinite(points.error_bound)
     same = apart <= points.error_bound.where(~none, 0.0) + bound.where(torch.isfinite(bound), 0.0)
-    for i in (none & ~same).nonzero().squeeze(1).tolist():
-        share = x.new_tensor(SHARES).unsqueeze(1)
-        between = points.x[i] + share * (x[i] - points.x[i])
-        held = u[i : i + 1].expand(len(SHARES), -1)
-        F = system.velocity(between, held)
-        same[i] = bool((vector_norm(F, dim=1) <= JOINED * rounding(system, between, held, F, unit)).all())
+    for i in (none & ~same & (apart <= NEAR * unit)).nonzero().squeeze(1).tolist():
+        same[i] = _joined(system, points.x[i], x[i], u[i : i + 1], unit)
     return same
 
 
-def _matches(system: System, point: Assessed, given: Assessed, u: Tensor, row: int, unit: float) -> Tensor:
-    """Which of the given points (B,) under the input of ``row`` is this one."""
-    x, bound = point.x.expand_as(given.x), point.error_bound.expand_as(given.error_bound)
-    return _same(system, x, bound, given, u, unit) & (u == u[row]).all(dim=1)
+def _belongs(system: System, y: Tensor, held: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
+    """Whether (A, B) the states y (A, n), zeros of F but for rounding, are the points, for all that |J^-1| at those and
+    |F| at these allow.
+    """
+    F = system.velocity(y, held)
+    error = vector_norm(F, dim=1) + rounding(system, y, held, F, unit)
+    apart = torch.cdist(y, points.x, compute_mode="donot_use_mm_for_euclid_dist")
+    none = ~torch.isfinite(points.error_bound)
+    reach = torch.where(none, 0.0, points.error_bound + 2 * points.inverse_norm * error.unsqueeze(1))
+    same, same_input = apart <= reach, (held.unsqueeze(1) == u).all(dim=2)
+    for i, j in (none & ~same & same_input & (apart <= NEAR * unit)).nonzero().tolist():
+        same[i, j] = _joined(system, points.x[j], y[i], held[i : i + 1], unit)
+    return same & same_input
 
 
-def _first_same(
-    system: System, point: Assessed, given: Assessed, u: Tensor, row: int, unit: float, usable: Tensor
-) -> int:
-    same = (_matches(system, point, given, u, row, unit) & usable).nonzero()
-    return int(same[0]) if len(same) else -1
+def _joined(system: System, a: Tensor, b: Tensor, u: Tensor, unit: float) -> bool:
+    """Where a point has no bound: whether F is zero to rounding all along the way from it to the other state."""
+    between = a + a.new_tensor(SHARES).unsqueeze(1) * (b - a)
+    held = u.expand(len(SHARES), -1)
+    F = system.velocity(between, held)
+    return bool((vector_norm(F, dim=1) <= JOINED * rounding(system, between, held, F, unit)).all())
 
 
-def _all_same(
-    system: System, orbit: list[Assessed], given: Assessed, u: Tensor, row: int, unit: float, usable: Tensor
-) -> set[int]:
-    found = torch.zeros_like(usable)
-    for point in orbit:
-        found |= _matches(system, point, given, u, row, unit)
-    return {row, *(found & usable).nonzero().squeeze(1).tolist()}
+def _first(same: Tensor) -> int:
+    found = same.nonzero()
+    return int(found[0]) if len(found) else -1
