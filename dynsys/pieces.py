@@ -10,7 +10,7 @@ the signs of y are given, the pattern, F is affine; there are at most 2^m such r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
@@ -42,6 +42,10 @@ class Pieces:
             raise ValueError(
                 "D is not strictly lower triangular: put the units in the order in which they are computed"
             )
+
+    def to(self, device: torch.device | str) -> Pieces:
+        """The same, with its numbers on ``device``."""
+        return Pieces(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     @property
     def n_state(self) -> int:
