@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.catalogue import Catalogue
+from dynsys.findings import Zeros
+from dynsys.iterated import Iterated
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.spectrum import MODES, excess, spectra
@@ -18,21 +20,24 @@ from dynsys.system import System
 
 Progress = Callable[[str, int, int], None]
 
+SLOW = "it is no fixed point"
+DRIFT = 0.01  # of the usual size of a state: the distance that a drift time is for
+
 
 def describe(
     system: System,
-    catalogue: Catalogue,
+    zeros: Zeros,
     minima: Minima,
     report: SearchReport,
     full_spectrum: bool,
     workers: int,
     progress: Progress,
 ) -> FixedPoints:
-    """Classify every point and put them in order: fixed before slow, then by unstable directions and readout."""
-    known = catalogue.points
+    """Classify every point and put them in order: fixed before slow, then by unstable directions, cycle and readout."""
+    known = zeros.points
     x = torch.cat([known.x] + [m.x for m in minima.points])
-    groups = torch.tensor(catalogue.groups + minima.groups, dtype=torch.long, device=x.device)
-    u = catalogue.inputs[groups]
+    groups = torch.tensor(zeros.groups + minima.groups, dtype=torch.long, device=x.device)
+    u = minima.inputs[groups]
     done = 0
 
     def tell(finished: int) -> None:
@@ -40,7 +45,7 @@ def describe(
         done += finished
         progress("classify", done, len(x))
 
-    n_fixed = len(catalogue)
+    n_fixed, n_slow = len(zeros), len(minima.points)
     noise = known.F.norm(dim=1) + known.noise
     accuracy = list(zip(known.curvature.tolist(), known.error_bound.tolist(), noise.tolist(), strict=True))
     accuracy += [(0.0, m.error_bound, 0.0) for m in minima.points]
@@ -68,17 +73,51 @@ def describe(
         search=report,
         about=about(system),
         system=system.to(device="cpu"),
+        certified=np.concatenate([zeros.certified, np.zeros(n_slow, dtype=np.bool_)]),
+        reasons=np.array(zeros.reasons + [SLOW] * n_slow, dtype=np.str_),
+        kinks=np.concatenate([zeros.kinks, np.zeros(n_slow, dtype=np.int64)]),
+        active_bounds=np.stack([np.zeros(system.n_state, dtype=np.int8)] * n_fixed + [m.active for m in minima.points])
+        if len(x)
+        else np.zeros((0, system.n_state), dtype=np.int8),
+        drift_time=np.array(
+            [np.nan] * n_fixed + [drift_time(system, m.q, minima.unit) for m in minima.points], dtype=np.float64
+        ),
+        orbit=np.concatenate([zeros.orbit, np.full(n_slow, -1, dtype=np.int64)]),
+        manifold=np.concatenate([zeros.manifold, np.full(n_slow, -1, dtype=np.int64)]),
+        manifolds=zeros.manifolds,
     )
     leads = excess(torch.as_tensor(points.leading_eigenvalue), system.kind).numpy().round(9)
     order = sorted(
         range(len(points)),
-        key=lambda i: (i >= n_fixed, points.n_unstable[i], tuple(readouts[i].round(6)), leads[i], tuple(_array(x[i]))),
+        key=lambda i: (
+            i >= n_fixed,
+            points.n_unstable[i],
+            points.manifold[i],
+            points.orbit[i],
+            i if points.orbit[i] >= 0 or points.manifold[i] >= 0 else 0,  # in the order of time, or along the line
+            tuple(readouts[i].round(6)),
+            leads[i],
+            tuple(_array(x[i])),
+        ),
     )
-    return points[np.array(order, dtype=np.int64)]
+    points = points[np.array(order, dtype=np.int64)]
+    return dataclasses.replace(points, orbit=_renumbered(points.orbit))
+
+
+def _renumbered(orbit: np.ndarray) -> np.ndarray:
+    """Cycles by the order in which they come; -1 stays."""
+    numbers = {old: new for new, old in enumerate(dict.fromkeys(i for i in orbit.tolist() if i >= 0))}
+    return np.array([numbers.get(i, -1) for i in orbit.tolist()], dtype=np.int64)
+
+
+def drift_time(system: System, q: float, unit: float) -> float:
+    """The time in which a state of speed |F| = sqrt(2 q) moves straight on by ``DRIFT`` of a usual state's size."""
+    return DRIFT * unit * system.time_constant / float(np.sqrt(2 * q)) if q > 0 else np.inf
 
 
 def about(system: System) -> dict[str, Any]:
-    """What a result says of its system."""
+    """What a result says of its system, which may be a map applied ``period`` times."""
+    cycles = {"name": system.system.name, "period": system.k} if isinstance(system, Iterated) else {}
     return {
         "name": system.name,
         "kind": str(system.kind),
@@ -86,6 +125,7 @@ def about(system: System) -> dict[str, Any]:
         "n_input": system.n_input,
         "n_output": system.n_output,
         "time_constant": system.time_constant,
+        **cycles,
     }
 
 

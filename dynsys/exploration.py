@@ -18,15 +18,12 @@ from torch import Tensor
 from dynsys.budget import Budget
 from dynsys.catalogue import NOBODY, Catalogue
 from dynsys.closure import Closure
-from dynsys.description import describe
 from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop
 from dynsys.fiber import Fibers
 from dynsys.harvest import Harvest
 from dynsys.missing import Missing, estimated
-from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
-from dynsys.stability import index
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
 from dynsys.wave import HANDOVER, Descender, Rejection
@@ -37,7 +34,7 @@ PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of
 FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
 FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
 LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
-TESTS, TEST_ROUNDS = 32, 4  # hits that a search given up still asks for, to tell what it missed, and rounds at most
+TESTS, TEST_ROUNDS = 32, 8  # hits that a search given up still asks for, to tell what it missed, and rounds at most
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 
 
@@ -49,6 +46,7 @@ class Settings:
     slow_q: float
     closure: bool
     engine: str
+    verify: bool  # whether points are proved, and trajectories followed to where they settle
     seed: int
     workers: int
     budget: Budget
@@ -76,6 +74,7 @@ class Exploration:
         self.rng = np.random.default_rng(settings.seed)
         order = torch.as_tensor(self.rng.permutation(len(x)), device=x.device)  # trajectories come sorted in time
         self.own, self.own_groups, self.given = x[order], groups[order], given
+        self.sample = self.own, self.own_groups  # all of them, while the search uses them up
         if given > len(x):
             self.harvest.rejected[Rejection.NOT_FINITE] += given - len(x)
         self.fibers_through: Counter[int] = Counter()  # of each point
@@ -229,45 +228,9 @@ class Exploration:
             groups = torch.tensor([group], device=x.device)
             self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)
 
-    def result(self, full_spectrum: bool) -> FixedPoints:
-        """Everything found so far, classified."""
-        known, tried = self.catalogue, self.discovery.tried
-        report = SearchReport(
-            starts=tried[Source.OWN],
-            given=self.given,
-            scattered_starts=tried[Source.SCATTERED],
-            closure_starts=tried[Source.MADE],
-            fiber_starts=tried[Source.FIBER],
-            solver=" then ".join(self.solvers),
-            stopped=str(self.stopped),
-            seconds=0.0,
-            found=len(known),
-            slow=len(self.minima.points),
-            rejected={str(reason): count for reason, count in sorted(self.harvest.rejected.items())},
-            estimated_missed=self.missing().estimate,
-            inputs=known.inputs.tolist(),
-            index_sum=known.index_sum(),
-            discovery=self.discovery.curve,
-            seed=self.settings.seed,
-            interrupted=self.stopped is Stop.INTERRUPTED,
-        )
-        settings = self.settings
-        points = describe(self.system, known, self.minima, report, full_spectrum, settings.workers, settings.progress)
-        if not self.plan.jacobians:  # no determinants were computed on the way
-            report = dataclasses.replace(report, index_sum=self._index_sum_of(points))
-        return dataclasses.replace(points, search=report)
-
-    def missing(self) -> Missing:
+    def missing(self, index_sum: int | None) -> Missing:
         """What the search has missed, by the starts that knew nothing of the points found."""
-        return estimated(self.catalogue.tallies(), self.catalogue.index_sum())
-
-    def _index_sum_of(self, points: FixedPoints) -> int | None:
-        """The index sum of points whose eigenvalues are known; None where it tells nothing."""
-        fixed = points[points.verdict == "fixed"]
-        sure = np.isfinite(fixed.error_bound).all() and not (fixed.stability == "marginal").any()
-        if not self.system.box_is_trapping or len(self.catalogue.inputs) > 1 or not len(fixed) or not sure:
-            return None
-        return sum(index(values, self.system.kind) for values in fixed.eigenvalues)
+        return estimated(self.catalogue.tallies(), index_sum)
 
 
 def usual_size(system: System, u: Tensor, x: Tensor) -> float:

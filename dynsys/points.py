@@ -66,6 +66,8 @@ class SearchReport:
     stopped: str = "the starts were used up"
     period: int = 1  # times the map was applied; the points are those of cycles of this length where it is more
     complete: bool = False  # whether it is proved that there are no more points
+    missing: dict[str, Any] | None = None  # ``dynsys.missing.Missing`` and its sentence
+    settling: dict[str, Any] | None = None  # where trajectories settle, ``dynsys.settlement``, and its sentence
     left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
 
 
@@ -202,7 +204,9 @@ class FixedPoints:
                 **{key: np.array(header[key], dtype=np.str_) for key in WORDS if key in header},
                 **{key: _restored(key, value) for key, value in tensors.items()},
             }
-            if not isinstance(header["system"], dict) or {len(value) for value in arrays.values()} != {len(arrays["q"])}:
+            if not isinstance(header["system"], dict) or {len(value) for value in arrays.values()} != {
+                len(arrays["q"])
+            }:
                 raise ValueError("its parts do not fit together")
             search = SearchReport(**{**header["search"], "discovery": discovery})
             manifolds = tuple(header.get("manifolds", ()))

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from dynsys.budget import Budget, bytes_of
 from dynsys.exploration import Exploration, Progress, Settings, silent
+from dynsys.iterated import Iterated
+from dynsys.outcome import outcome
 from dynsys.points import FixedPoints
 from dynsys.solvers import Solver, solver_named
 from dynsys.starts import first_starts
@@ -43,9 +45,11 @@ def find_fixed_points(
     n_starts: int = 512,
     solver: str | Solver = "auto",
     engine: str = "auto",
+    period: int = 1,
     slow_q: float = 1e-4,
     closure: bool = True,
     full_spectrum: bool = False,
+    verify: bool = True,
     memory: int | str | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -58,9 +62,11 @@ def find_fixed_points(
     They are taken in random order, and no more of them than discovery needs to flatten (``dynsys.discovery``).
     ``input`` is (n_input,), or (B, n_input) with one row per start; None means zeros. ``solver`` is a name in
     ``dynsys.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or "fiber" to follow directional fibers whatever the
-    first engine found. ``slow_q`` is the largest q of a slow point. ``closure=False`` leaves out every start that was
-    not given. ``memory`` is what the working arrays may take, like "4GiB"; 2 GiB unless given.
-    ``progress(stage, done, total)`` is called as it goes.
+    first engine found. ``period`` k searches a map for its cycles of k steps, as the fixed points of the map applied k
+    times without those of its divisors; whole cycles come out, numbered by ``orbit``. ``slow_q`` is the largest q of a
+    slow point. ``closure=False`` leaves out every start that was not given. ``verify=False`` leaves out the proofs
+    (bounds are estimates then) and the look at where trajectories settle. ``memory`` is what the working arrays may
+    take, like "4GiB"; 2 GiB unless given. ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
     wrong size or with NaN, and SearchInterrupted, which holds the points found so far, on Ctrl-C.
@@ -82,11 +88,11 @@ def find_fixed_points(
         raise ValueError(f"slow_q is {slow_q}; the largest q of a slow point is 0 or more")
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; the engines are {', '.join(ENGINES)}")
-    system = system.to(device=where)
+    system = (Iterated(system, period) if period != 1 else system).to(device=where)
     u = checked_input(system, input).to(where)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
     budget = Budget(bytes_of(memory), workers)
-    settings = Settings(solver == "auto", slow_q, closure, engine, seed, workers, budget, progress or silent)
+    settings = Settings(solver == "auto", slow_q, closure, engine, verify, seed, workers, budget, progress or silent)
     with alone():
         x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
         if len(u) not in (1, len(x)):
@@ -95,10 +101,10 @@ def find_fixed_points(
         search = Exploration(system, method, *_distinct(u, len(x)), x, settings)
         try:
             search.run()
-            return _timed(search.result(full_spectrum), began)
+            return _timed(outcome(search, full_spectrum), began)
         except KeyboardInterrupt:
             search.interrupt()
-            raise SearchInterrupted(_timed(search.result(full_spectrum), began)) from None
+            raise SearchInterrupted(_timed(outcome(search, full_spectrum), began)) from None
 
 
 def _timed(points: FixedPoints, began: float) -> FixedPoints:

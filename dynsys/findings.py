@@ -1,0 +1,148 @@
+"""What a search has found, before it is described: each zero once, with its proof, its cycle, its manifold.
+
+zeros of the catalogue -> whole cycles -> certificates -> those whose balls meet become one -> marginal ones on one
+line, ring or plane become a few representatives of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.catalogue import Catalogue
+from dynsys.certainty import Assessed, assess
+from dynsys.certificate import Reason, certify
+from dynsys.cycles import orbits
+from dynsys.iterated import Iterated
+from dynsys.manifold import manifolds
+from dynsys.rounding import rounding
+from dynsys.speed import q_of
+from dynsys.system import System
+
+NOT_TRIED = "no proof was asked for: the bound is an estimate"
+UNBOUNDED = "no bound: the Jacobian is singular, or changes too much within reach"
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """k distinct zeros: ``points`` (whose error bounds are proved where ``certified``), the input of each by number,
+    and by row the reason for a missing certificate, the number of units on a kink, of the cycle and of the manifold.
+    """
+
+    points: Assessed
+    groups: list[int]
+    certified: NDArray[np.bool_]
+    reasons: list[str]
+    kinks: NDArray[np.int64]
+    orbit: NDArray[np.int64]
+    manifold: NDArray[np.int64]
+    manifolds: tuple[dict[str, Any], ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, rows: list[int]) -> Zeros:
+        return dataclasses.replace(
+            self,
+            points=self.points[torch.tensor(rows, dtype=torch.long)],
+            groups=[self.groups[i] for i in rows],
+            reasons=[self.reasons[i] for i in rows],
+            **{key: getattr(self, key)[rows] for key in ("certified", "kinks", "orbit", "manifold")},
+        )
+
+
+def zeros_of(system: System, catalogue: Catalogue, prove: bool) -> Zeros:
+    """The zeros in the catalogue of a search of ``system``, which may be a map applied several times.
+
+    Without ``prove`` every error bound is an estimate.
+    """
+    points, groups = catalogue.points, list(catalogue.groups)
+    orbit = np.full(len(points), -1, dtype=np.int64)
+    if isinstance(system, Iterated) and system.k > 1:
+        u = catalogue.inputs[torch.tensor(groups, dtype=torch.long, device=points.x.device)]
+        cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together)
+        points, groups, orbit = cycles.points, [groups[i] for i in cycles.of], cycles.orbit
+    none = np.zeros(len(points), dtype=np.int64)
+    zeros = Zeros(points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1)
+    if prove:
+        zeros = _apart(_certified(system, zeros, catalogue))
+    return _with_manifolds(system, zeros, catalogue)
+
+
+def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """A proved bound takes the place of the estimated one, be it larger or smaller."""
+    points = zeros.points
+    u = catalogue.inputs[torch.tensor(zeros.groups, dtype=torch.long, device=points.x.device)]
+    proof = certify(system, points.x, u, catalogue.unit)
+    bound = torch.where(proof.certified, proof.error_bound, points.error_bound)
+    reasons = [
+        UNBOUNDED if reason in (Reason.NO_CLOSED_FORM, Reason.TOO_LARGE) and not finite else str(reason)
+        for reason, finite in zip(proof.reasons, torch.isfinite(bound).tolist(), strict=True)
+    ]
+    points = dataclasses.replace(points, error_bound=bound)
+    return dataclasses.replace(zeros, points=points, certified=np.asarray(proof.certified.cpu()), reasons=reasons)
+
+
+def _apart(zeros: Zeros) -> Zeros:
+    """Of points whose balls meet the one with the smallest; cycles, which have been told apart already, all stay."""
+    bound = torch.where(torch.isfinite(zeros.points.error_bound), zeros.points.error_bound, 0.0)
+    groups = torch.tensor(zeros.groups, device=bound.device)
+    near = torch.cdist(zeros.points.x, zeros.points.x, compute_mode="donot_use_mm_for_euclid_dist")
+    meet = (near <= bound + bound.unsqueeze(1)) & (groups == groups.unsqueeze(1))
+    meet &= torch.as_tensor(zeros.orbit < 0, device=bound.device).unsqueeze(1)
+    meet.fill_diagonal_(False)
+    gone: set[int] = set()
+    for i in torch.argsort(bound, stable=True).tolist() if bool(meet.any()) else []:
+        if i not in gone:
+            gone |= set(meet[i].nonzero().squeeze(1).tolist())
+    return zeros[[i for i in range(len(zeros)) if i not in gone]] if gone else zeros
+
+
+def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """The marginal points, those without a bound, by the manifolds they lie on."""
+    marginal = torch.isinf(zeros.points.error_bound).nonzero().squeeze(1).tolist()
+    if not marginal:
+        return zeros
+    of = [zeros.groups[i] for i in marginal]
+    found = manifolds(system, zeros.points.x[marginal], of, catalogue.inputs, catalogue.unit)
+    on = {marginal[i] for i in np.flatnonzero(found.membership >= 0)}
+    kept = zeros[[i for i in range(len(zeros)) if i not in on]] if on else zeros
+    parts, groups, number = [kept.points], list(kept.groups), [kept.manifold]
+    for k, manifold in enumerate(found.found):
+        x = manifold.representatives
+        u = catalogue.inputs[manifold.group : manifold.group + 1].expand(len(x), -1)
+        parts.append(_unmoved(system, x, u, catalogue))
+        groups += [manifold.group] * len(x)
+        number.append(np.full(len(x), k, dtype=np.int64))
+    new = len(groups) - len(kept)
+    told = tuple(
+        {**manifold.to_dict(), "members": int((found.membership == k).sum()), "sentence": str(manifold)}
+        for k, manifold in enumerate(found.found)
+    )
+    return Zeros(
+        Assessed.joined(parts),
+        groups,
+        np.concatenate([kept.certified, np.zeros(new, dtype=np.bool_)]),
+        kept.reasons + ["it lies on a line, ring or plane of fixed points"] * new,
+        np.concatenate([kept.kinks, np.zeros(new, dtype=np.int64)]),
+        np.concatenate([kept.orbit, np.full(new, -1, dtype=np.int64)]),
+        np.concatenate(number),
+        told,
+        tuple(found.left_out),
+    )
+
+
+def _unmoved(system: System, x: Tensor, u: Tensor, catalogue: Catalogue) -> Assessed:
+    """States x (B, n) of a manifold, assessed where they are: a step to refine one would lead along the manifold."""
+    F = system.velocity(x, u)
+    noise = rounding(system, x, u, F, catalogue.unit)
+    near = assess(system, x, u, catalogue.unit, catalogue.together > 0)
+    unbounded = torch.full_like(noise, torch.inf)
+    return dataclasses.replace(near, x=x, F=F, q=q_of(F), noise=noise, error_bound=unbounded, index=0 * noise)
