@@ -21,6 +21,7 @@ from torch import Tensor
 from dynsys.eigenmodes import dense_modes, krylov_modes, largest_gain, numerical_abscissa
 from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
+from dynsys.iterated import Iterated
 from dynsys.points import FixedPoints
 from dynsys.stability import frequencies, time_constants
 from dynsys.system import Kind, System
@@ -137,17 +138,18 @@ def linear_modes(
 ) -> Modes:
     """The leading ``count`` modes of the points that ``which`` chooses (a mask, a slice or indices; None: all).
 
-    One more is given where the last would be half of a complex pair. ``system`` is the one that was searched, by
-    default the points' own: cycles need the iterated map. ``dense`` says whether all eigenvalues are computed on the
-    way, or Krylov spaces of A and A^T only; None: by size. Of eigenvalues that coincide without being defective the
-    vectors are one choice among many. Raises ValueError where no system is at hand, and for a count below 1.
+    One more is given where the last would be half of a complex pair. ``system`` is the network, by default the
+    points' own; the modes of a cycle are those of the map applied once around it, in the time of one step. ``dense``
+    says whether all eigenvalues are computed on the way, or Krylov spaces of A and A^T only; None: by size. Of
+    eigenvalues that coincide without being defective the vectors are one choice among many. Raises ValueError where no
+    system is at hand, and for a count below 1.
     """
     system = points.system if system is None else system
     if system is None:
         raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
     if count < 1:
         raise ValueError(f"count is {count}; give at least one mode")
-    searched, n = system, system.n_state
+    searched, n = _searched(points, system), system.n_state
     ids = np.atleast_1d(np.arange(len(points))[slice(None) if which is None else which])
     whole = n <= (DENSE_LIMIT if dense is None else 4 * count) or dense is True
 
@@ -167,6 +169,12 @@ def linear_modes(
     for key, shape in {"input_jacobian": (n, searched.n_input), **dict.fromkeys(GROWTH, ())}.items():
         arrays[key] = np.array([one[key] for one in found], dtype=np.float64).reshape(len(ids), *shape)
     return Modes(ids=ids, **arrays, about=points.about)
+
+
+def _searched(points: FixedPoints, system: System) -> System:
+    """The system whose fixed points they are: of a search for cycles the map applied once around them."""
+    period = getattr(points.search, "period", 1)
+    return Iterated(system, period) if period > 1 and not isinstance(system, Iterated) else system
 
 
 def _at_point(system: System, x: Tensor, u: Tensor, count: int, whole: bool) -> dict[str, NDArray[Any]]:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import expm
+from scipy.optimize import brentq
 from scipy.sparse.linalg import aslinearoperator
 
 from dynsys import Flow, Map
@@ -160,6 +162,15 @@ class TestTimes:
 
     def test_growth_has_a_negative_time_constant(self):
         assert linear_modes(linear([[2.0]], kind=Map)).time_constants[0, 0] == pytest.approx(-1 / np.log(2))
+
+    def test_a_mode_of_a_cycle_lasts_as_many_steps_as_it_takes(self):
+        """x' = -tanh(2x) alternates between +-a with a = tanh(2a); each step multiplies a deviation by 2 (1 - a^2)."""
+        a = brentq(lambda x: np.tanh(2 * x) - x, 0.5, 1.0, xtol=1e-15)
+        system = Map(lambda x, u: -torch.tanh(2 * x), n_state=1)
+        points = points_at(system, [[a], [-a]])
+        modes = linear_modes(dataclasses.replace(points, search=SimpleNamespace(period=2)))
+        np.testing.assert_allclose(modes.eigenvalues, (2 * (1 - a**2)) ** 2)
+        np.testing.assert_allclose(modes.time_constants, -1 / np.log(2 * (1 - a**2)))
 
 
 class TestInitialGrowth:
