@@ -1,16 +1,21 @@
 """Fixed points and cycles of ReLU networks, against plain enumeration of every region."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import pad
 
-from dynsys import Flow
+from dynsys import Flow, System, complementary
 from dynsys.kinks import one_sided_jacobians, stability_at_kink
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.vanilla import RNN
+from dynsys.pieces import Pieces
 from dynsys.regions import search_regions
 from dynsys.system import Kind
 
@@ -388,6 +393,145 @@ def test_a_plane_beside_a_unit_that_decays():
     assert flat.dimension == 2
     assert float(flat.x[2]) == pytest.approx(2.0)
     np.testing.assert_allclose(flat.directions[:, 2], 0.0, atol=1e-12)
+
+
+@st.composite
+def small_networks(draw):
+    """Weights of few halves: singular regions, points on kinks and ties in every pivot are common."""
+    n = draw(st.integers(1, 4))
+    halves = st.integers(-3, 3).map(lambda k: k / 2)
+    W = draw(st.lists(st.lists(halves, min_size=n, max_size=n), min_size=n, max_size=n))
+    return np.array(W), np.array(draw(st.lists(halves, min_size=n, max_size=n)))
+
+
+def exactly_enumerated(W, b):
+    """The zeros of all regular regions, in fractions, kinks included: {h: number of preactivations that are zero}."""
+    n, points = len(b), {}
+    for bits in itertools.product([0, 1], repeat=n):
+        rows = [
+            [Fraction(int(i == j)) - (Fraction(W[i, j]) if bits[i] else 0) for j in range(n)]
+            + [Fraction(b[i]) if bits[i] else Fraction(0)]
+            for i in range(n)
+        ]
+        h = solved_exactly(rows)
+        if h is None:
+            continue
+        y = [sum((Fraction(W[i, j]) * h[j] for j in range(n)), Fraction(b[i])) for i in range(n)]
+        if all(y[i] >= 0 if bits[i] else y[i] <= 0 for i in range(n)):
+            points[tuple(h)] = sum(y[i] == 0 and bool(W[i].any()) for i in range(n))
+    return points
+
+
+def solved_exactly(rows):
+    """Gauss-Jordan; None where the matrix is singular."""
+    n = len(rows)
+    for k in range(n):
+        pivot = next((i for i in range(k, n) if rows[i][k] != 0), None)
+        if pivot is None:
+            return None
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [value / rows[k][k] for value in rows[k]]
+        for i in range(n):
+            if i != k and rows[i][k] != 0:
+                rows[i] = [value - rows[i][k] * base for value, base in zip(rows[i], rows[k], strict=True)]
+    return [row[n] for row in rows]
+
+
+@settings(max_examples=150)
+@given(small_networks())
+def test_degenerate_networks_have_the_points_of_exact_arithmetic(network):
+    W, b = network
+    expected, system = exactly_enumerated(W, b), rnn(W, b)
+    found, pieces = search_regions(system), system.pieces(torch.zeros(1, 1, dtype=DOUBLE))
+    assert found.complete
+    scale = 1 + float(found.states.abs().max()) if len(found) else 1.0
+    states = found.states.numpy()
+    assert (np.abs(np.maximum(states @ W.T + b, 0) - states) <= 1e-9 * scale).all()
+    for flat in found.flats:
+        ends = torch.cat([flat.x.unsqueeze(0), flat.x + 1e-3 * flat.directions, flat.x - 1e-3 * flat.directions])
+        assert float(pieces.velocity(ends).abs().max()) <= 1e-9 * (1 + float(ends.abs().max()))
+    isolated = {}
+    for h, kinks in expected.items():
+        x = torch.tensor([[float(value) for value in h]], dtype=DOUBLE)
+        if not any(bool(flat.holds(pieces, x)) for flat in found.flats):
+            isolated[tuple(x[0].tolist())] = kinks
+    touched = torch.tensor(
+        [reason == "the system is singular in its region" for reason in found.reasons], dtype=torch.bool
+    )
+    assert_same_points(states[~touched.numpy()], np.array(list(isolated)).reshape(-1, len(b)))
+    for h, kinks in isolated.items():
+        row = np.abs(states - np.array(h)).max(1).argmin()
+        assert int(found.kinks[row].sum()) == kinks
+
+
+class Held(System):
+    """h' = max(W h + b, 0) beside a variable that stays what it is."""
+
+    kind, name = Kind.MAP, "held"
+
+    def __init__(self, W, b):
+        self.network = rnn(W, b)
+        self.n_state = len(b) + 1
+
+    def velocity(self, x, u):
+        F = self.network.velocity(x[:, :-1], u.new_zeros(1, 1))
+        return torch.cat([F, torch.zeros_like(x[:, :1])], 1)
+
+    def pieces(self, u):
+        inner = self.network.pieces(u.new_zeros(1, 1))
+        A, B, C = pad(inner.A, (0, 1, 0, 1)), pad(inner.B, (0, 0, 0, 1)), pad(inner.C, (0, 1))
+        return Pieces(A, B, pad(inner.c, (0, 1)), C, inner.D, inner.e)
+
+
+def test_a_variable_that_nothing_moves_makes_every_point_a_line():
+    W, b = random_network(6, 1.5, seed=1)
+    expected = enumerated(W, b)
+    found = search_regions(Held(W, b))
+    assert found.complete
+    assert len(found) == 0
+    for flat in found.flats:
+        np.testing.assert_allclose(flat.directions.abs(), [[0.0] * 6 + [1.0]], atol=1e-14)
+    assert_same_points(np.array([flat.x[:6].numpy() for flat in found.flats]), expected)
+
+
+def test_above_fourteen_units_such_a_system_is_not_called_complete():
+    found = search_regions(Held(*random_network(15, 1.5, seed=1)), budget=100)
+    assert not found.complete
+    assert found.left_out.startswith("none of 2^15 regions was excluded by a proof")
+
+
+# -- what the proof rests on
+
+
+def test_regions_without_a_valid_contradiction_are_solved_one_by_one(monkeypatch):
+    """As if no contradiction held far enough out: then nothing is excluded, and the points are the same."""
+    W, b = random_network(7, 3.0, seed=1)
+    expected = search_regions(rnn(W, b))
+    monkeypatch.setattr(complementary, "REACH", float("inf"))
+    found = search_regions(rnn(W, b))
+    assert found.complete
+    assert found.solved > expected.solved
+    assert torch.equal(found.states, expected.states)
+    W, b = random_network(14, 3.0, seed=1)
+    found = search_regions(rnn(W, b))
+    assert found.left > 0
+    assert not found.complete
+
+
+def test_a_contradiction_is_refused_where_its_multipliers_are_wrong(monkeypatch):
+    """Multipliers that are off by a thousandth contradict nothing beyond the size of the drive."""
+    original = complementary._Problem.__init__
+
+    def inexact(self, pieces):
+        original(self, pieces)
+        noise = torch.randn(self.inverse.shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+        self.inverse = self.inverse + 1e-3 * noise
+
+    monkeypatch.setattr(complementary._Problem, "__init__", inexact)
+    W, b = bistable_network(6, 0)
+    found = search_regions(rnn(W, b))
+    assert found.complete
+    assert_same_points(found.states.numpy(), enumerated(W, b))
 
 
 # -- what is refused
