@@ -14,10 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.basins import Basins
+from dynsys.connections import Connections
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
+from dynsys.iterated import Iterated
 from dynsys.models.checkpoint import FILE_NAME, load
 from dynsys.models.training_run import read_curves
+from dynsys.modes import Modes, linear_modes
 from dynsys.points import FixedPoints
 from dynsys.search import SearchInterrupted, find_fixed_points
 from dynsys.starts import states_in_box
@@ -29,6 +33,9 @@ Fit = Literal["points", "trajectories"]
 Progress = Callable[[str, int, int], None]
 
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
+MODES = "modes.safetensors"
+CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"
+OF_POINTS = (MODES, CONNECTIONS, BASINS, MEMORY)  # what belongs to the points beside them, and to no others
 RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
 RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
 TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
@@ -69,8 +76,24 @@ def search_and_save(
 
 def save_points(points: FixedPoints, folder: str | Path) -> None:
     """Write ``fixed_points.safetensors`` and the same in words as ``fixed_points.json``."""
+    for name in OF_POINTS:
+        (Path(folder) / name).unlink(missing_ok=True)
     points.save(Path(folder) / f"{POINTS}.safetensors")
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
+
+
+def save_modes(points: FixedPoints, folder: str | Path, progress: Progress) -> Modes:
+    """The leading modes of every point, written beside them."""
+    progress("modes", 0, 1)
+    modes = linear_modes(points)
+    modes.save(Path(folder) / MODES)
+    progress("modes", 1, 1)
+    return modes
+
+
+def modes_to_json(modes: Modes) -> list[dict[str, Any]]:
+    """One object for each point."""
+    return [modes.to_json(i) for i in range(len(modes))]
 
 
 def _of_checkpoint(points: FixedPoints, checkpoint: str | Path, loading: dict[str, Any] | None) -> FixedPoints:
@@ -96,7 +119,8 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
         )
     points = FixedPoints.load(path)
     system = _load_again(points, path)
-    return dataclasses.replace(points, system=system), system
+    period = points.search.period
+    return dataclasses.replace(points, system=Iterated(system, period) if period > 1 else system), system
 
 
 def _load_again(points: FixedPoints, path: Path) -> System:
@@ -121,7 +145,13 @@ def _network_of(points: FixedPoints, path: Path) -> Path:
     raise CheckpointError(path, wrong, "run 'dynsys find' on the network again")
 
 
-def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "points") -> Any:
+def portrait(
+    points: FixedPoints,
+    system: System,
+    seed: int = 0,
+    fit: Fit = "points",
+    connections: Connections | None = None,
+) -> Any:
     """The phase portrait as a plotly figure: a run of the task, releases from random states, and the points."""
     from dynsys.plots import phase_portrait
 
@@ -134,6 +164,7 @@ def portrait(points: FixedPoints, system: System, seed: int = 0, fit: Fit = "poi
         points,
         trajectories=None if task is None else np.asarray(task),
         releases=releases(system, u, seed),
+        connections=connections,
         fit=fit,
         title=f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}",
     )
@@ -163,7 +194,8 @@ def draw(
 
 def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     points, system = load_run(run)
-    return portrait(_some(points, chosen), system, seed, fit)
+    followed = Connections.load(run / CONNECTIONS) if chosen is None and (run / CONNECTIONS).is_file() else None
+    return portrait(_some(points, chosen), system, seed, fit, followed)
 
 
 def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -185,16 +217,43 @@ def _plane(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     return phase_plane(system, _some(points, chosen))
 
 
-PICTURES = {"phase": _phase, "spectrum": _spectrum, "training": _training, "plane": _plane}
+def _modes(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.plots import modes
+
+    points = load_run(run)[0]
+    return modes(points, _numbers(points, chosen))
+
+
+def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.plots import memory_graph
+
+    if not (run / CONNECTIONS).is_file():
+        raise CheckpointError(run, "nobody has followed its saddles yet", f"run 'dynsys basins {run}' first")
+    basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
+    return memory_graph(Connections.load(run / CONNECTIONS), basins)
+
+
+PICTURES = {
+    "graph": _graph,
+    "modes": _modes,
+    "phase": _phase,
+    "spectrum": _spectrum,
+    "training": _training,
+    "plane": _plane,
+}
 
 
 def _some(points: FixedPoints, chosen: list[int] | None) -> FixedPoints:
     if chosen is None:
         return points
-    wrong = [i for i in chosen if not 0 <= i < len(points)]
+    return points[_numbers(points, chosen)]
+
+
+def _numbers(points: FixedPoints, chosen: list[int] | None) -> list[int] | None:
+    wrong = [i for i in chosen or () if not 0 <= i < len(points)]
     if wrong:
         raise ValueError(f"there is no point {wrong[0]}; this run has points 0 to {len(points) - 1}")
-    return points[chosen]
+    return chosen
 
 
 def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:

@@ -83,8 +83,8 @@ def _settling(search: Exploration, points: FixedPoints) -> dict[str, Any] | None
     if not len(x):
         return None
     search.settings.progress("settling", 0, 1)
-    stable = points[(points.verdict == "fixed") & np.char.startswith(points.stability, "stable")]
-    known = stable if search.system is system else stable[:0]
+    stable = np.flatnonzero((points.verdict == "fixed") & np.char.startswith(points.stability, "stable"))
+    known = points[stable if search.system is system else stable[:0]]
     settled = settle(
         system,
         x,
@@ -95,6 +95,8 @@ def _settling(search: Exploration, points: FixedPoints) -> dict[str, Any] | None
     )
     search.settings.progress("settling", 1, 1)
     told = settlement(settled)
+    for end in told["ends"]:
+        end["point"] = None if end["point"] is None else int(stable[end["point"]])
     return {**told, "sentence": settling_summary(told)}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dynsys.cli.basins import basins
 from dynsys.cli.demo import demo
 from dynsys.cli.find import find
 from dynsys.cli.info import info
@@ -51,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (demo, train, info, find, portrait):
+for command in (demo, train, info, find, portrait, basins):
     main.add_command(command)

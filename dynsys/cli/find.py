@@ -31,8 +31,18 @@ from dynsys.cli.progress import progress
     show_default=True,
     help="auto, or fiber to follow directional fibers whatever was found.",
 )
+@click.option(
+    "--period", default=1, show_default=True, type=click.IntRange(1), help="Search a map for cycles of so many steps."
+)
 @click.option("--slow-q", default=1e-4, show_default=True, type=click.FloatRange(0), help="Largest q of a slow point.")
 @click.option("--full-spectrum", is_flag=True, help="All eigenvalues, however large the network.")
+@click.option("--modes", "with_modes", is_flag=True, help="Left and right modes, what an input does to them, growth.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Prove the points, and follow trajectories to where they settle.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
 @click.option("--trajectories", metavar="FILE", help="Recorded states to start from: .npz, .npy, .mat or .pt.")
 @click.option(
@@ -56,8 +66,11 @@ def find(
     held: list[float] | None,
     solver: str,
     engine: str,
+    period: int,
     slow_q: float,
     full_spectrum: bool,
+    with_modes: bool,
+    verify: bool,
     seed: int,
     trajectories: str | None,
     keys: str | None,
@@ -77,7 +90,7 @@ def find(
       dynsys find runs/flipflop/checkpoint.safetensors -o runs/flipflop
       dynsys find model.pt -o runs/model --trajectories trials.npz
     """
-    from dynsys.analyses.run import search_and_save, summary
+    from dynsys.analyses.run import modes_to_json, save_modes, search_and_save, summary
     from dynsys.models.checkpoint import load_and_tell
     from dynsys.models.trajectories import starts_from_file
 
@@ -103,16 +116,21 @@ def find(
             n_starts=starts,
             solver=solver,
             engine=engine,
+            period=period,
             slow_q=slow_q,
             full_spectrum=full_spectrum,
+            verify=verify,
             seed=seed,
             memory=memory,
             device=device,
         )
+        modes = save_modes(points, folder, show) if with_modes else None
     if as_json:
-        print_json(points.to_json())
+        print_json(points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {}))
         return
     print_points(points)
     click.echo("\n" + "\n".join(search_lines(points)))
     click.echo(f"\nFound {summary(points)}.")
+    if with_modes:
+        click.echo(f"Wrote {folder}/modes.safetensors. Its picture: dynsys portrait {folder} --picture modes")
     click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: dynsys portrait {folder} -o portrait.html")

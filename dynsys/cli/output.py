@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from dynsys.points import FixedPoints
 
+CYCLE = "settles in a cycle"  # of dynsys.settling.Ending, which must not be imported here
 ROWS = 60  # of a table; the files hold all
 
 
@@ -19,15 +21,20 @@ def print_json(content: Any) -> None:
 
 
 def print_points(points: FixedPoints) -> None:
-    """One row per point: id, verdict, stability, unstable directions, leading eigenvalue, q, error bound, readout."""
+    """One row per point: id, verdict, stability, unstable directions, leading eigenvalue, q, error bound, readout.
+
+    Cycles and manifolds have a column of their own where there are any.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title, justify in _COLUMNS:
+    titles = list(_COLUMNS) if _belongs(points) else [column for column in _COLUMNS if column[0] != "of"]
+    for title, justify in titles:
         table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for i in range(min(len(points), ROWS)):
-        table.add_row(*_row(points, i))
+        row = dict(zip((title for title, _ in _COLUMNS), _row(points, i), strict=True))
+        table.add_row(*(row[title] for title, _ in titles))
     console = Console(width=None if _is_wide() else 120)
     console.print(table)
     if len(points) > ROWS:
@@ -36,6 +43,7 @@ def print_points(points: FixedPoints) -> None:
 
 _COLUMNS = (
     ("id", "right"),
+    ("of", "left"),
     ("verdict", "left"),
     ("stability", "left"),
     ("unstable", "right"),
@@ -56,14 +64,25 @@ def _row(points: FixedPoints, i: int) -> list[str]:
     bound = float(points.error_bound[i])
     return [
         str(i),
+        _of(points, i),
         str(points.verdict[i]),
         str(points.stability[i]),
         str(points.n_unstable[i]),
         _complex(points.leading_eigenvalue[i]),
         f"{points.q[i]:.1e}",
-        f"{bound:.0e}" if math.isfinite(bound) else "none",
+        (f"{bound:.0e}" if math.isfinite(bound) else "none") + (" *" if points.certified[i] else "  "),
         " ".join(f"{value:+.2f}" for value in points.readouts[i, :8].round(2) + 0.0),
     ]
+
+
+def _belongs(points: FixedPoints) -> bool:
+    return bool((points.orbit >= 0).any() or (points.manifold >= 0).any())
+
+
+def _of(points: FixedPoints, i: int) -> str:
+    if points.orbit[i] >= 0:
+        return f"cycle {points.orbit[i]}"
+    return f"{points.manifolds[points.manifold[i]]['kind']} {points.manifold[i]}" if points.manifold[i] >= 0 else ""
 
 
 def _complex(value: complex) -> str:
@@ -71,8 +90,14 @@ def _complex(value: complex) -> str:
 
 
 def search_lines(points: FixedPoints) -> list[str]:
-    """What was done and what may be missing, in plain lines."""
+    """What was left out, how well the points are known, where the network goes, what was done, what may be missing."""
     search = points.search
+    lines = [f"left out: {what}" for what in search.left_out]
+    lines += _proofs(points)
+    if search.settling is not None:
+        lines.append(search.settling["sentence"] + _further(points))
+    if search.missing is not None:
+        lines.append(search.missing["sentence"] + _indices(search.index_sum))
     used = f"{search.starts} of {search.given} starts" if search.starts < search.given else f"{search.starts} starts"
     others = {
         "scattered": search.scattered_starts,
@@ -80,19 +105,48 @@ def search_lines(points: FixedPoints) -> list[str]:
         "from directional fibers": search.fiber_starts,
     }
     listed = ", ".join([used, *(f"{count} {kind}" for kind, count in others.items() if count)])
-    lines = [f"{listed}; by {search.solver}, in {search.seconds:.1f} s", f"stopped: {search.stopped}"]
+    lines.append(f"{listed}; by {search.solver}, in {search.seconds:.1f} s; stopped: {search.stopped}")
+    if len(search.discovery) > 1:
+        lines.append(_curve(search.discovery))
     if search.rejected:
         lines.append("no point from: " + "; ".join(f"{count} that {why}" for why, count in search.rejected.items()))
-    lines.append(_completeness(search.index_sum, search.estimated_missed))
     return lines
 
 
-def _completeness(index_sum: int | None, missed: float | None) -> str:
-    if index_sum is not None and index_sum != 1:
-        return f"the indices of the fixed points sum to {index_sum}, not 1: at least one point is certainly missing"
-    if missed is None:
-        return "no start converged, so nothing can be said of what was missed"
-    known = " (their indices sum to 1, as those of a complete set do)" if index_sum == 1 else ""
-    if missed < 0.5:
-        return f"estimated missed: none, which is not a proof{known}"
-    return f"estimated missed: about {math.ceil(missed)} or more{known}"
+def _proofs(points: FixedPoints) -> list[str]:
+    """How many points are proved, and why the others are not."""
+    fixed = points[points.verdict == "fixed"]
+    proved = int(fixed.certified.sum())
+    if not len(fixed):
+        return []
+    if proved == len(fixed):
+        return [f"* all {proved} are proved to exist, and to be alone within their error bounds"]
+    reasons = Counter(str(reason) for reason, sure in zip(fixed.reasons, fixed.certified, strict=True) if not sure)
+    why = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common())
+    return [
+        f"* {proved} of {len(fixed)} are proved to exist, and to be alone within their error bounds; not proved {why}"
+    ]
+
+
+def _further(points: FixedPoints) -> str:
+    """What to do where the network goes to cycles that were not searched for."""
+    ends = points.search.settling["ends"] if points.search.settling else []
+    periods = sorted({int(end["period"]) for end in ends if end["kind"] == CYCLE and end["period"] > 1})
+    if points.search.period > 1 or not periods:
+        return ""
+    return f" --period {periods[0]} searches for such cycles, stable and not."
+
+
+def _indices(index_sum: int | None) -> str:
+    if index_sum is None:
+        return ""
+    if index_sum == 1:
+        return " Their indices sum to 1, as those of a complete set do."
+    return f" The indices of the fixed points sum to {index_sum}, not 1, so that some are certainly missing."
+
+
+def _curve(discovery: list[tuple[int, int]]) -> str:
+    """The discovery curve at an eighth, a quarter, half and all of the starts."""
+    total = discovery[-1][0]
+    known = [max((count for at, count in discovery if at * part <= total), default=0) for part in (8, 4, 2, 1)]
+    return f"points known after 1/8, 1/4, 1/2 and all of the starts: {', '.join(map(str, known))}"

@@ -1,0 +1,40 @@
+"""Where the memory of a run flows: branches from its saddles to the attractors, and how much belongs to each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynsys.analyses.run import BASINS, CONNECTIONS, MEMORY, Progress, load_run
+from dynsys.basins import Basins, basins
+from dynsys.connections import Connections, connections
+from dynsys.errors import CheckpointError
+from dynsys.files import check_writable, write_json
+
+
+@dataclass(frozen=True)
+class MemoryFlow:
+    """Settings: starts of each kind for the basins, the seconds these may take (None: no limit), the seed."""
+
+    samples: int = 1024
+    seconds: float | None = None
+    seed: int = 0
+
+
+def run(settings: MemoryFlow, folder: str | Path, progress: Progress) -> tuple[Connections, Basins]:
+    """Follow the branches of the points in a run's folder, sample the basins, and write both beside the points."""
+    folder = Path(folder)
+    points, _ = load_run(folder)
+    if not folder.is_dir():
+        raise CheckpointError(folder, "it is a file", "give the folder that 'dynsys find' wrote")
+    check_writable(folder)
+    progress("branches", 0, 1)
+    found = connections(points)
+    progress("branches", 1, 1)
+    found.save(folder / CONNECTIONS)
+    progress("basins", 0, 1)
+    shares = basins(points, settings.samples, others=found.others, seed=settings.seed, budget_seconds=settings.seconds)
+    progress("basins", 1, 1)
+    shares.save(folder / BASINS)
+    write_json(folder / MEMORY, {"connections": found.to_json(), "basins": shares.to_json()})
+    return found, shares

@@ -1,0 +1,46 @@
+"""``dynsys basins``: where memory flows, as a graph."""
+
+from __future__ import annotations
+
+import click
+
+from dynsys.cli.output import print_json
+from dynsys.cli.progress import progress
+
+
+@click.command()
+@click.argument("run")
+@click.option("-o", "--out", "path", help="HTML file of the graph; RUN/graph.html if not given.")
+@click.option("--png", help="A PNG file to write as well; needs the extra 'static'.")
+@click.option("--samples", default=1024, show_default=True, type=click.IntRange(1), help="Starts of each kind.")
+@click.option("--seconds", type=click.FloatRange(0), help="Time for the samples; no limit if not given.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random starts.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def basins(
+    run: str, path: str | None, png: str | None, samples: int, seconds: float | None, seed: int, as_json: bool
+) -> None:
+    """Follow every saddle of a RUN (a folder that 'dynsys find' wrote) along its unstable modes, both ways, to where
+    it ends, and tell which share of random starts and of the task's own states ends in each attractor.
+
+    The branches are drawn by 'dynsys portrait RUN' from then on.
+
+    \b
+    Example:
+      dynsys basins runs/flipflop -o graph.html
+    """
+    from pathlib import Path
+
+    from dynsys.analyses.memory_flow import MemoryFlow
+    from dynsys.analyses.memory_flow import run as follow
+    from dynsys.analyses.run import draw
+
+    with progress() as show:
+        found, shares = follow(MemoryFlow(samples, seconds, seed), run, show)
+    path = path or str(Path(run) / "graph.html")
+    draw("graph", run, path, png)
+    if as_json:
+        print_json({"connections": found.to_json(), "basins": shares.to_json()})
+        return
+    click.echo(found.summary())
+    click.echo(shares.summary())
+    click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and memory.json in {run}.")
