@@ -1,7 +1,7 @@
 """The leading eigenvalues of one matrix with both kinds of eigenvector, A r = lambda r and l^H A = lambda l^H.
 
 They are scaled to |r| = 1 and l^H r = 1, so that l^H v is how much of the mode is in v and |l| is the condition number
-of the eigenvalue (Trefethen & Embree 2005, section 52). Where l and r are orthogonal (a Jordan block) there is no such
+of the eigenvalue (Golub & Van Loan 2013, section 7.2). Where l and r are orthogonal (a Jordan block) there is no such
 scale: the condition is infinite and the left vector NaN.
 """
 
@@ -87,7 +87,7 @@ def krylov_modes(A: LinearOperator, count: int, kind: Kind) -> Eigenmodes:
 
 
 def numerical_abscissa(A: LinearOperator) -> float:
-    """The largest eigenvalue of (A + A^T) / 2: the rate at which |exp(tA)| grows at t = 0 (T&E 2005, theorem 17.4)."""
+    """The largest eigenvalue of (A + A^T) / 2: how fast |exp(tA)| grows at t = 0 (Trefethen & Embree 2005, section 17)."""
     n = A.shape[0]
     if n > SMALL:
         return _largest((A + A.T) * 0.5)

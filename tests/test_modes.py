@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import mpmath
@@ -414,3 +416,11 @@ def test_both_ways_to_the_vectors_order_ties_alike():
     A[0, 59] = 1.0  # not symmetric
     dense, sparse = dense_modes(A, 3, Kind.FLOW), krylov_modes(aslinearoperator(A), 3, Kind.FLOW)
     np.testing.assert_allclose(dense.values, sparse.values, atol=1e-10)
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs/modes.md").read_text(), re.DOTALL)
+    exec(compile(code, "docs/modes.md", "exec"), {})
+    assert (tmp_path / "modes.html").stat().st_size > 1e6
+    assert len(Modes.load(tmp_path / "modes.safetensors")) > 0
