@@ -80,6 +80,7 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True
     noise = rounding(system, x, u, F, unit)
     reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
+    proven &= reach <= NEAR * (unit + vector_norm(x, dim=1))  # L is not known further away
     proven &= inverse_norm * curvature * vector_norm(x - start, dim=1) <= SAME_JACOBIAN
     converged = (vector_norm(F, dim=1) <= ZERO * noise) & proven
     bound, index = torch.where(proven, reach, torch.inf), torch.where(proven, index, 0)
