@@ -1,15 +1,4 @@
-"""Points and cycles that draw trajectories in, and the test that a trajectory is on its way to one.
-
-A state x near the attractor p, with e = x - p, belongs to it where F is linear between the two, where that holds for
-the slow directions as well, and where the trajectory has come nearer at the pace of the slowest mode. With J the
-Jacobian of F (of G^k - 1 for a phase of a cycle of period k) the first two say
-
-    |J^-i F(x) - J^(1-i) e| <= |J^(1-i) e| / 4,    i = 1, 2, 3:
-
-every power of J^-1 gives more weight to the slow directions, in which a saddle or another basin may be near. The third
-keeps a trajectory that circles round the attractor, or passes a place where it is merely slow, from being taken for one
-that has arrived.
-"""
+"""Points and cycles that draw trajectories in: those known so far, and how new ones are found."""
 
 from __future__ import annotations
 
@@ -21,24 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
 from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.certainty import Assessed, assess
 from dynsys.cycles import first_phase
 from dynsys.iterated import Iterated, divisors
 from dynsys.krylov import gmres
-from dynsys.rounding import ZERO, rounding
 from dynsys.solvers.newton import dense_direction
 from dynsys.spectrum import excess, spectra
-from dynsys.system import Kind, System
+from dynsys.system import System
 
-LINEAR = 0.25  # of the distance, seen through a power of J^-1, that F may deviate from its linearisation
-POWERS = 3  # of J^-1
-CLOSE = 1e-6  # of a state's size: farther off, rest is not rest at this attractor
-PACE = 0.5  # of the decay of the slowest mode, that the distance must have kept up with
 NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for sure
 NEWTON_STEPS, NEWTON_PATIENCE = 30, 3
 FAR = 10  # times the first step of Newton's method, beyond which it has lost its way
-KRYLOV_RESIDUAL, KRYLOV_VECTORS = 1e-3, 128
 CONVERGED = 1e-9  # last step of Newton's method, relative to the state; the rest is done by ``assess``
 
 
@@ -58,38 +42,13 @@ class Attractor:
 
 
 @dataclass
-class _Phase:
-    """One phase of an attractor under the held input u (m,): its state, and J of the map applied ``period`` times."""
-
-    owner: int
-    x: Tensor
-    u: Tensor
-    system: System
-    LU: tuple[Tensor, Tensor] | None  # None: too large, so that Krylov solves are made instead
-    excess: float
-
-    def solve(self, b: Tensor) -> Tensor:
-        """J^-1 b for each row of b (B, n)."""
-        if self.LU is not None:
-            return torch.linalg.lu_solve(*self.LU, b.T).T
-        x, u = self.x.expand_as(b), self.u.expand(len(b), -1)
-        return gmres(self.system.linearised(x, u), b, torch.full_like(b[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
-
-    def pace(self, duration: float, period: int) -> float:
-        """By how much the slowest mode shrinks in ``duration`` (steps, or time constants)."""
-        if self.system.kind is Kind.FLOW:
-            return float(np.exp(self.excess * duration))
-        return float(np.power(max(1.0 + self.excess, 0.0), duration / period))
-
-
-@dataclass
 class Known:
     """The attractors known so far: ``owners`` tells a state's, ``discover`` finds a new one near a state."""
 
     system: System
     unit: float
     attractors: list[Attractor] = field(default_factory=list)
-    phases: list[_Phase] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
 
     def hand_in(self, points: Tensor, u: Tensor, leading: NDArray[np.complex128] | None) -> None:
         """Enter stable points (k, n), each under its input u (k, m); ``leading`` (k,) are their eigenvalues."""
@@ -105,12 +64,14 @@ class Known:
         if beyond is None:
             (beyond,) = self._excess(system, x, u)
         held = u.expand(period, -1)
+        J: list[Tensor | None] = [None] * period
         factors: list[tuple[Tensor, Tensor] | None] = [None] * period
         if system.n_state <= MATRIX_FREE_ABOVE:
-            LU, pivots, _ = torch.linalg.lu_factor_ex(system.jacobian(states, held))
-            factors = list(zip(LU, pivots, strict=True))
+            matrices = system.jacobian(states, held)
+            LU, pivots, _ = torch.linalg.lu_factor_ex(matrices)
+            J, factors = list(matrices), list(zip(LU, pivots, strict=True))
         for j in range(period):
-            self.phases.append(_Phase(len(self.attractors), states[j], u[0], system, factors[j], beyond))
+            self.phases.append(Phase(len(self.attractors), states[j], u[0], system, J[j], factors[j], beyond))
         kept = 0 if period == 1 else period
         self.attractors.append(Attractor(kept, _array(states), _array(u[0]), index, beyond))
 
@@ -133,32 +94,9 @@ class Known:
         nearest = torch.where(other, torch.inf, apart).min(dim=1)
         for j in torch.unique(nearest.indices).tolist():
             rows = ((nearest.indices == j) & torch.isfinite(nearest.values)).nonzero().squeeze(1)
-            arrived = self._arrived(phases[j], history[:, rows], duration, u[rows])
+            arrived = phases[j].arrived(history[:, rows], duration, u[rows], self.unit)
             owner[rows[arrived]] = phases[j].owner
         return owner
-
-    def _arrived(self, phase: _Phase, history: Tensor, duration: float, u: Tensor) -> Tensor:
-        """The three conditions above, or rest at the attractor to rounding."""
-        x, T = history[-1], len(history) - 1
-        e, F = x - phase.x, phase.system.velocity(x, u)
-        period = phase.system.k if isinstance(phase.system, Iterated) else 1
-        back = (T // 2) // period * period
-        if back == 0:
-            return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        distance, before = vector_norm(e, dim=1), vector_norm(history[-1 - back] - phase.x, dim=1)
-        shrunk = distance <= before * phase.pace(duration * back / T, period) ** PACE
-        linear = torch.ones_like(shrunk)
-        seen, solved = e, F
-        for _ in range(POWERS):
-            solved = phase.solve(solved)
-            linear &= vector_norm(solved - seen, dim=1) <= LINEAR * vector_norm(seen, dim=1)
-            seen = phase.solve(seen)
-        arrived = shrunk & linear
-        close = (~arrived & (distance <= CLOSE * (self.unit + vector_norm(phase.x)))).nonzero().squeeze(1)
-        if len(close):  # at rest they may come no nearer
-            F = F[close]
-            arrived[close] = vector_norm(F, dim=1) <= ZERO * rounding(phase.system, x[close], u[close], F, self.unit)
-        return arrived
 
     def discover(self, x: Tensor, u: Tensor, k: int) -> None:
         """Enter the attractors, not known before, to which Newton's method on G^k leads from the states x (B, n)."""

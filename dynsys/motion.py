@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsys.returns import Returns
-from dynsys.runge_kutta import SHORTEST, Course, step
+from dynsys.runge_kutta import SHORTEST, Course, advance
 from dynsys.system import Kind, System
 
 FIRST = {Kind.MAP: 16, Kind.FLOW: 4}  # steps, or time constants, up to the first look; then twice as many at each
@@ -108,23 +108,12 @@ class FlowMotion(Motion):
         returns = Returns.starting(self.now)
         start = self.time - T
         for until in (start + T / 2, float(self.time)):
-            self._advance(until, returns)
+            left = self.steps_left
+            made = advance(self.system, self.now, self.u, self.unit, until, most_steps=left, watch=returns.watch)
+            self.steps_left, self.spent = left - made, made == left
             states.append(self.now.x.clone())
         escaped = ~torch.isfinite(self.now.x).all(dim=1) | (self.now.h < SHORTEST)
         return Followed(self.rows, torch.stack(states), escaped, returns.period, returns.span, T)
-
-    def _advance(self, until: float, returns: Returns) -> None:
-        now = self.now
-        while self.steps_left > 0:
-            on = ((now.t < until) & (now.h >= SHORTEST)).nonzero().squeeze(1)
-            if len(on) == 0:
-                return
-            before = now[on]
-            after = step(self.system, before, self.u[on], self.unit, torch.full_like(before.t, until))
-            returns.watch(on, before, after)
-            now.put(on, after)
-            self.steps_left -= 1
-        self.spent = True
 
     def drop(self, gone: Tensor) -> None:
         self.rows, self.u, self.now = self.rows[~gone], self.u[~gone], self.now[~gone]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ E = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40
 TOLERANCE = 1e-6  # error of a step, relative to the size of the state
 LEAST, MOST, SAFETY = 0.2, 5.0, 0.9  # change of step length from one to the next
 FIRST = 0.01  # of a state's size, moved in the first step
+MOST_STEPS = 10_000
 SHORTEST = 1e-12  # time constants: a state that needs shorter steps is running off to infinity
 
 
@@ -40,7 +42,7 @@ class Course:
     def starting(cls, system: System, x: Tensor, u: Tensor, unit: float) -> Course:
         F = system.velocity(x, u)
         h = FIRST * (vector_norm(x, dim=1) + FIRST * unit) / vector_norm(F, dim=1).clamp_min(1e-300)
-        return cls(x, F, h.clamp(1e-6, 1.0), torch.zeros_like(h))
+        return cls(x.clone(), F, h.clamp(1e-6, 1.0), torch.zeros_like(h))
 
     def __getitem__(self, rows: Tensor) -> Course:
         return Course(self.x[rows], self.F[rows], self.h[rows], self.t[rows])
@@ -71,6 +73,35 @@ def step(system: System, now: Course, u: Tensor, unit: float, until: Tensor) -> 
         torch.where(clipped, torch.maximum(now.h, h * factor), h * factor),
         torch.where(good, torch.where(h == until - now.t, until, now.t + h), now.t),
     )
+
+
+def advance(
+    system: System,
+    now: Course,
+    u: Tensor,
+    unit: float,
+    until: float,
+    *,
+    most_steps: int = MOST_STEPS,
+    whole: bool = False,
+    watch: Callable[[Tensor, Course, Course], None] | None = None,
+) -> int:
+    """Take the states to the time ``until``, or as far as ``most_steps`` of all take them; returns the steps made.
+
+    Those whose steps have become too short are left where they are. ``watch(rows, before, after)`` is told of every
+    step. ``whole`` says that ``system`` belongs to this batch, and cannot take some of its rows alone.
+    """
+    for made in range(most_steps):
+        going = (now.t < until) & (now.h >= SHORTEST)
+        rows = going.nonzero().squeeze(1) if not whole else torch.arange(len(going), device=going.device)
+        if not bool(going.any()):
+            return made
+        before = now[rows]
+        after = step(system, before, u[rows], unit, torch.full_like(before.t, until))
+        if watch is not None:
+            watch(rows, before, after)
+        now.put(rows, after)
+    return most_steps
 
 
 def _combined(weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
