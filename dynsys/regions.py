@@ -26,7 +26,7 @@ from dynsys.wander import Wanderer
 
 Progress = Callable[[str, int, int], None]
 
-BUDGET = 50_000  # nodes of the tree, and again regions solved on the way from region to region
+BUDGET = 50_000  # nodes of the tree, and again regions solved on the way, fewer of them above TREE_LIMIT units
 TREE_LIMIT = 64  # units, above which excluding regions is hopeless and not tried
 ENUMERATED = 14  # units up to which all regions are solved where the tree is no use
 SINGULAR_LIMIT = 1024  # singular regions that are looked into
@@ -44,7 +44,9 @@ class RegionSearch:
     one cycle, in the order of time. ``flats`` are lines, planes, ... of zeros (of whole cycles, n * period numbers) in
     regions where F does not determine its zero.
     ``complete``: every other region was proved to hold no zero with |x| and |y| below ``reach``. Of ``total`` regions
-    ``left`` were neither excluded nor solved by the proof; ``left_out`` says it in words, and is empty if complete.
+    ``left`` were neither excluded nor solved by the proof; ``left_out`` says it in words, and is empty if complete. In
+    ``singular`` regions F does not determine its zero, to within rounding; what they hold is judged to 1e-10.
+    ``nodes`` of the proof's tree were worked on, and ``solved`` regions solved.
     """
 
     states: Tensor
@@ -60,6 +62,7 @@ class RegionSearch:
     left_out: str
     total: int
     left: int
+    singular: int
     nodes: int
     solved: int
     reach: float
@@ -122,14 +125,15 @@ def search_regions(
         patterns = proof.patterns
         if proof.left:
             first = patterns if starts is None else torch.cat([patterns, iterated(one, period).pattern(starts.cpu())])
-            flat = wanderer.run(first, budget, lambda share: tell("from region to region", share))
+            affordable = max(1, int(budget * min(1.0, (TREE_LIMIT / whole.n_units) ** 3)))
+            flat = wanderer.run(first, affordable, lambda share: tell("from region to region", share))
             patterns = torch.cat(
                 [patterns, torch.as_tensor(np.array(wanderer.found, dtype=bool)).reshape(-1, whole.n_units)]
             )
-        zeros, flats, unseen = _zeros(whole, torch.unique(patterns, dim=0), proof.left == 0)
+        zeros, flats, singular = _zeros(whole, torch.unique(patterns, dim=0), proof.left == 0)
         rows, orbit = _orbits(zeros, one.n_state, period)
     which, total = rows[:, 0], 2**whole.n_units
-    left_out = _left_out(proof.left, total, flat, wanderer.solved, unseen)
+    left_out = _left_out(proof.left, total, flat, wanderer.solved, max(0, singular - SINGULAR_LIMIT))
     return RegionSearch(
         states=_turned(zeros.at.x, rows, one.n_state)[:, : one.n_state],
         patterns=_turned(zeros.at.pattern, rows, one.n_units),
@@ -144,6 +148,7 @@ def search_regions(
         left_out=left_out,
         total=total,
         left=proof.left,
+        singular=singular,
         nodes=proof.nodes,
         solved=wanderer.solved + len(patterns),
         reach=proof.reach,
@@ -157,8 +162,10 @@ def _teller(progress: Progress | None) -> Callable[[str, float], None]:
 
 def _proved(pieces: Pieces, budget: int, tell: Callable[[float], None]) -> Candidates:
     """The regions that may hold a zero, by the tree; or all, of a small system that is not fit for it; or none yet."""
-    m = pieces.n_units
-    if m - int(pieces.constant.sum()) <= TREE_LIMIT:
+    m, bent = pieces.n_units, pieces.n_units - int(pieces.constant.sum())
+    if bent == 0:
+        return Candidates((pieces.e > 0).unsqueeze(0), 0, 1, float("inf"))
+    if bent <= TREE_LIMIT:
         try:
             return candidate_regions(pieces, budget, tell)
         except Unfit:
@@ -174,16 +181,15 @@ def _nothing(pieces: Pieces) -> Candidates:
 
 
 def _zeros(pieces: Pieces, patterns: Tensor, complete: bool) -> tuple[_Zeros, list[Flat], int]:
-    """The distinct zeros in the regions of ``patterns``, the flats, and the number of regions not looked into."""
+    """The distinct zeros in the regions of ``patterns``, the flats, and the number of singular regions."""
     solved = solve_regions(pieces, patterns)
     inside, kinks = lies_within(pieces, solved)
     singular = patterns[~solved.regular]
     found = [flat_in(pieces, pattern) for pattern in singular[:SINGULAR_LIMIT]]
     flats = _distinct_flats(pieces, [flat for flat in found if flat is not None])
-    unseen = max(0, len(singular) - SINGULAR_LIMIT)
     homogeneous = not bool(torch.cat([pieces.c, pieces.e]).any())
     if homogeneous:
-        zeros = _origin(pieces, complete and not flats and not unseen)
+        zeros = _origin(pieces, complete and not flats and len(singular) <= SINGULAR_LIMIT)
     else:
         first, kinks = _merged(solved[inside], kinks[inside])
         zeros = _certified(pieces, solved[inside][first], kinks)
@@ -193,7 +199,7 @@ def _zeros(pieces: Pieces, patterns: Tensor, complete: bool) -> tuple[_Zeros, li
     zeros = _those(zeros, apart)
     if not homogeneous:
         zeros = _with_touched(pieces, zeros, [flat for flat in flats if flat.dimension == 0])
-    return zeros, [flat for flat in flats if flat.dimension], unseen
+    return zeros, [flat for flat in flats if flat.dimension], len(singular)
 
 
 def _with_touched(pieces: Pieces, zeros: _Zeros, flats: list[Flat]) -> _Zeros:

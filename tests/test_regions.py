@@ -555,3 +555,11 @@ def test_progress_goes_up_to_the_end():
     shares = [share for _, share in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def test_without_any_kink_there_is_one_region():
+    """Units that nothing feeds are constant, and the system is affine."""
+    found = search_regions(rnn(np.zeros((3, 3)), np.array([1.0, -1.0, 0.0])))
+    assert found.complete
+    assert found.states.tolist() == [[1.0, 0.0, 0.0]]
+    assert not found.kinks.any()
