@@ -43,7 +43,13 @@ class Eigenmodes:
 
 
 def dense_modes(A: Array, count: int, kind: Kind) -> Eigenmodes:
-    """From all eigenvalues of A (n, n): the leading ``count``, and one more where that would be half of a pair."""
+    """From all eigenvalues of A (n, n): the leading ``count``, and one more where that would be half of a pair.
+
+    None at all where A is not finite, as at the root of a square root.
+    """
+    if not np.isfinite(A).all():
+        nothing = np.zeros((0, len(A)), dtype=np.complex128)
+        return Eigenmodes(nothing[:, 0], nothing, nothing, np.zeros(0))
     if np.abs(A - A.T).max(initial=0.0) <= 4 * EPS * np.abs(A).max(initial=0.0):  # then both vectors are one
         real, Q = (np.asarray(part) for part in torch.linalg.eigh(torch.as_tensor(A)))
         rows, _ = _leading(real + 0j, count, kind)
@@ -69,7 +75,7 @@ def krylov_modes(A: LinearOperator, count: int, kind: Kind) -> Eigenmodes:
     try:
         values, R = eigs(A, k, which=which, v0=start, ncv=min(n, 4 * k + 20))
         others, Y = eigs(A.T, k, which=which, v0=start[::-1], ncv=min(n, 4 * k + 20))
-    except ArpackError:  # no convergence, or A is zero
+    except ArpackError:  # no convergence, or A is zero or not finite
         return dense_modes(_matrix(A), count, kind)
     norm = float(np.abs(values).max())
     distance = np.abs(values[:, None] - others)
@@ -87,7 +93,7 @@ def krylov_modes(A: LinearOperator, count: int, kind: Kind) -> Eigenmodes:
 
 
 def numerical_abscissa(A: LinearOperator) -> float:
-    """The largest eigenvalue of (A + A^T) / 2: how fast |exp(tA)| grows at t = 0 (Trefethen & Embree 2005, section 17)."""
+    """The largest eigenvalue of (A + A^T) / 2, slope of |exp(tA)| at t = 0 (Trefethen & Embree 2005, section 17)."""
     n = A.shape[0]
     if n > SMALL:
         return _largest((A + A.T) * 0.5)
@@ -97,24 +103,28 @@ def numerical_abscissa(A: LinearOperator) -> float:
 def largest_gain(A: LinearOperator) -> float:
     """|A|_2: the most by which one application of A can lengthen a vector."""
     if A.shape[0] > SMALL:
-        return float(np.sqrt(max(_largest(A.T @ A), 0.0)))
-    return float(torch.linalg.matrix_norm(torch.as_tensor(_matrix(A)), 2))
+        return float(np.sqrt(np.maximum(_largest(A.T @ A), 0.0)))
+    M = _matrix(A)
+    return float(torch.linalg.matrix_norm(torch.as_tensor(M), 2)) if np.isfinite(M).all() else np.nan
 
 
 def _largest(symmetric: LinearOperator) -> float:
     start = np.random.default_rng(0).standard_normal(symmetric.shape[0])
     try:
         return float(eigsh(symmetric, 1, which="LA", v0=start, return_eigenvectors=False)[0])
-    except ArpackError:
+    except ArpackError:  # no convergence, or the matrix is zero or not finite
         return _largest_of(_matrix(symmetric))
 
 
 def _largest_of(symmetric: Array) -> float:
+    if not np.isfinite(symmetric).all():
+        return np.nan
     return float(torch.linalg.eigvalsh(torch.as_tensor(symmetric))[-1])
 
 
 def _matrix(A: LinearOperator) -> Array:
-    return np.asarray(A @ np.eye(A.shape[0]), dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # 0 times infinity, where A is not finite
+        return np.asarray(A @ np.eye(A.shape[0]), dtype=np.float64)
 
 
 def _leading(values: ComplexArray, count: int, kind: Kind) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -395,6 +395,18 @@ class TestResult:
         assert (len(modes), modes.right.shape, modes.input_jacobian.shape) == (0, (0, 0, 2), (0, 2, 0))
         assert modes.transient_growth.shape == (0,)
 
+    @pytest.mark.parametrize(("kind", "n"), [(Flow, 1), (Map, 3), (Map, 300)])
+    @pytest.mark.parametrize("dense", [True, False])
+    def test_a_point_without_a_derivative_has_no_modes_and_spoils_no_other(self, kind, n, dense):
+        """sqrt(x) has a zero at 0 and a vertical tangent there."""
+        system = kind(lambda x, u: torch.sqrt(x) - x, n_state=n)
+        modes = linear_modes(points_at(system, [[0.0] * n, [1.0] * n]), count=1, dense=dense)
+        assert np.isnan(modes.eigenvalues[0]).all()
+        assert np.isnan(modes.reactivity[0])
+        assert np.isfinite(modes.left[1]).all()
+        assert modes.to_json(0)["modes"] == []
+        assert not modes.transient_growth.any()
+
     def test_threads_change_nothing(self):
         points = points_at(MODELS["lstm"].example(), np.random.default_rng(0).uniform(-0.5, 0.5, (5, 12)))
         alone, together = linear_modes(points), linear_modes(points, workers=2)
