@@ -170,7 +170,7 @@ def basins(
             late = budget_seconds is not None and time.monotonic() - began > budget_seconds
             if late and counted[of]:
                 continue
-            counted[of].update(ends.of(chunk, u.expand(len(chunk), -1), max_steps)[0])
+            counted[of].update(ends.of(chunk, u.expand(len(chunk), -1), max_steps))
     shares = [Shares(of, counted[of].total(), len(starts[of]), _rows(ends, counted[of])) for of in starts]
     return Basins(shares[0], shares[1] if len(shares) > 1 else None, ends.others)
 

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.attractors import Attractor
 from dynsys.iterated import Iterated
 from dynsys.points import FixedPoints
-from dynsys.settling import Ending, Settled, settle
+from dynsys.settling import Ending, settle
 from dynsys.system import Kind, System
+from dynsys.trajectory import relax
 from dynsys.walk import Walk
 
 Array = NDArray[np.float64]
@@ -31,6 +33,8 @@ NO_ATTRACTOR = {
 }
 ARRAYS = ("states", "readout", "input")
 LOOP_STEPS = 2000  # of one turn of an oscillation
+SHORT_STEPS, SHORT_STEP = 64, 0.1  # of the time constant, by which it is seen whether a slow state of a flow rests
+SLOW, DIED_OUT = 1e-4, 0.1  # speed relative to the state that is slow, and what short steps leave of it at rest
 SAME = 1e-6  # of the size of its states, that two records of one orbit may differ
 SAME_LOOP = 0.02  # of its size, that a state may lie off the loop of the oscillation that it belongs to
 
@@ -66,7 +70,7 @@ class Ends:
         fixed = self.points.verdict == "fixed"
         return np.flatnonzero(fixed & (self.points.n_unstable == 0) & (self.points.stability != "marginal"))
 
-    def of(self, x: Tensor, u: Tensor, max_steps: int | None = None) -> tuple[list[str], Settled]:
+    def of(self, x: Tensor, u: Tensor, max_steps: int | None = None) -> list[str]:
         """Where each state x (B, n) ends under u (B, m): a name of a point or other attractor, or of NO_ATTRACTOR."""
         rows = self.stable
         settled = settle(
@@ -79,22 +83,41 @@ class Ends:
             max_steps=max_steps,
         )
         names = [f"point {i}" for i in rows] + [self._name(found) for found in settled.attractors[len(rows) :]]
-        return [
-            names[owner] if owner >= 0 else self._without(str(kind), settled.end[i], np.asarray(u[i]))
-            for i, (owner, kind) in enumerate(zip(settled.attractor.tolist(), settled.kind, strict=True))
-        ], settled
+        found = [names[owner] if owner >= 0 else UNSETTLED for owner in settled.attractor.tolist()]
+        lost = np.flatnonzero(settled.attractor < 0)
+        resting = (settled.kind[lost] == Ending.RESTING) | self._rests(settled.end[lost], u[lost])
+        for i, rests in zip(lost.tolist(), resting, strict=True):
+            if settled.kind[i] == Ending.ESCAPED:
+                found[i] = ESCAPED
+            elif rests:
+                found[i] = self._point_at(settled.end[i], np.asarray(u[i]))
+        return found
 
-    def _without(self, kind: str, end: Array, u: Array) -> str:
-        if kind == Ending.ESCAPED:
-            return ESCAPED
-        if kind != Ending.RESTING or not len(self.points):
-            return UNSETTLED
+    def _rests(self, x: Array, u: Tensor) -> NDArray[np.bool_]:
+        """Whether a flow's states (B, n) lie on a line of fixed points, to the error with which they were followed.
+
+        The error of long steps keeps the velocity from vanishing there; in short ones it dies out, and where nothing is
+        left that would lead away the state rests.
+        """
+        if self.system.kind is not Kind.FLOW or not len(x):
+            return np.zeros(len(x), dtype=np.bool_)
+        start = torch.as_tensor(x)
+        size = vector_norm(start, dim=1)
+        slow = vector_norm(self.system.velocity(start, u), dim=1) <= SLOW * size
+        rests = torch.zeros(len(x), dtype=torch.bool)
+        if bool(slow.any()):
+            end = relax(self.system, start[slow], u[slow], SHORT_STEPS, SHORT_STEP)[-1]
+            speeds = [vector_norm(self.system.velocity(y, u[slow]), dim=1) for y in (start[slow], end)]
+            rests[slow] = (speeds[1] <= SAME * size[slow]) & (speeds[1] <= DIED_OUT * speeds[0])
+        return np.asarray(rests)
+
+    def _point_at(self, end: Array, u: Array) -> str:
+        """The name of the point at which a trajectory rests that nothing draws in."""
         distance = np.linalg.norm(self.points.states - end, axis=1)
         distance[(self.points.inputs != u).any(axis=1)] = np.inf
-        i = int(distance.argmin())
-        bound = self.points.error_bound[i]
-        near = SAME * np.linalg.norm(end) + (bound if np.isfinite(bound) else 0.0)
-        return f"point {i}" if distance[i] <= near else RESTING
+        bound = np.where(np.isfinite(self.points.error_bound), self.points.error_bound, 0.0)
+        near = np.flatnonzero(distance <= 10 * SAME * np.linalg.norm(end) + bound)
+        return f"point {near[distance[near].argmin()]}" if len(near) else RESTING
 
     def _name(self, found: Attractor) -> str:
         """The name of an attractor that is none of the points; it is entered where it has none yet."""
@@ -118,7 +141,7 @@ class Ends:
     def _turn(self, found: Attractor) -> Array:
         """States (p, n) along one turn of an oscillation."""
         x, u = torch.as_tensor(found.states), torch.as_tensor(found.input)[None]
-        walk = Walk(self.system, x, u, torch.linalg.vector_norm(x, dim=1).clamp_min(1e-300))
+        walk = Walk(self.system, x, u, vector_norm(x, dim=1).clamp_min(1e-300))
         walk.advance(torch.arange(1), LOOP_STEPS, lambda rows, x: walk.time[rows] >= found.period)
         ((_, states),) = walk.paths()
         return np.asarray(states, dtype=np.float64)

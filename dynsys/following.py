@@ -124,7 +124,7 @@ class _Course:
         for row in rows[far & ~at_unstable].tolist():
             self.end[row] = ESCAPED
         asked = rows[~at_unstable & ~far]
-        names, _ = self.ends.of(self.walk.x[asked], self.u[asked], self.max_steps)
+        names = self.ends.of(self.walk.x[asked], self.u[asked], self.max_steps)
         on = []
         for row, name in zip(asked.tolist(), names, strict=True):
             at_name = f"point {int(self.at[row])}"
