@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,23 +104,25 @@ def train(
     *,
     callbacks: Sequence[Callback] = (),
     folder: str | Path | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Progress:
     """Train ``network`` in place and leave it with the weights of the best validation.
 
     With a ``folder`` the whole state is written there at every validation, and a run of the same settings that finds
-    one there goes on from it. Raises TrainingDiverged, and CheckpointError where the state in the folder is that of
-    another run.
+    one there goes on from it; ``about`` names what else makes it the same run. Raises TrainingDiverged, and
+    CheckpointError where the state in the folder is that of another run.
     """
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     progress, kept = Progress(network), None if folder is None else Path(folder) / STATE
+    same = {**dataclasses.asdict(settings), **(about or {})}
     if kept is not None and kept.is_file():
-        _resume(kept, progress, optimiser, settings)
+        _resume(kept, progress, optimiser, same)
     while not progress.finished:
         _one_step(progress, lesson, optimiser, settings)
         if progress.step % settings.validate_every == 0 or progress.step == settings.steps:
             _validate(progress, lesson, settings)
             if kept is not None:
-                _keep(kept, progress, optimiser, settings)
+                _keep(kept, progress, optimiser, same)
         for callback in callbacks:
             callback(progress)
     network.load_state_dict(progress.best)
@@ -156,7 +158,7 @@ def _validate(progress: Progress, lesson: Lesson, settings: Backprop) -> None:
     progress.finished = progress.step >= settings.steps or impatient or error <= settings.enough
 
 
-def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, settings: Backprop) -> None:
+def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same: dict[str, Any]) -> None:
     """Everything that the next step depends on."""
     adam = optimiser.state_dict()["state"]
     tensors: Arrays = {
@@ -167,16 +169,16 @@ def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, sett
         **{f"adam/{i}/{key}": _array(value) for i, state in adam.items() for key, value in state.items()},
     }
     numbers = {"step": progress.step, "best_step": progress.best_step, "finished": progress.finished}
-    header = {"schema": STATE_SCHEMA, "settings": dataclasses.asdict(settings), **numbers}
+    header = {"schema": STATE_SCHEMA, "settings": same, **numbers}
     write_tensors(path, tensors, header)
 
 
-def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, settings: Backprop) -> None:
+def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same: dict[str, Any]) -> None:
     tensors, header = read_tensors(path, STATE_SCHEMA)
-    own = dataclasses.asdict(settings)
-    other = [key for key, value in header.get("settings", {}).items() if own.get(key) != value]
-    if other or not header.get("settings"):
-        wrong = f"it is the state of a training with another {', '.join(other) or 'trainer'}"
+    kept = header.get("settings", {})
+    other = [key for key in {**same, **kept} if kept.get(key) != same.get(key)]
+    if other:
+        wrong = f"it is the state of a training with another {', '.join(other)}"
         raise CheckpointError(path, wrong, "train into another folder, or delete the file to begin afresh")
     try:
         progress.network.load_state_dict(_part(tensors, "network"))

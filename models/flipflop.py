@@ -34,6 +34,11 @@ class FlipFlop:
             )
 
     @property
+    def n_input(self) -> int:
+        """One channel for each bit."""
+        return self.bits
+
+    @property
     def transitions(self) -> int:
         """How many things there are to learn: from each of 2^bits memories, what either pulse on each channel does."""
         return 2 * self.bits << self.bits

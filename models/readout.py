@@ -33,6 +33,27 @@ class LinearReadout:
 
 
 @dataclass(frozen=True)
+class ReluReadout:
+    """V relu(W x + b) + c: a layer of ReLUs behind a linear readout; V (n_output, hidden), c (n_output,) or None."""
+
+    first: LinearReadout
+    V: Tensor
+    c: Tensor | None
+
+    @property
+    def n_output(self) -> int:
+        return len(self.V)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        hidden = torch.relu(self.first(x))
+        return hidden @ self.V.T if self.c is None else torch.addmm(self.c, hidden, self.V.T)
+
+    def to(self, device: torch.device | str | None, dtype: torch.dtype | None) -> ReluReadout:
+        c = None if self.c is None else self.c.to(device=device, dtype=dtype)
+        return replace(self, first=self.first.to(device, dtype), V=self.V.to(device=device, dtype=dtype), c=c)
+
+
+@dataclass(frozen=True)
 class CalledReadout:
     """A function of the columns ``seen`` of the state, always called in float64."""
 
@@ -48,7 +69,7 @@ class CalledReadout:
         return replace(self, function=moved_callable(self.function, device, None))
 
 
-Readout = LinearReadout | CalledReadout
+Readout = LinearReadout | ReluReadout | CalledReadout
 
 
 def linear_readout(W: Tensor, b: Tensor | None, n_state: int, parts: Mapping[str, slice]) -> LinearReadout:
@@ -65,6 +86,17 @@ def linear_readout(W: Tensor, b: Tensor | None, n_state: int, parts: Mapping[str
     if b is not None and b.shape != (len(W),):
         raise ValueError(f"readout.bias has shape {tuple(b.shape)}; {len(W)} outputs need ({len(W)},)")
     return LinearReadout(W, b, legal[W.shape[1]])
+
+
+def relu_readout(first: LinearReadout, V: Tensor, c: Tensor | None) -> ReluReadout:
+    """A layer of ReLUs between a linear readout and the output; raises ValueError where the widths disagree."""
+    if V.ndim != 2 or V.shape[1] != first.n_output or (c is not None and c.shape != (len(V),)):
+        given = f"{tuple(V.shape)}" if c is None else f"{tuple(V.shape)} and {tuple(c.shape)}"
+        raise ValueError(
+            f"output.weight and output.bias have shapes {given}; behind {first.n_output} units they need "
+            f"(n_output, {first.n_output}) and (n_output,)"
+        )
+    return ReluReadout(first, V, c)
 
 
 def called_readout(function: Callable[[Tensor], Tensor], n_state: int, parts: Mapping[str, slice]) -> CalledReadout:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from dynsys.models.layer import Layer
 from dynsys.models.random_drive import driven_trajectories, trajectories_of_task
-from dynsys.models.readout import Readout, linear_readout
+from dynsys.models.readout import Readout, linear_readout, relu_readout
 from dynsys.models.stack import Stack
 
 Array = NDArray[np.float64]
 
 ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")  # torch adds _l0, _l1, ... for the layers
-EXTRAS = ("readout.weight", "readout.bias", "initial_state")
+EXTRAS = ("readout.weight", "readout.bias", "output.weight", "output.bias", "initial_state")
 
 
 class Recurrent(Stack):
@@ -30,7 +30,8 @@ class Recurrent(Stack):
     ``weights`` holds weight_ih_l{k} (gates * units, inputs), weight_hh_l{k} (gates * units, hidden) and, where there
     are any, bias_ih_l{k}, bias_hh_l{k} (gates * units,), weight_hr_l{k} (hidden, units; LSTM only), readout.weight
     (n_output, width), readout.bias (n_output,) and initial_state (n_state,). The readout acts on h of the top layer,
-    or, by its width, on h of every layer, or on the whole state.
+    or, by its width, on h of every layer, or on the whole state; where output.weight (n_output, hidden) and output.bias
+    are given, they act on its result after a ReLU.
 
     For developers: a new cell sets ``name`` and ``gates``, and gives ``make_layer``, ``settings`` if it has any, and
     a ``reduction`` where it knows one.
@@ -54,12 +55,14 @@ class Recurrent(Stack):
         self._readout: Readout | None = None
         if "readout.weight" in held:
             W, b = held["readout.weight"], held.get("readout.bias")
-            self._readout = linear_readout(W, b, self.n_state, self.state_parts)
+            first = linear_readout(W, b, self.n_state, self.state_parts)
+            V, c = held.get("output.weight"), held.get("output.bias")
+            self._readout = first if V is None else relu_readout(first, V, c)
             self.n_output = self._readout.n_output
         elif "readout.bias" in held:
             raise ValueError("readout.bias is given without readout.weight; give both, or neither")
-        if task is not None and task.bits != self.n_input:
-            raise ValueError(f"its task has {task.bits} bits, the network {self.n_input} inputs")
+        if task is not None and task.n_input != self.n_input:
+            raise ValueError(f"its task has {task.n_input} inputs, the network {self.n_input}")
 
     @abc.abstractmethod
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.models.flipflop import Trial
+
 Ints = NDArray[np.int64]
 
 LETTERS, DIGITS = string.ascii_lowercase, string.digits
@@ -46,6 +48,18 @@ class Retrieval:
     @property
     def length(self) -> int:
         return 2 * self.pairs + 3
+
+    @property
+    def n_input(self) -> int:
+        """One channel for each character."""
+        return len(CHARACTERS)
+
+    def trial(self, steps: int, seed: int | list[int]) -> Trial:
+        """Strings one after the other for ``steps`` steps, each character a 1 on its own channel; nothing is judged."""
+        count = -(-steps // self.length)
+        rows = self._drawn(count, np.random.default_rng(seed)).reshape(-1)[:steps]
+        inputs = np.eye(len(CHARACTERS))[rows]
+        return Trial(inputs, np.zeros((len(inputs), len(DIGITS))), np.zeros(len(inputs), dtype=np.bool_))
 
     def sets(self, seed: int = 0, **sizes: int) -> dict[str, Strings]:
         """Sets of the given sizes (``SETS`` unless given), of which no two share a string, and none holds one twice.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from dynsys.models.recurrent_network import RecurrentNetwork
+from dynsys.models.recurrent import Recurrent
+from dynsys.models.recurrent_network import CELLS, SYSTEMS, RecurrentNetwork
 from dynsys.models.retrieval import CHARACTERS, DIGITS
+
+__all__ = ["CELLS", "StringNetwork"]
 
 
 class StringNetwork(nn.Module):
@@ -18,6 +23,14 @@ class StringNetwork(nn.Module):
         self.network = RecurrentNetwork(cell, embedding, units, hidden, seed=seed, identity=identity)
         self.embedding = nn.Embedding(len(CHARACTERS), embedding)
         self.output = nn.Linear(hidden, len(DIGITS))
+
+    def system(self, task: Any = None) -> Recurrent:
+        """The cell as a map whose 37 inputs are the characters: the embedding is taken into its input weights."""
+        weights = {key: value.detach().double() for key, value in self.network.rnn.state_dict().items()}
+        weights["weight_ih_l0"] = weights["weight_ih_l0"] @ self.embedding.weight.detach().double().T
+        parts = {"readout": self.network.readout, "output": self.output}
+        named = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+        return SYSTEMS[self.network.cell](weights | named, task=task)
 
     def forward(self, characters: Tensor) -> Tensor:
         h = self.network.rnn(self.embedding(characters))[0][:, -1]

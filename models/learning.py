@@ -1,0 +1,104 @@
+"""A network learns by backpropagation, on disk: snapshots and the state to go on from as they come, then the rest.
+
+What a run leaves in its folder: ``checkpoint.safetensors`` (the network of the best validation),
+``training.safetensors`` (its curves) and, where asked for, ``snapshots/step_*.safetensors`` (all weights). An
+interrupted run leaves ``training_state.safetensors`` instead, from which the same call goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dynsys.files import check_writable, write_tensors
+from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, train
+from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
+from dynsys.models.training_run import CURVE_POINTS, CURVES, CURVES_SCHEMA, SNAPSHOT_SCHEMA, SNAPSHOTS
+from dynsys.system import System
+from dynsys.threads import alone
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained network, its scores on strings or trials it has not seen, and whether that counts as learned."""
+
+    network: System
+    metrics: dict[str, float]
+    learned: bool
+    steps: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """One run of learning: the torch ``network``, its ``lesson``, how to train, and what becomes of it.
+
+    ``system`` makes the dynamical system of the network as it stands, ``judge`` its scores and whether they will do,
+    ``curves`` what is shown of a test beside the curves of training. ``about`` are the choices that make the run.
+    """
+
+    network: nn.Module
+    lesson: Lesson
+    settings: Backprop
+    system: Callable[[], System]
+    judge: Callable[[], tuple[dict[str, float], bool]]
+    curves: Callable[[], dict[str, Any]]
+    about: Mapping[str, Any]
+
+    def run(self, folder: str | Path, snapshot_every: int = 0, on_progress: OnProgress | None = None) -> Learned:
+        """Train, test and write; raises OutputError, TrainingDiverged and CheckpointError as ``train`` does."""
+        folder = Path(folder)
+        check_writable(folder)
+        watched = _Watched(self, folder, snapshot_every, on_progress)
+        with alone():
+            with torch.enable_grad():
+                progress = train(
+                    self.network, self.lesson, self.settings, callbacks=[watched], folder=folder, about=self.about
+                )
+            metrics, learned = self.judge()
+            shown = self.curves()
+        system = self.system()
+        save_checkpoint(
+            folder / FILE_NAME, system, {"metrics": metrics, "recipe": dict(self.about), "learned": learned}
+        )
+        write_tensors(folder / CURVES, {**learning_curves(progress), **shown}, {"schema": CURVES_SCHEMA})
+        (folder / STATE).unlink(missing_ok=True)
+        return Learned(system, metrics, learned, progress.step)
+
+
+@dataclass
+class _Watched:
+    """Writes snapshots and tells how far it is."""
+
+    course: Course
+    folder: Path
+    snapshot_every: int
+    on_progress: OnProgress | None
+
+    def __call__(self, progress: Progress) -> None:
+        if self.on_progress is not None:
+            self.on_progress(progress.step, self.course.settings.steps)
+        if self.snapshot_every and progress.step % self.snapshot_every == 0:
+            name = f"step_{progress.step:08d}.safetensors"
+            arrays = self.course.system().arrays()  # type: ignore[attr-defined]
+            write_tensors(self.folder / SNAPSHOTS / name, arrays, {"schema": SNAPSHOT_SCHEMA, "step": progress.step})
+
+
+def learning_curves(progress: Progress) -> dict[str, Any]:
+    """step and loss (S,), means over stretches of the run; validated_step and validation_error (V,)."""
+    losses = np.array(progress.losses)
+    edges = np.unique(np.linspace(0, len(losses), min(CURVE_POINTS, len(losses)) + 1).astype(int))
+    validated = np.array(progress.validated, dtype=np.float64).reshape(-1, 2)
+    return {
+        "step": edges[1:],
+        "loss": np.add.reduceat(losses, edges[:-1]) / np.diff(edges),
+        "validated_step": validated[:, 0],
+        "validation_error": validated[:, 1],
+    }

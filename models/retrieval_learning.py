@@ -1,0 +1,87 @@
+"""How a fast-weights network, an IRNN, an LSTM or a GRU learns associative retrieval (Ba et al. 2016, section 4.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from dynsys.models.backprop import Backprop
+from dynsys.models.fast_weights import FastWeights
+from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.learning import Course
+from dynsys.models.retrieval import DIGITS, Retrieval, Strings
+from dynsys.models.retrieval_lesson import RetrievalLesson, answers
+from dynsys.models.string_network import StringNetwork
+
+LEARNED = 0.05  # test error up to which a network counts as one that has learned the task
+FAST = "fast-weights"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long, in what batches, how fast and with what clipping; see ``docs/retrieval.md``."""
+
+    steps: int = 20_000
+    batch: int = 128
+    rate: float = 3e-3
+    clip: float = 5.0
+
+
+SMALL = Recipe(18_000, 512)  # of a fast-weights network below ``FEW`` units, which learns from large batches only
+FEW = 40
+
+
+def retrieval_course(
+    model: str,
+    *,
+    units: int = 50,
+    inner: int = 1,
+    rate: float = 0.1,
+    decay: float = 0.95,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    data_seed: int = 0,
+) -> Course:
+    """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
+
+    ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings.
+    """
+    chosen = recipe or (SMALL if model == FAST and units < FEW else Recipe())
+    task = Retrieval()
+    lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
+    fast = FastWeightsConfig(units, inner, rate, decay, seed=seed)
+    network: FastWeightsNetwork | StringNetwork
+    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed)
+    settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed)
+
+    def system() -> Any:
+        return FastWeights.of(network, task=task) if isinstance(network, FastWeightsNetwork) else network.system(task)
+
+    def judge() -> tuple[dict[str, float], bool]:
+        errors = {f"{name}_error": lesson.share_wrong(network, name) for name in ("validation", "test")}
+        return errors, errors["test_error"] <= LEARNED
+
+    def curves() -> dict[str, Any]:
+        test = lesson.sets["test"]
+        return {"confusion": confusion(test, answers(network, test))}
+
+    own = dataclasses.asdict(fast) if model == FAST else {"units": units}
+    about = {"model": model, **own, **dataclasses.asdict(chosen), "data_seed": data_seed}
+    return Course(network, lesson, settings, system, judge, curves, about)
+
+
+@lru_cache(maxsize=1)
+def strings(task: Retrieval, seed: int) -> dict[str, Strings]:
+    """The sets of the task; networks that are compared share them."""
+    return task.sets(seed)
+
+
+def confusion(some: Strings, given: np.ndarray) -> np.ndarray:
+    """How often (10, 10) the digit of the row was answered by that of the column."""
+    counts = np.zeros((len(DIGITS), len(DIGITS)), dtype=np.int64)
+    np.add.at(counts, (some.answers, given), 1)
+    return counts
