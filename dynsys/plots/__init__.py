@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynsys.plots.eigenvalues import spectrum
     from dynsys.plots.export import PictureError, save_html, save_png
+    from dynsys.plots.graph import memory_graph
     from dynsys.plots.plane import phase_plane
     from dynsys.plots.portrait import phase_portrait
     from dynsys.plots.time_constants import modes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "PictureError": "dynsys.plots.export",
+    "memory_graph": "dynsys.plots.graph",
     "modes": "dynsys.plots.time_constants",
     "phase_plane": "dynsys.plots.plane",
     "phase_portrait": "dynsys.plots.portrait",
@@ -30,6 +32,7 @@ _HOME = {
 
 __all__ = [
     "PictureError",
+    "memory_graph",
     "modes",
     "phase_plane",
     "phase_portrait",
