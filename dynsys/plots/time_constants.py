@@ -15,7 +15,9 @@ from dynsys.points import FixedPoints
 
 MOST = 60  # points in one picture
 FEWEST = 4  # rows that there is room for, lest a single point make a wall of colour
-PUSHED = ("leading mode (1)", "next mode (2)")  # of each point, whose inputs are shown
+PUSHED = ("push on mode 1", "push on mode 2")  # the leading ones of each point, numbered where they are drawn
+NUMBERED = 40  # rows, up to which there is room for these numbers
+TOUCHING = 0.012  # of the axis: the numbers of modes nearer than this are written as one
 SATURATED = 3.0  # times the push that nine in ten stay below: what is beyond has the darkest colour, too
 WRITTEN = 12  # columns of inputs in all, up to which their values are written
 SCALE = ((0.0, "#FFFFFF"), (0.5, "#D9B8D6"), (1.0, "#762A6E"))
@@ -52,7 +54,7 @@ def modes(given: FixedPoints | Modes, which: Any = None, *, count: int = COUNT, 
         column_widths=[1 - 0.21 * pushed, *[0.21] * pushed] if pushed else None,
     )
     low, high = _limits(known, rows)
-    for trace in _markers(known, rows, once, low, high):
+    for trace in _markers(known, rows, once, (low, high), pushed if len(rows) <= NUMBERED else 0):
         figure.add_trace(trace, 1, 1)
     saturated = _add_push(figure, known, rows, once, pushed)
     unit = " (steps)" if known.about["kind"] == "map" else ""
@@ -70,7 +72,7 @@ def modes(given: FixedPoints | Modes, which: Any = None, *, count: int = COUNT, 
         caption,
         below=style.BELOW,
         margin={"l": 80, "r": 30, "t": 115 if title else 85, "b": room},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.035, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.055, "yanchor": "bottom"},
     )
 
 
@@ -93,17 +95,19 @@ def _limits(known: Modes, rows: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _markers(
-    known: Modes, rows: NDArray[np.int64], once: NDArray[np.bool_], low: float, high: float
+    known: Modes, rows: NDArray[np.int64], once: NDArray[np.bool_], limits: tuple[float, float], numbered: int
 ) -> list[go.Scatter]:
-    """One trace for each kind of mode there is."""
+    """One trace for each kind of mode there is, the first ``numbered`` of each point with their numbers."""
+    low, high = limits
     drawn: list[list[tuple[float, int, str, str, int]]] = [[] for _ in KINDS]
     for i in rows.tolist():
-        for rank, j in enumerate(np.flatnonzero(once[i]).tolist(), 1):
-            time = float(known.time_constants[i, j])
-            kind = _kind(time, float(known.frequencies[i, j]))
-            at = 10 ** (high if kind == 4 else low) if kind >= 4 else abs(time)
-            label = str(rank) if rank <= len(PUSHED) else ""
-            drawn[kind].append((at, i, label, _hover(known, i, j, rank), int(known.ids[i])))
+        own = np.flatnonzero(once[i])
+        kinds = [_kind(float(known.time_constants[i, j]), float(known.frequencies[i, j])) for j in own]
+        at = np.clip(np.abs(known.time_constants[i, own]), 10**low, 10**high)
+        numbers = _numbers(np.log10(at) / (high - low), numbered)
+        for rank, j in enumerate(own.tolist()):
+            mark = (float(at[rank]), i, numbers[rank], _hover(known, i, j, rank + 1), int(known.ids[i]))
+            drawn[kinds[rank]].append(mark)
     traces = []
     for (name, symbol, colour), marks in zip(KINDS, drawn, strict=True):
         if marks:
@@ -129,6 +133,14 @@ def _markers(
                 )
             )
     return traces
+
+
+def _numbers(places: NDArray[np.float64], numbered: int) -> list[str]:
+    """The labels of modes at ``places`` along the axis, leading first; two at one place share a label."""
+    labels = [str(rank + 1) if rank < numbered else "" for rank in range(len(places))]
+    if len(places) > 1 < numbered and abs(places[0] - places[1]) < TOUCHING:
+        labels[:2] = ["1, 2", ""]
+    return labels
 
 
 def _hover(known: Modes, i: int, j: int, rank: int) -> str:
@@ -183,7 +195,7 @@ def _add_push(figure: go.Figure, known: Modes, rows: NDArray[np.int64], once: ND
         figure.update_xaxes(style.axis("input", showline=False, ticks="", showgrid=False), row=1, col=2 + rank)
         figure.update_yaxes(showgrid=False, showticklabels=False, zeroline=False, ticks="", row=1, col=2 + rank)
         figure.add_annotation(
-            text=f"push on the {PUSHED[rank]}",
+            text=PUSHED[rank],
             showarrow=False,
             font={"size": 13, "color": style.INK},
             xref=f"x{2 + rank} domain",
@@ -206,6 +218,7 @@ def _notes(known: Modes, rows: NDArray[np.int64], pushed: int, saturated: bool) 
     what = "dG/dx" if known.about["kind"] == "map" else "dF/dx"
     notes = [f"Leading modes of {what} at {style.plural(len(known), 'point')}; of a complex pair one is drawn."]
     if pushed:
+        notes[0] += " Mode 1 grows fastest or fades slowest."
         span = "step" if known.about["kind"] == "map" else "time constant of the network"
         notes.append(f"Push: |l · dF/du|, what a unit of each input does to the amplitude of a mode in one {span}.")
         if saturated:
