@@ -6,6 +6,7 @@ the nonlinear part of the growth is small against the linear one (``dynsys.branc
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -53,9 +54,14 @@ class Connections:
     others: list[Other] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)  # branches that were not followed, by the reason
     kind: str = "flow"
+    points: str = ""  # the fingerprint of the points' states
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def are_of(self, points: FixedPoints) -> bool:
+        """Whether they were followed from these very points, whose numbers they bear."""
+        return self.points == _fingerprint(points)
 
     @property
     def attractors(self) -> list[str]:
@@ -190,6 +196,7 @@ class Connections:
         header = {
             "schema": SCHEMA,
             "kind": self.kind,
+            "points": self.points,
             "left_out": self.left_out,
             "others": about,
             **{key: getattr(self, key).tolist() for key in WORDS},
@@ -210,6 +217,7 @@ class Connections:
                 others=unpacked(tensors, header["others"]),
                 left_out=header["left_out"],
                 kind=header["kind"],
+                points=header["points"],
             )
         except (KeyError, TypeError, ValueError) as error:
             wrong = f"it holds no whole connections of this version ({type(error).__name__}: {error})"
@@ -252,11 +260,16 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
         others=ends.others,
         left_out=leave.left_out,
         kind=str(system.kind),
+        points=_fingerprint(points),
     )
 
 
 TENSORS = ("source", "mode", "sign", "time", "paths", "n_unstable", "readouts")
 WORDS = ("part", "end", "stability")
+
+
+def _fingerprint(points: FixedPoints) -> str:
+    return hashlib.sha256(np.ascontiguousarray(points.states).tobytes()).hexdigest()
 
 
 def _order(name: str) -> tuple[bool, str, int]:

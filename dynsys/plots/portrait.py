@@ -44,10 +44,10 @@ def phase_portrait(
     """
     if fit not in ("points", "trajectories"):
         raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
-    if connections is not None and len(connections.n_unstable) != len(points):
+    if connections is not None and not connections.are_of(points):
         raise ValueError(
-            f"the connections are those of {len(connections.n_unstable)} points and {len(points)} are given; "
-            "draw all of them, or no connections"
+            "the connections are those of other points, or of more than are given; follow these points again, or draw "
+            "no connections"
         )
     n_state = points.states.shape[1]
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
