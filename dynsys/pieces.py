@@ -69,6 +69,15 @@ class Pieces:
             reached, depth = ((reached @ feeds) > 0).double(), depth + 1
         return depth
 
+    @cached_property
+    def steepness(self) -> Tensor:
+        """(m,) how much a preactivation can change per distance of the state, whatever the pattern: an upper bound."""
+        own = self.C.abs().sum(1)
+        steep = own
+        for _ in range(self.depth - 1):
+            steep = own + self.D.abs() @ steep
+        return steep
+
     def margins(self, x: Tensor) -> Tensor:
         """The preactivations y (B, m) at states x (B, n)."""
         base = torch.addmm(self.e, x, self.C.T)

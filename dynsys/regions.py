@@ -244,8 +244,13 @@ def _merged(solved: Solved, kinks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _certified(pieces: Pieces, at: Solved, kinks: Tensor) -> _Zeros:
-    """Bounds and certificates: inside a region from its own inverse, on kinks from those of all sides."""
+    """Bounds and certificates: inside a region from its own inverse, on kinks from those of all sides.
+
+    A point whose ball reaches a kink counts as on it: what is unique in its region need not be in the ball.
+    """
     bound = length(at.x_error)
+    reached = at.y.abs() <= up(at.y_error + 2 * bound.unsqueeze(1) * pieces.steepness)
+    kinks = kinks | (reached & ~pieces.constant)
     certified, reasons = torch.ones(len(at), dtype=torch.bool), [""] * len(at)
     for i in kinks.any(1).nonzero().squeeze(1).tolist():
         reasons[i], distance = _around(pieces, at, i, kinks[i])
@@ -271,9 +276,10 @@ def _around(pieces: Pieces, at: Solved, i: int, kinks: Tensor) -> tuple[str, flo
     y = at.y[i : i + 1]
     missing, unsure = residual(pieces, at.x[i : i + 1], y, y > 0)
     distance = float(up(sides.inverse_norm.max() * (missing.abs() + unsure).max()))
-    if bool((at.y[i].abs() <= distance)[~kinks & ~pieces.constant].any()):
+    bound = distance * (pieces.n_state**0.5 + 1e-6)
+    if bool((at.y[i].abs() <= distance + 3 * bound * pieces.steepness)[~kinks & ~pieces.constant].any()):
         return "on a kink, and another one is within its bound", float("inf")
-    return "", distance * (pieces.n_state**0.5 + 1e-6)
+    return "", bound
 
 
 def _distinct_flats(pieces: Pieces, flats: list[Flat]) -> list[Flat]:
@@ -302,16 +308,15 @@ def _orbits(zeros: _Zeros, n: int, period: int) -> tuple[Tensor, Tensor]:
     least one on, and cycles in the order of their least points.
     """
     rows: list[tuple[int, int]] = []
-    known = torch.zeros(0, n * period, dtype=zeros.at.x.dtype)
+    known = unsure = torch.zeros(0, n * period, dtype=zeros.at.x.dtype)
     for i in range(len(zeros.at)):
-        x, error = zeros.at.x[i], float(zeros.at.x_error[i].max())
-        error = SAME * (error if np.isfinite(error) else 0.0) + SAME * 1e-15 * float(x.abs().max())
-        if _repeats(x, x[:0].reshape(0, len(x)), n, period, error):
+        x, error = zeros.at.x[i], SAME * zeros.at.x_error[i].nan_to_num(posinf=1e-9)
+        if _repeats(x, x[:0].reshape(0, len(x)), n, period, float(error.max())):
             continue
-        if bool(((known - x).abs() <= 2 * error).all(1).any()):
+        if period > 1 and bool(((known - x).abs() <= unsure + error).all(1).any()):
             continue
         turns = torch.stack([x.roll(-n * j) for j in range(period)])
-        known = torch.cat([known, turns])
+        known, unsure = torch.cat([known, turns]), torch.cat([unsure, error.amax().expand(turns.shape)])
         rows.append((i, min(range(period), key=lambda j: tuple(turns[j].tolist()))))
     rows.sort(key=lambda row: tuple(zeros.at.x[row[0]].roll(-n * row[1]).tolist()))
     each = [(i, (first + j) % period) for i, first in rows for j in range(period)]

@@ -563,3 +563,16 @@ def test_without_any_kink_there_is_one_region():
     assert found.complete
     assert found.states.tolist() == [[1.0, 0.0, 0.0]]
     assert not found.kinks.any()
+
+
+@pytest.mark.parametrize("below", [1e-12, 1e-14, 1e-15, 2e-16, 0.0])
+def test_two_points_are_told_apart_down_to_the_last_digit_and_not_certified_where_they_meet(below):
+    """h = max(1.5 h - d, 0) has the points 0 and 2 d, where d is ``below`` as float64 keeps it beside 1."""
+    found = search_regions(rnn(np.array([[1.5, 1.0], [0.0, 0.0]]), np.array([-1.0 - below, 1.0])))
+    d = -(1.0 + (-1.0 - below))
+    true = np.array([0.0, 2 * d])
+    within = (np.abs(found.states[:, :1].numpy() - true) <= found.bound[:, None].numpy()).sum(1)
+    assert (within[found.certified.numpy()] == 1).all()
+    assert within.all()
+    assert len(found) == (2 if d > 0 else 1)
+    assert found.certified.tolist() == [d > 0] * len(found)
