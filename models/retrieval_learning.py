@@ -35,6 +35,11 @@ SMALL = Recipe(18_000, 512)  # of a fast-weights network below ``FEW`` units, wh
 FEW = 40
 
 
+def usual_recipe(model: str, units: int) -> Recipe:
+    """What is known to work for a network of that size."""
+    return SMALL if model == FAST and units < FEW else Recipe()
+
+
 def retrieval_course(
     model: str,
     *,
@@ -50,7 +55,7 @@ def retrieval_course(
 
     ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings.
     """
-    chosen = recipe or (SMALL if model == FAST and units < FEW else Recipe())
+    chosen = recipe or usual_recipe(model, units)
     task = Retrieval()
     lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
     fast = FastWeightsConfig(units, inner, rate, decay, seed=seed)

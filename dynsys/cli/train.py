@@ -2,69 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from dynsys.cli.output import print_json
 from dynsys.cli.progress import progress
 
+TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must not be imported for --help
+
 
 @click.command()
-@click.argument("task", type=click.Choice(["flipflop"]))
-@click.argument("model", type=click.Choice(["esn"]))
+@click.argument("task", type=click.Choice(TASKS))
+@click.argument("model")
 @click.option("-o", "--out", "folder", required=True, help="Folder of the run.")
-@click.option("--bits", default=3, show_default=True, type=click.IntRange(1), help="Bits to remember.")
-@click.option("--units", default=1000, show_default=True, type=click.IntRange(2), help="Units of the network.")
-@click.option("--activation", default="tanh", show_default=True, type=click.Choice(["tanh", "logistic"]))
+@click.option("--units", type=click.IntRange(2), help="Units of the network.  [esn: 1000, retrieval: 50, others: 64]")
+@click.option("--bits", type=click.IntRange(1), help="Flip-flop: bits to remember.  [3]")
+@click.option("--layers", type=click.IntRange(1), help="Flip-flop, but esn: layers of the network.  [1]")
+@click.option("--activation", type=click.Choice(["tanh", "logistic"]), help="esn: of its units.  [tanh]")
 @click.option(
     "--preset",
-    default="default",
-    show_default=True,
     type=click.Choice(["default", "paper"]),
-    help="'paper' is table 1 of Jang's term paper; it does not train reliably.",
+    help="esn: 'paper' is table 1 of Jang's term paper; it does not train reliably.",
 )
-@click.option("--steps", type=click.IntRange(100), help="Steps of training; the preset's own number if not given.")
+@click.option("--inner", type=click.IntRange(0), help="fast-weights: inner steps S.  [1]")
+@click.option(
+    "--eta", "rate", type=click.FloatRange(0), metavar="NUMBER", help="fast-weights: rate of the fast weights.  [0.1]"
+)
+@click.option(
+    "--lambda", "decay", type=click.FloatRange(0, 1, max_open=True), help="fast-weights: their decay.  [0.95]"
+)
+@click.option("--steps", type=click.IntRange(100), help="Steps of training; the network's own number if not given.")
+@click.option("--batch", type=click.IntRange(1), help="Retrieval: strings in a step.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Retrieval: of Adam.  [0.003]")
 @click.option(
     "--snapshots",
     default=0,
     show_default=True,
     type=click.IntRange(0),
-    help="Keep W_out every so many steps (0: never).",
+    help="Keep what has been learned every so many steps (0: never).",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of everything random.  [0]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def train(
-    task: str,
-    model: str,
-    folder: str,
-    bits: int,
-    units: int,
-    activation: str,
-    preset: str,
-    steps: int | None,
-    snapshots: int,
-    seed: int,
-    as_json: bool,
-) -> None:
+def train(task: str, model: str, folder: str, snapshots: int, as_json: bool, **options: Any) -> None:
     """Train MODEL on TASK and write its checkpoint, curves and snapshots.
 
+    TASK is flipflop or retrieval. MODEL is esn (flipflop only), fast-weights (retrieval only), rnn, irnn, gru, lstm,
+    lstm-peephole or lstm-coupled. A training that was interrupted (but of an esn) goes on with the same command.
+
     \b
-    Example:
+    Examples:
       dynsys train flipflop esn -o runs/flipflop --bits 3 --units 1000 --seed 0
+      dynsys train retrieval fast-weights -o runs/retrieval --units 50
     """
-    import dataclasses
     import time
     from pathlib import Path
 
     from dynsys.models.checkpoint import FILE_NAME
-    from dynsys.models.recipe import LEARNED, PRESETS
-    from dynsys.models.training_run import run_training
+    from dynsys.models.learners import learner
 
-    recipe = PRESETS[preset](bits, units, activation, seed)
-    force = dataclasses.replace(recipe.force, snapshot_every=snapshots)
-    recipe = dataclasses.replace(recipe, force=force, steps=steps or recipe.steps)
+    learn, choices = learner(task, model), {key: value for key, value in options.items() if value is not None}
     began = time.perf_counter()
     with progress() as show:
-        trained = run_training(recipe, folder, lambda done, total: show("train", done, total))
+        trained = learn(
+            folder, snapshots=snapshots, on_progress=lambda done, total: show("train", done, total), **choices
+        )
     checkpoint, seconds = Path(folder) / FILE_NAME, time.perf_counter() - began
     if as_json:
         print_json(
@@ -79,14 +81,12 @@ def train(
             }
         )
         return
-    scores = trained.metrics
-    click.echo(f"{recipe.steps} steps in {seconds:.1f} s; on {recipe.test_steps} held-out steps:")
-    click.echo(f"  settled bit accuracy  {scores['settled_bit_accuracy']:.4f}")
-    click.echo(f"  settled MSE           {scores['settled_mse']:.2e}")
-    click.echo(f"  MSE                   {scores['mse']:.2e}   (the target jumps at once, which no network can)")
+    click.echo(f"{trained.steps} steps in {seconds:.1f} s; on what it had not seen:")
+    for name, value in trained.metrics.items():
+        click.echo(f"  {name.replace('_', ' ').replace('mse', 'MSE'):<21} {value:.4g}{NOTES.get(name, '')}")
     if not trained.learned:
-        click.echo(
-            f"The network did not learn the task: {LEARNED:.0%} of settled bits are needed. Try another --seed, "
-            "more --units, or more --steps."
-        )
+        click.echo("The network did not learn the task. Try another --seed, more --units, or more --steps.")
     click.echo(f"Wrote {checkpoint}. Next: dynsys find {checkpoint} -o {folder}")
+
+
+NOTES = {"mse": "   (the target jumps at once, which no network can)"}

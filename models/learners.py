@@ -1,0 +1,107 @@
+"""Which networks can learn which task, and what can be chosen: a new one is one line in ``LEARNERS``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dynsys.models.flipflop_learning import flipflop_course
+from dynsys.models.learning import Learned, OnProgress
+from dynsys.models.recipe import PRESETS
+from dynsys.models.recurrent_network import CELLS
+from dynsys.models.retrieval_learning import FAST, retrieval_course, usual_recipe
+from dynsys.models.training_run import run_training
+
+Learn = Callable[..., Learned]
+
+NAMES = {"rate": "eta", "decay": "lambda"}  # what the paper calls them
+
+
+@dataclass(frozen=True)
+class Learner:
+    """``learn(folder, snapshots, on_progress, **choices)``, and the choices it takes with what they are if not made."""
+
+    learn: Learn
+    choices: Mapping[str, Any]
+
+    def __call__(
+        self, folder: str | Path, *, snapshots: int = 0, on_progress: OnProgress | None = None, **choices: Any
+    ) -> Learned:
+        """Train into the folder; raises ValueError for a choice that this network does not have."""
+        unknown = [name for name in choices if name not in self.choices]
+        if unknown:
+            legal = ", ".join(NAMES.get(name, name) for name in self.choices)
+            raise ValueError(f"{NAMES.get(unknown[0], unknown[0])} is no choice of this network; it has {legal}")
+        return self.learn(Path(folder), snapshots, on_progress, **{**self.choices, **choices})
+
+
+def _esn(
+    folder: Path,
+    snapshots: int,
+    on_progress: OnProgress | None,
+    *,
+    preset: str,
+    bits: int,
+    units: int,
+    activation: str,
+    steps: int | None,
+    seed: int,
+) -> Learned:
+    recipe = PRESETS[preset](bits, units, activation, seed)
+    force = dataclasses.replace(recipe.force, snapshot_every=snapshots)
+    recipe = dataclasses.replace(recipe, force=force, steps=steps or recipe.steps)
+    trained = run_training(recipe, folder, on_progress)
+    return Learned(trained.network, trained.metrics, trained.learned, recipe.steps)
+
+
+def _flipflop(cell: str, folder: Path, snapshots: int, on_progress: OnProgress | None, **choices: Any) -> Learned:
+    return flipflop_course(cell, **choices).run(folder, snapshots, on_progress)
+
+
+def _retrieval(
+    model: str,
+    folder: Path,
+    snapshots: int,
+    on_progress: OnProgress | None,
+    *,
+    steps: int | None,
+    batch: int | None,
+    learning_rate: float | None,
+    **choices: Any,
+) -> Learned:
+    usual = usual_recipe(model, choices["units"])
+    recipe = dataclasses.replace(
+        usual, steps=steps or usual.steps, batch=batch or usual.batch, rate=learning_rate or usual.rate
+    )
+    return retrieval_course(model, recipe=recipe, **choices).run(folder, snapshots, on_progress)
+
+
+_ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "steps": None, "seed": 0}
+_FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, "steps": None, "seed": 0}
+_RETRIEVAL = {"units": 50, "steps": None, "batch": None, "learning_rate": None, "seed": 0}
+_FAST = {**_RETRIEVAL, "inner": 1, "rate": 0.1, "decay": 0.95}
+
+LEARNERS: dict[str, dict[str, Learner]] = {
+    "flipflop": {
+        "esn": Learner(_esn, _ESN),
+        **{cell: Learner(partial(_flipflop, cell), _FLIPFLOP) for cell in CELLS},
+    },
+    "retrieval": {
+        FAST: Learner(partial(_retrieval, FAST), _FAST),
+        **{cell: Learner(partial(_retrieval, cell), _RETRIEVAL) for cell in CELLS},
+    },
+}
+
+
+def learner(task: str, model: str) -> Learner:
+    """The learner of that task and network; raises ValueError where there is none."""
+    known = LEARNERS.get(task)
+    if known is None:
+        raise ValueError(f"there is no task {task!r}; the tasks are {', '.join(LEARNERS)}")
+    if model not in known:
+        raise ValueError(f"{task} is learned by {', '.join(known)}, not by {model!r}")
+    return known[model]
