@@ -25,8 +25,10 @@ from dynsys.system import System
 
 DECADES = torch.cat([torch.tensor([-14.0, -12.0]), torch.arange(-10.0, 2.25, 0.5)]).double()  # radii, of the unit
 SLACK = 1e-6  # relative, by which a radius is made safe before it is put into the inequality
+SINGLE_ABOVE = 128  # units, from where half of the time of an inverse is worth saving
+GOOD = 1e-2  # |A J - I| up to which an inverse in single precision will do
 MATRICES = 10  # of the size of J that are held per point
-MEMORY = 256 * 2**20  # bytes
+MEMORY = 512 * 2**20  # bytes
 
 
 class Reason(enum.StrEnum):
@@ -112,20 +114,19 @@ class _Bounds:
         value = F.value.expand(B, n)
         lengths = F.gradient.lengths().expand(B, n)
         finite = torch.isfinite(value).all(1) & torch.isfinite(F.steepness[0].expand(B, n) ** 2).all(1)
-        A = torch.linalg.inv_ex(J)[0]
-        residual = A @ J
-        residual.diagonal(dim1=1, dim2=2).sub_(1.0)
+        A, residual = _approximate_inverse(J)
         size = A.abs()
         rounding = up(gamma(n + 2) * lengths + F.gradient_error)
         of_A = up(torch.minimum(length(A.flatten(1)), up(size.sum(1).amax(1) * size.sum(2).amax(1)).sqrt()))
         off = up(F.error + gamma(n) * value.abs())
-        step = length((A @ value.unsqueeze(2)).squeeze(2))
         bend = F.curvature.expand(-1, B, n)
+        off, wrong, *bent = _reach(size, of_A, torch.cat([off[None], rounding[None], bend]))
+        step = length((A @ value.unsqueeze(2)).squeeze(2))
         return _Bounds(
-            Y=up(step + _reach(size, of_A, off.expand(1, B, n))[0]),
-            Z=up(length(residual.flatten(1)) + _reach(size, of_A, rounding.expand(1, B, n))[0]),
+            Y=up(step + off),
+            Z=up(length(residual.flatten(1)) + wrong),
             A=of_A,
-            L=_reach(size, of_A, bend),
+            L=torch.stack(bent),
             overflow=~finite,
             kink=~torch.isfinite(F.gradient_error).expand(B, n).all(1),
         )
@@ -156,6 +157,26 @@ class _Bounds:
         if bool(self.kink[i]):
             return Reason.KINK
         return Reason.FOLD if bool(self.Z[i] < 1) else Reason.SINGULAR
+
+
+def _approximate_inverse(J: Tensor) -> tuple[Tensor, Tensor]:
+    """A and A J - I, of J (B, n, n); single precision is enough where that is small, as A need not be exact."""
+    if J.shape[1] <= SINGLE_ABOVE:
+        A = torch.linalg.inv_ex(J)[0]
+        return A, _residual(A, J)
+    A = torch.linalg.inv_ex(J.float())[0].double()
+    residual = _residual(A, J)
+    poor = ~(torch.linalg.vector_norm(residual, dim=(1, 2)) <= GOOD)
+    if bool(poor.any()):
+        A[poor] = torch.linalg.inv_ex(J[poor])[0]
+        residual[poor] = _residual(A[poor], J[poor])
+    return A, residual
+
+
+def _residual(A: Tensor, J: Tensor) -> Tensor:
+    residual = A @ J
+    residual.diagonal(dim1=1, dim2=2).sub_(1.0)
+    return residual
 
 
 def _reach(size: Tensor, norm: Tensor, bound: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def _slices(W: Tensor, bits: int) -> tuple[list[Tensor], Tensor]:
     W = 2^(e - bits) (W1 + 2^-bits W2 + 4^-bits (W3 + d)) with |d| <= 1/2.
     """
     largest = W.abs().amax(1, keepdim=True) if W.shape[1] else W.new_zeros(len(W), 1)
-    exponent = torch.frexp(largest).exponent.to(torch.int64).clamp(min=-400)
+    exponent = torch.where(largest > 0, torch.frexp(largest).exponent, -400).to(torch.int64).clamp(min=-400)
     left, slices = W * _power(bits - exponent), []
     for _ in range(3):
         slices.append(left.round())

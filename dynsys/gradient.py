@@ -53,8 +53,11 @@ class Gradient:
             return self
         if self.first is None:
             return Gradient(self.n, W @ self.entries)
-        rows = self.entries.new_zeros(len(self.entries), len(W), self.n)
-        rows[:, :, self.first : self.first + W.shape[1]] = self.entries.unsqueeze(1) * W
+        own = self.entries.unsqueeze(1) * W
+        if own.shape[2] == self.n:
+            return Gradient(self.n, own)
+        rows = own.new_zeros(len(own), len(W), self.n)
+        rows[:, :, self.first : self.first + W.shape[1]] = own
         return Gradient(self.n, rows)
 
     def error_through(self, size: Tensor, error: Tensor, W: Tensor, squares: Tensor) -> Tensor:

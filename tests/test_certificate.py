@@ -384,3 +384,16 @@ def test_estimates_hold_where_no_closed_form_is_known():
             assert away <= float(found.error_bound[i])
             checked += 1
     assert checked > 550
+
+
+@pytest.mark.parametrize("least", [1e-2, 1e-9])
+def test_large_networks_are_certified_well_conditioned_or_not(least):
+    """-x + (I + M) tanh(x) at the origin, M with singular values from 1 down to ``least``: J is M, |J^-1| 1 / least."""
+    rng, n = np.random.default_rng(0), 150
+    left, right = (np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in range(2))
+    system = SimpleRNN(np.eye(n) + left @ np.diag(np.logspace(np.log10(least), 0, n)) @ right)
+    found = certify(system, torch.zeros(1, n).double(), torch.zeros(1, 0).double())
+    assert bool(found.certified)
+    assert float(found.error_bound) < 1e-100  # F(0) is exactly 0
+    assert 0.99 / least <= float(found.inverse_norm) <= 100 / least
+    assert float(found.unique_radius) > 1e-3 * least
