@@ -71,7 +71,7 @@ def modes(given: FixedPoints | Modes, which: Any = None, *, count: int = COUNT, 
         title,
         caption,
         below=style.BELOW,
-        margin={"l": 80, "r": 30, "t": 115 if title else 85, "b": room},
+        margin={"l": 80, "r": 30, "t": 125 if title else 90, "b": room},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.055, "yanchor": "bottom"},
     )
 
