@@ -199,7 +199,7 @@ class Exploration:
         """One round, and what it tells about discovery."""
         known = self.catalogue
         owner = self.harvest(self.solver, self.plan, x, groups) if len(x) else groups
-        if source.is_independent:
+        if source.is_independent and self.settings.closure:
             self.minima.consider(x, groups, owner == NOBODY)
         visits = known.visit(owner, source)
         isolated = len(known.isolated())

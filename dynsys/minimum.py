@@ -2,7 +2,7 @@
 
 Newton's method on grad q in a trust region does the descent (scipy). With a reachable box a minimum may lie on its
 boundary: there the gradient points outwards in the variables that a bound holds, and vanishes in the others
-(Kuhn and Tucker); ``dynsys.constrained`` goes there.
+(Kuhn and Tucker); ``dynsys.constrained`` and ``dynsys.projected_newton`` go there.
 """
 
 from __future__ import annotations
@@ -86,6 +86,13 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
     elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
         return objective.nothing(s)  # a valley without end
     return objective.minimum(objective.polished(s))
+
+
+def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
+    """The local minimum of q within the reachable box at the state x (1, n), which is all but there."""
+    box = system.box(u)
+    objective = Objective(system, x if box is None else torch.clamp(x, *box), u, unit, bounded=True)
+    return objective.minimum(objective.polished(np.clip(np.zeros(x.shape[1]), objective.low, objective.high)))
 
 
 class Objective:

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.constrained import descend_in_box, is_held, lowered
-from dynsys.minimum import TRUST_LIMIT, Minimum, descend_to_minimum
-from dynsys.rounding import ZERO, rounding
-from dynsys.speed import speed
+from dynsys.constrained import NEARLY_ZERO, lowered
+from dynsys.minimum import TRUST_LIMIT, Minimum, descend_to_minimum, minimum_at
+from dynsys.projected_newton import newton_in_box
+from dynsys.rounding import ZERO, rate, rounding
+from dynsys.speed import q_of, speed
 from dynsys.system import System
 from dynsys.trajectory import relax
 from dynsys.wave import Rejection
@@ -33,7 +34,7 @@ LOST_SHARE = 0.05  # of the starts: fewer that lead nowhere are not looked at ag
 SECOND_LOOKS, SECOND_LOOKS_LARGE = 64, 8  # starts that are let go on their own, and as many lost ones looked at again
 RELAXING, RELAXING_STEP = 30, 0.2  # steps for which they go, and their length for a flow, in its time constants
 STEPS, STEPS_LARGE = 60, 30  # in which they are brought down together
-TOGETHER = 64  # slow states lowered at once
+TOGETHER, ENTRIES = 512, 2**21  # slow states lowered at once, and the entries of their Jacobians
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 FAR = 0.1  # in units of the state: a slow start this far from every point may be at a slow point
 
@@ -86,7 +87,7 @@ class Minima:
             if any(g == state.group and float((state.x - y).norm()) <= NEAR * self.unit for y, g in followed):
                 continue
             if len(followed) >= 2 * most:
-                rejected[Rejection.NOT_FOLLOWED] += 1
+                rejected[Rejection.NOT_FOLLOWED] += not state.counted
                 continue
             minimum = self._minimum(state)
             followed += [(state.x, state.group), (minimum.x, state.group)]
@@ -94,7 +95,7 @@ class Minima:
             if reason is not None and not state.counted:
                 rejected[reason] += 1
             progress(i + 1, len(waiting))
-        return rejected
+        return +rejected
 
     def _lowered(self) -> list[_State]:
         """The waiting states, slowest first; of a small system all are lowered together, as many lead to one place."""
@@ -109,9 +110,19 @@ class Minima:
 
     def _down(self, x: Tensor, groups: Tensor) -> Tensor:
         steps = STEPS if self.system.n_state <= TRUST_LIMIT else STEPS_LARGE
-        rows = torch.split(torch.arange(len(x), device=x.device), TOGETHER)
+        together = max(8, min(TOGETHER, ENTRIES // self.system.n_state**2))
+        rows = torch.split(torch.arange(len(x), device=x.device), together)
         down = [lowered(self.system, x[r], self.inputs[groups[r]], self.unit, self.slow_q, steps) for r in rows]
-        return torch.cat(down)
+        return torch.cat([self._finished(x, groups[r]) for x, r in zip(down, rows, strict=True)])
+
+    def _finished(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Newton for those that are slow, and not on their way to a zero, where it would have nothing to add."""
+        F = self.system.velocity(x, self.inputs[groups])
+        pace = rate(self.system, x, self.inputs[groups], F, self.unit)
+        slow = (q_of(F) <= self.slow_q) & (F.norm(dim=1) > NEARLY_ZERO * pace * self.unit)
+        x = x.clone()
+        x[slow] = newton_in_box(self.system, x[slow], self.inputs[groups[slow]], self.unit)
+        return x
 
     def _second_looks(self, known: Tensor, known_groups: Tensor) -> list[_State]:
         """What starts lead to that no solver for zeros would show: slow states away from every point found."""
@@ -143,13 +154,16 @@ class Minima:
         return ~near.any(dim=1)
 
     def _minimum(self, state: _State) -> Minimum:
-        """Where the state leads: freely as long as that stays in the box, else along its boundary."""
+        """Where the state leads: as far as it will go without a box, else along its boundary where need be."""
         system, u = self.system, self._held(state.group)
-        large = system.n_state > TRUST_LIMIT
-        if (state.counted and large) or (not large and is_held(system, state.x, u)):
-            return descend_in_box(system, state.x, u, self.unit)
+        lowered_before = state.counted or system.n_state <= TRUST_LIMIT
+        bounded = system.box(u) is not None
+        if bounded and lowered_before:
+            return minimum_at(system, state.x, u, self.unit)
         minimum = descend_to_minimum(system, state.x, u, self.unit)
-        return minimum if self._inside(minimum.x, u) else descend_in_box(system, state.x, u, self.unit)
+        if not bounded or self._inside(minimum.x, u):
+            return minimum
+        return minimum_at(system, self._down(state.x, u.new_tensor([state.group]).long()), u, self.unit)
 
     def _inside(self, x: Tensor, u: Tensor) -> bool:
         box = self.system.box(u)

@@ -1,10 +1,20 @@
 """Slow points: the ghosts of saddle-node bifurcations, whose place and speed have closed forms."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
+import dynsys
 from dynsys import Flow, Map, find_fixed_points
+from dynsys.constrained import lowered
+from dynsys.minimum import minimum_at
+from dynsys.projected_newton import newton_in_box
+from dynsys.slowness import drift_time, slow_summary
+from dynsys.speed import gradient, speed
+from dynsys.trajectory import relax
 from dynsys.wave import Rejection
 
 
@@ -117,3 +127,170 @@ def test_the_bound_of_a_slow_point_contains_the_minimum():
     points = find_fixed_points(system, n_starts=32, workers=1)
     assert points.verdict.tolist() == ["slow"]
     assert abs(points.states.item() - 0.3) <= points.error_bound.item() + np.finfo(float).eps
+
+
+def gated(n, k=8.0, candidate=-2.0):
+    """A GRU of n units that know nothing of each other: h' - h = s(-k h) (c - h), with c = tanh(candidate)."""
+    module = torch.nn.GRU(1, n).double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        module.weight_hh_l0[n : 2 * n] = k * torch.eye(n)
+        module.bias_ih_l0[2 * n :] = candidate
+    return dynsys.wrap(module)
+
+
+def speed_of_gate(h, k=8.0, candidate=-2.0):
+    return (np.tanh(candidate) - h) / (1 + np.exp(k * h))
+
+
+@pytest.mark.parametrize("k", [6.0, 8.0, 12.0])
+def test_saturated_gates_make_slow_points_on_the_boundary_of_the_box(k):
+    """Each unit rests at c, or creeps down from 1, where q falls beyond the box for ever: 2^2 combinations."""
+    points = find_fixed_points(gated(2, k), n_starts=128, workers=1, slow_q=1e-3)
+    c, F = np.tanh(-2.0), speed_of_gate(1.0, k)
+    slow = points.verdict == "slow"
+    np.testing.assert_allclose(points.states[~slow], [[c, c]], atol=1e-12)
+    states = points.states[slow][np.lexsort(points.states[slow].T.round(6))]
+    np.testing.assert_allclose(states, [[1, c], [c, 1], [1, 1]], atol=1e-9)
+    np.testing.assert_allclose(np.sort(points.q[slow]), np.array([1, 1, 2]) * F**2 / 2, rtol=1e-9)
+    assert (np.abs(states - [[1, c], [c, 1], [1, 1]]).max(axis=1) <= 1e-12).all()
+    assert (points.states[slow] <= 1).all()
+
+
+def gate_pair(x, u):
+    """Two coupled units with gates that shut towards the upper right: no closed form, so looked at on a grid."""
+    gate = torch.sigmoid(-6 * x + 2 * x.flip(1))
+    return 0.3 * gate * (torch.tanh(torch.tensor([-1.5, 0.4]) + 0.5 * x.flip(1)) - x)
+
+
+def minima_on_a_grid(system, u, m=401):
+    """Local minima of q on a grid of the box [-1, 1]^2, boundary included, by comparison with all eight neighbours.
+
+    In a valley at a slant a grid has many; L-BFGS-B takes each to where it leads.
+    """
+
+    def q_and_slope(s):
+        x = torch.as_tensor(s[None])
+        return 1e4 * float(speed(system, x, u)), 1e4 * np.asarray(gradient(system, x, u))[0]
+
+    axis = np.linspace(-1, 1, m)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    q = np.pad(np.asarray(speed(system, torch.as_tensor(grid), u.expand(len(grid), -1))).reshape(m, m), 1, "edge")
+    q[[0, -1]], q[:, [0, -1]] = np.inf, np.inf
+    around = [q[1 + a : m + 1 + a, 1 + b : m + 1 + b] for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
+    lowest = (q[1:-1, 1:-1] < np.min(around, axis=0)).nonzero()
+    tight = {"ftol": 1e-16, "gtol": 1e-12}
+    ends = [
+        minimize(q_and_slope, axis[list(at)], jac=True, method="L-BFGS-B", bounds=[(-1, 1)] * 2, options=tight).x
+        for at in zip(*lowest, strict=True)
+    ]
+    return np.unique(np.round(ends, 3), axis=0)
+
+
+def test_the_minima_in_a_box_are_those_of_a_grid():
+    system, u = Flow(gate_pair, n_state=2, bounds=(-1, 1)), torch.zeros(1, 0, dtype=torch.float64)
+    expected = minima_on_a_grid(system, u)
+    starts = torch.as_tensor(np.random.default_rng(0).uniform(-1, 1, (64, 2)))
+    held = u.expand(64, -1)
+    ends = newton_in_box(system, lowered(system, starts, held, 1.0, slow_q=1.0), held, 1.0)
+    distance = np.abs(np.asarray(ends)[:, None] - expected).max(axis=2)
+    assert (distance.min(axis=1) < 2e-3).all()  # every start ended at one of them
+    assert (distance.min(axis=0) < 2e-3).all()  # and none was missed
+    assert (np.abs(expected) == 1).any()  # of which there are such on the boundary
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_constrained_minimum_is_the_one_that_scipy_finds(seed):
+    """x' = A x + b + small bends in a box that cuts the zero off: SLSQP, from the same start, on the same q."""
+    rng = np.random.default_rng(seed)
+    A = torch.as_tensor(rng.standard_normal((4, 4)) - 2 * np.eye(4))
+    b = torch.as_tensor(4 * rng.standard_normal(4))
+    system = Flow(lambda x, u: x @ A.T + b + 0.2 * torch.sin(x), n_state=4, bounds=(-1, 1))
+    u, x = torch.zeros(1, 0, dtype=torch.float64), torch.as_tensor(rng.uniform(-1, 1, (1, 4)))
+    end = newton_in_box(system, lowered(system, x, u, 2.0, slow_q=1.0), u, 2.0)
+    found = minimum_at(system, end, u, 2.0)
+
+    def q(s):
+        return float(speed(system, torch.as_tensor(s[None]), u))
+
+    def slope(s):
+        return np.asarray(gradient(system, torch.as_tensor(s[None]), u))[0]
+
+    options = {"ftol": 1e-15, "maxiter": 500}
+    scipy_end = minimize(q, np.asarray(x)[0], jac=slope, method="SLSQP", bounds=[(-1, 1)] * 4, options=options)
+    assert found.is_minimum
+    assert found.q == pytest.approx(scipy_end.fun, rel=1e-8, abs=1e-20)
+    np.testing.assert_allclose(np.asarray(found.x)[0], scipy_end.x, atol=1e-4)
+    sides = np.sign(np.asarray(found.x)[0]) * (np.abs(np.asarray(found.x)[0]) == 1)
+    held = (sides * slope(np.asarray(found.x)[0])) < 0  # Kuhn and Tucker: q falls beyond the bounds that hold
+    assert found.active.tolist() == np.where(held, sides, 0).astype(int).tolist()
+
+
+def test_the_bound_of_a_constrained_minimum_contains_it():
+    """q = ((y - 2)^2 + (z - 0.3 - 0.1 z^2)^2 (1 + ...)) / 2 in the box [-1, 1]^2: y is held at 1, z is a root."""
+
+    def velocity(x, u):
+        return torch.stack([x[:, 0] - 2, x[:, 1] - 0.3 - 0.1 * x[:, 1] ** 2], 1)
+
+    system, u = Flow(velocity, n_state=2, bounds=(-1, 1)), torch.zeros(1, 0, dtype=torch.float64)
+    x = newton_in_box(system, torch.tensor([[0.2, -0.7]], dtype=torch.float64), u, 1.0)
+    found = minimum_at(system, x, u, 1.0)
+    root = 5 - np.sqrt(25 - 3)
+    assert found.active.tolist() == [1, 0]
+    assert found.x[0, 0] == 1
+    assert abs(float(found.x[0, 1]) - root) <= found.error_bound < 1e-14
+
+
+def test_a_large_system_comes_to_its_constrained_minimum_without_a_hessian():
+    """200 units in turned coordinates, each pulled to a target; those beyond the box end at its bounds."""
+    n, rng = 200, np.random.default_rng(0)
+    target = torch.as_tensor(rng.uniform(-1.5, 1.5, n))
+    Q = torch.as_tensor(np.linalg.qr(rng.standard_normal((n, n)))[0])
+    system = Flow(lambda x, u: (target - x + 0.1 * (target - x) ** 3) @ Q.T, n_state=n, bounds=(-1, 1))
+    u, x = torch.zeros(1, 0, dtype=torch.float64), torch.as_tensor(rng.uniform(-1, 1, (2, n)))
+    held = u.expand(2, -1)
+    ends = newton_in_box(system, lowered(system, x, held, 10.0, slow_q=1e3), held, 10.0)
+    np.testing.assert_allclose(ends, target.clamp(-1, 1).expand(2, -1), atol=1e-7)
+
+
+def test_the_time_to_drift_is_that_of_a_simulation_nearby():
+    """x' = r + x^2 with a time constant of 3: t = 3 arctan(d / sqrt r) / sqrt r, against straight on from 0."""
+    r, tau = 1e-4, 3.0
+    system = Flow(lambda x, u: r + x**2, n_state=1, time_constant=tau)
+    d = 0.1 * r**0.5
+    [straight] = drift_time(system, np.array([r**2 / 2]), d)
+    exact = tau * np.arctan(0.1) / r**0.5
+    assert straight == pytest.approx(exact, rel=0.01)
+    path = relax(system, torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 0), 200, step=0.1)[:, 0, 0]
+    simulated = 0.1 * tau * float((path < d).sum())
+    assert simulated == pytest.approx(exact, rel=0.01)
+
+
+def test_the_time_to_drift_of_a_map_is_counted_in_steps():
+    system = Map(lambda x, u: x + 1e-3, n_state=1)
+    assert drift_time(system, np.array([1e-6 / 2, 0.0]), 0.05).tolist() == pytest.approx([50.0, np.inf])
+
+
+def result(verdict, speeds, held):
+    active = np.zeros((len(speeds), 2), dtype=np.int8)
+    active[:held, 0] = 1
+    q = np.square(speeds) / 2
+    return SimpleNamespace(
+        verdict=np.array(verdict), q=q, active_bounds=active, drift_time=0.02 / np.array(speeds), about={"kind": "map"}
+    )
+
+
+def test_a_result_of_slow_points_only_says_so():
+    said = slow_summary(result(["slow"] * 3, [2e-3, 1e-2, 4e-3], held=2))
+    assert said == (
+        "No fixed point: only 3 slow points, speeds 0.002 to 0.01 per step, times 2 to 10 steps to drift by 1% of a "
+        "state's usual size; 2 of them on the boundary of the reachable box."
+    )
+    one = slow_summary(result(["slow"], [2e-3], held=0))
+    assert one.startswith("No fixed point: only 1 slow point, speed 0.002 per step, time 10 steps")
+
+
+def test_a_result_with_a_fixed_point_or_without_any_is_not_called_slow():
+    assert slow_summary(result(["fixed", "slow"], [1e-9, 1e-2], held=0)) is None
+    assert slow_summary(result([], np.zeros(0), held=0)) is None
