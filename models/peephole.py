@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
@@ -26,6 +27,10 @@ from dynsys.models.lstm import LSTMLayer, LSTMSlopes
 from dynsys.models.recurrent import Recurrent, checked, random_weights
 from dynsys.models.stack import Stack
 from dynsys.system import Reduction
+
+LARGEST = 40.0  # log i / (1 - f) that is computed: with more, c would rest beyond 2 / eps, where nothing adds to it
+
+SATURATED = 4.0  # |c| from which h = o tanh(c) no longer feels c: up to it h may hold a cell that would run away
 
 
 @dataclass(frozen=True)
@@ -77,24 +82,38 @@ class PeepholeLayer(LSTMLayer):
         return i.sigmoid() * g - (-f).sigmoid() * c
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds:
-        """As an LSTM's, except towards a c that opens its own forget gate, p_f c > 0.
+        """|h| as an LSTM's, and |c| up to where a cell whose h and inputs are held can rest without running away.
 
-        There nothing bounds c. But where f rounds to 1 it only adds up i g, and what looks like a rest is rounding: the
-        bound is the c at which the least open gate does so.
+        At rest c (1 - f) = i g, and with c > 0 the slope of c' - c is (1 - f) (c (p_f f + p_i (1 - i)) - 1). So where c
+        shuts its forget gate the bound is an LSTM's, and where it opens it, p_f > 0, a slope below 0 needs
+
+            c (p_f - max(0, -p_i)) <= 1 + p_f i g.
+
+        A rest farther out is one beyond which c grows for ever; 2^units of these may surround every other rest. Where
+        that says nothing, since p_i shuts as fast as p_f opens, the bound is the c at which f rounds to 1.
         """
         (least_h, most_h), (_, most) = super().bounds(low, high)
         if self.peephole is None:
             return (least_h, most_h), (-most, most)
-        preactivation = self._reached(low, high)
-        eps = torch.finfo(low.dtype).eps
-        looks, opens = self.peephole[0] != 0, self.peephole[1]
-        if bool(looks.any()):  # then i may be anything up to 1
-            shut = torch.sigmoid(-preactivation[1].chunk(4, dim=1)[1])
-            most = torch.where(looks, (1 / shut.clamp_min(torch.finfo(low.dtype).tiny)).clamp_max(2 / eps), most)
-        forgets = preactivation[0].chunk(4, dim=1)[1]
-        rounds = (float(np.log(2 / eps)) - forgets).clamp_min(0.0) / opens.abs()
-        far = torch.maximum(most, rounds).clamp_max(2 / eps)
-        return (least_h, most_h), (-torch.where(opens < 0, far, most), torch.where(opens > 0, far, most))
+        above, below = (self._farthest(low, high, side * self.peephole) for side in (1.0, -1.0))
+        return (least_h, most_h), (-below, above)
+
+    def _farthest(self, low: Tensor, high: Tensor, peephole: Tensor) -> Tensor:
+        """The bound of |c| (B, units), for peepholes on |c|."""
+        eps, (writes, opens, _) = torch.finfo(low.dtype).eps, peephole
+        least, most = (z.chunk(4, dim=1) for z in self._reached(low, high))
+        i = torch.where(writes > 0, 1.0, torch.sigmoid(most[0]))
+        ig = i * torch.tanh(torch.maximum(-least[2], most[2]))
+        as_lstm = ig / torch.sigmoid(-most[1]).clamp_min(torch.finfo(low.dtype).tiny)
+        rounds = (float(np.log(2 / eps)) - least[1]).clamp_min(0.0) / opens
+        runs_away = (1 + opens * ig) / (opens + writes.clamp_max(0.0)).clamp_min(torch.finfo(low.dtype).tiny)
+        opening = torch.minimum(runs_away.clamp_min(SATURATED), rounds)
+        return torch.where(opens > 0, opening, as_lstm).clamp_max(2 / eps)
+
+    def opened(self) -> OpenLayer:
+        """The layer without its forget gate."""
+        W_ih, W_hh, b_ih, b_hh = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        return OpenLayer(W_ih, W_hh, b_ih, b_hh, self.weight_hr, self.peephole)
 
     def _reached(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """The least and the largest W_ih a + W_hh h + b, (B, 4 units), for h within its bounds."""
@@ -102,6 +121,44 @@ class PeepholeLayer(LSTMLayer):
         centre = self.driven(middle) + self.recurrent(low.new_zeros(1, self.widths[0]))
         spread = radius @ self.weight_ih.abs().T + self.weight_hh.abs() @ self._reach(low)
         return centre - spread, centre + spread
+
+
+@dataclass(frozen=True)
+class OpenLayer(PeepholeLayer):
+    """A layer whose forget gate is taken out: c' = i g / (1 - f), with i and f of the held c, h' = o tanh(c').
+
+    It rests where the layer does, wherever f < 1. But where i and 1 - f both vanish, the layer's c hardly moves, be it
+    where it may, and this one's goes to where they balance.
+    """
+
+    def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
+        i, f, g, o, c, log_ratio = self._resting(a, s)
+        t = torch.tanh(c)
+        by_ratio = torch.where(log_ratio < LARGEST, c, torch.zeros_like(c))
+        of_i, of_f, of_o = by_ratio * (1 - i), by_ratio * f, t * o * (1 - o)
+        of_c, kept = o * (1 - t * t), torch.zeros_like(c)
+        if self.peephole is not None:
+            p_i, p_f, p_o = self.peephole
+            of_c, kept = of_c + p_o * of_o, p_i * of_i + p_f * of_f
+        of_gates = torch.cat([of_i, of_f, torch.exp(log_ratio) * (1 - g * g), of_o], dim=1)
+        return self._projected(o * t), LSTMSlopes(self, of_gates, kept, of_c)
+
+    def _opened(self, a: Tensor, s: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        return self._resting(a, s)[:5]
+
+    def _resting(self, a: Tensor, s: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """i, f, g, o, c' and log i / (1 - f): both may be as small as they like."""
+        i, f, g, o = self._preactivations(a, s[0])
+        if self.peephole is not None:
+            i, f = i + self.peephole[0] * s[1], f + self.peephole[1] * s[1]
+        log_ratio = (logsigmoid(i) - logsigmoid(-f)).clamp_max(LARGEST)
+        g = torch.tanh(g)
+        c = torch.exp(log_ratio) * g
+        o = torch.sigmoid(o if self.peephole is None else o + self.peephole[2] * c)
+        return torch.sigmoid(i), torch.sigmoid(f), g, o, c, log_ratio
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> None:
+        return None  # it is the network that gets certificates, not this way to its zeros
 
 
 @dataclass(frozen=True)
@@ -222,6 +279,13 @@ class PeepholeLSTM(Recurrent):
 
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         return PeepholeLayer(**weights)  # type: ignore[arg-type]
+
+    def reduction(self) -> Reduction:
+        """The network without its forget gates, in the same state; it has no zeros where c hardly moves."""
+        layers = [layer.opened() for layer in self.layers if isinstance(layer, PeepholeLayer)]
+        opened = Stack(layers, fresh=False, name="lstm-peephole-open")
+        opened.box_is_trapping = False  # it is the network's box, and this map leaps
+        return Reduction(opened, lambda x: x, lambda y, u: y)
 
 
 class CoupledLSTM(PeepholeLSTM):

@@ -66,6 +66,9 @@ class LSTMVariant(nn.Module):
         a = inputs.transpose(0, 1) if self.batch_first else inputs  # (T, B, inputs)
         zeros = a.new_zeros(self.num_layers * (1 + self.bidirectional), a.shape[1], self.hidden_size)
         h0, c0 = (zeros, zeros) if first is None else first
+        if h0.shape != zeros.shape or c0.shape != zeros.shape:
+            given = f"{tuple(h0.shape)} and {tuple(c0.shape)}"
+            raise ValueError(f"the first h and c have shapes {given}; both need {tuple(zeros.shape)}")
         last: list[tuple[Tensor, Tensor]] = []
         for k in range(self.num_layers):
             outputs = []
