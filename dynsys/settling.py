@@ -26,6 +26,7 @@ from dynsys.threads import alone
 MAX_STEPS = {Kind.MAP: 5000, Kind.FLOW: 1000}  # steps of a map, time constants of a flow
 MAX_PERIOD = 16
 COARSE = 0.4  # of a state's usual size: recurrences farther apart than this are none
+PATIENCE = 1  # looks, at which the points handed in have the field to themselves
 TRIES = 3  # of Newton's method at one look, that may bring nothing in a row
 LEADERS = 16  # states that Newton's method is tried from at once, while systems are small
 TOGETHER = 1e-2  # of a state's usual size: where Newton's method failed for one state it is not tried for the other
@@ -125,6 +126,7 @@ class _Course:
         self.system, self.u, self.max_steps, self.max_period = system, u, max_steps, max_period
         self.unit = _usual_size(system, x, u)
         self.known = Known(system, self.unit)
+        self.looks = 0
         self.motion = Motion.of(system, x, u, self.unit, max_steps)
         self.oscillations: list[_Oscillation] = []
         self.kind = [Ending.UNSETTLED] * len(x)
@@ -138,6 +140,7 @@ class _Course:
 
     def _look(self, seen: Followed) -> None:
         """Tell the trajectories that have arrived, and drop them."""
+        self.looks += 1
         rows = seen.rows
         self.end[rows], self.time[rows] = seen.history[-1], self.motion.time
         gone = seen.escaped | ~(vector_norm(seen.history[-1], dim=1) <= BEYOND * self.unit)
@@ -169,7 +172,7 @@ class _Course:
         """The attractor of each trajectory followed; new ones are looked for while that brings any."""
         u = self.u[seen.rows]
         owner = self.known.owners(seen.history, seen.duration, u)
-        if bool((owner >= 0).all()):
+        if bool((owner >= 0).all()) or (self.known.attractors and self.looks <= PATIENCE):
             return owner
         k, apart = self._recurrence(seen, u)
         open_, left, x = (owner < 0) & torch.isfinite(apart), TRIES, seen.history[-1]
