@@ -135,7 +135,7 @@ def estimated(tallies: Sequence[Tally], index_sum: int | None = None, *, complet
         known=known,
         estimate=max(sum(estimates), float(certain)) if estimates else None,
         least=max(least, known + certain),
-        most=None if limit is None else max(limit, known + certain),
+        most=None if limit is None else limit + certain,
         certain=certain,
         tests=sum(int(tally.tests.sum()) for tally in tallies),
         overlap=None if None in overlaps else sum(value for value in overlaps if value is not None),
@@ -234,18 +234,17 @@ def _least(tally: Tally) -> int:
 
 
 def _most(tally: Tally) -> int | None:
-    """The upper end: the nearer of the limits by recapture and by abundance."""
+    """The upper end: the nearer of the limits by recapture and by abundance, which counts unless more are known."""
     known, rest = len(tally.hits), tally.without_dominant()
     first, second, both = _tested(tally)
-    recaptured = recapture_limits(first, second, both)[1] if second else None
-    counted = chao_most(rest.hits if len(rest.hits) else tally.hits)
     limits = []
+    recaptured = recapture_limits(first, second, both)[1] if second else None
     if recaptured is not None:
         limits.append(known + recaptured - (first + second - both))
+    counted = chao_most(rest.hits if len(rest.hits) else tally.hits)
     if counted is not None:
-        total = round(counted) + known - max(len(rest.hits), 1) if len(rest.hits) else round(counted)
-        if second or total >= known:
-            limits.append(max(known, total))
+        total = round(counted) + bool(len(rest.hits))  # the dominant one is left out where there are others
+        limits += [total] if total >= known else []
     return min(limits, default=None)
 
 
