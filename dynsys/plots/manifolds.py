@@ -15,6 +15,7 @@ from dynsys.projection import Projection
 Array = NDArray[np.float64]
 
 FADING = [[0, "#DFC8A2"], [1, style.BROWN]]  # from the unstable point to the end
+ASIDE = 0.06  # of a segment's half, within which a branch is hidden by it
 HEAD = 0.7  # of the way to the end, where a branch bears a marker
 
 
@@ -30,20 +31,26 @@ def loops(connections: Connections | None) -> list[Array]:
 
 
 def arms(points: FixedPoints, connections: Connections, axes: Projection, length: float, shown: int) -> Array:
-    """How far (b,) the segment of each branch's mode reaches from its point, as drawn for the first ``shown``."""
+    """The half of its mode's segment (b, 3) along which each branch leaves, zero beyond the first ``shown`` modes."""
     modes = points.modes[connections.source, connections.mode]
     vectors = np.where((connections.part == "real")[:, None], modes.real, modes.imag)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.where(connections.mode < shown, length * np.linalg.norm(axes.directions(vectors), axis=1), 0.0)
+    vectors *= (length * connections.sign / np.linalg.norm(vectors, axis=1))[:, None]
+    return np.where((connections.mode < shown)[:, None], axes.directions(vectors), 0.0)
 
 
 def beyond(branches: list[Array], arms: Array) -> list[Array]:
-    """The projected paths from where they leave the segments of their modes, which would be hidden otherwise."""
-    inside = [np.linalg.norm(run - run[0], axis=1) < arm for run, arm in zip(branches, arms, strict=True)]
-    return [
-        run[min(int(near.argmin()), len(run) - 2) :] if len(run) > 1 else run
-        for run, near in zip(branches, inside, strict=True)
-    ]
+    """The projected paths (d, 3) from where they leave the segments of their modes, which they would hide."""
+    return [run[_leaves(run, arm) :] for run, arm in zip(branches, arms, strict=True)]
+
+
+def _leaves(run: Array, arm: Array) -> int:
+    length = float(np.linalg.norm(arm))
+    if length == 0 or len(run) < 3:
+        return 0
+    away = run - run[0]
+    along = away @ arm / length
+    aside = np.linalg.norm(away - along[:, None] * arm / length, axis=1)
+    return min(int(np.argmin((along < length) & (aside < ASIDE * length))), len(run) - 2)
 
 
 def traces(connections: Connections, branches: list[Array], loops: list[Array]) -> list[go.Scatter3d]:
