@@ -16,7 +16,6 @@ from dynsys.minimum import GRADIENT_TOLERANCE, TRUST_LIMIT
 from dynsys.speed import gradient, speed
 from dynsys.system import System
 
-MOST_STEPS = 60
 CLOSE = 0.01  # of the gradient at which q counts as stationary
 LEAST_CURVATURE = 1e-12  # relative to the largest
 NEAR_BOUND = 1e-3  # in units of the state: the most by which a step goes to a bound that q pushes it against
@@ -27,7 +26,7 @@ FLAT = 1e-12  # relative change of q, beneath which the gradient decides on a st
 CG_STEPS = 60  # of a large system's direction
 
 
-def newton_in_box(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = MOST_STEPS) -> Tensor:
+def newton_in_box(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = 60) -> Tensor:
     """The states x (B, n), each held at its u (B, m), brought to the minima of q in the box that they are near to."""
     box = Box.of(system, u)
     x = box.cut(x)

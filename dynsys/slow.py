@@ -34,6 +34,7 @@ LOST_SHARE = 0.05  # of the starts: fewer that lead nowhere are not looked at ag
 SECOND_LOOKS, SECOND_LOOKS_LARGE = 64, 8  # starts that are let go on their own, and as many lost ones looked at again
 RELAXING, RELAXING_STEP = 30, 0.2  # steps for which they go, and their length for a flow, in its time constants
 STEPS, STEPS_LARGE = 60, 30  # in which they are brought down together
+NEWTON_STEPS, NEWTON_STEPS_LARGE = 60, 12  # and from there to the minimum
 TOGETHER, ENTRIES = 512, 2**21  # slow states lowered at once, and the entries of their Jacobians
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 FAR = 0.1  # in units of the state: a slow start this far from every point may be at a slow point
@@ -121,7 +122,8 @@ class Minima:
         pace = rate(self.system, x, self.inputs[groups], F, self.unit)
         slow = (q_of(F) <= self.slow_q) & (F.norm(dim=1) > NEARLY_ZERO * pace * self.unit)
         x = x.clone()
-        x[slow] = newton_in_box(self.system, x[slow], self.inputs[groups[slow]], self.unit)
+        steps = NEWTON_STEPS if self.system.n_state <= TRUST_LIMIT else NEWTON_STEPS_LARGE
+        x[slow] = newton_in_box(self.system, x[slow], self.inputs[groups[slow]], self.unit, steps)
         return x
 
     def _second_looks(self, known: Tensor, known_groups: Tensor) -> list[_State]:
@@ -137,7 +139,7 @@ class Minima:
         slow = (speed(self.system, x, self.inputs[groups]) <= self.slow_q) & torch.isfinite(x).all(dim=1)
         slow &= self._away(x, groups, known, known_groups, FAR)
         slow[: len(again)] = False
-        rows = torch.cat([torch.arange(len(again), device=x.device), slow.nonzero().squeeze(1).flip(0)[: 2 * most]])
+        rows = torch.cat([torch.arange(len(again), device=x.device), slow.nonzero().squeeze(1).flip(0)[:most]])
         if len(rows) == 0:
             return []
         x, groups = self._down(x[rows], groups[rows]), groups[rows]

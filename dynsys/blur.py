@@ -1,0 +1,38 @@
+"""How far from a marginal point F cannot be told from zero: the uncertainty of its place, which has no error bound.
+
+At a fold F grows with the square of the distance along the null vector v of J, so a rounding error e hides the place to
+within sqrt(2 e / curvature); at a cusp with the third root. So the distance is looked for and not computed from a
+formula: the farthest at which the part of F along the left null vector w is within rounding. The other parts follow the
+point's centre manifold, which bends away from v, and say nothing about the place along it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynsys.continuation import ON_IT
+from dynsys.rounding import rounding
+from dynsys.system import System
+
+PER_DECADE, DECADES = 8, 16  # distances looked at, down from the usual size of a state
+
+
+def blur(system: System, x: Tensor, u: Tensor, unit: float) -> float:
+    """The distance from the marginal fixed point x (1, n) along its null vector up to which F is zero to rounding.
+
+    An eigenvalue of J there is uncertain by this times the change of J per distance. 0 where even the nearest look
+    tells F from zero: then the point is not marginal at all.
+    """
+    U, _, Vh = torch.linalg.svd(system.jacobian(x, u)[0])
+    w, v = U[:, -1], Vh[-1]
+    lengths = unit * 10.0 ** (-torch.arange(PER_DECADE * DECADES + 1, dtype=x.dtype, device=x.device) / PER_DECADE)
+    lengths = lengths.flip(0)
+    noise = ON_IT * float(rounding(system, x, u, system.velocity(x, u), unit))
+    hidden = torch.ones_like(lengths, dtype=torch.bool)
+    for sign in (1.0, -1.0):
+        there = x + sign * lengths.unsqueeze(1) * v
+        hidden &= (system.velocity(there, u.expand(len(there), -1)) @ w).abs() <= noise
+    seen = (~hidden).nonzero()
+    first = int(seen[0]) if len(seen) else len(lengths)
+    return float(lengths[first - 1]) if first else 0.0

@@ -1,0 +1,46 @@
+"""The uncertainty of marginal points: the root of the rounding error of the order of the degeneracy."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynsys import Flow, find_fixed_points
+from dynsys.blur import blur
+
+NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_degenerate_zero_is_blurred_by_the_root_of_the_rounding_error(order, scale):
+    """x' = x^m: rounding is at least eps |F(0.01) / 0.01| = eps 0.01^(m-1), in whatever units F is; 128 in all."""
+    found = blur(Flow(lambda x, u: scale * x**order, 1), torch.zeros(1, 1, dtype=torch.float64), NO_INPUT, 1.0)
+    eps = np.finfo(float).eps
+    assert (eps * 0.01 ** (order - 1)) ** (1 / order) <= found <= (128 * eps * 0.01 ** (order - 1)) ** (1 / order)
+
+
+def test_a_fold_on_a_bent_centre_manifold_is_blurred_as_on_a_straight_one():
+    """x' = x^2, y' = -100 (y - x^2) has its centre manifold on y = x^2."""
+
+    def bent(x, u):
+        return torch.stack([x[:, 0] ** 2, -100 * (x[:, 1] - x[:, 0] ** 2)], 1)
+
+    def straight(x, u):
+        return torch.stack([x[:, 0] ** 2, -100 * x[:, 1]], 1)
+
+    zero = torch.zeros(1, 2, dtype=torch.float64)
+    first, second = (blur(Flow(f, 2), zero, NO_INPUT, 1.0) for f in (bent, straight))
+    assert first == pytest.approx(second, rel=0.5)
+    assert 1e-9 < first < 1e-6
+
+
+def test_the_true_place_of_a_fold_lies_within_the_blur_of_the_point_found():
+    system = Flow(lambda x, u: (x - 0.3) ** 2, n_state=1, bounds=(-2, 2))
+    points = find_fixed_points(system, n_starts=32, workers=1)
+    assert points.stability.tolist() == ["marginal"]
+    assert abs(points.states.item() - 0.3) <= blur(system, torch.as_tensor(points.states), NO_INPUT, 1.0) < 1e-6
+
+
+def test_a_point_that_is_not_marginal_is_known_to_rounding():
+    system = Flow(lambda x, u: -torch.sinh(x - 0.3), 1)
+    assert blur(system, torch.tensor([[0.3]], dtype=torch.float64), NO_INPUT, 1.0) < 1e-13
