@@ -158,22 +158,21 @@ def chao_log_normal(hits: Any) -> float:
     return seen + (unseen**2 / least if least > 0 else 0.0)
 
 
-def compare(all_networks: list[Network], seed: int) -> None:
-    """Estimate / true over the networks with at least five hits, and how often two upper limits hold."""
+def compare(known: list[tuple[int, Tally]]) -> None:
+    """Estimate / true of pairs (true number, hits) with at least five hits, and how often two upper limits hold."""
     ratios: dict[str, list[float]] = {}
     limits: dict[str, list[bool]] = {"log-normal": [], "Poisson": [], "Poisson, where it is given": []}
-    for network in all_networks:
-        (tally,) = searched(network.system, seed, closure=False).catalogue.tallies()
+    for number, tally in known:
         rest = tally.without_dominant().hits
         if rest.sum() < 5:
             continue
         for name, value in estimators(tally).items():
-            ratios.setdefault(name, []).append(value / network.number)
+            ratios.setdefault(name, []).append(value / number)
         most = chao_most(rest)
-        limits["log-normal"].append(chao_log_normal(tally.hits) >= network.number)
-        limits["Poisson"].append(most is None or most + 1 >= network.number)
+        limits["log-normal"].append(chao_log_normal(tally.hits) >= number)
+        limits["Poisson"].append(most is None or most + 1 >= number)
         if most is not None:
-            limits["Poisson, where it is given"].append(most + 1 >= network.number)
+            limits["Poisson, where it is given"].append(most + 1 >= number)
     click.echo("\nestimator          estimate / true: quartile, median, quartile   above 1.1   (512 starts alone)")
     for name, values in ratios.items():
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="nearest")
@@ -199,7 +198,8 @@ def main(only: str, seed: int, compared: bool, is_large: bool) -> None:
     if is_large:
         large(seed)
     elif compared:
-        compare(networks(only), seed)
+        alone_found = ((network, searched(network.system, seed, closure=False)) for network in networks(only))
+        compare([(network.number, search.catalogue.tallies()[0]) for network, search in alone_found])
     else:
         found = []
         for row in rows(networks(only), seed):
