@@ -201,7 +201,8 @@ def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
 def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import spectrum
 
-    return spectrum(load_run(run)[0], chosen)
+    points = load_run(run)[0]
+    return spectrum(points, _numbers(points, chosen))
 
 
 def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:

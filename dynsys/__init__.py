@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from dynsys.errors import CheckpointError, OutputError
     from dynsys.models.checkpoint import load
     from dynsys.models.wrap import wrap
+    from dynsys.modes import linear_modes
     from dynsys.points import FixedPoints
     from dynsys.projection import Projection
     from dynsys.search import find_fixed_points
+    from dynsys.settling import settle
     from dynsys.system import Flow, Kind, Map, System
     from dynsys.trajectory import simulate
 
@@ -28,7 +30,9 @@ _HOME = {
     "Projection": "dynsys.projection",
     "System": "dynsys.system",
     "find_fixed_points": "dynsys.search",
+    "linear_modes": "dynsys.modes",
     "load": "dynsys.models.checkpoint",
+    "settle": "dynsys.settling",
     "simulate": "dynsys.trajectory",
     "wrap": "dynsys.models.wrap",
 }
@@ -44,7 +48,9 @@ __all__ = [
     "Projection",
     "System",
     "find_fixed_points",
+    "linear_modes",
     "load",
+    "settle",
     "simulate",
     "wrap",
 ]
