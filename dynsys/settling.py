@@ -151,7 +151,10 @@ class _Course:
         self._set(seen.rows[owner >= 0], Ending.POINT)  # a cycle's are told apart at the end
         seen = seen[owner < 0]
         rest = self._at_rest(seen)
-        self._set(seen.rows[rest], Ending.RESTING)
+        owner = self._owners_at_rest(seen[rest])
+        self.owner[seen.rows[rest]] = owner
+        self._set(seen.rows[rest][owner >= 0], Ending.POINT)
+        self._set(seen.rows[rest][owner < 0], Ending.RESTING)
         seen = seen[~rest]
         turning = torch.isfinite(seen.period)
         for i in turning.nonzero().squeeze(1).tolist():
@@ -167,6 +170,17 @@ class _Course:
         x, u = seen.history[-1], self.u[seen.rows]
         F = self.system.velocity(x, u)
         return vector_norm(F, dim=1) <= ZERO * rounding(self.system, x, u, F, self.unit)
+
+    def _owners_at_rest(self, seen: Followed) -> Tensor:
+        """The attractor of each trajectory at rest, every one of which is looked at; -1 where there is none."""
+        u, known = self.u[seen.rows], len(self.known.phases)
+        for some in torch.split(torch.arange(len(u), device=u.device), self._at_once()):
+            self.known.discover(seen.history[-1, some], u[some], 1)
+        return self.known.owners(seen.history, seen.duration, u, since=known)
+
+    def _at_once(self) -> int:
+        """States that Newton's method is tried from together: in large systems that saves nothing."""
+        return LEADERS if self.system.n_state <= DENSE_LIMIT else 1
 
     def _owners(self, seen: Followed) -> Tensor:
         """The attractor of each trajectory followed; new ones are looked for while that brings any."""
@@ -190,13 +204,12 @@ class _Course:
         """The state that comes back nearest, and others of its period that lie apart from it and from each other."""
         order = torch.argsort(apart, stable=True)
         order = order[torch.isfinite(apart[order]) & (k[order] == k[order[0]])]
-        most = LEADERS if x.shape[1] <= DENSE_LIMIT else 1
         leaders: list[int] = []
         for i in order.tolist():
             near = (vector_norm(x[leaders] - x[i], dim=1) <= TOGETHER * self.unit) & (u[leaders] == u[i]).all(dim=1)
             if not bool(near.any()):
                 leaders.append(i)
-            if len(leaders) == most:
+            if len(leaders) == self._at_once():
                 break
         return torch.tensor(leaders, device=x.device)
 

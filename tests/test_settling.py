@@ -112,14 +112,26 @@ def test_points_handed_in_keep_their_index_and_what_is_none_of_them_is_added():
     root = brentq(lambda x: np.tanh(2 * x) - x, 0.5, 1.0, xtol=1e-15)
     system = Map(lambda x, u: torch.tanh(2 * x), n_state=1, bounds=(-1, 1))
     x = column(0.5, -0.5, 0.1, 0.0)
-    for points, index in (([root, -root], [0, -1]), ([-root], [1, 0]), ([-root, root], [1, 0])):
+    for points in ([root, -root], [-root], [-root, root]):
         handed = column(*points)
         ends = settle(system, x, EMPTY, points=handed)
         reached = np.array([ends.attractors[i].states[0, 0] if i >= 0 else 0.0 for i in ends.attractor])
         assert np.allclose(reached, [root, -root, root, 0.0], atol=1e-12)
         assert [a.index for a in ends.attractors] == [*range(len(points)), *([-1] * (2 - len(points)))]
-        assert index
         assert kinds(ends) == {Ending.POINT: 3, Ending.RESTING: 1}
+
+
+@pytest.mark.parametrize("handed", [None, [[3.0]]])
+def test_states_that_are_at_rest_at_once_are_all_told(handed):
+    """x' = x rounded has slope 0 and rests at the whole numbers after one step."""
+    system = Map(lambda x, u: torch.round(x), n_state=1)
+    x = spread(-20, 20, 60)
+    points = None if handed is None else torch.tensor(handed, dtype=torch.float64)
+    ends = settle(system, x, EMPTY, points=points)
+    assert kinds(ends) == {Ending.POINT: 60}
+    reached = np.array([ends.attractors[i].states[0, 0] for i in ends.attractor])
+    assert np.array_equal(reached, x[:, 0].round().numpy())
+    assert len(set(ends.attractor.tolist())) == len(set(reached.tolist()))
 
 
 def test_each_trajectory_is_told_by_the_attractors_of_its_own_input():
