@@ -262,6 +262,36 @@ def test_no_stable_rest_of_a_single_cell_lies_outside_the_box():
     assert far >= 50
 
 
+@pytest.mark.parametrize("p", [0.05, 0.1, 0.2])
+def test_the_bound_of_a_cell_is_reached_where_its_two_rests_meet(p):
+    """They meet at c = 1 / p + i g with f = 1 / (p c); for a b_f a little below, one rests stably just inside."""
+    ig = sigma(3) * np.tanh(3)
+    meet = 1 / p + ig
+    b_f = -np.log(p * meet - 1) - p * meet - 1e-6
+    rest = brentq(lambda c: ig - c * sigma(-b_f - p * c), 0.5 * meet, meet, xtol=1e-14)
+    assert 1 / p + 0.95 * ig < rest < bounds_of_c(one_unit(p_f=p, bias=[3.0, b_f, 3.0, 0.0]))[1] < meet + 1e-9
+
+
+def test_a_rest_that_h_holds_beyond_the_bound_of_the_cell_alone_is_in_the_box():
+    """f = sigma(b + 2 c - 13 h), h = tanh(c): beyond 1 / 2 + i g the cell alone runs away, h holds it."""
+    ig, c = sigma(3) * np.tanh(3), 1.6
+    b_f = np.log((c - ig) / ig) - 2 * c + 13 * np.tanh(c)
+    net = PeepholeLSTM(
+        {
+            "weight_ih_l0": np.zeros((4, 1)),
+            "weight_hh_l0": [[0.0], [-13.0], [0.0], [0.0]],
+            "bias_ih_l0": [3.0, b_f, 3.0, 50.0],
+            "peephole_l0": [[0.0], [2.0], [0.0]],
+        }
+    )
+    x, u = torch.tensor([[np.tanh(c), c]]), torch.zeros(1, 1, dtype=torch.float64)
+    assert net.velocity(x, u).abs().max() < 1e-14
+    G = np.eye(2) + net.jacobian(x, u)[0].numpy()
+    assert c > 1 / 2 + ig
+    assert G[1, 1] > 1 > np.abs(np.linalg.eigvals(G)).max()
+    assert c < bounds_of_c(net)[1]
+
+
 def test_a_peephole_that_shuts_the_gate_leaves_the_bound_of_an_lstm():
     """p_f < 0 and c > 0: f is at most what it is without the peephole."""
     assert bounds_of_c(one_unit(p_f=-1.0))[1] == pytest.approx(sigma(3) * np.tanh(3) / (1 - sigma(0)))
