@@ -51,6 +51,7 @@ class Connections:
     n_unstable: NDArray[np.int64]  # (k,) of all points, as in FixedPoints
     stability: NDArray[np.str_]
     readouts: Array
+    orbit: NDArray[np.int64]  # (k,) of points that are phases of cycles, else -1
     others: list[Other] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)  # branches that were not followed, by the reason
     kind: str = "flow"
@@ -133,7 +134,7 @@ class Connections:
         saddles = len(np.unique(self.source))
         parts = [
             f"{_plural(saddles, 'unstable point')} lead{'s' * (saddles == 1)} to "
-            f"{_plural(len(reached), 'attractor')} along {_plural(len(self), 'branch', 'branches')}"
+            f"{self._counted(reached)} along {_plural(len(self), 'branch', 'branches')}"
         ]
         parts += self._separatrices()
         at_saddles = sum(n for name, n in ends.items() if name.startswith("point ") and name not in reached)
@@ -144,6 +145,13 @@ class Connections:
             if count:
                 parts.append(f"{_plural(count, 'branch', 'branches')} {what}")
         return left_out + "; ".join(parts) + "."
+
+    def _counted(self, attractors: list[str]) -> str:
+        """'8 attractors', or where these are phases of cycles, '16 phases of 8 orbits'."""
+        orbits = [int(self.orbit[int(name.split()[1])]) if name.startswith("point ") else -1 for name in attractors]
+        if attractors and min(orbits) >= 0:
+            return f"{_plural(len(orbits), 'phase')} of {_plural(len(set(orbits)), 'orbit')}"
+        return _plural(len(attractors), "attractor")
 
     def _separatrices(self) -> list[str]:
         """How many of the saddles with one unstable direction lie between two attractors."""
@@ -257,6 +265,7 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
         n_unstable=points.n_unstable,
         stability=points.stability,
         readouts=points.readouts,
+        orbit=points.orbit,
         others=ends.others,
         left_out=leave.left_out,
         kind=str(system.kind),
@@ -264,7 +273,7 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
     )
 
 
-TENSORS = ("source", "mode", "sign", "time", "paths", "n_unstable", "readouts")
+TENSORS = ("source", "mode", "sign", "time", "paths", "n_unstable", "readouts", "orbit")
 WORDS = ("part", "end", "stability")
 
 

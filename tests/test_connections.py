@@ -1,5 +1,6 @@
 """Where branches of unstable points end, on systems whose connections are known from mathematics."""
 
+import dataclasses
 import importlib
 
 import networkx as nx
@@ -12,6 +13,7 @@ from scipy.optimize import brentq
 from dynsys import Flow, Map
 from dynsys.connections import Connections, connections
 from dynsys.errors import CheckpointError
+from dynsys.iterated import Iterated
 from dynsys.models.bistable import Bistable
 from dynsys.walk import Walk
 
@@ -143,6 +145,17 @@ class TestEnds:
         assert (orbit.period, orbit.kind) == (2, "stable orbit of period 2")
         np.testing.assert_allclose(np.sort(orbit.states[:, 0]), [-PHASE, PHASE], rtol=1e-12)
         assert found.attractors == ["orbit 0"]
+
+    def test_of_a_map_applied_twice_the_phases_are_counted_by_orbit(self):
+        twice = Iterated(FLIP, 2)
+        points = described(twice, [[0], [PHASE], [-PHASE]])
+        points = dataclasses.replace(
+            points, orbit=np.array([0, 0, -1]), search=dataclasses.replace(points.search, period=2)
+        )
+        found = connections(points)
+        assert sorted(found.end.tolist()) == ["point 0", "point 1"]
+        assert found.summary().startswith("1 unstable point leads to 2 phases of 1 orbit along 2 branches")
+        assert (found.time % 2 == 0).all()  # steps of the map itself
 
     def test_what_runs_off_to_infinity_is_counted(self):
         found = connections(described(Flow(lambda x, u: x + x**2, n_state=1), [[0], [-1]]))
