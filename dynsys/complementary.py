@@ -21,10 +21,10 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from dynsys.dictionaries import POSSIBLE, Dictionaries, drive
 from dynsys.exact_product import gamma
 from dynsys.pieces import Pieces
 
-TOLERANCE = 1e-9  # of the pivots, in units of the scaled system; no proof rests on it
 REACH = 1e4  # in units of the drive: a contradiction that holds only for smaller states excludes nothing
 NODES = 512  # worked on at once
 SPELT_OUT = 10  # undecided units up to which a node without an answer is given out region by region
@@ -47,44 +47,6 @@ class Candidates:
     reach: float
 
 
-@dataclass
-class _Nodes:
-    """B dictionaries: basic variables = T (nonbasic ones, 1), T (B, M, Q + 1). Variables are z, then w, then a spare.
-
-    ``zero`` (B, 2 m + 1) marks those that have to be zero, ``decided`` (B, m) the units of which one of the two is.
-    """
-
-    T: Tensor
-    basic: Tensor
-    nonbasic: Tensor
-    zero: Tensor
-    decided: Tensor
-
-    def __len__(self) -> int:
-        return len(self.T)
-
-    def __getitem__(self, rows: Tensor | slice) -> _Nodes:
-        return _Nodes(self.T[rows], self.basic[rows], self.nonbasic[rows], self.zero[rows], self.decided[rows])
-
-    @staticmethod
-    def joined(a: _Nodes, b: _Nodes) -> _Nodes:
-        return _Nodes(*(torch.cat([getattr(a, k), getattr(b, k)]) for k in _Nodes.__dataclass_fields__))
-
-    def pivot(self, which: Tensor, row: Tensor, column: Tensor) -> None:
-        """In the nodes ``which``: the basic variable of ``row`` and the nonbasic one of ``column`` change places."""
-        T, k = self.T[which], torch.arange(len(which))
-        p = T[k, row, column]
-        new = -T[k, row] / p.unsqueeze(1)
-        new[k, column] = 1 / p
-        moved = T[k, :, column]
-        T[k, :, column] = 0.0
-        T += moved.unsqueeze(2) * new.unsqueeze(1)
-        T[k, row] = new
-        self.T[which] = T
-        leaves, enters = self.basic[which, row], self.nonbasic[which, column]
-        self.basic[which, row], self.nonbasic[which, column] = enters, leaves
-
-
 class _Problem:
     """The equations H (x, z, w) + g = 0, scaled so that max |g| = 1, and what checks a contradiction in them.
 
@@ -105,7 +67,7 @@ class _Problem:
         self.scale = float(g.abs().max())
         self.H, self.g, self.inverse = H, g / self.scale, torch.linalg.pinv(H)
 
-    def root(self) -> _Nodes:
+    def root(self) -> Dictionaries:
         """The dictionary without any unit decided, with a spare variable that makes it feasible."""
         H, g, n, m = self.H.numpy(), self.g.numpy(), self.n, self.m
         Q, R, _ = scipy.linalg.qr(H[:, :n], pivoting=True)
@@ -121,7 +83,7 @@ class _Problem:
         table = -np.linalg.solve(G[:, basic], np.column_stack([G[:, rest], shift]))
         T = torch.as_tensor(np.column_stack([table[:, :-1], np.ones(rows), table[:, -1]])).unsqueeze(0)
         zero = torch.zeros(1, 2 * m + 1, dtype=torch.bool)
-        nodes = _Nodes(
+        nodes = Dictionaries(
             T,
             torch.as_tensor(basic).unsqueeze(0),
             torch.as_tensor(np.append(rest, 2 * m)).unsqueeze(0),
@@ -133,7 +95,7 @@ class _Problem:
             nodes.pivot(torch.zeros(1, dtype=torch.long), least, torch.tensor([len(rest)]))
         return nodes
 
-    def reach(self, nodes: _Nodes, row: Tensor) -> Tensor:
+    def reach(self, nodes: Dictionaries, row: Tensor) -> Tensor:
         """How large (B,) all variables may be while ``row`` contradicts its own basic variable's being zero."""
         k = torch.arange(len(nodes))
         wanted = self.H.new_zeros(len(nodes), self.n + 2 * self.m + 1)
@@ -150,69 +112,91 @@ class _Problem:
         return torch.where(left > 0, (1 - gamma(terms)) * left / gain, 0.0)
 
 
+class _Tree:
+    """What is known after some nodes: open ones, patterns found, regions left, how far contradictions hold."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self.problem = _Problem(pieces)
+        self.m, self.constant = pieces.n_units, pieces.constant.cpu()
+        self.found = [torch.zeros(0, self.m, dtype=torch.bool)]
+        self.left, self.worked, self.reach = 0, 0, float("inf")
+        z = torch.arange(self.m)
+        never = torch.where(pieces.e.cpu() > 0, z + self.m, z)[self.constant]  # zero in every state
+        nodes = self.problem.root()
+        for target in torch.cat([torch.tensor([2 * self.m]), never]):  # the spare first
+            nodes = self._asked(nodes, target.expand(len(nodes)))
+        nodes.decided[:, self.constant] = True
+        self.open = [nodes]
+
+    def grow(self) -> None:
+        """Decide one more unit in the last ``NODES`` open nodes."""
+        nodes = self.open.pop()
+        while self.open and len(nodes) + len(self.open[-1]) <= NODES:
+            nodes = Dictionaries.joined(self.open.pop(), nodes)
+        if len(nodes) > NODES:
+            self.open.append(nodes[:-NODES])
+            nodes = nodes[-NODES:]
+        whole = nodes.decided.all(1)
+        self.found.append(nodes.zero[whole, self.m : 2 * self.m])
+        nodes = nodes[~whole]
+        if not len(nodes):
+            return
+        unit = self._branching(nodes)
+        children = Dictionaries.joined(nodes, nodes)
+        children.decided[torch.arange(len(children)), unit.repeat(2)] = True
+        children = self._asked(children, torch.cat([unit, unit + self.m]))
+        if len(children):
+            self.open.append(children)
+
+    def unknown(self) -> int:
+        """The number of regions of which nothing is known."""
+        return self.left + sum(_regions(nodes) for nodes in self.open)
+
+    def _asked(self, nodes: Dictionaries, target: Tensor) -> Dictionaries:
+        """The nodes that can have one more variable zero, ``target`` (B,).
+
+        The others are excluded if the contradiction holds far enough, else given out region by region or left.
+        """
+        self.worked += len(nodes)
+        against = drive(nodes, target)
+        nodes.zero[torch.arange(len(nodes)), target] = True
+        reach = torch.zeros(len(nodes), dtype=torch.float64)
+        known = against >= 0
+        if bool(known.any()):
+            reach[known] = self.problem.reach(nodes[known], against[known])
+            self.reach = min([self.reach, *reach[reach >= REACH].tolist()])
+        unclear = nodes[(against != POSSIBLE) & (reach < REACH)]
+        few = (~unclear.decided).sum(1) <= SPELT_OUT
+        self.found.append(_spelt_out(unclear[few], self.m))
+        self.left += _regions(unclear[~few])
+        return nodes[against == POSSIBLE]
+
+    def _branching(self, nodes: Dictionaries) -> Tensor:
+        """The undecided unit (B,) whose z and w are both farthest from zero, so that no child comes for nothing."""
+        value = nodes.T.new_zeros(nodes.zero.shape).scatter_(1, nodes.basic, nodes.T[:, :, -1])
+        z, w = value[:, : self.m], value[:, self.m : 2 * self.m]
+        score = torch.minimum(z, w) + 1e-6 * torch.maximum(z, w)
+        return torch.where(nodes.decided, -torch.inf, score).argmax(1)
+
+
 def candidate_regions(
     pieces: Pieces, budget: int, progress: Callable[[float], None] = lambda share: None
 ) -> Candidates:
-    """All regions that may hold a zero, after at most ``budget`` nodes. Raises ``Unfit``."""
-    problem = _Problem(pieces)
-    m, reach = problem.m, float("inf")
-    nodes = problem.root()
-    constant = pieces.constant.cpu()
-    never = torch.where(pieces.e.cpu() > 0, torch.arange(m) + m, torch.arange(m))  # z or w, zero everywhere
-    found: list[Tensor] = []
-    left, worked = 0, 0
-    for target in torch.cat([torch.tensor([2 * m]), never[constant]]):  # the spare first
-        nodes, unclear, excluded = _asked(problem, nodes, target.expand(len(nodes)))
-        reach = min(reach, excluded)
-        worked += 1
-        if len(unclear):
-            return Candidates(torch.zeros(0, m, dtype=torch.bool), 2**m, worked, reach * problem.scale)
-    nodes.decided[:, constant] = True
-    stack = [nodes]
-    total = float(2 ** int((~constant).sum()))
-    while stack and worked < budget:
-        nodes = stack.pop()
-        while stack and len(nodes) + len(stack[-1]) <= NODES:
-            nodes = _Nodes.joined(stack.pop(), nodes)
-        if len(nodes) > NODES:
-            stack.append(nodes[: len(nodes) - NODES])
-            nodes = nodes[len(nodes) - NODES :]
-        whole = nodes.decided.all(1)
-        found.append(nodes.zero[whole, m : 2 * m])
-        nodes = nodes[~whole]
-        if not len(nodes):
-            continue
-        unit = _branching(nodes, m)
-        children = _Nodes.joined(nodes, nodes)
-        children.decided[torch.arange(len(children)), unit.repeat(2)] = True
-        worked += len(children)
-        children, unclear, excluded = _asked(problem, children, torch.cat([unit, unit + m]))
-        reach = min(reach, excluded)
-        spelt = (~unclear.decided).sum(1) <= SPELT_OUT
-        found.append(_spelt_out(unclear[spelt], m))
-        left += _regions(unclear[~spelt])
-        stack.append(children)
-        progress(1 - (sum(_regions(rest) for rest in stack) + left) / total)
-    progress(1.0)
-    left += sum(_regions(rest) for rest in stack)
-    patterns = torch.cat(found) if found else torch.zeros(0, m, dtype=torch.bool)
-    return Candidates(patterns, left, worked, reach * problem.scale)
+    """All regions that may hold a zero, after at most ``budget`` nodes or one batch more. Raises ``Unfit``."""
+    tree = _Tree(pieces)
+    total = 2.0 ** int((~tree.constant).sum())
+    while tree.open and tree.worked < budget:
+        tree.grow()
+        progress(1 - tree.unknown() / total)
+    return Candidates(torch.cat(tree.found), tree.unknown(), tree.worked, tree.reach * tree.problem.scale)
 
 
-def _regions(nodes: _Nodes) -> int:
+def _regions(nodes: Dictionaries) -> int:
     """The number of regions below the nodes."""
     return sum(2**undecided for undecided in (~nodes.decided).sum(1).tolist())
 
 
-def _branching(nodes: _Nodes, m: int) -> Tensor:
-    """The undecided unit (B,) whose z and w are both farthest from zero, so that neither child comes for nothing."""
-    value = nodes.T.new_zeros(len(nodes), 2 * m + 1).scatter_(1, nodes.basic, nodes.T[:, :, -1])
-    z, w = value[:, :m], value[:, m : 2 * m]
-    score = torch.minimum(z, w) + 1e-6 * torch.maximum(z, w)
-    return torch.where(nodes.decided, -torch.inf, score).argmax(1)
-
-
-def _spelt_out(nodes: _Nodes, m: int) -> Tensor:
+def _spelt_out(nodes: Dictionaries, m: int) -> Tensor:
     """Every pattern (k, m) below the nodes."""
     patterns = [nodes.decided[:0]]
     for active, decided in zip(nodes.zero[:, m : 2 * m], nodes.decided, strict=True):
@@ -222,73 +206,3 @@ def _spelt_out(nodes: _Nodes, m: int) -> Tensor:
         each[:, free] = bits.bool()
         patterns.append(each)
     return torch.cat(patterns)
-
-
-def _asked(problem: _Problem, nodes: _Nodes, target: Tensor) -> tuple[_Nodes, _Nodes, float]:
-    """The nodes with one more variable zero, ``target`` (B,): those where it can be, and those where nothing is known.
-
-    The others are excluded, for all states below the third.
-    """
-    against = _drive(nodes, target)
-    nodes.zero[torch.arange(len(nodes)), target] = True
-    known = against >= 0
-    reach = torch.full((len(nodes),), torch.inf, dtype=torch.float64)
-    if bool(known.any()):
-        reach[known] = problem.reach(nodes[known], against[known])
-    excluded = known & (reach >= REACH)
-    unclear = (known & ~excluded) | (against == UNKNOWN)
-    return nodes[against == POSSIBLE], nodes[unclear], float(reach[excluded].min()) if bool(excluded.any()) else np.inf
-
-
-POSSIBLE, UNKNOWN = -1, -2
-
-
-def _drive(nodes: _Nodes, target: Tensor) -> Tensor:
-    """Lower the variable ``target`` (B,) to zero by primal simplex steps, in place.
-
-    Returns for each node the row that says that it stays positive, or ``POSSIBLE``, or ``UNKNOWN`` after many steps.
-    """
-    T, columns = nodes.T, nodes.nonbasic.shape[1]
-    against = torch.full((len(nodes),), POSSIBLE)
-    busy = torch.arange(len(nodes))
-    patience = 4 * T.shape[1] + 20
-    for step in range(2 * patience):
-        at = nodes.basic[busy] == target[busy].unsqueeze(1)
-        busy, row = busy[at.any(1)], at[at.any(1)].to(torch.uint8).argmax(1)
-        if not len(busy):
-            return against
-        names = nodes.nonbasic[busy]
-        slope, value = T[busy, row, :columns], T[busy, row, columns]
-        barred = nodes.zero[busy].gather(1, names)
-        falling = torch.where(barred, torch.inf, slope)
-        if step < patience:
-            column = falling.argmin(1)
-        else:  # Bland's rule, which cannot go round in circles
-            column = torch.where(falling < -TOLERANCE, names, 2 * T.shape[1] + columns).argmin(1)
-        least = falling.gather(1, column.unsqueeze(1)).squeeze(1)
-        lowest = least >= -TOLERANCE
-        against[busy[lowest & (value > TOLERANCE)]] = row[lowest & (value > TOLERANCE)]
-        rising = torch.where(barred, -torch.inf, slope)
-        most, other = rising.max(1)
-        out = lowest & (value <= TOLERANCE) & (most > TOLERANCE)  # already zero: it leaves for any other
-        nodes.pivot(busy[out], row[out], other[out])
-        busy, row, column = busy[~lowest], row[~lowest], column[~lowest]
-        if len(busy):
-            nodes.pivot(busy, _leaving(nodes, busy, row, column, step >= patience), column)
-    against[busy] = UNKNOWN
-    return against
-
-
-def _leaving(nodes: _Nodes, busy: Tensor, row: Tensor, column: Tensor, by_name: bool) -> Tensor:
-    """The row whose variable is the first to reach zero; of several the target's own, then the steepest.
-
-    A basic variable that has to be zero is zero whatever happens: its row is zero to rounding and never leaves.
-    """
-    T, k = nodes.T, torch.arange(len(busy))
-    fall = -T[busy, :, column]
-    ratio = torch.where(fall > TOLERANCE, T[busy, :, -1].clamp(min=0) / fall, torch.inf)
-    tied = ratio <= ratio.amin(1, keepdim=True) * (1 + TOLERANCE) + 1e-15
-    if by_name:
-        named = torch.where(tied, nodes.basic[busy], torch.iinfo(torch.long).max)
-        return torch.where(tied[k, row], row, named.argmin(1))
-    return torch.where(tied[k, row], row, torch.where(tied, fall, -torch.inf).argmax(1))
