@@ -232,12 +232,15 @@ class Connections:
             raise CheckpointError(path, wrong, "follow the branches again") from error
 
 
-def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | None = None) -> Connections:
+def connections(
+    points: FixedPoints, *, limit: int = LIMIT, max_steps: int | None = None, budget_seconds: float | None = None
+) -> Connections:
     """Follow both ways along every unstable mode of the points, each branch to where it ends.
 
     Points with few unstable directions come first; branches beyond ``limit``, of slow points and along modes that are
-    not known are left out and counted. ``max_steps`` (steps of a map, time constants of a flow) is how long a branch
-    may take to settle. Raises ValueError where the points have no system.
+    not known are left out and counted, and so is what ``budget_seconds`` do not suffice for. ``max_steps`` (steps of a
+    map, time constants of a flow) is how long a branch may take to settle. Raises ValueError where the points have no
+    system.
 
     >>> from dynsys import Flow, find_fixed_points
     >>> cubic = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))
@@ -253,12 +256,15 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
     ends = Ends(system, points)
     with alone():
         leave = leaving(system, points, limit)
-        followed = follow(ends, leave, max_steps)
+        followed = follow(ends, leave, max_steps, budget_seconds)
+    done, left_out = slice(len(followed.end)), dict(leave.left_out)
+    if len(followed.end) < len(leave.source):
+        left_out["for want of time"] = len(leave.source) - len(followed.end)
     return Connections(
-        source=leave.source,
-        mode=leave.mode,
-        part=leave.part,
-        sign=leave.sign,
+        source=leave.source[done],
+        mode=leave.mode[done],
+        part=leave.part[done],
+        sign=leave.sign[done],
         end=np.array(followed.end, dtype=np.str_),
         time=followed.time,
         paths=followed.paths,
@@ -267,7 +273,7 @@ def connections(points: FixedPoints, *, limit: int = LIMIT, max_steps: int | Non
         readouts=points.readouts,
         orbit=points.orbit,
         others=ends.others,
-        left_out=leave.left_out,
+        left_out=left_out,
         kind=str(system.kind),
         points=_fingerprint(points),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ CLOSE = 0.01  # of the distance from a point to the nearest other, that counts a
 FAR, DRAWN_TO = 1e4, 3.0  # times the extent of the points: where a branch has escaped, and how much of it is drawn
 FIRST_STEPS, MORE_STEPS = 128, 4096  # of a walk: before the end is known, and after
 ROUNDS = 4  # of walking and asking, should a branch pass near an attractor that is not its own
+TOGETHER = 256  # branches that walk side by side, and after which the time is looked at
 BYTES, WALKED = 512 * 2**20, 512  # for the paths of branches that walk side by side, most of so many steps
 DRAWN = 96  # states of a path that are kept
 
@@ -37,13 +39,16 @@ class Followed:
     paths: NDArray[np.float32]
 
 
-def follow(ends: Ends, leave: Leaving, max_steps: int | None) -> Followed:
-    """All branches to their ends; ``ends`` learns of every attractor on the way."""
-    n = leave.start.shape[1]
-    together = max(1, BYTES // (4 * n * WALKED))
+def follow(ends: Ends, leave: Leaving, max_steps: int | None, budget_seconds: float | None = None) -> Followed:
+    """Branches to their ends, the first of them where the time does not do for all; ``ends`` learns every attractor."""
+    n, began = leave.start.shape[1], monotonic()
+    together = max(1, min(TOGETHER, BYTES // (4 * n * WALKED)))
     everyone = torch.arange(len(leave.source))
-    chunks = [everyone[i : i + together] for i in range(0, len(everyone), together)]
-    parts = [_Course(ends, leave, rows, max_steps).run() for rows in chunks]
+    parts: list[Followed] = []
+    for i in range(0, len(everyone), together):
+        if parts and budget_seconds is not None and monotonic() - began > budget_seconds:
+            break
+        parts.append(_Course(ends, leave, everyone[i : i + together], max_steps).run())
     return Followed(
         [name for part in parts for name in part.end],
         np.concatenate([part.time for part in parts] or [np.zeros(0)]),

@@ -10,7 +10,7 @@ import torch
 from described import described
 from scipy.optimize import brentq
 
-from dynsys import Flow, Map
+from dynsys import Flow, Map, following
 from dynsys.connections import Connections, connections
 from dynsys.errors import CheckpointError
 from dynsys.iterated import Iterated
@@ -239,6 +239,13 @@ class TestWhatIsLeftOut:
         assert found.left_out == {"beyond the limit": 34}
         assert found.summary().startswith("Left out: 34 branches beyond the limit. ")
         assert (cube[0].n_unstable[found.source] == 1).all()  # the least unstable come first
+
+    def test_what_the_time_does_not_suffice_for_is_counted_and_told_first(self, cube, monkeypatch):
+        monkeypatch.setattr(following, "TOGETHER", 24)
+        found = connections(cube[0], budget_seconds=0.0)
+        assert len(found) == 24
+        assert found.summary().startswith("Left out: 30 branches for want of time. 12 unstable points lead to 8 att")
+        np.testing.assert_array_equal(found.end, cube[1].end[:24])
 
     def test_modes_that_are_not_known_are_counted(self, cube):
         points = cube[0]
