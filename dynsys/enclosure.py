@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dynsys.exact_product import UNIT, UP, exact_product, length, up
+from dynsys.exact_product import UNIT, UP, exact_product, length, power_of_two, up
 from dynsys.gradient import Gradient
 
-ULPS = 4  # the error allowed to tanh, the logistic function and exp, in units in the last place
-ELEMENTARY = 2 * UNIT * ULPS  # the same, relative
-SLOPE = 16 * ELEMENTARY  # of q / (1 + q)^2 with q = exp(-|x|), relative: exp, three more operations, and a wide margin
+ULPS = {"tanh": 2, "logistic": 4, "exp": 2}  # the error allowed to each, in units in the last place
+SLOPE = 64 * UNIT  # of q / (1 + q)^2 with q = exp(-|x|), relative: exp, three more operations, and a wide margin
 STEEPEST_CHANGE = 1.3169578969248166  # log(2 + sqrt 3), where |sigma''| is largest
 
 
@@ -130,13 +129,15 @@ class Enclosed:
         """By tanh' (x) = 4 sigma' (2x) and tanh'' (x) = 8 sigma'' (2x)."""
         low, high = self._distances()
         first, second = 4 * _slope(2 * low), 8 * _change(2 * low, 2 * high)
-        return self._through(torch.tanh(self.value), 4 * _slope(2 * self.value.abs()), up(first), up(second))
+        value = torch.tanh(self.value)
+        return self._through(value, _ulps("tanh", value), 4 * _slope(2 * self.value.abs()), up(first), up(second))
 
     def sigmoid(self) -> Enclosed:
         """The logistic function sigma (x) = 1 / (1 + exp(-x))."""
         low, high = self._distances()
         first, second = up(_slope(low)), up(_change(low, high))
-        return self._through(torch.sigmoid(self.value), _slope(self.value.abs()), first, second)
+        value = torch.sigmoid(self.value)
+        return self._through(value, _ulps("logistic", value), _slope(self.value.abs()), first, second)
 
     def relu(self) -> Enclosed:
         """max(x, 0), with an infinite curvature wherever the ball may reach the kink."""
@@ -172,14 +173,14 @@ class Enclosed:
         width, size = self.width, self.value.abs()
         return (size - width).clamp_min(0.0) / UP, up(size + width)
 
-    def _through(self, value: Tensor, slope: Tensor, first: Tensor, second: Tensor) -> Enclosed:
-        """phi(f), computed to ``ULPS``, for |phi'| <= first and |phi''| <= second within the balls."""
+    def _through(self, value: Tensor, rounding: Tensor, slope: Tensor, first: Tensor, second: Tensor) -> Enclosed:
+        """phi(f), computed up to ``rounding``, for |phi'| <= first and |phi''| <= second within the balls."""
         steepness = up(first * self.steepness)
         of_slope = second[0] * self.error + SLOPE * slope
         return replace(
             self,
             value=value,
-            error=up(first[0] * self.error + ELEMENTARY * value.abs()),
+            error=up(first[0] * self.error + rounding),
             gradient=self.gradient.scaled(slope),
             gradient_error=up(
                 up(slope) * self.gradient_error
@@ -210,6 +211,13 @@ def _cat(values: Sequence[Tensor]) -> Tensor:
     """Along the last axis; the others are broadcast."""
     leading = [max(value.shape[axis] for value in values) for axis in range(values[0].ndim - 1)]
     return torch.cat([value.expand(*leading, -1) for value in values], dim=-1)
+
+
+def _ulps(function: str, value: Tensor) -> Tensor:
+    """The error allowed to computed values; those just below a power of two count as above it, where it may belong."""
+    size = value.abs() * (1 + 16 * UNIT)
+    unit = power_of_two(torch.frexp(size).exponent.to(torch.int64).clamp(min=-900) - 53)
+    return ULPS[function] * torch.minimum(unit, 2 * UNIT * size)  # for 0 and subnormal values the second
 
 
 def _slope(distance: Tensor) -> Tensor:

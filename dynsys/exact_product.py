@@ -38,7 +38,7 @@ def exact_product(W: Tensor, x: Tensor, b: Tensor | None = None) -> tuple[Tensor
     bits = (53 - math.ceil(math.log2(n))) // 2
     (W1, W2, W3), of_W = _slices(W, bits)
     (x1, x2, x3), of_x = _slices(x, bits)
-    unit = _power(of_x - bits) * _power(of_W - bits).T
+    unit = power_of_two(of_x - bits) * power_of_two(of_W - bits).T
     high = x1 @ W1.T * unit
     middle = torch.cat([x1, x2], 1) @ torch.cat([W2, W1], 1).T * (unit * 2.0**-bits)
     rest = torch.cat([x1, x2, x3], 1) @ torch.cat([W3, W2, W1], 1).T * (unit * 4.0**-bits)
@@ -58,15 +58,15 @@ def _slices(W: Tensor, bits: int) -> tuple[list[Tensor], Tensor]:
     """
     largest = W.abs().amax(1, keepdim=True) if W.shape[1] else W.new_zeros(len(W), 1)
     exponent = torch.where(largest > 0, torch.frexp(largest).exponent, -400).to(torch.int64).clamp(min=-400)
-    left, slices = W * _power(bits - exponent), []
+    left, slices = W * power_of_two(bits - exponent), []
     for _ in range(3):
         slices.append(left.round())
         left = (left - slices[-1]) * 2.0**bits
     return slices, exponent
 
 
-def _power(exponent: Tensor) -> Tensor:
-    """2^exponent exactly, from the bits of a float64."""
+def power_of_two(exponent: Tensor) -> Tensor:
+    """2^exponent exactly, from the bits of a float64, for exponents from -1022 to 1023."""
     return ((exponent + 1023) << 52).view(torch.float64)
 
 
