@@ -1,11 +1,14 @@
 """Fixed points and cycles of ReLU networks, against plain enumeration of every region."""
 
+import importlib.util
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
@@ -576,3 +579,16 @@ def test_two_points_are_told_apart_down_to_the_last_digit_and_not_certified_wher
     assert within.all()
     assert len(found) == (2 if d > 0 else 1)
     assert found.certified.tolist() == [d > 0] * len(found)
+
+
+def test_the_benchmark_runs_at_toy_size():
+    path = Path(__file__).parents[1] / "benchmarks" / "regions.py"
+    spec = importlib.util.spec_from_file_location("benchmark_of_regions", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    result = CliRunner().invoke(benchmark.main, ["--largest", "10", "--seeds", "1"])
+    assert result.exit_code == 0, result.output
+    rows = [line.split(" | ") for line in result.output.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| random, g = 2", "| 4 bistable units", "| tent map, period 2"]
+    assert [row[6] for row in rows] == ["1 of 1"] * 3
+    assert rows[1][3] == "16"
