@@ -1,4 +1,4 @@
-"""When a search has found what it can find, and what it may have missed.
+"""When a search has found what it can find.
 
 The rule. A search goes on until all of these hold:
 1. ``QUIET_CLOSURE`` rounds of starts made from the points found, one after the other, have brought nothing new, and as
@@ -15,7 +15,7 @@ The rule. A search goes on until all of these hold:
 When the starts given are used up before that, scattered ones follow. It gives up, and says so, when ``PATIENCE`` times
 the starts given have brought nothing new in a row (``STUBBORN`` times that while 3. speaks against it), or ``EFFORT``
 times as many have been made. A start that failed counts a quarter there; a scattered one in full as long as no point is
-known.
+known. Then a few rounds of scattered starts test how much it knows (``dynsys.missing``).
 """
 
 from __future__ import annotations

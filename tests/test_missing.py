@@ -11,7 +11,7 @@ from scipy import stats
 
 from dynsys import find_fixed_points
 from dynsys.catalogue import NOBODY, Catalogue
-from dynsys.discovery import Source
+from dynsys.discovery import Source, Stop
 from dynsys.missing import (
     Missing,
     Tally,
@@ -330,3 +330,14 @@ def test_a_search_of_a_few_starts_alone_says_that_points_are_missing():
         assert "missing" in told.missing["sentence"]
         assert told.missing["most"] is None or told.missing["most"] >= 60
         assert told.estimated_missed >= told.missing["known"] / 4
+
+
+def test_a_search_that_is_given_up_still_tests_how_much_it_knows(monkeypatch):
+    """After the first round of starts made from points, with most of 243 points unknown."""
+    monkeypatch.setattr("dynsys.discovery.EFFORT", 0.1)
+    search = find_fixed_points(Bistable(5), n_starts=16, workers=1, verify=False).search
+    assert search.stopped == str(Stop.SPENT)
+    assert search.scattered_starts > 0
+    assert search.missing["tests"] >= 32
+    assert search.missing["known"] < 243 <= search.missing["most"]
+    assert search.missing["estimate"] > 0
