@@ -30,6 +30,7 @@ from dynsys.system import Reduction
 
 LARGEST = 40.0  # log i / (1 - f) that is computed: with more, c would rest beyond 2 / eps, where nothing adds to it
 
+COUPLED = "coupled_gates"  # in a state dict: three gates alone would look like a GRU
 SATURATED = 4.0  # |c| from which h = o tanh(c) no longer feels c: up to it h may hold a cell that would run away
 
 
@@ -290,11 +291,15 @@ class PeepholeLSTM(Recurrent):
 
 class CoupledLSTM(PeepholeLSTM):
     """As ``PeepholeLSTM`` with i = 1 - f: the rows of the weights are those of f, g and o, those of peephole_l{k}
-    (2, units), where there is one, p_f and p_o."""
+    (2, units), where there is one, p_f and p_o. The mark of coupled gates in a module's state dict may be among them.
+    """
 
     name = "lstm-coupled"
     gates = 3
     looking = ("f", "o")
+
+    def __init__(self, weights: Mapping[str, Any], *, task: Any = None) -> None:
+        super().__init__({key: value for key, value in weights.items() if key != COUPLED}, task=task)
 
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         both = {role: None if w is None else torch.cat([-w.chunk(3)[0], w]) for role, w in weights.items()}

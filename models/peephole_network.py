@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
+from dynsys.models.peephole import COUPLED, CoupledLSTM, PeepholeLSTM
 
 
 class LSTMVariant(nn.Module):
@@ -41,7 +41,7 @@ class LSTMVariant(nn.Module):
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.peephole, self.coupled = peephole, coupled
         if coupled:
-            self.register_buffer("coupled_gates", torch.ones((), dtype=torch.bool))
+            self.register_buffer(COUPLED, torch.ones((), dtype=torch.bool))
         rows = (3 if coupled else 4) * hidden_size
         for k in range(num_layers):
             below = input_size if k == 0 else hidden_size * (1 + bidirectional)

@@ -372,6 +372,16 @@ def test_the_module_steps_as_its_system_does_and_wrap_takes_it(coupled):
     torch.testing.assert_close(wrapped.jacobian(x, u), net.jacobian(x, u), rtol=0, atol=1e-13)
 
 
+def test_a_coupled_state_dict_is_marked_and_makes_the_system():
+    """Its three gates alone would look like a GRU."""
+    module = LSTMVariant(2, 4, coupled=True, peephole=False, dtype=torch.float64)
+    x, u = places(module.system())
+    assert bool(module.state_dict()["coupled_gates"])
+    assert torch.equal(CoupledLSTM(module.state_dict()).velocity(x, u), module.system().velocity(x, u))
+    with pytest.raises(ValueError, match="coupled_gates is no weight"):
+        PeepholeLSTM(module.state_dict())
+
+
 def test_a_module_of_no_units_is_refused():
     with pytest.raises(ValueError, match="hidden_size is 0"):
         LSTMVariant(2, 0)
