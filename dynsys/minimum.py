@@ -92,7 +92,11 @@ def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
     """The local minimum of q within the reachable box at the state x (1, n), which is all but there."""
     box = system.box(u)
     objective = Objective(system, x if box is None else torch.clamp(x, *box), u, unit, bounded=True)
-    return objective.minimum(objective.polished(np.clip(np.zeros(x.shape[1]), objective.low, objective.high)))
+    s = np.clip(np.zeros(x.shape[1]), objective.low, objective.high)
+    g = objective.gradient(s)
+    if len(s) > TRUST_LIMIT and np.linalg.norm(g[~objective.held(s, g)]) > NEARLY_STATIONARY:
+        return objective.nothing(s)  # and not worth a Hessian of that size
+    return objective.minimum(objective.polished(s))
 
 
 class Objective:

@@ -37,6 +37,7 @@ STEPS, STEPS_LARGE = 60, 30  # in which they are brought down together
 NEWTON_STEPS, NEWTON_STEPS_LARGE = 60, 12  # and from there to the minimum
 TOGETHER, ENTRIES = 512, 2**21  # slow states lowered at once, and the entries of their Jacobians
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
+ARRIVING = 1e-2  # in units of the state: a slow state this near to a known point is taken to be on its way there
 FAR = 0.1  # in units of the state: a slow start this far from every point may be at a slow point
 
 
@@ -105,48 +106,59 @@ class Minima:
         x = torch.cat([state.x for state in self._waiting])
         groups = torch.tensor([state.group for state in self._waiting], device=x.device)
         if self.system.n_state <= TRUST_LIMIT:
-            x = self._down(x, groups)
+            x = self._finished(self._down(x, groups), groups)
         order = torch.argsort(speed(self.system, x, self.inputs[groups]), stable=True)
         return [_State(x[i : i + 1], int(groups[i]), self._waiting[i].counted) for i in order.tolist()]
 
     def _down(self, x: Tensor, groups: Tensor) -> Tensor:
         steps = STEPS if self.system.n_state <= TRUST_LIMIT else STEPS_LARGE
-        together = max(8, min(TOGETHER, ENTRIES // self.system.n_state**2))
-        rows = torch.split(torch.arange(len(x), device=x.device), together)
+        rows = torch.split(torch.arange(len(x), device=x.device), self._together())
         down = [lowered(self.system, x[r], self.inputs[groups[r]], self.unit, self.slow_q, steps) for r in rows]
-        return torch.cat([self._finished(x, groups[r]) for x, r in zip(down, rows, strict=True)])
+        return torch.cat(down)
 
     def _finished(self, x: Tensor, groups: Tensor) -> Tensor:
-        """Newton for those that are slow, and not on their way to a zero, where it would have nothing to add."""
+        """Newton for those that are slow, and not all but at a zero, where it would have nothing to add."""
         F = self.system.velocity(x, self.inputs[groups])
         pace = rate(self.system, x, self.inputs[groups], F, self.unit)
         slow = (q_of(F) <= self.slow_q) & (F.norm(dim=1) > NEARLY_ZERO * pace * self.unit)
         x = x.clone()
         steps = NEWTON_STEPS if self.system.n_state <= TRUST_LIMIT else NEWTON_STEPS_LARGE
-        x[slow] = newton_in_box(self.system, x[slow], self.inputs[groups[slow]], self.unit, steps)
+        for rows in torch.split(slow.nonzero().squeeze(1), self._together()):
+            x[rows] = newton_in_box(self.system, x[rows], self.inputs[groups[rows]], self.unit, steps)
         return x
+
+    def _together(self) -> int:
+        return max(8, min(TOGETHER, ENTRIES // self.system.n_state**2))
 
     def _second_looks(self, known: Tensor, known_groups: Tensor) -> list[_State]:
         """What starts lead to that no solver for zeros would show: slow states away from every point found."""
-        if not self._seen:
+        x, groups = self._worth_a_look(known, known_groups)
+        if len(x):
+            x = self._down(x, groups)
+            slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
+            slow &= self._away(x, groups, known, known_groups, ARRIVING)
+            x, groups = x[slow], groups[slow]
+        if len(x) == 0:
             return []
+        x = self._finished(x, groups)
+        left = self._away(x, groups, known, known_groups, NEAR).nonzero().squeeze(1)
+        order = left[torch.argsort(speed(self.system, x[left], self.inputs[groups[left]]), stable=True)]
+        return [_State(x[i : i + 1], int(groups[i]), True) for i in order.tolist()]
+
+    def _worth_a_look(self, known: Tensor, known_groups: Tensor) -> tuple[Tensor, Tensor]:
+        """States and their groups: some lost starts where they are many, and slow ones far from the known points."""
+        if not self._seen:
+            return self.inputs.new_zeros(0, self.system.n_state), torch.zeros(0, dtype=torch.long)
         x, groups, lost = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         most = SECOND_LOOKS if self.system.n_state <= TRUST_LIMIT else SECOND_LOOKS_LARGE
         again = lost.nonzero().squeeze(1)[:most] if float(lost.double().mean()) >= LOST_SHARE else groups[:0]
         some = torch.arange(min(most, len(x)), device=x.device)
         later = relax(self.system, x[some], self.inputs[groups[some]], RELAXING, RELAXING_STEP)[-1]
-        x, groups = torch.cat([x[again], x, later]), torch.cat([groups[again], groups, groups[some]])
-        slow = (speed(self.system, x, self.inputs[groups]) <= self.slow_q) & torch.isfinite(x).all(dim=1)
-        slow &= self._away(x, groups, known, known_groups, FAR)
-        slow[: len(again)] = False
-        rows = torch.cat([torch.arange(len(again), device=x.device), slow.nonzero().squeeze(1).flip(0)[:most]])
-        if len(rows) == 0:
-            return []
-        x, groups = self._down(x[rows], groups[rows]), groups[rows]
-        slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
-        left = (slow & self._away(x, groups, known, known_groups, NEAR)).nonzero().squeeze(1)
-        order = left[torch.argsort(speed(self.system, x[left], self.inputs[groups[left]]), stable=True)]
-        return [_State(x[i : i + 1], int(groups[i]), True) for i in order.tolist()]
+        moved, moved_groups = torch.cat([later, x]), torch.cat([groups[some], groups])
+        slow = (speed(self.system, moved, self.inputs[moved_groups]) <= self.slow_q) & torch.isfinite(moved).all(dim=1)
+        slow &= self._away(moved, moved_groups, known, known_groups, FAR)
+        rows = slow.nonzero().squeeze(1)[:most]
+        return torch.cat([x[again], moved[rows]]), torch.cat([groups[again], moved_groups[rows]])
 
     def _away(self, x: Tensor, groups: Tensor, known: Tensor, known_groups: Tensor, far: float) -> Tensor:
         """Whether (B,) each state is farther than ``far`` from every known point of its input."""
@@ -165,7 +177,8 @@ class Minima:
         minimum = descend_to_minimum(system, state.x, u, self.unit)
         if not bounded or self._inside(minimum.x, u):
             return minimum
-        return minimum_at(system, self._down(state.x, u.new_tensor([state.group]).long()), u, self.unit)
+        group = torch.tensor([state.group], device=u.device)
+        return minimum_at(system, self._finished(self._down(state.x, group), group), u, self.unit)
 
     def _inside(self, x: Tensor, u: Tensor) -> bool:
         box = self.system.box(u)
