@@ -271,7 +271,9 @@ def _sort_key(attractor: Attractor) -> tuple[float, ...]:
 
 def _usual_size(system: System, x: Tensor, u: Tensor) -> float:
     """The norm of a usual state, but not beyond what the reachable box allows."""
-    size, box = float(vector_norm(x, dim=1).median()) if len(x) else 1.0, system.box(u[:1])
+    sizes, box = vector_norm(x, dim=1), system.box(u[:1])
+    sizes = sizes[torch.isfinite(sizes)]
+    size = float(sizes.median()) if len(sizes) else 1.0
     if box is not None:
         size = min(size, float(torch.maximum(box[0].abs(), box[1].abs()).norm()))
     return size or 1.0

@@ -333,6 +333,33 @@ def test_twice_the_same_is_the_same_to_the_last_bit():
     assert np.array_equal(one.attractor, other.attractor)
 
 
+@pytest.mark.parametrize("points", [False, True])
+def test_without_jacobians_the_ends_are_the_same(points, monkeypatch):
+    """Above 2048 units Krylov solves take the place of factorisations; here they do so in a small network."""
+    W = 2.5 * np.linalg.qr(np.random.default_rng(0).standard_normal((12, 12)))[0] @ np.diag([1, 1, *[0.2] * 10])
+    network = RNN({"weight_ih_l0": np.zeros((12, 1)), "weight_hh_l0": W @ W.T / 3})
+    x, u = spread(-1, 1, 20, n=12), torch.zeros(1, 1, dtype=torch.float64)
+    dense = settle(network, x, u)
+    assert kinds(dense) == {Ending.POINT: 20}
+    monkeypatch.setattr("dynsys.attractors.MATRIX_FREE_ABOVE", 0)
+    known = torch.as_tensor(np.concatenate([a.states for a in dense.attractors])) if points else None
+    ends = settle(network, x, u, points=known)
+    assert ends.attractor.tolist() == dense.attractor.tolist()
+    for a, b in zip(ends.attractors, dense.attractors, strict=True):
+        assert np.allclose(a.states, b.states, atol=1e-8)
+
+
+def test_no_trajectories_end_nowhere():
+    ends = settle(logistic(3.2), column(), EMPTY)
+    assert len(ends) == 0
+    assert ends.attractors == ()
+
+
+def test_states_that_are_no_numbers_have_run_off():
+    ends = settle(logistic(3.2), column(float("nan"), 0.3), EMPTY)
+    assert [str(k) for k in ends.kind] == [Ending.ESCAPED, Ending.CYCLE]
+
+
 def test_no_steps_are_no_use():
     with pytest.raises(ValueError, match="1 or more"):
         settle(logistic(3.2), column(0.5), EMPTY, max_steps=0)
