@@ -79,7 +79,7 @@ def _directions(points: FixedPoints, system: System) -> tuple[list[tuple[int, in
     for i in np.argsort(points.n_unstable, kind="stable").tolist():
         n_unstable = int(points.n_unstable[i])
         if points.verdict[i] != "fixed":
-            _count(left_out, "of slow points, which are no places to leave from", 2 * n_unstable)
+            _count(left_out, "of slow points", 2 * n_unstable)
             continue
         known = points.modes[i, : min(n_unstable, points.modes.shape[1])]
         known = known[~np.isnan(known).any(axis=1)]

@@ -124,9 +124,7 @@ class Connections:
 
     def summary(self) -> str:
         """In words: what was left out, then '19 saddles lead to 8 attractors along 76 branches; ...'."""
-        left_out = "".join(
-            f"Left out: {_plural(count, 'branch', 'branches')} {reason}. " for reason, count in self.left_out.items()
-        )
+        left_out = f"Left out: {self._told_left_out()}. " if self.left_out else ""
         if not len(self):
             return left_out + "No unstable point has a branch to follow."
         ends = Counter(self.end.tolist())
@@ -138,13 +136,15 @@ class Connections:
         ]
         parts += self._separatrices()
         at_saddles = sum(n for name, n in ends.items() if name.startswith("point ") and name not in reached)
-        counted = [
-            (at_saddles, "ends at another unstable point" if at_saddles == 1 else "end at other unstable points")
-        ]
-        for count, what in counted + [(ends[name], what) for name, what in NO_ATTRACTOR.items()]:
-            if count:
-                parts.append(f"{_plural(count, 'branch', 'branches')} {what}")
+        at_another = "ends at another unstable point" if at_saddles == 1 else "end at other unstable points"
+        lost = [(at_saddles, at_another), *((ends[name], what) for name, what in NO_ATTRACTOR.items())]
+        parts += [f"{_plural(count, 'branch', 'branches')} {what}" for count, what in lost if count]
         return left_out + "; ".join(parts) + "."
+
+    def _told_left_out(self) -> str:
+        """'34 branches beyond the limit, 6 of slow points'."""
+        (first, count), *rest = self.left_out.items()
+        return ", ".join([f"{_plural(count, 'branch', 'branches')} {first}", *(f"{n:,} {what}" for what, n in rest)])
 
     def _counted(self, attractors: list[str]) -> str:
         """'8 attractors', or where these are phases of cycles, '16 phases of 8 orbits'."""
