@@ -1,4 +1,4 @@
-"""The LSTM variants of ``peephole.py`` to be trained, with the interface of ``torch.nn.LSTM``, and their systems."""
+"""The LSTM variants to be trained, with the interface of ``torch.nn.LSTM``, and the systems that they become."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.peephole import COUPLED, CoupledLSTM, PeepholeLSTM
+from dynsys.models.coupled import COUPLED, CoupledLSTM
+from dynsys.models.peephole import PeepholeLSTM
 
 
 class LSTMVariant(nn.Module):

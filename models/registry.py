@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynsys.models.bistable import Bistable
+from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.flipflop import FlipFlop
@@ -14,7 +15,7 @@ from dynsys.models.gru import GRU
 from dynsys.models.irnn import IRNN
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
+from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.gru import GRU
 from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
+from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.peephole_network import LSTMVariant
 from dynsys.models.recurrent import EXTRAS, Recurrent
 from dynsys.models.vanilla import RNN

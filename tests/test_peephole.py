@@ -11,10 +11,11 @@ from torch import nn
 import dynsys
 from dynsys.models.backprop import Backprop, train
 from dynsys.models.checkpoint import load, save_checkpoint
+from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.flipflop_lesson import FlipFlopLesson
 from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
+from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.peephole_network import LSTMVariant
 from dynsys.models.recurrent_network import CELLS, SYSTEMS, RecurrentNetwork
 from dynsys.testing import check_system

@@ -10,11 +10,12 @@ from torch import nn
 
 import dynsys
 from dynsys.models import to_torch as module_of_to_torch
+from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.gru import GRU
 from dynsys.models.irnn import IRNN
 from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import CoupledLSTM, PeepholeLSTM
+from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.to_torch import to_torch
 from dynsys.models.vanilla import RNN
