@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dynsys.findings import Zeros
 from dynsys.iterated import Iterated
+from dynsys.kinks import stability_at_kink
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.spectrum import MODES, excess, spectra
@@ -57,6 +58,9 @@ def describe(
         classify(s, error, system) if i < n_fixed else classify_slow(s, error, system)
         for i, (s, error) in enumerate(zip(found, uncertain, strict=True))
     ]
+    for i, sides in enumerate(zeros.sides):
+        if sides is not None:
+            judged[i] = stability_at_kink(sides, system.kind)
     F, readouts = system.velocity(x, u), _array(system.readout(x))
     stability = np.array([j.word for j in judged], dtype=np.str_)
     points = FixedPoints(

@@ -37,6 +37,7 @@ DRY = 64  # starts, for which a round counts when its source has no more to give
 class Stop(enum.StrEnum):
     """Why a search ended."""
 
+    PROVED = "every linear region was solved or proved to hold no point"
     FLAT = "discovery has flattened"
     INCOMPLETE = "nothing new for long, although the indices prove that points are missing"
     USED_UP = "the starts are used up, and discovery had not flattened"

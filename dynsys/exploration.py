@@ -21,7 +21,9 @@ from dynsys.closure import Closure
 from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop
 from dynsys.fiber import Fibers
 from dynsys.harvest import Harvest
+from dynsys.iterated import Iterated
 from dynsys.missing import Missing, estimated
+from dynsys.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.slow import Minima
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
 from dynsys.starts import first_starts, states_in_box
@@ -34,6 +36,7 @@ PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of
 FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
 FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
 LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
+REGIONS, REGION_STARTS = 5_000, 64  # nodes of the tree over linear regions, and starts whose regions are looked at
 TESTS, TEST_ROUNDS = 32, 8  # hits that a search given up still asks for, to tell what it missed, and rounds at most
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 
@@ -77,17 +80,25 @@ class Exploration:
         self.sample = self.own, self.own_groups  # all of them, while the search uses them up
         if given > len(x):
             self.harvest.rejected[Rejection.NOT_FINITE] += given - len(x)
+        self.regions: dict[int, RegionSearch] = {}  # by input
         self.fibers_through: Counter[int] = Counter()  # of each point
         self.closures = [Closure(system, inputs[g : g + 1], self.rng, descender.fast) for g in range(len(inputs))]
 
     def run(self) -> None:
-        """The starts given, and those made from what they found, until the rule of ``discovery`` says stop."""
+        """The starts given, and those made from what they found, until the rule of ``discovery`` says stop.
+
+        A network of ReLUs is searched region by region first; where that proves that there is no more, one round of
+        starts is all that slow points still ask for.
+        """
+        self._search_regions()
         while (stop := self._verdict()) is None:
             if len(self.own):
                 self._own_round()
             else:
                 self._mixed_rounds()
             if not self.settings.closure:
+                continue
+            if self.is_proved:
                 continue
             while len(self.catalogue) and not self._closure_is_quiet() and not self._is_spent():
                 self._closure_round()
@@ -99,6 +110,35 @@ class Exploration:
         used = self.discovery.tried[Source.OWN]
         self.settings.progress(str(Source.OWN), used, used)
         self.follow_slow()
+
+    def _search_regions(self) -> None:
+        """The linear regions of a piecewise-linear system that is small enough, under each input."""
+        base, period = (self.system.system, self.system.k) if isinstance(self.system, Iterated) else (self.system, 1)
+        for g in range(len(self.catalogue.inputs)):
+            u = self.catalogue.inputs[g : g + 1]
+            pieces = base.pieces(u)
+            if pieces is None or pieces.n_units * period > TREE_LIMIT:
+                return
+            starts = self.own[self.own_groups == g][:REGION_STARTS]
+            found = search_regions(
+                base,
+                u,
+                period=period,
+                seed=self.settings.seed,
+                budget=REGIONS,
+                starts=starts,
+                progress=self.settings.progress,
+            )
+            self.regions[g] = found
+            x = torch.cat([found.states, *(flat.x[None, : self.system.n_state] for flat in found.flats)]).to(u)
+            if len(x):
+                groups = torch.full((len(x),), g, device=x.device)
+                self.catalogue.add(x, self.system.velocity(x, u.expand(len(x), -1)), groups)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether it is proved that no zero is missing."""
+        return len(self.regions) == len(self.catalogue.inputs) and all(r.complete for r in self.regions.values())
 
     def _test(self) -> None:
         """Scattered starts after a search that was given up: how many of the points they meet were known?"""
@@ -117,6 +157,8 @@ class Exploration:
     def _verdict(self) -> Stop | None:
         """Whether to stop, and why."""
         discovery, closure = self.discovery, self.settings.closure
+        if self.is_proved and (discovery.rounds[Source.OWN] or not len(self.own)):
+            return Stop.PROVED
         index_sum = self.catalogue.index_sum()
         if discovery.lacking(index_sum) <= 0 and (not closure or self._closure_is_quiet()):
             return Stop.FLAT if index_sum in (1, None) else Stop.INCOMPLETE
@@ -230,7 +272,7 @@ class Exploration:
 
     def missing(self, index_sum: int | None) -> Missing:
         """What the search has missed, by the starts that knew nothing of the points found."""
-        return estimated(self.catalogue.tallies(), index_sum)
+        return estimated(self.catalogue.tallies(), index_sum, complete=self.is_proved)
 
 
 def usual_size(system: System, u: Tensor, x: Tensor) -> float:

@@ -7,6 +7,7 @@ line, ring or plane become a few representatives of it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,15 @@ from dynsys.certainty import Assessed, assess
 from dynsys.certificate import Reason, certify
 from dynsys.cycles import orbits
 from dynsys.iterated import Iterated
+from dynsys.kinks import Sides, one_sided_jacobians
 from dynsys.manifold import manifolds
+from dynsys.regions import RegionSearch
 from dynsys.rounding import rounding
 from dynsys.speed import q_of
 from dynsys.system import System
+
+SAME = 1e-8  # in units of the state: a zero this near to one of a linear region is that
+KINK = 1e-13  # of the largest preactivation, within which another is zero
 
 NOT_TRIED = "no proof was asked for: the bound is an estimate"
 UNBOUNDED = "no bound: the Jacobian is singular, or changes too much within reach"
@@ -42,6 +48,7 @@ class Zeros:
     kinks: NDArray[np.int64]
     orbit: NDArray[np.int64]
     manifold: NDArray[np.int64]
+    sides: tuple[Sides | None, ...] = ()  # the Jacobians around a point on a kink
     manifolds: tuple[dict[str, Any], ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -54,14 +61,16 @@ class Zeros:
             points=self.points[torch.tensor(rows, dtype=torch.long)],
             groups=[self.groups[i] for i in rows],
             reasons=[self.reasons[i] for i in rows],
+            sides=tuple(self.sides[i] for i in rows) if self.sides else (),
             **{key: getattr(self, key)[rows] for key in ("certified", "kinks", "orbit", "manifold")},
         )
 
 
-def zeros_of(system: System, catalogue: Catalogue, prove: bool) -> Zeros:
+def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping[int, RegionSearch]) -> Zeros:
     """The zeros in the catalogue of a search of ``system``, which may be a map applied several times.
 
-    Without ``prove`` every error bound is an estimate.
+    Without ``prove`` every error bound is an estimate. ``regions`` are what is known of the linear regions of a network
+    of ReLUs, for the inputs at which they were searched.
     """
     points, groups = catalogue.points, list(catalogue.groups)
     orbit = np.full(len(points), -1, dtype=np.int64)
@@ -72,7 +81,8 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool) -> Zeros:
     none = np.zeros(len(points), dtype=np.int64)
     zeros = Zeros(points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1)
     if prove:
-        zeros = _apart(_certified(system, zeros, catalogue))
+        zeros = _apart(_by_regions(_certified(system, zeros, catalogue), catalogue.unit, regions))
+    zeros = _with_kinks(system, zeros, catalogue)
     return _with_manifolds(system, zeros, catalogue)
 
 
@@ -88,6 +98,40 @@ def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     ]
     points = dataclasses.replace(points, error_bound=bound)
     return dataclasses.replace(zeros, points=points, certified=np.asarray(proof.certified.cpu()), reasons=reasons)
+
+
+def _by_regions(zeros: Zeros, unit: float, regions: Mapping[int, RegionSearch]) -> Zeros:
+    """Inside a linear region the bound is that of a linear solve, and on a kink it is known what the sides say."""
+    bound, certified, reasons = zeros.points.error_bound.clone(), zeros.certified.copy(), list(zeros.reasons)
+    for i, group in enumerate(zeros.groups):
+        found = regions.get(group)
+        if found is None or not len(found):
+            continue
+        apart = (found.states.to(bound.device) - zeros.points.x[i]).norm(dim=1)
+        j = int(apart.argmin())
+        if float(apart[j]) <= SAME * unit:
+            its_bound = float(found.bound[j])
+            bound[i] = its_bound + float(apart[j]) if np.isfinite(its_bound) else bound[i]
+            certified[i], reasons[i] = bool(found.certified[j]), found.reasons[j]
+    points = dataclasses.replace(zeros.points, error_bound=bound)
+    return dataclasses.replace(zeros, points=points, certified=certified, reasons=reasons)
+
+
+def _with_kinks(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """How many units of a network of ReLUs are on their kink at each point, as far as the point is known."""
+    kinks, sides = zeros.kinks.copy(), dict[int, Sides]()
+    for i, group in enumerate(zeros.groups):
+        pieces = system.pieces(catalogue.inputs[group : group + 1])
+        if pieces is None:
+            continue
+        x, known = zeros.points.x[i : i + 1], float(zeros.points.error_bound[i])
+        y = pieces.margins(x)[0]
+        reach = (known if np.isfinite(known) else 0.0) * float(pieces.C.norm()) + KINK * (1 + float(y.abs().max()))
+        on = (y.abs() <= reach) & ~pieces.constant
+        kinks[i] = int(on.sum())
+        if kinks[i]:
+            sides[i] = one_sided_jacobians(pieces, pieces.pattern(x)[0], on)
+    return dataclasses.replace(zeros, kinks=kinks, sides=tuple(sides.get(i) for i in range(len(zeros))))
 
 
 def _apart(zeros: Zeros) -> Zeros:
@@ -134,6 +178,7 @@ def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros
         np.concatenate([kept.kinks, np.zeros(new, dtype=np.int64)]),
         np.concatenate([kept.orbit, np.full(new, -1, dtype=np.int64)]),
         np.concatenate(number),
+        (*kept.sides, *[None] * new),
         told,
         tuple(found.left_out),
     )

@@ -15,7 +15,7 @@ import torch
 from dynsys.description import describe
 from dynsys.discovery import Source, Stop
 from dynsys.exploration import Exploration
-from dynsys.findings import zeros_of
+from dynsys.findings import Zeros, zeros_of
 from dynsys.iterated import Iterated
 from dynsys.missing import Missing
 from dynsys.points import FixedPoints, SearchReport
@@ -30,8 +30,8 @@ LARGE = 1024  # units, above which it is the fewer
 def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
     """Everything that the search has found so far, classified and reported."""
     system, settings = search.system, search.settings
-    zeros = zeros_of(system, search.catalogue, settings.verify)
-    report = dataclasses.replace(_report(search), found=len(zeros), left_out=list(zeros.left_out))
+    zeros = zeros_of(system, search.catalogue, settings.verify, search.regions)
+    report = dataclasses.replace(_report(search), found=len(zeros), left_out=_left_out(search, zeros))
     points = describe(system, zeros, search.minima, report, full_spectrum, settings.workers, settings.progress)
     if not search.plan.jacobians:  # no determinants were computed on the way
         report = dataclasses.replace(report, index_sum=_index_sum_of(points, search))
@@ -40,6 +40,11 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
     if settings.verify and search.stopped is not Stop.INTERRUPTED:
         report = dataclasses.replace(report, settling=_settling(search, points))
     return dataclasses.replace(points, search=report)
+
+
+def _left_out(search: Exploration, zeros: Zeros) -> list[str]:
+    regions = [f"of the linear regions: {r.left_out}" for r in search.regions.values() if r.left_out]
+    return [*dict.fromkeys(regions), *zeros.left_out]
 
 
 def _report(search: Exploration) -> SearchReport:
@@ -62,6 +67,7 @@ def _report(search: Exploration) -> SearchReport:
         discovery=search.discovery.curve,
         seed=search.settings.seed,
         interrupted=search.stopped is Stop.INTERRUPTED,
+        complete=search.is_proved,
         period=search.system.k if isinstance(search.system, Iterated) else 1,
     )
 

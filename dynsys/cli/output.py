@@ -94,6 +94,12 @@ def search_lines(points: FixedPoints) -> list[str]:
     search = points.search
     lines = [f"left out: {what}" for what in search.left_out]
     lines += _proofs(points)
+    on_kinks = int((points.kinks > 0).sum())
+    if on_kinks:
+        lines.append(
+            f"{on_kinks} of them on a kink, where the Jacobian is one on each side: the word is that of all sides, or "
+            "marginal"
+        )
     if search.settling is not None:
         lines.append(search.settling["sentence"] + _further(points))
     if search.missing is not None:
