@@ -126,7 +126,7 @@ class GatedSlopes(Slopes):
         terms.mul_(self._across)
         if da is not None and not self._shared:
             terms.addcmul_(da @ self._W_ih, self._up)
-        new = terms if self._gates == 1 else terms.unflatten(1, (self._gates, -1)).sum(1)
+        new = terms if self._gates == 1 else terms.view(len(terms), self._gates, terms.shape[1] // self._gates).sum(1)
         if self._keep is not None:
             new.addcmul_(self._keep, ds[0])
         return (new if self._W_hr is None else new @ self._W_hr,)
