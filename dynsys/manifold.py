@@ -84,7 +84,12 @@ class Manifold:
 
     def __str__(self) -> str:
         name = f"{self.kind} manifold" if self.dimension > 2 else self.kind
-        across = f"{self.n_unstable} unstable directions across it" if self.n_unstable else "no unstable direction"
+        plural = "s" * (self.n_unstable > 1)
+        across = (
+            f"{self.n_unstable} unstable direction{plural} across it"
+            if self.n_unstable
+            else "no unstable direction across it"
+        )
         part = "" if self.is_whole else ", followed in part"
         return f"a {name} of marginal fixed points, extent {self.extent:.4g}, {across}{part}"
 
@@ -142,7 +147,8 @@ def trace(system: System, x: Tensor, u: Tensor, unit: float, group: int = 0) -> 
 
 
 def _curve(walker: Walker, start: Place, group: int) -> Manifold | None:
-    steps, farthest, t = _most_steps(start), FARTHEST * walker.unit, start.T[0, :, 0]
+    steps, t = _most_steps(start), start.T[0, :, 0]
+    farthest = FARTHEST * walker.unit if walker.system.box(walker.u) is None else float("inf")
     ahead, end = walker.walk(start, t, farthest, steps)
     ends, behind = {end}, list[Place]()
     if end is not End.CLOSED:

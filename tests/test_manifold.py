@@ -115,10 +115,11 @@ def test_a_linear_map_that_is_not_normal_has_one_line_as_well():
     assert found.leading_eigenvalue == pytest.approx(0.5, abs=1e-12)
 
 
-def test_a_line_ends_at_the_bounds_of_the_reachable_states():
-    """In [-1, 1]^2 the zeros of x' = (y - x, x - y) are the diagonal, 2 sqrt(2) long."""
+@pytest.mark.parametrize("unit", [0.02, 1.0])
+def test_a_line_ends_at_the_bounds_of_the_reachable_states(unit):
+    """In [-1, 1]^2 the zeros of x' = (y - x, x - y) are the diagonal, 2 sqrt(2) long, in any unit."""
     system = Flow(lambda x, u: torch.stack([x[:, 1] - x[:, 0], x[:, 0] - x[:, 1]], 1), 2, bounds=(-1, 1))
-    found = trace(system, torch.tensor([[0.3, 0.3]], dtype=torch.float64), NO_INPUT, 1.0)
+    found = trace(system, torch.tensor([[0.3, 0.3]], dtype=torch.float64), NO_INPUT, unit)
     assert found.kind == "line"
     assert found.extent == pytest.approx(2 * 2**0.5, abs=1e-4)
 
@@ -236,4 +237,4 @@ def test_a_manifold_tells_of_itself_in_plain_values():
     told = json.loads(json.dumps(found.to_dict()))
     assert told["kind"] == "ring"
     assert np.array(told["representatives"]).shape == (8, 5)
-    assert str(found) == "a ring of marginal fixed points, extent 6.283, no unstable direction"
+    assert str(found) == "a ring of marginal fixed points, extent 6.283, no unstable direction across it"
