@@ -255,6 +255,11 @@ def test_a_single_point_that_every_start_led_to_seems_to_be_all():
             "Most points are missing: 593 known, at least 4,000 in all; too few starts met a point again for a limit. "
             "At least 3 for certain, by their indices.",
         ),
+        (
+            Missing(2195, 1931.7, 3178, 6397, certain=38),
+            "Most points are missing: 2,195 known, between 3,200 and 6,400 in all (95%). "
+            "At least 38 for certain, by their indices.",
+        ),
         (Missing(5, 0.0, 5, 5, complete=True), "Complete: 5 known, and every region was solved."),
     ],
 )
