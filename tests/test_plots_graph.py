@@ -129,6 +129,11 @@ class TestMemoryGraph:
             assert named[place[:2]] == " ".join({1: "+", -1: "−", 0: "0"}[int(unit)] for unit in units)
         assert "signs of the outputs" in caption(figure)
 
+    def test_a_saddle_has_no_sign_in_what_its_ends_differ_in(self, cubic):
+        found = cubic[1]
+        off_centre = dataclasses.replace(found, readouts=np.where(found.readouts == 0, 0.8, found.readouts))
+        assert sorted(labels(plots.memory_graph(off_centre)).values()) == ["+", "0", "−"]
+
     def test_where_signs_do_not_tell_attractors_apart_their_numbers_do(self, cube):
         same = dataclasses.replace(cube[1], readouts=np.ones_like(cube[1].readouts))
         figure = plots.memory_graph(same)

@@ -79,15 +79,16 @@ def _shortest(times: Array) -> float:
 
 
 def _time_scale(times: Array) -> tuple[float, float, list[float], list[str]]:
-    """Ends of the scale in log10, and its ticks: 1, 2 and 5 times powers of ten inside it, or the ends themselves."""
+    """Ends of the scale in log10, and its ticks: the ends, and 1, 2 and 5 times powers of ten between them."""
     known = times[np.isfinite(times) & (times > 0)]
     if not len(known):
         return 0.0, 1.0, [], []
     low, high = float(np.log10(known.min())), float(np.log10(known.max()))
     if high - low < 0.05:
         low, high = low - 0.05, high + 0.05
-    round_ones = [m * 10.0**e for e in range(-12, 13) for m in (1, 2, 5) if low <= np.log10(m * 10.0**e) <= high]
-    values = round_ones if len(round_ones) > 1 else [10**low, 10**high]
+    inside = [m * 10.0**e for e in range(-12, 13) for m in (1, 2, 5)]
+    clear = 0.12 * (high - low)  # so that no two ticks run into each other
+    values = [10**low, *(v for v in inside if low + clear < np.log10(v) < high - clear), 10**high]
     return low, high, [float(np.log10(v)) for v in values], [f"{v:.3g}" for v in values]
 
 

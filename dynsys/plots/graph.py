@@ -150,7 +150,13 @@ def _names(connections: Connections, nodes: list[str]) -> list[str]:
     signs = {name: _signs(readouts[name], scale) for name in attractors}
     if len(set(signs.values())) < len(attractors):
         return nodes
-    return [_signs(readouts[name], scale) if len(readouts[name]) else name for name in nodes]
+    named = signs | {name: _signs(readouts[name], scale) for name in nodes if name not in signs and len(readouts[name])}
+    for source, end in connections.edges():
+        if end in signs:  # a saddle between two memories says nothing of what they differ in, wherever it lies
+            named[source] = " ".join(
+                a if a == b else "0" for a, b in zip(named[source].split(), signs[end].split(), strict=True)
+            )
+    return [named.get(name, name) for name in nodes]
 
 
 def _signs(readout: Array, scale: Array) -> str:
@@ -222,5 +228,7 @@ def _caption(connections: Connections, basins: Basins | None, by_signs: bool) ->
         s = basins.box
         text.append(f"Area of an attractor: its share of {s.of}, {s.n:,} starts.")
     if by_signs:
-        text.append("Names are the signs of the outputs: 0 is less than half the greatest of any attractor.")
+        text.append(
+            "Names are the signs of the outputs; 0: below half the greatest of any attractor, or not that of all ends."
+        )
     return text
