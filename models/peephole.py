@@ -27,7 +27,6 @@ from dynsys.models.stack import Stack
 from dynsys.system import Reduction
 
 LARGEST = 40.0  # log i / (1 - f) that is computed: with more, c would rest beyond 2 / eps, where nothing adds to it
-
 SATURATED = 4.0  # |c| from which h = o tanh(c) no longer feels c: up to it h may hold a cell that would run away
 
 
