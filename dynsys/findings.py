@@ -76,7 +76,7 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
     orbit = np.full(len(points), -1, dtype=np.int64)
     if isinstance(system, Iterated) and system.k > 1:
         u = catalogue.inputs[torch.tensor(groups, dtype=torch.long, device=points.x.device)]
-        cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together)
+        cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
         points, groups, orbit = cycles.points, [groups[i] for i in cycles.of], cycles.orbit
     none = np.zeros(len(points), dtype=np.int64)
     zeros = Zeros(points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1)

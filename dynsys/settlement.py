@@ -44,7 +44,7 @@ def settling_summary(told: Mapping[str, Any]) -> str:
     >>> end = {"kind": str(Ending.CYCLE), "period": 2.0, "point": None, "trajectories": 32}
     >>> told = {"trajectories": 64, "stable_points": 0, "ends": [end] * 2, "not_settled": {}, "max_steps": 5000}
     >>> settling_summary(told | {"unit": "steps"})
-    'None of the 64 trajectories settles at a point: they end in 2 stable orbits of period 2.'
+    'None of the 64 trajectories settles at a point: its memories are 2 stable orbits of period 2.'
     """
     n, groups, others = told["trajectories"], _groups(told), _others(told)
     settled = sum(count for count, _, _ in groups)
@@ -60,7 +60,9 @@ def settling_summary(told: Mapping[str, Any]) -> str:
     if at_points:
         return f"Of {n:,} trajectories {where.replace(' %', ' % settle', 1)}{tail}."
     if len(groups) == 1:
-        where = f"they end {groups[0][2]}" if settled == n else f"{_percent(settled, n)} end {groups[0][2]}"
+        what = groups[0][2].removeprefix("in ")
+        are = "its memory is" if what.startswith("1 ") else "its memories are"
+        where = f"{are} {what}" if settled == n else f"{_percent(settled, n)} end in {what}"
     else:
         where = where.replace(" %", " % end", 1)
     return f"None of the {n:,} trajectories settles at a point: {where}{tail}."

@@ -144,5 +144,5 @@ def test_candidates_of_one_zero_are_one_point_whatever_they_come_from():
     catalogue = Catalogue(system, EMPTY, unit=1.0)
     owners = catalogue.add(x, system.velocity(x, held), torch.zeros(50, dtype=torch.long))
     assert owners.tolist() == [0] * 50
-    catalogue.visit(owners, independent=True)
+    catalogue.visit(owners, Source.OWN)
     assert catalogue.hits == [50]

@@ -369,7 +369,7 @@ def test_the_summary_says_that_the_memories_are_orbits():
     swing = Map(lambda x, u: -torch.tanh(1.8 * x), n_state=4, bounds=(-1, 1))
     ends = settle(swing, spread(-1, 1, 256, n=4), EMPTY)
     assert settling_summary(settlement(ends)) == (
-        "None of the 256 trajectories settles at a point: they end in 8 stable orbits of period 2."
+        "None of the 256 trajectories settles at a point: its memories are 8 stable orbits of period 2."
     )
 
 
@@ -398,7 +398,7 @@ def test_the_summary_of_what_does_not_settle():
     assert settling_summary(settlement(chaos)) == "None of the 5 trajectories settles within 100 steps."
     wave = settle(van_der_pol(1.0), spread(-2, 2, 6, n=2), EMPTY)
     assert settling_summary(settlement(wave)) == (
-        "None of the 6 trajectories settles at a point: they end in 1 oscillation of period 6.66 time constants."
+        "None of the 6 trajectories settles at a point: its memory is 1 oscillation of period 6.66 time constants."
     )
     line = settle(Map(lambda x, u: x, n_state=1), spread(-1, 1, 7), EMPTY)
     assert settling_summary(settlement(line)) == (
