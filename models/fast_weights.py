@@ -89,7 +89,7 @@ class FastWeights(System):
         return cls(arrays, FastWeightsConfig(**given), view=view, task=task)
 
     def arrays(self) -> dict[str, Array]:
-        return {key: np.array(getattr(self, _attribute(key)).cpu()) for key in self._names}
+        return {key: getattr(self, _attribute(key)).cpu().numpy().copy() for key in self._names}
 
     def settings(self) -> dict[str, Any]:
         return {**vars(self.config), "view": self.view}
@@ -204,7 +204,7 @@ class FastWeights(System):
         R, joint = self.config.units, self.view == "joint"
         h, drive, A = self._parts(x, u)
         stages = self._states(h, drive, A)
-        into_A = V[:, R:].view(len(x), R, R, -1) if joint else None
+        into_A = V[:, R:].view(len(x), R, R, V.shape[2]) if joint else None
         before = [h] if self.view == "inner" else [stage.h for stage in stages[:-1]]
         if self.view == "inner":
             dz, D = torch.zeros_like(V), V

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dynsys.models.attention import Constants, attended
 from dynsys.models.retrieval import CHARACTERS, DIGITS
 
 NORMALISED = ("all", "slow")
@@ -47,6 +48,11 @@ class FastWeightsConfig:
                 "0 <= decay < 1"
             )
 
+    @property
+    def constants(self) -> Constants:
+        """What the recurrence needs of this."""
+        return Constants(self.inner, self.rate, self.decay, self.normalise == "all")
+
 
 class FastWeightsNetwork(nn.Module):
     """Strings (B, T) of character numbers to the logits (B, 10) of the digit asked for."""
@@ -71,28 +77,7 @@ class FastWeightsNetwork(nn.Module):
         """The logits (B, 10) in states h (B, R)."""
         return self.output(torch.relu(self.hidden(h)))
 
-    def normalised(self, a: Tensor) -> Tensor:
-        return functional.layer_norm(a, a.shape[-1:], self.gain, self.shift)
-
     def states(self, characters: Tensor) -> Tensor:
         """h_1 ... h_T, (T, B, R)."""
-        driven = self.C(self.embedding(characters.T))  # (T, B, R)
-        T, B, R = driven.shape
-        h = driven.new_zeros(B, R)
-        past = driven.new_zeros(0, B, R)
-        ages = torch.arange(T - 1, -1, -1, device=driven.device, dtype=driven.dtype)
-        weights = self.config.rate * self.config.decay**ages
-        for t in range(T):
-            z = driven[t] + h @ self.W.T
-            h = self._settled(z, past, weights[T - t :].view(-1, 1, 1))
-            past = torch.cat([past, h.unsqueeze(0)])
-        return past
-
-    def _settled(self, z: Tensor, past: Tensor, weights: Tensor) -> Tensor:
-        """h after the inner steps, from the states of the past (t, B, R)."""
-        slow = self.normalised(z)
-        h = torch.relu(slow)
-        for _ in range(self.config.inner if len(past) else 0):
-            recalled = (weights * (past * h).sum(2, keepdim=True) * past).sum(0)  # A h
-            h = torch.relu(self.normalised(z + recalled) if self.config.normalise == "all" else slow + recalled)
-        return h
+        table = self.C(self.embedding.weight)  # C x + b of each character: there are fewer than places in a batch
+        return attended(functional.embedding(characters.T, table), self.W, self.gain, self.shift, self.config.constants)

@@ -73,7 +73,7 @@ def _retrieval(
     learning_rate: float | None,
     **choices: Any,
 ) -> Learned:
-    usual = usual_recipe(model, choices["units"])
+    usual = usual_recipe(model, choices["units"], choices.get("start"))
     recipe = dataclasses.replace(
         usual, steps=steps or usual.steps, batch=batch or usual.batch, rate=learning_rate or usual.rate
     )
@@ -83,7 +83,7 @@ def _retrieval(
 _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "steps": None, "seed": 0}
 _FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, "steps": None, "seed": 0}
 _RETRIEVAL = {"units": 50, "steps": None, "batch": None, "learning_rate": None, "seed": 0}
-_FAST = {**_RETRIEVAL, "inner": 1, "rate": 0.1, "decay": 0.95}
+_FAST = {**_RETRIEVAL, "inner": 1, "rate": 0.1, "decay": 0.95, "normalise": "all", "start": None}
 
 LEARNERS: dict[str, dict[str, Learner]] = {
     "flipflop": {

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from dynsys.models.backprop import Backprop
+from dynsys.models.checkpoint import load
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.learning import Course
@@ -33,11 +37,13 @@ class Recipe:
 
 SMALL = Recipe(18_000, 512)  # of a fast-weights network below ``FEW`` units, which learns from large batches only
 FEW = 40
+CURRICULUM = 5_000  # steps that are enough from the weights of another run
 
 
-def usual_recipe(model: str, units: int) -> Recipe:
-    """What is known to work for a network of that size."""
-    return SMALL if model == FAST and units < FEW else Recipe()
+def usual_recipe(model: str, units: int, start: str | Path | None = None) -> Recipe:
+    """What is known to work for a network of that size, from random weights or from those of another run."""
+    recipe = SMALL if model == FAST and units < FEW else Recipe()
+    return recipe if start is None else dataclasses.replace(recipe, steps=CURRICULUM)
 
 
 def retrieval_course(
@@ -47,20 +53,26 @@ def retrieval_course(
     inner: int = 1,
     rate: float = 0.1,
     decay: float = 0.95,
+    normalise: str = "all",
+    start: str | Path | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     data_seed: int = 0,
 ) -> Course:
     """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
 
-    ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings.
+    ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``, the checkpoint
+    or folder of another fast-weights run, training begins from its weights: more inner steps than one are learned that
+    way, and not from random weights. Raises CheckpointError, and ValueError where that network is another.
     """
-    chosen = recipe or usual_recipe(model, units)
+    chosen = recipe or usual_recipe(model, units, start)
     task = Retrieval()
     lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
-    fast = FastWeightsConfig(units, inner, rate, decay, seed=seed)
+    fast = FastWeightsConfig(units, inner, rate, decay, normalise=normalise, seed=seed)
     network: FastWeightsNetwork | StringNetwork
     network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed)
+    if start is not None:
+        begin_from(network, start)
     settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed)
 
     def system() -> Any:
@@ -75,8 +87,23 @@ def retrieval_course(
         return {"confusion": confusion(test, answers(network, test))}
 
     own = dataclasses.asdict(fast) if model == FAST else {"units": units}
+    own |= {} if start is None else {"start": str(start)}
     about = {"model": model, **own, **dataclasses.asdict(chosen), "data_seed": data_seed}
     return Course(network, lesson, settings, system, judge, curves, about)
+
+
+def begin_from(network: nn.Module, start: str | Path) -> None:
+    """Give ``network`` the weights of the fast-weights network in a checkpoint or in the folder of a run."""
+    found = load(start)
+    if not (isinstance(found, FastWeights) and isinstance(network, FastWeightsNetwork)):
+        raise ValueError(f"{start} holds a {found.name} network; only a fast-weights network begins from another one")
+    weights = {key: torch.as_tensor(value, dtype=torch.float32) for key, value in found.arrays().items()}
+    sizes = {key: (tuple(weights[key].shape), tuple(value.shape)) for key, value in network.state_dict().items()}
+    if any(given != needed for given, needed in sizes.values()):
+        raise ValueError(
+            f"{start} holds a network of {found.config.units} units; one of {network.config.units} cannot begin from it"
+        )
+    network.load_state_dict(weights)
 
 
 @lru_cache(maxsize=1)

@@ -32,6 +32,12 @@ TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must
 @click.option(
     "--lambda", "decay", type=click.FloatRange(0, 1, max_open=True), help="fast-weights: their decay.  [0.95]"
 )
+@click.option(
+    "--normalise",
+    type=click.Choice(["all", "slow"]),
+    help="fast-weights: layer normalisation of the whole sum, or of W h + C x + b alone.  [all]",
+)
+@click.option("--start", metavar="RUN", help="fast-weights: begin from the weights of another run.")
 @click.option("--steps", type=click.IntRange(100), help="Steps of training; the network's own number if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Retrieval: strings in a step.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Retrieval: of Adam.  [0.003]")
@@ -54,6 +60,7 @@ def train(task: str, model: str, folder: str, snapshots: int, as_json: bool, **o
     Examples:
       dynsys train flipflop esn -o runs/flipflop --bits 3 --units 1000 --seed 0
       dynsys train retrieval fast-weights -o runs/retrieval --units 50
+      dynsys train retrieval fast-weights -o runs/settling --units 50 --inner 5 --start runs/retrieval
     """
     import time
     from pathlib import Path

@@ -1,0 +1,142 @@
+"""Fast weights: training in the attention form is the explicit matrix; the three views are one network."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from dynsys.models.checkpoint import save_checkpoint
+from dynsys.models.fast_weights import FastWeights
+from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.learners import learner
+from dynsys.models.retrieval import Retrieval
+from dynsys.models.retrieval_learning import retrieval_course
+from dynsys.search import find_fixed_points
+from dynsys.testing import check_system
+from dynsys.trajectory import relax
+
+STRINGS = Retrieval().sets(3, some=40)["some"]
+
+
+def network(units=6, inner=2, normalise="all", rate=0.5, **settings):
+    return FastWeightsNetwork(
+        FastWeightsConfig(units, inner, rate, normalise=normalise, embedding=5, hidden=7, seed=1, **settings)
+    ).double()
+
+
+def with_explicit_matrix(net, characters):
+    """h_T by the equations of the paper, the fast weights A a matrix: A_t = lambda A_{t-1} + eta h h^T."""
+    c = net.config
+    x = net.C(net.embedding(characters))  # (B, T, R)
+    h = x.new_zeros(len(x), c.units)
+    A = x.new_zeros(len(x), c.units, c.units)
+
+    def LN(a):
+        return functional.layer_norm(a, (c.units,), net.gain, net.shift)
+
+    for t in range(x.shape[1]):
+        z = x[:, t] + h @ net.W.T
+        h = torch.relu(LN(z))
+        for _ in range(c.inner if t else 0):
+            recalled = torch.einsum("bij,bj->bi", A, h)
+            h = torch.relu(LN(z + recalled) if c.normalise == "all" else LN(z) + recalled)
+        A = c.decay * A + c.rate * torch.einsum("bi,bj->bij", h, h)
+    return h
+
+
+@pytest.mark.parametrize(("normalise", "rate"), [("all", 0.5), ("slow", 0.002)])
+@pytest.mark.parametrize("inner", [0, 1, 3])
+def test_attention_form_and_its_gradient_are_those_of_the_explicit_matrix(normalise, rate, inner):
+    net = network(7, inner, normalise, rate)
+    with torch.no_grad():
+        net.gain += 0.3 * torch.randn(7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        net.shift += 0.2
+    characters = torch.as_tensor(STRINGS.characters)
+    answers = torch.as_tensor(STRINGS.answers)
+    both = []
+    for h in (net.states(characters)[-1], with_explicit_matrix(net, characters)):
+        loss = functional.cross_entropy(net.read(h), answers)
+        both.append((h.detach(), torch.autograd.grad(loss, list(net.parameters()))))
+    (h, found), (expected_h, expected) = both
+    assert float((h - expected_h).abs().max()) <= 1e-12
+    for got, wanted in zip(found, expected, strict=True):
+        assert float((got - wanted).abs().max()) <= 1e-12 * max(1.0, float(wanted.abs().max()))
+
+
+def test_gradients_reach_every_state_and_not_only_the_last():
+    net = network(5, 2)
+    characters = torch.as_tensor(STRINGS.characters[:6])
+    weights = torch.randn(11, 6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    (got,) = torch.autograd.grad((weights * net.states(characters)).sum(), [net.W])
+    total = torch.zeros_like(got)
+    for t in range(11):  # h_t of a string is the last state of its first t + 1 characters
+        h = with_explicit_matrix(net, characters[:, : t + 1])
+        total += torch.autograd.grad((weights[t] * h).sum(), [net.W])[0]
+    np.testing.assert_allclose(got, total, rtol=0, atol=1e-12 * float(total.abs().max()))
+
+
+@pytest.mark.parametrize("normalise", ["all", "slow"])
+@pytest.mark.parametrize("view", ["inner", "step", "joint"])
+def test_every_view_passes_check_system(view, normalise):
+    rate = 0.5 if normalise == "all" else 0.002
+    check_system(FastWeights.of(network(6, 2, normalise, rate), view))
+
+
+def test_layer_normalisation_is_over_the_units_of_one_string():
+    net = network(6, 1)
+    alone = net(torch.as_tensor(STRINGS.characters[:1]))
+    np.testing.assert_allclose(net(torch.as_tensor(STRINGS.characters))[:1].detach(), alone.detach(), atol=1e-13)
+
+
+@pytest.mark.parametrize("view", ["inner", "step", "joint"])
+@pytest.mark.parametrize("normalise", ["all", "slow"])
+def test_from_its_context_every_view_takes_the_step_that_the_network_takes(view, normalise):
+    net = network(6, 2, normalise, 0.5 if normalise == "all" else 0.002)
+    system = FastWeights.of(net, view)
+    u, x = system.context(STRINGS)
+    for _ in range(net.config.inner if view == "inner" else 1):
+        x = x + system.velocity(x, u)
+    np.testing.assert_allclose(
+        x[:, :6], with_explicit_matrix(net, torch.as_tensor(STRINGS.characters)).detach(), atol=1e-12
+    )
+
+
+def test_A_is_used_before_the_current_state_is_stored():
+    """With one pair, A before its digit holds the letter's state alone: rank one."""
+    net = network(6, 1)
+    _, _, memories = FastWeights.of(net).states_of(Retrieval().parse("a1b2c3d4??a"))
+    assert torch.linalg.matrix_rank(memories[0]) == 0
+    assert torch.linalg.matrix_rank(memories[1]) == 1
+
+
+def test_fixed_points_of_the_joint_system_hold_their_own_state_in_A():
+    """A* = lambda A* + eta h* h*^T, so that A* = eta / (1 - lambda) h* h*^T."""
+    system = FastWeights.of(network(5, 2, rate=0.2), "joint")
+    u, x = system.context(STRINGS[:3])
+    points = find_fixed_points(system, relax(system, x, u, 400)[-1].numpy(), u.numpy(), closure=False)
+    assert len(points) >= 3
+    assert set(points.verdict) == {"fixed"}
+    h, A = points.states[:, :5], points.states[:, 5:].reshape(-1, 5, 5)
+    share = system.config.rate / (1 - system.config.decay)
+    np.testing.assert_allclose(A, share * h[:, :, None] * h[:, None, :], atol=1e-9)
+
+
+def test_a_network_goes_on_from_the_weights_of_another_run(tmp_path):
+    first = learner("retrieval", "fast-weights")(tmp_path / "one", units=6, steps=2, batch=4).network
+    course = retrieval_course("fast-weights", units=6, inner=3, start=tmp_path / "one")
+    assert course.network.config.inner == 3
+    assert course.settings.steps == 5000
+    for key, value in first.arrays().items():
+        np.testing.assert_array_equal(course.network.state_dict()[key], value.astype(np.float32))
+    assert course.about["start"] == str(tmp_path / "one")
+
+
+def test_a_start_of_another_size_or_kind_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "six.safetensors", FastWeights.of(network(6).float()))
+    with pytest.raises(ValueError, match="holds a network of 6 units; one of 8 cannot begin from it"):
+        retrieval_course("fast-weights", units=8, start=tmp_path / "six.safetensors")
+    learner("retrieval", "gru")(tmp_path / "gru", units=6, steps=1, batch=4)
+    with pytest.raises(ValueError, match="holds a gru network; only a fast-weights network begins from another"):
+        retrieval_course("fast-weights", units=6, start=tmp_path / "gru")
+    with pytest.raises(ValueError, match="start is no choice of this network"):
+        learner("retrieval", "gru")(tmp_path / "two", units=6, start=str(tmp_path / "gru"))
