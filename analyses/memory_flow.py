@@ -14,7 +14,8 @@ from dynsys.files import check_writable, write_json
 
 @dataclass(frozen=True)
 class MemoryFlow:
-    """Settings: starts of each kind for the basins, the seconds these may take (None: no limit), the seed."""
+    """Settings: starts of each kind for the basins, the seconds that the branches, and again
+    the samples, may take (None: no limit), the seed."""
 
     samples: int = 1024
     seconds: float | None = None
@@ -29,7 +30,7 @@ def run(settings: MemoryFlow, folder: str | Path, progress: Progress) -> tuple[C
         raise CheckpointError(folder, "it is a file", "give the folder that 'dynsys find' wrote")
     check_writable(folder)
     progress("branches", 0, 1)
-    found = connections(points)
+    found = connections(points, budget_seconds=settings.seconds)
     progress("branches", 1, 1)
     found.save(folder / CONNECTIONS)
     progress("basins", 0, 1)

@@ -155,7 +155,6 @@ def portrait(
     """The phase portrait as a plotly figure: a run of the task, releases from random states, and the points."""
     from dynsys.plots import phase_portrait
 
-    counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
     u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
     task = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
     if task is not None and getattr(system, "task", None) is None:
@@ -166,8 +165,13 @@ def portrait(
         releases=releases(system, u, seed),
         connections=connections,
         fit=fit,
-        title=f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}",
+        title=_title(system),
     )
+
+
+def _title(system: System) -> str:
+    counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
+    return f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}"
 
 
 def draw(
@@ -195,7 +199,8 @@ def draw(
 def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     points, system = load_run(run)
     followed = Connections.load(run / CONNECTIONS) if chosen is None and (run / CONNECTIONS).is_file() else None
-    return portrait(_some(points, chosen), system, seed, fit, followed)
+    known = followed is not None and followed.are_of(points)
+    return portrait(_some(points, chosen), system, seed, fit, followed if known else None)
 
 
 def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -231,7 +236,8 @@ def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     if not (run / CONNECTIONS).is_file():
         raise CheckpointError(run, "nobody has followed its saddles yet", f"run 'dynsys basins {run}' first")
     basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
-    return memory_graph(Connections.load(run / CONNECTIONS), basins)
+    _, system = load_run(run)
+    return memory_graph(Connections.load(run / CONNECTIONS), basins, title=_title(system))
 
 
 PICTURES = {

@@ -15,6 +15,7 @@ from dynsys.iterated import Iterated
 from dynsys.kinks import stability_at_kink
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
+from dynsys.slowness import DRIFT, drift_time
 from dynsys.spectrum import MODES, excess, spectra
 from dynsys.stability import classify, classify_slow, eigenvalue_uncertainty
 from dynsys.system import System
@@ -22,7 +23,6 @@ from dynsys.system import System
 Progress = Callable[[str, int, int], None]
 
 SLOW = "it is no fixed point"
-DRIFT = 0.01  # of the usual size of a state: the distance that a drift time is for
 
 
 def describe(
@@ -47,6 +47,7 @@ def describe(
         progress("classify", done, len(x))
 
     n_fixed, n_slow = len(zeros), len(minima.points)
+    slow_q = np.array([m.q for m in minima.points], dtype=np.float64)
     noise = known.F.norm(dim=1) + known.noise
     accuracy = list(zip(known.curvature.tolist(), known.error_bound.tolist(), noise.tolist(), strict=True))
     accuracy += [(0.0, m.error_bound, 0.0) for m in minima.points]
@@ -79,13 +80,12 @@ def describe(
         system=system.to(device="cpu"),
         certified=np.concatenate([zeros.certified, np.zeros(n_slow, dtype=np.bool_)]),
         reasons=np.array(zeros.reasons + [SLOW] * n_slow, dtype=np.str_),
+        uncertainty=np.concatenate([zeros.uncertainty, np.full(n_slow, np.nan)]),
         kinks=np.concatenate([zeros.kinks, np.zeros(n_slow, dtype=np.int64)]),
         active_bounds=np.stack([np.zeros(system.n_state, dtype=np.int8)] * n_fixed + [m.active for m in minima.points])
         if len(x)
         else np.zeros((0, system.n_state), dtype=np.int8),
-        drift_time=np.array(
-            [np.nan] * n_fixed + [drift_time(system, m.q, minima.unit) for m in minima.points], dtype=np.float64
-        ),
+        drift_time=np.concatenate([np.full(n_fixed, np.nan), drift_time(system, slow_q, DRIFT * minima.unit)]),
         orbit=np.concatenate([zeros.orbit, np.full(n_slow, -1, dtype=np.int64)]),
         manifold=np.concatenate([zeros.manifold, np.full(n_slow, -1, dtype=np.int64)]),
         manifolds=zeros.manifolds,
@@ -112,11 +112,6 @@ def _renumbered(orbit: np.ndarray) -> np.ndarray:
     """Cycles by the order in which they come; -1 stays."""
     numbers = {old: new for new, old in enumerate(dict.fromkeys(i for i in orbit.tolist() if i >= 0))}
     return np.array([numbers.get(i, -1) for i in orbit.tolist()], dtype=np.int64)
-
-
-def drift_time(system: System, q: float, unit: float) -> float:
-    """The time in which a state of speed |F| = sqrt(2 q) moves straight on by ``DRIFT`` of a usual state's size."""
-    return DRIFT * unit * system.time_constant / float(np.sqrt(2 * q)) if q > 0 else np.inf
 
 
 def about(system: System) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.blur import blur
+from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.catalogue import Catalogue
 from dynsys.certainty import Assessed, assess
 from dynsys.certificate import Reason, certify
@@ -23,6 +25,7 @@ from dynsys.cycles import orbits
 from dynsys.iterated import Iterated
 from dynsys.kinks import Sides, one_sided_jacobians
 from dynsys.manifold import manifolds
+from dynsys.pieces import Pieces
 from dynsys.regions import RegionSearch
 from dynsys.rounding import rounding
 from dynsys.speed import q_of
@@ -30,6 +33,8 @@ from dynsys.system import System
 
 SAME = 1e-8  # in units of the state: a zero this near to one of a linear region is that
 KINK = 1e-13  # of the largest preactivation, within which another is zero
+
+MOST_BLURRED = 64  # marginal points whose uncertainty is measured
 
 NOT_TRIED = "no proof was asked for: the bound is an estimate"
 UNBOUNDED = "no bound: the Jacobian is singular, or changes too much within reach"
@@ -48,6 +53,7 @@ class Zeros:
     kinks: NDArray[np.int64]
     orbit: NDArray[np.int64]
     manifold: NDArray[np.int64]
+    uncertainty: NDArray[np.float64]
     sides: tuple[Sides | None, ...] = ()  # the Jacobians around a point on a kink
     manifolds: tuple[dict[str, Any], ...] = ()
     left_out: tuple[str, ...] = ()
@@ -62,7 +68,7 @@ class Zeros:
             groups=[self.groups[i] for i in rows],
             reasons=[self.reasons[i] for i in rows],
             sides=tuple(self.sides[i] for i in rows) if self.sides else (),
-            **{key: getattr(self, key)[rows] for key in ("certified", "kinks", "orbit", "manifold")},
+            **{key: getattr(self, key)[rows] for key in ("certified", "kinks", "orbit", "manifold", "uncertainty")},
         )
 
 
@@ -79,11 +85,11 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
         cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
         points, groups, orbit = cycles.points, [groups[i] for i in cycles.of], cycles.orbit
     none = np.zeros(len(points), dtype=np.int64)
-    zeros = Zeros(points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1)
+    zeros = Zeros(points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1, none + np.nan)
     if prove:
-        zeros = _apart(_by_regions(_certified(system, zeros, catalogue), catalogue.unit, regions))
-    zeros = _with_kinks(system, zeros, catalogue)
-    return _with_manifolds(system, zeros, catalogue)
+        zeros = _apart(_certified(system, zeros, catalogue))
+    zeros = _by_regions(system, zeros, catalogue, regions)
+    return _with_blur(system, _with_manifolds(system, zeros, catalogue), catalogue)
 
 
 def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
@@ -100,38 +106,45 @@ def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     return dataclasses.replace(zeros, points=points, certified=np.asarray(proof.certified.cpu()), reasons=reasons)
 
 
-def _by_regions(zeros: Zeros, unit: float, regions: Mapping[int, RegionSearch]) -> Zeros:
-    """Inside a linear region the bound is that of a linear solve, and on a kink it is known what the sides say."""
+def _by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
+    """Inside a linear region the bound is that of a linear solve, and it is known which units are on their kink."""
     bound, certified, reasons = zeros.points.error_bound.clone(), zeros.certified.copy(), list(zeros.reasons)
-    for i, group in enumerate(zeros.groups):
-        found = regions.get(group)
-        if found is None or not len(found):
-            continue
-        apart = (found.states.to(bound.device) - zeros.points.x[i]).norm(dim=1)
-        j = int(apart.argmin())
-        if float(apart[j]) <= SAME * unit:
-            its_bound = float(found.bound[j])
-            bound[i] = its_bound + float(apart[j]) if np.isfinite(its_bound) else bound[i]
-            certified[i], reasons[i] = bool(found.certified[j]), found.reasons[j]
-    points = dataclasses.replace(zeros.points, error_bound=bound)
-    return dataclasses.replace(zeros, points=points, certified=certified, reasons=reasons)
-
-
-def _with_kinks(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
-    """How many units of a network of ReLUs are on their kink at each point, as far as the point is known."""
-    kinks, sides = zeros.kinks.copy(), dict[int, Sides]()
+    kinks, sides = zeros.kinks.copy(), list[Sides | None]()
     for i, group in enumerate(zeros.groups):
         pieces = system.pieces(catalogue.inputs[group : group + 1])
+        x = zeros.points.x[i : i + 1]
         if pieces is None:
+            sides.append(None)
             continue
-        x, known = zeros.points.x[i : i + 1], float(zeros.points.error_bound[i])
-        y = pieces.margins(x)[0]
-        reach = (known if np.isfinite(known) else 0.0) * float(pieces.C.norm()) + KINK * (1 + float(y.abs().max()))
-        on = (y.abs() <= reach) & ~pieces.constant
+        pattern, on = pieces.pattern(x)[0], _on_kink(pieces, x, float(bound[i]))
+        found = regions.get(group)
+        j, apart = _nearest(x, found)
+        if found is not None and apart <= SAME * catalogue.unit:
+            its_bound = float(found.bound[j])
+            bound[i] = its_bound + apart if np.isfinite(its_bound) else bound[i]
+            certified[i], reasons[i] = bool(found.certified[j]), found.reasons[j]
+            pattern, on = found.patterns[j], found.kinks[j]
         kinks[i] = int(on.sum())
-        if kinks[i]:
-            sides[i] = one_sided_jacobians(pieces, pieces.pattern(x)[0], on)
-    return dataclasses.replace(zeros, kinks=kinks, sides=tuple(sides.get(i) for i in range(len(zeros))))
+        sides.append(one_sided_jacobians(pieces, pattern, on) if kinks[i] else None)
+    points = dataclasses.replace(zeros.points, error_bound=bound)
+    return dataclasses.replace(
+        zeros, points=points, certified=certified, reasons=reasons, kinks=kinks, sides=tuple(sides)
+    )
+
+
+def _nearest(x: Tensor, found: RegionSearch | None) -> tuple[int, float]:
+    """The zero of a search of the linear regions that is nearest to the state x (1, n), and how far that is."""
+    if found is None or not len(found):
+        return -1, np.inf
+    apart = (found.states.to(x) - x).norm(dim=1)
+    return int(apart.argmin()), float(apart.min())
+
+
+def _on_kink(pieces: Pieces, x: Tensor, bound: float) -> Tensor:
+    """The units (m,) whose preactivation may be zero at x (1, n), as far as that is known."""
+    y = pieces.margins(x)[0]
+    reach = (bound if np.isfinite(bound) else 0.0) * float(pieces.C.norm()) + KINK * (1 + float(y.abs().max()))
+    return (y.abs() <= reach) & ~pieces.constant
 
 
 def _apart(zeros: Zeros) -> Zeros:
@@ -178,10 +191,24 @@ def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros
         np.concatenate([kept.kinks, np.zeros(new, dtype=np.int64)]),
         np.concatenate([kept.orbit, np.full(new, -1, dtype=np.int64)]),
         np.concatenate(number),
+        np.concatenate([kept.uncertainty, np.full(new, np.nan)]),
         (*kept.sides, *[None] * new),
         told,
         tuple(found.left_out),
     )
+
+
+def _with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """Of marginal points that are on no manifold, how far they may be from where they were found."""
+    alone = torch.isinf(zeros.points.error_bound).cpu().numpy() & (zeros.manifold < 0)
+    uncertainty, left_out = zeros.uncertainty.copy(), list(zeros.left_out)
+    rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if system.n_state <= MATRIX_FREE_ABOVE else []
+    for i in rows:
+        u = catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
+        uncertainty[i] = blur(system, zeros.points.x[i : i + 1], u, catalogue.unit)
+    if int(alone.sum()) > len(rows):
+        left_out.append(f"how uncertain {int(alone.sum()) - len(rows)} marginal points are")
+    return dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out))
 
 
 def _unmoved(system: System, x: Tensor, u: Tensor, catalogue: Catalogue) -> Assessed:

@@ -84,7 +84,7 @@ class Missing:
             return f"Complete: {self.known} known, and every region was solved."
         proof = f" At least {self.certain} for certain, by their indices." if self.certain else ""
         if self.estimate is None:
-            return "Nothing can be said of what is missing: no independent start led to a point." + proof
+            return "Nothing can be said of what is missing: no independent start led to an isolated point." + proof
         return f"{self._verdict()}: {self.known:,} known, {self._range()}.{proof}"
 
     def _verdict(self) -> str:

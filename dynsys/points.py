@@ -27,6 +27,7 @@ _ABSENT: Any = None
 _NOTHING: dict[str, Callable[[int, int], NDArray[Any]]] = {
     "certified": lambda k, n: np.zeros(k, dtype=np.bool_),
     "reasons": lambda k, n: np.full(k, "", dtype=np.str_),
+    "uncertainty": lambda k, n: np.full(k, np.nan),
     "kinks": lambda k, n: np.zeros(k, dtype=np.int64),
     "active_bounds": lambda k, n: np.zeros((k, n), dtype=np.int8),
     "drift_time": lambda k, n: np.full(k, np.nan),
@@ -81,6 +82,9 @@ class FixedPoints:
     ``error_bound`` (k,) the distance within which the true point lies (inf: none could be given), ``readouts``
     (k, n_output), ``inputs`` (k, n_input) held during the search.
 
+    Of a marginal point without a bound ``uncertainty`` (k,) is the distance along its null direction within which F
+    cannot be told from zero (NaN elsewhere).
+
     ``certified`` (k,): that a point lies within the bound, and one only, is proved; ``reasons`` (k,) says why not.
     ``kinks`` (k,) counts the units of a ReLU network whose preactivation is zero there, to rounding. Of slow points
     ``active_bounds`` (k, n) are -1 where the lower and +1 where the upper bound of the reachable box holds them, and
@@ -104,6 +108,7 @@ class FixedPoints:
     system: System | None = None
     certified: NDArray[np.bool_] = _ABSENT
     reasons: NDArray[np.str_] = _ABSENT
+    uncertainty: Array = _ABSENT
     kinks: NDArray[np.int64] = _ABSENT
     active_bounds: NDArray[np.int8] = _ABSENT
     drift_time: Array = _ABSENT
@@ -167,6 +172,7 @@ class FixedPoints:
             "input": self.inputs[i].tolist(),
             "certified": bool(self.certified[i]),
             "reason": str(self.reasons[i]),
+            "uncertainty": float(self.uncertainty[i]) if np.isfinite(self.uncertainty[i]) else None,
             "kinks": int(self.kinks[i]),
             "active_bounds": int(np.count_nonzero(self.active_bounds[i])),
             "drift_time": float(self.drift_time[i]) if np.isfinite(self.drift_time[i]) else None,

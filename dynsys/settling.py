@@ -18,6 +18,7 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors import Attractor, Known
 from dynsys.motion import Followed, Motion
+from dynsys.resting import hovers
 from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import DENSE_LIMIT
 from dynsys.system import Kind, System
@@ -151,6 +152,8 @@ class _Course:
         self._set(seen.rows[owner >= 0], Ending.POINT)  # a cycle's are told apart at the end
         seen = seen[owner < 0]
         rest = self._at_rest(seen)
+        if not self.known.attractors or self.looks > PATIENCE:
+            rest = rest | hovers(self.system, seen.history[-1], self.u[seen.rows], self.unit)
         owner = self._owners_at_rest(seen[rest])
         self.owner[seen.rows[rest]] = owner
         self._set(seen.rows[rest][owner >= 0], Ending.POINT)

@@ -35,7 +35,9 @@ def slow_summary(points: Any) -> str | None:
     k = len(slow)
     held = int((np.asarray(points.active_bounds) != 0).any(axis=1).sum())
     unit = "step" if points.about.get("kind") == "map" else "time constant"
-    text = f"No fixed point: only {_count(k, 'slow point')}, {_range('speed', np.sqrt(2 * points.q))} per {unit}"
+    text = (
+        f"No fixed point was found, only {_count(k, 'slow point')}, {_range('speed', np.sqrt(2 * points.q))} per {unit}"
+    )
     if np.isfinite(points.drift_time).all():
         scale = 1.0 if unit == "step" else float(points.about.get("time_constant", 1.0))
         times = points.drift_time / scale

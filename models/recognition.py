@@ -18,12 +18,14 @@ from dynsys.models.ends import Initial, Readout, find_initial, find_readout
 from dynsys.models.loading import Choices, Recognised, listed, shown, weights
 from dynsys.models.named_matrices import SCHEME, from_named
 from dynsys.models.registry import MODELS
-from dynsys.models.state_dict import WORDS, Part, Stack, choose_direction, choose_part, find_parts, read_stack
+from dynsys.models.state_dict import COUPLED, WORDS, Part, Stack, choose_direction, choose_part, find_parts, read_stack
 
 EQUATIONS = {
     "rnn": "h' = f(W_ih u + b_ih + W_hh h + b_hh)",
     "gru": "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + r (W_hn h + b_hn)), z and r logistic",
     "lstm": "c' = f c + i g, h' = o tanh(c'), g = tanh(W_ig u + b_ig + W_hg h + b_hg), i, f and o logistic",
+    "lstm-peephole": "as an lstm, with p_i c in i, p_f c in f and p_o c' in o",
+    "lstm-coupled": "as an lstm with i = 1 - f, and p_f c in f and p_o c' in o where there are peepholes",
     "esn": "tau dx/dt = -x + W_r r(x) + W_fb z + B u, z = W_out r(x), r = f",
     "simple-rnn": "tau dx/dt = -x + W r(x), r = f",
     "rate": "tau dx/dt = -x + W r(x) + B u + b, z = W_out r(x) + b_out, r = f",
@@ -123,6 +125,7 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     settings, about_f = _settings(path, contents, stack, choices)
     used += [key for key in (readout.weight, readout.bias) if key] if readout else []
     used += initial.keys if initial else ()
+    used += [f"{part.prefix}{COUPLED}"]
     return Recognised(
         stack.cell,
         held,

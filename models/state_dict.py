@@ -2,7 +2,8 @@
 
 torch.nn calls the weights of layer k ``weight_ih_lk``, ``weight_hh_lk``, ``bias_ih_lk``, ``bias_hh_lk``, with
 ``weight_hr_lk`` for a projection and ``_reverse`` at the end for the other direction; cells leave ``_lk`` out. The rows
-of ``weight_hh`` over the units are the gates: 1 for an RNN, 3 for a GRU, 4 for an LSTM.
+of ``weight_hh`` over the units are the gates: 1 for an RNN, 3 for a GRU, 4 for an LSTM. Our own ``LSTMVariant`` adds
+``peephole_lk`` and ``coupled_gates``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
 from dynsys.models.loading import Choices, shown
 
-NAME = re.compile(r"^(.*[._/])?(weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l(\d+))?(_reverse)?$")
+NAME = re.compile(r"^(.*[._/])?(weight_(?:ih|hh|hr)|bias_(?:ih|hh)|peephole)(?:_l(\d+))?(_reverse)?$")
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
+VARIANTS = {4: "lstm-peephole", 3: "lstm-coupled"}  # by the rows over units, where ``LSTMVariant`` left its marks
+COUPLED = "coupled_gates"  # the mark of coupled gates, which have no more rows than a GRU
 WORDS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
+WORDS |= {"lstm-peephole": "LSTM with peepholes", "lstm-coupled": "LSTM with coupled gates"}
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Stack:
     @property
     def n_cell(self) -> int:
         """State variables that are c."""
-        return self.layers * self.hidden if self.cell == "lstm" else 0
+        return self.layers * self.hidden if self.cell.startswith("lstm") else 0
 
     def __str__(self) -> str:
         layers = f"{self.layers} layers of " if self.layers > 1 else ""
@@ -134,6 +138,8 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
         wrong = f"{shown(layers[0]['weight_hh'], arrays)} fits no cell"
         legal = "rows over columns are 1 for an RNN, 3 for a GRU, 4 for an LSTM (4 hidden x projection with weight_hr)"
         raise CheckpointError(path, wrong, legal)
+    if f"{part.prefix}{COUPLED}" in arrays or any("peephole" in keys for keys in layers):
+        cell = VARIANTS.get(rows // hidden, cell)
     n_input = arrays[layers[0]["weight_ih"]].shape[1]
     for k, keys in enumerate(layers):
         below = n_input if k == 0 else width * (2 if both else 1)
@@ -143,6 +149,7 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
             "weight_hr": (width, hidden),
             "bias_ih": (rows,),
             "bias_hh": (rows,),
+            "peephole": (rows // hidden - 1, hidden),
         }
         for name, key in keys.items():
             flat = name.startswith("bias") and arrays[key].ndim == 2 and 1 in arrays[key].shape  # MATLAB's vectors

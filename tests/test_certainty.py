@@ -8,6 +8,7 @@ import torch
 from dynsys import Flow, find_fixed_points
 from dynsys.catalogue import Catalogue
 from dynsys.certainty import assess
+from dynsys.discovery import Source
 from dynsys.models.bistable import Bistable
 from dynsys.models.simple_rnn import SimpleRNN
 

@@ -217,7 +217,7 @@ def test_the_engines_overlap_is_chapmans_without_the_dominant_point():
 def test_without_a_hit_nothing_can_be_said(hits):
     missing = estimated([tally(hits)])
     assert (missing.estimate, missing.most) == (None, None)
-    assert missing.sentence == "Nothing can be said of what is missing: no independent start led to a point."
+    assert missing.sentence == "Nothing can be said of what is missing: no independent start led to an isolated point."
 
 
 def test_one_hit_bounds_nothing():

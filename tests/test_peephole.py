@@ -469,3 +469,18 @@ def test_a_bidirectional_network_learns_what_only_the_future_tells(cell):
         errors[both] = train(network, NextInput(), Backprop(steps=100, learning_rate=5e-2)).best_error
     assert errors[True] < 0.05
     assert errors[False] > 0.5  # coins: beyond learning these 64 sequences by heart nothing can be known
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", KINDS)
+def test_a_state_dict_is_recognised_by_the_marks_of_the_variant(cell, layers, tmp_path):
+    """Without them the rows of the weights would be those of an LSTM or of a GRU."""
+    network = RecurrentNetwork(cell, 2, 6, 2, layers=layers)
+    for weight in network.parameters():
+        nn.init.normal_(weight)
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    loaded, net = load(tmp_path / "net.pt"), network.system()
+    x, u = places(net)
+    assert loaded.name == cell
+    torch.testing.assert_close(loaded.velocity(x, u), net.velocity(x, u), rtol=0, atol=0)
+    torch.testing.assert_close(loaded.readout(x), net.readout(x), rtol=0, atol=0)

@@ -61,7 +61,6 @@ def _is_wide() -> bool:
 
 
 def _row(points: FixedPoints, i: int) -> list[str]:
-    bound = float(points.error_bound[i])
     return [
         str(i),
         _of(points, i),
@@ -70,9 +69,16 @@ def _row(points: FixedPoints, i: int) -> list[str]:
         str(points.n_unstable[i]),
         _complex(points.leading_eigenvalue[i]),
         f"{points.q[i]:.1e}",
-        (f"{bound:.0e}" if math.isfinite(bound) else "none") + (" *" if points.certified[i] else "  "),
+        _bound(points, i) + (" *" if points.certified[i] else "  "),
         " ".join(f"{value:+.2f}" for value in points.readouts[i, :8].round(2) + 0.0),
     ]
+
+
+def _bound(points: FixedPoints, i: int) -> str:
+    """Of a marginal point without a bound, how far F cannot be told from zero."""
+    if math.isfinite(points.error_bound[i]):
+        return f"{points.error_bound[i]:.0e}"
+    return f"~{points.uncertainty[i]:.0e}" if math.isfinite(points.uncertainty[i]) else "none"
 
 
 def _belongs(points: FixedPoints) -> bool:
@@ -91,8 +97,12 @@ def _complex(value: complex) -> str:
 
 def search_lines(points: FixedPoints) -> list[str]:
     """What was left out, how well the points are known, where the network goes, what was done, what may be missing."""
+    from dynsys.missing import milestones
+    from dynsys.slowness import slow_summary
+
     search = points.search
     lines = [f"left out: {what}" for what in search.left_out]
+    lines += filter(None, [slow_summary(points)])
     lines += _proofs(points)
     on_kinks = int((points.kinks > 0).sum())
     if on_kinks:
@@ -113,7 +123,7 @@ def search_lines(points: FixedPoints) -> list[str]:
     listed = ", ".join([used, *(f"{count} {kind}" for kind, count in others.items() if count)])
     lines.append(f"{listed}; by {search.solver}, in {search.seconds:.1f} s; stopped: {search.stopped}")
     if len(search.discovery) > 1:
-        lines.append(_curve(search.discovery))
+        lines.append(milestones(search.discovery))
     if search.rejected:
         lines.append("no point from: " + "; ".join(f"{count} that {why}" for why, count in search.rejected.items()))
     return lines
@@ -149,10 +159,3 @@ def _indices(index_sum: int | None) -> str:
     if index_sum == 1:
         return " Their indices sum to 1, as those of a complete set do."
     return f" The indices of the fixed points sum to {index_sum}, not 1, so that some are certainly missing."
-
-
-def _curve(discovery: list[tuple[int, int]]) -> str:
-    """The discovery curve at an eighth, a quarter, half and all of the starts."""
-    total = discovery[-1][0]
-    known = [max((count for at, count in discovery if at * part <= total), default=0) for part in (8, 4, 2, 1)]
-    return f"points known after 1/8, 1/4, 1/2 and all of the starts: {', '.join(map(str, known))}"
