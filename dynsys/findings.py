@@ -85,7 +85,9 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
         cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
         points, groups, orbit = cycles.points, [groups[i] for i in cycles.of], cycles.orbit
     none = np.zeros(len(points), dtype=np.int64)
-    zeros = Zeros(points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1, none + np.nan)
+    zeros = Zeros(
+        points, groups, none > 0, [NOT_TRIED] * len(points), none, orbit, none - 1, np.full(len(points), np.nan)
+    )
     if prove:
         zeros = _apart(_certified(system, zeros, catalogue))
     zeros = _by_regions(system, zeros, catalogue, regions)

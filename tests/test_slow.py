@@ -287,8 +287,8 @@ def result(verdict, speeds, held):
 def test_a_result_of_slow_points_only_says_so():
     said = slow_summary(result(["slow"] * 3, [2e-3, 1e-2, 4e-3], held=2))
     assert said == (
-        "No fixed point was found, only 3 slow points, speeds 0.002 to 0.01 per step, times 2 to 10 steps to drift by 1% of a "
-        "state's usual size; 2 of them on the boundary of the reachable box."
+        "No fixed point was found, only 3 slow points, speeds 0.002 to 0.01 per step, times 2 to 10 steps to drift by "
+        "1% of a state's usual size; 2 of them on the boundary of the reachable box."
     )
     one = slow_summary(result(["slow"], [2e-3], held=0))
     assert one.startswith("No fixed point was found, only 1 slow point, speed 0.002 per step, time 10 steps")
