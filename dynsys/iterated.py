@@ -117,6 +117,9 @@ class Iterated(System):
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
         return self.system.task_trajectories(steps, runs, seed)
 
+    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
+        return self.system.task_contexts(n, seed)
+
     def states_of_outputs(self, z: Tensor) -> Tensor | None:
         return self.system.states_of_outputs(z)
 

@@ -60,8 +60,9 @@ def find_fixed_points(
 
     ``starts`` is (B, n_state), or None for ``n_starts`` states from the system's own trajectories, else from its box.
     They are taken in random order, and no more of them than discovery needs to flatten (``dynsys.discovery``).
-    ``input`` is (n_input,), or (B, n_input) with one row per start; None means zeros. ``solver`` is a name in
-    ``dynsys.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or "fiber" to follow directional fibers whatever the
+    ``input`` is (n_input,), or (B, n_input) with one row per start; None means zeros. A system whose input differs from
+    one occasion of its task to the next brings inputs and starts of several where neither is given. ``solver`` is a name
+    in ``dynsys.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or "fiber" to follow directional fibers whatever the
     first engine found. ``period`` k searches a map for its cycles of k steps, as the fixed points of the map applied k
     times without those of its divisors; whole cycles come out, numbered by ``orbit``. ``slow_q`` is the largest q of a
     slow point. ``closure=False`` leaves out every start that was not given. ``verify=False`` leaves out the proofs
@@ -89,6 +90,7 @@ def find_fixed_points(
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; the engines are {', '.join(ENGINES)}")
     system = (Iterated(system, period) if period != 1 else system).to(device=where)
+    starts, input = _of_its_task(system, starts, input, n_starts, seed)
     u = checked_input(system, input).to(where)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
     budget = Budget(bytes_of(memory), workers)
@@ -105,6 +107,12 @@ def find_fixed_points(
         except KeyboardInterrupt:
             search.interrupt()
             raise SearchInterrupted(_timed(outcome(search, full_spectrum), began)) from None
+
+
+def _of_its_task(system: System, starts: Any, input: Any, n: int, seed: int) -> tuple[Any, Any]:
+    """Starts and inputs that the task of a system brings where neither is given; else those given."""
+    contexts = system.task_contexts(n, seed) if starts is None and input is None else None
+    return (starts, input) if contexts is None else contexts[::-1]
 
 
 def _timed(points: FixedPoints, began: float) -> FixedPoints:

@@ -43,7 +43,7 @@ class System(abc.ABC):
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
     on x alone, ``reduction`` where an easier system has the same zeros, ``pieces`` where it is piecewise linear,
     ``enclosure`` where its points are to be certified, ``readout`` and ``box`` where there are any, and
-    ``task_trajectories`` and ``states_of_outputs`` where it knows its task. It must pass
+    ``task_trajectories``, ``task_contexts`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
 
@@ -111,6 +111,14 @@ class System(abc.ABC):
 
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
         """What the network does at its own task, (steps, runs, n_state); None where no task is known."""
+        return None
+
+    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
+        """Inputs (n, n_input) that its task holds it at, and states (n, n_state) that belong to them.
+
+        For a network whose input differs from one occasion to the next, so that none stands for all, as fast weights
+        do; None for any other.
+        """
         return None
 
     def states_of_outputs(self, z: Tensor) -> Tensor | None:

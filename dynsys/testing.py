@@ -189,10 +189,14 @@ def _check_enclosure(system: System, x: Tensor, u: Tensor, generator: torch.Gene
 
 
 def _check_starts(system: System, seed: int) -> None:
-    """The two ways in which a system may offer starts of its own."""
+    """The ways in which a system may offer starts of its own."""
     visited = system.task_trajectories(3, 2, seed)
     if visited is not None:
         _check_form("task_trajectories(3, 2, seed)", visited, (3, 2, system.n_state))
+    contexts = system.task_contexts(STATES, seed)
+    if contexts is not None:
+        for what, value, wide in zip(("inputs", "states"), contexts, (system.n_input, system.n_state), strict=True):
+            _check_form(f"the {what} of task_contexts({STATES}, seed)", value, (STATES, wide))
     z = torch.as_tensor(np.random.default_rng(seed).uniform(-1, 1, (STATES, system.n_output)))
     driven = system.states_of_outputs(z)
     if driven is not None:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.models.attention import EPSILON
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.recurrent import checked
 from dynsys.models.retrieval import DIGITS, Retrieval, Strings
@@ -29,7 +30,7 @@ from dynsys.system import Kind, System
 Array = NDArray[np.float64]
 
 VIEWS = ("inner", "step", "joint")
-EPSILON = 1e-5  # of torch's layer normalisation
+STRINGS = 8  # at whose queries a search looks where none are named
 
 
 class FastWeights(System):
@@ -162,6 +163,31 @@ class FastWeights(System):
             return torch.cat([d, A.flatten(1)], dim=1), h
         z = d + h @ self.W.T
         return torch.cat([z, A.flatten(1)], dim=1), self._settle(z, A, 0)[-1].h
+
+    def contexts(self, strings: Strings, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Inputs (n, n_input) and starts (n, n_state) at the queries of the strings, each string in turn.
+
+        Every string's own start comes first; then h is one that the network visits or lies anywhere in its box.
+        """
+        R, rng = self.config.units, np.random.default_rng(seed)
+        inputs, own = self.context(strings)
+        which = torch.arange(n) % len(strings)
+        u, x = inputs[which], own[which]
+        visited = self.states_of(strings)[0].flatten(0, 1)
+        h = visited[torch.as_tensor(rng.integers(len(visited), size=n))]
+        box = self.box(u)
+        if box is not None:
+            anywhere = torch.as_tensor(rng.uniform(0, 1, (n, R))) * box[1][:, :R]
+            h = torch.where(torch.as_tensor(rng.random((n, 1)) < 0.5), anywhere, h)
+        x[len(strings) :, :R] = h[len(strings) :]
+        return u, x
+
+    def task_strings(self, n: int, seed: int) -> Strings:
+        """n strings of the task, at whose queries the network is looked at where none are named."""
+        return self.task.sets(seed, some=n)["some"]
+
+    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        return self.contexts(self.task_strings(min(STRINGS, n), seed), n, seed)
 
     # one step, and its derivative
 

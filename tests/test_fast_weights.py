@@ -140,3 +140,26 @@ def test_a_start_of_another_size_or_kind_is_refused(tmp_path):
         retrieval_course("fast-weights", units=6, start=tmp_path / "gru")
     with pytest.raises(ValueError, match="start is no choice of this network"):
         learner("retrieval", "gru")(tmp_path / "two", units=6, start=str(tmp_path / "gru"))
+
+
+def test_a_search_without_starts_or_input_looks_at_queries_of_the_task():
+    system = FastWeights.of(network(6, 3))
+    points = find_fixed_points(system, n_starts=64, closure=False)
+    strings = system.task_strings(8, seed=0)
+    inputs, starts = system.context(strings)
+    assert {tuple(u) for u in points.search.inputs} == {tuple(u) for u in inputs.tolist()}
+    ends = relax(system, starts, inputs, 2000)[-1]
+    found = {tuple(u): x for u, x in zip(points.inputs.tolist(), points.states, strict=True)}
+    for u, end in zip(inputs.tolist(), ends.numpy(), strict=True):
+        np.testing.assert_allclose(found[tuple(u)], end, atol=1e-8)
+
+
+def test_contexts_begin_with_the_states_that_the_strings_lead_to():
+    system = FastWeights.of(network(6, 3))
+    inputs, starts = system.contexts(STRINGS[:3], 20, seed=5)
+    own_inputs, own = system.context(STRINGS[:3])
+    np.testing.assert_array_equal(starts[:3], own)
+    for k in range(20):
+        np.testing.assert_array_equal(inputs[k], own_inputs[k % 3])
+    low, high = system.box(inputs)
+    assert bool(((starts >= low) & (starts <= high)).all())
