@@ -61,7 +61,7 @@ def find_fixed_points(
     ``starts`` is (B, n_state), or None for ``n_starts`` states from the system's own trajectories, else from its box.
     They are taken in random order, and no more of them than discovery needs to flatten (``dynsys.discovery``).
     ``input`` is (n_input,), or (B, n_input) with one row per start; None means zeros. A system whose input differs from
-    one occasion of its task to the next brings inputs and starts of several where neither is given. ``solver`` is a name
+    one occasion of its task to the next brings inputs and starts of several if neither is given. ``solver`` is a name
     in ``dynsys.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or "fiber" to follow directional fibers whatever the
     first engine found. ``period`` k searches a map for its cycles of k steps, as the fixed points of the map applied k
     times without those of its divisors; whole cycles come out, numbered by ``orbit``. ``slow_q`` is the largest q of a
