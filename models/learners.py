@@ -13,7 +13,7 @@ from dynsys.models.flipflop_learning import flipflop_course
 from dynsys.models.learning import Learned, OnProgress
 from dynsys.models.recipe import PRESETS
 from dynsys.models.recurrent_network import CELLS
-from dynsys.models.retrieval_learning import FAST, retrieval_course, usual_recipe
+from dynsys.models.retrieval_learning import FAST, IDENTITY, retrieval_course, usual_recipe
 from dynsys.models.training_run import run_training
 
 Learn = Callable[..., Learned]
@@ -83,7 +83,8 @@ def _retrieval(
 _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "steps": None, "seed": 0}
 _FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, "steps": None, "seed": 0}
 _RETRIEVAL = {"units": 50, "steps": None, "batch": None, "learning_rate": None, "seed": 0}
-_FAST = {**_RETRIEVAL, "inner": 1, "rate": 0.1, "decay": 0.95, "normalise": "all", "start": None}
+_AT_IDENTITY = {"identity": None}  # of a network whose recurrent weights begin at a multiple of the identity
+_FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": 0.1, "decay": 0.95, "normalise": "all", "start": None}
 
 LEARNERS: dict[str, dict[str, Learner]] = {
     "flipflop": {
@@ -92,7 +93,10 @@ LEARNERS: dict[str, dict[str, Learner]] = {
     },
     "retrieval": {
         FAST: Learner(partial(_retrieval, FAST), _FAST),
-        **{cell: Learner(partial(_retrieval, cell), _RETRIEVAL) for cell in CELLS},
+        **{
+            cell: Learner(partial(_retrieval, cell), {**_RETRIEVAL, **(_AT_IDENTITY if cell in IDENTITY else {})})
+            for cell in CELLS
+        },
     },
 }
 

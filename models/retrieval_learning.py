@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,12 +16,14 @@ from dynsys.models.checkpoint import load
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.learning import Course
-from dynsys.models.retrieval import DIGITS, Retrieval, Strings
+from dynsys.models.retrieval import Retrieval, Strings
 from dynsys.models.retrieval_lesson import RetrievalLesson, answers
+from dynsys.models.retrieval_mistakes import mistakes
 from dynsys.models.string_network import StringNetwork
 
 LEARNED = 0.05  # test error up to which a network counts as one that has learned the task
 FAST = "fast-weights"
+IDENTITY = {FAST: 0.5, "irnn": 1.0}  # where the recurrent weights begin at a multiple of the identity, and at which
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def retrieval_course(
     rate: float = 0.1,
     decay: float = 0.95,
     normalise: str = "all",
+    identity: float | None = None,
     start: str | Path | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -61,16 +63,18 @@ def retrieval_course(
 ) -> Course:
     """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
 
-    ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``, the checkpoint
+    The recurrent weights of a fast-weights network and of an IRNN begin at ``identity`` times the identity; None is
+    ``IDENTITY``. ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``, the checkpoint
     or folder of another fast-weights run, training begins from its weights: more inner steps than one are learned that
     way, and not from random weights. Raises CheckpointError, and ValueError where that network is another.
     """
     chosen = recipe or usual_recipe(model, units, start)
     task = Retrieval()
     lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
-    fast = FastWeightsConfig(units, inner, rate, decay, normalise=normalise, seed=seed)
+    multiple = IDENTITY.get(model, 1.0) if identity is None else identity
+    fast = FastWeightsConfig(units, inner, rate, decay, identity=multiple, normalise=normalise, seed=seed)
     network: FastWeightsNetwork | StringNetwork
-    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed)
+    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, identity=multiple, seed=seed)
     if start is not None:
         begin_from(network, start)
     settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed)
@@ -84,9 +88,10 @@ def retrieval_course(
 
     def curves() -> dict[str, Any]:
         test = lesson.sets["test"]
-        return {"confusion": confusion(test, answers(network, test))}
+        return {**mistakes(test, answers(network, test))}
 
-    own = dataclasses.asdict(fast) if model == FAST else {"units": units}
+    own = dataclasses.asdict(fast) if model == FAST else {"units": units, "seed": seed}
+    own |= {"identity": multiple} if model in IDENTITY else {}
     own |= {} if start is None else {"start": str(start)}
     about = {"model": model, **own, **dataclasses.asdict(chosen), "data_seed": data_seed}
     return Course(network, lesson, settings, system, judge, curves, about)
@@ -110,10 +115,3 @@ def begin_from(network: nn.Module, start: str | Path) -> None:
 def strings(task: Retrieval, seed: int) -> dict[str, Strings]:
     """The sets of the task; networks that are compared share them."""
     return task.sets(seed)
-
-
-def confusion(some: Strings, given: np.ndarray) -> np.ndarray:
-    """How often (10, 10) the digit of the row was answered by that of the column."""
-    counts = np.zeros((len(DIGITS), len(DIGITS)), dtype=np.int64)
-    np.add.at(counts, (some.answers, given), 1)
-    return counts

@@ -11,6 +11,7 @@ from dynsys.cli.demo import demo
 from dynsys.cli.find import find
 from dynsys.cli.info import info
 from dynsys.cli.portrait import portrait
+from dynsys.cli.retrieve import retrieve
 from dynsys.cli.train import train
 
 # A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
@@ -52,5 +53,5 @@ def main() -> None:
     """
 
 
-for command in (demo, train, info, find, portrait, basins):
+for command in (demo, train, info, find, portrait, basins, retrieve):
     main.add_command(command)

@@ -10,9 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.plots.confusion import confusions
     from dynsys.plots.eigenvalues import spectrum
     from dynsys.plots.export import PictureError, save_html, save_png
     from dynsys.plots.graph import memory_graph
+    from dynsys.plots.learning import learning_curves
     from dynsys.plots.plane import phase_plane
     from dynsys.plots.portrait import phase_portrait
     from dynsys.plots.time_constants import modes
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "PictureError": "dynsys.plots.export",
+    "confusions": "dynsys.plots.confusion",
+    "learning_curves": "dynsys.plots.learning",
     "memory_graph": "dynsys.plots.graph",
     "modes": "dynsys.plots.time_constants",
     "phase_plane": "dynsys.plots.plane",
@@ -32,6 +36,8 @@ _HOME = {
 
 __all__ = [
     "PictureError",
+    "confusions",
+    "learning_curves",
     "memory_graph",
     "modes",
     "phase_plane",

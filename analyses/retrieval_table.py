@@ -1,0 +1,161 @@
+"""Table 1 of Ba et al. (2016): the test error of networks of several sizes on associative retrieval, trained here.
+
+Networks of one size see equally many strings. Each is trained at every point of a grid from one seed, and at the best
+of these points from the other seeds; the seed and the point that are shown are those of the least validation error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from dynsys.analyses.retrieval_report import write_report
+from dynsys.analyses.retrieval_trial import Trial, grid
+from dynsys.analyses.run import Progress
+from dynsys.analyses.sweep import Row, append_row, read_rows
+from dynsys.files import check_writable, write_json
+from dynsys.models.learners import LEARNERS
+from dynsys.models.retrieval import SETS
+from dynsys.models.retrieval_learning import FAST
+
+SCHEMA = "dynsys.retrieval_table/1"
+TRIALS, RESULTS = "trials.jsonl", "results.json"
+PAPER = {  # test errors of Ba et al. (2016), table 1
+    ("irnn", 20): 0.621,
+    ("irnn", 50): 0.602,
+    ("irnn", 100): 0.0034,
+    ("lstm", 20): 0.608,
+    ("lstm", 50): 0.0185,
+    ("lstm", 100): 0.0,
+    (FAST, 20): 0.0181,
+    (FAST, 50): 0.0,
+    (FAST, 100): 0.0,
+}
+ORDER = (FAST, "lstm", "irnn")  # by test error, least first: what is to be verified
+
+
+@dataclass(frozen=True)
+class Retrieve:
+    """Which networks, of which sizes, from how many seeds; ``steps`` and ``batch`` of None are those of the size."""
+
+    models: tuple[str, ...] = ORDER
+    units: tuple[int, ...] = (20, 50)
+    seeds: int = 2
+    steps: int | None = None
+    batch: int | None = None
+    grid: str = "none"
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        unknown = [model for model in self.models if model not in LEARNERS["retrieval"]]
+        if unknown:
+            raise ValueError(f"retrieval is learned by {', '.join(LEARNERS['retrieval'])}, not by {unknown[0]!r}")
+        if not self.models or not self.units or min(self.units) < 2:
+            raise ValueError(f"models {self.models} of {self.units} units: one of each is needed, of 2 units or more")
+        if self.seeds < 1 or self.jobs < 1:
+            raise ValueError(f"seeds is {self.seeds} and jobs {self.jobs}; both have to be 1 or more")
+        grid(self.grid, self.models[0])
+
+    def cells(self) -> list[tuple[str, int]]:
+        return [(model, units) for units in dict.fromkeys(self.units) for model in dict.fromkeys(self.models)]
+
+    def first_trials(self, model: str, units: int) -> list[Trial]:
+        """Every point of the grid, from seed 0."""
+        return [Trial.of(model, units, 0, point, self.steps, self.batch) for point in grid(self.grid, model)]
+
+    def further_trials(self, best: Row) -> list[Trial]:
+        """The other seeds, at the point of the best of the first trials."""
+        return [
+            Trial.of(best["model"], best["units"], seed, best["point"], self.steps, self.batch)
+            for seed in range(1, self.seeds)
+        ]
+
+
+def run(settings: Retrieve, folder: str | Path, progress: Progress) -> dict[str, Any]:
+    """Train what is not in the folder yet, and write ``results.json``, ``table.md`` and the pictures there.
+
+    Raises OutputError, and FloatingPointError where every training of a network diverged.
+    """
+    folder = Path(folder)
+    check_writable(folder)
+    cells = settings.cells()
+    first = [settings.first_trials(*cell) for cell in cells]
+    rows = _trained(list(chain(*first)), settings, folder, progress, "seed 0")
+    further = [settings.further_trials(_best(_rows_of(trials, rows))) for trials in first]
+    rows = _trained(list(chain(*further)), settings, folder, progress, "other seeds")
+    entries = [_entry(_rows_of([*a, *b], rows)) for a, b in zip(first, further, strict=True)]
+    results = {"schema": SCHEMA, "entries": entries, "claims": claims(entries)}
+    write_json(folder / RESULTS, results)
+    write_report(results, folder)
+    return results
+
+
+def _trained(trials: list[Trial], settings: Retrieve, folder: Path, progress: Progress, stage: str) -> list[Row]:
+    """All rows of the folder, those of these trials among them."""
+    rows = read_rows(folder / TRIALS)
+    left = [trial for trial in trials if trial.row_in(rows) is None]
+    for row in _in_turn(left, folder, progress, stage) if settings.jobs == 1 else _abreast(left, settings.jobs, folder):
+        append_row(folder / TRIALS, row)
+        rows.append(row)
+        if settings.jobs > 1:
+            progress(stage, sum(trial.row_in(rows) is not None for trial in left), len(left))
+    return rows
+
+
+def _in_turn(trials: list[Trial], folder: Path, progress: Progress, stage: str) -> Iterator[Row]:
+    total, before = sum(trial.steps for trial in trials), 0
+    for trial in trials:
+        yield trial.run(folder, lambda done, _, before=before: progress(stage, before + done, total))  # type: ignore[misc]
+        before += trial.steps
+
+
+def _abreast(trials: list[Trial], jobs: int, folder: Path) -> Iterator[Row]:
+    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(Trial.run)(t, folder) for t in trials)
+
+
+def _rows_of(trials: list[Trial], rows: list[Row]) -> list[Row]:
+    found = [trial.row_in(rows) for trial in trials]
+    return [row for row in found if row is not None]
+
+
+def _best(rows: list[Row]) -> Row:
+    """By validation error; where there is a tie, the earliest."""
+    learned = [row for row in rows if "diverged" not in row]
+    if not learned:
+        raise FloatingPointError(f"{rows[0]['model']} of {rows[0]['units']} units: {rows[0]['diverged']}")
+    return min(learned, key=lambda row: row["validation_error"])
+
+
+def _entry(rows: list[Row]) -> dict[str, Any]:
+    """One network and size: the trial that is shown, the paper's error, and all of the trials."""
+    best = _best(rows)
+    error, paper = best["test_error"], PAPER.get((best["model"], best["units"]))
+    spread = math.sqrt(error * (1 - error) / SETS["test"])  # of the error of another test set of that size
+    seen = best["steps"] * best["batch"]
+    return {**best, "standard_error": spread, "paper": paper, "strings_seen": seen, "trials": rows}
+
+
+def claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each size with all three networks, whether fast weights < LSTM < IRNN in test error."""
+    found = []
+    for units in dict.fromkeys(entry["units"] for entry in entries):
+        errors = {entry["model"]: entry["test_error"] for entry in entries if entry["units"] == units}
+        if set(ORDER) <= set(errors):
+            ordered = [errors[model] for model in ORDER]
+            holds = ordered[0] < ordered[1] < ordered[2]
+            sentence = (
+                f"R = {units}: fast weights < LSTM < IRNN in test error {'holds' if holds else 'does not hold'} "
+                f"({' < '.join(f'{error:.2%}' for error in ordered) if holds else _listed(ordered)})"
+            )
+            found.append({"units": units, "errors": errors, "holds": holds, "sentence": sentence})
+    return found
+
+
+def _listed(ordered: list[float]) -> str:
+    return ", ".join(f"{error:.2%}" for error in ordered)

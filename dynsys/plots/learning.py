@@ -1,0 +1,109 @@
+"""How networks learned by backpropagation: loss and validation error, many networks in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from dynsys.plots import style, thinning
+from dynsys.projection import as_array
+
+Array = NDArray[np.float64]
+Record = Mapping[str, Any]
+
+NEEDED = ("step", "loss", "validated_step", "validation_error")
+COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.BROWN)
+QUANTITIES = (("step", "loss", "loss"), ("validated_step", "validation_error", "validation error"))
+BELOW_LEAST = 2.0  # an error of 0 is drawn so many times below the least that is not 0
+
+
+def learning_curves(panels: Mapping[str, Mapping[str, Record]], *, title: str | None = None) -> go.Figure:
+    """Loss above validation error against the step, both on logarithmic axes: a column for each of ``panels``.
+
+    A panel holds the curves of networks by their names, one colour to a name throughout: ``step`` and ``loss`` (S,),
+    ``validated_step`` and ``validation_error`` (V,). Raises ValueError where there is none, or one lacks any of these.
+    """
+    curves = {panel: {name: _checked(name, record) for name, record in some.items()} for panel, some in panels.items()}
+    names = list(dict.fromkeys(name for some in curves.values() for name in some))
+    if not names:
+        raise ValueError("there are no learning curves to draw")
+    lowest = _lowest([record for some in curves.values() for record in some.values()])
+    figure = make_subplots(
+        rows=2,
+        cols=len(curves),
+        shared_xaxes=True,
+        shared_yaxes=True,
+        vertical_spacing=0.07,
+        horizontal_spacing=0.04,
+        subplot_titles=list(curves) if len(curves) > 1 else None,
+    )
+    told: set[str] = set()
+    for col, some in enumerate(curves.values(), 1):
+        for name, record in some.items():
+            for row, (x, y, _) in enumerate(QUANTITIES, 1):
+                drawn = np.maximum(record[y], lowest[y])
+                figure.add_trace(
+                    _line(record[x], drawn, record[y], name, names.index(name), name not in told), row, col
+                )
+                told.add(name)
+        figure.update_xaxes(style.axis("step of training", rangemode="tozero"), row=2, col=col)
+        figure.update_xaxes(style.axis("", rangemode="tozero"), row=1, col=col)
+        for row, (_, _, label) in enumerate(QUANTITIES, 1):
+            log = {"type": "log", "dtick": 1, "tickformat": "~g"}
+            figure.update_yaxes(style.axis(label if col == 1 else "", **log), row=row, col=col)
+    figure.update_traces(showlegend=False, selector={"showlegend": None})
+    caption, margin = style.lines(_notes(curves, lowest))
+    return style.dressed(
+        figure,
+        title,
+        caption,
+        below=style.BELOW,
+        margin={"l": 90, "r": 30, "t": 100 if title else 70, "b": margin},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.05, "yanchor": "bottom"},
+        showlegend=len(names) > 1,
+    )
+
+
+def _checked(name: str, record: Record) -> dict[str, Array]:
+    missing = [key for key in NEEDED if key not in record]
+    if missing:
+        raise ValueError(f"the curves of {name!r} lack {', '.join(missing)}; they need {', '.join(NEEDED)}")
+    return {key: as_array(record[key]) for key in NEEDED}
+
+
+def _lowest(records: list[dict[str, Array]]) -> dict[str, float]:
+    """Where a 0 is drawn on each of the logarithmic axes."""
+    found = {}
+    for _, y, _ in QUANTITIES:
+        positive = [record[y][record[y] > 0] for record in records]
+        values = np.concatenate([*positive, np.zeros(0)])
+        found[y] = float(values.min()) / BELOW_LEAST if len(values) else 1e-6
+    return found
+
+
+def _line(x: Array, drawn: Array, value: Array, name: str, number: int, first: bool) -> go.Scatter:
+    every = max(1, -(-len(x) // (thinning.LIMIT // 20)))
+    return go.Scatter(
+        x=x[::every],
+        y=drawn[::every],
+        customdata=value[::every],
+        mode="lines",
+        line={"color": COLOURS[number % len(COLOURS)], "width": 1.8},
+        name=name,
+        legendgroup=name,
+        showlegend=first,
+        hovertemplate=f"{name}: %{{customdata:.4g}}<br>step %{{x}}<extra></extra>",
+    )
+
+
+def _notes(curves: Mapping[str, Mapping[str, dict[str, Array]]], lowest: dict[str, float]) -> list[str]:
+    records = [record for some in curves.values() for record in some.values()]
+    notes = [f"{style.plural(len(records), 'training')}; the loss is a mean over stretches of the training."]
+    if any((record["validation_error"] <= 0).any() for record in records):
+        notes.append(f"A validation error of 0 is drawn at {lowest['validation_error']:.2g}.")
+    return notes
