@@ -64,9 +64,10 @@ def retrieval_course(
     """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
 
     The recurrent weights of a fast-weights network and of an IRNN begin at ``identity`` times the identity; None is
-    ``IDENTITY``. ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``, the checkpoint
-    or folder of another fast-weights run, training begins from its weights: more inner steps than one are learned that
-    way, and not from random weights. Raises CheckpointError, and ValueError where that network is another.
+    ``IDENTITY``. ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``,
+    the checkpoint or folder of another fast-weights run, training begins from its weights: more inner steps than one
+    are learned that way, and not from random weights. Raises CheckpointError, and ValueError where that network is
+    another.
     """
     chosen = recipe or usual_recipe(model, units, start)
     task = Retrieval()
