@@ -29,6 +29,7 @@ MOST_STEPS = 2000
 OPERATIONS = 2e11  # of one trace, by which the steps of a large system are limited
 LEAST_STEPS = 40
 REPRESENTATIVES = 8
+OF_TERMS = 1e4  # units in the last place of the terms that cancel in a component of F, beneath which it is zero
 DIRECTIONS = 4  # walked on a plane, besides two for each dimension
 TOWARDS = 100  # steps on a manifold towards a state that may lie on it
 MOST_TRACES = 64  # of one search
@@ -141,9 +142,19 @@ def trace(system: System, x: Tensor, u: Tensor, unit: float, group: int = 0) -> 
     for d in range(int((NULL * scale >= S).sum()), 0, -1):
         start = Place(x, V[:, :d].unsqueeze(0), U[:, :d].unsqueeze(0))
         manifold = _curve(walker, start, group) if d == 1 else _surface(walker, start, group)
-        if manifold is not None:
+        if manifold is not None and _vanishes(walker, manifold.representatives):
             return manifold
     return None
+
+
+def _vanishes(walker: Walker, x: Tensor) -> bool:
+    """Whether every component of F vanishes at the states x (m, n), to the rounding of its own terms.
+
+    The norm of F alone would not tell where variables have very different units, as the largest hides the others.
+    """
+    u = walker.u.expand(len(x), -1)
+    terms = (walker.system.jacobian(x, u).abs() @ x.abs().unsqueeze(2)).squeeze(2)
+    return bool((walker.system.velocity(x, u).abs() <= OF_TERMS * EPS * terms).all())
 
 
 def _curve(walker: Walker, start: Place, group: int) -> Manifold | None:

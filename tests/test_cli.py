@@ -203,7 +203,7 @@ WRONG = {
     ),
     "no such file": (["info", "nowhere.safetensors"], 1, ["nowhere.safetensors", "no such file"]),
     "unknown solver": (["find", "simple2d", "-o", "x", "--solver", "magic"], 1, ["'magic'", "gauss-newton"]),
-    "unknown model": (["train", "flipflop", "transformer", "-o", "x"], 2, ["transformer", "esn"]),
+    "unknown model": (["train", "flipflop", "transformer", "-o", "x"], 1, ["transformer", "esn"]),
     "unknown engine": (["find", "simple2d", "-o", "x", "--engine", "magic"], 1, ["'magic'", "fiber"]),
     "memory of no size": (["find", "simple2d", "-o", "x", "--memory", "much"], 1, ["much"]),
     "input of wrong size": (["find", "simple2d", "-o", "x", "--input", "1,2"], 1, ["(2,)", "takes 0 input"]),

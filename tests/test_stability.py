@@ -22,6 +22,9 @@ def point_of(kind, A, time_constant=1.0):
     else:
         system = Flow(lambda x, u: x @ A.T, n_state=n, time_constant=time_constant)
     points = find_fixed_points(system, n_starts=8, workers=1)
+    if points.manifolds:  # a line, whose points are alike
+        assert len(set(points.n_unstable)) == len(points.manifolds) == 1
+        return points[:1]
     assert len(points) == 1
     return points
 
