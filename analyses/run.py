@@ -186,8 +186,8 @@ def draw(
     """Draw one of ``PICTURES`` of a run into a self-contained HTML file, and a PNG where asked; returns the caption."""
     from dynsys.plots import save_html, save_png
 
-    if picture == "training" and chosen is not None:
-        raise ValueError("the training curves show no points; leave out the choice of points")
+    if picture in OF_TRAINING and chosen is not None:
+        raise ValueError("pictures of the training show no points; leave out the choice of points")
     figure = PICTURES[picture](Path(run), chosen, seed, fit)
     save_html(figure, path)
     if png is not None:
@@ -211,9 +211,18 @@ def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
 
 
 def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import training_curves
+    from dynsys.plots import learning_curves, training_curves
 
-    return training_curves(read_curves(run))
+    curves = read_curves(run)
+    if "test_output" in curves:
+        return training_curves(curves)
+    return learning_curves({"": {run.resolve().name: curves}})
+
+
+def _confusion(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.plots import confusions
+
+    return confusions({run.resolve().name: read_curves(run)})
 
 
 def _plane(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -240,7 +249,9 @@ def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     return memory_graph(Connections.load(run / CONNECTIONS), basins, title=_title(system))
 
 
+OF_TRAINING = ("training", "confusion")
 PICTURES = {
+    "confusion": _confusion,
     "graph": _graph,
     "modes": _modes,
     "phase": _phase,

@@ -17,9 +17,9 @@ from dynsys.cli.numbers import Numbers
     "--picture",
     default="phase",
     show_default=True,
-    type=click.Choice(["phase", "spectrum", "modes", "graph", "training", "plane"]),
-    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, or the "
-    "phase plane of a 2-D system.",
+    type=click.Choice(["phase", "spectrum", "modes", "graph", "training", "confusion", "plane"]),
+    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, the wrong "
+    "answers of a retrieval network, or the phase plane of a 2-D system.",
 )
 @click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
 @click.option(

@@ -19,6 +19,8 @@ Record = Mapping[str, Any]
 NEEDED = ("step", "loss", "validated_step", "validation_error")
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.BROWN)
 QUANTITIES = (("step", "loss", "loss"), ("validated_step", "validation_error", "validation error"))
+MARKED = 30  # points up to which each has a marker: a network may have been validated once
+FEW = 1e3
 BELOW_LEAST = 2.0  # an error of 0 is drawn so many times below the least that is not 0
 
 
@@ -54,8 +56,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, Record]], *, title: str | 
         figure.update_xaxes(style.axis("step of training", rangemode="tozero"), row=2, col=col)
         figure.update_xaxes(style.axis("", rangemode="tozero"), row=1, col=col)
         for row, (_, _, label) in enumerate(QUANTITIES, 1):
-            log = {"type": "log", "dtick": 1, "tickformat": "~g"}
-            figure.update_yaxes(style.axis(label if col == 1 else "", **log), row=row, col=col)
+            figure.update_yaxes(style.axis(label if col == 1 else "", **_log(figure, row)), row=row, col=col)
     figure.update_traces(showlegend=False, selector={"showlegend": None})
     caption, margin = style.lines(_notes(curves, lowest))
     return style.dressed(
@@ -92,13 +93,20 @@ def _line(x: Array, drawn: Array, value: Array, name: str, number: int, first: b
         x=x[::every],
         y=drawn[::every],
         customdata=value[::every],
-        mode="lines",
+        mode="lines" if len(x) > MARKED else "lines+markers",
         line={"color": COLOURS[number % len(COLOURS)], "width": 1.8},
         name=name,
         legendgroup=name,
         showlegend=first,
         hovertemplate=f"{name}: %{{customdata:.4g}}<br>step %{{x}}<extra></extra>",
     )
+
+
+def _log(figure: go.Figure, row: int) -> dict[str, Any]:
+    """A logarithmic axis with a label at 1, 2 and 5 of each decade where there are few decades."""
+    drawn = np.concatenate([trace.y for trace in figure.select_traces(row=row)])
+    few = drawn.max() / drawn.min() < FEW
+    return {"type": "log", "dtick": "D2" if few else 1, "tickformat": "~g"}
 
 
 def _notes(curves: Mapping[str, Mapping[str, dict[str, Array]]], lowest: dict[str, float]) -> list[str]:

@@ -1,8 +1,13 @@
-"""How training went: what the trained network says, its error, and the size of its weights (seed 003, figure 5)."""
+"""How training went: what the trained network says, over two curves of its training.
+
+Those are the error and the size of the weights of FORCE learning (seed 003, figure 5), or the loss and the validation
+error of backpropagation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,27 +20,52 @@ from dynsys.projection import as_array
 
 Array = NDArray[np.float64]
 
-NEEDED = ("step", "error", "weight_norm", "test_input", "test_output", "test_target")
-CURVES = 0.36  # share of the height that error and weights take
+
+@dataclass(frozen=True)
+class Quantity:
+    """A curve of the training: the record's names of its axes, what it is called, and how it is drawn."""
+
+    x: str
+    y: str
+    name: str
+    label: str
+    colour: str
+    width: float
+    log: bool
+
+
+FORCE = (
+    Quantity("step", "error", "error", "mean absolute error", style.PURPLE, 1.2, True),
+    Quantity("step", "weight_norm", "|W_out|", "|W<sub>out</sub>|", style.GREEN, 1.8, False),
+)
+BACKPROP = (
+    Quantity("step", "loss", "loss", "loss", style.PURPLE, 1.2, True),
+    Quantity("validated_step", "validation_error", "validation error", "validation error", style.GREEN, 1.8, True),
+)
+TEST = ("test_input", "test_output", "test_target")
+CURVES = 0.36  # share of the height that the two curves take
 
 
 def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> go.Figure:
-    """Output against target, one row per output, over the error and the weights in training.
+    """Output against target, one row per output, over two curves of the training.
 
-    ``record`` holds ``step``, ``error`` (mean absolute, of the output) and ``weight_norm`` (|W_out|), each (S,);
-    ``test_input`` (T, I), ``test_output`` and ``test_target`` (T, O). An input is drawn behind the output of its own
-    number where there are as many of one as of the other, and in a row of their own otherwise.
+    ``record`` holds ``step``, ``error`` (mean absolute, of the output) and ``weight_norm`` (|W_out|), each (S,), or
+    ``step`` and ``loss`` (S,), ``validated_step`` and ``validation_error`` (V,); ``test_input`` (T, I), ``test_output``
+    and ``test_target`` (T, O). An input is drawn behind the output of its own number where there are as many of one as
+    of the other, and in a row of their own otherwise.
     """
-    curves = {key: as_array(record[key]) for key in NEEDED if key in record}
-    _check(curves)
-    inputs, outputs, target = (curves[key] for key in ("test_input", "test_output", "test_target"))
+    quantities = BACKPROP if "loss" in record else FORCE
+    needed = dict.fromkeys([*(key for one in quantities for key in (one.x, one.y)), *TEST])
+    curves = {key: as_array(record[key]) for key in needed if key in record}
+    _check(curves, quantities, list(needed))
+    inputs, outputs, target = (curves[key] for key in TEST)
     n_output = outputs.shape[1]
     paired = inputs.shape[1] == n_output
     labels = [f"output {i + 1}" for i in range(n_output)] + ["input"] * (not paired and inputs.shape[1] > 0)
     rows, n_lines = len(labels) + 1, 2 * n_output + inputs.shape[1]
     half = thinning.LIMIT // 2  # for the test, and as much for training; a line may end in one point more
     every = max(1, -(-(len(outputs) * n_lines) // (half - n_lines)))
-    every_step = max(1, -(-(2 * len(curves["step"])) // (half - 2)))
+    every_step = max(1, -(-sum(len(curves[one.x]) for one in quantities) // (half - 2)))
 
     gap = 0.5 / (rows + 6)
     heights = [(1 - CURVES) / (rows - 1)] * (rows - 1) + [CURVES]
@@ -56,11 +86,10 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
     for i in range(n_output):
         figure.add_trace(_line(times, target[::every, i], "target", style.INK, 1.4, i == 0, dash="dot"), i + 1, 1)
         figure.add_trace(_line(times, outputs[::every, i], "output", style.BLUE, 1.8, i == 0), i + 1, 1)
-    steps = curves["step"][::every_step]
-    error = curves["error"][::every_step]
-    positive = np.where(error > 0, error, np.nan)  # a logarithm has no place for others
-    figure.add_trace(_line(steps, positive, "error", style.PURPLE, 1.2, False), rows, 1)
-    figure.add_trace(_line(steps, curves["weight_norm"][::every_step], "|W_out|", style.GREEN, 1.8, False), rows, 2)
+    for col, one in enumerate(quantities, 1):
+        x, y = curves[one.x][::every_step], curves[one.y][::every_step]
+        drawn = np.where(y > 0, y, np.nan) if one.log else y  # a logarithm has no place for others
+        figure.add_trace(_line(x, drawn, one.name, one.colour, one.width, False), rows, col)
 
     for i, label in enumerate(labels, 1):
         last = i == rows - 1
@@ -73,12 +102,9 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
             row=i,
             col=1,
         )
-    ends = [float(steps.min()), float(steps.max())] if len(steps) else [0.0, 1.0]
-    for col in (1, 2):
-        figure.update_xaxes(style.axis("step of training", range=ends), row=rows, col=col)
-    log = {"type": "log", "tickformat": "~g", "dtick": "D2" if _decades(positive) < 3 else 1}
-    figure.update_yaxes(style.axis("mean absolute error", **log), row=rows, col=1)
-    figure.update_yaxes(style.axis("|W<sub>out</sub>|", rangemode="tozero"), row=rows, col=2)
+    for col, one in enumerate(quantities, 1):
+        figure.update_xaxes(style.axis("step of training", range=_ends(curves[one.x])), row=rows, col=col)
+        figure.update_yaxes(style.axis(one.label, **_scale(one, curves[one.y])), row=rows, col=col)
     _make_room(figure, rows)
     return style.dressed(
         figure,
@@ -90,19 +116,30 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
     )
 
 
-def _check(curves: dict[str, Array]) -> None:
-    missing = [key for key in NEEDED if key not in curves]
+def _check(curves: dict[str, Array], quantities: tuple[Quantity, ...], needed: list[str]) -> None:
+    missing = [key for key in needed if key not in curves]
     if missing:
-        raise ValueError(f"the training record lacks {', '.join(missing)}; it needs {', '.join(NEEDED)}")
-    shapes = {key: value.shape for key, value in curves.items()}
-    one = {shapes[key] for key in NEEDED[:3]}
-    test = [shapes[key] for key in NEEDED[3:]]
-    if len(one) != 1 or len(shapes["step"]) != 1 or {len(shape) for shape in test} != {2}:
+        raise ValueError(f"the training record lacks {', '.join(missing)}; it needs {', '.join(needed)}")
+    pairs = [(curves[one.x].shape, curves[one.y].shape) for one in quantities]
+    test = [curves[key].shape for key in TEST]
+    if any(x != y or len(x) != 1 for x, y in pairs) or {len(shape) for shape in test} != {2}:
+        shapes = {key: value.shape for key, value in curves.items()}
         raise ValueError(
-            f"the training record has shapes {shapes}; it needs (S,) three times, then (T, I), (T, O), (T, O)"
+            f"the training record has shapes {shapes}; it needs a step for each value of a curve, then (T, I), (T, O) "
+            "and (T, O)"
         )
     if test[1] != test[2] or test[0][0] != test[1][0]:
         raise ValueError(f"the test has shapes {test}; it needs (T, I), (T, O), (T, O) with one T and one O")
+
+
+def _ends(steps: Array) -> list[float]:
+    return [float(steps.min()), float(steps.max())] if len(steps) else [0.0, 1.0]
+
+
+def _scale(one: Quantity, values: Array) -> dict[str, Any]:
+    if not one.log:
+        return {"rangemode": "tozero"}
+    return {"type": "log", "tickformat": "~g", "dtick": "D2" if _decades(values[values > 0]) < 3 else 1}
 
 
 def _line(
