@@ -28,7 +28,7 @@ import dynsys
 from dynsys.spectrum import FULL_LIMIT
 
 RATES = "0.03,0.1,0.3,1"  # the peer's default is 1
-PEER, OURS, LEADING = "FixedPointFinder", "dynsys", "dynsys, leading eigenvalues"
+PEER, OURS, PROVED, LEADING = "FixedPointFinder", "dynsys", "dynsys, with proofs", "dynsys, leading eigenvalues"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +96,10 @@ def peer(checkpoint: Path, starts: Array, rate: float) -> Outcome:
         return timed(search, f"at rate {rate:g}")
 
 
-def ours(checkpoint: Path, starts: Array, every: bool = True) -> Outcome:
+def ours(checkpoint: Path, starts: Array, every: bool = True, verify: bool = False) -> Outcome:
     """The search; with every eigenvalue, like the peer, or as by default, leading ones only in a large network.
 
+    ``verify`` adds what only we do: proofs, and following trajectories to where they settle.
     Up to ``FULL_LIMIT`` units every eigenvalue comes by default: those that decide in float64 and above 64 units the
     others in float32, as are all of the peer's.
     """
@@ -106,7 +107,7 @@ def ours(checkpoint: Path, starts: Array, every: bool = True) -> Outcome:
     full = every and system.n_state > FULL_LIMIT
 
     def search() -> Array:
-        points = dynsys.find_fixed_points(system, starts=starts, workers=1, full_spectrum=full)
+        points = dynsys.find_fixed_points(system, starts=starts, workers=1, full_spectrum=full, verify=verify)
         return points[points.verdict == "fixed"].states
 
     return timed(search)
@@ -196,12 +197,13 @@ class Comparison:
             rate = best_rate(tried) if tried else rates[0]
             runs |= {f"  pilot at rate {other:g}": found for other, found in tried.items()}
             runs[PEER] = []
-        runs[OURS] = []
+        runs[OURS], runs[PROVED] = [], []
         for seed in range(seeds):
             starts = self.starts(seed)
             if with_peer:
                 runs[PEER].append(judged(peer(self.checkpoint, starts, rate), network))
             runs[OURS].append(judged(ours(self.checkpoint, starts), network))
+            runs[PROVED].append(judged(ours(self.checkpoint, starts, verify=True), network))
             if network.n_state > FULL_LIMIT:
                 leading = judged(ours(self.checkpoint, starts, every=False), network)
                 runs.setdefault(LEADING, []).append(leading)

@@ -115,7 +115,8 @@ def test_a_network_of_rectifiers_has_the_points_that_its_affine_pieces_have(n):
 
 def same_numbers(a, b):
     return all(
-        np.array_equal(getattr(a, key), getattr(b, key), equal_nan=getattr(a, key).dtype.kind in "fc") for key in PER_POINT
+        np.array_equal(getattr(a, key), getattr(b, key), equal_nan=getattr(a, key).dtype.kind in "fc")
+        for key in PER_POINT
     )
 
 

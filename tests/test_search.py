@@ -92,7 +92,8 @@ def test_an_odd_network_has_points_in_pairs():
 
 def same_points(a, b):
     return all(
-        np.array_equal(getattr(a, key), getattr(b, key), equal_nan=getattr(a, key).dtype.kind in "fc") for key in PER_POINT
+        np.array_equal(getattr(a, key), getattr(b, key), equal_nan=getattr(a, key).dtype.kind in "fc")
+        for key in PER_POINT
     )
 
 
