@@ -18,7 +18,7 @@ from dynsys.cli.numbers import Numbers
     default="phase",
     show_default=True,
     type=click.Choice(["phase", "spectrum", "modes", "graph", "training", "confusion", "plane"]),
-    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, the wrong "
+    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, wrong "
     "answers of a retrieval network, or the phase plane of a 2-D system.",
 )
 @click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
