@@ -36,13 +36,15 @@ class Lesson(Protocol):
 
 
 class TrainingDiverged(FloatingPointError):
-    """The loss is no longer a number; the weights before the last validation are kept."""
+    """The loss is no longer a number. The network has the weights of the best validation, of step ``kept``; 0: none."""
 
-    def __init__(self, step: int, settings: Backprop) -> None:
+    def __init__(self, step: int, settings: Backprop, kept: int) -> None:
         super().__init__(
             f"training diverged at step {step}: the loss is not finite. Lower the learning rate "
             f"({settings.learning_rate:g}) or the norm at which gradients are clipped ({settings.clip:g})"
+            + (f"; the weights of step {kept} are kept" if kept else "")
         )
+        self.kept = kept
 
 
 @dataclass(frozen=True)
@@ -138,17 +140,23 @@ def _one_step(progress: Progress, lesson: Lesson, optimiser: torch.optim.Optimiz
     norm = nn.utils.clip_grad_norm_(progress.network.parameters(), settings.clip)
     value = float(loss.detach())
     if not (math.isfinite(value) and bool(torch.isfinite(norm))):
-        if progress.best:
-            progress.network.load_state_dict(progress.best)
-        raise TrainingDiverged(progress.step, settings)
+        _give_up(progress, settings)
     optimiser.step()
     progress.step += 1
     progress.losses.append(value)
 
 
+def _give_up(progress: Progress, settings: Backprop) -> None:
+    if progress.best:
+        progress.network.load_state_dict(progress.best)
+    raise TrainingDiverged(progress.step, settings, progress.best_step)
+
+
 def _validate(progress: Progress, lesson: Lesson, settings: Backprop) -> None:
     with torch.no_grad():
         error = lesson.error(progress.network)
+    if math.isnan(error):
+        _give_up(progress, settings)
     progress.validated.append((progress.step, error))
     if error < progress.best_error or not progress.best:
         progress.best_error, progress.best_step = error, progress.step

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from dynsys.files import check_writable, write_tensors
-from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, train
+from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
 from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
 from dynsys.models.training_run import CURVE_POINTS, CURVES, CURVES_SCHEMA, SNAPSHOT_SCHEMA, SNAPSHOTS
 from dynsys.system import System
@@ -53,24 +53,34 @@ class Course:
     about: Mapping[str, Any]
 
     def run(self, folder: str | Path, snapshot_every: int = 0, on_progress: OnProgress | None = None) -> Learned:
-        """Train, test and write; raises OutputError, TrainingDiverged and CheckpointError as ``train`` does."""
+        """Train, test and write; raises OutputError, TrainingDiverged and CheckpointError as ``train`` does.
+
+        Of a training that diverged the network of the best validation is written, if there was one.
+        """
         folder = Path(folder)
         check_writable(folder)
         watched = _Watched(self, folder, snapshot_every, on_progress)
         with alone():
-            with torch.enable_grad():
-                progress = train(
-                    self.network, self.lesson, self.settings, callbacks=[watched], folder=folder, about=self.about
-                )
-            metrics, learned = self.judge()
+            try:
+                with torch.enable_grad():
+                    progress = train(
+                        self.network, self.lesson, self.settings, callbacks=[watched], folder=folder, about=self.about
+                    )
+            except TrainingDiverged as diverged:
+                if diverged.kept:
+                    self._judge_and_save(folder)
+                raise
+            metrics, learned = self._judge_and_save(folder)
             shown = self.curves()
-        system = self.system()
-        save_checkpoint(
-            folder / FILE_NAME, system, {"metrics": metrics, "recipe": dict(self.about), "learned": learned}
-        )
         write_tensors(folder / CURVES, {**learning_curves(progress), **shown}, {"schema": CURVES_SCHEMA})
         (folder / STATE).unlink(missing_ok=True)
-        return Learned(system, metrics, learned, progress.step)
+        return Learned(self.system(), metrics, learned, progress.step)
+
+    def _judge_and_save(self, folder: Path) -> tuple[dict[str, float], bool]:
+        metrics, learned = self.judge()
+        about = {"metrics": metrics, "recipe": dict(self.about), "learned": learned}
+        save_checkpoint(folder / FILE_NAME, self.system(), about)
+        return metrics, learned
 
 
 @dataclass
