@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.attention import EPSILON
+from dynsys.models.attention import EPSILON, attended
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.recurrent import checked
 from dynsys.models.retrieval import DIGITS, Retrieval, Strings
@@ -139,24 +139,19 @@ class FastWeights(System):
     # strings
 
     def states_of(self, strings: Strings) -> tuple[Tensor, Tensor, Tensor]:
-        """h (T, B, R), C x + b (T, B, R) and A (T, B, R, R) before each step of the strings, in float64."""
-        x = torch.as_tensor(strings.characters.T)
-        drive = self.embedding_weight[x] @ self.C_weight.T + self.C_bias
-        T, B, R = drive.shape
-        h, A = drive.new_zeros(B, R), drive.new_zeros(B, R, R)
-        states, memories = [], []
-        for t in range(T):
-            states.append(h)
-            memories.append(A)
-            z = drive[t] + h @ self.W.T
-            h = self._settle(z, A, self.config.inner if t else 0)[-1].h
-            A = self.config.decay * A + self.config.rate * h.unsqueeze(2) * h.unsqueeze(1)
-        return torch.stack(states), drive, torch.stack(memories)
+        """h_0 ... h_T (T + 1, B, R), C x + b (T, B, R) of each step, and A (B, R, R) before the last, in float64."""
+        drive = (self.embedding_weight @ self.C_weight.T + self.C_bias)[torch.as_tensor(strings.characters.T)]
+        states = attended(drive, self.W, self.gain, self.shift, self.config.constants)
+        past = states[:-1]
+        A = torch.einsum("tbi,tbj->bij", self.config.constants.weights(len(past), past) * past, past)
+        return torch.cat([torch.zeros_like(states[:1]), states]), drive, A
 
     def context(self, strings: Strings) -> tuple[Tensor, Tensor]:
         """What the query of each string holds the system at (B, n_input), and the state (B, n_state) it begins in."""
-        states, drive, memories = self.states_of(strings)
-        h, d, A = states[-1], drive[-1], memories[-1]
+        return self._context(*self.states_of(strings))
+
+    def _context(self, states: Tensor, drive: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
+        h, d = states[-2], drive[-1]
         if self.view == "joint":
             return d, torch.cat([h, A.flatten(1)], dim=1)
         if self.view == "step":
@@ -170,10 +165,11 @@ class FastWeights(System):
         Every string's own start comes first; then h is one that the network visits or lies anywhere in its box.
         """
         R, rng = self.config.units, np.random.default_rng(seed)
-        inputs, own = self.context(strings)
+        known = self.states_of(strings)
+        inputs, own = self._context(*known)
         which = torch.arange(n) % len(strings)
         u, x = inputs[which], own[which]
-        visited = self.states_of(strings)[0].flatten(0, 1)
+        visited = known[0].flatten(0, 1)
         h = visited[torch.as_tensor(rng.integers(len(visited), size=n))]
         box = self.box(u)
         if box is not None:

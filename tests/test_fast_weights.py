@@ -102,11 +102,16 @@ def test_from_its_context_every_view_takes_the_step_that_the_network_takes(view,
 
 
 def test_A_is_used_before_the_current_state_is_stored():
-    """With one pair, A before its digit holds the letter's state alone: rank one."""
-    net = network(6, 1)
-    _, _, memories = FastWeights.of(net).states_of(Retrieval().parse("a1b2c3d4??a"))
-    assert torch.linalg.matrix_rank(memories[0]) == 0
-    assert torch.linalg.matrix_rank(memories[1]) == 1
+    """At the query it is made of the ten states before, each once, the newest with the rate eta itself."""
+    net = network(12, 1)
+    states, _, A = FastWeights.of(net).states_of(STRINGS)
+    expected = torch.zeros_like(A)
+    for h in states[1:-1]:
+        expected = net.config.decay * expected + net.config.rate * h.unsqueeze(2) * h.unsqueeze(1)
+    np.testing.assert_allclose(A, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        states[-1], with_explicit_matrix(net, torch.as_tensor(STRINGS.characters)).detach(), atol=1e-12
+    )
 
 
 def test_fixed_points_of_the_joint_system_hold_their_own_state_in_A():
