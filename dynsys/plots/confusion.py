@@ -137,6 +137,6 @@ def _notes(counts: Mapping[str, dict[str, Array]]) -> list[str]:
     strings = int(next(iter(counts.values()))["confusion"].sum())
     return [
         f"{strings:,} strings that no network was trained on. Above: the digit given for each right digit.",
-        "Middle: the pair asked for, and that whose digit was given, in percent of the row ('none': not in the string).",
+        "Middle: the pair asked for and that whose digit was given, in percent of the row ('none': not in the string).",
         "Below: the share of wrong answers by the letter asked for; dotted: of all letters.",
     ]
