@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from dynsys.models.recurrent import Recurrent
@@ -21,8 +23,11 @@ class StringNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network = RecurrentNetwork(cell, embedding, units, hidden, seed=seed, identity=identity)
-        self.embedding = nn.Embedding(len(CHARACTERS), embedding)
-        self.output = nn.Linear(hidden, len(DIGITS))
+        own = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # not the numbers of the cell once more
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(own)
+            self.embedding = nn.Embedding(len(CHARACTERS), embedding)
+            self.output = nn.Linear(hidden, len(DIGITS))
 
     def system(self, task: Any = None) -> Recurrent:
         """The cell as a map whose 37 inputs are the characters: the embedding is taken into its input weights."""
