@@ -20,6 +20,7 @@ from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
 from dynsys.models.checkpoint import FILE_NAME, load
+from dynsys.models.retrieval import Retrieval
 from dynsys.models.training_run import read_curves
 from dynsys.modes import Modes, linear_modes
 from dynsys.points import FixedPoints
@@ -50,19 +51,21 @@ def search_and_save(
     checkpoint: str | Path,
     progress: Progress,
     loading: dict[str, Any] | None = None,
+    noted: dict[str, Any] | None = None,
     **settings: Any,
 ) -> FixedPoints:
     """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up.
 
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
-    that it is loaded in the same way when the points are drawn.
+    that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
     """
+    noted = {**({"loading": loading} if loading else {}), **(noted or {})}
     folder, was_there = Path(folder), Path(folder).exists()
     check_writable(folder)
     try:
-        points = _of_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint, loading)
+        points = _of_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint, noted)
     except SearchInterrupted as interrupt:
-        interrupt.points = _of_checkpoint(interrupt.points, checkpoint, loading)
+        interrupt.points = _of_checkpoint(interrupt.points, checkpoint, noted)
         save_points(interrupt.points, folder)
         raise
     except ValueError:
@@ -96,13 +99,12 @@ def modes_to_json(modes: Modes) -> list[dict[str, Any]]:
     return [modes.to_json(i) for i in range(len(modes))]
 
 
-def _of_checkpoint(points: FixedPoints, checkpoint: str | Path, loading: dict[str, Any] | None) -> FixedPoints:
+def _of_checkpoint(points: FixedPoints, checkpoint: str | Path, noted: dict[str, Any]) -> FixedPoints:
     """The points with a note of the file that their network was in, so that no other is taken for it later."""
     path = Path(checkpoint)
     path = path / FILE_NAME if path.is_dir() else path
     note = {"checkpoint": str(path.resolve()), "sha256": _sha256(path)} if path.is_file() else {"checkpoint": str(path)}
-    how: dict[str, Any] = {"loading": loading} if loading else {}
-    return dataclasses.replace(points, about={**points.about, **note, **how})
+    return dataclasses.replace(points, about={**points.about, **note, **noted})
 
 
 def _sha256(path: Path) -> str:
@@ -175,7 +177,7 @@ def _title(system: System) -> str:
 
 
 def draw(
-    picture: str,
+    picture: str | None,
     run: str | Path,
     path: str | Path,
     png: str | Path | None = None,
@@ -183,17 +185,25 @@ def draw(
     seed: int = 0,
     fit: Fit = "points",
 ) -> str:
-    """Draw one of ``PICTURES`` of a run into a self-contained HTML file, and a PNG where asked; returns the caption."""
+    """Draw one of ``PICTURES`` of a run into a self-contained HTML file, and a PNG where asked; returns the caption.
+
+    None is the phase portrait, or the portrait of retrieval for a network that learned it.
+    """
     from dynsys.plots import save_html, save_png
 
-    if picture in OF_TRAINING and chosen is not None:
-        raise ValueError("pictures of the training show no points; leave out the choice of points")
+    picture = picture or _usual(Path(run))
+    if picture in WITHOUT_POINTS and chosen is not None:
+        raise ValueError(f"the picture {picture!r} shows no points; leave out the choice of points")
     figure = PICTURES[picture](Path(run), chosen, seed, fit)
     save_html(figure, path)
     if png is not None:
         save_png(figure, png)
     (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
     return str(caption).replace("<br>", "\n")
+
+
+def _usual(run: Path) -> str:
+    return "retrieval" if isinstance(getattr(load_run(run)[1], "task", None), Retrieval) else "phase"
 
 
 def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -249,12 +259,28 @@ def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     return memory_graph(Connections.load(run / CONNECTIONS), basins, title=_title(system))
 
 
-OF_TRAINING = ("training", "confusion")
+def _retrieval(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.analyses.settling_pictures import retrieval_picture
+
+    points, system = load_run(run)
+    return retrieval_picture(_some(points, chosen), system, seed, "states" if fit == "trajectories" else "readouts")
+
+
+def _convergence(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.analyses.settling_pictures import convergence_picture
+
+    path = run / f"{POINTS}.safetensors"
+    return convergence_picture(_network_of(FixedPoints.load(path), path) if path.is_file() else run)
+
+
+WITHOUT_POINTS = ("training", "confusion", "convergence")
 PICTURES = {
     "confusion": _confusion,
+    "convergence": _convergence,
     "graph": _graph,
     "modes": _modes,
     "phase": _phase,
+    "retrieval": _retrieval,
     "spectrum": _spectrum,
     "training": _training,
     "plane": _plane,

@@ -48,6 +48,7 @@ from dynsys.cli.progress import progress
 @click.option(
     "--states", "keys", metavar="KEY[,KEY]", help="Which arrays of that file are the state, like hidden,cell."
 )
+@click.option("--strings", metavar="STRING[,STRING]", help="Retrieval: hold the network at the queries of these.")
 @click.option(
     "--noise",
     default=0.5,
@@ -74,6 +75,7 @@ def find(
     seed: int,
     trajectories: str | None,
     keys: str | None,
+    strings: str | None,
     noise: float,
     memory: str | None,
     device: str | None,
@@ -89,18 +91,26 @@ def find(
     Examples:
       dynsys find runs/flipflop/checkpoint.safetensors -o runs/flipflop
       dynsys find model.pt -o runs/model --trajectories trials.npz
+      dynsys find runs/retrieval -o runs/retrieval --strings c9k8j3f1??c,c9k8j3f1??f
     """
     from dynsys.analyses.run import modes_to_json, save_modes, search_and_save, summary
     from dynsys.models.checkpoint import load_and_tell
+    from dynsys.models.queries import queries_named
     from dynsys.models.trajectories import starts_from_file
 
     if keys is not None and trajectories is None:
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
+    if strings is not None and (held is not None or trajectories is not None):
+        raise click.UsageError("--strings bring inputs and starts of their own; leave out --input and --trajectories")
     choices = choices_given(options)
     system, found = load_and_tell(checkpoint, **choices)
     for line in found.assumed if found else ():
         click.echo(f"Assumed: {line}", err=True)
-    chosen = None
+    chosen: Any = None
+    at: Any = held
+    noted: dict[str, Any] = {}
+    if strings is not None:
+        at, chosen, noted = queries_named(system, strings.split(","), starts, seed)
     if trajectories is not None:
         states = keys.split(",") if keys else None
         chosen = starts_from_file(trajectories, system, starts, noise=noise, seed=seed, keys=states)
@@ -111,8 +121,9 @@ def find(
             checkpoint,
             show,
             loading=choices,
+            noted=noted,
             starts=chosen,
-            input=held,
+            input=at,
             n_starts=starts,
             solver=solver,
             engine=engine,

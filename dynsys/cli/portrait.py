@@ -15,11 +15,12 @@ from dynsys.cli.numbers import Numbers
 @click.option("--png", help="A PNG file to write as well; needs the extra 'static'.")
 @click.option(
     "--picture",
-    default="phase",
-    show_default=True,
-    type=click.Choice(["phase", "spectrum", "modes", "graph", "training", "confusion", "plane"]),
-    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, wrong "
-    "answers of a retrieval network, or the phase plane of a 2-D system.",
+    type=click.Choice(
+        ["phase", "spectrum", "modes", "graph", "training", "plane", "retrieval", "convergence", "confusion"]
+    ),
+    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, or the "
+    "phase plane of a 2-D system; of a retrieval network where strings lead, whether its settling loop retrieves, or "
+    "its wrong answers.  [phase; of a retrieval network: retrieval]",
 )
 @click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
 @click.option(
@@ -30,7 +31,9 @@ from dynsys.cli.numbers import Numbers
     help="What the principal components of the phase portrait are fitted to.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the trajectories shown.")
-def portrait(run: str, path: str, png: str | None, picture: str, chosen: list[int] | None, seed: int, fit: Any) -> None:
+def portrait(
+    run: str, path: str, png: str | None, picture: str | None, chosen: list[int] | None, seed: int, fit: Any
+) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
     \b

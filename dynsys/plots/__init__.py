@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dynsys.plots.learning import learning_curves
     from dynsys.plots.plane import phase_plane
     from dynsys.plots.portrait import phase_portrait
+    from dynsys.plots.retrieval import retrieval_convergence, retrieval_portrait
     from dynsys.plots.time_constants import modes
     from dynsys.plots.training import training_curves
 
@@ -28,6 +29,8 @@ _HOME = {
     "modes": "dynsys.plots.time_constants",
     "phase_plane": "dynsys.plots.plane",
     "phase_portrait": "dynsys.plots.portrait",
+    "retrieval_convergence": "dynsys.plots.retrieval",
+    "retrieval_portrait": "dynsys.plots.retrieval",
     "save_html": "dynsys.plots.export",
     "save_png": "dynsys.plots.export",
     "spectrum": "dynsys.plots.eigenvalues",
@@ -42,6 +45,8 @@ __all__ = [
     "modes",
     "phase_plane",
     "phase_portrait",
+    "retrieval_convergence",
+    "retrieval_portrait",
     "save_html",
     "save_png",
     "spectrum",
