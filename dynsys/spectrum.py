@@ -35,7 +35,8 @@ class Spectrum:
     """One point's eigenvalues, leading first (m,), eigenvectors of the first of them (at most MODES, n) and condition
     numbers (m,).
 
-    A condition number is NaN where no left eigenvector is known: far inside the boundary, and of a large system.
+    A condition number is NaN where no left eigenvector is known: far inside the boundary, and of a large system. It is
+    0 where an eigenvalue is exact.
     ``norm`` is that of J in which the error of an eigenvalue is measured.
     """
 
@@ -110,12 +111,31 @@ def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> list[Spectrum]:
 
 
 def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
+    if kind is Kind.MAP and bool((still := (A == 0).all(dim=2)).any()):
+        return [_without_still(A[i], still[i], float(norms[i]), kind) for i in range(len(A))]
     eigenvalues, R = torch.linalg.eig(A)
     L, info = torch.linalg.inv_ex(R)
     condition = (L.norm(dim=2) * R.norm(dim=1)).nan_to_num(nan=torch.inf)
     condition[info != 0] = torch.inf  # a Jordan block has no full set of eigenvectors
     points = zip(eigenvalues, R.mT, condition, norms.tolist(), strict=True)
     return [sorted_spectrum(*point, kind) for point in points]
+
+
+def _without_still(A: Tensor, still: Tensor, norm: float, kind: Kind) -> Spectrum:
+    """The spectrum of a map some of whose variables (n,) depend on none, like a ReLU unit that is off.
+
+    Each gives an eigenvalue 0 that is exact, its condition therefore 0; the others are those of the rest of A, where
+    the still variables cannot spoil them as a Jordan block of the whole would.
+    """
+    moving = (~still).nonzero().squeeze(1)
+    zeros = torch.zeros(int(still.sum()), dtype=torch.complex128)
+    if not len(moving):
+        return sorted_spectrum(zeros, torch.eye(len(A), dtype=zeros.dtype), zeros.real, norm, kind)
+    (rest,) = _with_all_vectors(A[moving][:, moving].unsqueeze(0), torch.tensor([norm], dtype=A.dtype), kind)
+    modes = torch.zeros(len(rest.modes), len(A), dtype=zeros.dtype)
+    modes[:, moving] = rest.modes
+    values = torch.cat([rest.eigenvalues, zeros])
+    return sorted_spectrum(values, modes, torch.cat([rest.condition, zeros.real]), norm, kind)
 
 
 def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dtype) -> list[Spectrum | None]:

@@ -64,14 +64,18 @@ def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, n
     shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
     error = 8 * EPS * norm + shift
     first_order = (spectrum.condition * error).nan_to_num(nan=10 * RITZ_TOLERANCE * norm, posinf=torch.inf)
-    return torch.minimum(first_order, _scatter(spectrum.eigenvalues, norm, error))
+    return torch.minimum(first_order, _scatter(spectrum, norm, error))
 
 
-def _scatter(eigenvalues: Tensor, norm: float, error: float) -> Tensor:
-    """How far m eigenvalues that lie together can move: like a Jordan block's, with the m-th root of the error."""
-    norm = max(norm, error, 1e-300)
+def _scatter(spectrum: Spectrum, norm: float, error: float) -> Tensor:
+    """How far m eigenvalues that lie together can move: like a Jordan block's, with the m-th root of the error.
+
+    Those that are exact move nowhere, and take no others with them.
+    """
+    norm, eigenvalues = max(norm, error, 1e-300), spectrum.eigenvalues
     together = (eigenvalues.unsqueeze(0) - eigenvalues.unsqueeze(1)).abs() <= 1e-3 * norm
-    return norm * (error / norm) ** (1.0 / together.sum(dim=1))
+    m = (together & (spectrum.condition != 0)).sum(dim=1).clamp_min(1)
+    return norm * (error / norm) ** (1.0 / m)
 
 
 def time_constants(eigenvalues: Tensor, system: System) -> Tensor:

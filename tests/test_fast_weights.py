@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from dynsys import Map
 from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
@@ -168,3 +169,19 @@ def test_contexts_begin_with_the_states_that_the_strings_lead_to():
         np.testing.assert_array_equal(inputs[k], own_inputs[k % 3])
     low, high = system.box(inputs)
     assert bool(((starts >= low) & (starts <= high)).all())
+
+
+def test_units_that_are_off_do_not_make_a_stable_point_marginal():
+    """30 of 50 units depend on nothing, and the others have a Jordan block at 0: still |l| <= 1/2 for all of them."""
+    rng = np.random.default_rng(0)
+    G = np.zeros((50, 50))
+    G[:20] = rng.standard_normal((20, 50))
+    basis = np.linalg.qr(rng.standard_normal((20, 20)))[0]
+    inner = np.diag(np.r_[np.linspace(0.5, 0.1, 17), np.zeros(3)]) + np.diag(np.r_[np.zeros(17), 1.0, 1.0], 1)
+    G[:20, :20] = basis @ inner @ basis.T
+    matrix = torch.as_tensor(G)
+    points = find_fixed_points(Map(lambda x, u: x @ matrix.T + 1.0, n_state=50, bounds=(-50, 50)), n_starts=16)
+    assert points.stability.tolist() == ["stable node"]
+    np.testing.assert_allclose(np.sort(points.eigenvalues[0].real)[-17:], np.linspace(0.1, 0.5, 17), atol=1e-9)
+    mode = points.modes[0, 0]
+    np.testing.assert_allclose(G @ mode, 0.5 * mode, atol=1e-9)
