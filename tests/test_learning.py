@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import dynsys
+from dynsys import plots
 from dynsys.errors import CheckpointError, OutputError
 from dynsys.files import read_tensors
 from dynsys.models.backprop import STATE, Progress, TrainingDiverged
@@ -144,3 +145,15 @@ def test_training_leaves_threads_and_gradients_as_they_were(tmp_path):
     before = torch.get_num_threads(), torch.is_grad_enabled()
     flipflop().run(tmp_path)
     assert (torch.get_num_threads(), torch.is_grad_enabled()) == before
+
+
+def test_the_curves_of_backpropagation_are_drawn_below_the_test(tmp_path):
+    flipflop().run(tmp_path)
+    record = read_curves(tmp_path)
+    traces = {one.name: one for one in plots.training_curves(record).data}
+    np.testing.assert_allclose(traces["loss"].y, record["loss"], rtol=1e-6)
+    np.testing.assert_array_equal(traces["loss"].x, record["step"])
+    np.testing.assert_allclose(traces["validation error"].y, record["validation_error"], rtol=1e-6)
+    np.testing.assert_array_equal(traces["validation error"].x, record["validated_step"])
+    with pytest.raises(ValueError, match="lacks validated_step"):
+        plots.training_curves({key: value for key, value in record.items() if key != "validated_step"})
