@@ -108,4 +108,4 @@ def test_a_wrong_answers_picture_of_a_retrieval_run(tmp_path):
     said = run("portrait", tmp_path, "--picture", "confusion", "-o", tmp_path / "c.html").stdout
     assert "20,000 strings" in said
     chosen = ["--points", "0", "-o", tmp_path / "c.html"]
-    assert "show no points" in run("portrait", tmp_path, "--picture", "confusion", *chosen, code=1).stderr
+    assert "no points; leave out" in run("portrait", tmp_path, "--picture", "confusion", *chosen, code=1).stderr
