@@ -50,13 +50,15 @@ def main(cells: list[str], units: list[str], bits: int, seeds: int, first_seed: 
     """Print one row for each network and size."""
     cube = Counter({k: comb(bits, k) * 2 ** (bits - k) for k in range(bits + 1)})
     print(f"cube = its {3**bits} fixed points have {dict(cube)} points with so many unstable directions, and no others")
-    print("network units  accuracy: least  settled MSE: most     steps  train s: mean, most   cube  points  search s")
+    print(
+        "network       units  accuracy: least  settled MSE: most     steps  train s: mean, most   cube  points  search s"
+    )
     for cell, n in itertools.product(cells, map(int, units)):
         runs = (delayed(one_run)(cell, n, bits, seed) for seed in range(first_seed, first_seed + seeds))
         scores, steps, train, kinds, search = zip(*Parallel(n_jobs=jobs)(runs), strict=True)
         points = sorted(kind.total() for kind in kinds)
         print(
-            f"{cell:7} {n:5} {min(s['settled_bit_accuracy'] for s in scores):16.4f} "
+            f"{cell:13} {n:5} {min(s['settled_bit_accuracy'] for s in scores):16.4f} "
             f"{max(s['settled_mse'] for s in scores):18.1e} {min(steps):5}-{max(steps):<5} "
             f"{np.mean(train):9.1f} {max(train):7.1f} {sum(kind == cube for kind in kinds):4}/{seeds:<2} "
             f"{points[0]:3}-{points[-1]:<3} {np.mean(search):9.2f}",
