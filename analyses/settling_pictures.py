@@ -86,7 +86,7 @@ def _title(system: Any) -> str:
 
 
 def convergence_picture(checkpoint: str | Path) -> Any:
-    """Whether the settling loop of a network retrieves, beside that of the run whose weights it began from, if it is there.
+    """Whether the settling loop of a network retrieves, beside that of the run whose weights it began from.
 
     Raises CheckpointError where the network has no settling loop.
     """

@@ -5,7 +5,7 @@
 
 Let r = A h. The gradient along r reaches h through A itself, which is symmetric, and each h_tau twice: as what was
 recalled, w_tau (h_tau . h) dr, and as what was compared, w_tau (h_tau . dr) h. Autograd finds the same by way of a node
-for each operation, and takes half as long again (``benchmarks/training_step.py``).
+for each operation, and a training step takes a tenth to a quarter longer (``benchmarks/training_step.py``).
 """
 
 from __future__ import annotations

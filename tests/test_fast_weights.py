@@ -1,5 +1,8 @@
 """Fast weights: training in the attention form is the explicit matrix; the three views are one network."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,10 @@ from dynsys.models.retrieval_learning import retrieval_course
 from dynsys.search import find_fixed_points
 from dynsys.testing import check_system
 from dynsys.trajectory import relax
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import training_step
 
 STRINGS = Retrieval().sets(3, some=40)["some"]
 
@@ -185,3 +192,17 @@ def test_units_that_are_off_do_not_make_a_stable_point_marginal():
     np.testing.assert_allclose(np.sort(points.eigenvalues[0].real)[-17:], np.linspace(0.1, 0.5, 17), atol=1e-9)
     mode = points.modes[0, 0]
     np.testing.assert_allclose(G @ mode, 0.5 * mode, atol=1e-9)
+
+
+def test_the_forms_that_the_benchmark_times_are_one_network():
+    characters = torch.as_tensor(STRINGS.characters)
+    forms = training_step.networks(9, 2)
+    assert list(forms) == ["attention", "by autograd", "explicit A", "nn.LSTM"]
+    expected = forms["attention"].double()(characters)
+    for name in ("by autograd", "explicit A"):
+        np.testing.assert_allclose(forms[name].double()(characters).detach(), expected.detach(), atol=1e-12)
+    lesson = training_step.RetrievalLesson({"train": STRINGS}, 8)
+    best = training_step.milliseconds(
+        {name: training_step.step_of(net.float(), lesson) for name, net in forms.items()}, 2
+    )
+    assert all(value > 0 for value in best.values())
