@@ -51,7 +51,7 @@ def main(cells: list[str], units: list[str], bits: int, seeds: int, first_seed: 
     cube = Counter({k: comb(bits, k) * 2 ** (bits - k) for k in range(bits + 1)})
     print(f"cube = its {3**bits} fixed points have {dict(cube)} points with so many unstable directions, and no others")
     print(
-        "network       units    accuracy least   settled MSE most       steps  train s: mean, most  cube points  search s"
+        "network       units    accuracy least   settled MSE most       steps  train s: mean, max cube points    find s"
     )
     for cell, n in itertools.product(cells, map(int, units)):
         runs = (delayed(one_run)(cell, n, bits, seed) for seed in range(first_seed, first_seed + seeds))
