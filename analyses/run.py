@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -312,29 +311,3 @@ def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
     paths = torch.cat([x.unsqueeze(0), relax(system, x, u, RELEASE_STEPS)])
     inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
     return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]
-
-
-def summary(points: FixedPoints) -> str:
-    """What was found, in words: '27 fixed points: 8 stable, 12 saddles with 1 unstable direction, ...'."""
-    cycles = points.search.period > 1
-    fixed = points[(points.verdict == "fixed") & (points.manifold < 0)]
-    if cycles:  # one of each
-        fixed = fixed[np.unique(fixed.orbit, return_index=True)[1]]
-    kinds: Counter[tuple[int, str]] = Counter()
-    for word, unstable in zip(fixed.stability, fixed.n_unstable, strict=True):
-        kinds[(int(unstable), "stable" if word.startswith("stable") else str(word))] += 1
-    listed = ", ".join(_counted(kinds[kind], kind) for kind in sorted(kinds))
-    name = f"cycle{'s' * (len(fixed) != 1)} of period {points.search.period}" if cycles else "fixed point"
-    found = [f"{len(fixed)} {name}{'s' * (len(fixed) != 1 and not cycles)}{': ' + listed if listed else ''}"]
-    found += [str(manifold["sentence"]) for manifold in points.manifolds]
-    n_slow = int((points.verdict == "slow").sum())
-    if n_slow:
-        found.append(f"{n_slow} slow point{'s' * (n_slow != 1)}")
-    return ", and ".join(found)
-
-
-def _counted(count: int, kind: tuple[int, str]) -> str:
-    unstable, word = kind
-    if word == "saddle":
-        return f"{count} saddle{'s' * (count != 1)} with {unstable} unstable direction{'s' * (unstable != 1)}"
-    return f"{count} {word}"

@@ -130,6 +130,17 @@ class FixedPoints:
         rows = np.atleast_1d(np.arange(len(self))[which])
         return dataclasses.replace(self, **{key: getattr(self, key)[rows] for key in PER_POINT})
 
+    def __repr__(self) -> str:
+        """One line, as the arrays say nothing at a glance."""
+        kinds = [f"{int((self.verdict == verdict).sum())} {verdict}" for verdict in ("fixed", "slow")]
+        return f"<FixedPoints of {self.about.get('name', 'a system')}: {', '.join(kinds)}>"
+
+    def summary(self) -> str:
+        """What ``dynsys find`` prints below its table: what was found, how sure that is, what may be missing."""
+        from dynsys.words import search_lines, summary
+
+        return "\n".join([f"Found {summary(self)}.", *search_lines(self)])
+
     @property
     def leading_eigenvalue(self) -> ComplexArray:
         """(k,) the eigenvalue that grows fastest or decays slowest."""
@@ -174,7 +185,7 @@ class FixedPoints:
             "reason": str(self.reasons[i]),
             "uncertainty": float(self.uncertainty[i]) if np.isfinite(self.uncertainty[i]) else None,
             "kinks": int(self.kinks[i]),
-            "active_bounds": int(np.count_nonzero(self.active_bounds[i])),
+            "active_bounds": self.active_bounds[i].tolist() if self.active_bounds[i].any() else [],
             "drift_time": float(self.drift_time[i]) if np.isfinite(self.drift_time[i]) else None,
             "orbit": int(self.orbit[i]) if self.orbit[i] >= 0 else None,
             "manifold": int(self.manifold[i]) if self.manifold[i] >= 0 else None,

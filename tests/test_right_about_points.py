@@ -8,12 +8,11 @@ import torch
 from scipy.optimize import brentq
 
 from dynsys import FixedPoints, Flow, Map, find_fixed_points
-from dynsys.analyses.run import summary
-from dynsys.cli.output import search_lines
 from dynsys.models.bistable import Bistable
 from dynsys.models.irnn import IRNN
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.vanilla import RNN
+from dynsys.words import search_lines, summary
 
 
 def search(system, **settings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dynsys.cli.output import print_points, search_lines
+from dynsys.cli.output import print_points
 from dynsys.cli.progress import progress
 
 
@@ -21,7 +21,7 @@ def demo(folder: str, bits: int, units: int, seed: int) -> None:
       dynsys demo
     """
     from dynsys.analyses.flipflop import Demo, run
-    from dynsys.analyses.run import summary
+    from dynsys.words import search_lines, summary
 
     click.echo(f"Training an echo state network of {units} units on the {bits}-bit flip-flop.", err=True)
     with progress() as show:

@@ -8,7 +8,7 @@ import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options
-from dynsys.cli.output import print_json, print_points, search_lines
+from dynsys.cli.output import print_json, print_points
 from dynsys.cli.progress import progress
 
 
@@ -93,7 +93,7 @@ def find(
       dynsys find model.pt -o runs/model --trajectories trials.npz
       dynsys find runs/retrieval -o runs/retrieval --strings c9k8j3f1??c,c9k8j3f1??f
     """
-    from dynsys.analyses.run import modes_to_json, save_modes, search_and_save, summary
+    from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
     from dynsys.models.checkpoint import load_and_tell
     from dynsys.models.queries import queries_named
     from dynsys.models.trajectories import starts_from_file
@@ -140,8 +140,9 @@ def find(
         print_json(points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {}))
         return
     print_points(points)
-    click.echo("\n" + "\n".join(search_lines(points)))
-    click.echo(f"\nFound {summary(points)}.")
+    headline, *lines = points.summary().split("\n")
+    click.echo("\n" + "\n".join(lines))
+    click.echo(f"\n{headline}")
     if with_modes:
         click.echo(f"Wrote {folder}/modes.safetensors. Its picture: dynsys portrait {folder} --picture modes")
     click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: dynsys portrait {folder} -o portrait.html")
