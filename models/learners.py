@@ -84,7 +84,7 @@ _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "st
 _FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, "steps": None, "seed": 0}
 _RETRIEVAL = {"units": 50, "steps": None, "batch": None, "learning_rate": None, "seed": 0}
 _AT_IDENTITY = {"identity": None}  # of a network whose recurrent weights begin at a multiple of the identity
-_FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": 0.1, "decay": 0.95, "normalise": "all", "start": None}
+_FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": None, "decay": 0.95, "normalise": "all", "start": None}
 
 LEARNERS: dict[str, dict[str, Learner]] = {
     "flipflop": {

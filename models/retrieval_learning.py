@@ -23,6 +23,7 @@ from dynsys.models.string_network import StringNetwork
 
 LEARNED = 0.05  # test error up to which a network counts as one that has learned the task
 FAST = "fast-weights"
+ETA = {"all": 0.1, "slow": 0.003}  # where A h is not normalised it feeds on itself, and at 0.1 overflows in one string
 IDENTITY = {FAST: 0.5, "irnn": 1.0}  # where the recurrent weights begin at a multiple of the identity, and at which
 
 
@@ -52,7 +53,7 @@ def retrieval_course(
     *,
     units: int = 50,
     inner: int = 1,
-    rate: float = 0.1,
+    rate: float | None = None,
     decay: float = 0.95,
     normalise: str = "all",
     identity: float | None = None,
@@ -64,16 +65,17 @@ def retrieval_course(
     """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
 
     The recurrent weights of a fast-weights network and of an IRNN begin at ``identity`` times the identity; None is
-    ``IDENTITY``. ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``,
-    the checkpoint or folder of another fast-weights run, training begins from its weights: more inner steps than one
-    are learned that way, and not from random weights. Raises CheckpointError, and ValueError where that network is
-    another.
+    ``IDENTITY``, and a ``rate`` of None ``ETA``. ``data_seed`` draws the strings, ``seed`` the weights and the order of
+    the strings. With ``start``, the checkpoint or folder of another fast-weights run, training begins from its weights:
+    more inner steps than one are learned that way, and not from random weights. Raises CheckpointError, and ValueError
+    where that network is another.
     """
     chosen = recipe or usual_recipe(model, units, start)
     task = Retrieval()
     lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
     multiple = IDENTITY.get(model, 1.0) if identity is None else identity
-    fast = FastWeightsConfig(units, inner, rate, decay, identity=multiple, normalise=normalise, seed=seed)
+    eta = ETA.get(normalise, 0.0) if rate is None else rate
+    fast = FastWeightsConfig(units, inner, eta, decay, identity=multiple, normalise=normalise, seed=seed)
     network: FastWeightsNetwork | StringNetwork
     network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, identity=multiple, seed=seed)
     if start is not None:

@@ -206,3 +206,12 @@ def test_the_forms_that_the_benchmark_times_are_one_network():
         {name: training_step.step_of(net.float(), lesson) for name, net in forms.items()}, 2
     )
     assert all(value > 0 for value in best.values())
+
+
+def test_a_network_normalised_around_z_alone_begins_at_a_rate_at_which_it_lives():
+    course = retrieval_course("fast-weights", units=50, normalise="slow")
+    assert course.network.config.rate < 0.01
+    assert bool(torch.isfinite(course.lesson.loss(course.network, 0)))
+    assert retrieval_course("fast-weights", units=50).network.config.rate == 0.1
+    with pytest.raises(ValueError, match="normalise is 'none'; it is one of all, slow"):
+        retrieval_course("fast-weights", normalise="none")

@@ -27,7 +27,11 @@ TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must
 )
 @click.option("--inner", type=click.IntRange(0), help="fast-weights: inner steps S.  [1]")
 @click.option(
-    "--eta", "rate", type=click.FloatRange(0), metavar="NUMBER", help="fast-weights: rate of the fast weights.  [0.1]"
+    "--eta",
+    "rate",
+    type=click.FloatRange(0),
+    metavar="NUMBER",
+    help="fast-weights: rate of the fast weights.  [0.1; with --normalise slow 0.003]",
 )
 @click.option(
     "--lambda", "decay", type=click.FloatRange(0, 1, max_open=True), help="fast-weights: their decay.  [0.95]"
