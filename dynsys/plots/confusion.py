@@ -112,7 +112,9 @@ def _letters(figure: go.Figure, col: int, errors: Array, asked: Array, worst: fl
     figure.add_trace(bars, 3, col)
     mean = float((errors * asked).sum() / max(asked.sum(), 1))
     figure.add_hline(mean, line={"color": style.INK, "width": 1, "dash": "dot"}, row=3, col=col)
-    figure.update_xaxes(style.axis("letter asked", tickfont={"size": 9}, tickangle=0, nticks=26), row=3, col=col)
+    figure.update_xaxes(
+        style.axis("letter asked", tickfont={"size": 9}, tickangle=0, nticks=26, showgrid=False), row=3, col=col
+    )
     limits = {"range": [0, 1.08 * worst or 1.0], "tickformat": ".0%" if worst > 0.05 else ".1%"}
     figure.update_yaxes(style.axis("error" if col == 1 else "", showticklabels=col == 1, **limits), row=3, col=col)
 

@@ -55,9 +55,9 @@ def learning_curves(panels: Mapping[str, Mapping[str, Record]], *, title: str | 
                 told.add(name)
         figure.update_xaxes(style.axis("step of training", rangemode="tozero"), row=2, col=col)
         figure.update_xaxes(style.axis("", rangemode="tozero"), row=1, col=col)
-        for row, (_, _, label) in enumerate(QUANTITIES, 1):
+    for row, (_, _, label) in enumerate(QUANTITIES, 1):
+        for col in range(1, len(curves) + 1):
             figure.update_yaxes(style.axis(label if col == 1 else "", **_log(figure, row)), row=row, col=col)
-    figure.update_traces(showlegend=False, selector={"showlegend": None})
     caption, margin = style.lines(_notes(curves, lowest))
     return style.dressed(
         figure,
