@@ -26,6 +26,7 @@ LEVEL = 0.95  # of the interval
 FEWEST, COVERED = 5, 0.5  # hits, and share of them on points hit before, without which abundance bounds nothing
 FEW = 5  # points, or a quarter of those known: a limit this near says that all seem to be found
 MOST = 0.8  # of those known, from which most are missing: the bound gives nine tenths of the points (docs/missing.md)
+SLIGHT = 0.1  # of those known: an estimate beneath it is no ground to doubt where the indices sum to 1
 BEYOND = 10**9  # points, above which nothing is bounded
 
 Counts = NDArray[np.int64]
@@ -60,7 +61,9 @@ class Missing:
     between ``least`` and ``most`` points in all, those known included; ``most`` is None where they cannot be bounded.
     ``certain`` of them are missing for sure, as the indices do not sum to 1. ``tests`` counts the hits by which
     independent starts have tested what starts made from points had found. ``overlap`` is the number in all that the
-    two engines agree on, None where one of them did not run. ``complete`` says that a search proved to have them all.
+    two engines agree on, None where one of them did not run. ``balanced`` says that the indices sum to 1, as those of
+    all points do. ``complete`` says that a search proved to have them all, those that lie on ``manifolds`` (as many
+    lines, rings, surfaces) apart.
     """
 
     known: int
@@ -71,6 +74,8 @@ class Missing:
     tests: int = 0
     overlap: float | None = None
     complete: bool = False
+    balanced: bool = False
+    manifolds: int = 0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -81,11 +86,19 @@ class Missing:
     def sentence(self) -> str:
         """In plain words."""
         if self.complete:
-            return f"Complete: {self.known} known, and every region was solved."
+            return f"Complete: {self._counted()}, and every region was solved."
         proof = f" At least {self.certain} for certain, by their indices." if self.certain else ""
         if self.estimate is None:
             return "Nothing can be said of what is missing: no independent start led to an isolated point." + proof
         return f"{self._verdict()}: {self.known:,} known, {self._range()}.{proof}"
+
+    def _counted(self) -> str:
+        """What is known, in words: points, and what is not a point but a line of them."""
+        if not self.manifolds:
+            return f"{self.known:,} known"
+        lines = f"{self.manifolds} line{'s' * (self.manifolds > 1)} or surface{'s' * (self.manifolds > 1)} of points"
+        points = f"{self.known:,} isolated point{'s' * (self.known > 1)} and " if self.known else ""
+        return f"{points}{lines} known"
 
     def _verdict(self) -> str:
         assert self.estimate is not None
@@ -93,12 +106,14 @@ class Missing:
             return "Most points are missing"
         if self.certain or self.least > self.known:
             return "Points are missing"
+        near = max(FEW if self.tests else 0, self.known // 4)
+        narrow = self.most is not None and self.most <= self.known + near
+        if self.balanced and narrow:  # starts that met a few points rarely are no proof against the indices
+            slight = self.estimate < max(1.0, SLIGHT * self.known)
+            return "All points seem to be found" if slight else "Points may be missing"
         if self.estimate >= 1:
             return "Points seem to be missing"
-        near = max(FEW if self.tests else 0, self.known // 4)
-        if self.most is None or self.most > self.known + near:
-            return "Points may be missing"
-        return "All points seem to be found"
+        return "All points seem to be found" if narrow else "Points may be missing"
 
     def _range(self) -> str:
         share = f"({LEVEL:.0%})"
@@ -140,6 +155,7 @@ def estimated(tallies: Sequence[Tally], index_sum: int | None = None, *, complet
         certain=certain,
         tests=sum(int(tally.tests.sum()) for tally in tallies),
         overlap=None if None in overlaps else sum(value for value in overlaps if value is not None),
+        balanced=index_sum == 1,
     )
 
 

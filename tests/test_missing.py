@@ -261,10 +261,39 @@ def test_a_single_point_that_every_start_led_to_seems_to_be_all():
             "At least 38 for certain, by their indices.",
         ),
         (Missing(5, 0.0, 5, 5, complete=True), "Complete: 5 known, and every region was solved."),
+        (
+            Missing(1, 0.0, 1, 1, complete=True, manifolds=1),
+            "Complete: 1 isolated point and 1 line or surface of points known, and every region was solved.",
+        ),
+        (
+            Missing(0, 0.0, 0, 0, complete=True, manifolds=2),
+            "Complete: 2 lines or surfaces of points known, and every region was solved.",
+        ),
+        (
+            Missing(27, 1.5, 27, 31, tests=60, balanced=True),
+            "All points seem to be found: 27 known, between 27 and 31 in all (95%).",
+        ),
+        (
+            Missing(27, 3.0, 27, 31, tests=60, balanced=True),
+            "Points may be missing: 27 known, between 27 and 31 in all (95%).",
+        ),
+        (
+            Missing(27, 1.5, 27, 31, tests=60),
+            "Points seem to be missing: 27 known, between 27 and 31 in all (95%).",
+        ),
+        (
+            Missing(27, 1.5, 27, 60, tests=60, balanced=True),
+            "Points seem to be missing: 27 known, between 27 and 60 in all (95%).",
+        ),
     ],
 )
 def test_the_sentence_of_each_situation(missing, sentence):
     assert missing.sentence == sentence
+
+
+def test_that_the_indices_sum_to_1_is_known_where_they_do():
+    counts = [tally([9, 3, 1, 1, 1, 0], [4, 1, 0, 0, 1, 0])]
+    assert [estimated(counts, index_sum).balanced for index_sum in (None, 3, 1)] == [False, False, True]
 
 
 def test_what_is_proved_complete_is_not_estimated():
