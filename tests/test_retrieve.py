@@ -91,6 +91,22 @@ def test_a_table_that_was_broken_off_comes_to_the_same(folder, made):
     assert len(read_rows(folder / "trials.jsonl")) == len(lines)
 
 
+def test_a_training_that_was_broken_off_goes_on_and_its_seconds_are_not_known(made, tmp_path):
+    def interrupt(stage, done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    settings = Retrieve(models=("irnn",), units=(3,), seeds=1, steps=3, batch=4)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, tmp_path, interrupt)
+    assert read_rows(tmp_path / "trials.jsonl") == []
+    results = run(settings, tmp_path, silent)
+    (row,) = results["entries"][0]["trials"]
+    assert {**row, "seconds": 0} == {**made[1]["entries"][1]["trials"][0], "seconds": 0}
+    assert row["seconds"] is None
+    assert "not known" in table(results)
+
+
 def test_another_number_of_steps_is_another_training(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(Trial, "run", lambda self, *_: asked.append(self.steps) or pytest.skip())
