@@ -90,6 +90,8 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
     )
     if prove:
         zeros = _apart(_certified(system, zeros, catalogue))
+    for group, found in regions.items():
+        zeros = _listed(system, zeros, catalogue, group, found)
     zeros = _by_regions(system, zeros, catalogue, regions)
     return _with_blur(system, _with_manifolds(system, zeros, catalogue), catalogue)
 
@@ -131,6 +133,50 @@ def _by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Map
     points = dataclasses.replace(zeros.points, error_bound=bound)
     return dataclasses.replace(
         zeros, points=points, certified=certified, reasons=reasons, kinks=kinks, sides=tuple(sides)
+    )
+
+
+def _listed(system: System, zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch) -> Zeros:
+    """With every certified zero of the linear regions that a search would take for another or not find again.
+
+    Zeros that lie nearer to each other than ``SAME`` stand as the regions gave them, and nothing else beside them.
+    """
+    x = found.states.to(zeros.points.x)
+    if found.period > 1 or not len(x):
+        return zeros
+    near = SAME * catalogue.unit
+    mine = torch.tensor([g == group for g in zeros.groups], dtype=torch.bool, device=x.device)
+    apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    to_known = torch.cdist(x, zeros.points.x, compute_mode="donot_use_mm_for_euclid_dist")
+    to_known[:, ~mine] = torch.inf
+    crowded = (apart <= 2 * near).any(1)
+    lacking = found.certified.to(x.device) & ((to_known > near).all(1) | crowded)
+    if not bool(lacking.any()):
+        return zeros
+    gone = ((to_known <= near) & (lacking & crowded).unsqueeze(1)).any(0)
+    kept = zeros[(~gone).nonzero().squeeze(1).tolist()]
+    rows = lacking.nonzero().squeeze(1)
+    held = catalogue.inputs[group : group + 1].expand(len(rows), -1)
+    added = dataclasses.replace(
+        _unmoved(system, x[rows], held, catalogue), error_bound=found.bound.to(x)[rows], index=0 * x[rows, 0]
+    )
+    return _joined(kept, added, [group] * len(rows), [""] * len(rows))
+
+
+def _joined(zeros: Zeros, points: Assessed, groups: list[int], reasons: list[str]) -> Zeros:
+    """And these points, of no cycle and no manifold, with no certificate yet."""
+    n = len(points)
+    none = np.zeros(n, dtype=np.int64)
+    return dataclasses.replace(
+        zeros,
+        points=Assessed.joined([zeros.points, points]),
+        groups=[*zeros.groups, *groups],
+        reasons=[*zeros.reasons, *reasons],
+        certified=np.concatenate([zeros.certified, none > 0]),
+        kinks=np.concatenate([zeros.kinks, none]),
+        orbit=np.concatenate([zeros.orbit, none - 1]),
+        manifold=np.concatenate([zeros.manifold, none - 1]),
+        uncertainty=np.concatenate([zeros.uncertainty, np.full(n, np.nan)]),
     )
 
 

@@ -35,7 +35,7 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
     points = describe(system, zeros, search.minima, report, full_spectrum, settings.workers, settings.progress)
     if not search.plan.jacobians:  # no determinants were computed on the way
         report = dataclasses.replace(report, index_sum=_index_sum_of(points, search))
-    missing = search.missing(report.index_sum)
+    missing = _counted(search.missing(report.index_sum), zeros, report.period)
     report = dataclasses.replace(report, estimated_missed=missing.estimate, missing=_told(missing, report.period))
     if settings.verify and search.stopped is not Stop.INTERRUPTED:
         report = dataclasses.replace(report, settling=_settling(search, points))
@@ -70,6 +70,14 @@ def _report(search: Exploration) -> SearchReport:
         complete=search.is_proved,
         period=search.system.k if isinstance(search.system, Iterated) else 1,
     )
+
+
+def _counted(missing: Missing, zeros: Zeros, period: int) -> Missing:
+    """A complete list counts what is reported: isolated points, and manifolds of others."""
+    if not missing.complete or period > 1:
+        return missing
+    known = int((zeros.manifold < 0).sum())
+    return dataclasses.replace(missing, known=known, least=known, most=known, manifolds=len(zeros.manifolds))
 
 
 def _told(missing: Missing, period: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
-from dynsys import Flow, System, complementary
+from dynsys import Flow, System, complementary, find_fixed_points
 from dynsys.kinks import one_sided_jacobians, stability_at_kink
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.simple_rnn import SimpleRNN
@@ -579,6 +579,26 @@ def test_two_points_are_told_apart_down_to_the_last_digit_and_not_certified_wher
     assert within.all()
     assert len(found) == (2 if d > 0 else 1)
     assert found.certified.tolist() == [d > 0] * len(found)
+
+
+@pytest.mark.parametrize(
+    ("W", "b", "exact"),
+    [
+        ([[2.0]], [-1e-16], [[0.0], [1e-16]]),
+        ([[2.0, 0.0], [0.0, 0.5]], [-1e-15, 1.0], [[0.0, 2.0], [1e-15, 2.0]]),
+    ],
+)
+def test_a_complete_list_has_both_of_two_points_nearer_than_rounding_of_a_state(W, b, exact):
+    """h = max(2 h - e, 0) holds at 0 and at e alone."""
+    points = find_fixed_points(rnn(np.array(W), np.array(b)))
+    order = np.argsort(points.states[:, 0])
+    assert len(points) == len(exact)
+    for state, bound, truth in zip(points.states[order], points.error_bound[order], exact, strict=True):
+        apart = [Fraction(value) - Fraction(wanted) for value, wanted in zip(state.tolist(), truth, strict=True)]
+        assert sum(part**2 for part in apart) <= Fraction(float(bound)) ** 2
+    assert points.certified.all()
+    assert points.n_unstable[order].tolist() == [0, 1]
+    assert points.search.missing["sentence"] == "Complete: 2 known, and every region was solved."
 
 
 def test_the_benchmark_runs_at_toy_size():
