@@ -7,4 +7,7 @@ if __name__ == "analyses":
 
 STUDIES = {
     "flipflop": "dynsys.analyses.flipflop",  # train, search, classify, draw: the main job
+    "memory_flow": "dynsys.analyses.memory_flow",  # branches from saddles, basins of attractors
+    "settling_loop": "dynsys.analyses.settling_loop",  # is retrieval convergence?
+    "retrieval_table": "dynsys.analyses.retrieval_table",  # the paper's table 1
 }

@@ -162,11 +162,17 @@ class FixedPoints:
         return {
             "schema": SCHEMA,
             "system": self.about,
-            "input": self.search.inputs[0] if len(self.search.inputs) == 1 else self.search.inputs,
+            "input": self._inputs(),
             "points": [self._row(i) for i in range(len(self))],
             "manifolds": list(self.manifolds),
-            "search": dataclasses.asdict(self.search),
+            "search": dataclasses.asdict(self.search) | ({} if self.inputs.shape[1] <= LONG else {"inputs": None}),
         }
+
+    def _inputs(self) -> Any:
+        """The input held, or all of them; None where they are too long to be read."""
+        if self.inputs.shape[1] > LONG:
+            return None
+        return self.search.inputs[0] if len(self.search.inputs) == 1 else self.search.inputs
 
     def _row(self, i: int) -> dict[str, Any]:
         leading = self.leading_eigenvalue[i]
@@ -180,7 +186,7 @@ class FixedPoints:
             "n_unstable": int(self.n_unstable[i]),
             "leading_eigenvalue": [float(leading.real), float(leading.imag)],
             "readout": self.readouts[i].tolist(),
-            "input": self.inputs[i].tolist(),
+            "input": self.inputs[i].tolist() if self.inputs.shape[1] <= LONG else None,
             "certified": bool(self.certified[i]),
             "reason": str(self.reasons[i]),
             "uncertainty": float(self.uncertainty[i]) if np.isfinite(self.uncertainty[i]) else None,
@@ -233,6 +239,7 @@ class FixedPoints:
             raise CheckpointError(path, wrong, "run the search again") from error
 
 
+LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
 COMPLEX = ("eigenvalues", "modes")
 WORDS = ("verdict", "stability", "reasons")  # kept in the header of a file
 PER_POINT = (
