@@ -36,6 +36,14 @@ LOWER = 1e-3  # of q, by which a neighbour has to be lower to count
 GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
 
 
+class NotFinite(ArithmeticError):
+    """A derivative of q is NaN, infinite or next to it at the displacement ``s`` (n,), as that of sqrt is at 0."""
+
+    def __init__(self, s: Array) -> None:
+        self.s = s
+        super().__init__("a derivative of q is not finite")
+
+
 @dataclass(frozen=True)
 class Minimum:
     """A state (1, n) near which q has a local minimum: its relative gradient, least curvature and error bound.
@@ -71,21 +79,35 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
         solver = GaussNewton(max_steps=max_steps // 2, patience=PATIENCE, least_gain=LEAST_GAIN)
         x = descend(solver, Problem(system, u), x, unit).x
     objective = Objective(system, x, u, unit)
-    s = np.zeros(x.shape[1])
+    try:
+        return _below(objective, np.zeros(x.shape[1]), max_steps)
+    except NotFinite as there:
+        return objective.nothing(there.s)
+
+
+def _below(objective: Objective, s: Array, max_steps: int) -> Minimum:
     if len(s) <= TRUST_LIMIT:
-        options = {"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps}
-        with np.errstate(all="ignore"):  # where weights are huge scipy's own model overflows, and its step is refused
-            s = minimize(
+        s = _trusted(objective, s, max_steps)
+    elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
+        return objective.nothing(s)  # a valley without end
+    return objective.minimum(objective.polished(s))
+
+
+def _trusted(objective: Objective, s: Array, max_steps: int) -> Array:
+    options = {"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps}
+    with np.errstate(all="ignore"):  # where weights are huge scipy's own model overflows, and its step is refused
+        try:
+            end = minimize(
                 objective.value,
                 s,
                 jac=objective.gradient,
                 method="trust-exact",
                 hess=objective.hessian,
                 options=options,
-            ).x
-    elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
-        return objective.nothing(s)  # a valley without end
-    return objective.minimum(objective.polished(s))
+            )
+        except UnboundLocalError:  # scipy's trust-exact, where derivatives beyond 1e30 end its loop without a step
+            raise NotFinite(s) from None
+    return np.asarray(end.x)
 
 
 def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
@@ -93,10 +115,13 @@ def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
     box = system.box(u)
     objective = Objective(system, x if box is None else torch.clamp(x, *box), u, unit, bounded=True)
     s = np.clip(np.zeros(x.shape[1]), objective.low, objective.high)
-    g = objective.gradient(s)
-    if len(s) > TRUST_LIMIT and np.linalg.norm(g[~objective.held(s, g)]) > NEARLY_STATIONARY:
-        return objective.nothing(s)  # and not worth a Hessian of that size
-    return objective.minimum(objective.polished(s))
+    try:
+        g = objective.gradient(s)
+        if len(s) > TRUST_LIMIT and np.linalg.norm(g[~objective.held(s, g)]) > NEARLY_STATIONARY:
+            return objective.nothing(s)  # and not worth a Hessian of that size
+        return objective.minimum(objective.polished(s))
+    except NotFinite as there:
+        return objective.nothing(there.s)
 
 
 class Objective:
@@ -133,20 +158,21 @@ class Objective:
         return self.active(s) * g < 0
 
     def value(self, s: Array) -> float:
-        return float(speed(self.system, self.at(s), self.u)) / self.scale
+        q = float(speed(self.system, self.at(s), self.u)) / self.scale
+        return q if np.isfinite(q) else np.inf  # so that a step into NaN is refused
 
     def gradient(self, s: Array) -> Array:
         g = gradient(self.system, self.at(s), self.u)[0] * (self.unit / self.scale)
-        return np.asarray(g.cpu())
+        return _finite(np.asarray(g.cpu()), s)
 
     def hessian(self, s: Array) -> Array:
         H = hessian(self.system, self.at(s), self.u) * (self.unit**2 / self.scale)
-        return np.asarray(H.cpu())
+        return _finite(np.asarray(H.cpu()), s)
 
     def hessian_product(self, s: Array, p: Array) -> Array:
         v = torch.as_tensor(np.asarray(p).reshape(1, -1), device=self.x.device, dtype=self.x.dtype)
         Hv = torch.func.jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))[1]
-        return np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale)
+        return _finite(np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale), s)
 
     def polished(self, s: Array, steps: int = 8) -> Array:
         """Plain Newton steps on the gradient: near the minimum q itself is flat to rounding and guides no search."""
@@ -225,3 +251,10 @@ class Objective:
         largest = eigsh(H, k=1, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
         v[free] = vector[:, 0]
         return float(least[0]), float(abs(largest[0])), v
+
+
+def _finite(values: Array, s: Array) -> Array:
+    """The derivative taken at s; raises NotFinite where scipy could do nothing with it."""
+    if not np.isfinite(values).all():
+        raise NotFinite(s)
+    return values

@@ -25,7 +25,7 @@ from dynsys.rounding import ZERO, rate, rounding
 from dynsys.speed import q_of, speed
 from dynsys.system import System
 from dynsys.trajectory import relax
-from dynsys.wave import Rejection
+from dynsys.wave import Rejection, accepted
 
 MOST_FOLLOWED = 64  # slow states followed to their minimum, the slowest first
 MOST_FOLLOWED_LARGE = 16  # the same above TRUST_LIMIT, where each takes seconds
@@ -194,8 +194,12 @@ class Minima:
             return Rejection.OUTSIDE
         noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
         if (2 * minimum.q) ** 0.5 <= ZERO * float(noise):
-            self.zeros.append((minimum.x, group))
-            return None
+            zero, refused = accepted(
+                self.system, minimum.x, u, torch.ones(1, dtype=torch.bool, device=u.device), self.unit
+            )
+            if bool(zero):
+                self.zeros.append((minimum.x, group))
+            return next(iter(refused), None)
         if not minimum.is_stationary:
             return Rejection.NOT_CONVERGED
         if not minimum.is_minimum:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.descent import Descent, Outcome, descend
+from dynsys.false_zeros import only_rounding
 from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.speed import gradient, q_of
@@ -44,6 +45,7 @@ class Rejection(enum.StrEnum):
     NOT_CONVERGED = "slow, but not brought to a minimum of q within the steps allowed"
     ESCAPED = "left the states that the network can reach, and met no minimum of q on the way"
     NOT_FOLLOWED = "slow, and beyond the number of slow states that are followed"
+    ONLY_ROUNDING = "ended where only rounding makes F zero: it is proved that there is no fixed point near"
     NOT_FINITE = "was given with NaN or infinite values"
 
 
@@ -148,7 +150,8 @@ class Descender:
         inside = self.inside(last.x, landed.groups)
         slow, where = self._slow(first, last, zero, landed.groups)
         rejected = self._reasons(last, u, zero | (landed.near & ~near), inside, slow)
-        return Finished(last.x, last.F, zero & inside, where[slow], landed.groups[slow], rejected)
+        zero, refused = accepted(self.system, last.x, u, zero & inside, landed.unit)
+        return Finished(last.x, last.F, zero, where[slow], landed.groups[slow], rejected + refused)
 
     def _to_the_end(self, problem: Problem, first: Descent, near: Tensor, unit: float) -> Descent:
         """Small systems by LU; large ones by GMRES, and by LU the few where that falls short of the last digits."""
@@ -205,6 +208,16 @@ class Descender:
             reasons[Rejection.STUCK] = int(stuck.sum())
             reasons[Rejection.OUT_OF_STEPS] = len(rest) - sum(int(n.sum()) for n in (escaped, at_minimum, stuck))
         return +reasons
+
+
+def accepted(system: System, x: Tensor, u: Tensor, zero: Tensor, unit: float) -> tuple[Tensor, Counter[Rejection]]:
+    """Those of the zeros (B,) that a point can be made of, and how many cannot, by reason."""
+    rows = zero.nonzero().squeeze(1)
+    false = only_rounding(system, x[rows], u[rows], unit)
+    steep = ~false & ~torch.isfinite(gradient(system, x[rows], u[rows])).all(dim=1)  # J is infinite: no eigenvalues
+    zero = zero.clone()
+    zero[rows] = ~false & ~steep
+    return zero, +Counter({Rejection.ONLY_ROUNDING: int(false.sum()), Rejection.NOT_CONVERGED: int(steep.sum())})
 
 
 def _continued(solver: Solver, problem: Problem, before: Descent, which: Tensor, unit: float) -> Descent:

@@ -6,6 +6,7 @@ import torch
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
+from dynsys.minimum import descend_to_minimum
 from dynsys.models.bistable import Bistable
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.wave import Rejection
@@ -285,3 +286,19 @@ def test_bad_rows_are_dropped_from_a_copy():
     before = starts.copy()
     find_fixed_points(cubic(), starts, workers=1)
     np.testing.assert_array_equal(starts, before)
+
+
+@pytest.mark.parametrize("bounds", [None, (0, 4)], ids=["no box", "box"])
+def test_a_map_whose_slope_is_infinite_at_one_of_its_points_is_searched_to_the_end(bounds):
+    """sqrt(x) = x at 0, where the derivative is infinite, and at 1; below 0 it is NaN."""
+    points = find_fixed_points(Map(lambda x, u: torch.sqrt(x), n_state=1, bounds=bounds), workers=1)
+    assert 1.0 in found(points)
+    assert set(found(points)) <= {0.0, 1.0}
+    assert points.stability[points.states.ravel() > 0.5].tolist() == ["stable node"]
+
+
+def test_a_descent_into_infinite_derivatives_ends_without_a_minimum():
+    system = Map(lambda x, u: torch.sqrt(x), n_state=1)
+    u = torch.zeros(1, 0, dtype=torch.float64)
+    for x in (0.0, 5e-37, -1.0):
+        assert not descend_to_minimum(system, torch.tensor([[x]], dtype=torch.float64), u, 1.0).is_stationary
