@@ -144,7 +144,7 @@ class Walker:
         straight = float((there.x - here.x - length * t).norm()) <= MOST_CORRECTED * length
         if not bool(good) or not straight or not float(t @ t_new) >= LEAST_COSINE:
             return there, t_new, End.BLOCKED
-        return there, t_new, None if self._inside(there.x) else End.BOX
+        return there, t_new, None if self.is_inside(there.x) else End.BOX
 
     def _passes(self, here: Place, t: Tensor, x: Tensor, length: float) -> bool:
         """Whether the step of this length from ``here`` along t passes through the state x (1, n)."""
@@ -171,7 +171,8 @@ class Walker:
             here, rows = there[going], rows[going]
         return reached
 
-    def _inside(self, x: Tensor) -> bool:
+    def is_inside(self, x: Tensor) -> bool:
+        """Whether the states x (B, n) are among the reachable ones."""
         box = self.system.box(self.u)
         if box is None:
             return bool(torch.isfinite(x).all())

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from dynsys.blur import blur
@@ -21,10 +23,11 @@ from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.catalogue import Catalogue
 from dynsys.certainty import Assessed, assess
 from dynsys.certificate import Reason, certify
+from dynsys.continuation import SAME as SAME_PLACE
 from dynsys.cycles import orbits
 from dynsys.iterated import Iterated
 from dynsys.kinks import Sides, one_sided_jacobians
-from dynsys.manifold import manifolds
+from dynsys.manifold import Manifold, manifolds
 from dynsys.pieces import Pieces
 from dynsys.regions import RegionSearch
 from dynsys.rounding import rounding
@@ -93,7 +96,7 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
     for group, found in regions.items():
         zeros = _listed(system, zeros, catalogue, group, found)
     zeros = _by_regions(system, zeros, catalogue, regions)
-    return _with_blur(system, _with_manifolds(system, zeros, catalogue), catalogue)
+    return _with_blur(system, _with_manifolds(system, zeros, catalogue, regions), catalogue)
 
 
 def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
@@ -210,17 +213,21 @@ def _apart(zeros: Zeros) -> Zeros:
     return zeros[[i for i in range(len(zeros)) if i not in gone]] if gone else zeros
 
 
-def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
-    """The marginal points, those without a bound, by the manifolds they lie on."""
+def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
+    """The marginal points, those without a bound, by the manifolds they lie on; and those on kinks that end one."""
     marginal = torch.isinf(zeros.points.error_bound).nonzero().squeeze(1).tolist()
     if not marginal:
         return zeros
     of = [zeros.groups[i] for i in marginal]
     found = manifolds(system, zeros.points.x[marginal], of, catalogue.inputs, catalogue.unit)
     on = {marginal[i] for i in np.flatnonzero(found.membership >= 0)}
+    ending = _ending(system, zeros, catalogue, regions, found.found)
+    on |= set(ending)
+    ends = [[i for i, of_it in ending.items() if of_it == k] for k in range(len(found.found))]
+    lines = [_ended_at(line, zeros.points.x[rows]) for line, rows in zip(found.found, ends, strict=True)]
     kept = zeros[[i for i in range(len(zeros)) if i not in on]] if on else zeros
     parts, groups, number = [kept.points], list(kept.groups), [kept.manifold]
-    for k, manifold in enumerate(found.found):
+    for k, manifold in enumerate(lines):
         x = manifold.representatives
         u = catalogue.inputs[manifold.group : manifold.group + 1].expand(len(x), -1)
         parts.append(_unmoved(system, x, u, catalogue))
@@ -228,8 +235,12 @@ def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros
         number.append(np.full(len(x), k, dtype=np.int64))
     new = len(groups) - len(kept)
     told = tuple(
-        {**manifold.to_dict(), "members": int((found.membership == k).sum()), "sentence": str(manifold)}
-        for k, manifold in enumerate(found.found)
+        {
+            **manifold.to_dict(),
+            "members": int((found.membership == k).sum()) + len(ends[k]),
+            "sentence": str(manifold),
+        }
+        for k, manifold in enumerate(lines)
     )
     return Zeros(
         Assessed.joined(parts),
@@ -246,6 +257,45 @@ def _with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros
     )
 
 
+def _ending(
+    system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch], found: list[Manifold]
+) -> dict[int, int]:
+    """Which points on a kink end or bound a manifold, and which one: the Jacobian of one side alone does not tell."""
+    rows: dict[int, int] = {}
+    on_kink = (zeros.kinks > 0) & ~zeros.certified & torch.isfinite(zeros.points.error_bound).cpu().numpy()
+    for i in np.flatnonzero(on_kink).tolist() if found else []:
+        x, group = zeros.points.x[i : i + 1], zeros.groups[i]
+        pieces, search = system.pieces(catalogue.inputs[group : group + 1]), regions.get(group)
+        for k, manifold in enumerate(found):
+            if manifold.group == group and (_is_place(manifold, x) or _share(pieces, search, manifold, x)):
+                rows[i] = k
+                break
+    return rows
+
+
+def _is_place(manifold: Manifold, x: Tensor) -> bool:
+    """Whether a walk on the manifold met the state x (1, n)."""
+    return float((manifold.places.x - x).norm(dim=1).min()) <= SAME_PLACE * manifold.walker.unit
+
+
+def _share(pieces: Pieces | None, search: RegionSearch | None, manifold: Manifold, x: Tensor) -> bool:
+    """Whether x (1, n) and a representative are in the same flat of zeros of one linear region, its faces included."""
+    if pieces is None or search is None or search.period > 1:
+        return False
+    pieces, x, others = pieces.to("cpu"), x.cpu(), manifold.representatives.cpu()
+    return any(bool(flat.holds(pieces, x)) and bool(flat.holds(pieces, others).any()) for flat in search.flats)
+
+
+def _ended_at(manifold: Manifold, x: Tensor) -> Manifold:
+    """With the states x (m, n), where they are ends that were met, in place of what the walk took for them."""
+    representatives = manifold.representatives.clone()
+    for end in x:
+        apart = (representatives - end).norm(dim=1)
+        if float(apart.min()) <= SAME_PLACE * manifold.walker.unit:
+            representatives[int(apart.argmin())] = end
+    return dataclasses.replace(manifold, representatives=representatives)
+
+
 def _with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     """Of marginal points that are on no manifold, how far they may be from where they were found."""
     alone = torch.isinf(zeros.points.error_bound).cpu().numpy() & (zeros.manifold < 0)
@@ -256,7 +306,22 @@ def _with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
         uncertainty[i] = blur(system, zeros.points.x[i : i + 1], u, catalogue.unit)
     if int(alone.sum()) > len(rows):
         left_out.append(f"how uncertain {int(alone.sum()) - len(rows)} marginal points are")
-    return dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out))
+    return _told_apart(dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out)), alone)
+
+
+def _told_apart(zeros: Zeros, alone: NDArray[np.bool_]) -> Zeros:
+    """Of marginal points whose uncertainties meet, which may all be one, that whose place is known best."""
+    rows = np.flatnonzero(alone & (zeros.orbit < 0))
+    if len(rows) < 2:
+        return zeros
+    radius, x = np.nan_to_num(zeros.uncertainty[rows]), zeros.points.x[torch.as_tensor(rows)].cpu().numpy()
+    groups = np.asarray(zeros.groups)[rows]
+    meet = (cdist(x, x) <= radius + radius[:, None]) & (groups == groups[:, None])
+    component = connected_components(meet, directed=False)[1]
+    best_first = np.argsort(np.where(np.isnan(zeros.uncertainty[rows]), np.inf, zeros.uncertainty[rows]), kind="stable")
+    kept = rows[best_first[np.unique(component[best_first], return_index=True)[1]]]
+    gone = set(rows.tolist()) - set(kept.tolist())
+    return zeros[[i for i in range(len(zeros)) if i not in gone]] if gone else zeros
 
 
 def _unmoved(system: System, x: Tensor, u: Tensor, catalogue: Catalogue) -> Assessed:

@@ -1,4 +1,4 @@
-"""Lines, rings and planes of marginal fixed points, each as one object with its dimension and a few representatives.
+"""Lines, rings, planes and other surfaces of marginal fixed points, each one object with its dimension.
 
 A line attractor has a fixed point everywhere along it, so that a search meets hundreds, each with a Jacobian that is
 singular along the line. One of them tells of the whole: from it the line is walked (``dynsys.continuation``) to where
@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.continuation import NULL, End, Place, Walker
+from dynsys.continuation import NULL, SAME, SHORTEST_STEP, End, Place, Walker
 from dynsys.rounding import EPS, rate
 from dynsys.spectrum import excess
 from dynsys.system import Kind, System
 
 LEAST_EXTENT = 0.02  # in units of the state, beneath which it is no line but one point that float64 cannot place
 FARTHEST = 10.0  # in units of the state, walked where no box ends a line
-FARTHEST_OF_PLANE = 2.0  # the same in each direction of a plane; what lies farther is reached when it is asked for
+FARTHEST_OF_SURFACE = 5.0  # the same in each direction of a surface: half round a sphere as large as a usual state
+FARTHEST_OF_MORE = 2.0  # and of more dimensions; what lies farther is reached when it is asked for
+HALVINGS = 80  # of the last step before an end
 MOST_STEPS = 2000
 OPERATIONS = 2e11  # of one trace, by which the steps of a large system are limited
 LEAST_STEPS = 40
@@ -42,10 +44,12 @@ class Manifold:
     """A manifold of fixed points under one input of the search, number ``group``.
 
     ``kind`` is "ring", "line" (which leaves the reachable states, or was followed as far as is reasonable at both
-    ends), "segment" (a line with an end), "plane" (any surface) or "d-dimensional". ``representatives`` (m, n) are
-    spread over it; ``extent`` is its length, or of a plane the largest distance walked across. ``n_unstable`` and
-    ``leading_eigenvalue`` are of the modes across it, at the representative where they are least stable.
-    ``is_whole`` tells whether it was walked to its ends.
+    ends), "half-line" (followed as far as is reasonable on one side, with an end on the other), "segment" (a line with
+    an end otherwise), "plane", "closed surface" (all walks come back), "surface" or "d-dimensional".
+    ``representatives`` (m, n) are spread over it; ``extent`` is its length, or of a surface the largest distance
+    between them. ``n_unstable`` and ``leading_eigenvalue`` are of the modes across it, at the representative where they
+    are least stable. ``is_whole`` tells whether the steps sufficed, ``goes_on`` whether it was left where it had been
+    followed far enough.
     """
 
     dimension: int
@@ -55,6 +59,7 @@ class Manifold:
     n_unstable: int
     leading_eigenvalue: complex
     is_whole: bool
+    goes_on: bool
     group: int
     walker: Walker = field(repr=False)
     places: Place = field(repr=False)  # all states met
@@ -79,6 +84,7 @@ class Manifold:
             "n_unstable": self.n_unstable,
             "leading_eigenvalue": None if leading != leading else [leading.real, leading.imag],
             "is_whole": self.is_whole,
+            "goes_on": self.goes_on,
             "input": self.group,
             "representatives": self.representatives.tolist(),
         }
@@ -92,7 +98,8 @@ class Manifold:
             else "no unstable direction across it"
         )
         part = "" if self.is_whole else ", followed in part"
-        return f"a {name} of marginal fixed points, extent {self.extent:.4g}, {across}{part}"
+        size = f"followed over {self.extent:.4g}" if self.goes_on else f"extent {self.extent:.4g}"
+        return f"a {name} of marginal fixed points, {size}, {across}{part}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,11 @@ class Manifolds:
 def manifolds(
     system: System, states: Tensor, groups: Sequence[int], inputs: Tensor, unit: float, most_traces: int = MOST_TRACES
 ) -> Manifolds:
-    """The manifolds on which the marginal fixed points ``states`` (k, n) lie, each under ``inputs[groups]``."""
+    """The manifolds on which the marginal fixed points ``states`` (k, n) lie, each under ``inputs[groups]``.
+
+    ``unit`` is the usual size of a state, which may be next to nothing where most trajectories end at zero; of points
+    farther out their own distance counts.
+    """
     found: list[Manifold] = []
     membership = np.full(len(states), -1, dtype=np.int64)
     if system.n_state > DENSE_LIMIT and len(states):
@@ -120,7 +131,8 @@ def manifolds(
     while waiting and traces < most_traces:
         first, *waiting = waiting
         group, traces = groups[first], traces + 1
-        manifold = trace(system, states[first : first + 1], inputs[group : group + 1], unit, group)
+        size = max(unit, float(states[first].norm()))
+        manifold = trace(system, states[first : first + 1], inputs[group : group + 1], size, group)
         if manifold is None:
             continue
         mine = torch.tensor([i for i in waiting if groups[i] == group], dtype=torch.long)
@@ -161,17 +173,40 @@ def _curve(walker: Walker, start: Place, group: int) -> Manifold | None:
     steps, t = _most_steps(start), start.T[0, :, 0]
     farthest = FARTHEST * walker.unit if walker.system.box(walker.u) is None else float("inf")
     ahead, end = walker.walk(start, t, farthest, steps)
+    ahead += _end(walker, [start, *ahead], t) if end is End.BLOCKED else []
     ends, behind = {end}, list[Place]()
     if end is not End.CLOSED:
         behind, end = walker.walk(start, -t, farthest, steps)
+        behind += _end(walker, [start, *behind], -t) if end is End.BLOCKED else []
         ends.add(end)
     path = Place.joined([*reversed(behind), start, *ahead])
     lengths = _arcs(path, closed=End.CLOSED in ends)
     if float(lengths.sum()) < LEAST_EXTENT * walker.unit:
         return None
-    kind = "ring" if End.CLOSED in ends else "segment" if End.BLOCKED in ends else "line"
+    ended = "half-line" if End.FAR in ends else "segment"
+    kind = "ring" if End.CLOSED in ends else ended if End.BLOCKED in ends else "line"
     chosen = _along(walker, path, lengths, closed=kind == "ring")
-    return _manifold(walker, path, chosen, kind, float(lengths.sum()), End.BUDGET not in ends, group)
+    return _manifold(walker, path, chosen, kind, float(lengths.sum()), ends, group)
+
+
+def _end(walker: Walker, path: list[Place], direction: Tensor) -> list[Place]:
+    """The last zero straight ahead of a path whose steps became too short: an end, as on a kink, to rounding."""
+    here = path[-1]
+    t = here.x[0] - path[-2].x[0] if len(path) > 1 else direction
+    t = here.T[0] @ (here.T[0].mT @ t)
+    t = t / t.norm()
+
+    def good(x: Tensor) -> bool:
+        on_it = bool(walker.is_zero(x, walker.system.velocity(x, walker.u)))
+        return on_it and walker.is_inside(x) and _vanishes(walker, x)
+
+    low, high = 0.0, 2 * SHORTEST_STEP * walker.unit
+    if good(here.x + high * t):
+        return []
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if good(here.x + middle * t) else (low, middle)
+    return [Place(here.x + low * t, here.T, here.A)] if low > 0 else []
 
 
 def _arcs(path: Place, closed: bool) -> Tensor:
@@ -196,8 +231,8 @@ def _along(walker: Walker, path: Place, lengths: Tensor, closed: bool) -> Tensor
 def _surface(walker: Walker, start: Place, group: int) -> Manifold | None:
     """All directions among its tangents lead on, or it is no manifold of that dimension."""
     d, generator = start.T.shape[2], torch.Generator().manual_seed(0)
-    steps, farthest = _most_steps(start), FARTHEST_OF_PLANE * walker.unit
-    met, whole = [start], True
+    steps, farthest = _most_steps(start), (FARTHEST_OF_SURFACE if d == 2 else FARTHEST_OF_MORE) * walker.unit
+    met, ends = [start], set[End]()
     random = torch.randn(d + DIRECTIONS, d, generator=generator, dtype=torch.float64).to(start.x)
     for a in torch.cat([torch.eye(d).to(random), random]):
         t = start.T[0] @ (a / a.norm())
@@ -205,14 +240,24 @@ def _surface(walker: Walker, start: Place, group: int) -> Manifold | None:
         for direction in (t, -t):
             path, end = walker.walk(start, direction, farthest, steps)
             way += path
-            whole &= end is not End.BUDGET
+            ends.add(end)
+            if end is End.CLOSED:
+                break
         if not way or float((Place.joined(way).x - start.x).norm(dim=1).max()) < LEAST_EXTENT * walker.unit:
             return None
         met += way
     places = Place.joined(met)
     chosen, extent = _spread(places.x)
-    kind = "plane" if d == 2 else f"{d}-dimensional"
-    return _manifold(walker, places, chosen, kind, extent, whole, group)
+    kind = _shape(walker, places, ends) if d == 2 else f"{d}-dimensional"
+    return _manifold(walker, places, chosen, kind, extent, ends, group)
+
+
+def _shape(walker: Walker, places: Place, ends: set[End]) -> str:
+    """Of a surface: flat to rounding, closed in every direction walked, or neither."""
+    values = torch.linalg.svdvals(places.x - places.x.mean(dim=0))
+    if len(values) < 3 or float(values[2]) <= SAME * walker.unit:
+        return "plane"
+    return "closed surface" if ends == {End.CLOSED} else "surface"
 
 
 def _spread(x: Tensor) -> tuple[Tensor, float]:
@@ -226,11 +271,12 @@ def _spread(x: Tensor) -> tuple[Tensor, float]:
 
 
 def _manifold(
-    walker: Walker, places: Place, chosen: Tensor, kind: str, extent: float, whole: bool, group: int
+    walker: Walker, places: Place, chosen: Tensor, kind: str, extent: float, ends: set[End], group: int
 ) -> Manifold:
     d = places.T.shape[2]
     n_unstable, leading = _across(walker, chosen, d)
-    return Manifold(d, kind, chosen, extent, n_unstable, leading, whole, group, walker, places)
+    whole, goes_on = End.BUDGET not in ends, End.FAR in ends
+    return Manifold(d, kind, chosen, extent, n_unstable, leading, whole, goes_on, group, walker, places)
 
 
 def _across(walker: Walker, x: Tensor, d: int) -> tuple[int, complex]:

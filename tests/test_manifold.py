@@ -1,4 +1,4 @@
-"""Lines, rings and planes of fixed points whose shape, length and modes have closed forms."""
+"""Lines, rings, planes and surfaces of fixed points whose shape, length and modes have closed forms."""
 
 import numpy as np
 import pytest
@@ -129,13 +129,43 @@ def test_a_segment_has_ends():
     system = Flow(lambda x, u: torch.stack([torch.relu(-x[:, 0] - 1) - torch.relu(x[:, 0] - 1), -x[:, 1]], 1), 2)
     found = trace(system, torch.tensor([[0.3, 0.0]], dtype=torch.float64), NO_INPUT, 1.0)
     assert (found.kind, found.dimension) == ("segment", 1)
-    assert found.extent == pytest.approx(2.0, abs=1e-4)
-    np.testing.assert_allclose(sorted(found.representatives[:, 0].tolist()), np.linspace(-1, 1, 8), atol=1e-4)
+    assert not found.goes_on
+    assert found.extent == pytest.approx(2.0, abs=1e-12)
+    np.testing.assert_allclose(sorted(found.representatives[:, 0].tolist()), np.linspace(-1, 1, 8), atol=1e-12)
+
+
+def test_a_line_with_one_end_is_a_half_line_that_goes_on():
+    """x' = max(-x, 0): zero for all x >= 0."""
+    found = trace(Flow(lambda x, u: torch.relu(-x), 1), torch.tensor([[0.7]], dtype=torch.float64), NO_INPUT, 1.0)
+    assert (found.kind, found.goes_on, found.is_whole) == ("half-line", True, True)
+    assert abs(float(found.representatives.min())) < 1e-15
+    assert float(found.representatives.max()) == pytest.approx(found.extent, rel=1e-12)
+    assert f"half-line of marginal fixed points, followed over {found.extent:.4g}," in str(found)
+
+
+def test_a_state_far_out_sets_the_scale_where_usual_states_are_next_to_nothing():
+    """The diagonal of the plane, with a usual size a thousandth of where its point lies."""
+    system = Flow(lambda x, u: torch.stack([x[:, 1] - x[:, 0], x[:, 0] - x[:, 1]], 1), 2)
+    x = torch.tensor([[0.3, 0.3]], dtype=torch.float64)
+    (found,) = manifolds(system, x, [0], NO_INPUT, unit=1e-4).found
+    assert (found.kind, found.goes_on) == ("line", True)
+    assert found.extent > 20 * 0.3 * 2**0.5
+
+
+def test_a_sphere_is_a_closed_surface_and_no_plane():
+    """x' = x (1 - |x|^2): every great circle comes back; the diameter is 2."""
+    system = Flow(lambda x, u: x * (1 - (x**2).sum(1, keepdim=True)), 3)
+    found = trace(system, torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64), NO_INPUT, 1.0)
+    assert (found.dimension, found.kind, found.n_unstable, found.goes_on) == (2, "closed surface", 0, False)
+    assert 1.9 < found.extent <= 2.0 + 1e-9
+    assert found.leading_eigenvalue == pytest.approx(-2.0, abs=1e-9)
+    np.testing.assert_allclose(found.representatives.norm(dim=1), np.ones(8), atol=1e-12)
 
 
 def test_a_cylinder_is_a_surface_that_holds_its_own_points_only():
     found = trace(Flow(turned(cylinder), 5), state(1.0, 0.0), NO_INPUT, 1.0)
-    assert (found.dimension, found.kind, found.n_unstable) == (2, "plane", 0)
+    assert (found.dimension, found.kind, found.n_unstable) == (2, "surface", 0)
+    assert found.goes_on
     theta = angles(100)
     mine = on_circle(theta, third=theta - 3)
     assert bool(found.holds(mine).all())

@@ -601,6 +601,24 @@ def test_a_complete_list_has_both_of_two_points_nearer_than_rounding_of_a_state(
     assert points.search.missing["sentence"] == "Complete: 2 known, and every region was solved."
 
 
+@pytest.mark.parametrize(
+    ("W", "kind"), [(np.eye(1), "half-line"), (np.full((2, 2), 0.5), "half-line"), (np.eye(2), "plane")]
+)
+def test_the_origin_ends_the_line_of_points_of_a_network_without_drive(W, kind):
+    """h = max(W h, 0) with W h = h for all h >= 0 along the diagonal, or for all h >= 0: 0 is on it, and on a kink."""
+    points = find_fixed_points(rnn(W, np.zeros(len(W))))
+    (line,) = points.manifolds
+    assert (line["kind"], line["goes_on"]) == (kind, True)
+    assert line["extent"] > 0.1
+    assert (points.manifold == 0).all()
+    assert points.states.min() >= 0
+    if kind == "half-line":
+        assert points.states.min() < 1e-15
+    assert points.search.missing["sentence"] == (
+        "Complete: 1 line or surface of points known, and every region was solved."
+    )
+
+
 def test_the_benchmark_runs_at_toy_size():
     path = Path(__file__).parents[1] / "benchmarks" / "regions.py"
     spec = importlib.util.spec_from_file_location("benchmark_of_regions", path)
