@@ -12,9 +12,12 @@ from torch.linalg import vector_norm
 
 from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.rounding import ZERO, rounding
+from dynsys.runge_kutta import TOLERANCE
 from dynsys.system import Kind, System
 
-SLOW = 1e-5  # of a state's usual size per time constant: faster states are on their way
+SLOW = 1e-5  # of a state's usual size per time constant: faster states are on their way,
+JITTER = 100 * TOLERANCE  # or of it times the rate |dF/dx|, where that is more: what the integrator's errors make
+WORTH = 1e-2  # of that size per time constant, up to which |dF/dx| is computed
 NEAR = 1e-3  # of that size, within which the zero has to be
 SINGULAR = 1e-6  # of the largest singular value: directions in which no step is made
 STEPS = 4
@@ -29,14 +32,16 @@ def hovers(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
     hovering = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     if system.kind is not Kind.FLOW or system.n_state > MATRIX_FREE_ABOVE:
         return hovering
-    slow = vector_norm(system.velocity(x, u), dim=1) <= SLOW * unit
+    slow = vector_norm(system.velocity(x, u), dim=1) <= WORTH * unit
     for i in slow.nonzero().squeeze(1).tolist():
         hovering[i] = _hovers(system, x[i : i + 1], u[i : i + 1], unit)
     return hovering
 
 
 def _hovers(system: System, x: Tensor, u: Tensor, unit: float) -> bool:
-    y = x
+    y, speed = x, float(vector_norm(system.velocity(x, u)))
+    if speed > max(SLOW, JITTER * float(torch.linalg.matrix_norm(system.jacobian(x, u), 2))) * unit:
+        return False
     for _ in range(STEPS):
         inverse = torch.linalg.pinv(system.jacobian(y, u), rtol=SINGULAR)
         y = y - (inverse @ system.velocity(y, u).unsqueeze(2)).squeeze(2)
@@ -44,5 +49,8 @@ def _hovers(system: System, x: Tensor, u: Tensor, unit: float) -> bool:
     at_rest = vector_norm(F) <= ZERO * rounding(system, y, u, F, unit)
     if not bool(at_rest) or float(vector_norm(y - x)) > NEAR * unit:
         return False
-    leading = float(torch.linalg.eigvals(system.jacobian(y, u)).real.max())
-    return abs(leading) <= NEUTRAL
+    J = system.jacobian(y, u)
+    values = torch.linalg.svdvals(J)
+    if float(values[0, -1]) > SINGULAR * float(values[0, 0]):
+        return False  # no line leads through it
+    return abs(float(torch.linalg.eigvals(J).real.max())) <= NEUTRAL * max(1.0, float(values[0, 0]))

@@ -9,16 +9,22 @@ last two returns; a spiral that runs out at a point has its place a whole turn a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.runge_kutta import Course
 
+Number = TypeVar("Number", Tensor, NDArray[np.float64])
+
 NEAR = 0.1  # of the size of a turn: a crossing this near the last one is a return
 SETTLED = 1e-3  # of the size of a turn, from the last return to where the returns lead
 SAME_TIME = 1e-3  # difference of two times of return, relative
+LEAST = 1e-3  # of a state's usual size, that a turn has: a smaller one may be made by the integrator's errors
 STILL = 1e-5  # of the size of a turn, below which the distance between two returns is the step's error
 
 
@@ -26,9 +32,10 @@ STILL = 1e-5  # of the size of a turn, below which the distance between two retu
 class Returns:
     """What is known of B trajectories since their sections were set: the last place and time of return, how far it was
     from the one before, the time between the two, the least and largest value of every variable since, ``period`` (B,),
-    NaN until it is known, and then the ``span`` (B, 2, n) of the turn.
+    NaN until it is known, and then the ``span`` (B, 2, n) of the turn. Turns smaller than ``least`` are none.
     """
 
+    least: float
     origin: Tensor
     normal: Tensor
     place: Tensor
@@ -41,10 +48,10 @@ class Returns:
     span: Tensor
 
     @classmethod
-    def starting(cls, now: Course) -> Returns:
+    def starting(cls, now: Course, unit: float) -> Returns:
         x, t, unknown = now.x, now.t, torch.full_like(now.t, torch.nan)
         parts = (x, now.F, x, t, unknown, unknown, x, x, unknown, torch.stack([x, x], dim=1))
-        return cls(*(part.clone() for part in parts))
+        return cls(LEAST * unit, *(part.clone() for part in parts))
 
     def watch(self, rows: Tensor, before: Course, after: Course) -> None:
         """Take note of one step of each of the trajectories ``rows``."""
@@ -53,17 +60,20 @@ class Returns:
         origin, normal = self.origin[rows], self.normal[rows]
         height = ((after.x - origin) * normal).sum(1)
         crossed = (((before.x - origin) * normal).sum(1) < 0) & (height >= 0)
+        moved, size = vector_norm(after.x - before.x, dim=1), vector_norm(self.high[rows] - self.low[rows], dim=1)
+        crossed &= vector_norm(after.x - self.place[rows], dim=1) - moved <= NEAR * size  # the others are no returns
         if bool(crossed.any()):
             self._cross(rows[crossed], before[crossed], after[crossed])
 
     def _cross(self, rows: Tensor, before: Course, after: Course) -> None:
-        place, time = _crossing(before, after, self.origin[rows], self.normal[rows])
+        place, time = crossing(before, after, self.origin[rows], self.normal[rows])
         size = vector_norm(self.high[rows] - self.low[rows], dim=1)
         gap, turn = vector_norm(place - self.place[rows], dim=1), time - self.time[rows]
         near = gap <= NEAR * size
         shrunk = gap / self.gap[rows]
         beyond = torch.where(shrunk < 1, gap / (1 - shrunk), torch.inf)
         settled = (beyond <= SETTLED * size) | ((gap <= STILL * size) & (self.gap[rows] <= STILL * size))
+        settled &= size >= self.least
         settled &= ((turn - self.turn[rows]).abs() <= SAME_TIME * turn) & near
         done = rows[settled]
         self.period[done] = turn[settled]
@@ -73,18 +83,21 @@ class Returns:
         self.low[rows], self.high[rows] = place, place
 
 
-def _crossing(before: Course, after: Course, origin: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+def crossing(before: Course, after: Course, origin: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
     """Where and when the section is crossed, by bisection of the cubic through both ends and their slopes."""
     h = (after.t - before.t).unsqueeze(1)
-    low, high = torch.zeros_like(h), torch.ones_like(h)
+    ends = (before.x - origin, after.x - origin, h * before.F, h * after.F)
+    a, b, c, d = (np.asarray((part * normal).sum(1).cpu()) for part in ends)
+    low, high = np.zeros(len(h)), np.ones(len(h))
     for _ in range(40):
         s = (low + high) / 2
-        below = ((_cubic(before, after, h, s) - origin) * normal).sum(1, keepdim=True) < 0
-        low, high = torch.where(below, s, low), torch.where(below, high, s)
-    return _cubic(before, after, h, high), before.t + (high * h).squeeze(1)
+        below = _cubic(a, b, c, d, s) < 0
+        low, high = np.where(below, s, low), np.where(below, high, s)
+    share = torch.as_tensor(high).to(h).unsqueeze(1)
+    return _cubic(before.x, after.x, h * before.F, h * after.F, share), before.t + (share * h).squeeze(1)
 
 
-def _cubic(before: Course, after: Course, h: Tensor, s: Tensor) -> Tensor:
-    """The cubic Hermite interpolant at the share s (B, 1) of a step of length h (B, 1)."""
+def _cubic(before: Number, after: Number, slope_before: Number, slope_after: Number, s: Number) -> Number:
+    """The cubic Hermite interpolant at the share s of a step, given its ends and the slopes there, times its length."""
     there = s * s * (3 - 2 * s)
-    return (1 - there) * before.x + there * after.x + h * s * (1 - s) ** 2 * before.F - h * s * s * (1 - s) * after.F
+    return (1 - there) * before + there * after + s * (1 - s) ** 2 * slope_before - s * s * (1 - s) * slope_after

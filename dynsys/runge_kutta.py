@@ -80,28 +80,30 @@ def advance(
     now: Course,
     u: Tensor,
     unit: float,
-    until: float,
+    until: float | Tensor,
     *,
-    most_steps: int = MOST_STEPS,
+    most_steps: int | Tensor = MOST_STEPS,
     whole: bool = False,
     watch: Callable[[Tensor, Course, Course], None] | None = None,
-) -> int:
-    """Take the states to the time ``until``, or as far as ``most_steps`` of all take them; returns the steps made.
+) -> Tensor:
+    """Take the states to the times ``until``, or as far as ``most_steps`` of each take it; returns the steps made (B,).
 
     Those whose steps have become too short are left where they are. ``watch(rows, before, after)`` is told of every
     step. ``whole`` says that ``system`` belongs to this batch, and cannot take some of its rows alone.
     """
-    for made in range(most_steps):
-        going = (now.t < until) & (now.h >= SHORTEST)
+    until = torch.as_tensor(until, dtype=now.t.dtype, device=now.t.device).expand_as(now.t)
+    made = torch.zeros_like(now.t, dtype=torch.long)
+    while True:
+        going = (now.t < until) & (now.h >= SHORTEST) & (made < most_steps)
         rows = going.nonzero().squeeze(1) if not whole else torch.arange(len(going), device=going.device)
         if not bool(going.any()):
             return made
         before = now[rows]
-        after = step(system, before, u[rows], unit, torch.full_like(before.t, until))
+        after = step(system, before, u[rows], unit, until[rows])
         if watch is not None:
             watch(rows, before, after)
         now.put(rows, after)
-    return most_steps
+        made[rows] += 1
 
 
 def _combined(weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:

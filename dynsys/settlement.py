@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from dynsys.motion import steps_given
 from dynsys.settling import Ending, Settled
 from dynsys.system import Kind
 
-UNSETTLED = (Ending.RESTING, Ending.ESCAPED, Ending.UNSETTLED)
+UNSETTLED = (Ending.RESTING, Ending.CIRCLING, Ending.ESCAPED, Ending.GIVEN_UP, Ending.UNSETTLED)
 
 
 def settlement(settled: Settled) -> dict[str, Any]:
@@ -98,7 +99,9 @@ def _found(kind: str, period: float, number: int, told: Mapping[str, Any]) -> st
 def _others(told: Mapping[str, Any]) -> list[str]:
     words = {
         str(Ending.RESTING): "{} rest at marginal points or saddles",
-        str(Ending.ESCAPED): "{} ran off to infinity",
+        str(Ending.CIRCLING): "{} go round closed orbits that draw nothing in",
+        str(Ending.ESCAPED): "{} ran off to infinity or became NaN",
+        str(Ending.GIVEN_UP): "{} did not settle in " + f"{steps_given(told['max_steps']):,} steps of the integrator",
         str(Ending.UNSETTLED): "{} did not settle within " + f"{told['max_steps']:,} {told['unit']}",
     }
     return [words[kind].format(f"{count:,}") for kind, count in told["not_settled"].items()]

@@ -18,6 +18,7 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors import Attractor, Known
 from dynsys.motion import Followed, Motion
+from dynsys.neighbours import draws_in
 from dynsys.resting import hovers
 from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import DENSE_LIMIT
@@ -42,7 +43,9 @@ class Ending(enum.StrEnum):
     CYCLE = "settles in a cycle"
     OSCILLATION = "settles in an oscillation"
     RESTING = "rests where nothing draws it in"  # at a saddle, or on a line or ring of fixed points
-    ESCAPED = "runs off to infinity"
+    CIRCLING = "goes round a closed orbit that draws nothing in"
+    ESCAPED = "runs off to infinity or becomes NaN"
+    GIVEN_UP = "has not settled in the steps of the integrator"
     UNSETTLED = "has not settled"
 
 
@@ -129,7 +132,8 @@ class _Course:
         self.known = Known(system, self.unit)
         self.looks = 0
         self.motion = Motion.of(system, x, u, self.unit, max_steps)
-        self.oscillations: list[_Oscillation] = []
+        self.oscillations: list[_Oscillation] = []  # those that draw their neighbours in
+        self.neutral: list[_Oscillation] = []
         self.kind = [Ending.UNSETTLED] * len(x)
         self.owner = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
         self.turning = torch.full_like(self.owner, -1)  # the oscillation of each trajectory
@@ -160,10 +164,10 @@ class _Course:
         self._set(seen.rows[rest][owner < 0], Ending.RESTING)
         seen = seen[~rest]
         turning = torch.isfinite(seen.period)
-        for i in turning.nonzero().squeeze(1).tolist():
-            self._oscillates(seen, i)
-        self._set(seen.rows[turning], Ending.OSCILLATION)
-        self.motion.drop(torch.isin(rows, seen.rows[~turning], invert=True))
+        turning[turning.clone()] = self._oscillate(seen[turning])
+        seen = seen[~turning]
+        self._set(seen.rows[seen.given_up], Ending.GIVEN_UP)
+        self.motion.drop(torch.isin(rows, seen.rows[~seen.given_up], invert=True))
 
     def _set(self, rows: Tensor, kind: Ending) -> None:
         for row in rows.tolist():
@@ -237,13 +241,31 @@ class _Course:
             apart[rows] = torch.where((later <= earlier) & (later <= COARSE * self.unit), later, torch.inf)
         return period, apart
 
-    def _oscillates(self, seen: Followed, i: int) -> None:
-        row = int(seen.rows[i])
-        new = _Oscillation(float(seen.period[i]), seen.span[i], seen.history[-1, i], self.u[row])
-        like = next((j for j, known in enumerate(self.oscillations) if known.is_like(new)), len(self.oscillations))
-        if like == len(self.oscillations):
-            self.oscillations.append(new)
-        self.turning[row] = like
+    def _oscillate(self, seen: Followed) -> Tensor:
+        """Whether (B,) the trajectories that have come back are on a closed orbit, told by whether it draws in others."""
+        u = self.u[seen.rows]
+        orbits = [
+            _Oscillation(float(seen.period[i]), seen.span[i], seen.history[-1, i], u[i]) for i in range(len(seen.rows))
+        ]
+        new: list[int] = []
+        for i, orbit in enumerate(orbits):
+            known = self.oscillations + self.neutral + [orbits[j] for j in new]
+            if not any(one.is_like(orbit) for one in known):
+                new.append(i)
+        if new:
+            size = vector_norm(seen.span[new, 1] - seen.span[new, 0], dim=1)
+            state = seen.history[-1, new]
+            closed, attract = draws_in(self.system, state, u[new], self.unit, seen.period[new], size)
+            for i, closes, attracts in zip(new, closed.tolist(), attract.tolist(), strict=True):
+                if closes:
+                    (self.oscillations if attracts else self.neutral).append(orbits[i])
+        for row, orbit in zip(seen.rows.tolist(), orbits, strict=True):
+            like = next((j for j, one in enumerate(self.oscillations) if one.is_like(orbit)), -1)
+            self.turning[row] = like
+            if like >= 0 or any(one.is_like(orbit) for one in self.neutral):
+                self.kind[row] = Ending.OSCILLATION if like >= 0 else Ending.CIRCLING
+        told = (Ending.OSCILLATION, Ending.CIRCLING)
+        return torch.tensor([self.kind[row] in told for row in seen.rows.tolist()], dtype=torch.bool, device=u.device)
 
     def result(self, handed_in: int) -> Settled:
         """The attractors in their order, and every trajectory with its own."""
