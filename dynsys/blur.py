@@ -21,18 +21,23 @@ PER_DECADE, DECADES = 8, 16  # distances looked at, down from the usual size of 
 def blur(system: System, x: Tensor, u: Tensor, unit: float) -> float:
     """The distance from the marginal fixed point x (1, n) along its null vector up to which F is zero to rounding.
 
-    An eigenvalue of J there is uncertain by this times the change of J per distance. 0 where even the nearest look
-    tells F from zero: then the point is not marginal at all.
+    It is that to the far side, as x may be anywhere where F is hidden: the true place is within it. An eigenvalue of J
+    there is uncertain by this times the change of J per distance. 0 where even the nearest look tells F from zero: then
+    the point is not marginal at all.
     """
     U, _, Vh = torch.linalg.svd(system.jacobian(x, u)[0])
     w, v = U[:, -1], Vh[-1]
     lengths = unit * 10.0 ** (-torch.arange(PER_DECADE * DECADES + 1, dtype=x.dtype, device=x.device) / PER_DECADE)
     lengths = lengths.flip(0)
-    noise = ON_IT * float(rounding(system, x, u, system.velocity(x, u), unit))
-    hidden = torch.ones_like(lengths, dtype=torch.bool)
-    for sign in (1.0, -1.0):
-        there = x + sign * lengths.unsqueeze(1) * v
-        hidden &= (system.velocity(there, u.expand(len(there), -1)) @ w).abs() <= noise
-    seen = (~hidden).nonzero()
-    first = int(seen[0]) if len(seen) else len(lengths)
-    return float(lengths[first - 1]) if first else 0.0
+    F = system.velocity(x, u)
+    noise = ON_IT * float(rounding(system, x, u, F, unit))
+    hides = max(noise, float((F[0] @ w).abs()))  # what is as small as F at x is as good a zero
+    return max(_hidden(system, x, u, w, sign * v, lengths, hides) for sign in (1.0, -1.0))
+
+
+def _hidden(system: System, x: Tensor, u: Tensor, w: Tensor, v: Tensor, lengths: Tensor, noise: float) -> float:
+    """The first of the ``lengths`` (k,) along v at which w F is seen, or 0 where that is the very first."""
+    there = x + lengths.unsqueeze(1) * v
+    seen = ~((system.velocity(there, u.expand(len(there), -1)) @ w).abs() <= noise)
+    first = int(seen.to(torch.uint8).argmax()) if bool(seen.any()) else len(lengths) - 1
+    return float(lengths[first]) if first else 0.0

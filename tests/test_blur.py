@@ -44,3 +44,23 @@ def test_the_true_place_of_a_fold_lies_within_the_blur_of_the_point_found():
 def test_a_point_that_is_not_marginal_is_known_to_rounding():
     system = Flow(lambda x, u: -torch.sinh(x - 0.3), 1)
     assert blur(system, torch.tensor([[0.3]], dtype=torch.float64), NO_INPUT, 1.0) < 1e-13
+
+
+@pytest.mark.parametrize("order", [2, 3, 5, 7])
+@pytest.mark.parametrize("place", [0.3, -0.1234567, 0.777])
+def test_a_degenerate_zero_is_one_point_whose_uncertainty_holds_the_truth(order, place):
+    """x' = -(x - c)^m has the one zero c, from which F cannot be told for up to 1e-4."""
+    system = Flow(lambda x, u: -((x - place) ** order), n_state=1, bounds=(-1, 1))
+    points = find_fixed_points(system, workers=1, verify=False)
+    assert points.stability.tolist() == ["marginal"]
+    assert abs(points.states.item() - place) <= points.uncertainty.item() < 1e-3
+
+
+def test_two_degenerate_zeros_that_can_be_told_apart_stay_two():
+    """(x - 0.3)^3 (x - 0.5)^3."""
+    system = Flow(lambda x, u: -((x - 0.3) ** 3) * (x - 0.5) ** 3, n_state=1, bounds=(-1, 1))
+    points = find_fixed_points(system, workers=1, verify=False)
+    fixed = points[points.verdict == "fixed"]
+    states = np.sort(fixed.states.ravel())
+    np.testing.assert_allclose(states, [0.3, 0.5], atol=1e-5)
+    assert (abs(fixed.states.ravel() - fixed.states.ravel().round(1)) <= fixed.uncertainty).all()
