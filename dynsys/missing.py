@@ -63,7 +63,7 @@ class Missing:
     independent starts have tested what starts made from points had found. ``overlap`` is the number in all that the
     two engines agree on, None where one of them did not run. ``balanced`` says that the indices sum to 1, as those of
     all points do. ``complete`` says that a search proved to have them all, those that lie on ``manifolds`` (as many
-    lines, rings, surfaces) apart.
+    lines, rings, surfaces) apart; ``has_surfaces`` where these have more than one dimension.
     """
 
     known: int
@@ -76,6 +76,7 @@ class Missing:
     complete: bool = False
     balanced: bool = False
     manifolds: int = 0
+    has_surfaces: bool = False
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -96,7 +97,8 @@ class Missing:
         """What is known, in words: points, and what is not a point but a line of them."""
         if not self.manifolds:
             return f"{self.known:,} known"
-        lines = f"{self.manifolds} line{'s' * (self.manifolds > 1)} or surface{'s' * (self.manifolds > 1)} of points"
+        plural = "s" * (self.manifolds > 1)
+        lines = f"{self.manifolds} line{plural}{f' or surface{plural}' * self.has_surfaces} of points"
         points = f"{self.known:,} isolated point{'s' * (self.known > 1)} and " if self.known else ""
         return f"{points}{lines} known"
 

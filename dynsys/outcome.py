@@ -77,7 +77,9 @@ def _counted(missing: Missing, zeros: Zeros, period: int) -> Missing:
     if not missing.complete or period > 1:
         return missing
     known = int((zeros.manifold < 0).sum())
-    return dataclasses.replace(missing, known=known, least=known, most=known, manifolds=len(zeros.manifolds))
+    lines = zeros.manifolds
+    more = any(line["dimension"] > 1 for line in lines)
+    return dataclasses.replace(missing, known=known, least=known, most=known, manifolds=len(lines), has_surfaces=more)
 
 
 def _told(missing: Missing, period: int) -> dict[str, Any]:

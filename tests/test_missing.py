@@ -263,10 +263,10 @@ def test_a_single_point_that_every_start_led_to_seems_to_be_all():
         (Missing(5, 0.0, 5, 5, complete=True), "Complete: 5 known, and every region was solved."),
         (
             Missing(1, 0.0, 1, 1, complete=True, manifolds=1),
-            "Complete: 1 isolated point and 1 line or surface of points known, and every region was solved.",
+            "Complete: 1 isolated point and 1 line of points known, and every region was solved.",
         ),
         (
-            Missing(0, 0.0, 0, 0, complete=True, manifolds=2),
+            Missing(0, 0.0, 0, 0, complete=True, manifolds=2, has_surfaces=True),
             "Complete: 2 lines or surfaces of points known, and every region was solved.",
         ),
         (

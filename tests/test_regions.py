@@ -614,9 +614,8 @@ def test_the_origin_ends_the_line_of_points_of_a_network_without_drive(W, kind):
     assert points.states.min() >= 0
     if kind == "half-line":
         assert points.states.min() < 1e-15
-    assert points.search.missing["sentence"] == (
-        "Complete: 1 line or surface of points known, and every region was solved."
-    )
+    name = "line" if kind == "half-line" else "line or surface"
+    assert points.search.missing["sentence"] == f"Complete: 1 {name} of points known, and every region was solved."
 
 
 def test_the_benchmark_runs_at_toy_size():
