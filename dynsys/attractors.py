@@ -16,6 +16,7 @@ from dynsys.certainty import Assessed, assess
 from dynsys.cycles import first_phase
 from dynsys.iterated import Iterated, divisors
 from dynsys.krylov import gmres
+from dynsys.sides import attracts_on_every_side
 from dynsys.solvers.newton import dense_direction
 from dynsys.spectrum import excess, spectra
 from dynsys.system import System
@@ -116,7 +117,12 @@ class Known:
             rows = new[period[new] == d]
             for i, beyond in zip(rows.tolist(), self._excess(self._applied(d), found.x[rows], u[rows]), strict=True):
                 row = slice(i, i + 1)
-                if beyond < -NOT_MARGINAL and not self._has(found.x[row], u[row], float(found.error_bound[i])):
+                known = self._has(found.x[row], u[row], float(found.error_bound[i]))
+                if (
+                    beyond < -NOT_MARGINAL
+                    and not known
+                    and attracts_on_every_side(self._applied(d), found.x[row], u[row])
+                ):
                     self.enter(found.x[row], u[row], d, beyond)
 
     def _distinct(self, found: Assessed, u: Tensor) -> Tensor:

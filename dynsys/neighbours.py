@@ -3,8 +3,8 @@
 States displaced by a hundredth of the turn within a section through it are followed for ten turns beside the
 undisturbed one. Where their distances at the returns to the section are not smaller by a tenth from the sixth turn on,
 the orbit is one of a family, and no memory. So an orbit is taken to attract where its slowest multiplier is below
-0.9^(1/6) = 0.983, about; a weaker one is too near to neutral for the integrator's errors. Where the undisturbed one does
-not come back ten times it was no orbit: a chaotic trajectory comes near an old state now and then.
+0.9^(1/6) = 0.983, about; a weaker one is too near to neutral for the integrator's errors. Where the undisturbed one
+does not come back ten times it was no orbit: a chaotic trajectory comes near an old state now and then.
 """
 
 from __future__ import annotations

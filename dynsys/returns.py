@@ -9,7 +9,6 @@ last two returns; a spiral that runs out at a point has its place a whole turn a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +18,13 @@ from torch.linalg import vector_norm
 
 from dynsys.runge_kutta import Course
 
-Number = TypeVar("Number", Tensor, NDArray[np.float64])
+Values = NDArray[np.float64]
 
 NEAR = 0.1  # of the size of a turn: a crossing this near the last one is a return
 SETTLED = 1e-3  # of the size of a turn, from the last return to where the returns lead
 SAME_TIME = 1e-3  # difference of two times of return, relative
 LEAST = 1e-3  # of a state's usual size, that a turn has: a smaller one may be made by the integrator's errors
+NEWTON_STEPS = 12
 STILL = 1e-5  # of the size of a turn, below which the distance between two returns is the step's error
 
 
@@ -84,20 +84,23 @@ class Returns:
 
 
 def crossing(before: Course, after: Course, origin: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Where and when the section is crossed, by bisection of the cubic through both ends and their slopes."""
+    """Where and when the section is crossed, on the cubic through both ends and their slopes."""
     h = (after.t - before.t).unsqueeze(1)
     ends = (before.x - origin, after.x - origin, h * before.F, h * after.F)
     a, b, c, d = (np.asarray((part * normal).sum(1).cpu()) for part in ends)
-    low, high = np.zeros(len(h)), np.ones(len(h))
-    for _ in range(40):
-        s = (low + high) / 2
-        below = _cubic(a, b, c, d, s) < 0
-        low, high = np.where(below, s, low), np.where(below, high, s)
-    share = torch.as_tensor(high).to(h).unsqueeze(1)
-    return _cubic(before.x, after.x, h * before.F, h * after.F, share), before.t + (share * h).squeeze(1)
+    s = torch.as_tensor(_zero(a, c, 3 * (b - a) - 2 * c - d, 2 * (a - b) + c + d)).to(h).unsqueeze(1)
+    there, way, slopes = s * s * (3 - 2 * s), s * (1 - s), (1 - s) * ends[2] - s * ends[3]
+    return (1 - there) * before.x + there * after.x + way * slopes, before.t + (s * h).squeeze(1)
 
 
-def _cubic(before: Number, after: Number, slope_before: Number, slope_after: Number, s: Number) -> Number:
-    """The cubic Hermite interpolant at the share s of a step, given its ends and the slopes there, times its length."""
-    there = s * s * (3 - 2 * s)
-    return (1 - there) * before + there * after + s * (1 - s) ** 2 * slope_before - s * s * (1 - s) * slope_after
+def _zero(a: Values, b: Values, c: Values, d: Values) -> Values:
+    """Where a + b s + c s^2 + d s^3 becomes positive in (0, 1], by Newton's method, or halving where that leaves."""
+    low, high = np.zeros_like(a), np.ones_like(a)
+    s = high / 2
+    for _ in range(NEWTON_STEPS):
+        height, slope = a + s * (b + s * (c + s * d)), b + s * (2 * c + s * 3 * d)
+        low, high = np.where(height < 0, s, low), np.where(height < 0, high, s)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            further = s - height / slope
+        s = np.where((further >= low) & (further <= high), further, (low + high) / 2)
+    return s

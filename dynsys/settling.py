@@ -242,7 +242,7 @@ class _Course:
         return period, apart
 
     def _oscillate(self, seen: Followed) -> Tensor:
-        """Whether (B,) the trajectories that have come back are on a closed orbit, told by whether it draws in others."""
+        """Whether (B,) the trajectories that have come back are on a closed orbit; one that draws in others is told."""
         u = self.u[seen.rows]
         orbits = [
             _Oscillation(float(seen.period[i]), seen.span[i], seen.history[-1, i], u[i]) for i in range(len(seen.rows))

@@ -389,6 +389,50 @@ def test_states_that_are_no_numbers_have_run_off():
     assert [str(k) for k in ends.kind] == [Ending.ESCAPED, Ending.CYCLE]
 
 
+@pytest.mark.parametrize("slope", [2.0, 1.0])
+def test_a_kink_beyond_which_nothing_is_drawn_in_is_no_stable_point(slope):
+    """h' = relu(slope h) takes h < 0 to 0 at once, but leaves h > 0 alone or drives it off."""
+    network = RNN({"weight_ih_l0": np.zeros((1, 1)), "weight_hh_l0": np.full((1, 1), slope)}, nonlinearity="relu")
+    ends = settle(network, column(-1.0, -0.5, 0.5), torch.zeros(1, 1, dtype=torch.float64))
+    assert [str(k) for k in ends.kind] == [Ending.RESTING] * 2 + [Ending.ESCAPED if slope > 1 else Ending.RESTING]
+
+
+def test_a_kink_at_which_both_sides_draw_in_is_a_stable_point():
+    network = RNN({"weight_ih_l0": np.zeros((1, 1)), "weight_hh_l0": np.full((1, 1), 0.5)}, nonlinearity="relu")
+    ends = settle(network, column(-1.0, 0.0, 0.5), torch.zeros(1, 1, dtype=torch.float64))
+    assert kinds(ends) == {Ending.POINT: 3}
+    assert np.allclose(ends.attractors[0].states, 0)
+
+
+def test_a_trajectory_that_needs_ever_shorter_steps_takes_none_from_the_others():
+    """x' = x (2 - x), y' = -y x^2 leads to (2, 0) from x > 0; from x < 0 to infinity, where y is ever stiffer."""
+    flow = Flow(lambda x, u: torch.stack([x[:, 0] * (2 - x[:, 0]), -x[:, 1] * x[:, 0] ** 2], 1), n_state=2)
+    x = torch.tensor([[0.1, 1.0], [4.0, -1.0], [1.0, 0.5], [-1.0, 1.0]], dtype=torch.float64)
+    ends = settle(flow, x, EMPTY)
+    assert [str(k) for k in ends.kind] == [Ending.POINT] * 3 + [Ending.GIVEN_UP]
+    assert np.allclose(ends.attractors[0].states, [2, 0], atol=1e-9)
+    assert settling_summary(settlement(ends)) == (
+        "Of 4 trajectories 75 % settle at 1 stable point; 1 did not settle in 5,000 steps of the integrator."
+    )
+
+
+@pytest.mark.parametrize("rate", [1e4, 1e7])
+def test_a_fast_flow_settles_in_its_own_time(rate):
+    ends = settle(Flow(lambda x, u: -rate * x, n_state=2), spread(-1, 1, 6, n=2), EMPTY)
+    assert kinds(ends) == {Ending.POINT: 6}
+
+
+def test_the_attractor_of_lorenz_is_no_oscillation():
+    """It comes near its old states now and then, but leaves again."""
+
+    def velocity(x, u):
+        a, b, c = x.T
+        return torch.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], 1)
+
+    ends = settle(Flow(velocity, n_state=3), spread(-10, 10, 16, n=3), EMPTY)
+    assert kinds(ends) == {Ending.GIVEN_UP: 16}
+
+
 def test_where_the_velocity_is_no_number_the_trajectory_has_run_off():
     """sqrt(x) - 1/2 falls to x < 0 from below 1/4, where it is NaN, and is NaN there from the beginning."""
     flow = Flow(lambda x, u: torch.sqrt(x) - 0.5, n_state=1)
