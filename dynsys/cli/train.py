@@ -42,6 +42,11 @@ TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must
     help="fast-weights: layer normalisation of the whole sum, or of W h + C x + b alone.  [all]",
 )
 @click.option("--start", metavar="RUN", help="fast-weights: begin from the weights of another run.")
+@click.option(
+    "--identity",
+    type=click.FloatRange(0),
+    help="Retrieval, irnn and fast-weights: W begins at this multiple of the identity.  [1, 0.5]",
+)
 @click.option("--steps", type=click.IntRange(100), help="Steps of training; the network's own number if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Retrieval: strings in a step.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Retrieval: of Adam.  [0.003]")
