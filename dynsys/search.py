@@ -21,12 +21,14 @@ from dynsys.exploration import Exploration, Progress, Settings, silent
 from dynsys.iterated import Iterated
 from dynsys.outcome import outcome
 from dynsys.points import FixedPoints
+from dynsys.precision import computes_in_single
 from dynsys.solvers import Solver, solver_named
 from dynsys.starts import first_starts
 from dynsys.system import System
 from dynsys.threads import alone
 
 ENGINES = ("auto", "fiber")
+LOOKED_AT = 64  # starts, by which it is told in what precision a velocity is computed
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -129,6 +131,7 @@ def _distinct(u: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
     """Raise ValueError where the velocity is not float64 of the shape of its states, before anything relies on it."""
+    looked_at = x[:LOOKED_AT]
     x = x[:2] if len(x) > 1 else x.expand(2, -1).clone()  # one row alone would hide a function that drops the others
     try:
         F = system.velocity(x, u[:1].expand(2, -1))
@@ -138,13 +141,16 @@ def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
         F = x.float()
     if not isinstance(F, Tensor):
         raise ValueError(f"the velocity of {system.name} is a {type(F).__name__}; it has to be a torch tensor")
+    single = f"{system.name} computes in single precision; the search needs double: call .double() on it"
     if F.dtype != torch.float64:
-        raise ValueError(f"{system.name} computes in single precision; the search needs double: call .double() on it")
+        raise ValueError(single)
     if F.shape != x.shape:
         given, legal = tuple(F.shape), tuple(x.shape)
         raise ValueError(
             f"the velocity of {system.name} has shape {given} for states of shape {legal}; it needs the same"
         )
+    if computes_in_single(system, looked_at, u[:1].expand(len(looked_at), -1)):
+        raise ValueError(single)
 
 
 def checked_device(device: str | None) -> torch.device:
