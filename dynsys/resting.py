@@ -13,11 +13,12 @@ from torch.linalg import vector_norm
 from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.rounding import ZERO, rounding
 from dynsys.runge_kutta import TOLERANCE
+from dynsys.solvers import DENSE_LIMIT
 from dynsys.system import Kind, System
 
 SLOW = 1e-5  # of a state's usual size per time constant: faster states are on their way,
 JITTER = 100 * TOLERANCE  # or of it times the rate |dF/dx|, where that is more: what the integrator's errors make
-WORTH = 1e-2  # of that size per time constant, up to which |dF/dx| is computed
+WORTH = 1e-2  # of that size per time constant, up to which |dF/dx| is computed in small systems
 NEAR = 1e-3  # of that size, within which the zero has to be
 SINGULAR = 1e-6  # of the largest singular value: directions in which no step is made
 STEPS = 4
@@ -32,7 +33,8 @@ def hovers(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
     hovering = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     if system.kind is not Kind.FLOW or system.n_state > MATRIX_FREE_ABOVE:
         return hovering
-    slow = vector_norm(system.velocity(x, u), dim=1) <= WORTH * unit
+    worth = WORTH if system.n_state <= DENSE_LIMIT else SLOW
+    slow = vector_norm(system.velocity(x, u), dim=1) <= worth * unit
     for i in slow.nonzero().squeeze(1).tolist():
         hovering[i] = _hovers(system, x[i : i + 1], u[i : i + 1], unit)
     return hovering
@@ -40,7 +42,7 @@ def hovers(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
 
 def _hovers(system: System, x: Tensor, u: Tensor, unit: float) -> bool:
     y, speed = x, float(vector_norm(system.velocity(x, u)))
-    if speed > max(SLOW, JITTER * float(torch.linalg.matrix_norm(system.jacobian(x, u), 2))) * unit:
+    if speed > SLOW * unit and speed > JITTER * unit * float(torch.linalg.matrix_norm(system.jacobian(x, u), 2)):
         return False
     for _ in range(STEPS):
         inverse = torch.linalg.pinv(system.jacobian(y, u), rtol=SINGULAR)
