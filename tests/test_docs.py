@@ -41,7 +41,11 @@ def test_every_option_of_a_command_is_an_option_of_its_page_or_its_help():
     for verb in VERBS:
         page = (ROOT / "docs" / f"{verb}.md").read_text()
         for option in re.findall(r"`(--[a-z-]+)", page):
-            names = {name for parameter in main.commands[verb].params for name in (*parameter.opts, *parameter.secondary_opts)}
+            names = {
+                name
+                for parameter in main.commands[verb].params
+                for name in (*parameter.opts, *parameter.secondary_opts)
+            }
             assert option in names, f"docs/{verb}.md shows {option}, which dynsys {verb} does not have"
 
 
