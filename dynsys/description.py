@@ -17,7 +17,7 @@ from dynsys.points import FixedPoints, SearchReport
 from dynsys.slow import Minima
 from dynsys.slowness import DRIFT, drift_time
 from dynsys.spectrum import MODES, excess, spectra
-from dynsys.stability import classify, classify_slow, eigenvalue_uncertainty
+from dynsys.stability import Stability, classify, classify_slow, eigenvalue_uncertainty
 from dynsys.system import System
 
 Progress = Callable[[str, int, int], None]
@@ -62,6 +62,8 @@ def describe(
     for i, sides in enumerate(zeros.sides):
         if sides is not None:
             judged[i] = stability_at_kink(sides, system.kind)
+    for i in np.flatnonzero(zeros.manifold >= 0).tolist():  # at its end one side may see nothing of a line
+        judged[i] = Stability("marginal", judged[i].n_unstable)
     F, readouts = system.velocity(x, u), _array(system.readout(x))
     stability = np.array([j.word for j in judged], dtype=np.str_)
     points = FixedPoints(

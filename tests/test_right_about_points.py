@@ -151,6 +151,14 @@ def test_a_point_on_a_kink_says_so():
     assert turning.stability.tolist() == ["marginal"]
 
 
+def test_the_end_of_a_half_line_on_its_kink_is_marginal_as_the_rest():
+    points = search(RNN({"weight_ih_l0": [[0.0]], "weight_hh_l0": [[1.0]]}, nonlinearity="relu"))
+    assert [manifold["kind"] for manifold in points.manifolds] == ["half-line"]
+    assert points.states.min() == 0.0
+    assert set(points.stability) == {"marginal"}
+    assert points.search.settling["sentence"].startswith("None of the 64 trajectories settles at a stable point")
+
+
 def test_an_irnn_at_the_identity_is_a_plane():
     weights = {"weight_ih_l0": np.zeros((2, 1)), "weight_hh_l0": np.eye(2)}
     points = search(IRNN(weights))
