@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from dynsys.continuation import ON_IT
-from dynsys.rounding import rounding
+from dynsys.rounding import EPS, rounding
 from dynsys.system import System
 
 PER_DECADE, DECADES = 8, 16  # distances looked at, down from the usual size of a state
+OF_ENDS = 4.0  # times F at two states, that it may be between them if they are to be one
+OF_TERMS = 1e4  # units in the last place of the terms that cancel in a component of F, beneath which it is zero
 
 
 def blur(system: System, x: Tensor, u: Tensor, unit: float) -> float:
@@ -33,6 +35,15 @@ def blur(system: System, x: Tensor, u: Tensor, unit: float) -> float:
     noise = ON_IT * float(rounding(system, x, u, F, unit))
     hides = max(noise, float((F[0] @ w).abs()))  # what is as small as F at x is as good a zero
     return max(_hidden(system, x, u, w, sign * v, lengths, hides) for sign in (1.0, -1.0))
+
+
+def vanishes_between(system: System, a: Tensor, b: Tensor, u: Tensor) -> bool:
+    """Whether every component of F is as small between the states a and b (1, n) as at them, or as its own rounding."""
+    x = torch.cat([a + share * (b - a) for share in (0.0, 0.25, 0.5, 0.75, 1.0)])
+    held = u.expand(len(x), -1)
+    F = system.velocity(x, held).abs()
+    terms = (system.jacobian(x, held).abs() @ x.abs().unsqueeze(2)).squeeze(2)
+    return bool((F[1:-1] <= OF_ENDS * torch.maximum(F[0], F[-1]) + OF_TERMS * EPS * terms[1:-1]).all())
 
 
 def _hidden(system: System, x: Tensor, u: Tensor, w: Tensor, v: Tensor, lengths: Tensor, noise: float) -> float:

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from dynsys.blur import blur
+from dynsys.blur import blur, vanishes_between
 from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.catalogue import Catalogue
 from dynsys.certainty import Assessed, assess
@@ -306,17 +306,26 @@ def _with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
         uncertainty[i] = blur(system, zeros.points.x[i : i + 1], u, catalogue.unit)
     if int(alone.sum()) > len(rows):
         left_out.append(f"how uncertain {int(alone.sum()) - len(rows)} marginal points are")
-    return _told_apart(dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out)), alone)
+    zeros = dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out))
+    return _told_apart(system, zeros, alone, catalogue)
 
 
-def _told_apart(zeros: Zeros, alone: NDArray[np.bool_]) -> Zeros:
-    """Of marginal points whose uncertainties meet, which may all be one, that whose place is known best."""
+def _told_apart(system: System, zeros: Zeros, alone: NDArray[np.bool_], catalogue: Catalogue) -> Zeros:
+    """Of marginal points whose uncertainties meet, which may all be one, that whose place is known best.
+
+    Two are one only if every component of F is as small between them as at them: an uncertainty is a norm, in which the
+    largest variable hides the others where they have very different units.
+    """
     rows = np.flatnonzero(alone & (zeros.orbit < 0))
     if len(rows) < 2:
         return zeros
     radius, x = np.nan_to_num(zeros.uncertainty[rows]), zeros.points.x[torch.as_tensor(rows)].cpu().numpy()
     groups = np.asarray(zeros.groups)[rows]
     meet = (cdist(x, x) <= radius + radius[:, None]) & (groups == groups[:, None])
+    for i, j in zip(*np.nonzero(np.triu(meet, 1)), strict=True):
+        u = catalogue.inputs[groups[i] : groups[i] + 1]
+        a, b = (zeros.points.x[k : k + 1] for k in (rows[i], rows[j]))
+        meet[i, j] = meet[j, i] = vanishes_between(system, a, b, u)
     component = connected_components(meet, directed=False)[1]
     best_first = np.argsort(np.where(np.isnan(zeros.uncertainty[rows]), np.inf, zeros.uncertainty[rows]), kind="stable")
     kept = rows[best_first[np.unique(component[best_first], return_index=True)[1]]]
