@@ -26,6 +26,8 @@ EQUATIONS = {
     "lstm": "c' = f c + i g, h' = o tanh(c'), g = tanh(W_ig u + b_ig + W_hg h + b_hg), i, f and o logistic",
     "lstm-peephole": "as an lstm, with p_i c in i, p_f c in f and p_o c' in o",
     "lstm-coupled": "as an lstm with i = 1 - f, and p_f c in f and p_o c' in o where there are peepholes",
+    "irnn": "h' = f(W_ih u + b_ih + W_hh h + b_hh)",
+    "fast-weights": "h' = relu(LN(W h + C x + b + A h)), A' = lambda A + eta h h^T",
     "esn": "tau dx/dt = -x + W_r r(x) + W_fb z + B u, z = W_out r(x), r = f",
     "simple-rnn": "tau dx/dt = -x + W r(x), r = f",
     "rate": "tau dx/dt = -x + W r(x) + B u + b, z = W_out r(x) + b_out, r = f",
