@@ -215,8 +215,8 @@ def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
 def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import spectrum
 
-    points = load_run(run)[0]
-    return spectrum(points, _numbers(points, chosen))
+    points, system = load_run(run)
+    return spectrum(points, _numbers(points, chosen), title=_title(system))
 
 
 def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -244,8 +244,8 @@ def _plane(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
 def _modes(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import modes
 
-    points = load_run(run)[0]
-    return modes(points, _numbers(points, chosen))
+    points, system = load_run(run)
+    return modes(points, _numbers(points, chosen), title=_title(system))
 
 
 def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:

@@ -157,7 +157,7 @@ class TestPhasePortrait:
         figure = plots.phase_portrait(three(cross, ["stable node"] * 6, [0] * 6))
         titles = [figure.layout.scene[f"{key}axis"].title.text for key in "xyz"]
         assert titles == ["PC 1 (64 %)", "PC 2 (29 %)", "PC 3 (7 %)"]  # 9, 4 and 1 of 14
-        assert "principal components of the points, 64 + 29 + 7 = 100 %" in caption(figure)
+        assert "principal components of the points, with 100 % of their variance" in caption(figure)
 
     def test_ranges_are_fixed_hold_everything_and_are_not_distorted_in_any_view(self, points):
         run = np.random.default_rng(0).standard_normal((50, 4)) * [5, 1, 2, 1]

@@ -36,11 +36,12 @@ def basins(
 
     with progress() as show:
         found, shares = follow(MemoryFlow(samples, seconds, seed), run, show)
-    path = path or str(Path(run) / "graph.html")
-    draw("graph", run, path, png)
     if as_json:
         print_json({"connections": found.to_json(), "basins": shares.to_json()})
-        return
-    click.echo(found.summary())
-    click.echo(shares.summary())
-    click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and memory.json in {run}.")
+    else:
+        click.echo(found.summary())
+        click.echo(shares.summary())
+    path = path or str(Path(run) / "graph.html")
+    draw("graph", run, path, png)
+    if not as_json:
+        click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and memory.json in {run}.")

@@ -16,6 +16,7 @@ from dynsys.projection import Projection
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
+BESIDE_LEGEND = 0.14  # of the page's width, to the left of the scene
 MODES_SHOWN = 3  # of each point, the leading ones: more hide the point itself
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
 MARGIN = 0.06  # space left around everything that is drawn
@@ -208,6 +209,7 @@ def _scene(names: dict[str, str], low: Array, high: Array, view: camera.Camera) 
     }
     return {
         **boxes,
+        "domain": {"x": [BESIDE_LEGEND, 1.0]},
         "aspectmode": "manual",
         "aspectratio": camera.aspect(view, high - low),
         "camera": view,
@@ -244,6 +246,5 @@ def _source(axes: Projection, fitted_to: str) -> str:
     """Where the axes come from, for the caption."""
     if fitted_to == "given":
         return "The axes were given with the projection."
-    shares = [f"{100 * share:.0f}" for share in axes.explained_variance_ratio[: axes.n_shown]]
     total = 100 * axes.explained_variance_ratio.sum()
-    return f"Axes: principal components of {fitted_to}, {' + '.join(shares) or '0'} = {total:.0f} % of their variance."
+    return f"Axes: principal components of {fitted_to}, with {total:.0f} % of their variance."
