@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynsys.analyses.run import BASINS, CONNECTIONS, MEMORY, Progress, load_run
-from dynsys.basins import Basins, basins
-from dynsys.connections import Connections, connections
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
+from dynsys.memory.basins import Basins, basins
+from dynsys.memory.connections import Connections, connections
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.basins import Basins
-from dynsys.connections import Connections
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
+from dynsys.memory.basins import Basins
+from dynsys.memory.connections import Connections
 from dynsys.models.checkpoint import FILE_NAME, load
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.training_run import read_curves
-from dynsys.modes import Modes, linear_modes
 from dynsys.points import FixedPoints
 from dynsys.search import SearchInterrupted, find_fixed_points
+from dynsys.spectra.modes import Modes, linear_modes
 from dynsys.starts import states_in_box
 from dynsys.system import System
 from dynsys.trajectory import relax

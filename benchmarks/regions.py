@@ -20,9 +20,9 @@ import torch
 
 from dynsys.models.leaky_rate import LeakyActivity
 from dynsys.models.vanilla import RNN
-from dynsys.pieces import Pieces
-from dynsys.region_solve import lies_within, solve_regions
-from dynsys.regions import RegionSearch, search_regions
+from dynsys.relu.pieces import Pieces
+from dynsys.relu.region_solve import lies_within, solve_regions
+from dynsys.relu.regions import RegionSearch, search_regions
 
 SIZES = (6, 12, 20, 30, 40, 50)
 ENUMERATED = 14  # units up to which all regions are solved beside

@@ -19,11 +19,11 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import dynsys
-from dynsys.basins import basins
-from dynsys.certificate import certify
-from dynsys.connections import connections
-from dynsys.modes import linear_modes
-from dynsys.settling import settle
+from dynsys.attractors.settling import settle
+from dynsys.memory.basins import basins
+from dynsys.memory.connections import connections
+from dynsys.proof.certificate import certify
+from dynsys.spectra.modes import linear_modes
 from dynsys.starts import first_starts
 
 FOLLOWED = 64

@@ -9,14 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.attractors.settling import settle
     from dynsys.errors import CheckpointError, OutputError
     from dynsys.models.checkpoint import load
     from dynsys.models.wrap import wrap
-    from dynsys.modes import linear_modes
     from dynsys.points import FixedPoints
     from dynsys.projection import Projection
     from dynsys.search import find_fixed_points
-    from dynsys.settling import settle
+    from dynsys.spectra.modes import linear_modes
     from dynsys.system import Flow, Kind, Map, System
     from dynsys.trajectory import simulate
 
@@ -30,9 +30,9 @@ _HOME = {
     "Projection": "dynsys.projection",
     "System": "dynsys.system",
     "find_fixed_points": "dynsys.search",
-    "linear_modes": "dynsys.modes",
+    "linear_modes": "dynsys.spectra.modes",
     "load": "dynsys.models.checkpoint",
-    "settle": "dynsys.settling",
+    "settle": "dynsys.attractors.settling",
     "simulate": "dynsys.trajectory",
     "wrap": "dynsys.models.wrap",
 }

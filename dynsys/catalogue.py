@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.certainty import Assessed, assess
 from dynsys.discovery import Source
 from dynsys.missing import Tally
+from dynsys.proof.certainty import Assessed, assess
 from dynsys.rounding import ZERO, rounding
 from dynsys.system import System
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from dynsys.findings import Zeros
 from dynsys.iterated import Iterated
-from dynsys.kinks import stability_at_kink
+from dynsys.minima.slow import Minima
+from dynsys.minima.slowness import DRIFT, drift_time
 from dynsys.points import FixedPoints, SearchReport
-from dynsys.slow import Minima
-from dynsys.slowness import DRIFT, drift_time
-from dynsys.spectrum import MODES, excess, spectra
+from dynsys.relu.kinks import stability_at_kink
+from dynsys.spectra.spectrum import MODES, excess, spectra
 from dynsys.stability import Stability, classify, classify_slow, eigenvalue_uncertainty
 from dynsys.system import System
 

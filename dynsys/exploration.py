@@ -22,9 +22,9 @@ from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop
 from dynsys.fiber import Fibers
 from dynsys.harvest import Harvest
 from dynsys.iterated import Iterated
+from dynsys.minima.slow import Minima
 from dynsys.missing import Missing, estimated
-from dynsys.regions import TREE_LIMIT, RegionSearch, search_regions
-from dynsys.slow import Minima
+from dynsys.relu.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System

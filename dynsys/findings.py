@@ -18,18 +18,18 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from dynsys.blur import blur, vanishes_between
+from dynsys.attractors.cycles import orbits
 from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.catalogue import Catalogue
-from dynsys.certainty import Assessed, assess
-from dynsys.certificate import Reason, certify
-from dynsys.continuation import SAME as SAME_PLACE
-from dynsys.cycles import orbits
 from dynsys.iterated import Iterated
-from dynsys.kinks import Sides, one_sided_jacobians
-from dynsys.manifold import Manifold, manifolds
-from dynsys.pieces import Pieces
-from dynsys.regions import RegionSearch
+from dynsys.marginal.blur import blur, vanishes_between
+from dynsys.marginal.continuation import SAME as SAME_PLACE
+from dynsys.marginal.manifold import Manifold, manifolds
+from dynsys.proof.certainty import Assessed, assess
+from dynsys.proof.certificate import Reason, certify
+from dynsys.relu.kinks import Sides, one_sided_jacobians
+from dynsys.relu.pieces import Pieces
+from dynsys.relu.regions import RegionSearch
 from dynsys.rounding import rounding
 from dynsys.speed import q_of
 from dynsys.system import System

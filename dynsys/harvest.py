@@ -11,7 +11,7 @@ from torch.linalg import vector_norm
 
 from dynsys.budget import Plan
 from dynsys.catalogue import NOBODY, Catalogue
-from dynsys.slow import Minima
+from dynsys.minima.slow import Minima
 from dynsys.solvers import LU_LIMIT, Solver
 from dynsys.threads import in_order
 from dynsys.wave import Descender, Landed, Rejection

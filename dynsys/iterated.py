@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from dynsys.pieces import Pieces, iterated
+from dynsys.relu.pieces import Pieces, iterated
 from dynsys.system import Kind, Product, System
 
 if TYPE_CHECKING:
-    from dynsys.enclosure import Enclosed
+    from dynsys.proof.enclosure import Enclosed
 
 
 class Iterated(System):

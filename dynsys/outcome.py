@@ -1,7 +1,7 @@
 """What a search comes to: its points described, and the report of what was done, what is missing, what settles where.
 
 The report answers two questions that points alone leave open. Are these all? (``dynsys.missing``) And is it they that
-the network goes to? (``dynsys.settling``: a memory may be kept in a cycle.)
+the network goes to? (``dynsys.attractors.settling``: a memory may be kept in a cycle.)
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynsys.attractors.settlement import settlement, settling_summary
+from dynsys.attractors.settling import settle
 from dynsys.description import describe
 from dynsys.discovery import Source, Stop
 from dynsys.exploration import Exploration
@@ -19,8 +21,6 @@ from dynsys.findings import Zeros, zeros_of
 from dynsys.iterated import Iterated
 from dynsys.missing import Missing
 from dynsys.points import FixedPoints, SearchReport
-from dynsys.settlement import settlement, settling_summary
-from dynsys.settling import settle
 from dynsys.stability import index
 
 FOLLOWED, FOLLOWED_LARGE = 64, 16  # starts followed to where they settle

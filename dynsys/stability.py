@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.ritz import RITZ_TOLERANCE
 from dynsys.rounding import EPS
-from dynsys.spectrum import Spectrum, excess
+from dynsys.spectra.ritz import RITZ_TOLERANCE
+from dynsys.spectra.spectrum import Spectrum, excess
 from dynsys.system import Kind, System
 
 WORDS = ("stable node", "stable focus", "saddle", "unstable node", "unstable focus", "marginal")

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from dynsys.pieces import Pieces
+from dynsys.relu.pieces import Pieces
 
 if TYPE_CHECKING:
-    from dynsys.enclosure import Enclosed
+    from dynsys.proof.enclosure import Enclosed
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 Product = Callable[[Tensor], Tensor]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
+from dynsys.proof.enclosure import Enclosed
 from dynsys.system import Kind, System
 
 STATES = 6

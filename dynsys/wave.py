@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.descent import Descent, Outcome, descend
-from dynsys.false_zeros import only_rounding
+from dynsys.proof.false_zeros import only_rounding
 from dynsys.rounding import ZERO, rounding
 from dynsys.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.speed import gradient, q_of

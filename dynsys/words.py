@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dynsys.attractors.settling import Ending
+from dynsys.minima.slowness import slow_summary
 from dynsys.missing import milestones
-from dynsys.settling import Ending
-from dynsys.slowness import slow_summary
 
 if TYPE_CHECKING:
     from dynsys.points import FixedPoints

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
+from dynsys.proof.enclosure import Enclosed
 from dynsys.system import Kind, System
 
 

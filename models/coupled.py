@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.peephole import PeepholeLayer, PeepholeLSTM
 from dynsys.models.stack import Stack
+from dynsys.proof.enclosure import Enclosed
 from dynsys.system import Reduction
 
 COUPLED = "coupled_gates"  # in a state dict: three gates alone would look like a GRU

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
 from dynsys.models.rate_network import BOUNDED, RateNetwork
+from dynsys.proof.enclosure import Enclosed
 from dynsys.trajectory import simulate
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
+from dynsys.proof.enclosure import Enclosed
 
 Parts = tuple[Tensor, ...]  # the state of one layer: (h,), or (h, c)
 Blocks = tuple[tuple[Tensor, ...], ...]

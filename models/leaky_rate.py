@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
 from dynsys.models.random_drive import driven_trajectories
 from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
-from dynsys.pieces import Pieces, rectified_activity
+from dynsys.proof.enclosure import Enclosed
+from dynsys.relu.pieces import Pieces, rectified_activity
 from dynsys.system import Product
 
 Array = NDArray[np.float64]

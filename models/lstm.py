@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Blocks, Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent import Recurrent, random_weights
 from dynsys.models.stack import Stack
+from dynsys.proof.enclosure import Enclosed
 from dynsys.system import Reduction
 
 

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from dynsys.enclosure import Enclosed
 from dynsys.models.layer import Bounds, Layer, Parts, Slopes
 from dynsys.models.lstm import LSTMLayer, LSTMSlopes
 from dynsys.models.recurrent import Recurrent, checked, random_weights
 from dynsys.models.stack import Stack
+from dynsys.proof.enclosure import Enclosed
 from dynsys.system import Reduction
 
 LARGEST = 40.0  # log i / (1 - f) that is computed: with more, c would rest beyond 2 / eps, where nothing adds to it

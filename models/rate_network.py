@@ -13,8 +13,8 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
-from dynsys.pieces import Pieces, rectified_rates
+from dynsys.proof.enclosure import Enclosed
+from dynsys.relu.pieces import Pieces, rectified_rates
 from dynsys.system import Kind, Product, System
 
 

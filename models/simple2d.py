@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed, joined
+from dynsys.proof.enclosure import Enclosed, joined
 from dynsys.system import Kind, System
 
 BOUND = 2.0  # starts are drawn from [-2, 2]^2, the part of the plane that the seed's figure 2 is about

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed
 from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
+from dynsys.proof.enclosure import Enclosed
 
 Array = NDArray[np.float64]
 

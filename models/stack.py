@@ -12,9 +12,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from dynsys.enclosure import Enclosed, joined
 from dynsys.models.layer import Layer, Parts, Slopes, one_row
-from dynsys.pieces import Pieces
+from dynsys.proof.enclosure import Enclosed, joined
+from dynsys.relu.pieces import Pieces
 from dynsys.system import Kind, Product, System
 
 

@@ -7,9 +7,9 @@ from described import described
 from scipy.stats import binom
 
 from dynsys import Flow, Map
-from dynsys.basins import Basins, Shares, basins
-from dynsys.connections import connections
 from dynsys.errors import CheckpointError
+from dynsys.memory.basins import Basins, Shares, basins
+from dynsys.memory.connections import connections
 from dynsys.models.bistable import Bistable
 
 CUBIC = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))

@@ -7,10 +7,10 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.catalogue import Catalogue
-from dynsys.certainty import assess
 from dynsys.discovery import Source
 from dynsys.models.bistable import Bistable
 from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.proof.certainty import assess
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

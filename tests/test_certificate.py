@@ -17,8 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynsys import Flow
-from dynsys.certainty import assess
-from dynsys.certificate import Reason, certify
 from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.gru import GRU
@@ -26,6 +24,8 @@ from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.vanilla import RNN
+from dynsys.proof.certainty import assess
+from dynsys.proof.certificate import Reason, certify
 from dynsys.system import Kind, System
 
 HADAMARD = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], dtype=torch.float64) / 2

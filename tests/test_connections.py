@@ -10,12 +10,13 @@ import torch
 from described import described
 from scipy.optimize import brentq
 
-from dynsys import Flow, Map, following
-from dynsys.connections import Connections, connections
+from dynsys import Flow, Map
 from dynsys.errors import CheckpointError
 from dynsys.iterated import Iterated
+from dynsys.memory import following
+from dynsys.memory.connections import Connections, connections
+from dynsys.memory.walk import Walk
 from dynsys.models.bistable import Bistable
-from dynsys.walk import Walk
 
 PHASE = brentq(lambda x: np.tanh(2 * x) - x, 0.5, 1.0, xtol=1e-15)
 CUBIC = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))

@@ -8,10 +8,10 @@ import torch
 from scipy.optimize import brentq
 
 from dynsys import Map
-from dynsys.certainty import assess
-from dynsys.cycles import first_phase, least_periods, orbits
+from dynsys.attractors.cycles import first_phase, least_periods, orbits
 from dynsys.iterated import Iterated
 from dynsys.models.vanilla import RNN
+from dynsys.proof.certainty import assess
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynsys import Flow
-from dynsys.enclosure import SLOPE, ULPS, Enclosed, _slope, joined
-from dynsys.exact_product import UNIT, exact_product
+from dynsys.proof.enclosure import SLOPE, ULPS, Enclosed, _slope, joined
+from dynsys.proof.exact_product import UNIT, exact_product
 from dynsys.testing import check_system
 
 RADII = torch.tensor([1e-9, 1e-3, 1.0, 100.0], dtype=torch.float64)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from dynsys import find_fixed_points
-from dynsys.false_zeros import only_rounding
 from dynsys.models.gru import GRU
 from dynsys.models.vanilla import RNN
+from dynsys.proof.false_zeros import only_rounding
 from dynsys.wave import Rejection, accepted
 
 

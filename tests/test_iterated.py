@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from dynsys import Flow, Map
-from dynsys.enclosure import Enclosed
 from dynsys.iterated import Iterated, divisors
 from dynsys.models.gru import GRU
 from dynsys.models.vanilla import RNN
-from dynsys.spectrum import spectra
+from dynsys.proof.enclosure import Enclosed
+from dynsys.spectra.spectrum import spectra
 from dynsys.stability import frequencies, time_constants
 from dynsys.system import System
 from dynsys.testing import check_system

@@ -10,8 +10,8 @@ from dynsys import Flow, Kind, Map
 from dynsys.krylov import Basis, gmres
 from dynsys.models.bistable import Bistable
 from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.ritz import leading_pairs
-from dynsys.spectrum import excess, spectra
+from dynsys.spectra.ritz import leading_pairs
+from dynsys.spectra.spectrum import excess, spectra
 
 SEEDS = st.integers(0, 2**32 - 1)
 N = 300  # above the size up to which every eigenvalue is computed

@@ -15,14 +15,14 @@ from scipy.optimize import brentq
 from scipy.sparse.linalg import aslinearoperator
 
 from dynsys import Flow, Map
-from dynsys.eigenmodes import dense_modes, krylov_modes
 from dynsys.errors import CheckpointError
 from dynsys.models import MODELS
 from dynsys.models.bistable import Bistable
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.modes import Modes, linear_modes
 from dynsys.points import FixedPoints
 from dynsys.search import find_fixed_points
+from dynsys.spectra.eigenmodes import dense_modes, krylov_modes
+from dynsys.spectra.modes import Modes, linear_modes
 from dynsys.system import Kind
 from dynsys.testing import check_system
 

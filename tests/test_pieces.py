@@ -9,7 +9,7 @@ from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.stack import Stack
 from dynsys.models.vanilla import RNN
-from dynsys.pieces import Pieces, iterated, unrolled
+from dynsys.relu.pieces import Pieces, iterated, unrolled
 
 DOUBLE = torch.float64
 

@@ -10,9 +10,9 @@ import torch
 from described import described
 
 from dynsys import Flow, Map, plots
-from dynsys.basins import Basins, Shares
-from dynsys.connections import connections
-from dynsys.ends import Other
+from dynsys.memory.basins import Basins, Shares
+from dynsys.memory.connections import connections
+from dynsys.memory.ends import Other
 from dynsys.models.bistable import Bistable
 from dynsys.plots import arrows, graph, layers, style
 from dynsys.projection import Projection

@@ -10,8 +10,8 @@ from test_modes import linear, points_at
 
 from dynsys import Flow, Map, plots
 from dynsys.models.bistable import Bistable
-from dynsys.modes import linear_modes
 from dynsys.plots import style
+from dynsys.spectra.modes import linear_modes
 
 
 def trace(figure: go.Figure, name: str) -> go.Scatter:

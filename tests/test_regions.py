@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
-from dynsys import Flow, System, complementary, find_fixed_points
-from dynsys.kinks import one_sided_jacobians, stability_at_kink
+from dynsys import Flow, System, find_fixed_points
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.vanilla import RNN
-from dynsys.pieces import Pieces
-from dynsys.regions import search_regions
+from dynsys.relu import complementary
+from dynsys.relu.kinks import one_sided_jacobians, stability_at_kink
+from dynsys.relu.pieces import Pieces
+from dynsys.relu.regions import search_regions
 from dynsys.system import Kind
 
 DOUBLE = torch.float64

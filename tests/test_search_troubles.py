@@ -6,7 +6,7 @@ import torch
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.minimum import descend_to_minimum
+from dynsys.minima.minimum import descend_to_minimum
 from dynsys.models.bistable import Bistable
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.wave import Rejection

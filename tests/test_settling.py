@@ -9,11 +9,11 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from dynsys import Flow, Map
+from dynsys.attractors.settlement import settlement, settling_summary
+from dynsys.attractors.settling import Ending, settle
 from dynsys.models.bistable import Bistable
 from dynsys.models.gru import GRU
 from dynsys.models.vanilla import RNN
-from dynsys.settlement import settlement, settling_summary
-from dynsys.settling import Ending, settle
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 
@@ -370,7 +370,7 @@ def test_without_jacobians_the_ends_are_the_same(points, monkeypatch):
     x, u = spread(-1, 1, 20, n=12), torch.zeros(1, 1, dtype=torch.float64)
     dense = settle(network, x, u)
     assert kinds(dense) == {Ending.POINT: 20}
-    monkeypatch.setattr("dynsys.attractors.MATRIX_FREE_ABOVE", 0)
+    monkeypatch.setattr("dynsys.attractors.known.MATRIX_FREE_ABOVE", 0)
     known = torch.as_tensor(np.concatenate([a.states for a in dense.attractors])) if points else None
     ends = settle(network, x, u, points=known)
     assert ends.attractor.tolist() == dense.attractor.tolist()

@@ -9,10 +9,10 @@ from scipy.optimize import minimize
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.constrained import lowered
-from dynsys.minimum import minimum_at
-from dynsys.projected_newton import newton_in_box
-from dynsys.slowness import drift_time, slow_summary
+from dynsys.minima.constrained import lowered
+from dynsys.minima.minimum import minimum_at
+from dynsys.minima.projected_newton import newton_in_box
+from dynsys.minima.slowness import drift_time, slow_summary
 from dynsys.speed import gradient, speed
 from dynsys.trajectory import relax
 from dynsys.wave import Rejection

@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.connections import Connections
-from dynsys.ends import Other
+from dynsys.memory.connections import Connections
+from dynsys.memory.ends import Other
 from dynsys.plots import style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.connections import Connections
+from dynsys.memory.connections import Connections
 from dynsys.plots import camera, manifolds, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection

@@ -1,0 +1,1 @@
+"""Where trajectories settle: at points, in cycles, or not at all."""

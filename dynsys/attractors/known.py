@@ -1,0 +1,179 @@
+"""Points and cycles that draw trajectories in: those known so far, and how new ones are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from dynsys.attractors.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
+from dynsys.attractors.cycles import first_phase
+from dynsys.budget import MATRIX_FREE_ABOVE
+from dynsys.iterated import Iterated, divisors
+from dynsys.krylov import gmres
+from dynsys.proof.certainty import Assessed, assess
+from dynsys.relu.sides import attracts_on_every_side
+from dynsys.solvers.newton import dense_direction
+from dynsys.spectra.spectrum import excess, spectra
+from dynsys.system import System
+
+NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for sure
+NEWTON_STEPS, NEWTON_PATIENCE = 30, 3
+FAR = 10  # times the first step of Newton's method, beyond which it has lost its way
+CONVERGED = 1e-9  # last step of Newton's method, relative to the state; the rest is done by ``assess``
+
+
+@dataclass(frozen=True, eq=False)
+class Attractor:
+    """Where trajectories end: ``period`` is 0 at a point of a flow or map, the number of steps of a cycle, or the time
+    (in time constants) of a flow's oscillation; ``states`` (p, n) are the point, all phases of the cycle, or one state
+    of the oscillation. ``index`` is the row of ``points`` handed in, -1 for one found on the way. ``excess`` is how far
+    its leading eigenvalue lies beyond the boundary of stability, for all ``period`` steps; NaN for an oscillation.
+    """
+
+    period: float
+    states: NDArray[np.float64]
+    input: NDArray[np.float64]
+    index: int = -1
+    excess: float = np.nan
+
+
+@dataclass
+class Known:
+    """The attractors known so far: ``owners`` tells a state's, ``discover`` finds a new one near a state."""
+
+    system: System
+    unit: float
+    attractors: list[Attractor] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+
+    def hand_in(self, points: Tensor, u: Tensor, leading: NDArray[np.complex128] | None) -> None:
+        """Enter stable points (k, n), each under its input u (k, m); ``leading`` (k,) are their eigenvalues."""
+        for i in range(len(points)):
+            beyond = None if leading is None else float(excess(torch.as_tensor(leading[i : i + 1]), self.system.kind))
+            self.enter(points[i : i + 1], u[i : i + 1], 1, beyond, i)
+
+    def enter(self, x: Tensor, u: Tensor, period: int, beyond: float | None, index: int = -1) -> None:
+        """An attractor that holds x (1, n); ``beyond`` is the excess of its leading eigenvalue, None if unknown."""
+        system = self._applied(period)
+        states = torch.cat(Iterated(self.system, period).phases(x, u)[:period]) if period > 1 else x
+        states = states.roll(-first_phase(states), 0)
+        if beyond is None:
+            (beyond,) = self._excess(system, x, u)
+        held = u.expand(period, -1)
+        J: list[Tensor | None] = [None] * period
+        factors: list[tuple[Tensor, Tensor] | None] = [None] * period
+        if system.n_state <= MATRIX_FREE_ABOVE:
+            matrices = system.jacobian(states, held)
+            LU, pivots, _ = torch.linalg.lu_factor_ex(matrices)
+            J, factors = list(matrices), list(zip(LU, pivots, strict=True))
+        for j in range(period):
+            self.phases.append(Phase(len(self.attractors), states[j], u[0], system, J[j], factors[j], beyond))
+        kept = 0 if period == 1 else period
+        self.attractors.append(Attractor(kept, _array(states), _array(u[0]), index, beyond))
+
+    @staticmethod
+    def _excess(system: System, x: Tensor, u: Tensor) -> list[float]:
+        """How far the leading eigenvalue of each point is beyond the boundary of stability."""
+        return [float(excess(spectrum.eigenvalues[:1], system.kind)) for spectrum in spectra(system, x, u)]
+
+    def owners(self, history: Tensor, duration: float, u: Tensor, since: int = 0) -> Tensor:
+        """The attractor (B,) to which each trajectory has come near, -1 for none; of the phases from ``since`` on.
+
+        ``history`` (T + 1, B, n) are the states at equal times within ``duration``, the last T steps of a map.
+        """
+        x, phases = history[-1], self.phases[since:]
+        owner = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
+        if not phases or not len(x):
+            return owner
+        apart = torch.cdist(x, torch.stack([phase.x for phase in phases]))
+        other = (u.unsqueeze(1) != torch.stack([phase.u for phase in phases])).any(dim=2)
+        nearest = torch.where(other, torch.inf, apart).min(dim=1)
+        for j in torch.unique(nearest.indices).tolist():
+            rows = ((nearest.indices == j) & torch.isfinite(nearest.values)).nonzero().squeeze(1)
+            arrived = phases[j].arrived(history[:, rows], duration, u[rows], self.unit)
+            owner[rows[arrived]] = phases[j].owner
+        return owner
+
+    def discover(self, x: Tensor, u: Tensor, k: int) -> None:
+        """Enter the attractors, not known before, to which Newton's method on G^k leads from the states x (B, n)."""
+        p, ended = _newton(self._applied(k), x, u, self.unit)
+        found = self._assessed(self._applied(k), p[ended], u[ended])
+        found, u = found[found.converged], u[ended][found.converged]
+        period = torch.full((len(found),), k)
+        for d in divisors(k):
+            small = vector_norm(self._applied(d).velocity(found.x, u), dim=1) <= CLOSE * self.unit
+            rows = ((period == k) & small).nonzero().squeeze(1)
+            if len(rows):
+                shorter = self._assessed(self._applied(d), found.x[rows], u[rows])
+                apart = vector_norm(shorter.x - found.x[rows], dim=1)
+                period[rows[shorter.converged & (apart <= shorter.error_bound + found.error_bound[rows])]] = d
+        new = self._distinct(found, u)
+        for d in sorted(set(period[new].tolist())):
+            rows = new[period[new] == d]
+            for i, beyond in zip(rows.tolist(), self._excess(self._applied(d), found.x[rows], u[rows]), strict=True):
+                row = slice(i, i + 1)
+                known = self._has(found.x[row], u[row], float(found.error_bound[i]))
+                if (
+                    beyond < -NOT_MARGINAL
+                    and not known
+                    and attracts_on_every_side(self._applied(d), found.x[row], u[row])
+                ):
+                    self.enter(found.x[row], u[row], d, beyond)
+
+    def _distinct(self, found: Assessed, u: Tensor) -> Tensor:
+        """The first of each distinct point found (B,), without those of attractors known already."""
+        kept: list[int] = []
+        near = found.error_bound + CONVERGED * self.unit
+        for i in range(len(found)):
+            same = vector_norm(found.x[kept] - found.x[i], dim=1) <= near[kept] + near[i]
+            row = slice(i, i + 1)
+            if not bool((same & (u[kept] == u[i]).all(dim=1)).any()) and not self._has(found.x[row], u[row], 0.0):
+                kept.append(i)
+        return torch.tensor(kept, dtype=torch.long, device=u.device)
+
+    def _applied(self, k: int) -> System:
+        return self.system if k == 1 else Iterated(self.system, k)
+
+    def _assessed(self, system: System, x: Tensor, u: Tensor) -> Assessed:
+        return assess(system, x, u, self.unit, dense=system.n_state <= MATRIX_FREE_ABOVE)
+
+    def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
+        """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""
+        near = 2 * bound + CONVERGED * self.unit
+        return any(bool((p.u == u[0]).all()) and float(vector_norm(p.x - x[0])) <= near for p in self.phases)
+
+
+def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, Tensor]:
+    """Where undamped Newton steps from x (B, n) end, and whether (B,) they do, and get shorter, and stay near."""
+    start, sizes = x, list[Tensor]()
+    going, ended = torch.ones(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
+    for step in range(NEWTON_STEPS):
+        rows = going.nonzero().squeeze(1)
+        if not len(rows):
+            break
+        d = torch.zeros_like(x)
+        d[rows] = _direction(system, x[rows], u[rows])
+        x, size = x + d, vector_norm(d, dim=1)
+        sizes.append(size)
+        lost = ~(vector_norm(x - start, dim=1) <= FAR * sizes[0] + CONVERGED * unit)
+        if step >= NEWTON_PATIENCE:
+            lost |= size > sizes[step - NEWTON_PATIENCE]
+        ended |= going & ~lost & (size <= CONVERGED * (unit + vector_norm(x, dim=1)))
+        going &= ~lost & ~ended
+    return x, ended
+
+
+def _direction(system: System, x: Tensor, u: Tensor) -> Tensor:
+    F = system.velocity(x, u)
+    if system.n_state <= MATRIX_FREE_ABOVE:
+        return dense_direction(system.jacobian(x, u), F)
+    return gmres(system.linearised(x, u), -F, torch.full_like(F[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
+
+
+def _array(x: Tensor) -> NDArray[np.float64]:
+    return np.asarray(x.detach().cpu())

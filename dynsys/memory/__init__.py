@@ -1,0 +1,1 @@
+"""How memory flows: from saddles along their branches to attractors, and the attractors' basins."""

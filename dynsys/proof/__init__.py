@@ -1,0 +1,1 @@
+"""What is proved about a point: exact products, enclosures in intervals, certificates."""

@@ -1,0 +1,185 @@
+"""Proofs that exactly one fixed point lies near a computed one, and how near: Newton and Kantorovich with rounding.
+
+With A an approximate inverse of J at x, T(y) = y - A F(y), and in the ball of radius rho around x
+
+    Y >= |A F(x)|,    Z >= |I - A J(x)|,    |A (J(y) - J(z))| <= L |y - z|,
+
+T maps the ball of radius r <= rho into itself if Y + Z r + L r^2 / 2 <= r, so that it holds a zero of F; two zeros at
+distances up to r and R from x are the same one if Z + L (r + R) / 2 < 1 (Rump 2010, section 13; Day, Lessard &
+Mischaikow 2007). Y, Z and L are upper bounds with all rounding inside: docs/bounds.md derives them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from dynsys.budget import MATRIX_FREE_ABOVE
+from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.exact_product import gamma, length, up
+from dynsys.system import System
+
+DECADES = torch.cat([torch.tensor([-14.0, -12.0]), torch.arange(-10.0, 2.25, 0.5)]).double()  # radii, of the unit
+SLACK = 1e-6  # relative, by which a radius is made safe before it is put into the inequality
+SINGLE_ABOVE = 128  # units, from where half of the time of an inverse is worth saving
+GOOD = 1e-2  # |A J - I| up to which an inverse in single precision will do
+MATRICES = 10  # of the size of J that are held per point
+MEMORY = 512 * 2**20  # bytes
+
+
+class Reason(enum.StrEnum):
+    """Why a point has no certificate; ``NONE`` where it has one."""
+
+    NONE = ""
+    NO_CLOSED_FORM = "no closed form of the second derivative is known for this system: the bound is an estimate"
+    TOO_LARGE = f"no Jacobian is formed above {MATRIX_FREE_ABOVE} variables: the bound is an estimate"
+    OVERFLOW = "overflow: F or its Jacobian is not finite there"
+    KINK = "it lies on a kink of the network, or within rounding of one"
+    SINGULAR = "singular Jacobian: it is not invertible within rounding (a fold, a line, or a marginal point)"
+    FOLD = "the Jacobian changes too much within reach of it (near a fold, or not near a zero)"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """For B points: whether one zero is ``certified`` and within which ``error_bound`` (inf: not proven), (B,) each.
+
+    That zero is the only one within ``unique_radius`` of the state (0: not proven). ``inverse_norm`` is not below
+    |J^-1| at the state (inf: not proven).
+    """
+
+    certified: Tensor
+    error_bound: Tensor
+    unique_radius: Tensor
+    inverse_norm: Tensor
+    reasons: tuple[Reason, ...]
+
+    def __len__(self) -> int:
+        return len(self.certified)
+
+    @staticmethod
+    def joined(parts: Sequence[Certificates]) -> Certificates:
+        numbers = [f.name for f in fields(Certificates) if f.name != "reasons"]
+        held = {name: torch.cat([getattr(part, name) for part in parts]) for name in numbers}
+        return Certificates(**held, reasons=tuple(reason for part in parts for reason in part.reasons))
+
+    @staticmethod
+    def none(x: Tensor, reason: Reason) -> Certificates:
+        """No proof for any of the states x (B, n)."""
+        zero = x.new_zeros(len(x))
+        return Certificates(zero > 0, zero + torch.inf, zero, zero + torch.inf, (reason,) * len(x))
+
+
+def certify(system: System, x: Tensor, u: Tensor, unit: float = 1.0, memory: int = MEMORY) -> Certificates:
+    """Certificates of the states x (B, n) under the inputs u (B, m), a few at a time to fit into ``memory`` bytes.
+
+    ``unit`` is the usual size of a state, to which the balls that are tried are scaled. What is proved is about the
+    system with the very float64 weights it holds.
+    """
+    if not len(x):
+        return Certificates.none(x, Reason.NONE)
+    if x.shape[1] > MATRIX_FREE_ABOVE:
+        return Certificates.none(x, Reason.TOO_LARGE)
+    together = max(1, int(memory // (8 * MATRICES * x.shape[1] ** 2)))
+    rows = torch.split(torch.arange(len(x), device=x.device), together)
+    return Certificates.joined([_certify(system, x[some], u[some], unit) for some in rows])
+
+
+def _certify(system: System, x: Tensor, u: Tensor, unit: float) -> Certificates:
+    radii = unit * 10 ** DECADES.to(x)
+    F = system.enclosure(Enclosed.state(x, radii), u)
+    if F is None:
+        return Certificates.none(x, Reason.NO_CLOSED_FORM)
+    return _Bounds.of(F, x).certificates(radii)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """Y, Z and |A| (B,), L for every ball (K, B), and what went wrong (B,) on the way to them."""
+
+    Y: Tensor
+    Z: Tensor
+    A: Tensor
+    L: Tensor
+    overflow: Tensor
+    kink: Tensor
+
+    @staticmethod
+    def of(F: Enclosed, x: Tensor) -> _Bounds:
+        B, n = x.shape
+        J = F.gradient.dense().expand(B, n, n)
+        value = F.value.expand(B, n)
+        lengths = F.gradient.lengths().expand(B, n)
+        finite = torch.isfinite(value).all(1) & torch.isfinite(F.steepness[0].expand(B, n) ** 2).all(1)
+        A, residual = _approximate_inverse(J)
+        size = A.abs()
+        rounding = up(gamma(n + 2) * lengths + F.gradient_error)
+        of_A = up(torch.minimum(length(A.flatten(1)), up(size.sum(1).amax(1) * size.sum(2).amax(1)).sqrt()))
+        off = up(F.error + gamma(n) * value.abs())
+        bend = F.curvature.expand(-1, B, n)
+        off, wrong, *bent = _reach(size, of_A, torch.cat([off[None], rounding[None], bend]))
+        step = length((A @ value.unsqueeze(2)).squeeze(2))
+        return _Bounds(
+            Y=up(step + off),
+            Z=up(length(residual.flatten(1)) + wrong),
+            A=of_A,
+            L=torch.stack(bent),
+            overflow=~finite,
+            kink=~torch.isfinite(F.gradient_error).expand(B, n).all(1),
+        )
+
+    def certificates(self, radii: Tensor) -> Certificates:
+        rho = radii.unsqueeze(1)  # (K, 1)
+        room = 1 - self.Z
+        r = 2 * self.Y / (room + (room**2 - 2 * self.L * self.Y).clamp_min(0).sqrt()) * (1 + SLACK)
+        proven = (up(self.Y + self.Z * r + self.L * r**2 / 2) <= r) & (r <= rho) & (self.Z < 1)
+        r = torch.where(proven & ~self.overflow, r, torch.inf).amin(0)
+        R = torch.minimum((2 * room / self.L * (1 - SLACK) - r), rho)
+        alone = up(self.Z + self.L * (r + R) / 2) < 1
+        R = torch.where(alone & torch.isfinite(r), R, 0.0).amax(0)
+        certified = r < R
+        return Certificates(
+            certified,
+            torch.where(certified, r, torch.inf),
+            torch.where(certified, R, 0.0),
+            torch.where((self.Z < 1) & ~self.overflow, up(self.A / room), torch.inf),
+            tuple(self._reason(i, bool(certified[i])) for i in range(len(certified))),
+        )
+
+    def _reason(self, i: int, certified: bool) -> Reason:
+        if certified:
+            return Reason.NONE
+        if bool(self.overflow[i]):
+            return Reason.OVERFLOW
+        if bool(self.kink[i]):
+            return Reason.KINK
+        return Reason.FOLD if bool(self.Z[i] < 1) else Reason.SINGULAR
+
+
+def _approximate_inverse(J: Tensor) -> tuple[Tensor, Tensor]:
+    """A and A J - I, of J (B, n, n); single precision is enough where that is small, as A need not be exact."""
+    if J.shape[1] <= SINGLE_ABOVE:
+        A = torch.linalg.inv_ex(J)[0]
+        return A, _residual(A, J)
+    A = torch.linalg.inv_ex(J.float())[0].double()
+    residual = _residual(A, J)
+    poor = ~(torch.linalg.vector_norm(residual, dim=(1, 2)) <= GOOD)
+    if bool(poor.any()):
+        A[poor] = torch.linalg.inv_ex(J[poor])[0]
+        residual[poor] = _residual(A[poor], J[poor])
+    return A, residual
+
+
+def _residual(A: Tensor, J: Tensor) -> Tensor:
+    residual = A @ J
+    residual.diagonal(dim1=1, dim2=2).sub_(1.0)
+    return residual
+
+
+def _reach(size: Tensor, norm: Tensor, bound: Tensor) -> Tensor:
+    """The largest |A v| (K, B) for vectors, or matrices by their rows, whose entries are within ``bound`` (K, B, n)."""
+    entries = up(torch.einsum("bij,kbj->kbi", size, bound))
+    return torch.minimum(length(entries), up(norm * length(bound)))

@@ -1,0 +1,40 @@
+"""Zeros that only rounding makes: a shut gate leaves h' = h to the last bit, and still the network moves.
+
+Where a closed form of F is known with all its rounding errors (``dynsys.proof.enclosure``),
+|F_i(x)| - error - S_i r > 0 for one component i, with S_i not below |grad F_i| in the ball of radius r around x,
+proves that the ball holds no zero. A fold or a higher degeneracy, whose F is as small, is never excluded: it lies much
+closer than the radius asked for.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynsys.budget import MATRIX_FREE_ABOVE
+from dynsys.proof.certificate import MATRICES, MEMORY
+from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.exact_product import up
+from dynsys.system import System
+
+RADIUS = 1e-4  # of a state's usual size: rounding hides a zero of order 2 to 7 to within 1e-8 to 1e-4
+
+
+def only_rounding(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
+    """Whether (B,) it is proved that F has no zero within ``RADIUS * unit`` of x (B, n), under the inputs u (B, m).
+
+    False throughout where no closed form is known, or none is affordable.
+    """
+    n = x.shape[1]
+    if not len(x) or n > MATRIX_FREE_ABOVE:
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    rows = torch.split(torch.arange(len(x), device=x.device), max(1, int(MEMORY // (8 * MATRICES * n**2))))
+    return torch.cat([_excluded(system, x[some], u[some], RADIUS * unit) for some in rows])
+
+
+def _excluded(system: System, x: Tensor, u: Tensor, radius: float) -> Tensor:
+    F = system.enclosure(Enclosed.state(x, x.new_tensor([radius])), u)
+    if F is None:
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    reach = up(F.error + F.steepness[0] * radius)
+    return (F.value.abs() > reach).expand(len(x), -1).any(dim=1)

@@ -1,0 +1,80 @@
+"""Points of a piecewise-linear system at which some preactivation is zero: Jacobians on every side, and one word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynsys.relu.pieces import Pieces
+from dynsys.spectra.spectrum import excess, spectra
+from dynsys.stability import Stability, classify, eigenvalue_uncertainty
+from dynsys.system import Kind, System
+
+MOST = 6  # units on their kink up to which all 2^MOST sides are looked at
+
+
+class Side(System):
+    """The affine system that F is on one side of its kinks."""
+
+    name = "side"
+
+    def __init__(self, A: Tensor, b: Tensor, kind: Kind) -> None:
+        self.kind, self.n_state = kind, len(b)
+        self.A, self.b = A, b
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return x @ self.A.T + self.b
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.A.expand(len(x), -1, -1)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """``patterns`` (S, m) around a point and dF/dx there (S, n, n); not ``all_of_them`` beyond ``MOST`` kinks."""
+
+    patterns: Tensor
+    jacobians: Tensor
+    all_of_them: bool
+
+
+def sides_of(pattern: Tensor, kinks: Tensor) -> tuple[Tensor, bool]:
+    """The patterns (S, m) of the regions that meet where the units ``kinks`` (m,) are on their kink, and whether all.
+
+    Beyond ``MOST`` of them only the two extreme ones: all of these units inactive, and all active.
+    """
+    units = kinks.nonzero().squeeze(1)
+    complete = len(units) <= MOST
+    bits = torch.arange(2 ** len(units)).unsqueeze(1) >> torch.arange(len(units)) & 1 if complete else None
+    patterns = pattern.repeat(len(bits) if bits is not None else 2, 1)
+    patterns[:, units] = torch.tensor([[False], [True]]) if bits is None else bits.bool()
+    return patterns, complete
+
+
+def one_sided_jacobians(pieces: Pieces, pattern: Tensor, kinks: Tensor) -> Sides:
+    """dF/dx on every side of a point with the given ``pattern`` (m,) whose units ``kinks`` (m,) are on their kink."""
+    patterns, complete = sides_of(pattern, kinks)
+    return Sides(patterns, pieces.affine(patterns)[0], complete)
+
+
+def stability_at_kink(sides: Sides, kind: Kind) -> Stability:
+    """The word that all sides share, else "marginal" with the least number of unstable directions.
+
+    Sides agree if they have as many unstable directions; node or focus is then that of the side whose leading mode
+    grows fastest or decays slowest. That all sides are stable does not prove that the point is: trajectories that keep
+    changing sides can grow.
+    """
+    n = sides.jacobians.shape[-1]
+    x, u = sides.jacobians.new_zeros(1, n), sides.jacobians.new_zeros(1, 0)
+    words, leads = [], []
+    for A in sides.jacobians.cpu():
+        system = Side(A, A.new_zeros(n), kind)
+        (spectrum,) = spectra(system, x.cpu(), u.cpu(), full=True)
+        words.append(classify(spectrum, eigenvalue_uncertainty(spectrum, 0.0, 0.0, 0.0), system))
+        leads.append(float(excess(spectrum.eigenvalues[:1], kind)))
+    fewest = min(word.n_unstable for word in words)
+    if any(word.word == "marginal" for word in words) or any(word.n_unstable != fewest for word in words):
+        return Stability("marginal", fewest)
+    return words[leads.index(max(leads))]

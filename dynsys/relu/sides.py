@@ -1,0 +1,26 @@
+"""Whether a point of a piecewise-linear system attracts on every side of the kinks that it lies on."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dynsys.relu.kinks import one_sided_jacobians, stability_at_kink
+from dynsys.system import System
+
+KINK = 1e-12  # of the largest preactivation, within which another is zero
+
+
+def attracts_on_every_side(system: System, x: Tensor, u: Tensor) -> bool:
+    """Whether x (1, n) under the input u (1, m), which attracts on one side of its kinks, does so on all of them.
+
+    True where there is no kink, as in a system that is not piecewise linear or does not tell its pieces.
+    """
+    pieces = system.pieces(u)
+    if pieces is None:
+        return True
+    margins = pieces.margins(x)[0]
+    kinks = (margins.abs() <= KINK * (1 + float(margins.abs().max()))) & ~pieces.constant
+    if not bool(kinks.any()):
+        return True
+    stability = stability_at_kink(one_sided_jacobians(pieces, pieces.pattern(x)[0], kinks), system.kind)
+    return stability.word.startswith("stable")

@@ -1,0 +1,1 @@
+"""Eigenvalues and linear modes of the system at its points."""
