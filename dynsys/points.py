@@ -68,9 +68,7 @@ class SearchReport:
     period: int = 1  # times the map was applied; the points are those of cycles of this length where it is more
     complete: bool = False  # whether it is proved that there are no more points
     missing: dict[str, Any] | None = None  # ``dynsys.missing.Missing`` and its sentence
-    settling: dict[str, Any] | None = (
-        None  # where trajectories settle (``attractors.settlement``), its sentence
-    )
+    settling: dict[str, Any] | None = None  # where trajectories settle (``attractors.settlement``), its sentence
     left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
 
 

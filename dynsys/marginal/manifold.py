@@ -2,8 +2,9 @@
 
 A line attractor has a fixed point everywhere along it, so that a search meets hundreds, each with a Jacobian that is
 singular along the line. One of them tells of the whole: from it the line is walked
-(``dynsys.marginal.continuation``) to where it ends, leaves the reachable states or closes, and the others are found to lie on it. A marginal point beside which
-there are no zeros, as at a fold, stays what it is. So does a curve along which F is small, but not zero to rounding.
+(``dynsys.marginal.continuation``) to where it ends, leaves the reachable states or closes, and the others are found to
+lie on it. A marginal point beside which there are no zeros, as at a fold, stays what it is. So does a curve along which
+F is small, but not zero to rounding.
 """
 
 from __future__ import annotations
