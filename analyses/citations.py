@@ -1,0 +1,95 @@
+"""Whom to cite for a method: each reference as a sentence and as BibTeX, by the name that reports use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Citation:
+    """One reference. ``where`` is the journal, book or school, with what it needs of volume and pages."""
+
+    key: str
+    kind: str  # of BibTeX: article, book, inproceedings, misc
+    authors: tuple[str, ...]  # "Family, Given"
+    year: int | None
+    title: str
+    where: str
+    doi: str = ""
+
+    @property
+    def text(self) -> str:
+        doi = f" https://doi.org/{self.doi}" if self.doi else ""
+        return f"{'; '.join(self.authors)} ({self.year or 'undated'}). {self.title}. {self.where}.{doi}"
+
+    @property
+    def bibtex(self) -> str:
+        venue = {"article": "journal", "inproceedings": "booktitle", "book": "publisher"}.get(self.kind, "howpublished")
+        fields = {
+            "author": " and ".join(self.authors),
+            "title": f"{{{self.title}}}",
+            venue: self.where,
+            **({"year": str(self.year)} if self.year else {}),
+            **({"doi": self.doi} if self.doi else {}),
+        }
+        body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+        return f"@{self.kind}{{{self.key},\n{body}\n}}"
+
+
+CITATIONS = {
+    citation.key: citation
+    for citation in (
+        Citation(
+            "sussillo2013",
+            "article",
+            ("Sussillo, David", "Barak, Omri"),
+            2013,
+            "Opening the black box: low-dimensional dynamics in high-dimensional recurrent neural networks",
+            "Neural Computation 25(3), 626-649",
+            "10.1162/NECO_a_00409",
+        ),
+        Citation(
+            "sussillo2009",
+            "article",
+            ("Sussillo, David", "Abbott, L. F."),
+            2009,
+            "Generating coherent patterns of activity from chaotic neural networks",
+            "Neuron 63(4), 544-557",
+            "10.1016/j.neuron.2009.07.018",
+        ),
+        Citation(
+            "jang",
+            "misc",
+            ("Jang, Eric",),
+            None,
+            "Recurrent Neural Networks: a Dynamical Systems Perspective",
+            "Term paper, Brown University, https://github.com/ericjang/RNN-dynamics",
+        ),
+        Citation(
+            "ba2016",
+            "inproceedings",
+            ("Ba, Jimmy", "Hinton, Geoffrey", "Mnih, Volodymyr", "Leibo, Joel Z.", "Ionescu, Catalin"),
+            2016,
+            "Using Fast Weights to Attend to the Recent Past",
+            "Advances in Neural Information Processing Systems 29",
+        ),
+        Citation(
+            "kuznetsov2004",
+            "book",
+            ("Kuznetsov, Yuri A.",),
+            2004,
+            "Elements of Applied Bifurcation Theory",
+            "Springer, 3rd edition",
+            "10.1007/978-1-4757-3978-8",
+        ),
+        Citation(
+            "govaerts2000",
+            "book",
+            ("Govaerts, Willy J. F.",),
+            2000,
+            "Numerical Methods for Bifurcations of Dynamical Equilibria",
+            "SIAM",
+            "10.1137/1.9780898719543",
+        ),
+    )
+}

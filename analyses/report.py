@@ -1,0 +1,148 @@
+"""The one page in which a study ends, ``report.html``, and its numbers beside it, ``results.json``.
+
+The page needs no network: plotly.js is in it once. It holds what was found in sentences, tables and pictures, and what
+is needed to find it again: the settings, the command, the versions, and whom to cite.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynsys.analyses.citations import CITATIONS, Citation
+from dynsys.files import write_json, write_text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+REPORT, RESULTS = "report.html", "results.json"
+MOST_SCENES = 8  # three-dimensional, on one page: a browser has so many WebGL contexts
+PACKAGES = ("dynsys-rnn", "numpy", "scipy", "torch", "scikit-learn", "plotly", "joblib")
+HEIGHT = 640  # pixels of a figure that says none
+SOLID = ("scatter3d", "surface", "mesh3d", "cone", "streamtube", "isosurface", "volume")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it: paragraphs, a table (one mapping of column to value a row), figures."""
+
+    title: str
+    text: str | Sequence[str] = ()
+    table: Sequence[Row] = ()
+    figures: Sequence[go.Figure] = ()
+
+    @property
+    def paragraphs(self) -> list[str]:
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the table: every key of any row, in the order in which they come."""
+        return list(dict.fromkeys(key for row in self.table for key in row))
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study's page. ``summary`` are the sentences to read first; ``citations`` are names in ``CITATIONS``."""
+
+    title: str
+    command: str
+    summary: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sections: Sequence[Section] = ()
+    citations: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.citations if name not in CITATIONS]
+        if unknown:
+            raise ValueError(f"there is no citation {unknown[0]!r}; the names are {', '.join(CITATIONS)}")
+        scenes = sum(map(scenes_of, self.figures))
+        if scenes > MOST_SCENES:
+            raise ValueError(f"the report has {scenes} three-dimensional scenes; a page holds {MOST_SCENES} at most")
+
+    @property
+    def figures(self) -> list[go.Figure]:
+        return [figure for section in self.sections for figure in section.figures]
+
+    @property
+    def references(self) -> list[Citation]:
+        return [CITATIONS[name] for name in dict.fromkeys(self.citations)]
+
+
+def write_report(report: Report, results: Mapping[str, Any], folder: str | Path) -> Path:
+    """Write ``report.html`` and ``results.json`` into ``folder``; returns the page. Raises OutputError.
+
+    ``results`` (with its "schema") gains the settings, the command and the versions where it does not name them.
+    """
+    found = {"settings": dict(report.settings), "command": report.command, "versions": versions(), **results}
+    write_json(Path(folder) / RESULTS, found)
+    return write_text(Path(folder) / REPORT, page(report))
+
+
+def page(report: Report) -> str:
+    """The report as a whole HTML page."""
+    from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(loader=PackageLoader("dynsys.analyses", "."), autoescape=True, trim_blocks=True)
+    environment.filters["value"] = in_words
+    drawn = [[Markup(_drawn(figure)) for figure in section.figures] for section in report.sections]
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        sections=list(zip(report.sections, drawn, strict=True)),
+        plotly=Markup(get_plotlyjs()) if report.figures else "",
+        versions=versions(),
+    )
+
+
+def scenes_of(figure: go.Figure) -> int:
+    """How many three-dimensional scenes a figure has."""
+    return len({trace.scene or "scene" for trace in figure.data if trace.type in SOLID})
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what computes here."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def in_words(value: Any) -> str:
+    """A value of a table or of the settings as it is shown.
+
+    >>> in_words(0.000123456), in_words(12345), in_words((1, 2)), in_words(True)
+    ('0.0001235', '12,345', '1, 2', 'yes')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {in_words(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(in_words, value))
+    return str(value)
+
+
+def _drawn(figure: go.Figure) -> str:
+    height = figure.layout.height or HEIGHT
+    config = {"displaylogo": False, "showSendToCloud": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
+    html: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        include_mathjax=False,
+        default_width="100%",
+        default_height=f"{height:g}px",
+        config=config,
+        auto_play=False,
+    )
+    return html
