@@ -1,0 +1,231 @@
+"""A bifurcation diagram: branches of fixed points over one parameter, and the events at which they begin or change."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynsys.errors import CheckpointError
+from dynsys.files import Arrays, read_tensors, write_tensors
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+ComplexArray = NDArray[np.complex128]
+
+SCHEMA = "dynsys.bifurcations/1"
+
+
+class Bifurcation(enum.StrEnum):
+    """What happens to the points of a family at one value of its parameter (Kuznetsov 2004, chapters 2 to 4)."""
+
+    FOLD = "fold"  # two points are born together, or lost
+    PITCHFORK = "pitchfork"  # a point changes its stability, and two more are there on one side
+    TRANSCRITICAL = "transcritical"  # two points pass through each other and exchange their stability
+    BRANCH_POINT = "branch point"  # a real eigenvalue crosses without a turn, and what else meets there is not known
+    HOPF = "Hopf"  # a complex pair crosses the imaginary axis: a cycle is born or lost
+    FLIP = "flip"  # an eigenvalue of a map passes -1: an orbit of twice the period is born or lost
+    NEIMARK_SACKER = "Neimark-Sacker"  # a complex pair of a map crosses the unit circle: a closed curve is born or lost
+    EXIT = "left the box"  # a branch leaves the states that can be reached
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """K fixed points that go over into each other as the parameter changes, in the order of the parameter.
+
+    Shapes: ``s`` (K,) rising, ``states`` (K, n), ``n_unstable`` (K,), ``eigenvalues`` (K, m) leading first and NaN
+    where they were not wanted, ``readouts`` (K, o), ``snapshot`` (K,) the number of the snapshot that a row is at, -1
+    between two. ``born`` and ``died`` are the ids of the events at its lower and upper end; None where it goes on to
+    the end of the parameter's range, or where it was lost, as ``lost`` then says.
+    """
+
+    id: int
+    s: Array
+    states: Array
+    n_unstable: Integers
+    eigenvalues: ComplexArray
+    readouts: Array
+    snapshot: Integers
+    born: int | None = None
+    died: int | None = None
+    lost: str = ""
+
+    def __len__(self) -> int:
+        return len(self.s)
+
+    def at(self, snapshot: int) -> int | None:
+        """The row at a snapshot; None where the branch is not there."""
+        rows = np.nonzero(self.snapshot == snapshot)[0]
+        return int(rows[0]) if len(rows) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """What happened: its ``kind``, the value ``time`` of the parameter, the two snapshots around it, the branches.
+
+    ``state`` (n,) is where, ``eigenvalue`` the one that crosses, there. ``sentence`` says what was born, lost or
+    changed.
+    """
+
+    id: int
+    kind: Bifurcation
+    time: float
+    between: tuple[float, float]
+    branches: tuple[int, ...]
+    state: Array
+    eigenvalue: complex
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class PointsAt:
+    """The k points at one snapshot: states (k, n), n_unstable (k,), eigenvalues (k, m), readouts (k, o), and the id
+    (k,) of the branch that each is on."""
+
+    states: Array
+    n_unstable: Integers
+    eigenvalues: ComplexArray
+    readouts: Array
+    branch: Integers
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+@dataclass(frozen=True, eq=False)
+class Diagram:
+    """Branches and events over the snapshots at ``steps`` (S,).
+
+    ``index_sums`` (S,) add up sign det(-J) over the points of a snapshot; where ``index_known``, all points of the
+    system together give 1, so that another sum proves points missing. ``searched`` (S,) are the snapshots at which a
+    full search was made, ``notes`` what is not proved complete and what could not be followed.
+    """
+
+    steps: Array
+    branches: tuple[Branch, ...]
+    events: tuple[Event, ...]
+    index_sums: Integers
+    searched: NDArray[np.bool_]
+    seconds: float
+    notes: tuple[str, ...] = ()
+    index_known: bool = False
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def points_at(self, i: int) -> PointsAt:
+        """The points at the i-th snapshot, those with the fewest unstable directions first."""
+        if not 0 <= i < len(self.steps):
+            raise IndexError(f"there is no snapshot {i}; this diagram has 0 to {len(self.steps) - 1}")
+        on = [(branch, row) for branch in self.branches if (row := branch.at(i)) is not None]
+        on.sort(key=lambda pair: (int(pair[0].n_unstable[pair[1]]), pair[0].id))
+        n, m, o = _widths(self.branches)
+        return PointsAt(
+            np.array([b.states[k] for b, k in on]).reshape(len(on), n),
+            np.array([b.n_unstable[k] for b, k in on], dtype=np.int64),
+            np.array([b.eigenvalues[k] for b, k in on], dtype=np.complex128).reshape(len(on), m),
+            np.array([b.readouts[k] for b, k in on]).reshape(len(on), o),
+            np.array([b.id for b, _ in on], dtype=np.int64),
+        )
+
+    def counts(self) -> Integers:
+        """Points at each snapshot by their number of unstable directions, (S, most + 1)."""
+        most = max((int(b.n_unstable.max()) for b in self.branches if len(b)), default=0)
+        table = np.zeros((len(self.steps), most + 1), dtype=np.int64)
+        for branch in self.branches:
+            on = branch.snapshot >= 0
+            np.add.at(table, (branch.snapshot[on], branch.n_unstable[on]), 1)
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        """Events, counts and notes as one object; the branches themselves are in the file."""
+        return {
+            "schema": SCHEMA,
+            "steps": self.steps.tolist(),
+            "points": self.counts().sum(axis=1).tolist(),
+            "branches": len(self.branches),
+            "events": [_event_header(event) for event in self.events],
+            "index_sums": self.index_sums.tolist(),
+            "index_known": self.index_known,
+            "searched": self.searched.tolist(),
+            "seconds": self.seconds,
+            "notes": list(self.notes),
+            "system": self.about,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
+        n, m, o = _widths(self.branches)
+        joined: dict[str, list[Any]] = {key: [getattr(b, key) for b in self.branches] for key in PER_ROW}
+        tensors: Arrays = {
+            "steps": self.steps,
+            "index_sums": self.index_sums,
+            "searched": self.searched,
+            "event_states": np.array([e.state for e in self.events]).reshape(len(self.events), n),
+            **{key: np.concatenate([_EMPTY[key](n, m, o), *parts]) for key, parts in joined.items()},
+        }
+        values = np.ascontiguousarray(tensors["eigenvalues"])
+        tensors["eigenvalues"] = values.view(np.float64).reshape(*values.shape, 2)  # safetensors has no complex128
+        header = {
+            "schema": SCHEMA,
+            "branches": [{"id": b.id, "rows": len(b), "born": b.born, "died": b.died, "lost": b.lost}
+                         for b in self.branches],
+            "events": [_event_header(event) for event in self.events],
+            "seconds": self.seconds, "notes": list(self.notes), "index_known": self.index_known, "about": self.about,
+        }  # fmt: skip
+        return write_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Diagram:
+        """Read a diagram back; raises CheckpointError where the file is not one."""
+        tensors, header = read_tensors(path, SCHEMA)
+        try:
+            values = tensors["eigenvalues"]
+            tensors["eigenvalues"] = np.ascontiguousarray(values).view(np.complex128)[..., 0]
+            ends = np.cumsum([0, *(b["rows"] for b in header["branches"])])
+            branches = tuple(
+                Branch(b["id"], *(tensors[key][first:last] for key in PER_ROW), b["born"], b["died"], b["lost"])
+                for b, first, last in zip(header["branches"], ends[:-1], ends[1:], strict=True)
+            )
+            events = tuple(
+                Event(
+                    e["id"], Bifurcation(e["kind"]), e["time"], (e["between"][0], e["between"][1]),
+                    tuple(e["branches"]), state, complex(*e["eigenvalue"]), e["sentence"],
+                )
+                for e, state in zip(header["events"], tensors["event_states"], strict=True)
+            )  # fmt: skip
+            return cls(
+                tensors["steps"], branches, events, tensors["index_sums"], tensors["searched"], header["seconds"],
+                tuple(header["notes"]), header["index_known"], header["about"],
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            wrong = f"it is no whole diagram of this version ({type(error).__name__}: {error})"
+            raise CheckpointError(path, wrong, "follow the points again") from error
+
+
+PER_ROW = ("s", "states", "n_unstable", "eigenvalues", "readouts", "snapshot")
+_EMPTY = {
+    "s": lambda n, m, o: np.zeros(0),
+    "states": lambda n, m, o: np.zeros((0, n)),
+    "n_unstable": lambda n, m, o: np.zeros(0, dtype=np.int64),
+    "eigenvalues": lambda n, m, o: np.zeros((0, m), dtype=np.complex128),
+    "readouts": lambda n, m, o: np.zeros((0, o)),
+    "snapshot": lambda n, m, o: np.zeros(0, dtype=np.int64),
+}
+
+
+def _widths(branches: tuple[Branch, ...]) -> tuple[int, int, int]:
+    """State variables, eigenvalues kept and outputs."""
+    if not branches:
+        return 0, 0, 0
+    first = branches[0]
+    return first.states.shape[1], first.eigenvalues.shape[1], first.readouts.shape[1]
+
+
+def _event_header(event: Event) -> dict[str, Any]:
+    values = dataclasses.asdict(event)
+    del values["state"]
+    return values | {"kind": str(event.kind), "eigenvalue": [event.eigenvalue.real, event.eigenvalue.imag]}
