@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dynsys.analyses.report import Report, Section, write_report
 from dynsys.files import write_text
 from dynsys.models.learners import NAMES
 from dynsys.models.training_run import read_curves
 
-TABLE, CURVES, CONFUSION = "table.md", "curves.html", "confusion.html"
+if TYPE_CHECKING:
+    from dynsys.analyses.retrieval_table import Retrieve
+
+TABLE = "table.md"
 
 
-def write_report(results: dict[str, Any], folder: Path) -> None:
-    """``table.md``, ``curves.html`` and ``confusion.html``, from the runs in the folder."""
-    from dynsys.plots import confusions, learning_curves, save_html
+def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> None:
+    """``table.md``, ``report.html`` and ``results.json``, from the runs in the folder."""
+    from dynsys.plots import confusions, learning_curves
 
     write_text(folder / TABLE, table(results) + "\n")
     entries = results["entries"]
@@ -23,28 +28,46 @@ def write_report(results: dict[str, Any], folder: Path) -> None:
     for entry, record in zip(entries, records, strict=True):
         panels.setdefault(f"R = {entry['units']}", {})[entry["model"]] = record
     names = [f"{entry['model']}, R = {entry['units']}" for entry in entries]
-    save_html(learning_curves(panels, title="Associative retrieval: learning curves"), folder / CURVES)
-    confused = confusions(
-        dict(zip(names, records, strict=True)), title="Associative retrieval: what is answered wrongly"
+    wrong = confusions(dict(zip(names, records, strict=True)), title="What is answered wrongly")
+    report = Report(
+        "Associative retrieval: fast weights, LSTM and IRNN",
+        command(settings, folder),
+        [f"{claim['sentence']}." for claim in results["claims"]],
+        dataclasses.asdict(settings),
+        [
+            Section("Test errors", BESIDE, [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries]),
+            Section("Learning", figures=[learning_curves(panels, title="Learning curves")]),
+            Section("Mistakes", MISTAKES, figures=[wrong]),
+        ],
+        ["ba2016"],
     )
-    save_html(confused, folder / CONFUSION)
+    write_report(report, results, folder)
+
+
+def command(settings: Retrieve, folder: Path) -> str:
+    """The command that makes this table."""
+    sizes = ",".join(map(str, settings.units))
+    parts = [f"dynsys retrieve -o {folder} --models {','.join(settings.models)} --units {sizes}"]
+    parts += [f"--seeds {settings.seeds} --grid {settings.grid} --jobs {settings.jobs}"]
+    parts += [f"--{key} {getattr(settings, key)}" for key in ("steps", "batch") if getattr(settings, key)]
+    return " ".join(parts)
+
+
+HEAD = ("R", "network", "test error", "paper", "validation", "chosen", "trainings", "steps x strings", "CPU seconds")
+BESIDE = (
+    "Of each network and size R the training of the least validation error is shown, with the standard error of a test "
+    "set of this size, and beside it the error in table 1 of the paper. Networks of one size see equally many strings."
+)
+MISTAKES = (
+    "The digit given for each right digit; the pair that was asked for and the pair whose digit was given (the last "
+    "column: a digit that is not in the string); the share of wrong answers by letter."
+)
 
 
 def table(results: dict[str, Any]) -> str:
     """The entries as a table in Markdown, then the claims."""
-    head = (
-        "R",
-        "network",
-        "test error",
-        "paper",
-        "validation",
-        "chosen",
-        "trainings",
-        "steps x strings",
-        "CPU seconds",
-    )
-    rows = [head, *map(_row, results["entries"])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    rows = [HEAD, *map(_row, results["entries"])]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     lines = [
         "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]

@@ -15,17 +15,17 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from dynsys.analyses.retrieval_report import write_report
+from dynsys.analyses.retrieval_report import write_table
 from dynsys.analyses.retrieval_trial import Trial, grid
 from dynsys.analyses.run import Progress
 from dynsys.analyses.sweep import Row, append_row, read_rows
-from dynsys.files import check_writable, write_json
+from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS
 from dynsys.models.retrieval import SETS
 from dynsys.models.retrieval_learning import FAST
 
 SCHEMA = "dynsys.retrieval_table/1"
-TRIALS, RESULTS = "trials.jsonl", "results.json"
+TRIALS = "trials.jsonl"
 PAPER = {  # test errors of Ba et al. (2016), table 1
     ("irnn", 20): 0.621,
     ("irnn", 50): 0.602,
@@ -78,7 +78,7 @@ class Retrieve:
 
 
 def run(settings: Retrieve, folder: str | Path, progress: Progress) -> dict[str, Any]:
-    """Train what is not in the folder yet, and write ``results.json``, ``table.md`` and the pictures there.
+    """Train what is not in the folder yet, and write ``table.md``, ``report.html`` and ``results.json`` there.
 
     Raises OutputError, and FloatingPointError where every training of a network diverged.
     """
@@ -91,8 +91,7 @@ def run(settings: Retrieve, folder: str | Path, progress: Progress) -> dict[str,
     rows = _trained(list(chain(*further)), settings, folder, progress, "other seeds")
     entries = [_entry(_rows_of([*a, *b], rows)) for a, b in zip(first, further, strict=True)]
     results = {"schema": SCHEMA, "entries": entries, "claims": claims(entries)}
-    write_json(folder / RESULTS, results)
-    write_report(results, folder)
+    write_table(settings, results, folder)
     return results
 
 

@@ -70,7 +70,7 @@ def test_the_test_error_has_no_say(monkeypatch, tmp_path):
         return {**self.key(), "validation_error": validation, "test_error": test, "folder": self.name, "seconds": 1.0}
 
     monkeypatch.setattr(Trial, "run", pretended)
-    monkeypatch.setattr(retrieval_table, "write_report", lambda results, folder: None)
+    monkeypatch.setattr(retrieval_table, "write_table", lambda settings, results, folder: None)
     results = run(Retrieve(models=("lstm",), units=(20,)), tmp_path, silent)
     assert [(entry["seed"], entry["test_error"]) for entry in results["entries"]] == [(0, 0.3)]
     assert results["entries"][0]["standard_error"] == pytest.approx(0.3**0.5 * 0.7**0.5 / 20_000**0.5)
@@ -261,7 +261,7 @@ class TestCommand:
         options = ["--models", "irnn,gru", "--units", "3", "--seeds", 1, "--steps", 100, "--batch", 4, "-o", tmp_path]
         said = self.run(*options).stdout
         assert "| 3 " in said
-        assert {"table.md", "results.json", "trials.jsonl", "curves.html", "confusion.html"} <= {
+        assert {"table.md", "results.json", "trials.jsonl", "report.html"} <= {
             path.name for path in tmp_path.iterdir()
         }
         assert json.loads(self.run(*options, "--json").stdout)["schema"] == "dynsys.retrieval_table/1"

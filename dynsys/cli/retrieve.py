@@ -46,7 +46,7 @@ def retrieve(folder: str, as_json: bool, **options: Any) -> None:
     Example:
       dynsys retrieve -o runs/table --models fast-weights,lstm,irnn --units 20,50 --seeds 4 --jobs 2
     """
-    from dynsys.analyses.retrieval_report import CONFUSION, CURVES, TABLE, table
+    from dynsys.analyses.retrieval_report import TABLE, table
     from dynsys.analyses.retrieval_table import Retrieve, run
 
     options["units"] = tuple(options["units"])
@@ -56,4 +56,4 @@ def retrieve(folder: str, as_json: bool, **options: Any) -> None:
         print_json(results)
         return
     click.echo(table(results))
-    click.echo(f"\nWrote {TABLE}, results.json, {CURVES} and {CONFUSION} into {folder}.")
+    click.echo(f"\nWrote {TABLE}, report.html and results.json into {folder}.")
