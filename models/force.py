@@ -38,7 +38,8 @@ class Force:
     alpha: float = 100.0
     noise: float = 1.0
     initial_state: float = 0.5  # standard deviation of x(0)
-    snapshot_every: int = 0  # steps; 0 keeps no snapshot
+    snapshot_every: int = 0  # steps, and the last; 0 keeps none
+    snapshot_steps: tuple[int, ...] = ()  # kept at these besides
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,7 +78,8 @@ def train_force(
     x = rng.standard_normal(network.n_state) * settings.initial_state
     simulation = Simulation(network, x)
     learner = RecursiveLeastSquares(network.W_out.numpy(), settings.alpha)
-    steps, every = len(inputs), settings.snapshot_every
+    steps = len(inputs)
+    kept = _snapshot_steps(settings, steps)
     output, weight_norm = np.empty((steps, network.n_output)), np.empty(steps)
     noise = settings.noise * rng.standard_normal(output.shape)
     norm = learner.weight_norm()
@@ -91,7 +93,7 @@ def train_force(
     # With two threads on a busy machine small products run fifty times slower. Overflow is looked for below.
     with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
         for t in range(steps):
-            if every and t % every == 0:
+            if t in kept:
                 keep(t)
             output[t] = simulation.advance(inputs[t], learner.W_out)
             if t % settings.interval == 0:
@@ -104,9 +106,14 @@ def train_force(
                     raise FloatingPointError(f"W_out is no longer finite at step {t}: lower the gain or raise alpha")
                 if on_progress is not None:
                     on_progress(t + 1, steps)
-    if every:
+    if steps in kept:
         keep(steps)
     return TrainingRecord(learner.W_out.copy(), output, weight_norm, simulation.x, snapshots)
+
+
+def _snapshot_steps(settings: Force, steps: int) -> set[int]:
+    every = settings.snapshot_every
+    return set(settings.snapshot_steps) | ({*range(0, steps, every), steps} if every else set())
 
 
 def simulate(network: EchoStateNetwork, inputs: Array, x: Array) -> Array:

@@ -14,6 +14,7 @@ from dynsys.models.learning import Learned, OnProgress
 from dynsys.models.recipe import PRESETS
 from dynsys.models.recurrent_network import CELLS
 from dynsys.models.retrieval_learning import FAST, IDENTITY, retrieval_course, usual_recipe
+from dynsys.models.schedule import Wanted, every_or_at
 from dynsys.models.training_run import run_training
 
 Learn = Callable[..., Learned]
@@ -29,7 +30,7 @@ class Learner:
     choices: Mapping[str, Any]
 
     def __call__(
-        self, folder: str | Path, *, snapshots: int = 0, on_progress: OnProgress | None = None, **choices: Any
+        self, folder: str | Path, *, snapshots: Wanted = 0, on_progress: OnProgress | None = None, **choices: Any
     ) -> Learned:
         """Train into the folder; raises ValueError for a choice that this network does not have."""
         unknown = [name for name in choices if name not in self.choices]
@@ -41,7 +42,7 @@ class Learner:
 
 def _esn(
     folder: Path,
-    snapshots: int,
+    snapshots: Wanted,
     on_progress: OnProgress | None,
     *,
     preset: str,
@@ -52,20 +53,23 @@ def _esn(
     seed: int,
 ) -> Learned:
     recipe = PRESETS[preset](bits, units, activation, seed)
-    force = dataclasses.replace(recipe.force, snapshot_every=snapshots)
-    recipe = dataclasses.replace(recipe, force=force, steps=steps or recipe.steps)
+    recipe = dataclasses.replace(recipe, steps=steps or recipe.steps)
+    every, at = every_or_at(snapshots, recipe.steps)
+    recipe = dataclasses.replace(
+        recipe, force=dataclasses.replace(recipe.force, snapshot_every=every, snapshot_steps=at)
+    )
     trained = run_training(recipe, folder, on_progress)
     return Learned(trained.network, trained.metrics, trained.learned, recipe.steps)
 
 
-def _flipflop(cell: str, folder: Path, snapshots: int, on_progress: OnProgress | None, **choices: Any) -> Learned:
+def _flipflop(cell: str, folder: Path, snapshots: Wanted, on_progress: OnProgress | None, **choices: Any) -> Learned:
     return flipflop_course(cell, **choices).run(folder, snapshots, on_progress)
 
 
 def _retrieval(
     model: str,
     folder: Path,
-    snapshots: int,
+    snapshots: Wanted,
     on_progress: OnProgress | None,
     *,
     steps: int | None,

@@ -19,7 +19,8 @@ from torch import nn
 from dynsys.files import check_writable, write_tensors
 from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
 from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
-from dynsys.models.training_run import CURVE_POINTS, CURVES, CURVES_SCHEMA, SNAPSHOT_SCHEMA, SNAPSHOTS
+from dynsys.models.schedule import Wanted, every_or_at
+from dynsys.models.training_run import CURVE_POINTS, CURVES, CURVES_SCHEMA, forget_snapshots, write_snapshot
 from dynsys.system import System
 from dynsys.threads import alone
 
@@ -52,14 +53,17 @@ class Course:
     curves: Callable[[], dict[str, Any]]
     about: Mapping[str, Any]
 
-    def run(self, folder: str | Path, snapshot_every: int = 0, on_progress: OnProgress | None = None) -> Learned:
+    def run(self, folder: str | Path, snapshots: Wanted = 0, on_progress: OnProgress | None = None) -> Learned:
         """Train, test and write; raises OutputError, TrainingDiverged and CheckpointError as ``train`` does.
 
         Of a training that diverged the network of the best validation is written, if there was one.
         """
         folder = Path(folder)
         check_writable(folder)
-        watched = _Watched(self, folder, snapshot_every, on_progress)
+        watched = _Watched(self, folder, *every_or_at(snapshots, self.settings.steps), on_progress)
+        if not (folder / STATE).is_file():
+            forget_snapshots(folder)
+            watched.begin()
         with alone():
             try:
                 with torch.enable_grad():
@@ -89,16 +93,23 @@ class _Watched:
 
     course: Course
     folder: Path
-    snapshot_every: int
+    every: int
+    at: tuple[int, ...]  # where training ends before the last of these, its end stands for those that did not come
     on_progress: OnProgress | None
+
+    def begin(self) -> None:
+        if 0 in self.at:
+            self._keep(0)
 
     def __call__(self, progress: Progress) -> None:
         if self.on_progress is not None:
             self.on_progress(progress.step, self.course.settings.steps)
-        if self.snapshot_every and progress.step % self.snapshot_every == 0:
-            name = f"step_{progress.step:08d}.safetensors"
-            arrays = self.course.system().arrays()  # type: ignore[attr-defined]
-            write_tensors(self.folder / SNAPSHOTS / name, arrays, {"schema": SNAPSHOT_SCHEMA, "step": progress.step})
+        step, early = progress.step, progress.finished and bool(self.at) and progress.step < self.at[-1]
+        if step in self.at or early or (self.every and step % self.every == 0):
+            self._keep(step)
+
+    def _keep(self, step: int) -> None:
+        write_snapshot(self.folder, step, self.course.system().arrays())  # type: ignore[attr-defined]
 
 
 def learning_curves(progress: Progress) -> dict[str, Any]:

@@ -31,16 +31,28 @@ def run_training(recipe: Recipe, folder: str | Path, on_progress: Callable[[int,
     """
     folder = Path(folder)
     check_writable(folder)
+    forget_snapshots(folder)
 
     def keep(step: int, W_out: Array) -> None:
-        name = f"step_{step:08d}.safetensors"
-        write_tensors(folder / SNAPSHOTS / name, {"W_out": W_out}, {"schema": SNAPSHOT_SCHEMA, "step": step})
+        write_snapshot(folder, step, {"W_out": W_out})
 
     trained = train_flipflop(recipe, keep, on_progress)
     about = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
     save_checkpoint(folder / FILE_NAME, trained.network, about)
     write_tensors(folder / CURVES, curves(trained), {"schema": CURVES_SCHEMA})
     return trained
+
+
+def write_snapshot(folder: Path, step: int, arrays: Arrays) -> None:
+    """What had been learned after so many steps, as ``snapshots/step_*.safetensors`` in the folder of a run."""
+    name = f"step_{step:08d}.safetensors"
+    write_tensors(folder / SNAPSHOTS / name, arrays, {"schema": SNAPSHOT_SCHEMA, "step": step})
+
+
+def forget_snapshots(folder: Path) -> None:
+    """Remove those of an earlier training, which would be taken for some of the one that begins."""
+    for path in (folder / SNAPSHOTS).glob("step_*.safetensors"):
+        path.unlink()
 
 
 def curves(trained: Trained) -> Arrays:

@@ -77,7 +77,7 @@ def test_the_checkpoint_is_the_network_and_tells_how_it_was_trained(name, tmp_pa
 def test_snapshots_hold_the_weights_as_they_were(tmp_path):
     states = []
     course = flipflop()
-    course.run(tmp_path, snapshot_every=15, on_progress=lambda done, total: states.append(course.system().arrays()))
+    course.run(tmp_path, snapshots=15, on_progress=lambda done, total: states.append(course.system().arrays()))
     files = sorted((tmp_path / SNAPSHOTS).iterdir())
     assert [path.name for path in files] == ["step_00000015.safetensors", "step_00000030.safetensors"]
     for path, step in zip(files, (15, 30), strict=True):

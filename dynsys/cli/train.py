@@ -12,6 +12,20 @@ from dynsys.cli.progress import progress
 TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must not be imported for --help
 
 
+class Schedule(click.ParamType[int | str]):
+    """A number of steps, or log: and a number of snapshots."""
+
+    name = "steps|log:count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        from dynsys.models.schedule import read_schedule
+
+        try:
+            return read_schedule(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command()
 @click.argument("task", type=click.Choice(TASKS))
 @click.argument("model")
@@ -52,14 +66,15 @@ TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Retrieval: of Adam.  [0.003]")
 @click.option(
     "--snapshots",
-    default=0,
+    default="0",
     show_default=True,
-    type=click.IntRange(0),
-    help="Keep what has been learned every so many steps (0: never).",
+    type=Schedule(),
+    help="Keep what has been learned every so many steps (0: never), or at so many steps spaced geometrically from the "
+    "first to the last: log:60.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed of everything random.  [0]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def train(task: str, model: str, folder: str, snapshots: int, as_json: bool, **options: Any) -> None:
+def train(task: str, model: str, folder: str, snapshots: int | str, as_json: bool, **options: Any) -> None:
     """Train MODEL on TASK and write its checkpoint, curves and snapshots.
 
     TASK is flipflop or retrieval. MODEL is esn (flipflop only), fast-weights (retrieval only), rnn, irnn, gru, lstm,
