@@ -91,14 +91,18 @@ PRESETS: dict[str, Callable[..., Recipe]] = {"default": default_recipe, "paper":
 
 
 def train_flipflop(
-    recipe: Recipe, on_snapshot: OnSnapshot | None = None, on_progress: OnProgress | None = None
+    recipe: Recipe,
+    on_snapshot: OnSnapshot | None = None,
+    on_progress: OnProgress | None = None,
+    start: EchoStateNetwork | None = None,
 ) -> Trained:
     """Draw a network, train its readout, and test it from another random state on pulses it has not seen.
 
-    Raises FloatingPointError when the weights leave the finite numbers.
+    A network to ``start`` from is trained instead of the one that the recipe draws. Raises FloatingPointError when the
+    weights leave the finite numbers.
     """
     trial_seed, test_seed, state_seed = np.random.SeedSequence(recipe.force.seed).generate_state(3).tolist()
-    untrained = EchoStateNetwork.random(recipe.network, recipe.task)
+    untrained = start or EchoStateNetwork.random(recipe.network, recipe.task)
     trial = recipe.practice.trial(recipe.steps, trial_seed)
     record = train_force(untrained, trial.inputs, trial.target, recipe.force, on_snapshot, on_progress)
     network = untrained.with_readout(record.W_out)

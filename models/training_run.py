@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dynsys.files import Arrays, check_writable, read_tensors, write_tensors
 from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
+from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.recipe import Recipe, Trained, train_flipflop
 
 Array = NDArray[np.float64]
@@ -23,9 +24,16 @@ CURVE_POINTS = 600  # error and |W_out| are means over this many stretches of th
 TEST_SHOWN = 2000  # steps of the test run that are kept
 
 
-def run_training(recipe: Recipe, folder: str | Path, on_progress: Callable[[int, int], None] | None = None) -> Trained:
+def run_training(
+    recipe: Recipe,
+    folder: str | Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    start: EchoStateNetwork | None = None,
+    noted: dict[str, Any] | None = None,
+) -> Trained:
     """Train by the recipe and write checkpoint, curves and snapshots into ``folder``.
 
+    What else the checkpoint has to say, as of the network it was trained from (``start``), is ``noted`` there.
     The folder is tried before the training begins, so that no run is lost to a place that cannot be written. Raises
     OutputError, and FloatingPointError when the weights diverge.
     """
@@ -36,8 +44,9 @@ def run_training(recipe: Recipe, folder: str | Path, on_progress: Callable[[int,
     def keep(step: int, W_out: Array) -> None:
         write_snapshot(folder, step, {"W_out": W_out})
 
-    trained = train_flipflop(recipe, keep, on_progress)
-    about = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
+    trained = train_flipflop(recipe, keep, on_progress, start)
+    recorded = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
+    about = {**recorded, **(noted or {})}
     save_checkpoint(folder / FILE_NAME, trained.network, about)
     write_tensors(folder / CURVES, curves(trained), {"schema": CURVES_SCHEMA})
     return trained
