@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynsys.analyses.run import Progress, draw, search_and_save
+from dynsys.analyses.report import Report, Section, write_report
+from dynsys.analyses.run import PICTURES, Progress, draw, search_and_save
 from dynsys.models.checkpoint import FILE_NAME
 from dynsys.models.recipe import PRESETS, Trained
 from dynsys.models.training_run import run_training
 from dynsys.points import FixedPoints
+from dynsys.words import search_lines, summary
 
+SCHEMA = "dynsys.flipflop/1"
 PORTRAIT = "portrait.html"
+PICTURES_SHOWN = {"Phase portrait": "phase", "Eigenvalues": "spectrum", "Training": "training"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,42 @@ def run(settings: Demo, folder: str | Path, progress: Progress) -> DemoResult:
     points = search_and_save(
         trained.network, folder, folder / FILE_NAME, progress, n_starts=settings.n_starts, seed=settings.seed
     )
-    progress("draw", 0, 1)
+    result = DemoResult(trained, points, folder)
+    progress("draw", 0, 2)
     draw("phase", folder, folder / PORTRAIT, seed=settings.seed)
-    progress("draw", 1, 1)
-    return DemoResult(trained, points, folder)
+    progress("draw", 1, 2)
+    _report(settings, result)
+    progress("draw", 2, 2)
+    return result
+
+
+def _report(settings: Demo, result: DemoResult) -> None:
+    """The page of the whole job."""
+    trained, points, folder = result.trained, result.points, result.folder
+    found = summary(points)
+    sentences = [f"The network remembers {trained.metrics['settled_bit_accuracy']:.1%} of its bits and has {found}."]
+    rows = [
+        {
+            "id": str(i),
+            "stability": str(points.stability[i]),
+            "unstable directions": int(points.n_unstable[i]),
+            "leading eigenvalue": float(points.leading_eigenvalue[i].real),
+            "error bound": float(points.error_bound[i]),
+            "readout": " ".join(f"{value:+.2f}" for value in points.readouts[i]),
+        }
+        for i in range(len(points))
+    ]
+    drawn = {
+        title: PICTURES[name](folder, None, settings.seed, "points")
+        for title, name in PICTURES_SHOWN.items()
+        if name != "spectrum" or len(points)
+    }
+    report = Report(
+        f"What a flip-flop network of {settings.units} units has learned",
+        f"dynsys demo -o {folder} --bits {settings.bits} --units {settings.units} --seed {settings.seed}",
+        [*sentences, *search_lines(points)],
+        dataclasses.asdict(settings),
+        [Section(title, figures=[figure]) for title, figure in drawn.items()] + [Section("Points", table=rows)],
+        ["sussillo2013", "sussillo2009", "jang"],
+    )
+    write_report(report, {"schema": SCHEMA, "metrics": trained.metrics, "found": found}, folder)
