@@ -94,6 +94,13 @@ def test_every_study_is_there_and_the_demo_runs_at_toy_size(tmp_path):
     result = run(Demo(bits=1, units=60, n_starts=32), tmp_path, lambda stage, done, total: stages.append(stage))
     assert {"train", "search", "classify", "draw"} <= set(stages)
     written = {path.name for path in tmp_path.iterdir()}
-    assert {FILE_NAME, "fixed_points.safetensors", "fixed_points.json", "portrait.html", "report.html", "results.json"} <= written
+    assert {
+        FILE_NAME,
+        "fixed_points.safetensors",
+        "fixed_points.json",
+        "portrait.html",
+        "report.html",
+        "results.json",
+    } <= written
     assert len(result.points) >= 3
     assert result.trained.learned
