@@ -34,8 +34,8 @@ def copied_callable(function: Callable[..., Any]) -> Callable[..., Any]:
         raise ValueError(
             f"{describe(function)} cannot be copied ({error}); give a function step(x, u) that computes in float64"
         ) from error
-    owner = held if isinstance(held, nn.Module) else getattr(held, "__self__", None)
-    if isinstance(owner, nn.Module):
+    owner = module_of(held)
+    if owner is not None:
         owner.eval().requires_grad_(False)
         for name, value in [*owner.named_parameters(), *owner.named_buffers()]:
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
@@ -44,8 +44,14 @@ def copied_callable(function: Callable[..., Any]) -> Callable[..., Any]:
     return held
 
 
+def module_of(function: Callable[..., Any]) -> nn.Module | None:
+    """The module that it is or whose method it is; None of any other function."""
+    owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+    return owner if isinstance(owner, nn.Module) else None
+
+
 def holds_module(function: Callable[..., Any]) -> bool:
-    return isinstance(function, nn.Module) or isinstance(getattr(function, "__self__", None), nn.Module)
+    return module_of(function) is not None
 
 
 def describe(function: Callable[..., Any]) -> str:

@@ -27,6 +27,11 @@ def driven_trajectories(system: System, first: Tensor, steps: int, seed: int) ->
     Of every four runs two have sparse pulses and one has noise, from ``first`` (runs, n_state); the fourth has no
     input and starts at random in the box. Without inputs all start at random.
     """
+    return _bounded(system, *random_drive(system, first, steps, seed))
+
+
+def random_drive(system: System, first: Tensor, steps: int, seed: int | list[int]) -> tuple[Tensor, Tensor]:
+    """The states (runs, n_state) in which these runs begin, and their inputs (steps, runs, n_input)."""
     rng, runs = np.random.default_rng(seed), len(first)
     inputs, scattered = np.zeros((steps, runs, system.n_input)), np.zeros(runs, dtype=bool)
     for run in range(runs):
@@ -37,7 +42,7 @@ def driven_trajectories(system: System, first: Tensor, steps: int, seed: int) ->
         else:
             inputs[:, run] = _pulses(rng, steps, system.n_input)
     x = torch.where(torch.as_tensor(scattered)[:, None].to(first.device), _scattered(system, first, rng), first)
-    return _bounded(system, x, torch.as_tensor(inputs).to(first))
+    return x, torch.as_tensor(inputs).to(first)
 
 
 def trajectories_of_task(system: System, task: Any, first: Tensor, steps: int, seed: int) -> Tensor:

@@ -89,6 +89,13 @@ class Recurrent(Stack):
         other._readout, other.n_output = readout, readout.n_output
         return other
 
+    def with_weights(self, changed: Mapping[str, Any]) -> Self:
+        """The same network with some of its ``arrays`` changed; one that was given by ``with_readout`` it keeps."""
+        other = type(self).from_arrays({**self._arrays, **changed}, self.settings(), self.task)
+        if self._readout is None or any(name in EXTRAS for name in changed):
+            return other
+        return other.with_readout(self._readout)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
         moved = super().to(device, dtype)
         if self._readout is not None:

@@ -7,13 +7,13 @@ backwards, is J v. For many products that is several times faster than forward m
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from dynsys.models.module_copy import holds_module, moved_callable
+from dynsys.models.module_copy import holds_module, module_of, moved_callable
 from dynsys.models.random_drive import driven_trajectories
 from dynsys.models.readout import Readout
 from dynsys.models.step_form import Form
@@ -50,6 +50,20 @@ class Stepped(System):
         """The same map with a readout."""
         other = copy.copy(self)
         other._readout, other.n_output = readout, readout.n_output
+        return other
+
+    def weights(self) -> dict[str, Tensor]:
+        """The parameters of the module by its own names; none where the step is a plain function."""
+        module = module_of(self._function)
+        return {} if module is None else {name: value.detach() for name, value in module.named_parameters()}
+
+    def with_weights(self, changed: Mapping[str, Any]) -> Self:
+        """The same map with some of its ``weights`` changed, in a copy of the module."""
+        other = copy.copy(self)
+        other._function = moved_callable(self._function, None, None)
+        for name, value in other.weights().items():
+            if name in changed:
+                value.copy_(torch.as_tensor(changed[name]))
         return other
 
     def readout(self, x: Tensor) -> Tensor:
