@@ -1,4 +1,4 @@
-"""Options that several commands share: what a file of another tool does not say itself."""
+"""Options that several commands share: what a file of another tool does not say itself, and who does a study's work."""
 
 from __future__ import annotations
 
@@ -51,6 +51,37 @@ _OPTIONS = (
 def loading_options(command: Command) -> Command:
     """The options of ``dynsys.models.loading.Choices``, one for each field."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+class Shard(click.ParamType[str]):
+    """i/n, like 2/5."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        number, _, count = str(value).partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            self.fail(f"{value!r} is not of the form i/n with i from 1 to n, like 2/5", param, ctx)
+        return str(value)
+
+
+_SWEEP = (
+    click.option(
+        "--jobs", default=1, show_default=True, type=click.IntRange(1), help="Tasks at a time, a process each."
+    ),
+    click.option(
+        "--cluster", metavar="ADDRESS", help="A Dask scheduler that hands the tasks out, like tcp://host:8786."
+    ),
+    click.option("--shard", type=Shard(), help="Do the i-th of n parts of the tasks only; 'dynsys merge' joins them."),
+    click.option("--retry-failed", is_flag=True, help="Do tasks again that failed or crashed before."),
+)
+
+
+def sweep_options(command: Command) -> Command:
+    """Who does a study's tasks: ``jobs``, ``cluster``, ``shard`` and ``retry_failed``, as ``run_sweep`` takes them."""
+    for option in reversed(_SWEEP):
         command = option(command)
     return command
 

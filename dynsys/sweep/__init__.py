@@ -1,0 +1,12 @@
+"""Sweeps that survive: hundreds of independent tasks, in any order, on any number of workers, none of them lost.
+
+A task has an id of its own and a seed made from it, so that its numbers do not depend on where and when it is done.
+Each finished task is one JSON line on the disk; the same call goes on from the lines that are there.
+"""
+
+from dynsys.sweep.merging import Merged, merge
+from dynsys.sweep.rows import read_rows
+from dynsys.sweep.running import run_sweep
+from dynsys.sweep.task import Row, SweepError, Task, Work, summary
+
+__all__ = ["Merged", "Row", "SweepError", "Task", "Work", "merge", "read_rows", "run_sweep", "summary"]

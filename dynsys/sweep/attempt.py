@@ -1,0 +1,67 @@
+"""One task, done in whichever process: what it came to, never an exception."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from dynsys.sweep.rows import to_json
+from dynsys.sweep.task import DONE, FAILED, Row, Work
+
+# Read when a library is loaded: for processes that are about to start.
+LIMITS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")}
+
+
+def attempt(work: Work, arguments: dict[str, Any], seed: int) -> Row:
+    """``status`` with ``result`` or ``error``, and ``seconds``; Ctrl-C passes through."""
+    began = time.perf_counter()
+    try:
+        outcome = {"status": DONE, "result": to_json(work(arguments, seed))}
+    except (Exception, SystemExit) as error:
+        outcome = {"status": FAILED, "error": told(error)}
+    return {**outcome, "seconds": round(time.perf_counter() - began, 4)}
+
+
+def told(error: BaseException) -> str:
+    """Type, message and the last place of an error, in one line.
+
+    >>> told(ValueError("no such level"))
+    'ValueError: no such level'
+    """
+    message = " ".join(str(error).split())
+    places = traceback.extract_tb(error.__traceback__)
+    where = f" (at {os.path.basename(places[-1].filename)}:{places[-1].lineno} in {places[-1].name})" if places else ""
+    return f"{type(error).__name__}{': ' if message else ''}{message}{where}"
+
+
+def attempt_in_worker(work: Work, arguments: dict[str, Any], seed: int) -> Row:
+    """In a process that is there for tasks only: single-threaded from now on, so that tasks do not share cores."""
+    threadpool_limits(1)
+    _torch_threads(1)
+    return attempt(work, arguments, seed)
+
+
+def _torch_threads(count: int) -> None:
+    if "torch" in sys.modules:  # a task without it should not wait for it
+        sys.modules["torch"].set_num_threads(count)
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """The same single thread in this process, for the time of the block: sums have one order wherever they are made."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        with threadpool_limits(1):
+            torch.set_num_threads(1)
+            yield
+    finally:
+        torch.set_num_threads(before)
