@@ -101,12 +101,24 @@ def train_flipflop(
     A network to ``start`` from is trained instead of the one that the recipe draws. Raises FloatingPointError when the
     weights leave the finite numbers.
     """
-    trial_seed, test_seed, state_seed = np.random.SeedSequence(recipe.force.seed).generate_state(3).tolist()
+    trial_seed, _, _ = _seeds(recipe)
     untrained = start or EchoStateNetwork.random(recipe.network, recipe.task)
     trial = recipe.practice.trial(recipe.steps, trial_seed)
     record = train_force(untrained, trial.inputs, trial.target, recipe.force, on_snapshot, on_progress)
     network = untrained.with_readout(record.W_out)
+    test, output = held_out(network, recipe)
+    return Trained(network, record, test.score(output), trial.target, test, output)
+
+
+def held_out(network: EchoStateNetwork, recipe: Recipe) -> tuple[Trial, Array]:
+    """The test of the recipe: pulses that its training has not seen, and what (T', bits) the network makes of them."""
+    _, test_seed, state_seed = _seeds(recipe)
     test = recipe.task.trial(recipe.test_steps, test_seed)
     x = np.random.default_rng(state_seed).standard_normal(network.n_state) * recipe.force.initial_state
-    output = simulate(network, test.inputs, x)
-    return Trained(network, record, test.score(output), trial.target, test, output)
+    return test, simulate(network, test.inputs, x)
+
+
+def _seeds(recipe: Recipe) -> list[int]:
+    """Of the training run, of the test, and of the state in which the test begins."""
+    seeds: list[int] = np.random.SeedSequence(recipe.force.seed).generate_state(3).tolist()
+    return seeds
