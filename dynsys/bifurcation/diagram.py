@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ class Diagram:
             tensors["eigenvalues"] = np.ascontiguousarray(values).view(np.complex128)[..., 0]
             ends = np.cumsum([0, *(b["rows"] for b in header["branches"])])
             branches = tuple(
-                Branch(b["id"], *(tensors[key][first:last] for key in PER_ROW), b["born"], b["died"], b["lost"])
+                _branch(b, {key: tensors[key][first:last] for key in PER_ROW})
                 for b, first, last in zip(header["branches"], ends[:-1], ends[1:], strict=True)
             )
             events = tuple(
@@ -207,7 +208,7 @@ class Diagram:
 
 
 PER_ROW = ("s", "states", "n_unstable", "eigenvalues", "readouts", "snapshot")
-_EMPTY = {
+_EMPTY: dict[str, Callable[[int, int, int], NDArray[Any]]] = {
     "s": lambda n, m, o: np.zeros(0),
     "states": lambda n, m, o: np.zeros((0, n)),
     "n_unstable": lambda n, m, o: np.zeros(0, dtype=np.int64),
@@ -215,6 +216,10 @@ _EMPTY = {
     "readouts": lambda n, m, o: np.zeros((0, o)),
     "snapshot": lambda n, m, o: np.zeros(0, dtype=np.int64),
 }
+
+
+def _branch(header: dict[str, Any], rows: dict[str, NDArray[Any]]) -> Branch:
+    return Branch(id=header["id"], **rows, born=header["born"], died=header["died"], lost=header["lost"])
 
 
 def _widths(branches: tuple[Branch, ...]) -> tuple[int, int, int]:

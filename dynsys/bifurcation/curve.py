@@ -1,0 +1,275 @@
+"""Walking along a curve of fixed points in (x, p): predict along the tangent, correct by Newton, halve where in doubt.
+
+This is pseudo-arclength continuation (Keller 1977; Govaerts 2000, chapter 2): the curve of F(x, p) = 0 is regular where
+p turns back, so that a fold is passed like any other place. With b the tangent before, the bordered matrix
+
+    M = [ J  F_p ]
+        [   b    ]
+
+gives by one factorisation the tangent (M t = e), the corrections of the steps after it, and the signs of two
+determinants: that of M, which only a branch point changes, and that of J, which folds change as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dynsys.bifurcation.family import Family
+
+FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-7, 1.0  # in snapshots, and in usual sizes of a state
+STRAY = 0.3  # of a step, that the first correction may be
+CONTRACTION = 0.3  # of a correction, that the next one may be
+TURN, TURN_AT_BRANCH = 0.9, 0.995  # least cosine between two tangents: everywhere, and where det M changes its sign
+CORRECTIONS = 12
+SETTLED = 1e-10  # a correction after which a point counts as reached
+AT_ROUNDING = 1e-7  # a correction that may be the work of rounding where the next is no smaller
+EASY, HARD = 4, 8  # corrections, up to which a step is doubled and from which it is not
+FAR = 1e3  # usual sizes of a state, beyond which a curve is given up
+MOST_STEPS = 20000
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A point of a curve: x (n,), the place p, the unit tangent (t_x, t_p) in the direction of travel.
+
+    ``side`` is the sign of det M, ``det`` that of det J. ``snapshot`` is -1 between two snapshots; ``cell`` is where
+    the tangent holds.
+    """
+
+    x: Tensor
+    p: float
+    t_x: Tensor
+    t_p: float
+    side: int
+    cell: int
+    snapshot: int = -1
+
+    @property
+    def det(self) -> int:
+        return self.side * (1 if self.t_p > 0 else -1)
+
+
+@dataclass
+class Curve:
+    """Nodes in the order of travel, and why it ended at its first and at its last node ("" for the last snapshot)."""
+
+    nodes: list[Node] = field(default_factory=list)
+    head: str = ""
+    tail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """M at one point, factorised: gives tangents and corrections."""
+
+    LU: Tensor
+    pivots: Tensor
+    sign: int
+
+    def solve(self, F: Tensor, last: float) -> Tensor:
+        right = torch.cat([F, F.new_tensor([last])]).unsqueeze(1)
+        return torch.linalg.lu_solve(self.LU, self.pivots, right).squeeze(1)
+
+
+class Bordered:
+    """Newton's method in (x, p) for one family; lengths in x are measured in ``unit``, those in p in snapshots."""
+
+    def __init__(self, family: Family, unit: float) -> None:
+        self.family, self.unit = family, unit
+
+    def length(self, d: Tensor) -> float:
+        return float((d[:-1].square().sum() / self.unit**2 + d[-1].square()).sqrt())
+
+    def row(self, t: Tensor) -> Tensor:
+        """The row whose product with a step is its part along t."""
+        return torch.cat([t[:-1] / self.unit**2, t[-1:]])
+
+    def factors(self, z: Tensor, cell: int, border: Tensor) -> Factors | None:
+        """M at z (n + 1,); None where it is singular or not finite."""
+        x, p = z[:-1], float(z[-1])
+        n = len(x)
+        M = z.new_empty(n + 1, n + 1)
+        M[:n, :n] = self.family.jacobian(x, p)
+        M[:n, n] = self.family.rate(x, p, cell)
+        M[n] = self.row(border) * self._scale(M)
+        LU, pivots, info = torch.linalg.lu_factor_ex(M)
+        diagonal = LU.diagonal()
+        if int(info) or not bool(torch.isfinite(diagonal).all()):
+            return None
+        swaps = int((pivots != torch.arange(1, n + 2, dtype=pivots.dtype)).sum())
+        return Factors(LU, pivots, -1 if (int((diagonal < 0).sum()) + swaps) % 2 else 1)
+
+    def _scale(self, M: Tensor) -> float:
+        """Keeps the border of the size of the other rows; a positive factor changes neither tangent nor sign."""
+        return self.unit
+
+    def tangent(self, factors: Factors, like: Tensor) -> Tensor:
+        """The unit tangent whose product with ``like`` is positive."""
+        t = factors.solve(like.new_zeros(len(like) - 1), 1.0)
+        t = t / self.length(t)
+        return t if float(self.row(like) @ t) > 0 else -t
+
+    def correct(
+        self, z: Tensor, constraint: Tensor, cell: int, factors: Factors, t: Tensor, allowed: float
+    ) -> tuple[Tensor, int] | None:
+        """The zero of F near z with constraint . z as it is, and the corrections it took; None where that is unsure."""
+        before, fresh = float("inf"), False
+        for k in range(1, CORRECTIONS + 1):
+            F = self.family.velocity(z[:-1], float(z[-1]))
+            d = factors.solve(-F, 0.0)
+            d = d - t * ((constraint @ d) / (constraint @ t))
+            size = self.length(d)
+            if not size <= allowed:
+                return None
+            if size > CONTRACTION * before and size > SETTLED:
+                if before <= AT_ROUNDING:
+                    return z, k
+                if fresh:
+                    return None
+                renewed = self.factors(z, cell, t)
+                if renewed is None:
+                    return None
+                factors, t, fresh = renewed, self.tangent(renewed, t), True
+                d = factors.solve(-F, 0.0)
+                d = d - t * ((constraint @ d) / (constraint @ t))
+                size = self.length(d)
+                if not size <= allowed:
+                    return None
+            z = z + d
+            if size <= SETTLED:
+                return z, k
+            before = size
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Front:
+    """Where a walk stands: the last node as one vector, its tangent and the factors that gave it."""
+
+    z: Tensor
+    t: Tensor
+    factors: Factors
+    node: Node
+
+
+class Walk:
+    """One walk from a fixed point along its curve, until it leaves the range of snapshots or can go no further."""
+
+    def __init__(self, family: Family, unit: float, longest: float = LONGEST_STEP) -> None:
+        self.family, self.longest = family, longest
+        self.newton = Bordered(family, unit)
+        self.last = len(family.steps) - 1
+
+    def from_snapshot(self, x: Tensor, snapshot: int, direction: int) -> Curve:
+        """The curve through the fixed point x at a snapshot; ``direction`` is 1 to later ones, -1 to earlier."""
+        cell = snapshot if direction > 0 else snapshot - 1
+        along = torch.zeros(len(x) + 1, dtype=x.dtype)
+        along[-1] = direction
+        curve = Curve()
+        if not 0 <= cell < self.last:
+            return curve
+        front = self._front(torch.cat([x, x.new_tensor([float(snapshot)])]), along, cell, snapshot)
+        if front is None:
+            curve.tail = "its Jacobian is singular at the snapshot where it was found"
+            return curve
+        return self._on(curve, front, FIRST_STEP)
+
+    def from_tangent(self, z: Tensor, t: Tensor, cell: int) -> Curve:
+        """The curve that begins at z, a branch point, along t (both (n + 1,)); its first node lies beside z."""
+        for h in (1e-2, 3e-3, 1e-3, 1e-4):
+            predicted = z + h * t
+            if not cell <= float(predicted[-1]) <= cell + 1:
+                continue
+            factors = self.newton.factors(predicted, cell, t)
+            if factors is None:
+                continue
+            own = self.newton.tangent(factors, t)
+            found = self.newton.correct(predicted, self.newton.row(t), cell, factors, own, 0.5 * h)
+            if found is None or not cell <= float(found[0][-1]) <= cell + 1:
+                continue
+            front = self._front(found[0], t, cell, -1)
+            if front is not None and float(self.newton.row(t) @ front.t) > 0.8:
+                return self._on(Curve(), front, h)
+        return Curve(tail="no zero was found beside the branch point")
+
+    def _front(self, z: Tensor, along: Tensor, cell: int, snapshot: int) -> _Front | None:
+        factors = self.newton.factors(z, cell, along)
+        if factors is None:
+            return None
+        t = self.newton.tangent(factors, along)
+        return _Front(z, t, factors, Node(z[:-1], float(z[-1]), t[:-1], float(t[-1]), factors.sign, cell, snapshot))
+
+    def _on(self, curve: Curve, front: _Front, h: float) -> Curve:
+        curve.nodes.append(front.node)
+        for _ in range(MOST_STEPS):
+            after, corrections = self._step(front, h)
+            if after is None:
+                h *= 0.5
+                if h < SHORTEST_STEP:
+                    curve.tail = "no step was short enough to be sure of the curve"
+                    return curve
+                continue
+            step = after.z - front.z
+            h = min(self.longest, 2 * h if corrections <= EASY else h if corrections < HARD else 0.7 * h)
+            front = after
+            curve.nodes.append(front.node)
+            if front.node.snapshot >= 0:
+                turned = self._across(front)
+                if turned is None:
+                    return curve
+                if isinstance(turned, str):
+                    curve.tail = turned
+                    return curve
+                front = turned
+                curve.nodes[-1] = turned.node
+            if float(front.z[:-1].norm()) > FAR * self.newton.unit:
+                curve.tail = f"it went beyond {FAR:g} times the usual size of a state"
+                return curve
+            del step
+        curve.tail = f"it took more than {MOST_STEPS} steps"
+        return curve
+
+    def _step(self, front: _Front, h: float) -> tuple[_Front | None, int]:
+        """One step of at most the length h, which ends at a snapshot where it would cross one."""
+        cell, t, z = front.node.cell, front.t, front.z
+        t_p = float(t[-1])
+        goal = cell + 1 if t_p > 0 else cell
+        lands = abs(t_p) * h >= abs(goal - float(z[-1]))
+        if lands:
+            h = abs(goal - float(z[-1])) / abs(t_p)
+            constraint = torch.zeros_like(z)
+            constraint[-1] = 1.0
+        else:
+            constraint = self.newton.row(t)
+        predicted = z + h * t
+        if lands:
+            predicted[-1] = float(goal)
+        found = self.newton.correct(predicted, constraint, cell, front.factors, t, STRAY * h)
+        if found is None:
+            return None, 0
+        after, corrections = found
+        if not cell <= float(after[-1]) <= cell + 1:
+            return None, 0
+        new = self._front(after, t, cell, goal if lands else -1)
+        if new is None:
+            return None, 0
+        cosine = float(self.newton.row(t) @ new.t)
+        if cosine < (TURN if new.node.side == front.node.side else TURN_AT_BRANCH):
+            return None, 0
+        if lands and (new.t[-1] > 0) != (t_p > 0):
+            return None, 0  # it turned back before the snapshot: seen by shorter steps
+        return new, corrections
+
+    def _across(self, front: _Front) -> _Front | str | None:
+        """The front in the cell beyond the snapshot it stands at; None at the end of the range."""
+        direction = 1 if front.node.t_p > 0 else -1
+        cell = front.node.cell + direction
+        if not 0 <= cell < self.last:
+            return None
+        along = torch.zeros_like(front.t)
+        along[-1] = direction
+        beyond = self._front(front.z, along, cell, front.node.snapshot)
+        return "its Jacobian is singular at a snapshot" if beyond is None else beyond
