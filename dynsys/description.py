@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.findings import Zeros
 from dynsys.iterated import Iterated
 from dynsys.minima.slow import Minima
 from dynsys.minima.slowness import DRIFT, drift_time
@@ -19,6 +18,7 @@ from dynsys.relu.kinks import stability_at_kink
 from dynsys.spectra.spectrum import MODES, excess, spectra
 from dynsys.stability import Stability, classify, classify_slow, eigenvalue_uncertainty
 from dynsys.system import System
+from dynsys.zeros import Zeros
 
 Progress = Callable[[str, int, int], None]
 

@@ -17,11 +17,12 @@ from dynsys.attractors.settling import settle
 from dynsys.description import describe
 from dynsys.discovery import Source, Stop
 from dynsys.exploration import Exploration
-from dynsys.findings import Zeros, zeros_of
+from dynsys.findings import zeros_of
 from dynsys.iterated import Iterated
 from dynsys.missing import Missing
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.stability import index
+from dynsys.zeros import Zeros
 
 FOLLOWED, FOLLOWED_LARGE = 64, 16  # starts followed to where they settle
 LARGE = 1024  # units, above which it is the fewer

@@ -7,6 +7,7 @@ directions, so the bound is a sound estimate and not yet a proof.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -174,3 +175,12 @@ def _directions(x: Tensor, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(x.shape[1], generator=generator, dtype=torch.float64)
     return (v / v.norm()).to(x).expand_as(x)
+
+
+def unmoved(system: System, x: Tensor, u: Tensor, unit: float, dense: bool) -> Assessed:
+    """States x (B, n), assessed where they are: a step to refine one would lead along the manifold that it is on."""
+    F = system.velocity(x, u)
+    noise = rounding(system, x, u, F, unit)
+    near = assess(system, x, u, unit, dense)
+    unbounded = torch.full_like(noise, torch.inf)
+    return dataclasses.replace(near, x=x, F=F, q=q_of(F), noise=noise, error_bound=unbounded, index=0 * noise)

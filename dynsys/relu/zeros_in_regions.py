@@ -1,0 +1,88 @@
+"""What the linear regions of a network of ReLUs tell of its zeros: bounds, kinks, zeros that a search takes for one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.catalogue import Catalogue
+from dynsys.proof.certainty import unmoved
+from dynsys.relu.kinks import Sides, one_sided_jacobians
+from dynsys.relu.pieces import Pieces
+from dynsys.relu.regions import RegionSearch
+from dynsys.system import System
+from dynsys.zeros import Zeros
+
+SAME = 1e-8  # in units of the state: a zero this near to one of a linear region is that
+KINK = 1e-13  # of the largest preactivation, within which another is zero
+
+
+def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
+    """Inside a linear region the bound is that of a linear solve, and it is known which units are on their kink."""
+    bound, certified, reasons = zeros.points.error_bound.clone(), zeros.certified.copy(), list(zeros.reasons)
+    kinks, sides = zeros.kinks.copy(), list[Sides | None]()
+    for i, group in enumerate(zeros.groups):
+        pieces = system.pieces(catalogue.inputs[group : group + 1])
+        x = zeros.points.x[i : i + 1]
+        if pieces is None:
+            sides.append(None)
+            continue
+        pattern, on = pieces.pattern(x)[0], _on_kink(pieces, x, float(bound[i]))
+        found = regions.get(group)
+        j, apart = _nearest(x, found)
+        if found is not None and apart <= SAME * catalogue.unit:
+            its_bound = float(found.bound[j])
+            bound[i] = its_bound + apart if np.isfinite(its_bound) else bound[i]
+            certified[i], reasons[i] = bool(found.certified[j]), found.reasons[j]
+            pattern, on = found.patterns[j], found.kinks[j]
+        kinks[i] = int(on.sum())
+        sides.append(one_sided_jacobians(pieces, pattern, on) if kinks[i] else None)
+    points = dataclasses.replace(zeros.points, error_bound=bound)
+    return dataclasses.replace(
+        zeros, points=points, certified=certified, reasons=reasons, kinks=kinks, sides=tuple(sides)
+    )
+
+
+def listed(system: System, zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch) -> Zeros:
+    """With every certified zero of the linear regions that a search would take for another or not find again.
+
+    Zeros that lie nearer to each other than ``SAME`` stand as the regions gave them, and nothing else beside them.
+    """
+    x = found.states.to(zeros.points.x)
+    if found.period > 1 or not len(x):
+        return zeros
+    near = SAME * catalogue.unit
+    mine = torch.tensor([g == group for g in zeros.groups], dtype=torch.bool, device=x.device)
+    apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    to_known = torch.cdist(x, zeros.points.x, compute_mode="donot_use_mm_for_euclid_dist")
+    to_known[:, ~mine] = torch.inf
+    crowded = (apart <= 2 * near).any(1)
+    lacking = found.certified.to(x.device) & ((to_known > near).all(1) | crowded)
+    if not bool(lacking.any()):
+        return zeros
+    gone = ((to_known <= near) & (lacking & crowded).unsqueeze(1)).any(0)
+    kept = zeros[(~gone).nonzero().squeeze(1).tolist()]
+    rows = lacking.nonzero().squeeze(1)
+    held = catalogue.inputs[group : group + 1].expand(len(rows), -1)
+    added = unmoved(system, x[rows], held, catalogue.unit, catalogue.together > 0)
+    added = dataclasses.replace(added, error_bound=found.bound.to(x)[rows])
+    return kept.joined(added, [group] * len(rows), [""] * len(rows))
+
+
+def _nearest(x: Tensor, found: RegionSearch | None) -> tuple[int, float]:
+    """The zero of a search of the linear regions that is nearest to the state x (1, n), and how far that is."""
+    if found is None or not len(found):
+        return -1, np.inf
+    apart = (found.states.to(x) - x).norm(dim=1)
+    return int(apart.argmin()), float(apart.min())
+
+
+def _on_kink(pieces: Pieces, x: Tensor, bound: float) -> Tensor:
+    """The units (m,) whose preactivation may be zero at x (1, n), as far as that is known."""
+    y = pieces.margins(x)[0]
+    reach = (bound if np.isfinite(bound) else 0.0) * float(pieces.C.norm()) + KINK * (1 + float(y.abs().max()))
+    return (y.abs() <= reach) & ~pieces.constant
