@@ -9,17 +9,15 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dynsys.memory.connections import Connections
-from dynsys.plots import camera, manifolds, style, thinning
+from dynsys.plots import camera, manifolds, scene, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection
 
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
-BESIDE_LEGEND = 0.14  # of the page's width, to the left of the scene
 MODES_SHOWN = 3  # of each point, the leading ones: more hide the point itself
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
-MARGIN = 0.06  # space left around everything that is drawn
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
 
 
@@ -64,16 +62,16 @@ def phase_portrait(
     seen, seen_released, seen_branches = ([axes.transform(run) for run in part] for part in kept)
     seen_loops = [axes.transform(loop) for loop in loops]
     places = axes.transform(points.states)
-    low, high = _ranges(np.concatenate([places, *seen, *seen_released, *seen_branches, *seen_loops]))
+    low, high = scene.ranges(np.concatenate([places, *seen, *seen_released, *seen_branches, *seen_loops]))
     span = high - low
     arm = MODE_SHARE * float(span.max())
     segments = _unstable_segments(points, places, axes, arm)
 
     figure = go.Figure()
     if seen:
-        figure.add_trace(_lines("trajectories", seen, style.GREY, width=1.6, opacity=0.75))
+        figure.add_trace(scene.lines("trajectories", seen, style.GREY, width=1.6, opacity=0.75))
     if seen_released:
-        figure.add_trace(_lines("releases from other states", seen_released, style.SKY, width=1.2, opacity=0.55))
+        figure.add_trace(scene.lines("releases from other states", seen_released, style.SKY, width=1.2, opacity=0.55))
         figure.add_trace(_release_starts(seen_released))
     if connections is not None:
         if len(seen_branches) == len(connections):  # else thinned out, and no longer one for each
@@ -87,14 +85,14 @@ def phase_portrait(
         )
     texts = style.hover(points)
     for group in style.groups(points):
-        figure.add_trace(_markers(group, places[group.rows], [texts[i] for i in group.rows]))
+        figure.add_trace(scene.markers(group, places[group.rows], [texts[i] for i in group.rows]))
 
     stable = places[points.n_unstable == 0]
     views = camera.presets(stable if len(stable) > 1 else places)
     if axes.n_shown < 3:  # flat: there is one side to see it from
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
-    names = _axis_names(axes)
+    names = scene.axis_names(axes)
     states = [sum(len(run) for part in all_parts for run in part) for all_parts in (parts, kept)]
     caption = [f"{style.counted(points)}.", _source(axes, fitted_to)]
     if (points.n_unstable > MODES_SHOWN).any():
@@ -108,7 +106,7 @@ def phase_portrait(
         title,
         "<br>".join(caption),
         below=62,
-        scene=_scene(names, low, high, views[view]),
+        scene=scene.box(names, low, high, views[view]),
         margin={"l": 20, "r": 20, "t": 50, "b": 120},
         legend={
             "x": 0,
@@ -118,7 +116,7 @@ def phase_portrait(
             "bgcolor": "rgba(255,255,255,0.8)",
             "itemsizing": "constant",
         },
-        updatemenus=[_buttons(views, view, names, span)],
+        updatemenus=[scene.buttons(views, view, names, span)],
     )
 
 
@@ -134,16 +132,6 @@ def _fitted(points: FixedPoints, runs: list[Array], fit: str) -> tuple[Projectio
     return axes, "the points"
 
 
-def _ranges(everything: Array) -> tuple[Array, Array]:
-    """Lower and upper end of each axis; one along which nothing differs gets a tenth of the longest."""
-    if not len(everything):
-        return np.full(3, -1.0), np.full(3, 1.0)
-    low, high = everything.min(axis=0), everything.max(axis=0)
-    longest = float((high - low).max()) or 1.0
-    half = np.maximum((high - low) / 2 + MARGIN * longest, 0.05 * longest)
-    return (low + high) / 2 - half, (low + high) / 2 + half
-
-
 def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, length: float) -> NDArray[np.float32]:
     """Segments through the points along their unstable modes, as far as those are known, with breaks between."""
     segments = []
@@ -157,89 +145,12 @@ def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, len
     return thinning.joined(segments)
 
 
-def _lines(name: str, runs: list[Array], colour: str, width: float, opacity: float) -> go.Scatter3d:
-    line = {"color": colour, "width": width}
-    return go.Scatter3d(
-        **thinning.xyz(thinning.joined(runs)), mode="lines", line=line, opacity=opacity, name=name, hoverinfo="skip"
-    )
-
-
 def _release_starts(runs: list[Array]) -> go.Scatter3d:
     marker = {"size": 2.6, "color": style.SKY, "symbol": "circle"}
     starts = np.stack([run[0] for run in runs])
     return go.Scatter3d(
         **thinning.xyz(starts), mode="markers", marker=marker, name="where they start", hoverinfo="skip"
     )
-
-
-def _markers(group: style.Group, places: Array, texts: list[str]) -> go.Scatter3d:
-    marker = {"symbol": group.symbol, "color": group.colour, "size": 7 if group.symbol.startswith("circle") else 5.5}
-    return go.Scatter3d(
-        **thinning.xyz(places),
-        mode="markers",
-        marker={**marker, "line": {"color": "white", "width": 1}},
-        name=group.label,
-        text=texts,
-        customdata=group.rows,
-        hovertemplate="%{text}<extra></extra>",
-    )
-
-
-def _axis_names(axes: Projection) -> dict[str, str]:
-    """What is written at each axis; nothing where there is no component."""
-    return {
-        key: f"PC {i + 1} ({100 * axes.explained_variance_ratio[i]:.0f} %)" if i < axes.n_shown else ""
-        for i, key in enumerate("xyz")
-    }
-
-
-def _scene(names: dict[str, str], low: Array, high: Array, view: camera.Camera) -> dict[str, Any]:
-    depth = camera.depth_axis(view)
-    plain = {"autorange": False, "showbackground": False, "zeroline": False, "showspikes": False}
-    lines = {"gridcolor": style.GRID, "linecolor": style.PALE, "showticklabels": False, "ticks": ""}
-    boxes: dict[str, Any] = {
-        f"{key}axis": {
-            "title": {"text": "" if key == depth else name, "font": {"size": 14}},
-            "range": [float(low[i]), float(high[i])],
-            "visible": bool(name),
-            **plain,
-            **lines,
-        }
-        for i, (key, name) in enumerate(names.items())
-    }
-    return {
-        **boxes,
-        "domain": {"x": [BESIDE_LEGEND, 1.0]},
-        "aspectmode": "manual",
-        "aspectratio": camera.aspect(view, high - low),
-        "camera": view,
-        "dragmode": "orbit",
-    }
-
-
-def _buttons(views: dict[str, camera.Camera], active: str, names: dict[str, str], span: Array) -> dict[str, Any]:
-    """Below the scene. Each also takes back any zoom, and hides the name of the axis that it looks along."""
-    buttons = []
-    for label, view in views.items():
-        depth = camera.depth_axis(view)
-        shown = {f"scene.{key}axis.title.text": "" if key == depth else name for key, name in names.items()}
-        change = {"scene.camera": view, "scene.aspectratio": camera.aspect(view, span), **shown}
-        buttons.append({"label": label, "method": "relayout", "args": [change]})
-    return {
-        "type": "buttons",
-        "direction": "right",
-        "showactive": True,
-        "active": list(views).index(active),
-        "x": 0,
-        "xanchor": "left",
-        "y": 0,
-        "yanchor": "top",
-        "pad": {"t": 14},
-        "bgcolor": "white",
-        "bordercolor": style.PALE,
-        "font": {"size": 13},
-        "buttons": buttons,
-    }
 
 
 def _source(axes: Projection, fitted_to: str) -> str:

@@ -10,8 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from dynsys.plots import camera, style, thinning
-from dynsys.plots.portrait import _axis_names, _buttons, _lines, _markers, _ranges, _scene
+from dynsys.plots import camera, scene, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection, as_array
 
@@ -58,7 +57,7 @@ def retrieval_portrait(
     shown = max(1, min(len(digits), (thinning.LIMIT - thinning.size(settling)) // (len(states) + 6)))
     seen = axes.transform(states[:, :shown])
     places = np.zeros((0, 3)) if points is None else axes.transform(_plain(getattr(points, space), space))
-    low, high = _ranges(np.concatenate([places, *settling, *seen]))
+    low, high = scene.ranges(np.concatenate([places, *settling, *seen]))
 
     figure = go.Figure()
     for digit in np.unique(digits):
@@ -66,13 +65,13 @@ def retrieval_portrait(
         if mine.shape[1]:
             _add_digit(figure, int(digit), mine)
     if settling:
-        figure.add_trace(_lines("the settling loop, from h<sup>0</sup> on", settling, style.INK, 3, 0.9))
+        figure.add_trace(scene.lines("the settling loop, from h<sup>0</sup> on", settling, style.INK, 3, 0.9))
     if points is not None:
         texts = _texts(points, names)
         for group in style.groups(points):
-            figure.add_trace(_markers(group, places[group.rows], [texts[i] for i in group.rows]))
+            figure.add_trace(scene.markers(group, places[group.rows], [texts[i] for i in group.rows]))
     views = camera.presets(places)
-    names_of_axes = _axis_names(axes)
+    names_of_axes = scene.axis_names(axes)
     caption = (
         f"{style.plural(shown, 'string')} coloured by the right answer; strong: the last step, a dot where it ends."
         f"<br>Axes: {'given' if projection is not None else _source(axes, space)}."
@@ -84,8 +83,8 @@ def retrieval_portrait(
         title,
         caption,
         below=62,
-        scene=_scene(names_of_axes, low, high, views[camera.OBLIQUE]),
-        updatemenus=[_buttons(views, camera.OBLIQUE, names_of_axes, high - low)],
+        scene=scene.box(names_of_axes, low, high, views[camera.OBLIQUE]),
+        updatemenus=[scene.buttons(views, camera.OBLIQUE, names_of_axes, high - low)],
         margin={"l": 10, "r": 10, "t": 60 if title else 20, "b": 115},
         legend={"x": 1, "xanchor": "right", "y": 0.98, "itemsizing": "constant"},
     )
@@ -106,7 +105,7 @@ def _add_digit(figure: go.Figure, digit: int, runs: Array) -> None:
     """The trajectories (T, B, 3) that ought to end in the answer ``digit``, their ends, and the digit beside them."""
     colour = COLOURS[digit % len(COLOURS)]
     lines = [
-        _lines(f"answer {digit}", list(part.swapaxes(0, 1)), colour, width, opacity)
+        scene.lines(f"answer {digit}", list(part.swapaxes(0, 1)), colour, width, opacity)
         for part, width, opacity in ((runs[:-1], 1, 0.07), (runs[-2:], 1.6, 0.5))
     ]
     for line in lines:
