@@ -49,11 +49,13 @@ def _esn(
     bits: int,
     units: int,
     activation: str,
+    gain: float | None,
     steps: int | None,
     seed: int,
 ) -> Learned:
     recipe = PRESETS[preset](bits, units, activation, seed)
-    recipe = dataclasses.replace(recipe, steps=steps or recipe.steps)
+    network = recipe.network if gain is None else dataclasses.replace(recipe.network, gain=gain)
+    recipe = dataclasses.replace(recipe, network=network, steps=steps or recipe.steps)
     every, at = every_or_at(snapshots, recipe.steps)
     recipe = dataclasses.replace(
         recipe, force=dataclasses.replace(recipe.force, snapshot_every=every, snapshot_steps=at)
@@ -84,7 +86,7 @@ def _retrieval(
     return retrieval_course(model, recipe=recipe, **choices).run(folder, snapshots, on_progress)
 
 
-_ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "steps": None, "seed": 0}
+_ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "gain": None, "steps": None, "seed": 0}
 _FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, "steps": None, "seed": 0}
 _RETRIEVAL = {"units": 50, "steps": None, "batch": None, "learning_rate": None, "seed": 0}
 _AT_IDENTITY = {"identity": None}  # of a network whose recurrent weights begin at a multiple of the identity

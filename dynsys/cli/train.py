@@ -35,6 +35,11 @@ class Schedule(click.ParamType[int | str]):
 @click.option("--layers", type=click.IntRange(1), help="Flip-flop, but esn: layers of the network.  [1]")
 @click.option("--activation", type=click.Choice(["tanh", "logistic"]), help="esn: of its units.  [tanh]")
 @click.option(
+    "--gain",
+    type=click.FloatRange(0),
+    help="esn: g of its recurrent weights, N(0, g^2 / units); above 1 it is chaotic untrained.  [1.2, paper: 1.5]",
+)
+@click.option(
     "--preset",
     type=click.Choice(["default", "paper"]),
     help="esn: 'paper' is table 1 of Jang's term paper; it does not train reliably.",
