@@ -19,26 +19,31 @@ from dynsys.sweep.task import DONE, FAILED, Row, Work
 LIMITS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")}
 
 
-def attempt(work: Work, arguments: dict[str, Any], seed: int) -> Row:
-    """``status`` with ``result`` or ``error``, and ``seconds``; Ctrl-C passes through."""
+def attempt(work: Work, arguments: dict[str, Any], seed: int, passed_on: tuple[type[BaseException], ...] = ()) -> Row:
+    """``status`` with ``result`` or ``error``, and ``seconds``; only errors ``passed_on`` go through."""
     began = time.perf_counter()
     try:
         outcome = {"status": DONE, "result": to_json(work(arguments, seed))}
-    except (Exception, SystemExit) as error:
-        outcome = {"status": FAILED, "error": told(error)}
+    except passed_on:
+        raise
+    except BaseException as error:  # sys.exit in a task among them
+        outcome = {"status": FAILED, "error": f"{told(error)} (at {_place(error)})"}
     return {**outcome, "seconds": round(time.perf_counter() - began, 4)}
 
 
 def told(error: BaseException) -> str:
-    """Type, message and the last place of an error, in one line.
+    """Type and message of an error, in one line.
 
     >>> told(ValueError("no such level"))
     'ValueError: no such level'
     """
-    message = " ".join(str(error).split())
-    places = traceback.extract_tb(error.__traceback__)
-    where = f" (at {os.path.basename(places[-1].filename)}:{places[-1].lineno} in {places[-1].name})" if places else ""
-    return f"{type(error).__name__}{': ' if message else ''}{message}{where}"
+    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{os.path.basename(last.filename)}:{last.lineno} in {last.name}"
 
 
 def attempt_in_worker(work: Work, arguments: dict[str, Any], seed: int) -> Row:

@@ -153,4 +153,4 @@ def to_json(value: Any) -> Any:
 def _listed(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} cannot be written as JSON; return numbers, strings, lists and dicts")
+    raise TypeError(f"JSON has no word for {type(value).__name__}; return numbers, strings, lists and dicts")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dynsys.sweep.attempt import attempt, single_threaded
+from dynsys.sweep.cluster import ClusterWorkers
+from dynsys.sweep.local import LocalWorkers
+from dynsys.sweep.mark import Mark
 from dynsys.sweep.rows import RowFile, by_id, family, read_rows, shard_file
 from dynsys.sweep.task import DONE, Row, SweepError, Task, Work, parse_shard, unique
+from dynsys.sweep.workers import last_try, spread
 
 Progress = Callable[[str, int, int], None]
+Outcomes = Generator[tuple[Task, Row], None, None]
 
 
 def run_sweep(
@@ -26,24 +32,35 @@ def run_sweep(
     progress: Progress | None = None,
     stage: str = "tasks",
 ) -> list[Row]:
-    """The rows of the tasks, in their order, those of earlier runs among them; a line in ``path`` for each.
+    """The rows of the tasks, in their order, those of earlier runs among them; a line in the file ``path`` for each.
 
-    ``work(arguments, seed)`` gives what JSON can hold. A row has ``id``, ``seed``, ``arguments`` (a fingerprint),
-    ``status`` ("done", "failed" or "crashed"), ``result`` or ``error``, and ``seconds``.
+    ``work(arguments, seed)`` is a function of a module and gives what JSON can hold. It is called in this process where
+    ``jobs`` is 1, in as many processes of their own where it is more, or on the workers of the Dask ``cluster`` (its
+    address, or a cluster object); on one thread everywhere. ``shard`` "2/5" does the second of five parts, into a file
+    of its own beside ``path``, and gives the rows of that part.
+
+    A row has ``id``, ``seed``, ``arguments`` (a fingerprint), ``seconds``, ``status`` ("done", "failed": it raised,
+    "crashed": it ended two processes, the second time alone) and ``result`` or ``error``. Rows that are there are not
+    made again, failed ones only with ``retry_failed``. Raises SweepError where the rows that are there were made with
+    other arguments or from another seed, and where the cluster does not answer; OutputError.
     """
-    if jobs < 1:
-        raise SweepError(f"jobs is {jobs}; it has to be 1 or more")
+    if jobs < 1 or (cluster is not None and jobs > 1):
+        raise SweepError(
+            f"jobs is {jobs}{'' if cluster is None else ' and a cluster is given'}: 1 or more, or a cluster"
+        )
     mine = _of_shard(unique(tasks), shard)
     with RowFile(shard_file(path, shard)) as file:
         earlier = by_id([row for source in family(path) for row in read_rows(source)])
         rows = {task.id: earlier[task.id] for task in mine if task.id in earlier}
+        _refuse_other_settings([task for task in mine if task.id in rows], rows, seed, path)
         left = [task for task in mine if not _is_over(rows.get(task.id), retry_failed)]
-        for task, outcome in _in_turn(work, left, seed):
-            row = {"id": task.id, "seed": task.seed(seed), "arguments": task.fingerprint(), **outcome}
-            file.append(row)
-            rows[task.id] = row
-            if progress:
-                progress(stage, len(rows), len(mine))
+        tell = _teller(progress, stage, len(mine), before=len(mine) - len(left))
+        with contextlib.closing(_outcomes(work, left, seed, jobs, cluster, Mark(file.path), progress)) as outcomes:
+            for number, (task, outcome) in enumerate(outcomes, 1):
+                row = {"id": task.id, "seed": task.seed(seed), "arguments": task.fingerprint(), **outcome}
+                file.append(row)
+                rows[task.id] = row
+                tell(number)
     return [rows[task.id] for task in mine]
 
 
@@ -54,12 +71,61 @@ def _of_shard(tasks: list[Task], shard: str | None) -> list[Task]:
     return tasks[number - 1 :: count]
 
 
+def _refuse_other_settings(tasks: list[Task], rows: dict[str, Row], seed: int, path: str | Path) -> None:
+    other = [task for task in tasks if not _is_of(rows[task.id], task, seed)]
+    if other:
+        raise SweepError(
+            f"{path} holds {len(other)} tasks done with other settings or another seed, {other[0].id!r} the first: "
+            "give the settings of then, another folder, or remove that file"
+        )
+
+
+def _is_of(row: Row, task: Task, seed: int) -> bool:
+    return row.get("seed") == task.seed(seed) and row.get("arguments") == task.fingerprint()
+
+
 def _is_over(row: Row | None, retry_failed: bool) -> bool:
     return row is not None and (row["status"] == DONE or not retry_failed)
 
 
-def _in_turn(work: Work, tasks: list[Task], seed: int) -> Iterator[tuple[Task, Row]]:
+def _teller(progress: Progress | None, stage: str, total: int, before: int) -> Callable[[int], None]:
+    """Told of every task; what is done already counts, but not for the time that is left."""
+    if progress is None or total == before:
+        return lambda number: None
+    progress(stage, before, total)
+    return lambda number: progress(stage, before + number, total)
+
+
+def _outcomes(
+    work: Work, tasks: list[Task], seed: int, jobs: int, cluster: Any, mark: Mark, progress: Progress | None
+) -> Outcomes:
+    if not tasks:
+        return
+    if cluster is not None:
+        with ClusterWorkers(work, seed, cluster, _waiting(progress)) as workers:
+            yield from spread(tasks, workers)
+    elif jobs > 1:
+        with LocalWorkers(work, seed, jobs) as workers:
+            yield from spread(tasks, workers)
+    else:
+        yield from _here(work, tasks, seed, mark)
+
+
+def _waiting(progress: Progress | None) -> Callable[[bool], None] | None:
+    return None if progress is None else lambda absent: progress("waiting for a worker", 0 if absent else 1, 1)
+
+
+def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
+    """One after the other in this process; one that may have ended it before is tried in a process of its own."""
+    suspects = [task for task in tasks if task.id == mark.read()]
+    if suspects:
+        with LocalWorkers(work, seed, jobs=1) as workers:
+            yield from last_try(suspects, workers)
     for task in tasks:
+        if task in suspects:
+            continue
+        mark.set(task.id)
         with single_threaded():
-            outcome = attempt(work, task.arguments, task.seed(seed))
+            outcome = attempt(work, task.arguments, task.seed(seed), passed_on=(KeyboardInterrupt,))
         yield task, outcome
+    mark.clear()

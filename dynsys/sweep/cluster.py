@@ -1,0 +1,140 @@
+"""Workers on other machines: a Dask client that hands each task to one worker by name.
+
+Dask's own scheduling tries a task that kills its worker on one worker after the other, and cannot tell it from those
+that were waiting behind it. Here each thread of a worker has one task at a time, pinned to it: where the worker is gone
+and the task has not ended, they were lost together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+from urllib.parse import urlsplit
+
+from dynsys.sweep.attempt import told
+from dynsys.sweep.connection import TIMEOUT, attempt_there, connected, versions
+from dynsys.sweep.task import SweepError, Task, Work
+from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
+
+RETURN = 600.0  # seconds for a worker to come back where all were lost
+
+
+class ClusterWorkers(Workers):
+    """The workers of a Dask cluster, those that come later too; ``cluster`` is an address or a cluster object.
+
+    ``on_wait(True)`` is called when there is no worker, ``on_wait(False)`` when there is one again.
+    """
+
+    def __init__(self, work: Work, seed: int, cluster: Any, on_wait: Callable[[bool], None] | None = None) -> None:
+        self._work, self._seed, self._on_wait = work, seed, on_wait
+        self._where = cluster if isinstance(cluster, str) else str(cluster.scheduler_address)
+        self._client = connected(cluster, self._where)
+        self._running: dict[Any, tuple[Task, str]] = {}
+        self._ended: SimpleQueue[Any] = SimpleQueue()
+        self._threads: dict[str, int] = {}
+        self._seen: float | None = None  # when there was a worker, last
+        self._absent = False
+        self._look()
+
+    def start(self, task: Task, alone: bool) -> bool:
+        address = self._free_machine() if alone else self._free_thread()
+        if address is None:
+            return False
+        given = (versions(), self._work, task.arguments, task.seed(self._seed))
+        key = f"{task.id}-{time.monotonic_ns()}"
+        try:
+            future = self._client.submit(attempt_there, *given, key=key, workers=[address], pure=False)
+        except Exception as error:
+            if self._client.status != "running":
+                raise self._silent(told(error)) from error
+            raise SweepError(f"task {task.id!r} cannot be handed to worker {address}: {told(error)}") from error
+        self._running[future] = (task, address)
+        future.add_done_callback(self._ended.put)
+        return True
+
+    def _free_thread(self) -> str | None:
+        """The worker with the most free threads."""
+        busy = Counter(address for _, address in self._running.values())
+        free = {address: threads - busy[address] for address, threads in self._threads.items()}
+        best = max(free, key=free.__getitem__, default="")
+        return best if free.get(best, 0) > 0 else None
+
+    def _free_machine(self) -> str | None:
+        """A worker of a machine on which none of these tasks is running."""
+        busy = {_machine(address) for _, address in self._running.values()}
+        return next((address for address in self._threads if _machine(address) not in busy), None)
+
+    def ended(self) -> list[Ended]:
+        try:
+            done = {self._ended.get(timeout=PATIENCE)}
+        except Empty:
+            done = set()
+        if not done or time.monotonic() - self._looked > PATIENCE:
+            self._look()
+        gone = {future for future, (_, address) in self._running.items() if address not in self._threads}
+        return [self._end(future) for future in (done | gone) & set(self._running)]
+
+    def _end(self, future: Any) -> Ended:
+        task, address = self._running.pop(future)
+        if future.status == "cancelled":
+            raise self._silent("the connection was lost")
+        if future.status == "error" and type(future.exception()).__name__ != "KilledWorker":
+            reason = told(future.exception())
+            raise SweepError(f"task {task.id!r} cannot be handed to worker {address}: {reason}")
+        if future.status == "finished":
+            try:
+                return task, future.result(timeout=TIMEOUT)
+            except (OSError, TimeoutError):
+                pass  # the worker was lost with what the task gave
+        future.cancel()
+        return task, Lost(f"worker {address} left the cluster")
+
+    def _look(self) -> None:
+        """Which workers there are now."""
+        try:
+            self._threads = dict(self._client.nthreads(callback_timeout=TIMEOUT))
+        except (OSError, TimeoutError) as error:
+            raise self._silent(told(error)) from error
+        if self._client.status != "running":
+            raise self._silent(f"the connection is {self._client.status}")
+        self._looked = time.monotonic()
+        self._mind_absence()
+
+    def _mind_absence(self) -> None:
+        """A queueing system takes its time for a first worker; where all of them were lost, none may ever come back."""
+        now = time.monotonic()
+        if self._threads:
+            self._seen = now
+        absent = not self._threads
+        if absent and self._seen is not None and now - self._seen > RETURN:
+            raise SweepError(
+                f"the cluster at {self._where} lost all of its workers, and none has come for {RETURN:.0f} seconds; "
+                "what was finished is kept: start workers, and the same command goes on"
+            )
+        if absent != self._absent and self._on_wait:
+            self._on_wait(absent)
+        self._absent = absent
+
+    def _silent(self, reason: str) -> SweepError:
+        return SweepError(
+            f"the cluster at {self._where} does not answer any more ({reason}); what was finished is kept: "
+            "the same command goes on from there"
+        )
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # of a cluster that is gone there is nothing to end
+            self._client.cancel(list(self._running), asynchronous=False)
+            self._client.close(timeout=TIMEOUT)
+        self._running = {}
+
+
+def _machine(address: str) -> str:
+    """
+    >>> _machine("tcp://10.0.0.7:41093")
+    '10.0.0.7'
+    """
+    return urlsplit(address).hostname or address

@@ -1,0 +1,96 @@
+"""Worker processes on this machine, by joblib's loky.
+
+Each is an executor of its own with one process: the end of a process is then the end of one task, which is known, and
+the others go on. (An executor of several processes breaks as a whole.)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+
+from dynsys.sweep.attempt import LIMITS, attempt_in_worker, told
+from dynsys.sweep.task import Row, SweepError, Task, Work
+from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
+
+
+class LocalWorkers(Workers):
+    """``jobs`` processes, single-threaded, which begin when they are needed and end with this process."""
+
+    def __init__(self, work: Work, seed: int, jobs: int) -> None:
+        self._work, self._seed, self._jobs = work, seed, jobs
+        self._idle: list[Any] = []
+        self._running: dict[Future[Row], tuple[Task, Any]] = {}
+        self._ended: SimpleQueue[Future[Row]] = SimpleQueue()
+
+    def start(self, task: Task, alone: bool) -> bool:
+        if len(self._running) >= (1 if alone else self._jobs):
+            return False
+        executor = self._idle.pop() if self._idle else _executor()
+        try:
+            future = executor.submit(attempt_in_worker, self._work, task.arguments, task.seed(self._seed))
+        except TerminatedWorkerError:  # it was killed while it had nothing to do
+            executor.shutdown(kill_workers=True)
+            return self.start(task, alone)
+        self._running[future] = (task, executor)
+        future.add_done_callback(self._ended.put)
+        return True
+
+    def ended(self) -> list[Ended]:
+        try:
+            future = self._ended.get(timeout=PATIENCE)
+        except Empty:
+            return []
+        task, executor = self._running.pop(future)
+        error = future.exception()
+        if error is None:
+            self._idle.append(executor)
+            return [(task, future.result())]
+        executor.shutdown(kill_workers=True)
+        if isinstance(error, TerminatedWorkerError):
+            return [(task, Lost(_last_words(error)))]
+        raise SweepError(
+            f"task {task.id!r} cannot be handed to a worker process: {_cause(error)}; "
+            "the work has to be a function of a module, and its arguments what pickle knows"
+        ) from error
+
+    def close(self) -> None:
+        for executor in (*self._idle, *(executor for _, executor in self._running.values())):
+            executor.shutdown(kill_workers=True)
+        self._idle, self._running = [], {}
+
+
+def _executor() -> Any:
+    return ProcessPoolExecutor(max_workers=1, env=LIMITS, initializer=_begin, initargs=(os.getpid(),))
+
+
+def _begin(parent: int) -> None:
+    """In a new worker: Ctrl-C is the parent's to answer, and a parent that was killed takes its workers with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.name == "posix":
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _last_words(error: BaseException) -> str:
+    codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
+    return f"it ended with {codes[1]}" if codes else "it ended without a word"
+
+
+def _cause(error: BaseException) -> str:
+    """The remote traceback's last line, where there is one."""
+    lines = str(error.__cause__ or "").strip().strip('"').strip().splitlines()
+    return lines[-1] if lines else told(error)
