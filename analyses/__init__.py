@@ -6,6 +6,7 @@ if __name__ == "analyses":
     raise ImportError("this folder is imported as dynsys.analyses: research code often has an 'analyses' of its own")
 
 STUDIES = {
+    "noise": "dynsys.analyses.noise",  # how much noise a network bears
     "flipflop": "dynsys.analyses.flipflop",  # train, search, classify, draw: the main job
     "memory_flow": "dynsys.analyses.memory_flow",  # branches from saddles, basins of attractors
     "settling_loop": "dynsys.analyses.settling_loop",  # is retrieval convergence?

@@ -57,7 +57,7 @@ def weights_chosen(system: System, names: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def draw_noise(weights: Mapping[str, Array], names: Sequence[str], seed: int | Sequence[int]) -> dict[str, Array]:
-    """E for each of the names. Weights of one shape have the same E in every network, drawn from the seed and the shape.
+    """E for each of the names, drawn from the seed and the shape: weights of one shape have the same E in every network.
 
     Where a network has several of one shape, each has its own.
     """
@@ -99,5 +99,3 @@ def _of_module(known: Mapping[str, Array], n_state: int) -> tuple[str, ...]:
     named = tuple(name for name in known if re.fullmatch(r"(.*\.)?weight_hh(_l\d+)?", name))
     square = tuple(name for name, value in known.items() if value.shape == (n_state, n_state))
     return named or (square if len(square) == 1 else ())
-
-

@@ -10,9 +10,12 @@ from dynsys.cli.basins import basins
 from dynsys.cli.demo import demo
 from dynsys.cli.find import find
 from dynsys.cli.info import info
+from dynsys.cli.merge import merge
+from dynsys.cli.noise import noise
 from dynsys.cli.portrait import portrait
 from dynsys.cli.retrieve import retrieve
 from dynsys.cli.train import train
+from dynsys.cli.transfer import transfer
 
 # A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, RuntimeError)
@@ -53,5 +56,5 @@ def main() -> None:
     """
 
 
-for command in (demo, train, info, find, portrait, basins, retrieve):
+for command in (demo, train, info, find, portrait, basins, retrieve, noise, transfer, merge):
     main.add_command(command)

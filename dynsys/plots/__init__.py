@@ -15,24 +15,31 @@ if TYPE_CHECKING:
     from dynsys.plots.export import PictureError, save_html, save_png
     from dynsys.plots.graph import memory_graph
     from dynsys.plots.learning import learning_curves
+    from dynsys.plots.noise import drift_prediction, noise_curves
     from dynsys.plots.plane import phase_plane
     from dynsys.plots.portrait import phase_portrait
+    from dynsys.plots.readouts import readout_learning
     from dynsys.plots.retrieval import retrieval_convergence, retrieval_portrait
+    from dynsys.plots.solids import side_by_side
     from dynsys.plots.time_constants import modes
     from dynsys.plots.training import training_curves
 
 _HOME = {
     "PictureError": "dynsys.plots.export",
     "confusions": "dynsys.plots.confusion",
+    "drift_prediction": "dynsys.plots.noise",
     "learning_curves": "dynsys.plots.learning",
     "memory_graph": "dynsys.plots.graph",
     "modes": "dynsys.plots.time_constants",
+    "noise_curves": "dynsys.plots.noise",
     "phase_plane": "dynsys.plots.plane",
     "phase_portrait": "dynsys.plots.portrait",
+    "readout_learning": "dynsys.plots.readouts",
     "retrieval_convergence": "dynsys.plots.retrieval",
     "retrieval_portrait": "dynsys.plots.retrieval",
     "save_html": "dynsys.plots.export",
     "save_png": "dynsys.plots.export",
+    "side_by_side": "dynsys.plots.solids",
     "spectrum": "dynsys.plots.eigenvalues",
     "training_curves": "dynsys.plots.training",
 }
@@ -40,15 +47,19 @@ _HOME = {
 __all__ = [
     "PictureError",
     "confusions",
+    "drift_prediction",
     "learning_curves",
     "memory_graph",
     "modes",
+    "noise_curves",
     "phase_plane",
     "phase_portrait",
+    "readout_learning",
     "retrieval_convergence",
     "retrieval_portrait",
     "save_html",
     "save_png",
+    "side_by_side",
     "spectrum",
     "training_curves",
 ]

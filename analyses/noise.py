@@ -1,0 +1,115 @@
+"""How much noise a network bears: figure 9 of seed 003 for any networks of one task and size, and what breaks.
+
+Noise of rising level on the weights, the state or the input; every network meets the same noise, inputs and first
+state in a trial. Beside the error, the fixed points are followed: which survive, and how far they drift.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynsys.analyses.noise_networks import Network, check_comparable, networks_of, points_of
+from dynsys.analyses.noise_results import results_of
+from dynsys.analyses.noise_trial import ON, Trial, noise_trial
+from dynsys.analyses.run import Progress
+from dynsys.files import check_writable
+from dynsys.models.perturbation import weights_chosen
+from dynsys.sweep import Task, run_sweep
+
+ROWS = "rows.jsonl"
+FIGURE_9 = tuple(float(level) for level in np.geomspace(1e-4, 1, 20))
+
+
+@dataclass(frozen=True)
+class NoiseStudy:
+    """``on`` "weights", "state" or "input"; which ``weights`` by name (none: the recurrent ones); the standard
+    deviations, ``trials`` of ``steps`` steps for each network, and whether its fixed ``points`` are followed."""
+
+    on: str = "weights"
+    weights: tuple[str, ...] = ()
+    levels: tuple[float, ...] = FIGURE_9
+    trials: int = 10
+    steps: int = 5000
+    seed: int = 0
+    points: bool = True
+
+    def __post_init__(self) -> None:
+        if self.on not in ON:
+            raise ValueError(f"noise on {self.on!r}; it may be on {', '.join(ON)}")
+        if self.weights and self.on != "weights":
+            raise ValueError(f"weights {', '.join(self.weights)} are named, but the noise is on the {self.on}")
+        rising = all(a < b for a, b in zip(self.levels, self.levels[1:], strict=False))
+        if not self.levels or not rising or not all(0 < level < math.inf for level in self.levels):
+            raise ValueError(
+                f"levels are {', '.join(f'{level:g}' for level in self.levels) or 'none'}; standard deviations have to "
+                "be positive and rising, like 1e-4:1:20 or 0.001,0.01,0.1"
+            )
+        if self.trials < 1 or self.steps < 1:
+            raise ValueError(f"trials is {self.trials} and steps {self.steps}; both have to be 1 or more")
+
+
+def run(
+    study: NoiseStudy,
+    networks: Sequence[Any],
+    folder: str | Path,
+    progress: Progress = lambda stage, done, total: None,
+    *,
+    loading: Mapping[str, Any] | None = None,
+    command: str = "",
+    **sweeping: Any,
+) -> dict[str, Any]:
+    """Do all trials, or go on with them, and write ``results.json`` and ``report.html``; returns the results.
+
+    ``networks`` are checkpoints, systems or modules, see ``networks_of``; ``sweeping`` are ``jobs``, ``cluster``,
+    ``shard`` and ``retry_failed`` of ``run_sweep``. A shard writes its rows only, and the results hold those. Raises
+    ValueError where the networks cannot be compared.
+    """
+    folder = Path(folder)
+    compared = networks_of(networks, loading)
+    check_comparable(compared, study.on, study.weights)
+    check_writable(folder)
+    tasks = [
+        Task(f"{network.name}/trial={trial.number}", _arguments(trial))
+        for network in compared
+        for trial in _trials(study, network, folder, progress)
+    ]
+    rows = run_sweep(noise_trial, tasks, folder / ROWS, seed=study.seed, progress=progress, stage="trials", **sweeping)
+    results = results_of(dataclasses.asdict(study), compared, rows)
+    if sweeping.get("shard") is None:
+        from dynsys.analyses.noise_pictures import write
+
+        write(results, folder, command)
+    return results
+
+
+def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progress) -> list[Trial]:
+    weights, points = (), None
+    if study.on == "weights":
+        weights = weights_chosen(network.system, study.weights)
+        points = str(points_of(network, folder / network.name, progress)) if study.points else None
+    return [
+        Trial(
+            network=network.source,
+            number=number,
+            seed=study.seed,
+            on=study.on,
+            weights=weights,
+            levels=study.levels,
+            steps=study.steps,
+            points=points,
+            loading=tuple(network.loading.items()),
+            sha256=network.sha256,
+        )
+        for number in range(study.trials)
+    ]
+
+
+def _arguments(trial: Trial) -> dict[str, Any]:
+    return {field.name: getattr(trial, field.name) for field in dataclasses.fields(trial)}

@@ -1,0 +1,140 @@
+"""The networks of a comparison: loaded, named, and refused where they cannot be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
+from dynsys.errors import CheckpointError
+from dynsys.models.checkpoint import FILE_NAME, load
+from dynsys.models.perturbation import weights_chosen, weights_of
+from dynsys.models.wrap import wrap
+from dynsys.system import System
+
+STARTS = 512  # of the search for the points whose survival is followed
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network to be compared: its name, the system, what it is loaded from again (or itself), and the file if any."""
+
+    name: str
+    system: System
+    source: str | System
+    path: Path | None = None
+    loading: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Any:
+        return getattr(self.system, "task", None)
+
+    @property
+    def sha256(self) -> str | None:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path is not None else None
+
+
+def networks_of(given: Sequence[Any], loading: Mapping[str, Any] | None = None) -> list[Network]:
+    """From paths of checkpoints or runs' folders, systems, or modules that ``dynsys.wrap`` knows; or (name, any)."""
+    if not given:
+        raise ValueError("no network is given; name one checkpoint at least")
+    found = [_network(one, dict(loading or {})) for one in given]
+    names = _distinct(found)
+    return [dataclasses.replace(network, name=name) for network, name in zip(found, names, strict=True)]
+
+
+def check_comparable(networks: Sequence[Network], on: str, weights: Sequence[str]) -> None:
+    """Raise ValueError where networks differ in task or size, so that the same noise means nothing to them."""
+    first = networks[0]
+    for other in networks[1:]:
+        if other.task != first.task:
+            raise ValueError(
+                f"{first.name} learned {_task(first)}, {other.name} {_task(other)}; compare networks of one task"
+            )
+        if _sizes(other) != _sizes(first):
+            raise ValueError(
+                f"{first.name} has {_spoken(first)}, {other.name} {_spoken(other)}; the same noise needs equal sizes"
+            )
+    if on != "weights":
+        return
+    shapes = [[weights_of(n.system)[name].shape for name in weights_chosen(n.system, weights)] for n in networks]
+    for other, shape in zip(networks, shapes, strict=True):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"the weights that get noise have shapes {shapes[0]} in {first.name} and {shape} in {other.name}; the "
+                "same noise needs equal shapes: compare fewer networks, or choose --weights"
+            )
+
+
+def points_of(network: Network, folder: Path, progress: Progress, seed: int = 0) -> Path:
+    """The file of its fixed points: of ``dynsys find`` beside the checkpoint, of an earlier run here, or found now."""
+    beside = network.path.parent if network.path is not None else None
+    for place in (beside, folder):
+        if place is not None and _belongs(place, network):
+            return (place / f"{POINTS}.safetensors").resolve()
+    source = network.path or network.name
+    search_and_save(network.system, folder, source, progress, loading=dict(network.loading), n_starts=STARTS, seed=seed)
+    return (folder / f"{POINTS}.safetensors").resolve()
+
+
+def _belongs(folder: Path, network: Network) -> bool:
+    """Whether the points in the folder are of this very file, at zero input and of no cycles."""
+    if not (folder / f"{POINTS}.safetensors").is_file():
+        return False
+    try:
+        points, _ = load_run(folder)
+    except CheckpointError:
+        return False
+    same = points.about.get("sha256") == network.sha256 and points.about.get("loading", {}) == dict(network.loading)
+    return same and network.path is not None and points.search.period == 1 and not points.inputs.any()
+
+
+def _network(given: Any, loading: dict[str, Any]) -> Network:
+    if isinstance(given, tuple):
+        name, given = given
+        return dataclasses.replace(_network(given, loading), name=str(name))
+    if isinstance(given, System):
+        return Network(given.name, given, given)
+    if isinstance(given, nn.Module):
+        system = wrap(given)
+        return Network(type(given).__name__, system, system)
+    path = Path(given)
+    system = load(path, **loading)
+    if not path.exists():
+        return Network(str(path), system, str(path))  # the name of a model that needs no file
+    file = path / FILE_NAME if path.is_dir() else path
+    return Network(_called(file), system, str(file.resolve()), file.resolve(), loading)
+
+
+def _called(file: Path) -> str:
+    """A run's folder by its own name, any other file by its own."""
+    return file.resolve().parent.name if file.name == FILE_NAME else file.stem
+
+
+def _distinct(networks: Sequence[Network]) -> list[str]:
+    """Names that are fit for folders, with a number where two would be the same."""
+    plain = [re.sub(r"[^\w.+=-]+", "-", network.name) or "network" for network in networks]
+    return [name if plain.count(name) == 1 else f"{name}-{plain[: i + 1].count(name)}" for i, name in enumerate(plain)]
+
+
+def _sizes(network: Network) -> tuple[int, int, int]:
+    return network.system.n_state, network.system.n_input, network.system.n_output
+
+
+def _spoken(network: Network) -> str:
+    n, m, o = _sizes(network)
+    return f"{n} state variables, {m} inputs and {o} outputs"
+
+
+def _task(network: Network) -> str:
+    if network.task is None:
+        return "a task that is not known"
+    settings = ", ".join(f"{key}={value}" for key, value in dataclasses.asdict(network.task).items())
+    return f"{type(network.task).__name__}({settings})"

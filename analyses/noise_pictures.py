@@ -1,0 +1,148 @@
+"""The report of a noise study: figure 9, what is remembered, what survives, how far it drifts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dynsys.analyses.report import Report, Section, write_report
+from dynsys.plots import drift_prediction, noise_curves
+
+WHERE = {
+    "weights": "standard deviation of the noise on each weight",
+    "state": "level of the noise on each state variable",
+    "input": "standard deviation of the noise on each input",
+}
+BAND = "Line: mean over trials; band: 95 % of the mean, whole trials resampled; faint: single trials."
+SHARES = {
+    "exist": ("Points that are still there", "Followed from level to level: a point that meets another and is lost "
+              "in a fold has not survived, even where another point is near."),
+    "same_stability": ("Points that are there with their stability", "With as many unstable directions as before."),
+    "memories": ("Memories", "Stable points that are there, stable, and read out with the signs that they had."),
+}  # fmt: skip
+
+
+def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
+    """``report.html`` and ``results.json``."""
+    sections = [_error(results), *_accuracy(results), *_survival(results), *_drift(results), *_failures(results)]
+    report = Report(
+        title=f"Noise on the {results['settings']['on']}",
+        command=command or "dynsys.analyses.noise.run",
+        summary=summary(results),
+        settings=results["settings"],
+        sections=sections,
+        citations=["jang", "sussillo2013"],
+    )
+    return write_report(report, results, folder)
+
+
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """What was found, in sentences."""
+    names = ", ".join(network["name"] for network in results["networks"])
+    settings = results["settings"]
+    said = [
+        f"{len(results['networks'])} networks ({names}) met the same noise, inputs and first states in each of "
+        f"{settings['trials']} trials of {settings['steps']:,} steps at {len(settings['levels'])} levels."
+    ]
+    return [*said, *(network["half_loss"]["sentence"] for network in results["networks"] if network.get("half_loss"))]
+
+
+def table(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row for each network: without noise, and the levels at which half of the trials have failed."""
+    return [_row(network) for network in results["networks"]]
+
+
+def _row(network: Mapping[str, Any]) -> dict[str, Any]:
+    noiseless = network["noiseless"]
+    row: dict[str, Any] = {"network": network["name"], "trials": len(network["trials"])}
+    row["MSE without noise"] = noiseless.get("mse")
+    if "settled_bit_accuracy" in noiseless:
+        row["settled bits right without noise"] = noiseless["settled_bit_accuracy"]
+    if network["survival"]:
+        row |= {"points": network["survival"]["points"], "memories": network["survival"]["memories"]}
+    return row
+
+
+def _curves(results: Mapping[str, Any], name: str, ylabel: str, title: str, **options: Any) -> go.Figure:
+    networks = [
+        {"name": network["name"], "floor": network["noiseless"].get(name), **network["measures"][name]}
+        for network in results["networks"]
+        if name in network["measures"]
+    ]
+    settings = results["settings"]
+    return noise_curves(
+        networks, settings["levels"], ylabel=ylabel, xlabel=WHERE[settings["on"]], title=title, **options
+    )
+
+
+def _error(results: Mapping[str, Any]) -> Section:
+    targets = all(network["compared_with"] == "target" for network in results["networks"])
+    floor = (
+        "The MSE has a floor even without noise (dotted): the target jumps at once, and no network can."
+        if targets
+        else "The task is not known: this is the distance from what the network itself does without noise."
+    )
+    figure = _curves(results, "mse", "mean squared error", "Error under noise", notes=[BAND, floor])
+    return Section("Error", [floor], table(results), [figure])
+
+
+def _accuracy(results: Mapping[str, Any]) -> list[Section]:
+    name = "settled_bit_accuracy"
+    if not all(name in network["measures"] for network in results["networks"]):
+        return []
+    text = "Bits right some time after a pulse began; those that were not pulsed yet are left out. Chance is one half."
+    figure = _curves(
+        results, name, "settled bits right", "What is remembered", logarithmic=False, percent=True, notes=[BAND, text]
+    )
+    return [Section("Settled bits", text, figures=[figure])]
+
+
+def _survival(results: Mapping[str, Any]) -> list[Section]:
+    followed = [network for network in results["networks"] if network["survival"]]
+    if not followed:
+        return []
+    figures = []
+    for name, (title, note) in SHARES.items():
+        drawn = [{"name": n["name"], **n["survival"][name]} for n in followed if n["survival"][name]]
+        if drawn:
+            figures.append(
+                noise_curves(
+                    drawn,
+                    results["settings"]["levels"],
+                    ylabel="share",
+                    xlabel=WHERE["weights"],
+                    title=title,
+                    logarithmic=False,
+                    percent=True,
+                    notes=[BAND, note],
+                )
+            )
+    return [Section("Which fixed points survive", [note for _, note in SHARES.values()], figures=figures)]
+
+
+def _drift(results: Mapping[str, Any]) -> list[Section]:
+    followed = [network for network in results["networks"] if network["survival"] and network["survival"]["memories"]]
+    if not followed:
+        return []
+    text = (
+        "How far each memory has moved, against |J^-1 dF|, what the implicit function theorem says of small noise. "
+        "Points above the diagonal move farther than that; where a memory is lost it has no drift any more."
+    )
+    drawn = [
+        {"name": n["name"], **{key: _flat(n["survival"][key]) for key in ("predicted", "drift")}} for n in followed
+    ]
+    figure = drift_prediction(drawn, title="Drift of the memories", notes=["Every memory, trial and level."])
+    return [Section("How far memories drift", text, figures=[figure])]
+
+
+def _flat(trials: Sequence[Sequence[Sequence[float | None]]]) -> list[float | None]:
+    return [value for trial in trials for level in trial for value in level]
+
+
+def _failures(results: Mapping[str, Any]) -> list[Section]:
+    if not results["failed"]:
+        return []
+    return [Section("Trials that failed", "They are counted nowhere above.", table=results["failed"])]

@@ -1,0 +1,98 @@
+"""The rows of a noise study as one result: every measure of every trial, what trials say together, what breaks when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dynsys.analyses.noise_bands import band, ratio
+from dynsys.analyses.noise_networks import Network
+from dynsys.models.flipflop import FlipFlop
+from dynsys.models.perturbation import weights_chosen
+
+SCHEMA = "dynsys.noise/1"
+KEPT = ("exist", "same_stability", "memories")  # shares of the points
+LEAST_RIGHT = 0.9  # of the settled bits: below it a network has failed at its task
+
+Row = Mapping[str, Any]
+
+
+def results_of(settings: Mapping[str, Any], networks: Sequence[Network], rows: Sequence[Row]) -> dict[str, Any]:
+    """What ``results.json`` holds; trials that failed are listed with their errors and counted nowhere."""
+    entries = [_entry(settings, network, _results(rows, network.name)) for network in networks]
+    return {
+        "schema": SCHEMA,
+        "settings": dict(settings),
+        "networks": entries,
+        "comparisons": _comparisons(networks, rows),
+        "failed": [{"id": row["id"], "error": row.get("error")} for row in rows if row["status"] != "done"],
+    }
+
+
+def _results(rows: Sequence[Row], name: str) -> dict[int, Any]:
+    """By the number of the trial."""
+    mine = [row for row in rows if row["status"] == "done" and row["id"].startswith(f"{name}/trial=")]
+    return {int(row["id"].rpartition("=")[2]): row["result"] for row in mine}
+
+
+def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, Any]) -> dict[str, Any]:
+    done = [trials[number] for number in sorted(trials)]
+    on_weights = settings["on"] == "weights"
+    return {
+        "name": network.name,
+        "checkpoint": None if network.path is None else str(network.path),
+        "sha256": network.sha256,
+        "model": network.system.name,
+        "activation": getattr(network.system, "activation", None),
+        "state_variables": network.system.n_state,
+        "weights": list(weights_chosen(network.system, settings["weights"])) if on_weights else [],
+        "compared_with": "target" if isinstance(network.task, FlipFlop) else "its own run without noise",
+        "trials": sorted(trials),
+        "noiseless": _means([trial["noiseless"] for trial in done]),
+        "measures": {name: _measure(done, name) for name in (done[0]["measures"] if done else ())},
+        "survival": _survival([trial["survival"] for trial in done]) if done and done[0]["survival"] else None,
+    }
+
+
+def _measure(done: Sequence[Any], name: str) -> dict[str, Any]:
+    values = [trial["measures"][name] for trial in done]
+    return {"values": values, **band(values)}
+
+
+def _means(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    known = {name: [one[name] for one in found if one[name] is not None] for name in (found[0] if found else ())}
+    return {name: float(np.mean(values)) if values else None for name, values in known.items()}  # type: ignore[arg-type]
+
+
+def _survival(found: Sequence[Any]) -> dict[str, Any]:
+    """Shares of points and memories, first losses, and how far memories drift."""
+    points, memories = found[0]["points"], found[0]["memories"]
+    shares: dict[str, Any] = {}
+    for name in KEPT:
+        of = memories if name == "memories" else points
+        values = [[count / of for count in one[name]] for one in found] if of else []
+        shares[name] = {"values": values, **band(values)} if values else None
+    return {
+        "points": points,
+        "memories": memories,
+        **shares,
+        "first_loss": [one["first_loss"] for one in found],
+        "drift": [one["drift"] for one in found],
+        "predicted": [one["predicted"] for one in found],
+        "fate": [one["fate"] for one in found],
+    }
+
+
+def _comparisons(networks: Sequence[Network], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Of every network with the first, log10 of the ratio of their MSE, trial by trial of the same noise."""
+    first = _results(rows, networks[0].name)
+    found = []
+    for network in networks[1:]:
+        mine = _results(rows, network.name)
+        both = sorted(set(first) & set(mine))
+        if both:
+            pairs = ([results[number]["measures"]["mse"] for number in both] for results in (mine, first))
+            found.append({"network": network.name, "with": networks[0].name, "log10_mse_ratio": ratio(*pairs)})
+    return found

@@ -1,0 +1,137 @@
+"""One trial of a noise study: one network, one draw of the noise, all levels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.models.checkpoint import load
+from dynsys.models.drive import Drive, drive_of
+from dynsys.models.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
+from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.points import FixedPoints
+from dynsys.survival import Survival, survival
+from dynsys.system import System
+from dynsys.threads import alone
+
+Array = NDArray[np.float64]
+
+ON = ("weights", "state", "input")
+DIGITS = 5  # of what is written of each point
+DRIVE, NOISE = 0, 1  # what a seed is for
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Which network, which noise and at which levels, from which seed: what makes it this trial and no other.
+
+    ``network`` is a path with the ``loading`` choices of ``dynsys.load``, or a system. ``points`` is the file of its
+    fixed points, whose survival is followed, or None.
+    """
+
+    network: str | System
+    number: int
+    seed: int
+    on: str
+    weights: tuple[str, ...]
+    levels: tuple[float, ...]
+    steps: int
+    points: str | None = None
+    loading: tuple[tuple[str, Any], ...] = ()
+    sha256: str | None = None  # of the network's file
+
+
+def noise_trial(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+    """``measures`` by name with a value for each level, ``noiseless`` the same without noise, ``survival`` or None.
+
+    The seed that a sweep gives is not used: networks that are compared have to meet the same noise.
+    """
+    trial = Trial(**arguments)
+    system = _loaded(trial.network, tuple(map(tuple, trial.loading)))
+    with alone():
+        noise = _noise(trial, system)
+        drive = drive_of(system, trial.steps, [trial.seed, trial.number, DRIVE])
+        scores = measured(system, drive, noise, (0.0, *trial.levels))
+    followed = None
+    if trial.points is not None and isinstance(noise, WeightNoise):
+        followed = _survival(trial, system, noise)
+    return {
+        "noiseless": {name: values[0] for name, values in scores.items()},
+        "measures": {name: values[1:] for name, values in scores.items()},
+        "survival": followed,
+    }
+
+
+def measured(
+    system: System, drive: Drive, noise: AnyNoise, levels: Sequence[float], dtype: torch.dtype | None = None
+) -> dict[str, list[float | None]]:
+    """What the task scores at each level; without a task, the ``mse`` to the run at the first level.
+
+    None stands for a run that left the finite numbers.
+    """
+    if drive.trial is None:
+        return {"mse": _deviation(system, drive, noise, levels, dtype)}
+    output = torch.cat(list(noisy_outputs(system, drive, noise, levels, dtype))).double().numpy()  # (T, levels, O)
+    scores = [drive.trial.score(output[:, k]) for k in range(len(levels))]
+    return {name: [_number(score[name]) for score in scores] for name in scores[0]}
+
+
+def _deviation(
+    system: System, drive: Drive, noise: AnyNoise, levels: Sequence[float], dtype: torch.dtype | None
+) -> list[float | None]:
+    total, count = torch.zeros(len(levels), dtype=torch.float64), 0
+    for block in noisy_outputs(system, drive, noise, levels, dtype):
+        total += (block - block[:, :1]).double().square().mean(dim=2).sum(dim=0)
+        count += len(block)
+    return [_number(value) for value in (total / count).tolist()]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _noise(trial: Trial, system: System) -> AnyNoise:
+    seed = (trial.seed, trial.number, NOISE)
+    if trial.on == "weights":
+        names = weights_chosen(system, trial.weights)
+        return WeightNoise(draw_noise(weights_of(system), names, seed))
+    return StateNoise(seed) if trial.on == "state" else InputNoise(seed)
+
+
+def _survival(trial: Trial, system: System, noise: WeightNoise) -> dict[str, Any]:
+    assert trial.points is not None
+    points = FixedPoints.load(trial.points)
+    found = survival(points, system, lambda level: perturbed(system, noise.matrices, level), trial.levels)
+    return {"points": len(found.points), "memories": int(found.was_memory.sum()), **_told(found)}
+
+
+def _told(found: Survival) -> dict[str, Any]:
+    """Counts per level, ``first_loss`` (the levels between which), and of each memory drift and prediction (L, k)."""
+    memories = found.was_memory
+    low, high = found.first_loss
+    return {
+        **found.counts(),
+        "first_loss": [low, _number(high)],
+        "drift": _rounded(found.drift[:, memories]),
+        "predicted": _rounded(found.predicted[:, memories]),
+        "fate": {word: int((found.fate == word).sum()) for word in np.unique(found.fate)},
+    }
+
+
+def _rounded(values: Array) -> list[list[float | None]]:
+    return [[float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in row] for row in values]
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: str, loading: tuple[tuple[str, Any], ...]) -> System:
+    return load(path, **{name: dict(value) if name == "matrices" else value for name, value in loading})
+
+
+def _loaded(network: str | System, loading: tuple[tuple[str, Any], ...]) -> System:
+    return _read(network, loading) if isinstance(network, str) else network

@@ -1,0 +1,121 @@
+"""``dynsys noise``: how much noise networks bear."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from dynsys.cli.options import choices_given, loading_options, sweep_options
+from dynsys.cli.output import print_json
+from dynsys.cli.progress import progress
+
+
+class Levels(click.ParamType[tuple[float, ...]]):
+    """low:high:count, spaced geometrically, or numbers with commas."""
+
+    name = "levels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            return self._spaced(value) if ":" in value else tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT of 2 or more, like 1e-4:1:20, nor "
+                "a list like 0.001,0.01,0.1",
+                param,
+                ctx,
+            )
+
+    @staticmethod
+    def _spaced(value: str) -> tuple[float, ...]:
+        first, last, count = value.split(":")
+        low, high, n = float(first), float(last), int(count)
+        if not (0 < low < high < math.inf and n >= 2):
+            raise ValueError(value)
+        between = (low * (high / low) ** (i / (n - 1)) for i in range(1, n - 1))
+        return low, *between, high
+
+
+@click.command()
+@click.argument("checkpoints", nargs=-1, required=True)
+@click.option("-o", "--out", "folder", required=True, help="Folder of the report; trials that it holds are kept.")
+@click.option(
+    "--on", default="weights", show_default=True, type=click.Choice(["weights", "state", "input"]), help="What gets it."
+)
+@click.option(
+    "--weights", "weights", multiple=True, metavar="NAME", help="Which weights, once for each.  [the recurrent ones]"
+)
+@click.option(
+    "--levels", default="1e-4:1:20", show_default=True, type=Levels(), help="Standard deviations, LOW:HIGH:COUNT."
+)
+@click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Draws of the noise.")
+@click.option("--steps", default=5000, show_default=True, type=click.IntRange(1), help="Steps of each simulation.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of noise, inputs and states.")
+@click.option("--no-points", is_flag=True, help="Do not follow the fixed points.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@sweep_options
+@loading_options
+def noise(
+    checkpoints: tuple[str, ...],
+    folder: str,
+    no_points: bool,
+    as_json: bool,
+    jobs: int,
+    cluster: str | None,
+    shard: str | None,
+    retry_failed: bool,
+    **options: Any,
+) -> None:
+    """Add Gaussian noise of rising level to networks of one task and size, and see what they still do.
+
+    Every network meets the same noise, inputs and first states. With noise on the weights, the fixed points of each are
+    followed as well: those that "dynsys find" left beside a checkpoint, or else found first. A study that was
+    interrupted goes on with the same command.
+
+    \b
+    Example:
+      dynsys noise runs/flipflop -o runs/noise --levels 1e-3:1e-1:5 --trials 4 --jobs 2
+    """
+    import shlex
+    import sys
+
+    from dynsys.analyses.noise import NoiseStudy, run
+
+    settings = {key: options.pop(key) for key in ("on", "weights", "levels", "trials", "steps", "seed")}
+    study = NoiseStudy(points=not no_points, **settings)
+    command = shlex.join(["dynsys", *sys.argv[1:]])
+    sweeping = {"jobs": jobs, "cluster": cluster, "shard": shard, "retry_failed": retry_failed}
+    with progress() as show:
+        results = run(study, checkpoints, folder, show, loading=choices_given(options), command=command, **sweeping)
+    if as_json:
+        print_json(results)
+        return
+    _print(results, folder, shard)
+
+
+def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from dynsys.analyses.noise_pictures import summary, table
+    from dynsys.analyses.report import in_words
+
+    for sentence in summary(results):
+        click.echo(sentence)
+    rows = table(results)
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for title in rows[0]:
+        shown.add_column(title)
+    for row in rows:
+        shown.add_row(*(in_words(row.get(title)) for title in rows[0]))
+    Console(width=160).print(shown)
+    if results["failed"]:
+        click.echo(f"{len(results['failed'])} trials failed, the first: {results['failed'][0]['error']}")
+    if shard is None:
+        click.echo(f"\nWrote report.html and results.json into {folder}.")
+    else:
+        click.echo(
+            f"\nShard {shard} is done. When all are: 'dynsys merge {folder}', then the same command without --shard."
+        )
