@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import click
@@ -40,15 +41,36 @@ def _bars() -> Iterator[Progress]:
 
 
 class _Lines:
-    """``stage: 30 %``, a line whenever another tenth is done."""
+    """``stage, about 3 min left: 30 %``, a line whenever another tenth is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._told: dict[str, int] = {}
+        self._began: dict[str, tuple[float, int]] = {}  # when each stage was first told of, and what was done then
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         tenth = 10 * done // max(total, 1)
-        if tenth < self._told.get(stage, -1):
-            self._told[stage] = -1  # the stage has begun again
-        if tenth > self._told.get(stage, -1):
+        if tenth < self._told.get(stage, 10):  # the stage begins, or begins again
+            self._told[stage], self._began[stage] = -1, (self._clock(), done)
+        if tenth > self._told[stage]:
             self._told[stage] = tenth
-            click.echo(f"{stage}: {10 * tenth} %", err=True)
+            click.echo(f"{stage}{self._left(stage, done, total)}: {10 * tenth} %", err=True)
+
+    def _left(self, stage: str, done: int, total: int) -> str:
+        """At the pace since the stage began; not in its first seconds, which tell little."""
+        began, before = self._began[stage]
+        elapsed = self._clock() - began
+        if elapsed < 5 or done <= before or done >= total:
+            return ""
+        return f", about {_duration(elapsed * (total - done) / (done - before))} left"
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> [_duration(seconds) for seconds in (0.2, 40, 170, 6000)]
+    ['1 s', '40 s', '3 min', '1 h 40 min']
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

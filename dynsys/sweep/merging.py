@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dynsys.sweep.rows import by_id, read_rows, write_rows
-from dynsys.sweep.task import DONE, Row, SweepError, summary
+from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, summary
 
 _NAME = re.compile(r"(?P<stem>.+?)(\.(?P<number>\d+)-of-(?P<count>\d+))?\.jsonl")
 
@@ -21,6 +23,17 @@ class Merged:
     rows: tuple[Row, ...]
     sources: tuple[Path, ...]
     missing: tuple[str, ...]
+
+    def about(self) -> dict[str, Any]:
+        """What can be written as JSON."""
+        counts = Counter(row["status"] for row in self.rows)
+        return {
+            "path": str(self.path),
+            "rows": len(self.rows),
+            **{status: counts[status] for status in (DONE, FAILED, CRASHED)},
+            "sources": [str(source) for source in self.sources],
+            "missing_shards": list(self.missing),
+        }
 
     def __str__(self) -> str:
         lacks = f"; shard {', '.join(self.missing)} is missing" if self.missing else ""
