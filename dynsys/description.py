@@ -15,7 +15,7 @@ from dynsys.minima.slow import Minima
 from dynsys.minima.slowness import DRIFT, drift_time
 from dynsys.points import FixedPoints, SearchReport
 from dynsys.relu.kinks import stability_at_kink
-from dynsys.spectra.spectrum import MODES, excess, spectra
+from dynsys.spectra.spectrum import MODES, Spectrum, excess, spectra
 from dynsys.stability import Stability, classify, classify_slow, eigenvalue_uncertainty
 from dynsys.system import System
 from dynsys.zeros import Zeros
@@ -34,11 +34,42 @@ def describe(
     workers: int,
     progress: Progress,
 ) -> FixedPoints:
-    """Classify every point and put them in order: fixed before slow, then by unstable directions, cycle and readout."""
-    known = zeros.points
-    x = torch.cat([known.x] + [m.x for m in minima.points])
-    groups = torch.tensor(zeros.groups + minima.groups, dtype=torch.long, device=x.device)
-    u = minima.inputs[groups]
+    """Every point classified, with all that is known of it, in order."""
+    x = torch.cat([zeros.points.x] + [m.x for m in minima.points])
+    u = minima.inputs[torch.tensor(zeros.groups + minima.groups, dtype=torch.long, device=x.device)]
+    found, judged = _judged(system, x, u, zeros, minima, full_spectrum, workers, progress)
+    F, n_fixed = system.velocity(x, u), len(zeros)
+    points = FixedPoints(
+        states=_array(x),
+        q=_array(0.5 * (F * F).sum(1)),
+        verdict=np.array(["fixed"] * n_fixed + ["slow"] * len(minima.points), dtype=np.str_),
+        stability=np.array([j.word for j in judged], dtype=np.str_),
+        n_unstable=np.array([j.n_unstable for j in judged], dtype=np.int64),
+        eigenvalues=_padded([s.eigenvalues for s in found]),
+        modes=_modes([s.modes for s in found], system.n_state),
+        readouts=_array(system.readout(x)),
+        inputs=_array(u),
+        search=report,
+        about=about(system),
+        system=system.to(device="cpu"),
+        manifolds=zeros.manifolds,
+        **_of_zeros_and_minima(system, zeros, minima),
+    )
+    points = points[_order(points, system)]
+    return dataclasses.replace(points, orbit=_renumbered(points.orbit))
+
+
+def _judged(
+    system: System,
+    x: Tensor,
+    u: Tensor,
+    zeros: Zeros,
+    minima: Minima,
+    full_spectrum: bool,
+    workers: int,
+    progress: Progress,
+) -> tuple[list[Spectrum], list[Stability]]:
+    """The spectrum and the stability of every point, zeros first."""
     done = 0
 
     def tell(finished: int) -> None:
@@ -46,8 +77,7 @@ def describe(
         done += finished
         progress("classify", done, len(x))
 
-    n_fixed, n_slow = len(zeros), len(minima.points)
-    slow_q = np.array([m.q for m in minima.points], dtype=np.float64)
+    known, n_fixed = zeros.points, len(zeros)
     noise = known.F.norm(dim=1) + known.noise
     accuracy = list(zip(known.curvature.tolist(), known.error_bound.tolist(), noise.tolist(), strict=True))
     accuracy += [(0.0, m.error_bound, 0.0) for m in minima.points]
@@ -64,50 +94,46 @@ def describe(
             judged[i] = stability_at_kink(sides, system.kind)
     for i in np.flatnonzero(zeros.manifold >= 0).tolist():  # at its end one side may see nothing of a line
         judged[i] = Stability("marginal", judged[i].n_unstable)
-    F, readouts = system.velocity(x, u), _array(system.readout(x))
-    stability = np.array([j.word for j in judged], dtype=np.str_)
-    points = FixedPoints(
-        states=_array(x),
-        q=_array(0.5 * (F * F).sum(1)),
-        verdict=np.array(["fixed"] * n_fixed + ["slow"] * len(minima.points), dtype=np.str_),
-        stability=stability,
-        n_unstable=np.array([j.n_unstable for j in judged], dtype=np.int64),
-        eigenvalues=_padded([s.eigenvalues for s in found]),
-        modes=_modes([s.modes for s in found], system.n_state),
-        error_bound=np.array([bound for _, bound, _ in accuracy], dtype=np.float64),
-        readouts=readouts,
-        inputs=_array(u),
-        search=report,
-        about=about(system),
-        system=system.to(device="cpu"),
-        certified=np.concatenate([zeros.certified, np.zeros(n_slow, dtype=np.bool_)]),
-        reasons=np.array(zeros.reasons + [SLOW] * n_slow, dtype=np.str_),
-        uncertainty=np.concatenate([zeros.uncertainty, np.full(n_slow, np.nan)]),
-        kinks=np.concatenate([zeros.kinks, np.zeros(n_slow, dtype=np.int64)]),
-        active_bounds=np.stack([np.zeros(system.n_state, dtype=np.int8)] * n_fixed + [m.active for m in minima.points])
-        if len(x)
-        else np.zeros((0, system.n_state), dtype=np.int8),
-        drift_time=np.concatenate([np.full(n_fixed, np.nan), drift_time(system, slow_q, DRIFT * minima.unit)]),
-        orbit=np.concatenate([zeros.orbit, np.full(n_slow, -1, dtype=np.int64)]),
-        manifold=np.concatenate([zeros.manifold, np.full(n_slow, -1, dtype=np.int64)]),
-        manifolds=zeros.manifolds,
-    )
+    return found, judged
+
+
+def _of_zeros_and_minima(system: System, zeros: Zeros, minima: Minima) -> dict[str, Any]:
+    """What is known of one of the two kinds only, with what stands for the other."""
+    n_fixed, n_slow = len(zeros), len(minima.points)
+    none = np.full(n_slow, -1, dtype=np.int64)
+    q = np.array([m.q for m in minima.points], dtype=np.float64)
+    active = [np.zeros(system.n_state, dtype=np.int8)] * n_fixed + [m.active for m in minima.points]
+    bounds = [*zeros.points.error_bound.tolist(), *(m.error_bound for m in minima.points)]
+    return {
+        "error_bound": np.array(bounds, dtype=np.float64),
+        "certified": np.concatenate([zeros.certified, none > 0]),
+        "reasons": np.array(zeros.reasons + [SLOW] * n_slow, dtype=np.str_),
+        "uncertainty": np.concatenate([zeros.uncertainty, np.full(n_slow, np.nan)]),
+        "kinks": np.concatenate([zeros.kinks, 0 * none]),
+        "active_bounds": np.array(active, dtype=np.int8).reshape(n_fixed + n_slow, system.n_state),
+        "drift_time": np.concatenate([np.full(n_fixed, np.nan), drift_time(system, q, DRIFT * minima.unit)]),
+        "orbit": np.concatenate([zeros.orbit, none]),
+        "manifold": np.concatenate([zeros.manifold, none]),
+    }
+
+
+def _order(points: FixedPoints, system: System) -> np.ndarray:
+    """Fixed before slow, then by unstable directions, manifold, cycle and readout."""
     leads = excess(torch.as_tensor(points.leading_eigenvalue), system.kind).numpy().round(9)
     order = sorted(
         range(len(points)),
         key=lambda i: (
-            i >= n_fixed,
+            points.verdict[i] == "slow",
             points.n_unstable[i],
             points.manifold[i],
             points.orbit[i],
             i if points.orbit[i] >= 0 or points.manifold[i] >= 0 else 0,  # in the order of time, or along the line
-            tuple(readouts[i].round(6)),
+            tuple(points.readouts[i].round(6)),
             leads[i],
-            tuple(_array(x[i])),
+            tuple(points.states[i]),
         ),
     )
-    points = points[np.array(order, dtype=np.int64)]
-    return dataclasses.replace(points, orbit=_renumbered(points.orbit))
+    return np.array(order, dtype=np.int64)
 
 
 def _renumbered(orbit: np.ndarray) -> np.ndarray:
