@@ -50,7 +50,7 @@ class _Lines:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         tenth = 10 * done // max(total, 1)
-        if tenth < self._told.get(stage, 10):  # the stage begins, or begins again
+        if stage not in self._told or tenth < self._told[stage]:  # the stage begins, or begins again
             self._told[stage], self._began[stage] = -1, (self._clock(), done)
         if tenth > self._told[stage]:
             self._told[stage] = tenth
