@@ -90,7 +90,8 @@ def run(
 
 
 def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progress) -> list[Trial]:
-    weights, points = (), None
+    weights: tuple[str, ...] = ()
+    points: str | None = None
     if study.on == "weights":
         weights = weights_chosen(network.system, study.weights)
         points = str(points_of(network, folder / network.name, progress)) if study.points else None

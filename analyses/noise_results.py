@@ -93,6 +93,7 @@ def _comparisons(networks: Sequence[Network], rows: Sequence[Row]) -> list[dict[
         mine = _results(rows, network.name)
         both = sorted(set(first) & set(mine))
         if both:
-            pairs = ([results[number]["measures"]["mse"] for number in both] for results in (mine, first))
-            found.append({"network": network.name, "with": networks[0].name, "log10_mse_ratio": ratio(*pairs)})
+            ours, theirs = ([results[number]["measures"]["mse"] for number in both] for results in (mine, first))
+            told = ratio(ours, theirs)
+            found.append({"network": network.name, "with": networks[0].name, "log10_mse_ratio": told})
     return found

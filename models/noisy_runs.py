@@ -138,4 +138,4 @@ def _said(system: System, states: Tensor) -> Tensor:
     """The readouts of states (t, levels, n), or the states themselves where there is no readout."""
     if not system.n_output:
         return states
-    return system.readout(states.flatten(0, 1)).unflatten(0, states.shape[:2])
+    return system.readout(states.flatten(0, 1)).view(*states.shape[:2], system.n_output)

@@ -57,7 +57,7 @@ def weights_chosen(system: System, names: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def draw_noise(weights: Mapping[str, Array], names: Sequence[str], seed: int | Sequence[int]) -> dict[str, Array]:
-    """E for each of the names, drawn from the seed and the shape: weights of one shape have the same E in every network.
+    """E for each of the names, drawn from the seed and the shape: one shape, one E, in whichever network.
 
     Where a network has several of one shape, each has its own.
     """
