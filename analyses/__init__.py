@@ -10,5 +10,6 @@ STUDIES = {
     "flipflop": "dynsys.analyses.flipflop",  # train, search, classify, draw: the main job
     "memory_flow": "dynsys.analyses.memory_flow",  # branches from saddles, basins of attractors
     "settling_loop": "dynsys.analyses.settling_loop",  # is retrieval convergence?
+    "transfer": "dynsys.analyses.transfer",  # one bit more, from scratch and from a network that knows the others
     "retrieval_table": "dynsys.analyses.retrieval_table",  # the paper's table 1
 }

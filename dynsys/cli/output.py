@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,22 @@ ROWS = 60  # of a table; the files hold all
 
 def print_json(content: Any) -> None:
     click.echo(json.dumps(content, sort_keys=True))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A mapping of column to value each, numbers to four digits."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from dynsys.analyses.report import in_words
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*(in_words(row.get(column)) for column in columns))
+    Console(width=None if _is_wide() else 120).print(table)
 
 
 def print_points(points: FixedPoints) -> None:

@@ -1,0 +1,124 @@
+"""The three networks of ``dynsys transfer``, each in a run's folder: trained and searched, unless they are there.
+
+All share W_r. ``small`` learns b - 1 bits. ``transfer`` goes on from it with one more input and output, of random
+weights. ``scratch`` has the same random weights (or, where that is asked for, feedback and input weights of its own),
+and a W_out of zero. The two see the same pulses, noise and first state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
+from dynsys.errors import CheckpointError
+from dynsys.models.checkpoint import FILE_NAME, load, read_checkpoint, save_checkpoint
+from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.recipe import Recipe, default_recipe, held_out
+from dynsys.models.training_run import run_training
+from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
+from dynsys.points import FixedPoints
+from dynsys.system import System
+
+if TYPE_CHECKING:
+    from dynsys.analyses.transfer import Transfer
+
+SMALL, SCRATCH, TRANSFER = "small", "scratch", "transfer"
+NETWORKS = (SMALL, SCRATCH, TRANSFER)
+UNITS, ACTIVATION = 1000, "tanh"
+
+Scored = tuple[EchoStateNetwork, dict[str, float]]
+
+
+def trained(settings: Transfer, folder: Path, progress: Progress) -> dict[str, Scored]:
+    """The three networks by name, with their scores on held-out pulses; what is there already is not trained again."""
+    small, config, metrics = _small(settings, folder / SMALL, progress)
+    recipe = settings.recipe(settings.bits, small.n_state, small.activation)
+    ranges = dataclasses.replace(config, n_input=settings.bits, n_output=settings.bits, seed=settings.seed)
+    recipe = dataclasses.replace(recipe, network=ranges)
+    larger = grown(small, recipe.task, ranges)
+    begin = drawn_anew(larger, ranges) if settings.fresh else larger
+    found = {SMALL: (small, metrics)}
+    known = read_checkpoint(folder / SMALL)[2]["sha256"]
+    for name, start in ((SCRATCH, unlearned(begin)), (TRANSFER, larger)):
+        noted = {"from": {"small": known, "as": name, "fresh": settings.fresh and name == SCRATCH}}
+        found[name] = _train(recipe, folder / name, start, noted, partial(progress, f"train {name}"))
+    return found
+
+
+def _small(
+    settings: Transfer, folder: Path, progress: Progress
+) -> tuple[EchoStateNetwork, EchoStateConfig, dict[str, float]]:
+    """The network of one bit less, in its folder; what it was drawn from; its scores."""
+    bits = settings.bits - 1
+    if settings.start is None:
+        recipe = settings.recipe(bits, settings.units or UNITS, settings.activation or ACTIVATION)
+        network, metrics = _train(recipe, folder, None, {}, partial(progress, f"train {SMALL}"))
+        return network, recipe.network, metrics
+    network, config = load_start(settings.start, bits)
+    recipe = dataclasses.replace(
+        default_recipe(bits, network.n_state, network.activation, settings.seed), network=config
+    )
+    test, output = held_out(network, recipe)
+    metrics = test.score(output)
+    if not (folder / FILE_NAME).exists():
+        save_checkpoint(folder / FILE_NAME, network, {"recipe": recipe.describe(), "metrics": metrics})
+    elif not _same_weights(load(folder), network):
+        raise ValueError(f"{folder} holds another network than {settings.start}; choose another folder with -o")
+    return network, config, metrics
+
+
+def _same_weights(one: System, other: EchoStateNetwork) -> bool:
+    return isinstance(one, EchoStateNetwork) and all(
+        np.array_equal(weights, other.arrays()[key]) for key, weights in one.arrays().items()
+    )
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    start: EchoStateNetwork | None,
+    noted: dict[str, Any],
+    progress: Callable[[int, int], None],
+) -> Scored:
+    """What the folder holds already, if it was trained in this way."""
+    if not (folder / FILE_NAME).exists():
+        trained = run_training(recipe, folder, progress, start, noted)
+        return trained.network, trained.metrics
+    about = read_checkpoint(folder)[2].get("about") or {}
+    for key, wanted in _flat({"recipe": recipe.describe(), **noted}):
+        there = dict(_flat(about)).get(key)
+        if there != wanted:
+            name = key.removeprefix("recipe.")
+            raise ValueError(
+                f"{folder} holds a network trained with {name} {there}, and {name} {wanted} is asked for; give the "
+                "settings of before, or another folder with -o"
+            )
+    network = load(folder)
+    if not isinstance(network, EchoStateNetwork):
+        raise CheckpointError(folder, f"it holds a network of the kind {network.name}", "choose another folder with -o")
+    return network, about["metrics"]
+
+
+def _flat(settings: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Every value of nested settings with the path to it, as JSON holds it."""
+    if isinstance(settings, dict):
+        return [pair for key, value in settings.items() for pair in _flat(value, f"{prefix}{key}.")]
+    return [(prefix.removesuffix("."), list(settings) if isinstance(settings, tuple) else settings)]
+
+
+def searched(settings: Transfer, folder: Path, network: EchoStateNetwork, progress: Progress) -> FixedPoints:
+    """The points that the folder holds already, if they are those of this network and of such a search."""
+    asked: dict[str, Any] = {"n_starts": settings.n_starts, "seed": settings.seed}
+    if (folder / f"{POINTS}.safetensors").exists():
+        with contextlib.suppress(CheckpointError):  # of a network that has been trained again since: searched again
+            points, _ = load_run(folder)
+            if points.about.get("asked") == asked and not points.search.interrupted:
+                return points
+    return search_and_save(network, folder, folder / FILE_NAME, progress, noted={"asked": asked}, **asked)

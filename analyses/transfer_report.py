@@ -1,0 +1,132 @@
+"""The page in which transfer ends: portraits side by side, learning, and the tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dynsys.analyses.cube_projection import APART, NEAR
+from dynsys.analyses.report import Report, Section, write_report
+from dynsys.analyses.transfer import Comparison
+from dynsys.analyses.transfer_networks import SMALL
+from dynsys.analyses.transfer_words import (
+    LARGE,
+    capital,
+    corner_rows,
+    distance_rows,
+    in_words,
+    network_rows,
+    results,
+    sentences,
+    shape_rows,
+    survival_rows,
+)
+from dynsys.models.training_run import CURVES, read_curves
+
+PORTRAITS = ("portraits.html", "portraits.png")
+TASK_STEPS, TASK_RUNS = 2500, 2  # of the task, drawn behind the points
+
+
+def write_comparison(compared: Comparison, folder: Path) -> None:
+    """``results.json``, ``report.html`` and ``portraits.html``, from the runs in the folder."""
+    from dynsys.plots import save_html
+
+    portraits = picture(compared)
+    figures = [portraits] if portraits is not None else []
+    if portraits is not None:
+        save_html(portraits, folder / PORTRAITS[0])
+    settings = compared.settings
+    report = Report(
+        f"{settings.bits} bits from scratch, and on top of {settings.bits - 1}",
+        command(compared, folder),
+        sentences(compared),
+        dataclasses.asdict(settings),
+        [
+            Section("Portraits", figures=figures),
+            Section("Networks", NETWORKS_TEXT, table=network_rows(compared)),
+            Section("Learning", figures=_learning(compared, folder)),
+            Section("Distances between memories", DISTANCES_TEXT, table=distance_rows(compared)),
+            Section("What becomes of the cube", SURVIVAL_TEXT, table=survival_rows(compared)),
+            Section("Shape on three principal components", SHAPE_TEXT, table=shape_rows(compared)),
+            Section("Each memory of the cube", table=corner_rows(compared)),
+        ],
+        ["jang", "sussillo2013", "sussillo2009"],
+    )
+    write_report(report, results(compared), folder)
+
+
+NETWORKS_TEXT = (
+    "All share the recurrent weights, and the feedback and input weights of the bits they have in common. The two "
+    "larger networks see the same pulses and noise from the same first state; only the readout with which they begin "
+    "differs. A memory is a stable fixed point whose outputs are all clearly positive or negative; false are stable "
+    "points that are none, and second ones with the bits of a memory."
+)
+DISTANCES_TEXT = (
+    "By the number of bits in which two memories differ, in the space of the state x, the rates r and the readouts z. "
+    "The spread is the standard deviation of all distances over their mean: 0 where they are equal. Pairs: of all "
+    "pairs of a Hamming neighbour and another memory, those of which the neighbour is nearer."
+)
+SURVIVAL_TEXT = (
+    "Lengths are in edges of the cube. Shift: from a memory of the cube to the nearer of the two that share its bits. "
+    "Middle: from it to the middle between these. Split: between them. Disparity is that of a Procrustes fit (0: the "
+    "same solid but for place, turn and size; 1: nothing in common), of the middles and of the two faces. Principal "
+    "angles are those between the subspaces that the axes of the bits span: 0 where the old one lies within the new."
+)
+SHAPE_TEXT = (
+    "Four axes on three components are linearly dependent, and the dependence v tells the shape: one axis vanishes "
+    "(cell first, a cube of pairs), two fall together (face first, a cuboid), three lie in a plane and add up to "
+    "nothing (edge first, a hexagonal prism), or all four (vertex first). A shape has the name of one of these within "
+    f"{NEAR:g} degrees of v. Where the third and fourth singular value differ by less than a factor of {APART:g}, "
+    "chance decides which component is left out, and with it the shape."
+)
+
+
+def picture(compared: Comparison) -> Any:
+    """The portraits of the larger networks side by side (seed 003, figure 8), the cube of before in both; or None."""
+    from dynsys.plots import side_by_side
+    from dynsys.plots.solids import Panel, Solid
+
+    solids = {
+        name: Solid(network.memories.states, network.memories.names, network.memories.edges)
+        for name, network in compared.networks.items()
+    }
+    before = solids[SMALL] if len(solids[SMALL].corners) > 1 else None
+    panels = []
+    for name in LARGE:
+        network = compared.networks[name]
+        if len(network.memories) < 2:
+            return None
+        runs = network.network.task_trajectories(TASK_STEPS, TASK_RUNS, compared.settings.seed)
+        shown = None if runs is None else runs.numpy()
+        numbers = network.memories.numbers.tolist()
+        panels.append(Panel(capital(in_words(compared, name)), network.points, solids[name], numbers, before, shown))
+    return side_by_side(panels, caption=CAPTION.format(small=compared.settings.bits - 1))
+
+
+CAPTION = (
+    "Each network on the first three principal components of its own memories. A line joins memories that differ in "
+    "one bit; those along the new bit are green. Dashed: the {small}-bit memories, seen along the same components."
+)
+
+
+def _learning(compared: Comparison, folder: Path) -> list[Any]:
+    """Error and weights of the larger networks as they learned, where the folders have them."""
+    from dynsys.plots import readout_learning
+
+    runs = {capital(in_words(compared, n)): read_curves(folder / n) for n in LARGE if (folder / n / CURVES).is_file()}
+    return [readout_learning(runs)] if runs else []
+
+
+def command(compared: Comparison, folder: Path) -> str:
+    """The command that makes this page."""
+    settings = compared.settings
+    parts = [f"dynsys transfer -o {folder}"]
+    named_options = {"start": "start", "bits": "bits", "units": "units", "activation": "activation", "seed": "seed"}
+    named_options |= {"steps": "steps", "n_starts": "starts", "snapshots": "snapshots"}
+    plain = type(settings)()
+    for field, option in named_options.items():
+        value = getattr(settings, field)
+        if value != getattr(plain, field):
+            parts.append(f"--{option} {value}")
+    return " ".join(parts)

@@ -1,0 +1,207 @@
+"""Portraits of networks that remember the same bits, side by side, with their memories as the corners of a solid.
+
+As in figure 8 of seed 003: a line joins memories that differ in one bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dynsys.plots import camera, scene, style, thinning
+from dynsys.points import FixedPoints
+from dynsys.projection import Projection
+
+Array = NDArray[np.float64]
+
+GUTTER = 0.01  # of the page's width, between two scenes
+PASSED = 12_000  # states of the task's trajectories in one scene
+HEIGHT, BELOW = 760, 62  # pixels: of the figure, and from the scenes to the caption
+LEGEND = {"x": 0.5, "y": 1.06, "itemsizing": "constant"}
+SMALLER = 0.82  # of the box, for scenes that are narrower than a page
+BEFORE = "memories before the last bit"
+EDGES = (("one bit differs", False, style.GREY), ("the last bit differs", True, style.GREEN))
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """Corners (k, n) with their names, and edges (i, j, bit) between those that differ in that bit."""
+
+    corners: Array
+    names: Sequence[str]
+    edges: Sequence[tuple[int, int, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One network's scene. ``before`` is the solid of an earlier network, drawn beneath in the same components."""
+
+    title: str
+    points: FixedPoints
+    memories: Solid
+    numbers: Sequence[int]  # of the memories among the points
+    before: Solid | None = None
+    trajectories: Any = None  # (T, n), (T, B, n) or a list of (T_i, n)
+
+
+def side_by_side(panels: Sequence[Panel], *, title: str | None = None, caption: str = "") -> go.Figure:
+    """One scene for each panel, each on the first three principal components of its own memories.
+
+    Edges along the last bit have a colour of their own. Raises ValueError for a panel without memories.
+    """
+    for panel in panels:
+        if len(panel.memories.corners) < 2:
+            raise ValueError(
+                f"{panel.title} has {len(panel.memories.corners)} memories; a solid has two corners at least"
+            )
+    figure = go.Figure()
+    seen = [_draw(figure, panel, _key(i)) for i, panel in enumerate(panels)]
+    _name_once(figure)
+    scenes = {
+        _key(i): _box(one.axes, one.low, one.high, one.views[camera.OBLIQUE], _domain(i, len(seen)))
+        for i, one in enumerate(seen)
+    }
+    notes, below = style.lines([caption] if caption else [])
+    style.dressed(
+        figure,
+        title,
+        notes,
+        below=BELOW,
+        height=HEIGHT,
+        margin={"l": 10, "r": 10, "t": 120, "b": below},
+        legend={**LEGEND, "orientation": "h", "xanchor": "center", "yanchor": "bottom"},
+        updatemenus=[_buttons(seen)],
+        **scenes,
+    )
+    for i, panel in enumerate(panels):
+        figure.add_annotation(_heading(panel.title, _domain(i, len(panels))))
+    return figure
+
+
+def _heading(title: str, domain: list[float]) -> dict[str, Any]:
+    return {
+        "name": "heading",
+        "text": f"<b>{title}</b>",
+        "showarrow": False,
+        "font": {"size": 16},
+        "xref": "paper",
+        "yref": "paper",
+        "x": sum(domain) / 2,
+        "y": 1.0,
+        "xanchor": "center",
+        "yanchor": "bottom",
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What a scene came to: its components, the ends of its axes, the views of its memories."""
+
+    axes: Projection
+    low: Array
+    high: Array
+    views: dict[str, camera.Camera]
+
+
+def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
+    """Adds the traces of one scene, the furthest behind first."""
+    axes = Projection.fit(panel.memories.corners)
+    corners, places = axes.transform(panel.memories.corners), axes.transform(panel.points.states)
+    runs = thinning.thinned(thinning.runs_of(panel.trajectories, panel.points.states.shape[1]), PASSED)
+    passed = [axes.transform(run) for run in runs]
+    everything = [corners, places, *passed]
+    traces = [scene.lines("trajectories of the task", passed, style.PALE, 1.0, 0.45)] if passed else []
+    if panel.before is not None:
+        old = axes.transform(panel.before.corners)
+        everything.append(old)
+        edges = [old[[i, j]] for i, j, _ in panel.before.edges]
+        traces.append(_dashed(scene.lines(BEFORE, edges, style.BROWN, 3, 0.9)))
+        traces.append(_dots(BEFORE, old, panel.before.names, style.BROWN, "circle-open", 5))
+    last = max((bit for _, _, bit in panel.memories.edges), default=0)
+    for name, of_last, colour in EDGES:
+        lines = [corners[[i, j]] for i, j, bit in panel.memories.edges if (bit == last) == of_last]
+        if lines:
+            traces.append(scene.lines(name, lines, colour, 4, 1.0))
+    texts = style.hover(panel.points)
+    held = set(panel.numbers)
+    for group in style.groups(panel.points):
+        rows = [i for i in group.rows.tolist() if i not in held]
+        if rows:
+            name = group.label if group.label != "stable" else "stable, no memory"
+            traces.append(_dots(name, places[rows], [texts[i] for i in rows], group.colour, group.symbol, 3))
+    traces.append(_memories(corners, panel.memories.names))
+    for trace in traces:
+        figure.add_trace(trace.update(scene=key, legendgroup=trace.name))
+    return _Seen(axes, *scene.ranges(np.concatenate(everything)), camera.presets(corners))
+
+
+def _dashed(trace: go.Scatter3d) -> go.Scatter3d:
+    return trace.update(line={"dash": "dash"})
+
+
+def _dots(name: str, places: Array, texts: Sequence[str], colour: str, symbol: str, size: float) -> go.Scatter3d:
+    return go.Scatter3d(
+        **thinning.xyz(places),
+        mode="markers",
+        marker={"symbol": symbol, "color": colour, "size": size},
+        name=name,
+        text=list(texts),
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _memories(corners: Array, names: Sequence[str]) -> go.Scatter3d:
+    return go.Scatter3d(
+        **thinning.xyz(corners),
+        mode="markers+text",
+        marker={"symbol": "circle", "color": style.BLUE, "size": 6.5, "line": {"color": "white", "width": 1}},
+        text=list(names),
+        textposition="top center",
+        textfont={"size": 13, "color": style.INK},
+        name="memories, by their bits",
+        hovertemplate="memory %{text}<extra></extra>",
+    )
+
+
+def _name_once(figure: go.Figure) -> None:
+    """Each kind has one entry in the legend: that of the first scene which has it."""
+    named: set[str] = set()
+    for trace in figure.data:
+        trace.showlegend = trace.name not in named
+        named.add(trace.name)
+
+
+def _domain(i: int, n: int) -> list[float]:
+    return [i / n + GUTTER / 2, (i + 1) / n - GUTTER / 2]
+
+
+def _key(i: int) -> str:
+    return f"scene{i + 1 if i else ''}"
+
+
+def _shrunk(aspect: dict[str, float]) -> dict[str, float]:
+    """A box that filled a page's width, to fill a part of it."""
+    return {key: SMALLER * value for key, value in aspect.items()}
+
+
+def _box(axes: Projection, low: Array, high: Array, view: camera.Camera, domain: list[float]) -> dict[str, Any]:
+    box = scene.box(scene.axis_names(axes), low, high, view, {"x": domain})
+    return {**box, "aspectratio": _shrunk(box["aspectratio"])}
+
+
+def _buttons(seen: list[_Seen]) -> dict[str, Any]:
+    """Below the scenes; each turns all of them."""
+    menus = [scene.buttons(one.views, camera.OBLIQUE, scene.axis_names(one.axes), one.high - one.low) for one in seen]
+    for number, button in enumerate(menus[0]["buttons"]):
+        change: dict[str, Any] = {}
+        for i, menu in enumerate(menus):
+            for key, value in menu["buttons"][number]["args"][0].items():
+                value = _shrunk(value) if key.endswith("aspectratio") else value
+                change[key.replace("scene", _key(i), 1)] = value
+        button["args"] = [change]
+    return menus[0]
