@@ -26,39 +26,69 @@ TURN, TURN_AT_BRANCH = 0.9, 0.995  # least cosine between two tangents: everywhe
 CORRECTIONS = 12
 SETTLED = 1e-10  # a correction after which a point counts as reached
 AT_ROUNDING = 1e-7  # a correction that may be the work of rounding where the next is no smaller
-EASY, HARD = 4, 8  # corrections, up to which a step is doubled and from which it is not
-FAR = 1e3  # usual sizes of a state, beyond which a curve is given up
+AIMED = 0.1  # of a step, that the first correction is to be: what the length of the next step is chosen by
+HARD = 9  # corrections, from which the next step is shorter
+FAR = 1e3  # usual sizes of a state, beyond which a curve is given up where a system has no box
+OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
 MOST_STEPS = 20000
+
+
+BRANCH_POINT = "branch point"
+CLOSED = "it came back to where it began"
+SAME = 1e-6  # usual sizes of a state: two points of one snapshot nearer than this are one
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
     """A point of a curve: x (n,), the place p, the unit tangent (t_x, t_p) in the direction of travel.
 
-    ``side`` is the sign of det M, ``det`` that of det J. ``snapshot`` is -1 between two snapshots; ``cell`` is where
-    the tangent holds.
+    ``det`` is the sign of det J. ``snapshot`` is -1 between two snapshots; ``cell`` is where the tangent holds.
     """
 
     x: Tensor
     p: float
     t_x: Tensor
     t_p: float
-    side: int
+    det: int
     cell: int
     snapshot: int = -1
 
     @property
-    def det(self) -> int:
-        return self.side * (1 if self.t_p > 0 else -1)
+    def way(self) -> int:
+        """1 where the curve goes to later snapshots, -1 to earlier ones."""
+        return 1 if self.t_p > 0 else -1
+
+    @property
+    def side(self) -> int:
+        """The sign of det M, by Cramer's rule."""
+        return self.det * self.way
+
+    @property
+    def z(self) -> Tensor:
+        return torch.cat([self.x, self.x.new_tensor([self.p])])
+
+    def changed(self, sign: int, reverse: bool) -> Node:
+        """The same place of the mirrored curve (``sign`` -1), or of the curve travelled the other way."""
+        turn = -1 if reverse else 1
+        return Node(sign * self.x, self.p, sign * turn * self.t_x, turn * self.t_p, self.det, self.cell, self.snapshot)
 
 
 @dataclass
 class Curve:
-    """Nodes in the order of travel, and why it ended at its first and at its last node ("" for the last snapshot)."""
+    """Nodes in the order of travel, and why it ended at its first and at its last: "" at the first or last snapshot.
+
+    ``BRANCH_POINT`` says that it turns there by passing through a branch point: there it meets another curve.
+    """
 
     nodes: list[Node] = field(default_factory=list)
     head: str = ""
     tail: str = ""
+    gap: float = 0.0  # the length of the step at the end that passed through a branch point
+
+    def changed(self, sign: int, reverse: bool) -> Curve:
+        nodes = [node.changed(sign, reverse) for node in self.nodes]
+        head, tail = (self.tail, self.head) if reverse else (self.head, self.tail)
+        return Curve(nodes[::-1] if reverse else nodes, head, tail, self.gap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +102,15 @@ class Factors:
     def solve(self, F: Tensor, last: float) -> Tensor:
         right = torch.cat([F, F.new_tensor([last])]).unsqueeze(1)
         return torch.linalg.lu_solve(self.LU, self.pivots, right).squeeze(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """A point (n + 1,) of a curve, the corrections it took, and the length of the first."""
+
+    z: Tensor
+    corrections: int
+    first: float
 
 
 class Bordered:
@@ -94,17 +133,13 @@ class Bordered:
         M = z.new_empty(n + 1, n + 1)
         M[:n, :n] = self.family.jacobian(x, p)
         M[:n, n] = self.family.rate(x, p, cell)
-        M[n] = self.row(border) * self._scale(M)
+        M[n] = self.row(border) * self.unit  # of the size of the other rows; it changes neither tangent nor sign
         LU, pivots, info = torch.linalg.lu_factor_ex(M)
         diagonal = LU.diagonal()
         if int(info) or not bool(torch.isfinite(diagonal).all()):
             return None
         swaps = int((pivots != torch.arange(1, n + 2, dtype=pivots.dtype)).sum())
         return Factors(LU, pivots, -1 if (int((diagonal < 0).sum()) + swaps) % 2 else 1)
-
-    def _scale(self, M: Tensor) -> float:
-        """Keeps the border of the size of the other rows; a positive factor changes neither tangent nor sign."""
-        return self.unit
 
     def tangent(self, factors: Factors, like: Tensor) -> Tensor:
         """The unit tangent whose product with ``like`` is positive."""
@@ -114,35 +149,36 @@ class Bordered:
 
     def correct(
         self, z: Tensor, constraint: Tensor, cell: int, factors: Factors, t: Tensor, allowed: float
-    ) -> tuple[Tensor, int] | None:
-        """The zero of F near z with constraint . z as it is, and the corrections it took; None where that is unsure."""
-        before, fresh = float("inf"), False
+    ) -> Corrected | None:
+        """The zero of F near z with constraint . z as it is; None where that is unsure.
+
+        ``factors`` may be those of a point nearby, t the tangent there; where they do not do, M is factorised once
+        more. No correction may be longer than ``allowed``.
+        """
+        first, before, fresh = 0.0, float("inf"), False
         for k in range(1, CORRECTIONS + 1):
             F = self.family.velocity(z[:-1], float(z[-1]))
-            d = factors.solve(-F, 0.0)
-            d = d - t * ((constraint @ d) / (constraint @ t))
+            d = self._step(F, constraint, factors, t)
             size = self.length(d)
-            if not size <= allowed:
-                return None
             if size > CONTRACTION * before and size > SETTLED:
                 if before <= AT_ROUNDING:
-                    return z, k
-                if fresh:
-                    return None
-                renewed = self.factors(z, cell, t)
+                    return Corrected(z, k, first)
+                renewed = None if fresh else self.factors(z, cell, t)
                 if renewed is None:
                     return None
                 factors, t, fresh = renewed, self.tangent(renewed, t), True
-                d = factors.solve(-F, 0.0)
-                d = d - t * ((constraint @ d) / (constraint @ t))
+                d = self._step(F, constraint, factors, t)
                 size = self.length(d)
-                if not size <= allowed:
-                    return None
-            z = z + d
+            if not size <= allowed:
+                return None
+            z, before, first = z + d, size, first or size
             if size <= SETTLED:
-                return z, k
-            before = size
+                return Corrected(z, k, first)
         return None
+
+    def _step(self, F: Tensor, constraint: Tensor, factors: Factors, t: Tensor) -> Tensor:
+        d = factors.solve(-F, 0.0)
+        return d - t * ((constraint @ d) / (constraint @ t))
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,9 +224,9 @@ class Walk:
                 continue
             own = self.newton.tangent(factors, t)
             found = self.newton.correct(predicted, self.newton.row(t), cell, factors, own, 0.5 * h)
-            if found is None or not cell <= float(found[0][-1]) <= cell + 1:
+            if found is None or not cell <= float(found.z[-1]) <= cell + 1:
                 continue
-            front = self._front(found[0], t, cell, -1)
+            front = self._front(found.z, t, cell, -1)
             if front is not None and float(self.newton.row(t) @ front.t) > 0.8:
                 return self._on(Curve(), front, h)
         return Curve(tail="no zero was found beside the branch point")
@@ -200,76 +236,85 @@ class Walk:
         if factors is None:
             return None
         t = self.newton.tangent(factors, along)
-        return _Front(z, t, factors, Node(z[:-1], float(z[-1]), t[:-1], float(t[-1]), factors.sign, cell, snapshot))
+        det = factors.sign * (1 if float(t[-1]) > 0 else -1)
+        return _Front(z, t, factors, Node(z[:-1], float(z[-1]), t[:-1], float(t[-1]), det, cell, snapshot))
 
     def _on(self, curve: Curve, front: _Front, h: float) -> Curve:
         curve.nodes.append(front.node)
         for _ in range(MOST_STEPS):
-            after, corrections = self._step(front, h)
+            after, grown = self._step(front, h)
             if after is None:
                 h *= 0.5
                 if h < SHORTEST_STEP:
                     curve.tail = "no step was short enough to be sure of the curve"
                     return curve
                 continue
-            step = after.z - front.z
-            h = min(self.longest, 2 * h if corrections <= EASY else h if corrections < HARD else 0.7 * h)
-            front = after
-            curve.nodes.append(front.node)
-            if front.node.snapshot >= 0:
-                turned = self._across(front)
-                if turned is None:
-                    return curve
-                if isinstance(turned, str):
-                    curve.tail = turned
-                    return curve
-                front = turned
-                curve.nodes[-1] = turned.node
-            if float(front.z[:-1].norm()) > FAR * self.newton.unit:
-                curve.tail = f"it went beyond {FAR:g} times the usual size of a state"
+            if after.node.way != front.node.way and after.node.side != front.node.side:
+                curve.tail, curve.gap = BRANCH_POINT, self.newton.length(after.z - front.z)
                 return curve
-            del step
+            curve.nodes.append(after.node)
+            h, front = min(self.longest, grown), after
+            if front.node.snapshot >= 0:
+                if self._is_at(curve.nodes[0], front.node):
+                    curve.tail = CLOSED
+                    return curve
+                beyond = self._across(front)
+                if not isinstance(beyond, _Front):
+                    curve.tail = beyond
+                    return curve
+                front = beyond
+                curve.nodes[-1] = front.node
+            if not self._is_inside(front.node):
+                curve.tail = "it left the states that can be reached"
+                return curve
         curve.tail = f"it took more than {MOST_STEPS} steps"
         return curve
 
-    def _step(self, front: _Front, h: float) -> tuple[_Front | None, int]:
-        """One step of at most the length h, which ends at a snapshot where it would cross one."""
+    def _is_at(self, start: Node, node: Node) -> bool:
+        return node.snapshot == start.snapshot and float((node.x - start.x).norm()) <= SAME * self.newton.unit
+
+    def _is_inside(self, node: Node) -> bool:
+        if float(node.x.norm()) > FAR * self.newton.unit:
+            return False
+        box = self.family.box(node.p) if node.snapshot >= 0 else None
+        if box is None:
+            return True
+        slack = OUTSIDE * (box[1] - box[0])
+        return bool(((node.x >= box[0] - slack) & (node.x <= box[1] + slack)).all())
+
+    def _step(self, front: _Front, h: float) -> tuple[_Front | None, float]:
+        """One step of at most the length h, which ends at a snapshot where it would cross one, and the next length."""
         cell, t, z = front.node.cell, front.t, front.z
-        t_p = float(t[-1])
-        goal = cell + 1 if t_p > 0 else cell
-        lands = abs(t_p) * h >= abs(goal - float(z[-1]))
-        if lands:
-            h = abs(goal - float(z[-1])) / abs(t_p)
-            constraint = torch.zeros_like(z)
-            constraint[-1] = 1.0
-        else:
-            constraint = self.newton.row(t)
-        predicted = z + h * t
+        goal = cell + 1 if front.node.way > 0 else cell
+        left = abs(goal - float(z[-1])) / abs(front.node.t_p)
+        lands = left <= h
+        taken = min(left, h)
+        predicted = z + taken * t
+        constraint = self.newton.row(t)
         if lands:
             predicted[-1] = float(goal)
-        found = self.newton.correct(predicted, constraint, cell, front.factors, t, STRAY * h)
-        if found is None:
-            return None, 0
-        after, corrections = found
-        if not cell <= float(after[-1]) <= cell + 1:
-            return None, 0
-        new = self._front(after, t, cell, goal if lands else -1)
+            constraint = torch.zeros_like(z)
+            constraint[-1] = 1.0
+        found = self.newton.correct(predicted, constraint, cell, front.factors, t, STRAY * taken)
+        if found is None or not cell <= float(found.z[-1]) <= cell + 1:
+            return None, 0.0
+        new = self._front(found.z, t, cell, goal if lands else -1)
         if new is None:
-            return None, 0
-        cosine = float(self.newton.row(t) @ new.t)
-        if cosine < (TURN if new.node.side == front.node.side else TURN_AT_BRANCH):
-            return None, 0
-        if lands and (new.t[-1] > 0) != (t_p > 0):
-            return None, 0  # it turned back before the snapshot: seen by shorter steps
-        return new, corrections
+            return None, 0.0
+        turn = TURN if new.node.side == front.node.side else TURN_AT_BRANCH
+        if float(self.newton.row(t) @ new.t) < turn or (lands and new.node.way != front.node.way):
+            return None, 0.0
+        growth = min(2.0, max(0.5, (AIMED * taken / max(found.first, 1e-300)) ** 0.5))
+        if found.corrections >= HARD:
+            growth = min(growth, 0.7)
+        return new, max(h, taken) * growth if growth >= 1 else taken * growth
 
-    def _across(self, front: _Front) -> _Front | str | None:
-        """The front in the cell beyond the snapshot it stands at; None at the end of the range."""
-        direction = 1 if front.node.t_p > 0 else -1
-        cell = front.node.cell + direction
+    def _across(self, front: _Front) -> _Front | str:
+        """The front in the cell beyond the snapshot it stands at; "" at the end of the range, else what is wrong."""
+        cell = front.node.cell + front.node.way
         if not 0 <= cell < self.last:
-            return None
+            return ""
         along = torch.zeros_like(front.t)
-        along[-1] = direction
+        along[-1] = front.node.way
         beyond = self._front(front.z, along, cell, front.node.snapshot)
         return "its Jacobian is singular at a snapshot" if beyond is None else beyond

@@ -32,7 +32,6 @@ class Bifurcation(enum.StrEnum):
     HOPF = "Hopf"  # a complex pair crosses the imaginary axis: a cycle is born or lost
     FLIP = "flip"  # an eigenvalue of a map passes -1: an orbit of twice the period is born or lost
     NEIMARK_SACKER = "Neimark-Sacker"  # a complex pair of a map crosses the unit circle: a closed curve is born or lost
-    EXIT = "left the box"  # a branch leaves the states that can be reached
 
 
 @dataclass(frozen=True, eq=False)

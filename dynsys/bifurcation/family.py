@@ -1,7 +1,8 @@
 """A one-parameter family of systems, such as a network while it learns: what points are followed through.
 
-Snapshots stand at places 0, 1, ..., S - 1. Between two of them the family may be anything smooth; at a snapshot its rate
-of change may jump, as that of weights interpolated piece by piece does. So every step ends at a snapshot, not across it.
+Snapshots stand at places 0, 1, ..., S - 1. Between two of them the family may be anything smooth; at a snapshot its
+rate of change may jump, as that of weights interpolated piece by piece does. So every step ends at a snapshot, not
+across it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ODD = 1e-12  # relative to |F|, up to which F(-x) + F(x) counts as zero
 
 
 class Family(abc.ABC):
-    """Systems over a parameter s; ``steps`` (S,) are the values of s at the snapshots, rising or falling.
+    """Systems over a parameter s; ``steps`` (S,) are the values of s at the snapshots, rising.
 
     For developers: a new family gives ``at`` and, where there is a closed form, ``rate``. ``u`` (1, n_input) is the
     input held at every s.
@@ -35,9 +36,8 @@ class Family(abc.ABC):
         self.steps: Array = np.asarray(steps, dtype=np.float64)
         if self.steps.ndim != 1 or len(self.steps) < 2:
             raise ValueError(f"steps has shape {self.steps.shape}; points are followed over at least 2 snapshots")
-        change = np.diff(self.steps)
-        if not (np.isfinite(self.steps).all() and ((change > 0).all() or (change < 0).all())):
-            raise ValueError("steps must be finite numbers that only rise, or only fall")
+        if not (np.isfinite(self.steps).all() and (np.diff(self.steps) > 0).all()):
+            raise ValueError("steps must be finite numbers, each above the one before")
         first = self.system(0.0)
         self.n_state, self.kind = first.n_state, first.kind
         self.u = torch.zeros(1, first.n_input, dtype=torch.float64) if u is None else u
@@ -71,6 +71,11 @@ class Family(abc.ABC):
         h = h if p < cell + 0.5 else -h
         near, far = self.velocity(x, p + h), self.velocity(x, p + 2 * h)
         return (4 * near - far - 3 * self.velocity(x, p)) / (2 * h)
+
+    def box(self, p: float) -> tuple[Tensor, Tensor] | None:
+        """Lower and upper bounds (n,) of the states that can be reached; None where there are none."""
+        bounds = self.system(p).box(self.u)
+        return None if bounds is None else (bounds[0][0], bounds[1][0])
 
     def is_odd(self) -> bool:
         """Whether F(-x) = -F(x) at every snapshot that is tried: then the points come in pairs x and -x."""

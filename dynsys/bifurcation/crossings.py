@@ -1,0 +1,244 @@
+"""Where on a curve an eigenvalue crosses the boundary of stability.
+
+The eigenvalues sorted by their excess over the boundary are continuous functions of the place on the curve, each of
+them. So where the number of unstable ones goes from a to b, the ranks from a + 1 to b each have a zero, found by
+itself: crossings that lie close together stay apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from torch import Tensor
+
+from dynsys.bifurcation.curve import Bordered, Curve, Node
+from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess, spectra
+from dynsys.system import Kind
+from dynsys.threads import in_order
+
+ComplexArray = NDArray[np.complex128]
+
+KEPT = 8  # eigenvalues kept of a point
+PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
+REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up to which it is real
+TOGETHER = 1e-3  # of the way, within which the two of a complex pair are found to cross
+BESIDE = 1e-3  # of the way between two nodes, at which it is looked on both sides of a crossing how the curve goes
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What the linearised system says at a node: the leading eigenvalues (m,), all unstable ones among them."""
+
+    eigenvalues: ComplexArray
+    n_unstable: int
+
+
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """A place z (n + 1,) after the node ``after`` of a curve where an eigenvalue is on the boundary.
+
+    ``eigenvalue`` is the one that crosses, and ``eigenvalues`` are the leading ones there.
+    ``part`` is how much of the way to the next node lies before it, t (n + 1,) the tangent there. ``turns`` says
+    whether the curve turns back in the parameter, ``pair`` whether a complex pair crosses; ``before`` and ``beyond``
+    are the numbers of unstable directions along the curve.
+    """
+
+    after: int
+    part: float
+    z: Tensor
+    t: Tensor
+    eigenvalue: complex
+    eigenvalues: ComplexArray
+    pair: bool
+    turns: bool
+    before: int
+    beyond: int
+
+    @property
+    def way(self) -> int:
+        """1 where the curve goes to later snapshots, -1 to earlier ones."""
+        return 1 if float(self.t[-1]) > 0 else -1
+
+
+Readings = dict[Node, Reading]
+
+
+class Reader:
+    """Reads eigenvalues at nodes and finds crossings between them; what has been read is kept."""
+
+    def __init__(self, newton: Bordered, workers: int) -> None:
+        self.newton, self.family, self.workers = newton, newton.family, workers
+        self.readings: Readings = {}
+
+    def read(self, nodes: Iterable[Node]) -> None:
+        """Read all nodes not yet read, those of one snapshot together."""
+        groups: dict[float, list[Node]] = {}
+        for node in dict.fromkeys(nodes):
+            if node not in self.readings:
+                groups.setdefault(node.p, []).append(node)
+        for group, found in zip(
+            groups.values(), in_order(self._read_group, list(groups.values()), self.workers), strict=True
+        ):
+            self.readings.update(zip(group, found, strict=True))
+
+    def _read_group(self, group: list[Node]) -> list[Reading]:
+        return self._at(torch.stack([node.x for node in group]), group[0].p)
+
+    def _at(self, x: Tensor, p: float, full: bool = False) -> list[Reading]:
+        system = self.family.system(p)
+        found = spectra(system, x, self.family.u.expand(len(x), -1).contiguous(), full=full)
+        return [
+            Reading(np.asarray(one.eigenvalues), int((excess(one.eigenvalues, system.kind) > 0).sum())) for one in found
+        ]
+
+    def read_curve(self, curve: Curve) -> None:
+        """All nodes of a small system; of a large one those at snapshots, and others where something happens."""
+        if self.family.n_state <= VECTORS_LIMIT:
+            self.read(curve.nodes)
+            return
+        ends = [i for i, node in enumerate(curve.nodes) if node.snapshot >= 0]
+        ends = sorted({0, len(curve.nodes) - 1, *ends})
+        self.read(curve.nodes[i] for i in ends)
+        wanted: list[Node] = []
+        for first, last in itertools.pairwise(ends):
+            between = curve.nodes[first : last + 1]
+            flips = any(a.det != b.det or a.way != b.way for a, b in itertools.pairwise(between))
+            changed = self.readings[between[0]].n_unstable != self.readings[between[-1]].n_unstable
+            if flips or changed:
+                wanted += between
+        self.read(wanted)
+
+    def crossings(self, curve: Curve) -> list[Crossing]:
+        """All crossings along a curve that has been read."""
+        read = [i for i, node in enumerate(curve.nodes) if node in self.readings]
+        jobs = [(curve, i) for i, j in itertools.pairwise(read) if j == i + 1]
+        return [crossing for found in in_order(self._after, jobs, self.workers) for crossing in found]
+
+    def _after(self, job: tuple[Curve, int]) -> list[Crossing]:
+        curve, i = job
+        a, b = curve.nodes[i], curve.nodes[i + 1]
+        if self.readings[a].n_unstable == self.readings[b].n_unstable and a.way == b.way:
+            return []
+        return Stretch(self, a, b, i).crossings()
+
+
+class Stretch:
+    """The curve between two nodes a and b that follow on each other, as a function of the part of the way from a."""
+
+    def __init__(self, reader: Reader, a: Node, b: Node, index: int) -> None:
+        self.reader, self.a, self.b, self.index = reader, a, b, index
+        self.cell = int(np.floor(0.5 * (a.p + b.p)))
+        self.chord = b.z - a.z
+        self._known: dict[float, tuple[Tensor, Reading]] = {
+            0.0: (a.z, reader.readings[a]),
+            1.0: (b.z, reader.readings[b]),
+        }
+        self._full = reader.family.n_state <= FULL_LIMIT
+
+    def at(self, part: float) -> tuple[Tensor, Reading]:
+        """The point of the curve (n + 1,) and its eigenvalues; raises ArithmeticError where Newton does not find it."""
+        if part not in self._known:
+            z = self.point(part)
+            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), full=self._full)
+            self._known[part] = z, reading
+        return self._known[part]
+
+    def point(self, part: float) -> Tensor:
+        newton = self.reader.newton
+        z = self.a.z + part * self.chord
+        t = self.chord / newton.length(self.chord)
+        factors = newton.factors(z, self.cell, t)
+        if factors is None:
+            return z
+        found = newton.correct(
+            z, newton.row(t), self.cell, factors, newton.tangent(factors, t), newton.length(self.chord)
+        )
+        return z if found is None else found.z
+
+    def tangent(self, part: float) -> Tensor | None:
+        newton, z = self.reader.newton, self.point(part)
+        t = self.chord / newton.length(self.chord)
+        factors = newton.factors(z, self.cell, t)
+        return None if factors is None else newton.tangent(factors, t)
+
+    def crossings(self) -> list[Crossing]:
+        """Each eigenvalue that crosses, in the order in which they do; a complex pair once."""
+        first, last = self._known[0.0][1].n_unstable, self._known[1.0][1].n_unstable
+        ranks = range(min(first, last) + 1, max(first, last) + 1)
+        zeros = sorted((self._zero(rank), rank) for rank in ranks)
+        parts = [part for part, _ in zeros]
+        found: list[Crossing] = []
+        now, step = first, 1 if last > first else -1
+        while zeros:
+            part, rank = zeros.pop(0)
+            value = self._eigenvalue(part, rank)
+            is_pair = bool(zeros) and self._is_complex(value) and zeros[0][0] - part <= TOGETHER
+            if is_pair:
+                zeros.pop(0)
+            beyond = now + step * (2 if is_pair else 1)
+            before_t, after_t = self._beside(part, parts)
+            turns = not is_pair and bool((before_t[-1] > 0) != (after_t[-1] > 0))
+            found.append(self._crossing(part, before_t + after_t, value, is_pair, turns, now, beyond))
+            now = beyond
+        if self.a.way != self.b.way and not any(crossing.turns for crossing in found):
+            found.append(self._turning_point(last))
+        return found
+
+    def _crossing(
+        self, part: float, t: Tensor, value: complex, is_pair: bool, turns: bool, before: int, beyond: int
+    ) -> Crossing:
+        t = t / max(self.reader.newton.length(t), 1e-300)
+        value = complex(value.real, abs(value.imag)) if is_pair else value
+        z, reading = self.at(part)
+        return Crossing(self.index, part, z, t, value, reading.eigenvalues, is_pair, turns, before, beyond)
+
+    def _turning_point(self, n_unstable: int) -> Crossing:
+        """Where the curve turns back although as many eigenvalues are unstable after as before: others crossed too."""
+
+        def slope(part: float) -> float:
+            t = self.tangent(part)
+            return 0.0 if t is None else float(t[-1])
+
+        part = float(brentq(slope, 0.0, 1.0, xtol=PRECISE)) if slope(0.0) * slope(1.0) < 0 else 0.5
+        reading = self.at(part)[1]
+        beyond = excess(torch.as_tensor(reading.eigenvalues), self.reader.family.kind)
+        value = complex(reading.eigenvalues[int(beyond.abs().argmin())])
+        return self._crossing(part, self.chord, value, False, True, n_unstable, n_unstable)
+
+    def _beside(self, part: float, parts: list[float]) -> tuple[Tensor, Tensor]:
+        """Tangents shortly before and after a crossing, nearer to it than to any other; those of the nodes if alone."""
+        a = torch.cat([self.a.t_x, self.a.x.new_tensor([self.a.t_p])])
+        b = torch.cat([self.b.t_x, self.b.x.new_tensor([self.b.t_p])])
+        if len(parts) == 1:
+            return a, b
+        gaps = [abs(other - part) for other in parts if abs(other - part) > PRECISE]
+        off = min([BESIDE, *(0.5 * gap for gap in gaps)])
+        before, after = (self.tangent(min(1.0, max(0.0, part + sign * off))) for sign in (-1, 1))
+        return (a if before is None else before), (b if after is None else after)
+
+    def _zero(self, rank: int) -> float:
+        """The part of the way at which the excess of the eigenvalue of that rank is zero."""
+        ends = [self._excess(0.0, rank), self._excess(1.0, rank)]
+        if ends[0] * ends[1] >= 0:
+            return 0.0 if abs(ends[0]) <= abs(ends[1]) else 1.0
+        return float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=PRECISE, rtol=1e-14, maxiter=60))
+
+    def _excess(self, part: float, rank: int) -> float:
+        return float(excess(torch.tensor([self._eigenvalue(part, rank)]), self.reader.family.kind)[0])
+
+    def _eigenvalue(self, part: float, rank: int) -> complex:
+        z, reading = self.at(part)
+        if rank > len(reading.eigenvalues) or np.isnan(reading.eigenvalues[rank - 1]):
+            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), full=True)
+            self._known[part] = z, reading
+        return complex(reading.eigenvalues[rank - 1])
+
+    def _is_complex(self, value: complex) -> bool:
+        size = max(abs(value), 1.0 if self.reader.family.kind is Kind.MAP else 0.0)
+        return abs(value.imag) > REAL * size

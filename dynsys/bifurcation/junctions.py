@@ -1,0 +1,70 @@
+"""Branch points: which curves pass through each, and which begin or end there."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dynsys.bifurcation.crossings import Crossing
+from dynsys.bifurcation.curve import BRANCH_POINT, Bordered, Curve
+
+SAME = 1e-3  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
+NEAR = 1.5  # times the step across a branch point, within which the end of a curve belongs to it
+
+
+@dataclass(eq=False)
+class Followed:
+    """A curve with its crossings in order."""
+
+    curve: Curve
+    crossings: list[Crossing]
+
+    def changed(self, sign: int) -> Followed:
+        """Mirrored, where ``sign`` is -1."""
+        n = len(self.curve.nodes[0].x)
+        mirror = torch.tensor([float(sign)] * n + [1.0], dtype=torch.float64)
+        crossings = [dataclasses.replace(c, z=mirror * c.z, t=mirror * c.t) for c in self.crossings]
+        return Followed(self.curve.changed(sign, reverse=False), crossings)
+
+
+@dataclass(eq=False)
+class Junction:
+    """A branch point z (n + 1,): the curves that pass, and the ends (curve, 0 for its head or -1) that meet there."""
+
+    z: Tensor
+    passing: list[tuple[Followed, Crossing]] = field(default_factory=list)
+    arms: list[tuple[Followed, int]] = field(default_factory=list)
+
+
+def is_branch_point(crossing: Crossing, flips: bool) -> bool:
+    """Whether a real eigenvalue crosses without a turn; ``flips``: a map's, which may cross at -1 instead."""
+    return not (crossing.turns or crossing.pair or (flips and crossing.eigenvalue.real < 0))
+
+
+def junctions(
+    followed: list[Followed], newton: Bordered, flips: bool
+) -> tuple[list[Junction], list[tuple[Followed, int]]]:
+    """All branch points, and the ends of curves at one that no curve is known to pass through."""
+    found: list[Junction] = []
+    for one in followed:
+        for crossing in one.crossings:
+            if is_branch_point(crossing, flips):
+                same = [j for j in found if newton.length(j.z - crossing.z) <= SAME]
+                if not same:
+                    found.append(Junction(crossing.z))
+                (same or found[-1:])[0].passing.append((one, crossing))
+    loose: list[tuple[Followed, int]] = []
+    for one in followed:
+        for end, why in ((0, one.curve.head), (-1, one.curve.tail)):
+            if why != BRANCH_POINT:
+                continue
+            z, reach = one.curve.nodes[end].z, NEAR * one.curve.gap
+            near = [j for j in found if newton.length(j.z - z) <= reach]
+            if near:
+                min(near, key=lambda j: newton.length(j.z - z)).arms.append((one, end))
+            else:
+                loose.append((one, end))
+    return found, loose
