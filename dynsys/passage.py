@@ -50,7 +50,7 @@ FATES = tuple(Fate)
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where the points came to, x (B, n) at s = 1, their ``fate`` (B,) as numbers of ``FATES``, and their last s (B,)."""
+    """The points' x (B, n) at s = 1, their ``fate`` (B,) as numbers of ``FATES``, and the s (B,) that they came to."""
 
     x: Tensor
     fate: Tensor

@@ -18,7 +18,7 @@ from torch.linalg import vector_norm
 
 from dynsys.passage import FATES, Fate, Passage
 from dynsys.points import FixedPoints
-from dynsys.spectra.spectrum import excess, spectra
+from dynsys.spectra.unstable import unstable_directions
 from dynsys.system import System
 from dynsys.threads import alone
 
@@ -93,13 +93,14 @@ def survival(
     *,
     inputs: ArrayLike | None = None,
     which: str = "all",
+    stability: str = "memories",
     progress: Callable[[int, int], Any] | None = None,
 ) -> Survival:
     """Follow fixed points of ``system`` while a perturbation rises through ``levels`` (L,), positive and rising.
 
     ``points`` are FixedPoints (slow points are left out) or states (k, n) with ``inputs`` (k, m) or (m,) held, zero if
-    not given. ``perturbed`` gives the system at a level, or is one system per level. ``which`` is "all" or "memories",
-    the stable ones. ``progress(done, L)`` is told of every level. Raises ValueError for levels that are not such and
+    not given. ``perturbed`` gives the system at a level, or is one system per level. ``which`` are followed: "all" or
+    "memories", the stable ones; ``stability`` says likewise whose unstable directions are counted at every level. ``progress(done, L)`` is told of every level. Raises ValueError for levels that are not such and
     for systems that do not fit.
 
     >>> from dynsys import Flow
@@ -111,7 +112,14 @@ def survival(
     rising = _levels(levels)
     with alone():
         followed = _Followed.of(points, system, inputs, which)
-        return followed.through(rising, _family(perturbed, rising), progress)
+        counted = followed.stable | (_chosen("stability", stability) == "all")
+        return followed.through(rising, _family(perturbed, rising), counted, progress)
+
+
+def _chosen(option: str, value: str) -> str:
+    if value not in ("all", "memories"):
+        raise ValueError(f"{option} is {value!r}; it is 'all' or 'memories'")
+    return value
 
 
 def _levels(levels: ArrayLike) -> Array:
@@ -147,8 +155,6 @@ class _Followed:
 
     @classmethod
     def of(cls, points: FixedPoints | ArrayLike, system: System, inputs: ArrayLike | None, which: str) -> _Followed:
-        if which not in ("all", "memories"):
-            raise ValueError(f"which is {which!r}; it is 'all' or 'memories'")
         if isinstance(points, FixedPoints):
             rows = np.flatnonzero(points.verdict == "fixed")
             x, u = torch.as_tensor(points.states[rows]), torch.as_tensor(points.inputs[rows])
@@ -159,16 +165,21 @@ class _Followed:
             u = torch.zeros(len(x), system.n_input, dtype=x.dtype)
             if inputs is not None:
                 u = u + torch.as_tensor(np.asarray(inputs, dtype=np.float64))
-            rows, n_unstable = np.arange(len(x)), _unstable(system, x, u)
+            rows, n_unstable = np.arange(len(x)), unstable_directions(system, x, u)
             stable = n_unstable == 0
         if x.ndim != 2 or x.shape[1] != system.n_state:
             raise ValueError(f"states have shape {tuple(x.shape)}; a system of {system.n_state} variables needs (k, n)")
-        chosen = stable if which == "memories" else np.ones(len(rows), dtype=bool)
+        chosen = stable | (_chosen("which", which) == "all")
         return cls(system, rows[chosen], x[chosen], u[chosen], n_unstable[chosen], stable[chosen])
 
     def through(
-        self, levels: Array, at: Callable[[int], System], progress: Callable[[int, int], Any] | None
+        self,
+        levels: Array,
+        at: Callable[[int], System],
+        counted: NDArray[np.bool_],
+        progress: Callable[[int, int], Any] | None,
     ) -> Survival:
+        """Level by level; the unstable directions of the ``counted`` (k,) points are."""
         L, (k, n) = len(levels), self.x.shape
         unit = float(vector_norm(self.x, dim=1).max()) if k else 1.0
         unit = unit or 1.0
@@ -192,7 +203,8 @@ class _Followed:
                 lost_at[gone] = known[-1] + arrival.s[~there].numpy() * (level - known[-1])
                 path[i + 1, going[there]] = arrival.x[there]
                 going = going[there]
-                n_unstable[i, going.numpy()] = _unstable(after, path[i + 1, going], self.u[going])
+                asked = going[torch.as_tensor(counted)[going]]
+                n_unstable[i, asked.numpy()] = unstable_directions(after, path[i + 1, asked], self.u[asked])
             before = after
             if progress is not None:
                 progress(i + 1, L)
@@ -259,13 +271,7 @@ class _FirstOrder:
 
 
 def _ahead(path: Tensor, levels: Array, level: float) -> Tensor:
-    """Where curves that were at path (i, k, n) at ``levels`` (i,) should be at ``level``, by the last few's polynomial."""
+    """Where curves through path (i, k, n) at ``levels`` (i,) go on to at ``level``: the last few give a polynomial."""
     path, levels = path[-HISTORY:], levels[-HISTORY:]
     weights = [np.prod([(level - b) / (a - b) for b in levels if b != a]) for a in levels]
     return torch.einsum("i,ikn->kn", torch.tensor(weights, dtype=path.dtype), path)
-
-
-def _unstable(system: System, x: Tensor, u: Tensor) -> NDArray[np.int64]:
-    """(B,) how many eigenvalues lie beyond the boundary of stability."""
-    found = spectra(system, x, u)
-    return np.array([int((excess(s.eigenvalues, system.kind) > 0).sum()) for s in found], dtype=np.int64)

@@ -1,0 +1,54 @@
+"""How many unstable directions many large systems have, from one small Krylov space each and not from their spectra.
+
+The eigenvalues that lie beyond the boundary of stability are those on the outside of the spectrum, where Ritz values come
+to first (Saad 2011, section 6.7). Where the space leaves it open on which side one lies, the eigenvalues are computed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.krylov import Basis
+from dynsys.spectra.spectrum import FULL_LIMIT, excess, spectra
+from dynsys.system import Kind, System
+
+SUBSPACES = (64, 160)  # vectors, of a second attempt where the first leaves it open; orthogonalised twice
+SAFETY = 1.0  # times the residual of a Ritz value, within which its eigenvalue is
+MARGIN = 2e-3  # of the usual size of an eigenvalue, besides
+
+
+def unstable_directions(system: System, x: Tensor, u: Tensor) -> NDArray[np.int64]:
+    """The number of eigenvalues beyond the boundary of stability at each of the states x (B, n), shape (B,).
+
+    Above ``FULL_LIMIT`` units a second copy of an exactly multiple eigenvalue goes unseen: a Krylov space holds one.
+    """
+    n_unstable, open_rows = np.zeros(len(x), dtype=np.int64), torch.arange(len(x))
+    for size in SUBSPACES if system.n_state > FULL_LIMIT else ():
+        if len(open_rows):
+            found, unsure = _counted(system, x[open_rows], u[open_rows], size)
+            n_unstable[open_rows.numpy()] = found
+            open_rows = open_rows[torch.as_tensor(unsure)]
+    for i, spectrum in zip(open_rows.tolist(), spectra(system, x[open_rows], u[open_rows]), strict=True):
+        n_unstable[i] = int((excess(spectrum.eigenvalues, system.kind) > 0).sum())
+    return n_unstable
+
+
+def _counted(system: System, x: Tensor, u: Tensor, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Ritz values (B,) beyond the boundary, and whether (B,) any could be on either side."""
+    dtype = torch.float32 if system.single_precision else x.dtype
+    x, u = x.to(dtype), u.to(dtype)
+    product = system.to(dtype=dtype).linearised(x, u)
+    is_map = system.kind is Kind.MAP
+    start = torch.randn(x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(x)
+    basis = Basis.starting(start.repeat(len(x), 1), min(size, x.shape[1]))
+    m = basis.H.shape[2]
+    for _ in range(m):
+        basis.grow(lambda v: product(v) + v if is_map else product(v))
+    values, Y = torch.linalg.eig(basis.H[:, :m].double())
+    error = basis.H[:, m, m - 1].abs().unsqueeze(1) * Y[:, m - 1].abs()
+    margin = SAFETY * error + MARGIN * values.abs().mean(dim=1, keepdim=True)
+    beyond = excess(values, system.kind)
+    return np.asarray((beyond > 0).sum(dim=1)), np.asarray((beyond.abs() <= margin).any(dim=1))
