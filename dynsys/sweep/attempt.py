@@ -40,6 +40,12 @@ def told(error: BaseException) -> str:
     return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """Of an error that others were raised from."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else first_cause(before)
+
+
 def _place(error: BaseException) -> str:
     """Where it was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]

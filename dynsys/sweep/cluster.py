@@ -15,9 +15,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from dynsys.sweep.attempt import told
+from dynsys.sweep.attempt import first_cause, told
 from dynsys.sweep.connection import TIMEOUT, attempt_there, connected, versions
-from dynsys.sweep.task import SweepError, Task, Work
+from dynsys.sweep.task import CannotBeHanded, SweepError, Task, Work
 from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
 
 RETURN = 600.0  # seconds for a worker to come back where all were lost
@@ -51,7 +51,7 @@ class ClusterWorkers(Workers):
         except Exception as error:
             if self._client.status != "running":
                 raise self._silent(told(error)) from error
-            raise SweepError(f"task {task.id!r} cannot be handed to worker {address}: {told(error)}") from error
+            raise CannotBeHanded(task, f"worker {address}", told(first_cause(error))) from error
         self._running[future] = (task, address)
         future.add_done_callback(self._ended.put)
         return True
@@ -82,9 +82,8 @@ class ClusterWorkers(Workers):
         task, address = self._running.pop(future)
         if future.status == "cancelled":
             raise self._silent("the connection was lost")
-        if future.status == "error" and type(future.exception()).__name__ != "KilledWorker":
-            reason = told(future.exception())
-            raise SweepError(f"task {task.id!r} cannot be handed to worker {address}: {reason}")
+        if future.status == "error":
+            self._raise_unless_killed(task, address, future.exception())
         if future.status == "finished":
             try:
                 return task, future.result(timeout=TIMEOUT)
@@ -92,6 +91,14 @@ class ClusterWorkers(Workers):
                 pass  # the worker was lost with what the task gave
         future.cancel()
         return task, Lost(f"worker {address} left the cluster")
+
+    @staticmethod
+    def _raise_unless_killed(task: Task, address: str, error: Exception) -> None:
+        """What the work itself raises is a row: here is what went wrong on the way to it."""
+        if isinstance(error, SweepError):
+            raise SweepError(f"worker {address}: {error}")
+        if type(error).__name__ != "KilledWorker":
+            raise CannotBeHanded(task, f"worker {address}", told(first_cause(error)))
 
     def _look(self) -> None:
         """Which workers there are now."""

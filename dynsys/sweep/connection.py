@@ -61,7 +61,8 @@ def versions() -> Versions:
 
 
 def _version(name: str) -> str:
+    """Without what it was built for: ``2.13.0`` for ``2.13.0+cpu``."""
     try:
-        return version(name)
+        return version(name).partition("+")[0]
     except PackageNotFoundError:
         return "none"

@@ -18,7 +18,7 @@ from typing import Any
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from dynsys.sweep.attempt import LIMITS, attempt_in_worker, told
-from dynsys.sweep.task import Row, SweepError, Task, Work
+from dynsys.sweep.task import CannotBeHanded, Row, Task, Work
 from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
 
 
@@ -57,10 +57,7 @@ class LocalWorkers(Workers):
         executor.shutdown(kill_workers=True)
         if isinstance(error, TerminatedWorkerError):
             return [(task, Lost(_last_words(error)))]
-        raise SweepError(
-            f"task {task.id!r} cannot be handed to a worker process: {_cause(error)}; "
-            "the work has to be a function of a module, and its arguments what pickle knows"
-        ) from error
+        raise CannotBeHanded(task, "a worker process", _cause(error)) from error
 
     def close(self) -> None:
         for executor in (*self._idle, *(executor for _, executor in self._running.values())):

@@ -12,7 +12,7 @@ from dynsys.sweep.cluster import ClusterWorkers
 from dynsys.sweep.local import LocalWorkers
 from dynsys.sweep.mark import Mark
 from dynsys.sweep.rows import RowFile, by_id, family, read_rows, shard_file
-from dynsys.sweep.task import DONE, Row, SweepError, Task, Work, parse_shard, unique
+from dynsys.sweep.task import DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
 from dynsys.sweep.workers import last_try, spread
 
 Progress = Callable[[str, int, int], None]
@@ -117,15 +117,12 @@ def _waiting(progress: Progress | None) -> Callable[[bool], None] | None:
 
 def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
     """One after the other in this process; one that may have ended it before is tried in a process of its own."""
-    suspects = [task for task in tasks if task.id == mark.read()]
-    if suspects:
-        with LocalWorkers(work, seed, jobs=1) as workers:
-            yield from last_try(suspects, workers)
+    suspect = next((task for task in tasks if task.id == mark.read()), None)
+    if suspect is not None:
+        with contextlib.suppress(CannotBeHanded), LocalWorkers(work, seed, jobs=1) as workers:
+            yield from last_try([suspect], workers)
+            tasks = [task for task in tasks if task is not suspect]
     for task in tasks:
-        if task in suspects:
-            continue
-        mark.set(task.id)
-        with single_threaded():
+        with mark.of(task.id), single_threaded():
             outcome = attempt(work, task.arguments, task.seed(seed), passed_on=(KeyboardInterrupt,))
         yield task, outcome
-    mark.clear()

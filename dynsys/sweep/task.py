@@ -25,6 +25,16 @@ class SweepError(ValueError):
     """A sweep that cannot go on as it was asked for: why, and what to do."""
 
 
+class CannotBeHanded(SweepError):
+    """A task that another process cannot take: its work or its arguments cannot be sent, or are not known there."""
+
+    def __init__(self, task: Task, worker: str, reason: str) -> None:
+        super().__init__(
+            f"task {task.id!r} cannot be handed to {worker}: {reason}; the work has to be a function of a module "
+            "that is installed there, and its arguments what pickle knows"
+        )
+
+
 @dataclass(frozen=True)
 class Task:
     """``id`` is unique in its sweep; ``arguments`` can be pickled, and hold paths rather than large arrays."""
