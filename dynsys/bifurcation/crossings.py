@@ -27,6 +27,7 @@ ComplexArray = NDArray[np.complex128]
 KEPT = 8  # eigenvalues kept of a point
 PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
 REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up to which it is real
+LEAP = 0.01  # of the excess at two nodes, that an eigenvalue may keep where it should be zero
 TOGETHER = 1e-3  # of the way, within which the two of a complex pair are found to cross
 BESIDE = 1e-3  # of the way between two nodes, at which it is looked on both sides of a crossing how the curve goes
 
@@ -67,6 +68,10 @@ class Crossing:
 
 
 Readings = dict[Node, Reading]
+
+
+class Leap(ArithmeticError):
+    """An eigenvalue changes its side without being on the boundary in between: two nodes are on different curves."""
 
 
 class Reader:
@@ -115,7 +120,7 @@ class Reader:
         self.read(wanted)
 
     def crossings(self, curve: Curve) -> list[Crossing]:
-        """All crossings along a curve that has been read."""
+        """All crossings along a curve that has been read; raises Leap where it is no one curve."""
         read = [i for i, node in enumerate(curve.nodes) if node in self.readings]
         jobs = [(curve, i) for i, j in itertools.pairwise(read) if j == i + 1]
         return [crossing for found in in_order(self._after, jobs, self.workers) for crossing in found]
@@ -227,10 +232,14 @@ class Stretch:
         ends = [self._excess(0.0, rank), self._excess(1.0, rank)]
         if ends[0] * ends[1] >= 0:
             return 0.0 if abs(ends[0]) <= abs(ends[1]) else 1.0
-        return float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=PRECISE, rtol=1e-14, maxiter=60))
+        part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=PRECISE, rtol=1e-14))
+        if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
+            raise Leap
+        return part
 
     def _excess(self, part: float, rank: int) -> float:
-        return float(excess(torch.tensor([self._eigenvalue(part, rank)]), self.reader.family.kind)[0])
+        value = torch.tensor([self._eigenvalue(part, rank)], dtype=torch.complex128)
+        return float(excess(value, self.reader.family.kind)[0])
 
     def _eigenvalue(self, part: float, rank: int) -> complex:
         z, reading = self.at(part)

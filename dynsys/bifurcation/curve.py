@@ -19,10 +19,11 @@ from torch import Tensor
 
 from dynsys.bifurcation.family import Family
 
-FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-7, 1.0  # in snapshots, and in usual sizes of a state
+FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-7, 1.5  # in snapshots, and in usual sizes of a state
 STRAY = 0.3  # of a step, that the first correction may be
 CONTRACTION = 0.3  # of a correction, that the next one may be
-TURN, TURN_AT_BRANCH = 0.9, 0.995  # least cosine between two tangents: everywhere, and where det M changes its sign
+TURN, TURN_AT_BRANCH = 0.3, 0.1  # radians between two tangents at most: everywhere, and where det M changes its sign
+STRAIGHT, UNEVEN = 0.03, 0.8  # radians between chord and tangent that are always allowed, and else the part of the turn
 CORRECTIONS = 12
 SETTLED = 1e-10  # a correction after which a point counts as reached
 AT_ROUNDING = 1e-7  # a correction that may be the work of rounding where the next is no smaller
@@ -301,13 +302,23 @@ class Walk:
         new = self._front(found.z, t, cell, goal if lands else -1)
         if new is None:
             return None, 0.0
-        turn = TURN if new.node.side == front.node.side else TURN_AT_BRANCH
-        if float(self.newton.row(t) @ new.t) < turn or (lands and new.node.way != front.node.way):
+        if not self._is_smooth(front, new) or (lands and new.node.way != front.node.way):
             return None, 0.0
         growth = min(2.0, max(0.5, (AIMED * taken / max(found.first, 1e-300)) ** 0.5))
         if found.corrections >= HARD:
             growth = min(growth, 0.7)
         return new, max(h, taken) * growth if growth >= 1 else taken * growth
+
+    def _is_smooth(self, front: _Front, new: _Front) -> bool:
+        """Whether the tangents before and after differ little, and the chord lies between them as on one smooth curve.
+
+        From one of two curves that cross onto the other, the chord has the direction of one of the tangents.
+        """
+        row = self.newton.row
+        chord = (new.z - front.z) / self.newton.length(new.z - front.z)
+        whole, first, second = (angle(row(a) @ b) for a, b in ((front.t, new.t), (front.t, chord), (chord, new.t)))
+        turn = TURN if new.node.side == front.node.side else TURN_AT_BRANCH
+        return whole <= turn and max(first, second) <= max(UNEVEN * whole, STRAIGHT)
 
     def _across(self, front: _Front) -> _Front | str:
         """The front in the cell beyond the snapshot it stands at; "" at the end of the range, else what is wrong."""
@@ -318,3 +329,8 @@ class Walk:
         along[-1] = front.node.way
         beyond = self._front(front.z, along, cell, front.node.snapshot)
         return "its Jacobian is singular at a snapshot" if beyond is None else beyond
+
+
+def angle(cosine: Tensor) -> float:
+    """The angle between two unit vectors of this product."""
+    return float(cosine.clamp(-1.0, 1.0).arccos())

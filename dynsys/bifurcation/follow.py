@@ -7,6 +7,7 @@ search at the last, the first and some other snapshots -> a walk from each point
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dynsys.bifurcation.assembly import Assembly
-from dynsys.bifurcation.crossings import Reader
+from dynsys.bifurcation.crossings import Leap, Reader
 from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED, LONGEST_STEP, SAME, Bordered, Curve, Node, Walk
 from dynsys.bifurcation.diagram import Array, Diagram, Integers
 from dynsys.bifurcation.family import Family
@@ -79,8 +80,6 @@ def _chosen(searches: int | Sequence[int], n: int) -> list[int]:
 
 
 def _timed(diagram: Diagram, seconds: float) -> Diagram:
-    import dataclasses
-
     return dataclasses.replace(diagram, seconds=seconds)
 
 
@@ -181,7 +180,7 @@ class _Study:
         other = self._landing_on_another(curve)
         if other is None:
             return curve
-        again = self._again(other[1])
+        again = self._again(other[1].curve)
         if again is not None:
             self.followed.remove(other[1])
             self._enter(again)
@@ -195,9 +194,9 @@ class _Study:
                 return k, other
         return None
 
-    def _again(self, one: Followed) -> Curve | None:
-        """A curve walked again in short steps from its last snapshot; None where it has none."""
-        at = [node for node in one.curve.nodes if node.snapshot >= 0]
+    def _again(self, curve: Curve) -> Curve | None:
+        """A curve walked again in short steps from a snapshot of it; None where it is at none."""
+        at = [node for node in curve.nodes if node.snapshot >= 0]
         return self._curve(at[-1].x, at[-1].snapshot, LONGEST_STEP * FINER) if at else None
 
     def _cut_off(self, curve: Curve, x: Tensor, i: int) -> Curve:
@@ -212,8 +211,23 @@ class _Study:
         return Curve(nodes[first:last], head, why if last < len(nodes) else curve.tail, curve.gap)
 
     def _enter(self, curve: Curve) -> None:
+        """Read a curve; where it leapt from one to another, the part around a snapshot walked again in short steps."""
+        try:
+            self.followed.append(self._read(curve))
+        except Leap:
+            again = self._again(curve)
+            if again is None:
+                self.notes.append("a curve beside a branch point was dropped: it leaps to another")
+                return
+            try:
+                self.followed.append(self._read(again))
+            except Leap:
+                s = [self.family.time(node.p) for node in curve.nodes]
+                self.notes.append(f"a curve between {min(s):g} and {max(s):g} was dropped: it leaps to another")
+
+    def _read(self, curve: Curve) -> Followed:
         self.reader.read_curve(curve)
-        self.followed.append(Followed(curve, self.reader.crossings(curve)))
+        return Followed(curve, self.reader.crossings(curve))
 
     def _go_on_at_branch_points(self) -> None:
         """Walk along the other curve of every branch point of which only one is known."""
@@ -234,7 +248,7 @@ class _Study:
         return len(joint.passing) == 1 and len(joint.arms) < enough
 
     def _switch(self, joint: Junction) -> None:
-        followed, crossing = joint.passing[0]
+        crossing = joint.passing[0][1]
         cell = min(int(float(joint.z[-1])), len(self.family.steps) - 2)
         other = other_tangent(self.newton, joint.z, crossing.t, cell)
         if other is None:
