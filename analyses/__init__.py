@@ -9,6 +9,7 @@ STUDIES = {
     "noise": "dynsys.analyses.noise",  # how much noise a network bears
     "flipflop": "dynsys.analyses.flipflop",  # train, search, classify, draw: the main job
     "memory_flow": "dynsys.analyses.memory_flow",  # branches from saddles, basins of attractors
+    "evolve": "dynsys.analyses.evolve",  # how the phase portrait forms in training
     "settling_loop": "dynsys.analyses.settling_loop",  # is retrieval convergence?
     "transfer": "dynsys.analyses.transfer",  # one bit more, from scratch and from a network that knows the others
     "retrieval_table": "dynsys.analyses.retrieval_table",  # the paper's table 1

@@ -8,6 +8,7 @@ import click
 
 from dynsys.cli.basins import basins
 from dynsys.cli.demo import demo
+from dynsys.cli.evolve import evolve
 from dynsys.cli.find import find
 from dynsys.cli.info import info
 from dynsys.cli.merge import merge
@@ -56,5 +57,5 @@ def main() -> None:
     """
 
 
-for command in (demo, train, info, find, portrait, basins, retrieve, noise, transfer, merge):
+for command in (demo, train, info, find, portrait, basins, retrieve, evolve, transfer, noise, merge):
     main.add_command(command)

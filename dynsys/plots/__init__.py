@@ -10,12 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.plots.bifurcation import bifurcation_diagram
     from dynsys.plots.confusion import confusions
+    from dynsys.plots.counts import point_counts
     from dynsys.plots.eigenvalues import spectrum
+    from dynsys.plots.evolution import portrait_animation, portrait_stills
     from dynsys.plots.export import PictureError, save_html, save_png
     from dynsys.plots.graph import memory_graph
     from dynsys.plots.learning import learning_curves
     from dynsys.plots.noise import drift_prediction, noise_curves
+    from dynsys.plots.origin import origin_eigenvalues, origin_spectrum
     from dynsys.plots.plane import phase_plane
     from dynsys.plots.portrait import phase_portrait
     from dynsys.plots.readouts import readout_learning
@@ -26,14 +30,20 @@ if TYPE_CHECKING:
 
 _HOME = {
     "PictureError": "dynsys.plots.export",
+    "bifurcation_diagram": "dynsys.plots.bifurcation",
     "confusions": "dynsys.plots.confusion",
     "drift_prediction": "dynsys.plots.noise",
     "learning_curves": "dynsys.plots.learning",
     "memory_graph": "dynsys.plots.graph",
     "modes": "dynsys.plots.time_constants",
     "noise_curves": "dynsys.plots.noise",
+    "origin_eigenvalues": "dynsys.plots.origin",
+    "origin_spectrum": "dynsys.plots.origin",
     "phase_plane": "dynsys.plots.plane",
     "phase_portrait": "dynsys.plots.portrait",
+    "point_counts": "dynsys.plots.counts",
+    "portrait_animation": "dynsys.plots.evolution",
+    "portrait_stills": "dynsys.plots.evolution",
     "readout_learning": "dynsys.plots.readouts",
     "retrieval_convergence": "dynsys.plots.retrieval",
     "retrieval_portrait": "dynsys.plots.retrieval",
@@ -46,14 +56,20 @@ _HOME = {
 
 __all__ = [
     "PictureError",
+    "bifurcation_diagram",
     "confusions",
     "drift_prediction",
     "learning_curves",
     "memory_graph",
     "modes",
     "noise_curves",
+    "origin_eigenvalues",
+    "origin_spectrum",
     "phase_plane",
     "phase_portrait",
+    "point_counts",
+    "portrait_animation",
+    "portrait_stills",
     "readout_learning",
     "retrieval_convergence",
     "retrieval_portrait",

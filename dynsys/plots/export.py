@@ -20,6 +20,7 @@ def save_html(figure: go.Figure, path: str | Path) -> Path:
         full_html=False,
         include_plotlyjs=True,
         include_mathjax=False,
+        auto_play=False,  # of an animation: the reader starts it
         default_width="100vw",
         default_height="100vh",
         config={

@@ -148,3 +148,17 @@ def axis(title: str, **settings: Any) -> dict[str, Any]:
         "automargin": True,
         **settings,
     }
+
+
+def under(figure: go.Figure, title: str | None, notes: list[str], **layout: Any) -> go.Figure:
+    """``dressed``, with the legend in a row above the axes and the notes, those that say something, as the caption."""
+    caption, room = lines([note for note in notes if note])
+    return dressed(
+        figure,
+        title,
+        caption,
+        below=BELOW,
+        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": room},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.015, "yanchor": "bottom"},
+        **layout,
+    )

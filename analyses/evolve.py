@@ -1,0 +1,109 @@
+"""How the phase portrait forms: the fixed points of a network at every snapshot of its training (seed 003, 6.1).
+
+The points are followed from one snapshot to the next, so that their births, deaths and changes of stability have a
+time and a name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynsys.analyses.evolve_frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
+from dynsys.bifurcation.diagram import Diagram
+from dynsys.bifurcation.follow import SEARCHES, follow
+from dynsys.errors import CheckpointError
+from dynsys.files import check_writable
+from dynsys.models.checkpoint import FILE_NAME
+from dynsys.models.snapshots import Snapshots, read_snapshots
+from dynsys.models.training_run import SNAPSHOTS
+
+Progress = Callable[[str, int, int], None]
+
+FOLDER = "evolve"  # in the folder of the run
+DIAGRAM, FRAMES = "diagram.safetensors", "frames.safetensors"
+MADE_BY = "dynsys.evolve/1"  # changes where the same settings come to other results
+
+
+@dataclass(frozen=True)
+class Evolve:
+    """Settings: the ``input`` that is held (None: zeros), how many snapshots are searched, threads, and the seed."""
+
+    input: tuple[float, ...] | None = None
+    searches: int = SEARCHES
+    jobs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Evolution:
+    """What a study came to. ``resumed`` where the points had been followed before and were read from the folder."""
+
+    diagram: Diagram
+    frames: Frames
+    origin: Origin | None
+    network: str
+    folder: Path
+    resumed: bool
+
+
+def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, progress: Progress) -> Evolution:
+    """Follow, simulate, draw; writes the diagram, ``results.json`` and ``report.html`` into ``folder``.
+
+    That is RUN/evolve if not given. What an earlier run of the same settings on the same snapshots has left there is
+    not computed again. Raises CheckpointError where the run has no snapshots or they do not fit its network,
+    ValueError for settings that make no sense, and OutputError.
+    """
+    from dynsys.analyses.evolve_report import write_evolution
+
+    run_folder = Path(run_folder)
+    folder = run_folder / FOLDER if folder is None else Path(folder)
+    family = read_snapshots(run_folder, settings.input)
+    check_writable(folder)
+    mark = fingerprint(settings, run_folder)
+    diagram = _known_diagram(folder / DIAGRAM, mark)
+    resumed = diagram is not None
+    if diagram is None:
+        diagram = follow(
+            family, searches=settings.searches, workers=settings.jobs, seed=settings.seed, progress=progress
+        )
+        diagram = dataclasses.replace(diagram, about={**diagram.about, "made_from": mark})
+        diagram.save(folder / DIAGRAM)
+    frames, origin = _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress)
+    evolution = Evolution(diagram, frames, origin, family.network.name, folder, resumed)
+    progress("draw", 0, 1)
+    write_evolution(evolution, settings, run_folder)
+    progress("draw", 1, 1)
+    return evolution
+
+
+def fingerprint(settings: Evolve, run_folder: Path) -> str:
+    """Of everything that the diagram depends on: the settings but the number of threads, the network, its snapshots."""
+    digest = hashlib.sha256(MADE_BY.encode())
+    digest.update(json.dumps([settings.input, settings.searches, settings.seed]).encode())
+    for path in [run_folder / FILE_NAME, *sorted((run_folder / SNAPSHOTS).glob("step_*.safetensors"))]:
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _known_diagram(path: Path, mark: str) -> Diagram | None:
+    """That of an earlier run, if it is of the same snapshots and settings."""
+    try:
+        diagram = Diagram.load(path)
+    except CheckpointError:
+        return None
+    return diagram if diagram.about.get("made_from") == mark else None
+
+
+def _seen(
+    family: Snapshots, diagram: Diagram, seed: int, path: Path, mark: str, progress: Progress
+) -> tuple[Frames, Origin | None]:
+    known = load_frames(path, mark)
+    if known is None:
+        known = make_frames(family, diagram, seed, progress), origin_of(family, diagram, progress)
+        save_frames(path, *known, mark)
+    return known

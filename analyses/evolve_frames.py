@@ -1,0 +1,193 @@
+"""What is seen at each snapshot of a training: trajectories from the same states, and the eigenvalues of the origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.bifurcation.diagram import Diagram
+from dynsys.bifurcation.family import Family
+from dynsys.errors import CheckpointError
+from dynsys.files import read_tensors, write_tensors
+from dynsys.projection import Projection
+from dynsys.spectra.spectrum import excess, spectra
+from dynsys.starts import states_in_box
+from dynsys.system import Kind, System
+from dynsys.threads import alone
+from dynsys.trajectory import simulate
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+SCHEMA = "dynsys.evolution_frames/1"
+RUNS, RELEASES = 3, 12  # trajectories of the task, and releases from other states
+TASK_STEPS = {Kind.FLOW: 1000, Kind.MAP: 300}
+RELEASE_STEPS = {Kind.FLOW: 150, Kind.MAP: 40}
+SHOWN = 250  # states of each trajectory that are kept, evenly
+OUTSIDE = 1.8  # how far the random outputs reach into which a network is released, the memories being at +-1
+FAR = 10.0  # times the largest norm of the states that they start from, where releases end
+FIT_EVERY = 3  # of the states that are kept, the share that the axes are fitted to
+FULL = 1200  # state variables, up to which every eigenvalue of the origin is computed
+ORIGIN = 1e-12  # of |F(0)|, up to which 0 counts as a fixed point
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Trajectories of the task (S, B, T, 3) and releases (S, B', T', 3), NaN where they have ended, on ``axes``."""
+
+    axes: Projection
+    trajectories: NDArray[np.float32]
+    releases: NDArray[np.float32]
+
+    def runs(self, which: str) -> list[list[Array]]:
+        """For each snapshot the runs (T_i, 3), as pictures take them; ``which`` is the name of either array."""
+        return [
+            [run[np.isfinite(run).all(axis=1)] for run in runs if np.isfinite(run[:1]).all()]
+            for runs in getattr(self, which)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The origin over the snapshots or, where 0 is no fixed point, the branch that begins nearest to it.
+
+    ``branch`` is that branch's id, None where 0 itself is a fixed point at every snapshot. ``eigenvalues`` (S, m),
+    leading first, are NaN and ``n_unstable`` (S,) is -1 where the branch is no more.
+    """
+
+    branch: int | None
+    eigenvalues: NDArray[np.complex128]
+    n_unstable: NDArray[np.int64]
+
+    @property
+    def is_zero(self) -> bool:
+        return self.branch is None
+
+
+def make_frames(family: Family, diagram: Diagram, seed: int, progress: Progress) -> Frames:
+    """Simulate at every snapshot, from the same states under the same inputs; all snapshots share their axes."""
+    first = family.at(float(family.steps[0]))
+    starts = _release_states(first, family.u, seed)
+    task: list[NDArray[np.float32]] = []
+    released: list[NDArray[np.float32]] = []
+    with alone():
+        for i, step in enumerate(family.steps):
+            progress("trajectories", i, len(family.steps))
+            system = family.at(float(step))
+            task.append(_kept(system.task_trajectories(TASK_STEPS[system.kind], RUNS, seed), family.n_state))
+            held = family.u.expand(RELEASE_STEPS[system.kind], -1)
+            paths = torch.cat([starts.unsqueeze(0), simulate(system, starts, held)])
+            released.append(_kept(_ended(paths, float(starts.norm(dim=1).max())), family.n_state))
+        progress("trajectories", len(family.steps), len(family.steps))
+    passed = np.stack(task), np.stack(released)
+    points = [branch.states[branch.snapshot >= 0] for branch in diagram.branches]
+    axes = Projection.fit(np.concatenate([*points, *(_sample(part) for part in passed)]))
+    seen = [_projected(part, axes) for part in passed]
+    return Frames(axes, *seen)
+
+
+def origin_of(family: Family, diagram: Diagram, progress: Progress) -> Origin | None:
+    """Its eigenvalues at every snapshot, all of them up to ``FULL`` state variables; None without any point."""
+    states, branch = _origin_states(family, diagram)
+    if states is None:
+        return None
+    found: list[NDArray[np.complex128]] = []
+    for i, (step, x) in enumerate(zip(family.steps, states, strict=True)):
+        progress("eigenvalues of the origin", i, len(states))
+        if x is None:
+            found.append(np.zeros(0, dtype=np.complex128))
+            continue
+        system = family.at(float(step))
+        (spectrum,) = spectra(system, x[None], family.u, full=family.n_state <= FULL)
+        found.append(spectrum.eigenvalues.numpy())
+    progress("eigenvalues of the origin", len(states), len(states))
+    table = np.full((len(states), max(map(len, found))), np.nan, dtype=np.complex128)
+    for row, values in zip(table, found, strict=True):
+        row[: len(values)] = values
+    beyond = excess(torch.as_tensor(table), family.kind).numpy()
+    there = np.array([x is not None for x in states])
+    return Origin(branch, table, np.where(there, (beyond > 0).sum(axis=1), -1))
+
+
+def _origin_states(family: Family, diagram: Diagram) -> tuple[list[Tensor | None] | None, int | None]:
+    """The state at each snapshot, None where there is none any more, and the branch it is on."""
+    zero = torch.zeros(family.n_state, dtype=torch.float64)
+    if all(bool(family.at(float(s)).velocity(zero[None], family.u).abs().max() <= ORIGIN) for s in family.steps):
+        return [zero] * len(family.steps), None
+    first = diagram.points_at(0)
+    if not len(first):
+        return None, None
+    nearest = int(first.branch[np.linalg.norm(first.states, axis=1).argmin()])
+    (branch,) = (branch for branch in diagram.branches if branch.id == nearest)
+    rows = [branch.at(i) for i in range(len(family.steps))]
+    return [None if row is None else torch.as_tensor(branch.states[row]) for row in rows], nearest
+
+
+def _release_states(system: System, u: Tensor, seed: int) -> Tensor:
+    """Where random outputs drive the network, or states of its box: the same ones for every snapshot."""
+    rng = np.random.default_rng(seed)
+    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
+    return states_in_box(system, u, RELEASES, rng) if x is None else x
+
+
+def _ended(paths: Tensor, size: float) -> Tensor:
+    """The paths (T, B, n) with NaN from where one has left for infinity."""
+    inside = (paths.norm(dim=2) <= FAR * size).cummin(dim=0).values
+    return torch.where(inside.unsqueeze(2), paths, torch.nan)
+
+
+def _kept(paths: Tensor | None, n_state: int) -> NDArray[np.float32]:
+    """Evenly thinned, in single precision, (B, T, n)."""
+    if paths is None:
+        return np.zeros((0, 0, n_state), dtype=np.float32)
+    rows = np.unique(np.linspace(0, len(paths) - 1, min(SHOWN, len(paths))).round().astype(np.int64))
+    return np.ascontiguousarray(paths[rows].numpy().swapaxes(0, 1), dtype=np.float32)
+
+
+def _sample(passed: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = passed[:, :, ::FIT_EVERY].reshape(-1, passed.shape[-1])
+    return rows[np.isfinite(rows).all(axis=1)]
+
+
+def _projected(passed: NDArray[np.float32], axes: Projection) -> NDArray[np.float32]:
+    """(S, B, T, n) to (S, B, T, 3), a snapshot at a time."""
+    return np.stack([axes.transform(snapshot).astype(np.float32) for snapshot in passed])
+
+
+def save_frames(path: Path, frames: Frames, origin: Origin | None, made_from: str) -> None:
+    """Write both; raises OutputError."""
+    tensors: dict[str, NDArray[Any]] = {
+        "mean": frames.axes.mean,
+        "components": frames.axes.components,
+        "explained": frames.axes.explained_variance_ratio,
+        "trajectories": frames.trajectories,
+        "releases": frames.releases,
+    }
+    if origin is not None:
+        tensors["origin"] = origin.eigenvalues.view(np.float64).reshape(*origin.eigenvalues.shape, 2)
+        tensors["origin_unstable"] = origin.n_unstable
+    header = {"schema": SCHEMA, "made_from": made_from, "branch": None if origin is None else origin.branch}
+    write_tensors(path, tensors, header)
+
+
+def load_frames(path: Path, made_from: str) -> tuple[Frames, Origin | None] | None:
+    """What was written for the same snapshots; None where there is nothing of the kind."""
+    try:
+        tensors, header = read_tensors(path, SCHEMA)
+    except CheckpointError:
+        return None
+    if header.get("made_from") != made_from:
+        return None
+    axes = Projection(tensors["mean"], tensors["components"], tensors["explained"])
+    frames = Frames(axes, tensors["trajectories"], tensors["releases"])
+    if "origin" not in tensors:
+        return frames, None
+    values = np.ascontiguousarray(tensors["origin"]).view(np.complex128)[..., 0]
+    return frames, Origin(header["branch"], values, tensors["origin_unstable"])

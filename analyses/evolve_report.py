@@ -1,0 +1,111 @@
+"""The page in which a study of training ends: the animated portrait, stills, the diagram, counts, the origin."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from dynsys.analyses.evolve import Evolution, Evolve
+from dynsys.analyses.evolve_words import event_rows, memory_rows, results, sentences, snapshot_rows
+from dynsys.analyses.report import Report, Section, write_report
+from dynsys.analyses.run import TITLES
+from dynsys.bifurcation.diagram import Diagram
+from dynsys.system import Kind
+
+EVENTS_SHOWN = 400  # rows of the page's table; the files hold all
+
+PORTRAIT_TEXT = (
+    "Every snapshot starts from the same states and gets the same inputs, and all share their axes. Drag to turn, move "
+    "the slider or press play."
+)
+DIAGRAM_TEXT = (
+    "Each line is a fixed point that was followed through training; symbols are the events in which points are born, "
+    "lost, or change their stability."
+)
+
+
+def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
+    """``report.html`` and ``results.json``; raises OutputError."""
+    title = f"{TITLES.get(evolution.network, evolution.network)}: how its phase portrait forms"
+    report = Report(
+        title=title,
+        command=command(evolution, settings, run),
+        summary=sentences(evolution),
+        settings={key: value for key, value in dataclasses.asdict(settings).items() if value is not None},
+        sections=sections(evolution),
+        citations=["jang", "sussillo2013", "sussillo2009"],
+    )
+    write_report(report, results(evolution), evolution.folder)
+
+
+def command(evolution: Evolution, settings: Evolve, run: Path) -> str:
+    """What to type for the same again."""
+    usual, words = Evolve(), ["dynsys", "evolve", str(run), "-o", str(evolution.folder)]
+    if settings.input is not None:
+        words += ["--input", ",".join(f"{value:g}" for value in settings.input)]
+    for name in ("searches", "seed"):
+        if getattr(settings, name) != getattr(usual, name):
+            words += [f"--{name}", str(getattr(settings, name))]
+    return shlex.join(words)
+
+
+def sections(evolution: Evolution) -> list[Section]:
+    from dynsys.plots import (
+        bifurcation_diagram,
+        origin_eigenvalues,
+        origin_spectrum,
+        point_counts,
+        portrait_animation,
+        portrait_stills,
+    )
+
+    diagram, origin, frames = evolution.diagram, evolution.origin, evolution.frames
+    task, released, axes = frames.runs("trajectories"), frames.runs("releases"), frames.axes
+    moving = portrait_animation(diagram, task, released, axes)
+    stills = portrait_stills(diagram, task, released, axes, chosen_stills(diagram))
+    found = [
+        Section(
+            "The phase portrait over training",
+            PORTRAIT_TEXT,
+            figures=[moving, stills],
+        ),
+        Section("Bifurcations", DIAGRAM_TEXT, figures=[bifurcation_diagram(diagram)]),
+        Section(
+            "How many points",
+            figures=[point_counts(diagram, None if origin is None else origin.n_unstable)],
+        ),
+    ]
+    if origin is not None:
+        kind = Kind(diagram.about["kind"])
+        name = "the origin" if origin.is_zero else f"the point that began nearest the origin (branch {origin.branch})"
+        found.append(
+            Section(
+                f"Eigenvalues of {name}",
+                figures=[
+                    origin_eigenvalues(diagram.steps, origin.eigenvalues, kind),
+                    origin_spectrum(diagram.steps, origin.eigenvalues, kind),
+                ],
+            )
+        )
+    events = event_rows(diagram)
+    cut = f"The first {EVENTS_SHOWN} of {len(events)}; results.json holds all." if len(events) > EVENTS_SHOWN else ()
+    return [
+        *found,
+        Section("Memories, and how they came to be", table=memory_rows(diagram)),
+        Section("Events", cut, table=events[:EVENTS_SHOWN]),
+        Section("Snapshots", table=snapshot_rows(evolution)),
+    ]
+
+
+def chosen_stills(diagram: Diagram) -> list[int]:
+    """Up to four snapshots, as in the seed's figure 7: the first, those at which the first quarter and three quarters
+    of the points that are stable in the end are there to stay, and the last."""
+    stable, last = diagram.counts()[:, 0], len(diagram.steps) - 1
+    chosen = {0, last}
+    for share in (0.25, 0.75):
+        short = np.flatnonzero(stable < share * stable[last])
+        chosen.add(int(short[-1]) + 1 if len(short) else round(share * last))
+    return sorted(i for i in chosen if i <= last)

@@ -1,0 +1,65 @@
+"""``dynsys evolve``: how the phase portrait forms in training."""
+
+from __future__ import annotations
+
+import click
+
+from dynsys.cli.numbers import Numbers
+from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.progress import progress
+
+EVENTS = 40  # of the table printed; the files hold all
+
+
+@click.command()
+@click.argument("run")
+@click.option("-o", "--out", "folder", help="Folder of the study; RUN/evolve if not given.")
+@click.option("--input", "held", type=Numbers(float, "0,0,1"), help="The input that is held; zeros if not given.")
+@click.option(
+    "--searches",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Snapshots that are searched afresh; from there points are followed to the others.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Threads; all cores if not given.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evolve(
+    run: str,
+    folder: str | None,
+    held: list[float] | None,
+    searches: int,
+    jobs: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Follow the fixed points of a RUN through the snapshots of its training: what is born, lost or changes its
+    stability, when, and in which bifurcation. RUN is a folder that 'dynsys train ... --snapshots' wrote.
+
+    \b
+    Example:
+      dynsys train flipflop esn -o runs/flipflop --units 500 --snapshots log:60
+      dynsys evolve runs/flipflop
+    """
+    from dynsys.analyses.evolve import DIAGRAM, Evolve
+    from dynsys.analyses.evolve import run as study
+    from dynsys.analyses.evolve_words import event_rows, results, sentences
+    from dynsys.analyses.report import REPORT, RESULTS
+
+    settings = Evolve(None if held is None else tuple(held), searches, jobs, seed)
+    with progress() as show:
+        evolution = study(settings, run, folder, show)
+    if evolution.resumed:
+        click.echo(f"The points had been followed before: read from {evolution.folder / DIAGRAM}.", err=True)
+    if as_json:
+        print_json(results(evolution))
+        return
+    rows = event_rows(evolution.diagram)
+    if rows:
+        print_rows(rows[:EVENTS])
+    if len(rows) > EVENTS:
+        click.echo(f"... and {len(rows) - EVENTS} more, in {RESULTS}")
+    for sentence in sentences(evolution):
+        click.echo(sentence)
+    click.echo(f"Wrote {DIAGRAM}, {RESULTS} and {REPORT} into {evolution.folder}.")

@@ -1,0 +1,112 @@
+"""How many points there are over training, by their unstable directions, and how many the origin has."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from dynsys.bifurcation.diagram import Diagram
+from dynsys.plots import style
+from dynsys.plots.training_time import TrainingTime
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+SHADES = (style.BLUE, style.ORANGE, style.PURPLE, style.GREEN, style.GREY)  # 0, 1, 2, 3, and more unstable directions
+
+
+def point_counts(diagram: Diagram, origin: Integers | None = None, *, title: str | None = None) -> go.Figure:
+    """The number of points by unstable directions, stacked, over the snapshots.
+
+    ``origin`` (S,) is the number of unstable directions of the point that began at, or nearest to, the origin, -1
+    where it is no more: it is drawn in a second row.
+    """
+    time, table = TrainingTime.of(diagram.steps), diagram.counts()
+    rows = 1 if origin is None else 2
+    figure = make_subplots(
+        rows=rows,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.07,
+        row_heights=[0.64, 0.36][:rows] if origin is not None else [1.0],
+    )
+    x = time.place(diagram.steps)
+    for kind, shade in enumerate(SHADES):
+        most = kind == len(SHADES) - 1
+        count = table[:, kind:].sum(axis=1) if most else table[:, kind : kind + 1].sum(axis=1)
+        if not count.any():
+            continue
+        name = "stable" if kind == 0 else f"{kind}{' or more' if most else ''} unstable"
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=count,
+                mode="lines",
+                stackgroup="points",
+                line={"color": shade, "width": 1.2, "shape": "hv"},
+                fillcolor=_pale(shade),
+                name=name,
+                text=[f"{n} {name}, step {step:,.0f}" for n, step in zip(count, diagram.steps, strict=True)],
+                hovertemplate="%{text}<extra></extra>",
+            ),
+            1,
+            1,
+        )
+    notes = _completeness(diagram)
+    if diagram.index_known and (wrong := diagram.index_sums != 1).any():
+        totals = table.sum(axis=1)[wrong]
+        figure.add_trace(
+            go.Scatter(
+                x=x[wrong],
+                y=totals,
+                mode="markers",
+                marker={"symbol": "x-thin", "size": 8, "line": {"color": style.INK, "width": 1.6}},
+                name="points are missing",
+                text=[f"index sum {value}: points are missing" for value in diagram.index_sums[wrong]],
+                hovertemplate="%{text}<extra></extra>",
+            ),
+            1,
+            1,
+        )
+    if origin is not None:
+        figure.add_trace(_steps_of(x, origin, diagram.steps), 2, 1)
+        figure.update_yaxes(style.axis("unstable directions<br>of the origin", rangemode="tozero"), row=2, col=1)
+    figure.update_yaxes(style.axis("fixed points", rangemode="tozero"), row=1, col=1)
+    for row in range(1, rows + 1):
+        figure.update_xaxes(time.axis(named=row == rows, showticklabels=row == rows), row=row, col=1)
+    return style.under(figure, title, [*notes, time.note])
+
+
+def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
+    there = origin >= 0
+    return go.Scatter(
+        x=x,
+        y=np.where(there, origin, np.nan),
+        mode="lines+markers",
+        line={"color": style.RED, "width": 1.6, "shape": "hv"},
+        marker={"size": 4},
+        name="at the origin",
+        showlegend=False,
+        text=[f"{n} unstable directions, step {step:,.0f}" for n, step in zip(origin, steps, strict=True)],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _completeness(diagram: Diagram) -> list[str]:
+    total = diagram.counts().sum(axis=1)
+    notes = [f"{total[0]} points at step {diagram.steps[0]:,.0f}, {total[-1]} at step {diagram.steps[-1]:,.0f}."]
+    if diagram.index_known:
+        wrong = int((diagram.index_sums != 1).sum())
+        notes.append(
+            f"At {style.plural(wrong, 'snapshot')} the indices do not add up to 1: points are missing there."
+            if wrong
+            else "The indices of the points add up to 1 at every snapshot, as they must."
+        )
+    return notes
+
+
+def _pale(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.45)"

@@ -1,0 +1,73 @@
+"""The axis of training time: linear, or logarithmic where the snapshots are spaced geometrically, with step 0 on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynsys.plots import style
+
+Array = NDArray[np.float64]
+
+UNEVEN = 5.0  # times the median gap, from which on the longest tells that snapshots are spaced geometrically
+APART = 0.05  # of the axis, the least between two labels
+WIDER = 1.5  # times the first gap, from which on a gap is a wider one
+
+
+@dataclass(frozen=True)
+class TrainingTime:
+    """Where a step is drawn: at itself, or on a logarithmic axis at step + ``shift``, so that step 0 has a place.
+
+    The shift is the step up to which snapshots follow each other evenly: they lie evenly on the axis then.
+    """
+
+    first: float
+    last: float
+    shift: float | None = None
+
+    @classmethod
+    def of(cls, steps: Array) -> TrainingTime:
+        """The axis on which snapshots at these steps lie best apart."""
+        at = np.sort(np.asarray(steps, dtype=np.float64))
+        gaps = np.diff(at)
+        if len(gaps) < 3 or at[0] < 0 or not gaps.max() > UNEVEN * np.median(gaps):
+            return cls(float(at[0]), float(at[-1]))
+        wider = int(np.argmax(gaps > WIDER * gaps[0]))
+        return cls(float(at[0]), float(at[-1]), max(float(at[wider] - at[0]), 1.0))
+
+    @property
+    def log(self) -> bool:
+        return self.shift is not None
+
+    def place(self, steps: Any) -> Array:
+        """Coordinates on the axis."""
+        return np.asarray(steps, dtype=np.float64) + (self.shift or 0.0)
+
+    def axis(self, *, named: bool = True, **settings: Any) -> dict[str, Any]:
+        """The axis of a figure; ``named`` where it is the one that has the title."""
+        title = "step of training" if named else ""
+        if self.shift is None:
+            room = 0.02 * ((self.last - self.first) or 1.0)
+            return style.axis(title, range=[self.first - room, self.last + room], **settings)
+        low, high = np.log10(self.first + self.shift), np.log10(self.last + self.shift)
+        ticks: list[float] = []
+        for tick in (0, *(digit * 10**power for power in range(int(high) + 1) for digit in (1, 2, 5))):
+            apart = np.log10((tick + self.shift) / (ticks[-1] + self.shift)) if ticks else 1.0
+            if self.first <= tick <= self.last and apart > APART * (high - low):
+                ticks.append(tick)
+        return style.axis(
+            title,
+            type="log",
+            range=[low - 0.02 * (high - low), high + 0.02 * (high - low)],
+            tickvals=[tick + self.shift for tick in ticks],
+            ticktext=[f"{tick:,.0f}" for tick in ticks],
+            **settings,
+        )
+
+    @property
+    def note(self) -> str:
+        """For a caption."""
+        return "" if self.shift is None else f"The scale of steps is logarithmic (of step + {self.shift:,.0f})."
