@@ -17,7 +17,7 @@ import numpy as np
 
 from dynsys.analyses.noise_networks import Network, check_comparable, networks_of, points_of
 from dynsys.analyses.noise_results import results_of
-from dynsys.analyses.noise_trial import ON, Trial, noise_trial
+from dynsys.analyses.noise_trial import ON, POINTS, Held, Trial, noise_trial
 from dynsys.analyses.run import Progress
 from dynsys.files import check_writable
 from dynsys.models.perturbation import weights_chosen
@@ -30,7 +30,8 @@ FIGURE_9 = tuple(float(level) for level in np.geomspace(1e-4, 1, 20))
 @dataclass(frozen=True)
 class NoiseStudy:
     """``on`` "weights", "state" or "input"; which ``weights`` by name (none: the recurrent ones); the standard
-    deviations, ``trials`` of ``steps`` steps for each network, and whether its fixed ``points`` are followed."""
+    deviations, ``trials`` of ``steps`` steps for each network, and which of its fixed ``points`` are followed under noise
+    on the weights: "all", "memories" or "none"."""
 
     on: str = "weights"
     weights: tuple[str, ...] = ()
@@ -38,11 +39,13 @@ class NoiseStudy:
     trials: int = 10
     steps: int = 5000
     seed: int = 0
-    points: bool = True
+    points: str = "all"
 
     def __post_init__(self) -> None:
         if self.on not in ON:
             raise ValueError(f"noise on {self.on!r}; it may be on {', '.join(ON)}")
+        if self.points not in POINTS:
+            raise ValueError(f"points is {self.points!r}; it may be {', '.join(POINTS)}")
         if self.weights and self.on != "weights":
             raise ValueError(f"weights {', '.join(self.weights)} are named, but the noise is on the {self.on}")
         rising = all(a < b for a, b in zip(self.levels, self.levels[1:], strict=False))
@@ -94,10 +97,10 @@ def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progres
     points: str | None = None
     if study.on == "weights":
         weights = weights_chosen(network.system, study.weights)
-        points = str(points_of(network, folder / network.name, progress)) if study.points else None
+        points = str(points_of(network, folder / network.name, progress)) if study.points != "none" else None
     return [
         Trial(
-            network=network.source,
+            network=network.source if isinstance(network.source, str) else Held(network.source),
             number=number,
             seed=study.seed,
             on=study.on,
@@ -105,6 +108,7 @@ def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progres
             levels=study.levels,
             steps=study.steps,
             points=points,
+            which=study.points,
             loading=tuple(network.loading.items()),
             sha256=network.sha256,
         )

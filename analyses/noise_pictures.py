@@ -20,7 +20,6 @@ BAND = "Line: mean over trials; band: 95 % of the mean, whole trials resampled; 
 SHARES = {
     "exist": ("Points that are still there", "Followed from level to level: a point that meets another and is lost "
               "in a fold has not survived, even where another point is near."),
-    "same_stability": ("Points that are there with their stability", "With as many unstable directions as before."),
     "memories": ("Memories", "Stable points that are there, stable, and read out with the signs that they had."),
 }  # fmt: skip
 
@@ -62,7 +61,8 @@ def _row(network: Mapping[str, Any]) -> dict[str, Any]:
     if "settled_bit_accuracy" in noiseless:
         row["settled bits right without noise"] = noiseless["settled_bit_accuracy"]
     if network["survival"]:
-        row |= {"points": network["survival"]["points"], "memories": network["survival"]["memories"]}
+        of = network["survival"]["of"]
+        row |= {"points": of["exist"], "memories": of["memories"]}
     return row
 
 
@@ -106,7 +106,7 @@ def _survival(results: Mapping[str, Any]) -> list[Section]:
         return []
     figures = []
     for name, (title, note) in SHARES.items():
-        drawn = [{"name": n["name"], **n["survival"][name]} for n in followed if n["survival"][name]]
+        drawn = [{"name": n["name"], **n["survival"]["shares"][name]} for n in followed if n["survival"]["of"][name]]
         if drawn:
             figures.append(
                 noise_curves(
@@ -124,7 +124,9 @@ def _survival(results: Mapping[str, Any]) -> list[Section]:
 
 
 def _drift(results: Mapping[str, Any]) -> list[Section]:
-    followed = [network for network in results["networks"] if network["survival"] and network["survival"]["memories"]]
+    followed = [
+        network for network in results["networks"] if network["survival"] and network["survival"]["of"]["memories"]
+    ]
     if not followed:
         return []
     text = (

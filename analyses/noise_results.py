@@ -13,7 +13,7 @@ from dynsys.models.flipflop import FlipFlop
 from dynsys.models.perturbation import weights_chosen
 
 SCHEMA = "dynsys.noise/1"
-KEPT = ("exist", "same_stability", "memories")  # shares of the points
+KEPT = ("exist", "memories")  # of the points, of those that are memories
 LEAST_RIGHT = 0.9  # of the settled bits: below it a network has failed at its task
 
 Row = Mapping[str, Any]
@@ -68,16 +68,13 @@ def _means(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | Non
 
 def _survival(found: Sequence[Any]) -> dict[str, Any]:
     """Shares of points and memories, first losses, and how far memories drift."""
-    points, memories = found[0]["points"], found[0]["memories"]
-    shares: dict[str, Any] = {}
+    of, shares = found[0]["of"], {}
     for name in KEPT:
-        of = memories if name == "memories" else points
-        values = [[count / of for count in one[name]] for one in found] if of else []
+        values = [[count / of[name] for count in one[name]] for one in found] if of[name] else []
         shares[name] = {"values": values, **band(values)} if values else None
     return {
-        "points": points,
-        "memories": memories,
-        **shares,
+        "of": of,
+        "shares": shares,
         "first_loss": [one["first_loss"] for one in found],
         "drift": [one["drift"] for one in found],
         "predicted": [one["predicted"] for one in found],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,19 +25,38 @@ from dynsys.threads import alone
 Array = NDArray[np.float64]
 
 ON = ("weights", "state", "input")
+POINTS = ("all", "memories", "none")
+TRIED, PLACES = 4, 9  # states at which a system is tried, and decimals of F that count
 DIGITS = 5  # of what is written of each point
 DRIVE, NOISE = 0, 1  # what a seed is for
+
+
+@dataclass(frozen=True)
+class Held:
+    """A system that is in no file, known again by what it does: a digest of F at some states."""
+
+    system: dataclasses.InitVar[System]
+    digest: str = ""
+
+    def __post_init__(self, system: System) -> None:
+        draw = torch.Generator().manual_seed(0)
+        x, u = (
+            torch.randn(TRIED, size, generator=draw, dtype=torch.float64) for size in (system.n_state, system.n_input)
+        )
+        told = f"{system.name} {system.kind} {np.round(system.velocity(x, u).numpy(), PLACES).tolist()}"
+        object.__setattr__(self, "held", system)
+        object.__setattr__(self, "digest", hashlib.sha256(told.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
 class Trial:
     """Which network, which noise and at which levels, from which seed: what makes it this trial and no other.
 
-    ``network`` is a path with the ``loading`` choices of ``dynsys.load``, or a system. ``points`` is the file of its
-    fixed points, whose survival is followed, or None.
+    ``network`` is a path with the ``loading`` choices of ``dynsys.load``, or held. ``points`` is the file of its
+    fixed points, or None, and ``which`` of them are followed.
     """
 
-    network: str | System
+    network: str | Held
     number: int
     seed: int
     on: str
@@ -43,6 +64,7 @@ class Trial:
     levels: tuple[float, ...]
     steps: int
     points: str | None = None
+    which: str = "all"
     loading: tuple[tuple[str, Any], ...] = ()
     sha256: str | None = None  # of the network's file
 
@@ -107,8 +129,10 @@ def _noise(trial: Trial, system: System) -> AnyNoise:
 def _survival(trial: Trial, system: System, noise: WeightNoise) -> dict[str, Any]:
     assert trial.points is not None
     points = FixedPoints.load(trial.points)
-    found = survival(points, system, lambda level: perturbed(system, noise.matrices, level), trial.levels)
-    return {"points": len(found.points), "memories": int(found.was_memory.sum()), **_told(found)}
+    found = survival(
+        points, system, lambda level: perturbed(system, noise.matrices, level), trial.levels, which=trial.which
+    )
+    return {"of": {"exist": len(found.points), "memories": int(found.was_memory.sum())}, **_told(found)}
 
 
 def _told(found: Survival) -> dict[str, Any]:
@@ -133,5 +157,8 @@ def _read(path: str, loading: tuple[tuple[str, Any], ...]) -> System:
     return load(path, **{name: dict(value) if name == "matrices" else value for name, value in loading})
 
 
-def _loaded(network: str | System, loading: tuple[tuple[str, Any], ...]) -> System:
-    return _read(network, loading) if isinstance(network, str) else network
+def _loaded(network: str | Held, loading: tuple[tuple[str, Any], ...]) -> System:
+    if isinstance(network, str):
+        return _read(network, loading)
+    system: System = network.held  # type: ignore[attr-defined]
+    return system

@@ -53,7 +53,14 @@ class Levels(click.ParamType[tuple[float, ...]]):
 @click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Draws of the noise.")
 @click.option("--steps", default=5000, show_default=True, type=click.IntRange(1), help="Steps of each simulation.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of noise, inputs and states.")
-@click.option("--no-points", is_flag=True, help="Do not follow the fixed points.")
+@click.option(
+    "--points",
+    default="all",
+    show_default=True,
+    type=click.Choice(["all", "memories", "none"]),
+    help="Which fixed points are followed under noise on the weights; saddles cost more than memories.",
+)
+@click.option("--no-points", is_flag=True, help="The same as --points none.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @sweep_options
 @loading_options
@@ -83,8 +90,8 @@ def noise(
 
     from dynsys.analyses.noise import NoiseStudy, run
 
-    settings = {key: options.pop(key) for key in ("on", "weights", "levels", "trials", "steps", "seed")}
-    study = NoiseStudy(points=not no_points, **settings)
+    settings = {key: options.pop(key) for key in ("on", "weights", "levels", "trials", "steps", "seed", "points")}
+    study = NoiseStudy(**{**settings, **({"points": "none"} if no_points else {})})
     command = shlex.join(["dynsys", *sys.argv[1:]])
     sweeping = {"jobs": jobs, "cluster": cluster, "shard": shard, "retry_failed": retry_failed}
     with progress() as show:

@@ -1,0 +1,253 @@
+"""The study of noise: what it measures on networks whose answer is known, what it refuses, what it writes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+import dynsys
+from dynsys.analyses.noise import NoiseStudy, run
+from dynsys.analyses.noise_bands import band, ratio
+from dynsys.analyses.noise_networks import networks_of
+from dynsys.cli import main
+from dynsys.models.checkpoint import save_checkpoint
+from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.flipflop import FlipFlop
+from dynsys.models.leaky_rate import LeakyRate
+from dynsys.models.recipe import default_recipe
+from dynsys.models.training_run import run_training
+
+
+def command(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output + result.stderr
+    assert "Traceback" not in result.output + result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    run_training(default_recipe(bits=2, units=120), folder / "tanh")
+    return folder / "tanh"
+
+
+@pytest.fixture(scope="module")
+def studied(trained, tmp_path_factory):
+    """The same network twice, noise that is nothing, some, and far too much."""
+    study = NoiseStudy(levels=(1e-6, 0.03, 3.0), trials=3, steps=1500, points="none")
+    folder = tmp_path_factory.mktemp("noise")
+    return run(study, [("one", trained), ("two", trained)], folder, command="dynsys noise"), folder
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """Two pairs of units that hold a bit each, and their nine points."""
+    network = LeakyRate(2 * np.eye(2), W_out=np.eye(2))
+    study = NoiseStudy(levels=(1e-6, 1e-5, 1.0, 8.0), trials=6, steps=20)
+    folder = tmp_path_factory.mktemp("points")
+    return run(study, [("bistable", network), ("again", network)], folder), folder
+
+
+def esn(bits=2, units=30, **settings):
+    config = EchoStateConfig(units=units, n_input=bits, n_output=bits)
+    return EchoStateNetwork.random(config, FlipFlop(bits, **settings))
+
+
+def test_hardly_any_noise_changes_nothing_and_too_much_leaves_chance(studied):
+    network = studied[0]["networks"][0]
+    accuracy, error = (network["measures"][name] for name in ("settled_bit_accuracy", "mse"))
+    assert accuracy["mean"][0] == network["noiseless"]["settled_bit_accuracy"] > 0.95
+    assert error["mean"][0] == pytest.approx(network["noiseless"]["mse"], rel=1e-3)
+    assert abs(accuracy["mean"][2] - 0.5) < 0.25
+    assert error["mean"][2] > 10 * error["mean"][0]
+
+
+def test_every_network_meets_the_same_noise(studied):
+    one, two = studied[0]["networks"]
+    assert one["measures"] == two["measures"]
+    told = studied[0]["comparisons"][0]["log10_mse_ratio"]
+    assert told["mean"] == told["low"] == told["high"] == [0.0, 0.0, 0.0]
+
+
+def test_hardly_any_noise_leaves_every_point_and_moves_memories_as_foreseen(followed):
+    one, two = (network["survival"] for network in followed[0]["networks"])
+    assert one == two
+    assert one["of"] == {"exist": 9, "memories": 4}
+    for name in ("exist", "memories"):
+        assert one["shares"][name]["mean"][:2] == [1.0, 1.0]
+    drift, predicted = (np.array(one[key])[:, :2].astype(float) for key in ("drift", "predicted"))
+    np.testing.assert_allclose(drift, predicted, rtol=1e-3)
+    np.testing.assert_allclose(drift[:, 1], 10 * drift[:, 0], rtol=1e-3)
+
+
+def test_far_too_much_noise_leaves_no_four_memories(followed):
+    survival = followed[0]["networks"][0]["survival"]
+    assert survival["shares"]["memories"]["mean"][3] < 1
+    assert all(low < high for low, high in survival["first_loss"] if high is not None)
+
+
+def test_pictures_of_what_survives_are_in_the_report(followed):
+    page = (followed[1] / "report.html").read_text()
+    assert "Which fixed points survive" in page
+    assert "How far memories drift" in page
+
+
+def test_the_page_and_the_numbers_are_written(studied):
+    results, folder = studied
+    written = json.loads((folder / "results.json").read_text())
+    assert written["schema"] == "dynsys.noise/1"
+    assert written["networks"] == json.loads(json.dumps(results["networks"]))
+    page = (folder / "report.html").read_text()
+    assert "Error under noise" in page
+    assert 'src="http' not in page
+
+
+def test_a_study_goes_on_where_it_ended_and_further_trials_do_not_change_the_first(trained, tmp_path):
+    study = {"levels": (0.01, 0.1), "steps": 300, "points": "none"}
+    run(NoiseStudy(trials=1, **study), [trained], tmp_path / "a")
+    first = (tmp_path / "a" / "rows.jsonl").read_text()
+    more = run(NoiseStudy(trials=2, **study), [trained], tmp_path / "a")
+    assert (tmp_path / "a" / "rows.jsonl").read_text().startswith(first)
+    at_once = run(NoiseStudy(trials=2, **study), [trained], tmp_path / "b")
+    assert more["networks"] == at_once["networks"]
+
+
+def test_shards_together_are_the_whole(trained, tmp_path):
+    study = NoiseStudy(levels=(0.01, 0.1), trials=3, steps=200, points="none")
+    for shard in ("1/2", "2/2"):
+        run(study, [trained], tmp_path / "a", shard=shard)
+    assert not (tmp_path / "a" / "report.html").exists()
+    command("merge", tmp_path / "a")
+    merged, whole = (run(study, [trained], tmp_path / name) for name in ("a", "b"))
+    assert merged["networks"] == whole["networks"]
+
+
+@pytest.mark.parametrize("on", ["state", "input"])
+def test_noise_on_state_and_input_leaves_small_errors_small(trained, tmp_path, on):
+    study = NoiseStudy(on=on, levels=(1e-5, 30.0), trials=2, steps=600)
+    (network,) = run(study, [trained], tmp_path)["networks"]
+    assert network["survival"] is None
+    assert network["measures"]["mse"]["mean"][0] == pytest.approx(network["noiseless"]["mse"], rel=1e-2)
+    assert network["measures"]["settled_bit_accuracy"]["mean"][1] < 0.9
+
+
+def test_a_module_without_a_task_is_compared_with_itself(tmp_path):
+    torch.manual_seed(0)
+    gru = nn.GRU(2, 6)
+    study = NoiseStudy(levels=(1e-5, 1.0), trials=2, steps=300, points="none")
+    (network,) = run(study, [gru], tmp_path)["networks"]
+    assert network["compared_with"] == "its own run without noise"
+    assert network["noiseless"] == {"mse": 0.0}
+    assert 0 < network["measures"]["mse"]["mean"][0] < 1e-6 < network["measures"]["mse"]["mean"][1]
+    assert network["weights"] == ["weight_hh_l0"]
+
+
+def test_the_error_of_a_linear_network_is_the_square_of_the_noise_on_its_input(tmp_path):
+    system = dynsys.Map(lambda x, u: u, n_state=3, n_input=3)
+    study = NoiseStudy(on="input", levels=(0.1, 0.2), trials=4, steps=4000)
+    (network,) = run(study, [("copy", system)], tmp_path)["networks"]
+    np.testing.assert_allclose(network["measures"]["mse"]["mean"], [0.01, 0.04], rtol=0.03)
+
+
+def test_a_run_that_leaves_the_finite_numbers_is_told_as_none_and_the_page_is_still_drawn(tmp_path):
+    system = dynsys.Map(lambda x, u: x * x + 0.1, n_state=1)
+    study = NoiseStudy(on="state", levels=(1e-3, 10.0), trials=2, steps=200)
+    (network,) = run(study, [("square", system)], tmp_path)["networks"]
+    assert network["measures"]["mse"]["mean"][1] is None
+    assert network["measures"]["mse"]["trials"] == [2, 0]
+    assert "null" in (tmp_path / "results.json").read_text()
+
+
+def test_bands_cover_the_mean_of_a_known_distribution():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for k in range(100):
+        told = band(rng.standard_normal((20, 1)) + 3, seed=k)
+        covered += told["low"][0] <= 3 <= told["high"][0]
+    assert 86 <= covered <= 99  # the percentile bootstrap of 20 values covers some 93 %
+
+
+def test_bands_leave_out_what_is_none():
+    told = band([[1.0, None], [3.0, None], [2.0, 5.0]])
+    assert told["mean"] == [2.0, 5.0]
+    assert told["trials"] == [3, 1]
+    assert told["low"][1] is None
+    assert ratio([[1.0]], [[100.0]])["mean"] == [-2.0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"levels": ()}, "levels are none"),
+        ({"levels": (0.1, 0.1)}, "positive and rising"),
+        ({"levels": (0.0, 0.1)}, "positive and rising"),
+        ({"levels": (0.1, float("inf"))}, "positive and rising"),
+        ({"levels": (float("nan"),)}, "positive and rising"),
+        ({"trials": 0}, "1 or more"),
+        ({"steps": 0}, "1 or more"),
+        ({"on": "readout"}, "weights, state, input"),
+        ({"on": "state", "weights": ("W_r",)}, "the noise is on the state"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        NoiseStudy(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (esn(bits=3), "networks of one task"),
+        (esn(pulse=10), "networks of one task"),
+        (esn(units=40), "equal sizes"),
+        (dynsys.wrap(nn.RNN(2, 30)), "a task that is not known"),
+    ],
+)
+def test_networks_of_different_task_or_size_are_not_compared(other, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        run(NoiseStudy(trials=1), [esn(), other], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_weights_of_different_shape_cannot_get_the_same_noise(tmp_path):
+    with pytest.raises(ValueError, match="equal shapes"):
+        run(NoiseStudy(trials=1), [nn.RNN(2, 6), nn.GRU(2, 6)], tmp_path)
+
+
+def test_networks_have_names_of_their_own(tmp_path):
+    for name in ("a", "b"):
+        save_checkpoint(tmp_path / name / "checkpoint.safetensors", esn())
+    save_checkpoint(tmp_path / "c" / "a.safetensors", esn())
+    given = [tmp_path / "a", tmp_path / "b" / "checkpoint.safetensors", tmp_path / "c" / "a.safetensors", nn.RNN(2, 3)]
+    assert [network.name for network in networks_of(given)] == ["a-1", "b", "a-2", "RNN"]
+
+
+def test_the_command_prints_a_table_and_goes_on(trained, tmp_path):
+    options = ["-o", tmp_path, "--levels", "0.001:0.1:3", "--trials", 2, "--steps", 200]
+    printed = command("noise", trained, *options, "--no-points").stdout
+    assert "MSE without noise" in printed
+    assert "report.html" in printed
+    found = json.loads(command("noise", trained, *options, "--no-points", "--json").stdout)
+    np.testing.assert_allclose(found["settings"]["levels"], [0.001, 0.01, 0.1])
+
+
+@pytest.mark.parametrize("levels", ["0:1:5", "1:0.1:5", "0.1:1:1", "0.1:1", "a,b", "1e-4:inf:3", "-1:1:3"])
+def test_levels_that_are_no_levels_are_a_usage_error(trained, tmp_path, levels):
+    assert "1e-4:1:20" in command("noise", trained, "-o", tmp_path, "--levels", levels, code=2).stderr
+
+
+def test_mistakes_are_one_line(trained, tmp_path):
+    save_checkpoint(tmp_path / "other.safetensors", esn(bits=3))
+    for arguments, said in {
+        (trained, tmp_path / "other.safetensors"): "networks of one task",
+        (trained, "--weights", "W_x"): "it has W_r, W_fb, W_out, B",
+        (tmp_path / "nothing.pt",): "there is no such file",
+        (trained, "--levels", "0.2,0.1"): "positive and rising",
+    }.items():
+        text = command("noise", *arguments, "-o", tmp_path / "out", code=1).stderr
+        assert said in text
+        assert len(text.strip().splitlines()) == 1
