@@ -7,22 +7,20 @@ of these points from the other seeds; the seed and the point that are shown are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed
-
 from dynsys.analyses.retrieval_report import write_table
 from dynsys.analyses.retrieval_trial import Trial, grid
 from dynsys.analyses.run import Progress
-from dynsys.analyses.sweep import Row, append_row, read_rows
 from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS
 from dynsys.models.retrieval import SETS
 from dynsys.models.retrieval_learning import FAST
+from dynsys.sweep import Row, read_rows, run_sweep, summary, write_rows
 
 SCHEMA = "dynsys.retrieval_table/1"
 TRIALS = "trials.jsonl"
@@ -86,41 +84,47 @@ def run(settings: Retrieve, folder: str | Path, progress: Progress) -> dict[str,
     check_writable(folder)
     cells = settings.cells()
     first = [settings.first_trials(*cell) for cell in cells]
-    rows = _trained(list(chain(*first)), settings, folder, progress, "seed 0")
-    further = [settings.further_trials(_best(_rows_of(trials, rows))) for trials in first]
-    rows = _trained(list(chain(*further)), settings, folder, progress, "other seeds")
-    entries = [_entry(_rows_of([*a, *b], rows)) for a, b in zip(first, further, strict=True)]
+    _adopt_earlier_lines(folder / TRIALS)
+    of_first = _trained(first, settings, folder, progress, "seed 0")
+    further = [settings.further_trials(_best(rows)) for rows in of_first]
+    of_further = _trained(further, settings, folder, progress, "other seeds")
+    entries = [_entry([*a, *b]) for a, b in zip(of_first, of_further, strict=True)]
     results = {"schema": SCHEMA, "entries": entries, "claims": claims(entries)}
     write_table(settings, results, folder)
     return results
 
 
-def _trained(trials: list[Trial], settings: Retrieve, folder: Path, progress: Progress, stage: str) -> list[Row]:
-    """All rows of the folder, those of these trials among them."""
-    rows = read_rows(folder / TRIALS)
-    left = [trial for trial in trials if trial.row_in(rows) is None]
-    for row in _in_turn(left, folder, progress, stage) if settings.jobs == 1 else _abreast(left, settings.jobs, folder):
-        append_row(folder / TRIALS, row)
-        rows.append(row)
-        if settings.jobs > 1:
-            progress(stage, sum(trial.row_in(rows) is not None for trial in left), len(left))
-    return rows
+def _trained(
+    cells: list[list[Trial]], settings: Retrieve, folder: Path, progress: Progress, stage: str
+) -> list[list[Row]]:
+    """What the trials of each cell left; raises RuntimeError where one could not be done."""
+    within = progress if settings.jobs == 1 else None  # what other processes are doing is not seen from here
+    rows = run_sweep(
+        partial(train, str(folder), within),
+        [trial.task() for trial in chain(*cells)],
+        folder / TRIALS,
+        jobs=settings.jobs,
+        retry_failed=True,
+        progress=progress,
+        stage=stage,
+    )
+    if any("result" not in row for row in rows):
+        raise RuntimeError(f"{summary(rows)}; the same command tries again what was not done")
+    left = iter(rows)
+    return [[next(left)["result"] for _ in trials] for trials in cells]
 
 
-def _in_turn(trials: list[Trial], folder: Path, progress: Progress, stage: str) -> Iterator[Row]:
-    total, before = sum(trial.steps for trial in trials), 0
-    for trial in trials:
-        yield trial.run(folder, lambda done, _, before=before: progress(stage, before + done, total))  # type: ignore[misc]
-        before += trial.steps
+def train(folder: str, progress: Progress | None, key: Row, seed: int) -> Row:
+    """The work of a sweep over trials; the seed is in the key."""
+    trial = Trial.of_row(key)
+    return trial.run(folder, partial(progress, trial.name) if progress else None)
 
 
-def _abreast(trials: list[Trial], jobs: int, folder: Path) -> Iterator[Row]:
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(Trial.run)(t, folder) for t in trials)
-
-
-def _rows_of(trials: list[Trial], rows: list[Row]) -> list[Row]:
-    found = [trial.row_in(rows) for trial in trials]
-    return [row for row in found if row is not None]
+def _adopt_earlier_lines(path: Path) -> None:
+    """Lines that were written when a trial was not yet a task: they become its row."""
+    rows = read_rows(path)
+    if any("id" not in row for row in rows):
+        write_rows(path, [row if "id" in row else Trial.of_row(row).task_row(row) for row in rows])
 
 
 def _best(rows: list[Row]) -> Row:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynsys.analyses.sweep import Row
 from dynsys.models.backprop import STATE, TrainingDiverged
 from dynsys.models.learners import NAMES, learner
 from dynsys.models.learning import OnProgress
 from dynsys.models.retrieval_learning import FAST, usual_recipe
+from dynsys.sweep import DONE, Row, Task
 
 Point = dict[str, float]  # what a grid changes
 
@@ -82,7 +82,16 @@ class Trial:
         seconds = None if resumed else time.process_time() - began
         return {**self.key(), **learned.metrics, "folder": self.name, "seconds": seconds}
 
-    def row_in(self, rows: list[Row]) -> Row | None:
-        """The row of this very trial, if it is done."""
-        key = self.key()
-        return next((row for row in rows if all(row.get(name) == value for name, value in key.items())), None)
+    def task(self) -> Task:
+        """In a sweep; its seed is the trial's own."""
+        return Task(f"{self.name}/{self.steps}x{self.batch}", self.key())
+
+    def task_row(self, left: Row) -> Row:
+        """The row of the task, from what the trial left."""
+        return self.task().row(0, {"status": DONE, "result": left, "seconds": left.get("seconds")})
+
+    @classmethod
+    def of_row(cls, row: Row) -> Trial:
+        """The one that left this row, or has this key."""
+        key = {field.name: row[field.name] for field in dataclasses.fields(cls)}
+        return cls(**{**key, "point": tuple(sorted(row["point"].items()))})

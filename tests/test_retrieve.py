@@ -13,11 +13,10 @@ from dynsys.analyses import retrieval_table
 from dynsys.analyses.retrieval_report import table
 from dynsys.analyses.retrieval_table import ORDER, PAPER, Retrieve, claims, run
 from dynsys.analyses.retrieval_trial import GRIDS, Trial, grid
-from dynsys.analyses.sweep import append_row, read_rows
 from dynsys.cli import main
-from dynsys.errors import OutputError
 from dynsys.models.checkpoint import FILE_NAME
 from dynsys.models.learners import LEARNERS
+from dynsys.sweep import read_rows
 
 TINY = Retrieve(models=("fast-weights", "irnn"), units=(3,), seeds=2, steps=3, batch=4, grid="small")
 
@@ -79,6 +78,24 @@ def test_the_test_error_has_no_say(monkeypatch, tmp_path):
 def test_trainings_that_are_done_are_not_done_again(folder, made, monkeypatch):
     monkeypatch.setattr(Trial, "run", lambda *_: pytest.fail("it trained again"))
     assert run(TINY, folder, silent) == made[1]
+
+
+def test_lines_of_before_trials_were_tasks_are_taken_over(folder, made, monkeypatch):
+    """They held what a trial left, and nothing around it."""
+    lines = [json.dumps(row["result"]) + "\n" for row in read_rows(folder / "trials.jsonl")]
+    (folder / "trials.jsonl").write_text("".join(lines))
+    monkeypatch.setattr(Trial, "run", lambda *_: pytest.fail("it trained again"))
+    assert run(TINY, folder, silent) == made[1]
+
+
+def test_a_training_that_fails_is_told_and_tried_again_by_the_same_command(made, tmp_path, monkeypatch):
+    settings = Retrieve(models=("irnn",), units=(3,), seeds=1, steps=3, batch=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "run", lambda *_: 1 / 0)
+        with pytest.raises(RuntimeError, match=r"1 failed .*ZeroDivisionError.*the same command tries again"):
+            run(settings, tmp_path, silent)
+    (row,) = run(settings, tmp_path, silent)["entries"][0]["trials"]
+    assert row["test_error"] == made[1]["entries"][1]["trials"][0]["test_error"]
 
 
 def test_a_table_that_was_broken_off_comes_to_the_same(folder, made):
@@ -178,25 +195,6 @@ def test_points_of_the_grids_are_choices_of_their_networks():
     assert len(set(names)) == len(names)
 
 
-class TestRows:
-    def test_a_torn_line_is_dropped_and_lines_can_follow(self, tmp_path):
-        path = tmp_path / "rows.jsonl"
-        append_row(path, {"a": 1})
-        append_row(path, {"b": 2})
-        path.write_text(path.read_text()[:-4])
-        assert read_rows(path) == [{"a": 1}]
-        append_row(path, {"c": 3})
-        assert read_rows(path) == [{"a": 1}, {"c": 3}]
-
-    def test_there_are_no_rows_in_no_file(self, tmp_path):
-        assert read_rows(tmp_path / "none.jsonl") == []
-
-    def test_a_place_that_cannot_be_written_is_told(self, tmp_path):
-        (tmp_path / "file").write_text("")
-        with pytest.raises(OutputError):
-            append_row(tmp_path / "file" / "rows.jsonl", {})
-
-
 class TestPictures:
     def record(self, error=(0.5, 0.0)):
         return {
@@ -261,9 +259,7 @@ class TestCommand:
         options = ["--models", "irnn,gru", "--units", "3", "--seeds", 1, "--steps", 100, "--batch", 4, "-o", tmp_path]
         said = self.run(*options).stdout
         assert "| 3 " in said
-        assert {"table.md", "results.json", "trials.jsonl", "report.html"} <= {
-            path.name for path in tmp_path.iterdir()
-        }
+        assert {"table.md", "results.json", "trials.jsonl", "report.html"} <= {path.name for path in tmp_path.iterdir()}
         assert json.loads(self.run(*options, "--json").stdout)["schema"] == "dynsys.retrieval_table/1"
 
     @pytest.mark.parametrize(

@@ -5,8 +5,22 @@ Each finished task is one JSON line on the disk; the same call goes on from the 
 """
 
 from dynsys.sweep.merging import Merged, merge
-from dynsys.sweep.rows import read_rows
+from dynsys.sweep.rows import read_rows, write_rows
 from dynsys.sweep.running import run_sweep
-from dynsys.sweep.task import Row, SweepError, Task, Work, summary
+from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, Task, Work, summary
 
-__all__ = ["Merged", "Row", "SweepError", "Task", "Work", "merge", "read_rows", "run_sweep", "summary"]
+__all__ = [
+    "CRASHED",
+    "DONE",
+    "FAILED",
+    "Merged",
+    "Row",
+    "SweepError",
+    "Task",
+    "Work",
+    "merge",
+    "read_rows",
+    "run_sweep",
+    "summary",
+    "write_rows",
+]

@@ -19,14 +19,15 @@ from dynsys.sweep.task import DONE, FAILED, Row, Work
 LIMITS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")}
 
 
-def attempt(work: Work, arguments: dict[str, Any], seed: int, passed_on: tuple[type[BaseException], ...] = ()) -> Row:
-    """``status`` with ``result`` or ``error``, and ``seconds``; only errors ``passed_on`` go through."""
+Caught = tuple[type[BaseException], ...]
+
+
+def attempt(work: Work, arguments: dict[str, Any], seed: int, caught: Caught = (Exception, SystemExit)) -> Row:
+    """``status`` with ``result`` or ``error``, and ``seconds``; Ctrl-C goes through."""
     began = time.perf_counter()
     try:
         outcome = {"status": DONE, "result": to_json(work(arguments, seed))}
-    except passed_on:
-        raise
-    except BaseException as error:  # sys.exit in a task among them
+    except caught as error:
         outcome = {"status": FAILED, "error": f"{told(error)} (at {_place(error)})"}
     return {**outcome, "seconds": round(time.perf_counter() - began, 4)}
 
@@ -56,7 +57,7 @@ def attempt_in_worker(work: Work, arguments: dict[str, Any], seed: int) -> Row:
     """In a process that is there for tasks only: single-threaded from now on, so that tasks do not share cores."""
     threadpool_limits(1)
     _torch_threads(1)
-    return attempt(work, arguments, seed)
+    return attempt(work, arguments, seed, caught=(BaseException,))
 
 
 def _torch_threads(count: int) -> None:

@@ -57,9 +57,8 @@ def run_sweep(
         tell = _teller(progress, stage, len(mine), before=len(mine) - len(left))
         with contextlib.closing(_outcomes(work, left, seed, jobs, cluster, Mark(file.path), progress)) as outcomes:
             for number, (task, outcome) in enumerate(outcomes, 1):
-                row = {"id": task.id, "seed": task.seed(seed), "arguments": task.fingerprint(), **outcome}
-                file.append(row)
-                rows[task.id] = row
+                rows[task.id] = task.row(seed, outcome)
+                file.append(rows[task.id])
                 tell(number)
     return [rows[task.id] for task in mine]
 
@@ -124,5 +123,5 @@ def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
             tasks = [task for task in tasks if task is not suspect]
     for task in tasks:
         with mark.of(task.id), single_threaded():
-            outcome = attempt(work, task.arguments, task.seed(seed), passed_on=(KeyboardInterrupt,))
+            outcome = attempt(work, task.arguments, task.seed(seed))
         yield task, outcome

@@ -52,6 +52,10 @@ class Task:
         sequence = np.random.SeedSequence(root, spawn_key=tuple(int(word) for word in words))
         return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(11))
 
+    def row(self, root: int, outcome: Row) -> Row:
+        """Its line in the file, with what it came to."""
+        return {"id": self.id, "seed": self.seed(root), "arguments": self.fingerprint(), **outcome}
+
     def fingerprint(self) -> str:
         """Of the arguments: equal in every process, for equal values of the usual kinds."""
         try:
