@@ -30,8 +30,8 @@ FIGURE_9 = tuple(float(level) for level in np.geomspace(1e-4, 1, 20))
 @dataclass(frozen=True)
 class NoiseStudy:
     """``on`` "weights", "state" or "input"; which ``weights`` by name (none: the recurrent ones); the standard
-    deviations, ``trials`` of ``steps`` steps for each network, and which of its fixed ``points`` are followed under noise
-    on the weights: "all", "memories" or "none"."""
+    deviations, ``trials`` of ``steps`` steps for each network, and which of its fixed ``points`` are followed where the
+    noise is on the weights: "all", "memories" or "none"."""
 
     on: str = "weights"
     weights: tuple[str, ...] = ()
