@@ -66,6 +66,15 @@ class EchoStateSnapshots(Snapshots):
         made.W = torch.addmm(made.W_r, made.W_fb, made.W_out)
         return made
 
+    def velocity(self, x: Tensor, p: float) -> Tensor:
+        """By W_r and W_fb one after the other: adding them up would cost more than the product itself."""
+        r = self.network.rates(x)
+        z = torch.as_tensor(self.arrays(self.time(p))["W_out"]) @ r
+        return self.network.W_r @ r + self.network.W_fb @ z - x + self.network.drive(self.u)[0]
+
+    def box(self, p: float) -> None:
+        """None, as a zero x = W_c r + B u is within the bounds by itself, and they cost as much as a factorisation."""
+
     def rate(self, x: Tensor, p: float, cell: int) -> Tensor:
         """W_fb (W_out of the snapshot after - W_out of that before) r(x)."""
         change = torch.as_tensor(self.weights[cell + 1]["W_out"] - self.weights[cell]["W_out"])

@@ -18,7 +18,8 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from dynsys.bifurcation.curve import Bordered, Curve, Node
-from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess, spectra
+from dynsys.bifurcation.readings import Reading, read
+from dynsys.spectra.spectrum import VECTORS_LIMIT, excess
 from dynsys.system import Kind
 from dynsys.threads import in_order
 
@@ -30,14 +31,6 @@ REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up t
 LEAP = 0.01  # of the excess at two nodes, that an eigenvalue may keep where it should be zero
 TOGETHER = 1e-3  # of the way, within which the two of a complex pair are found to cross
 BESIDE = 1e-3  # of the way between two nodes, at which it is looked on both sides of a crossing how the curve goes
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What the linearised system says at a node: the leading eigenvalues (m,), all unstable ones among them."""
-
-    eigenvalues: ComplexArray
-    n_unstable: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,28 +88,26 @@ class Reader:
     def _read_group(self, group: list[Node]) -> list[Reading]:
         return self._at(torch.stack([node.x for node in group]), group[0].p)
 
-    def _at(self, x: Tensor, p: float, full: bool = False) -> list[Reading]:
-        system = self.family.system(p)
-        found = spectra(system, x, self.family.u.expand(len(x), -1).contiguous(), full=full)
-        return [
-            Reading(np.asarray(one.eigenvalues), int((excess(one.eigenvalues, system.kind) > 0).sum())) for one in found
-        ]
+    def _at(self, x: Tensor, p: float, exact: bool = False) -> list[Reading]:
+        return read(self.family.system(p), x, self.family.u.expand(len(x), -1).contiguous(), exact)
 
-    def read_curve(self, curve: Curve) -> None:
-        """All nodes of a small system; of a large one those at snapshots, and others where something happens."""
+    def read_curves(self, curves: list[Curve]) -> None:
+        """All nodes of small systems; of large ones those at snapshots, and others where something happens."""
         if self.family.n_state <= VECTORS_LIMIT:
-            self.read(curve.nodes)
+            self.read(node for curve in curves for node in curve.nodes)
             return
-        ends = [i for i, node in enumerate(curve.nodes) if node.snapshot >= 0]
-        ends = sorted({0, len(curve.nodes) - 1, *ends})
-        self.read(curve.nodes[i] for i in ends)
+        ends = [
+            sorted({0, len(curve.nodes) - 1, *(i for i, node in enumerate(curve.nodes) if node.snapshot >= 0)})
+            for curve in curves
+        ]
+        self.read(curve.nodes[i] for curve, at in zip(curves, ends, strict=True) for i in at)
         wanted: list[Node] = []
-        for first, last in itertools.pairwise(ends):
-            between = curve.nodes[first : last + 1]
-            flips = any(a.det != b.det or a.way != b.way for a, b in itertools.pairwise(between))
-            changed = self.readings[between[0]].n_unstable != self.readings[between[-1]].n_unstable
-            if flips or changed:
-                wanted += between
+        for curve, at in zip(curves, ends, strict=True):
+            for first, last in itertools.pairwise(at):
+                between = curve.nodes[first : last + 1]
+                flips = any(a.det != b.det or a.way != b.way for a, b in itertools.pairwise(between))
+                if flips or self.readings[between[0]].n_unstable != self.readings[between[-1]].n_unstable:
+                    wanted += between
         self.read(wanted)
 
     def crossings(self, curve: Curve) -> list[Crossing]:
@@ -144,13 +135,12 @@ class Stretch:
             0.0: (a.z, reader.readings[a]),
             1.0: (b.z, reader.readings[b]),
         }
-        self._full = reader.family.n_state <= FULL_LIMIT
 
     def at(self, part: float) -> tuple[Tensor, Reading]:
         """The point of the curve (n + 1,) and its eigenvalues; raises ArithmeticError where Newton does not find it."""
         if part not in self._known:
             z = self.point(part)
-            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), full=self._full)
+            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), exact=True)
             self._known[part] = z, reading
         return self._known[part]
 
@@ -243,8 +233,8 @@ class Stretch:
 
     def _eigenvalue(self, part: float, rank: int) -> complex:
         z, reading = self.at(part)
-        if rank > len(reading.eigenvalues) or np.isnan(reading.eigenvalues[rank - 1]):
-            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), full=True)
+        if not reading.exact:
+            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), exact=True)
             self._known[part] = z, reading
         return complex(reading.eigenvalues[rank - 1])
 

@@ -103,9 +103,9 @@ class _Study:
         self.newton = Bordered(self.family, self.unit)
         self.reader = Reader(self.newton, self.workers)
         for k, i in enumerate(chosen):
-            self.progress("searching and following", k, len(chosen))
+            self.progress("searching", k, len(chosen))
             self._search(i)
-        self.progress("searching and following", len(chosen), len(chosen))
+        self.progress("searching", len(chosen), len(chosen))
         self._go_on_at_branch_points()
         for _ in range(MORE_SEARCHES):
             wrong = self._worst()
@@ -151,11 +151,14 @@ class _Study:
         return min(apart, float((a + b).norm()) if self.odd else apart) <= SAME * self.unit
 
     def _walk(self, starts: list[Tensor], i: int) -> None:
+        new: list[Followed] = []
         for first in range(0, len(starts), TOGETHER):
             some = [x for x in starts[first : first + TOGETHER] if self._known(x, i) is None]
             for x, curve in zip(some, in_order(lambda x: self._curve(x, i), some, self.workers), strict=True):
                 if self._known(x, i) is None:
-                    self._enter(self._unmixed(curve, x, i))
+                    new.append(self._enter(self._unmixed(curve, x, i)))
+            self.progress(f"following from {self.family.steps[i]:g}", min(first + TOGETHER, len(starts)), len(starts))
+        self._read(new)
 
     def _curve(self, x: Tensor, i: int, longest: float = LONGEST_STEP) -> Curve:
         """The curve through x, followed both ways."""
@@ -183,7 +186,7 @@ class _Study:
         again = self._again(other[1].curve)
         if again is not None:
             self.followed.remove(other[1])
-            self._enter(again)
+            self._read([self._enter(again)])
             if self._landing_on_another(curve) is None:
                 return curve
         return self._cut_off(curve, x, i)
@@ -210,24 +213,32 @@ class _Study:
         head = why if first > 0 else curve.head
         return Curve(nodes[first:last], head, why if last < len(nodes) else curve.tail, curve.gap)
 
-    def _enter(self, curve: Curve) -> None:
-        """Read a curve; where it leapt from one to another, the part around a snapshot walked again in short steps."""
-        try:
-            self.followed.append(self._read(curve))
-        except Leap:
-            again = self._again(curve)
-            if again is None:
-                self.notes.append("a curve beside a branch point was dropped: it leaps to another")
-                return
-            try:
-                self.followed.append(self._read(again))
-            except Leap:
-                s = [self.family.time(node.p) for node in curve.nodes]
-                self.notes.append(f"a curve between {min(s):g} and {max(s):g} was dropped: it leaps to another")
+    def _enter(self, curve: Curve) -> Followed:
+        self.followed.append(Followed(curve, []))
+        return self.followed[-1]
 
-    def _read(self, curve: Curve) -> Followed:
-        self.reader.read_curve(curve)
-        return Followed(curve, self.reader.crossings(curve))
+    def _read(self, new: list[Followed]) -> None:
+        """Find the crossings of curves; one that leapt to another is walked again in short steps."""
+        new = [one for one in new if one in self.followed]
+        self.reader.read_curves([one.curve for one in new])
+        for one in new:
+            try:
+                one.crossings = self.reader.crossings(one.curve)
+            except Leap:
+                self._mend(one)
+
+    def _mend(self, one: Followed) -> None:
+        again = self._again(one.curve)
+        try:
+            if again is None:
+                raise Leap
+            self.reader.read_curves([again])
+            one.crossings = self.reader.crossings(again)
+            one.curve = again
+        except Leap:
+            self.followed.remove(one)
+            s = [self.family.time(node.p) for node in one.curve.nodes]
+            self.notes.append(f"a curve between {min(s):g} and {max(s):g} was dropped: it leaps to another")
 
     def _go_on_at_branch_points(self) -> None:
         """Walk along the other curve of every branch point of which only one is known."""
@@ -260,12 +271,13 @@ class _Study:
             arms = arms[:1]
         if len(arms) == 2 and arms[0].nodes[0].way != arms[1].nodes[0].way:
             back = arms[1].changed(1, reverse=True)
-            self._enter(Curve(back.nodes + arms[0].nodes, back.head, arms[0].tail, max(arms[0].gap, arms[1].gap)))
+            arms = [Curve(back.nodes + arms[0].nodes, back.head, arms[0].tail, max(arms[0].gap, arms[1].gap))]
+            self._read([self._enter(arms[0])])
             return
         for arm in arms:
             arm.head = BRANCH_POINT
             arm.gap = max(arm.gap, self.newton.length(arm.nodes[0].z - joint.z))
-            self._enter(arm)
+        self._read([self._enter(arm) for arm in arms])
 
     def _is_new_arm(self, arm: Curve) -> bool:
         return self._landing_on_another(arm) is None

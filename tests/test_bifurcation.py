@@ -1,0 +1,238 @@
+"""Bifurcations of normal forms: where they are and what they are is known (Kuznetsov 2004, chapters 2 to 4)."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynsys import Flow, Map
+from dynsys.bifurcation.diagram import Bifurcation, Diagram
+from dynsys.bifurcation.family import FamilyOf
+from dynsys.bifurcation.follow import follow
+from dynsys.errors import CheckpointError
+
+GOLDEN = (1 + 5**0.5) / 2  # no snapshot falls on an event
+
+
+def flows(F, n=1, bounds=(-3, 3)):
+    return lambda s: Flow(lambda x, u: F(x, s), n_state=n, bounds=bounds)
+
+
+def maps(G, n=1, bounds=(-0.5, 1.5)):
+    return lambda s: Map(lambda x, u: G(x, s), n_state=n, bounds=bounds)
+
+
+def embedded(F, n=20, seed=0):
+    """F on one coordinate of n, the others decaying at rates between 1 and 2, all of it rotated."""
+    rng = np.random.default_rng(seed)
+    Q = torch.as_tensor(np.linalg.qr(rng.standard_normal((n, n)))[0])
+    rates = torch.linspace(1, 2, n - 1, dtype=torch.float64)
+
+    def velocity(x, s):
+        y = x @ Q
+        return torch.cat([F(y[:, :1], s), -rates * y[:, 1:]], dim=1) @ Q.T
+
+    return lambda s: Flow(lambda x, u: velocity(x, s), n_state=n, bounds=(-3, 3)), Q[:, 0].numpy()
+
+
+def followed(make, first, last, n=8, **options):
+    return follow(FamilyOf(make, np.linspace(first, last, n)), **({"searches": 2} | options))
+
+
+def hopf(x, s):
+    r2 = x.square().sum(1, keepdim=True)
+    return torch.cat([s * x[:, :1] - x[:, 1:], x[:, :1] + s * x[:, 1:]], dim=1) - r2 * x
+
+
+def delayed_logistic(x, r):
+    return torch.cat([r * x[:, :1] * (1 - x[:, 1:]), x[:, :1]], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "span", "kind", "time", "eigenvalue"),
+    [
+        (flows(lambda x, s: s - x**2), (-1, 1), "fold", 0, 0),
+        (flows(lambda x, s: s * x - x**3), (-1, 1), "pitchfork", 0, 0),
+        (flows(lambda x, s: s * x - x**2), (-1, 1), "transcritical", 0, 0),
+        (flows(hopf, 2), (-1, 1), "Hopf", 0, 1j),
+        (maps(lambda x, r: r * x * (1 - x)), (2.5, 3.4), "flip", 3, -1),
+        (maps(delayed_logistic, 2), (1.5, 2.2), "Neimark-Sacker", 2, np.exp(1j * np.pi / 3)),
+        (maps(lambda x, r: r * x * (1 - x)), (0.5, 1.6), "transcritical", 1, 1),
+        (maps(lambda x, s: x + s - x**2, bounds=(-3, 3)), (-1, 1), "fold", 0, 1),
+        (flows(lambda x, s: 0.1 + s * x - x**3), (-1, 1.5), "fold", 3 * 0.05 ** (2 / 3), 0),
+    ],
+    ids=["fold", "pitchfork", "transcritical", "Hopf", "flip", "Neimark-Sacker", "of a map", "fold of a map", "imperfect"],
+)  # fmt: skip
+def test_each_normal_form_has_its_one_event(make, span, kind, time, eigenvalue):
+    (event,) = followed(make, *span).events
+    assert event.kind == kind
+    assert event.time == pytest.approx(time, abs=1e-7)
+    assert event.eigenvalue == pytest.approx(eigenvalue, abs=1e-4)
+    assert event.between[0] <= time <= event.between[1]
+
+
+def test_branches_of_a_fold_are_the_two_roots():
+    diagram = followed(flows(lambda x, s: s - x**2), -1, 1, 12)
+    for i, s in enumerate(diagram.steps):
+        points = diagram.points_at(i)
+        expected = [np.sqrt(s), -np.sqrt(s)] if s > 0 else []
+        assert points.states.ravel() == pytest.approx(expected, abs=1e-9)
+        assert points.n_unstable.tolist() == ([0, 1] if s > 0 else [])
+    assert [(b.born, b.died) for b in diagram.branches] == [(0, None)] * 2
+    assert diagram.events[0].sentence == "A stable point and a point with 1 unstable direction are born together."
+
+
+def test_pair_that_is_lost_is_told_as_lost():
+    diagram = followed(flows(lambda x, s: -s - x**2), -1, 1)
+    assert diagram.events[0].sentence == "A stable point and a point with 1 unstable direction meet and are lost."
+    assert [(b.born, b.died) for b in diagram.branches] == [(None, 0)] * 2
+
+
+def test_supercritical_pitchfork_in_twenty_dimensions():
+    make, axis = embedded(lambda y, s: s * y - y**3)
+    diagram = followed(make, -1, 1)
+    (event,) = diagram.events
+    assert (event.kind, "supercritical" in event.sentence) == (Bifurcation.PITCHFORK, True)
+    assert event.time == pytest.approx(0, abs=1e-7)
+    assert len(event.branches) == 3
+    last = diagram.points_at(7)
+    assert sorted((last.states @ axis).tolist()) == pytest.approx([-1, 0, 1], abs=1e-9)
+    assert last.n_unstable.tolist() == [0, 0, 1]
+
+
+def test_subcritical_pitchfork_whose_arms_turn_in_folds():
+    """s x + x^3 - x^5: arms from 0 back to the folds at s = -1/4, x^2 = 1/2, and from there on stable."""
+    make, axis = embedded(lambda y, s: s * y + y**3 - y**5)
+    diagram = followed(make, -0.5, 0.5, 10)
+    folds = [e for e in diagram.events if e.kind == Bifurcation.FOLD]
+    assert [e.time for e in folds] == pytest.approx([-0.25, -0.25], abs=1e-7)
+    assert sorted(float(e.state @ axis) for e in folds) == pytest.approx([-(0.5**0.5), 0.5**0.5], abs=1e-4)
+    (pitchfork,) = [e for e in diagram.events if e.kind == Bifurcation.PITCHFORK]
+    assert pitchfork.time == pytest.approx(0, abs=1e-7)
+    assert "subcritical" in pitchfork.sentence
+    for i, s in enumerate(diagram.steps):
+        squares = [0.0] + [q for q in np.roots([1, -1, -s]) if abs(q.imag) < 1e-12 and q.real > 0]
+        expected = sorted({sign * np.sqrt(q) for q in squares for sign in (1, -1)})
+        assert sorted((diagram.points_at(i).states @ axis).tolist()) == pytest.approx(expected, abs=1e-8)
+
+
+def test_arms_of_a_pitchfork_are_followed_from_the_trunk_alone():
+    """Searched only where s < 0 and there is one point: the two others are found at the branch point."""
+    diagram = followed(flows(lambda x, s: s * x - x**3), -1, 1, searches=[0])
+    assert diagram.events[0].kind == Bifurcation.PITCHFORK
+    assert sorted(diagram.points_at(7).states.ravel().tolist()) == pytest.approx([-1, 0, 1], abs=1e-9)
+
+
+def test_pitchfork_without_the_symmetry_of_the_origin():
+    """The same one, moved: not odd, so that both arms are walked and none is mirrored."""
+    diagram = followed(flows(lambda x, s: s * (x - 0.5) - (x - 0.5) ** 3), -1, 1, searches=[0])
+    assert diagram.about["odd"] is False
+    assert [e.kind for e in diagram.events] == [Bifurcation.PITCHFORK]
+    assert sorted(diagram.points_at(7).states.ravel().tolist()) == pytest.approx([-0.5, 0.5, 1.5], abs=1e-8)
+
+
+def test_other_branch_of_a_transcritical_is_found_at_the_crossing():
+    """x (s - x) (x - 2) (x + 2) started from one root: the walk along x = 0 meets the other curve x = s."""
+    make, axis = embedded(lambda y, s: s * y - y**2)
+    family = FamilyOf(make, np.linspace(-1, 1, 8))
+    diagram = follow(family, searches=2)
+    (event,) = diagram.events
+    assert event.kind == Bifurcation.TRANSCRITICAL
+    for i, s in enumerate(diagram.steps):
+        assert sorted((diagram.points_at(i).states @ axis).tolist()) == pytest.approx(sorted([0, s]), abs=1e-8)
+
+
+def test_cusp_has_two_folds_where_its_formula_says():
+    """h + x - x^3 over h: folds at h = -+2 / (3 sqrt 3), between which there are three points."""
+    diagram = followed(flows(lambda x, h: h + x - x**3), -1, 1, searches=[0])
+    fold = 2 / 27**0.5
+    assert [e.kind for e in diagram.events] == [Bifurcation.FOLD] * 2
+    assert [e.time for e in diagram.events] == pytest.approx([-fold, fold], abs=1e-7)
+    assert diagram.counts().sum(axis=1).tolist() == [3 if abs(h) < fold else 1 for h in diagram.steps]
+
+
+def test_two_events_close_together_stay_apart():
+    """Two independent units whose folds are 1e-4 apart, in one step of a walk."""
+
+    def F(x, s):
+        return torch.cat([s - x[:, :1] ** 2, 1.0 - x[:, 1:] * (1 + 0 * s)], dim=1)
+
+    def two(x, s):
+        return torch.cat([s * x[:, :1] - x[:, :1] ** 3, (s - 1e-4) * x[:, 1:] - x[:, 1:] ** 3], dim=1)
+
+    assert len(followed(flows(F, 2), -1, 1).events) == 1
+    trunk = [e for e in followed(flows(two, 2), -1, 1, searches=[0]).events if np.abs(e.state).max() < 1e-6]
+    assert [e.time for e in trunk] == pytest.approx([0, 1e-4], abs=1e-7)
+    assert all(e.kind == Bifurcation.PITCHFORK for e in trunk)
+
+
+def test_hopf_and_real_crossing_in_one_step_are_two_events():
+    def F(x, s):
+        return torch.cat([hopf(x[:, :2], s), 2 * (s - 1e-3) - x[:, 2:] * (1 - 0 * s) - 0 * x[:, :1]], dim=1)
+
+    def G(x, s):
+        return torch.cat([hopf(x[:, :2], s), (s - 1e-3) * x[:, 2:] - x[:, 2:] ** 3], dim=1)
+
+    assert [e.kind for e in followed(flows(F, 3), -1, 1).events] == [Bifurcation.HOPF]
+    events = [e for e in followed(flows(G, 3), -1, 1, searches=[0]).events if np.abs(e.state).max() < 1e-6]
+    assert [e.kind for e in events] == [Bifurcation.HOPF, Bifurcation.PITCHFORK]
+    assert [e.time for e in events] == pytest.approx([0, 1e-3], abs=1e-7)
+
+
+def test_branch_that_runs_away_is_lost_with_its_reason():
+    """x = 1 / s from s = 1 down to -1: the point goes to infinity at 0."""
+    make = flows(lambda x, s: 1 - s * x, bounds=None)
+    diagram = followed(lambda s: Flow(make(s)._function, n_state=1), -1, 1, searches=[7])
+    (branch,) = diagram.branches
+    assert branch.lost
+    assert branch.born is None
+    assert any("was lost" in note for note in diagram.notes)
+    assert branch.s[0] > 0
+
+
+def test_isola_is_found_only_where_it_is_searched_for():
+    """(x^2 + s^2 - 1/4) has points for |s| < 1/2 only: both ends of the range know nothing of them."""
+    make = flows(lambda x, s: 0.25 - s**2 - x**2)
+    assert not followed(make, -1, 1, 9).branches
+    diagram = followed(make, -1, 1, 9, searches=[0, 4, 8])
+    assert [e.time for e in diagram.events] == pytest.approx([-0.5, 0.5], abs=1e-7)
+    assert len(diagram.branches) == 2
+    assert all((b.born, b.died) == (0, 1) for b in diagram.branches)
+
+
+def test_same_diagram_with_any_number_of_workers():
+    make, _ = embedded(lambda y, s: s * y + y**3 - y**5)
+    one, two = (followed(make, -0.5, 0.5, workers=w) for w in (1, 2))
+    assert [e.time for e in one.events] == [e.time for e in two.events]
+    assert all(np.array_equal(a.states, b.states) for a, b in zip(one.branches, two.branches, strict=True))
+
+
+def test_diagram_comes_back_from_its_file(tmp_path):
+    diagram = followed(flows(lambda x, s: s * x - x**3), -1, 1)
+    back = Diagram.load(diagram.save(tmp_path / "diagram.safetensors"))
+    assert back.to_json() == diagram.to_json()
+    for a, b in zip(diagram.branches, back.branches, strict=True):
+        for key in ("s", "states", "n_unstable", "eigenvalues", "readouts", "snapshot"):
+            assert np.array_equal(getattr(a, key), getattr(b, key), equal_nan=True)
+    assert all(np.array_equal(a.state, b.state) for a, b in zip(diagram.events, back.events, strict=True))
+
+
+def test_other_file_is_no_diagram(tmp_path):
+    path = tmp_path / "diagram.safetensors"
+    path.write_text("nothing")
+    with pytest.raises(CheckpointError, match="no safetensors"):
+        Diagram.load(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"searches": 1}, "at least 2"), ({"searches": [9]}, "0 to 7"), ({"searches": []}, "0 to 7")],
+)
+def test_snapshots_to_search_that_there_are_not(options, said):
+    with pytest.raises(ValueError, match=said):
+        followed(flows(lambda x, s: s - x), -1, 1, **options)
+
+
+@pytest.mark.parametrize("steps", [[0.0], [0.0, 0.0], [1.0, 0.0], [0.0, np.nan]])
+def test_steps_that_are_no_range(steps):
+    with pytest.raises(ValueError, match="steps"):
+        FamilyOf(flows(lambda x, s: s - x), steps)
