@@ -56,8 +56,12 @@ class Shape:
             return f"{len(self.kept)} bits on {SHOWN} components"
         name = SHAPES[self.nearest]
         if self.angle > NEAR:
-            name = f"none of the four; {self.angle:.0f} degrees from {name}"
-        return name if self.gap >= APART else f"{name} (by chance: two components are alike)"
+            name = f"none of the four, {self.angle:.0f} degrees from {name}"
+        if self.gap < APART:
+            name += (
+                f"; by chance, as the component that is left out has {1 / self.gap**2:.0%} of the variance of the third"
+            )
+        return name
 
 
 def projected_shape(states: Array, axes: Array) -> Shape:

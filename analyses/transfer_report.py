@@ -9,6 +9,7 @@ from typing import Any
 from dynsys.analyses.cube_projection import APART, NEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.transfer import Comparison
+from dynsys.analyses.transfer_claims import claims
 from dynsys.analyses.transfer_networks import SMALL
 from dynsys.analyses.transfer_words import (
     LARGE,
@@ -24,7 +25,7 @@ from dynsys.analyses.transfer_words import (
 )
 from dynsys.models.training_run import CURVES, read_curves
 
-PORTRAITS = ("portraits.html", "portraits.png")
+PORTRAITS = "portraits.html"
 TASK_STEPS, TASK_RUNS = 2500, 2  # of the task, drawn behind the points
 
 
@@ -35,21 +36,23 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
     portraits = picture(compared)
     figures = [portraits] if portraits is not None else []
     if portraits is not None:
-        save_html(portraits, folder / PORTRAITS[0])
-    settings = compared.settings
+        save_html(portraits, folder / PORTRAITS)
+    settings, claimed, small = compared.settings, claims(compared), compared.networks[SMALL].network
+    begun = FRESH_TEXT if settings.fresh else NETWORKS_TEXT
     report = Report(
         f"{settings.bits} bits from scratch, and on top of {settings.bits - 1}",
         command(compared, folder),
         sentences(compared),
-        dataclasses.asdict(settings),
+        dataclasses.asdict(settings) | {"units": small.n_state, "activation": small.activation},
         [
             Section("Portraits", figures=figures),
-            Section("Networks", NETWORKS_TEXT, table=network_rows(compared)),
+            Section("Networks", [begun, MEMORIES_TEXT], table=network_rows(compared)),
+            Section("Claims of the paper", CLAIMS_TEXT, table=[dataclasses.asdict(claim) for claim in claimed]),
             Section("Learning", figures=_learning(compared, folder)),
             Section("Distances between memories", DISTANCES_TEXT, table=distance_rows(compared)),
             Section("What becomes of the cube", SURVIVAL_TEXT, table=survival_rows(compared)),
             Section("Shape on three principal components", SHAPE_TEXT, table=shape_rows(compared)),
-            Section("Each memory of the cube", table=corner_rows(compared)),
+            Section("Each memory of the cube", CORNER_TEXT, table=corner_rows(compared)),
         ],
         ["jang", "sussillo2013", "sussillo2009"],
     )
@@ -59,8 +62,15 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
 NETWORKS_TEXT = (
     "All share the recurrent weights, and the feedback and input weights of the bits they have in common. The two "
     "larger networks see the same pulses and noise from the same first state; only the readout with which they begin "
-    "differs. A memory is a stable fixed point whose outputs are all clearly positive or negative; false are stable "
-    "points that are none, and second ones with the bits of a memory."
+    "differs."
+)
+FRESH_TEXT = (
+    "All share the recurrent weights; the network from scratch has feedback and input weights of its own. The two "
+    "larger networks see the same pulses and noise from the same first state."
+)
+MEMORIES_TEXT = (
+    "A memory is a stable fixed point whose outputs are all clearly positive or negative; false are stable points that "
+    "are none, and second ones with the bits of a memory."
 )
 DISTANCES_TEXT = (
     "By the number of bits in which two memories differ, in the space of the state x, the rates r and the readouts z. "
@@ -73,6 +83,8 @@ SURVIVAL_TEXT = (
     "same solid but for place, turn and size; 1: nothing in common), of the middles and of the two faces. Principal "
     "angles are those between the subspaces that the axes of the bits span: 0 where the old one lies within the new."
 )
+CLAIMS_TEXT = "Of these networks alone: other seeds may say otherwise."
+CORNER_TEXT = "Shift / middle / split, as above."
 SHAPE_TEXT = (
     "Four axes on three components are linearly dependent, and the dependence v tells the shape: one axis vanishes "
     "(cell first, a cube of pairs), two fall together (face first, a cuboid), three lie in a plane and add up to "
@@ -106,7 +118,7 @@ def picture(compared: Comparison) -> Any:
 
 CAPTION = (
     "Each network on the first three principal components of its own memories. A line joins memories that differ in "
-    "one bit; those along the new bit are green. Dashed: the {small}-bit memories, seen along the same components."
+    "one bit; those along the new bit are green. Brown: the {small}-bit memories, seen along the same components."
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dynsys.analyses.geometry import hypercube_spread, named
 from dynsys.analyses.transfer import SCHEMA, Comparison, Network
+from dynsys.analyses.transfer_claims import claims
 from dynsys.analyses.transfer_networks import NETWORKS, SCRATCH, SMALL, TRANSFER
 
 LARGE = (SCRATCH, TRANSFER)
@@ -29,6 +30,7 @@ def results(compared: Comparison) -> dict[str, Any]:
         "survival": {name: dataclasses.asdict(found) for name, found in compared.survival.items()},
         "principal_angles": {name: list(degrees) for name, degrees in compared.angles.items()},
         "hypercube_spread": hypercube_spread(compared.settings.bits),
+        "claims": [dataclasses.asdict(claim) for claim in claims(compared)],
         "sentences": sentences(compared),
     }
 
@@ -140,18 +142,22 @@ def network_rows(compared: Comparison) -> list[dict[str, Any]]:
 
 def distance_rows(compared: Comparison) -> list[dict[str, Any]]:
     """A row for each network and space."""
-    return [
-        {"network": in_words(compared, name), "space": space}
-        | {f"{row['hamming']} bit{'s' if row['hamming'] > 1 else ''}": _with_sd(row) for row in measured.by_hamming}
-        | {
-            "spread": f"{measured.spread:.3f}",
-            "of edges": f"{measured.edge_spread:.3f}",
-            "neighbours nearest": f"{measured.memories_with_nearest:.0%}",
-            "pairs": f"{measured.nearer:.1%}",
-        }
-        for name, network in compared.networks.items()
-        for space, measured in network.geometry.items()
-    ]
+    most = compared.settings.bits
+    rows = []
+    for name, network in compared.networks.items():
+        for space, measured in network.geometry.items():
+            means = {int(row["hamming"]): _with_sd(row) for row in measured.by_hamming}
+            rows.append(
+                {"network": in_words(compared, name), "space": space}
+                | {f"{h} bit{'s' if h > 1 else ''}": means.get(h, "") for h in range(1, most + 1)}
+                | {
+                    "spread": f"{measured.spread:.3f}",
+                    "of edges": f"{measured.edge_spread:.3f}",
+                    "neighbours nearest": f"{measured.memories_with_nearest:.0%}",
+                    "pairs": f"{measured.nearer:.1%}",
+                }
+            )
+    return rows
 
 
 def _with_sd(row: dict[str, float | int]) -> str:
@@ -170,10 +176,9 @@ def geometry_rows(compared: Comparison) -> list[dict[str, Any]]:
                     "edge": f"{measured.edge:.4g}",
                     "spread": f"{measured.spread:.3f}",
                     "neighbours nearest": f"{measured.memories_with_nearest:.0%}",
-                    "from the cube": "" if found is None else _edges(_mean(found.shift)),
-                    "its middles": "" if found is None else _edges(_mean(found.middle_shift)),
-                    "angles to it": ", ".join(f"{degrees:.0f}°" for degrees in compared.angles.get(name, ())),
-                    "shape": "" if network.shape is None else network.shape.word,
+                    "to the cube": "" if found is None else _edges(_mean(found.shift)),
+                    "middles": "" if found is None else _edges(_mean(found.middle_shift)),
+                    "angles": ", ".join(f"{degrees:.0f}°" for degrees in compared.angles.get(name, ())),
                 }
             )
     return rows
@@ -200,13 +205,12 @@ def survival_rows(compared: Comparison) -> list[dict[str, Any]]:
 
 
 def corner_rows(compared: Comparison) -> list[dict[str, Any]]:
-    """A row for each memory of the cube: its shift and split in both of the larger networks."""
+    """A row for each memory of the cube: its shift, that of the middle and the split in both larger networks."""
     rows: dict[str, dict[str, Any]] = {}
     for name, found in compared.survival.items():
-        for i, corner in enumerate(found.names):
-            row = rows.setdefault(corner, {"memory": corner})
-            for what in ("shift", "middle_shift", "split"):
-                row[f"{what.replace('_shift', '')}, {in_words(compared, name)}"] = getattr(found, what)[i]
+        for corner, *lengths in zip(found.names, found.shift, found.middle_shift, found.split, strict=True):
+            told = " / ".join("missing" if length is None else f"{length:.2f}" for length in lengths)
+            rows.setdefault(corner, {"memory": corner})[in_words(compared, name)] = told
     return list(rows.values())
 
 

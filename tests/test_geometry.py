@@ -168,7 +168,8 @@ def test_kept_lengths_of_a_tesseract_seen_cell_first():
 
 def test_alike_components_leave_the_shape_to_chance():
     axes = tesseract(np.array([1.0, 1, 1, 0]) / math.sqrt(3), (3.0, 2.0, 1.05, 1.0))
-    assert projected_shape(signs(4) @ axes, axes).word.endswith("by chance: two components are alike)")
+    word = projected_shape(signs(4) @ axes, axes).word
+    assert word == f"{SHAPES[3]}; by chance, as the component that is left out has 91% of the variance of the third"
 
 
 def test_a_direction_between_two_shapes_gets_no_name():
@@ -176,7 +177,7 @@ def test_a_direction_between_two_shapes_gets_no_name():
     axes = tesseract(np.array([math.cos(math.pi / 8), math.sin(math.pi / 8), 0, 0]))
     shape = projected_shape(signs(4) @ axes, axes)
     assert shape.angle == pytest.approx(22.5)
-    assert shape.word.startswith("none of the four; 22 degrees from")
+    assert shape.word.startswith("none of the four, 22 degrees from")
 
 
 def test_three_bits_lose_nothing():

@@ -1,5 +1,6 @@
 """Transfer: a network grows by a bit without forgetting, and the study that compares it with one from scratch."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from click.testing import CliRunner
 
 from dynsys import FixedPoints, load, plots
 from dynsys.analyses import STUDIES, transfer, transfer_networks
+from dynsys.analyses.cube_projection import Shape
 from dynsys.analyses.report import REPORT, RESULTS
 from dynsys.analyses.transfer import Transfer, run
+from dynsys.analyses.transfer_claims import claims
 from dynsys.analyses.transfer_networks import NETWORKS
 from dynsys.cli import main
 from dynsys.errors import CheckpointError
@@ -185,6 +188,31 @@ def test_a_run_that_is_there_can_be_the_start(done, tmp_path):
     save_checkpoint(tmp_path / "other" / FILE_NAME, other)
     with pytest.raises(ValueError, match="holds another network than"):
         run(Transfer(bits=2, seed=1, start=str(tmp_path / "other")), tmp_path, silent)
+
+
+def test_claims_are_judged_by_what_was_measured(done):
+    """A square has a spread of its own: its diagonals are longer by the root of two. The 2-bit networks are squares."""
+    said = {claim.claim: claim for claim in claims(done[1])}
+    assert said["2 bits from scratch give 4 memories"].holds
+    assert said["From scratch the memories are about equally far apart"].holds is False
+    assert len(said) == 3  # no shape: two bits are seen whole
+
+
+@pytest.mark.parametrize(("axes_seen_along", "gap", "prism", "cuboid"), [(3, 2.0, True, False), (2, 2.0, False, True)])
+def test_prism_and_cuboid_are_told_apart(done, axes_seen_along, gap, prism, cuboid):
+    shape = Shape((), (0.0,) * 4, (0.0,) * 4, float(axes_seen_along), axes_seen_along, 3.0, gap)
+    assert [claim.holds for claim in _claims_of(done[1], shape)] == [prism, cuboid]
+    by_chance = dataclasses.replace(shape, gap=1.01)
+    assert [claim.holds for claim in _claims_of(done[1], by_chance)] == [False, False]
+    far = dataclasses.replace(shape, angle=12.0)
+    assert [claim.holds for claim in _claims_of(done[1], far)] == [False, False]
+
+
+def _claims_of(compared, shape):
+    """Of networks of four bits that are seen in this shape."""
+    networks = {name: dataclasses.replace(network, shape=shape) for name, network in compared.networks.items()}
+    four = dataclasses.replace(compared, settings=Transfer(bits=4), networks=networks)
+    return [claim for claim in claims(four) if "prism" in claim.claim or "cuboid" in claim.claim]
 
 
 def test_portraits_have_an_edge_for_every_pair_of_neighbours(done):

@@ -23,7 +23,8 @@ GUTTER = 0.01  # of the page's width, between two scenes
 PASSED = 12_000  # states of the task's trajectories in one scene
 HEIGHT, BELOW = 760, 62  # pixels: of the figure, and from the scenes to the caption
 LEGEND = {"x": 0.5, "y": 1.06, "itemsizing": "constant"}
-SMALLER = 0.82  # of the box, for scenes that are narrower than a page
+FITS = 0.97  # times the box of a page's scene: these are narrower, and no legend stands beside them
+FAINT = "#D4D4D4"  # opaque, as lines that can be seen through cut gaps into what is behind them
 BEFORE = "memories before the last bit"
 EDGES = (("one bit differs", False, style.GREY), ("the last bit differs", True, style.GREEN))
 
@@ -115,12 +116,12 @@ def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
     runs = thinning.thinned(thinning.runs_of(panel.trajectories, panel.points.states.shape[1]), PASSED)
     passed = [axes.transform(run) for run in runs]
     everything = [corners, places, *passed]
-    traces = [scene.lines("trajectories of the task", passed, style.PALE, 1.0, 0.45)] if passed else []
+    traces = [scene.lines("trajectories of the task", passed, FAINT, 1.0, 1.0)] if passed else []
     if panel.before is not None:
         old = axes.transform(panel.before.corners)
         everything.append(old)
         edges = [old[[i, j]] for i, j, _ in panel.before.edges]
-        traces.append(_dashed(scene.lines(BEFORE, edges, style.BROWN, 3, 0.9)))
+        traces.append(scene.lines(BEFORE, edges, style.BROWN, 2, 1.0))
         traces.append(_dots(BEFORE, old, panel.before.names, style.BROWN, "circle-open", 5))
     last = max((bit for _, _, bit in panel.memories.edges), default=0)
     for name, of_last, colour in EDGES:
@@ -138,10 +139,6 @@ def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
     for trace in traces:
         figure.add_trace(trace.update(scene=key, legendgroup=trace.name))
     return _Seen(axes, *scene.ranges(np.concatenate(everything)), camera.presets(corners))
-
-
-def _dashed(trace: go.Scatter3d) -> go.Scatter3d:
-    return trace.update(line={"dash": "dash"})
 
 
 def _dots(name: str, places: Array, texts: Sequence[str], colour: str, symbol: str, size: float) -> go.Scatter3d:
@@ -184,14 +181,14 @@ def _key(i: int) -> str:
     return f"scene{i + 1 if i else ''}"
 
 
-def _shrunk(aspect: dict[str, float]) -> dict[str, float]:
-    """A box that filled a page's width, to fill a part of it."""
-    return {key: SMALLER * value for key, value in aspect.items()}
+def _fitting(aspect: dict[str, float]) -> dict[str, float]:
+    """The box of a scene that has a page to itself, for a scene that has a part of one."""
+    return {key: FITS * value for key, value in aspect.items()}
 
 
 def _box(axes: Projection, low: Array, high: Array, view: camera.Camera, domain: list[float]) -> dict[str, Any]:
     box = scene.box(scene.axis_names(axes), low, high, view, {"x": domain})
-    return {**box, "aspectratio": _shrunk(box["aspectratio"])}
+    return {**box, "aspectratio": _fitting(box["aspectratio"])}
 
 
 def _buttons(seen: list[_Seen]) -> dict[str, Any]:
@@ -201,7 +198,7 @@ def _buttons(seen: list[_Seen]) -> dict[str, Any]:
         change: dict[str, Any] = {}
         for i, menu in enumerate(menus):
             for key, value in menu["buttons"][number]["args"][0].items():
-                value = _shrunk(value) if key.endswith("aspectratio") else value
+                value = _fitting(value) if key.endswith("aspectratio") else value
                 change[key.replace("scene", _key(i), 1)] = value
         button["args"] = [change]
     return menus[0]

@@ -1,0 +1,79 @@
+"""What the seed says of transfer (section 7.1), each claim beside what these networks measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynsys.analyses.cube_projection import APART, NEAR
+from dynsys.analyses.geometry import hypercube_spread
+from dynsys.analyses.transfer import Comparison
+from dynsys.analyses.transfer_networks import SCRATCH, TRANSFER
+
+PRISM, CUBOID = 3, 2  # axes that are looked along: see cube_projection
+EQUAL = 0.5  # of a hypercube's spread, below which distances are nearer to equal ones than to its own
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, whether it holds here (None: it could not be measured), and the figures that say so."""
+
+    claim: str
+    holds: bool | None
+    found: str
+
+
+def claims(compared: Comparison) -> list[Claim]:
+    """Of one set of networks; what holds in general takes several seeds."""
+    return [_all_memories(compared), _equal_distances(compared), *_shapes(compared), _cube(compared)]
+
+
+def _all_memories(compared: Comparison) -> Claim:
+    network = compared.networks[SCRATCH]
+    wanted = 1 << compared.settings.bits
+    held = len(network.memories)
+    return Claim(
+        f"{compared.settings.bits} bits from scratch give {wanted} memories", held == wanted, f"{held} memories"
+    )
+
+
+def _equal_distances(compared: Comparison) -> Claim:
+    claim, geometry = "From scratch the memories are about equally far apart", compared.networks[SCRATCH].geometry
+    if not geometry:
+        return Claim(claim, None, "no two memories are neighbours")
+    spread, exact = geometry["state"].spread, hypercube_spread(compared.settings.bits)
+    return Claim(claim, spread < EQUAL * exact, f"spread {spread:.3f}; a hypercube {exact:.3f}, equal distances 0")
+
+
+def _shapes(compared: Comparison) -> list[Claim]:
+    if compared.settings.bits != 4:
+        return []
+    return [
+        _shape(compared, SCRATCH, PRISM, "From scratch they are a hexagonal prism on three principal components"),
+        _shape(compared, TRANSFER, CUBOID, "After transfer they are a cuboid there"),
+    ]
+
+
+def _shape(compared: Comparison, name: str, wanted: int, claim: str) -> Claim:
+    """It holds where the shape is that one by more than chance."""
+    shape = compared.networks[name].shape
+    if shape is None or shape.angle is None or shape.gap is None:
+        return Claim(claim, None, "too few memories")
+    holds = shape.nearest == wanted and shape.angle <= NEAR and shape.gap >= APART
+    return Claim(claim, holds, shape.word)
+
+
+def _cube(compared: Comparison) -> Claim:
+    small = compared.settings.bits - 1
+    claim = f"The {small}-bit memories stay in place under transfer, more than they are met from scratch"
+    middles = {
+        name: [middle for middle in compared.survival[name].middle_shift if middle is not None]
+        for name in (SCRATCH, TRANSFER)
+        if name in compared.survival
+    }
+    if len(middles) < 2 or not all(middles.values()):
+        return Claim(claim, None, "too few memories")
+    scratch, transfer = (float(np.mean(middles[name])) for name in (SCRATCH, TRANSFER))
+    told = f"{transfer:.3f} edges from the middle of the two that begin with their bits, and {scratch:.3f} from scratch"
+    return Claim(claim, transfer < scratch, told)
