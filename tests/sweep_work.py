@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from dynsys.sweep import Task
 
@@ -28,7 +29,8 @@ def work(arguments, seed):
         os._exit(7)
     if end == "kill" or (end == "kill once" and before == 0):
         os.kill(os.getpid(), signal.SIGKILL)
-    return {"draw": np.random.default_rng(seed).normal(), "name": arguments["name"]}
+    threads = {pool["num_threads"] for pool in threadpool_info()}
+    return {"draw": np.random.default_rng(seed).normal(), "name": arguments["name"], "threads": sorted(threads)}
 
 
 def tasks(folder, count, ends=None, seconds=0.0):

@@ -182,6 +182,19 @@ def test_a_file_that_the_system_lets_grow_no_further_is_a_full_disk(tmp_path):
     assert path.read_text().endswith("}\n")
 
 
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"rows.jsonl cannot be written"):
+        run_sweep(work, tasks(tmp_path, 1), tmp_path / "file" / "rows.jsonl")
+    assert tries(tmp_path, "task-0") == 0
+
+
+def test_jobs_that_make_no_sense_are_refused(tmp_path):
+    for jobs, cluster, says in ((0, None, "jobs is 0; it has"), (2, "tcp://127.0.0.1:8786", "2 jobs and a cluster")):
+        with pytest.raises(SweepError, match=says):
+            run_sweep(double, numbers(1), tmp_path / "rows.jsonl", jobs=jobs, cluster=cluster)
+
+
 def test_two_runs_into_one_file_at_a_time_are_refused(tmp_path):
     def sweep_inside(arguments, seed):
         return run_sweep(double, numbers(1), tmp_path / "rows.jsonl")
@@ -259,6 +272,14 @@ def test_merge_tells_what_it_made_and_which_shard_is_missing(tmp_path):
     again = CliRunner().invoke(main, ["merge", str(tmp_path)])
     assert "4 tasks: 4 done" in again.stdout
     assert "shard 2/3 is missing" in again.stdout
+
+
+def test_merge_leaves_lines_of_other_tools_alone(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"loss": 0.5}\n')
+    run_sweep(double, numbers(4), tmp_path / "rows.jsonl", shard="1/2")
+    (merged,) = merge([tmp_path])
+    assert (merged.path.name, len(merged.rows)) == ("rows.jsonl", 2)
+    assert (tmp_path / "log.jsonl").read_text() == '{"loss": 0.5}\n'
 
 
 @pytest.mark.parametrize("folder", ["empty", "nowhere"])

@@ -52,6 +52,7 @@ def assert_survived(rows, folder, undisturbed):
     assert {name for name in names if statuses[name] != "done"} == {"task-4", "task-6"}
     assert (statuses["task-4"], statuses["task-6"]) == ("crashed", "failed")
     assert done(rows) == undisturbed(set(names) - {"task-4", "task-6"})
+    assert all(row["result"]["threads"] == [1] for row in rows if row["status"] == "done")
     assert [tries(folder, name) for name in names] == [1, 2, 1, 1, 2, 1, 1, 1, 1, 1]  # no innocent is blamed
 
 

@@ -55,9 +55,14 @@ def merge(folders: Sequence[str | Path], out: str | Path | None = None) -> list[
 
 
 def _files(folder: Path) -> list[Path]:
+    """Those that hold the rows of a sweep, and nothing else."""
     if not folder.is_dir():
         raise SweepError(f"{folder} is no folder; give the folder that the sweep's -o named")
-    return sorted(folder.glob("*.jsonl"))
+    return [file for file in sorted(folder.glob("*.jsonl")) if _is_of_a_sweep(read_rows(file))]
+
+
+def _is_of_a_sweep(rows: list[Row]) -> bool:
+    return bool(rows) and all({"id", "status", "seed"} <= set(row) for row in rows)
 
 
 def _parts(file: Path) -> tuple[str, int, int]:

@@ -44,10 +44,10 @@ def run_sweep(
     made again, failed ones only with ``retry_failed``. Raises SweepError where the rows that are there were made with
     other arguments or from another seed, and where the cluster does not answer; OutputError.
     """
-    if jobs < 1 or (cluster is not None and jobs > 1):
-        raise SweepError(
-            f"jobs is {jobs}{'' if cluster is None else ' and a cluster is given'}: 1 or more, or a cluster"
-        )
+    if jobs < 1:
+        raise SweepError(f"jobs is {jobs}; it has to be 1 or more")
+    if cluster is not None and jobs > 1:
+        raise SweepError(f"{jobs} jobs and a cluster are given; give jobs for this machine, or a cluster")
     mine = _of_shard(unique(tasks), shard)
     with RowFile(shard_file(path, shard)) as file:
         earlier = by_id([row for source in family(path) for row in read_rows(source)])
