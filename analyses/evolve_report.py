@@ -101,8 +101,9 @@ def sections(evolution: Evolution) -> list[Section]:
 
 
 def chosen_stills(diagram: Diagram) -> list[int]:
-    """Up to four snapshots, as in the seed's figure 7: the first, those at which the first quarter and three quarters
-    of the points that are stable in the end are there to stay, and the last."""
+    """Up to four snapshots, as in the seed's figure 7: the first, those from which on a quarter and three quarters as
+    many points are stable as in the end, and the last. Where that is so from the first on, the snapshot at that share
+    of the way stands in."""
     stable, last = diagram.counts()[:, 0], len(diagram.steps) - 1
     chosen = {0, last}
     for share in (0.25, 0.75):

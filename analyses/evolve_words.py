@@ -63,7 +63,7 @@ def sentences(evolution: Evolution) -> list[str]:
         *_of_the_memories(diagram),
         _of_the_events(diagram),
     ]
-    return [*told, _of_the_indices(diagram), *diagram.notes]
+    return [*told, _of_the_indices(diagram), *(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in diagram.notes)]
 
 
 def counted(diagram: Diagram, i: int) -> str:
@@ -74,7 +74,7 @@ def counted(diagram: Diagram, i: int) -> str:
         return "no fixed point"
     kinds = ", ".join(f"{n} with {k}" if k else f"{n} stable" for k, n in some[:5])
     rest = sum(n for _, n in some[5:])
-    unit = "" if len(some) == 1 and some[0][0] == 0 else " unstable directions"
+    unit = "" if some[-1][0] == 0 else " unstable direction" + "s" * (some[-1][0] > 1)
     return f"{total} fixed point{'' if total == 1 else 's'} ({kinds}{f', {rest} with more' if rest else ''}{unit})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dynsys.cli.numbers import Numbers
-from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.output import print_json
 from dynsys.cli.progress import progress
 
 EVENTS = 40  # of the table printed; the files hold all
@@ -56,8 +56,8 @@ def evolve(
         print_json(results(evolution))
         return
     rows = event_rows(evolution.diagram)
-    if rows:
-        print_rows(rows[:EVENTS])
+    for row in rows[:EVENTS]:
+        click.echo(f"{row['step']:>10,.6g}  {row['kind']:<14}  {row['what']}")
     if len(rows) > EVENTS:
         click.echo(f"... and {len(rows) - EVENTS} more, in {RESULTS}")
     for sentence in sentences(evolution):

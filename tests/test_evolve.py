@@ -1,0 +1,277 @@
+"""The study of a training: points at every snapshot, the origin, how memories came to be, and mistakes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import dynsys
+from dynsys.analyses import evolve as study
+from dynsys.analyses.evolve import DIAGRAM, Evolve
+from dynsys.analyses.evolve_frames import make_frames, origin_of
+from dynsys.analyses.evolve_report import chosen_stills
+from dynsys.analyses.evolve_words import memories
+from dynsys.analyses.report import scenes_of
+from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.bifurcation.family import FamilyOf
+from dynsys.cli import main
+from dynsys.models.snapshots import read_snapshots
+
+
+def quiet(stage, done, total):
+    pass
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output + result.stderr
+    if code == 1:
+        assert len([line for line in result.stderr.splitlines() if not line.endswith("%")]) == 1
+    return result
+
+
+@pytest.fixture(scope="module")
+def esn(tmp_path_factory):
+    """One bit on sixty units, and what the command printed about it."""
+    folder = tmp_path_factory.mktemp("esn")
+    run("train", "flipflop", "esn", "--units", 60, "--bits", 1, "--snapshots", "log:8", "-o", folder)
+    return folder, json.loads(run("evolve", folder, "--json", "--jobs", 1).stdout)
+
+
+def test_the_points_are_those_that_a_search_of_the_snapshot_finds(esn):
+    folder, printed = esn
+    family = read_snapshots(folder)
+    assert printed["steps"] == family.steps.tolist()
+    for i in (0, 4, 7):
+        found = dynsys.find_fixed_points(family.at(float(family.steps[i])), n_starts=64)
+        assert found.search.index_sum == 1
+        most = len(printed["counts"][i])
+        assert printed["counts"][i] == np.bincount(found.n_unstable, minlength=most).tolist()
+
+
+def test_the_origin_has_the_unstable_directions_of_its_weights(esn):
+    """J = W_r + W_fb W_out - 1 at 0, since tanh'(0) is 1."""
+    folder, printed = esn
+    family = read_snapshots(folder)
+    assert printed["origin"]["is_zero"]
+    for i, step in enumerate(family.steps):
+        weights = family.at(float(step)).W.numpy()
+        values = np.linalg.eigvals(weights) - 1
+        assert printed["origin"]["n_unstable"][i] == int((values.real > 0).sum())
+        assert printed["origin"]["leading"][i][0] == pytest.approx(values.real.max())
+
+
+def test_what_is_printed_says_how_many_directions_the_origin_has_at_first(esn):
+    folder, printed = esn
+    n = printed["origin"]["n_unstable"][0]
+    lines = run("evolve", folder).stdout
+    assert f"The origin has {n} unstable direction" in lines
+    assert printed["claims"]["origin_stable_at_first"] is (n == 0)
+
+
+def test_a_second_run_reads_what_the_first_has_left(esn, monkeypatch):
+    folder, printed = esn
+
+    def refuse(*arguments, **settings):
+        raise AssertionError("it was computed again")
+
+    for name in ("follow", "make_frames", "origin_of"):
+        monkeypatch.setattr(study, name, refuse)
+    result = run("evolve", folder, "--json")
+    again = json.loads(result.stdout)
+    assert again.pop("resumed") is True
+    assert {key: value for key, value in printed.items() if key != "resumed"} == again
+    assert "had been followed before" in result.stderr
+    with pytest.raises(AssertionError, match="computed again"):
+        study.run(Evolve(seed=1), folder, None, quiet)
+
+
+def test_snapshots_of_another_training_are_followed_afresh(esn, tmp_path):
+    folder, _ = esn
+    shutil.copytree(folder, tmp_path / "run")
+    first = study.fingerprint(Evolve(), folder)
+    assert study.fingerprint(Evolve(jobs=7), tmp_path / "run") == first
+    assert study.fingerprint(Evolve(input=(0.0,)), folder) != first
+    sorted((tmp_path / "run" / "snapshots").iterdir())[3].unlink()
+    assert study.fingerprint(Evolve(), tmp_path / "run") != first
+
+
+def test_the_report_is_one_page_with_all_pictures(esn):
+    folder, _ = esn
+    page = (folder / "evolve" / "report.html").read_text()
+    assert page.count("Plotly.newPlot(") == 6
+    assert page.count("Plotly.addFrames(") == 2
+    assert "dynsys evolve" in page
+    diagram = Diagram.load(folder / "evolve" / DIAGRAM)
+    saved = json.loads((folder / "evolve" / "results.json").read_text())
+    assert saved["schema"] == "dynsys.evolution/1"
+    assert saved["points"] == diagram.counts().sum(axis=1).tolist()
+
+
+def test_five_scenes_are_on_the_page(esn):
+    from dynsys.analyses.evolve_report import sections
+
+    evolution = study.run(Evolve(), esn[0], None, quiet)
+    figures = [figure for section in sections(evolution) for figure in section.figures]
+    assert sum(map(scenes_of, figures)) == 1 + len(chosen_stills(evolution.diagram)) <= 5
+
+
+def test_every_snapshot_starts_from_the_same_states_and_ends_where_its_own_network_leads(esn):
+    evolution = study.run(Evolve(), esn[0], None, quiet)
+    released = evolution.frames.releases
+    assert np.isfinite(released).all()
+    assert np.abs(released[:, :, 0] - released[0, :, 0]).max() < 1e-5 * np.abs(released[0, :, 0]).max()
+    assert np.abs(released[-1, :, -1] - released[0, :, -1]).max() > 0.1
+    family, last = read_snapshots(esn[0]), evolution.diagram.steps[-1]
+    system = family.at(float(last))
+    task = system.task_trajectories(1000, 3, 0).numpy()
+    ends = evolution.frames.axes.transform(task[-1])
+    assert np.allclose(evolution.frames.trajectories[-1, :, -1], ends, atol=1e-4)
+
+
+def moving(steps):
+    """tau x' = -(x - s): one stable point that is at s, and at the origin for s = 0 only."""
+    return FamilyOf(lambda s: dynsys.Flow(lambda x, u: s - x, n_state=2), steps)
+
+
+def test_where_0_is_no_fixed_point_the_nearest_branch_stands_for_the_origin():
+    steps = np.array([1.0, 2.0, 3.0])
+    states = np.stack([steps, steps], axis=1)
+    values = np.full((3, 2), -1.0 + 0j)
+    rows = (np.zeros(3, dtype=np.int64), values, np.zeros((3, 0)), np.arange(3))
+    near, far = Branch(4, steps, states, *rows), Branch(5, steps, states + 9, *rows)
+    diagram = diagram_of(steps, [far, near], [])
+    found = origin_of(moving(steps), diagram, quiet)
+    assert found.branch == 4
+    assert not found.is_zero
+    assert np.allclose(found.eigenvalues, -1)
+    assert found.n_unstable.tolist() == [0, 0, 0]
+
+
+def test_a_branch_that_ends_has_no_eigenvalues_from_there_on():
+    steps = np.array([1.0, 2.0, 3.0])
+    some = Branch(0, steps[:2], np.stack([steps[:2]] * 2, axis=1), np.zeros(2, dtype=np.int64),
+                  np.full((2, 2), -1.0 + 0j), np.zeros((2, 0)), np.arange(2))  # fmt: skip
+    found = origin_of(moving(steps), diagram_of(steps, [some], []), quiet)
+    assert found.n_unstable.tolist() == [0, 0, -1]
+    assert np.isnan(found.eigenvalues[2]).all()
+
+
+def test_releases_end_where_they_leave_for_infinity_and_the_axes_do_not_mind():
+    steps = np.array([0.0, 1.0])
+    family = FamilyOf(lambda s: dynsys.Flow(lambda x, u: 6 * x, n_state=3), steps)
+    frames = make_frames(family, diagram_of(steps, [], []), 0, quiet)
+    kept = frames.runs("releases")
+    assert all(1 <= len(one) < frames.releases.shape[2] for one in kept[0])
+    assert all(np.isfinite(one).all() for one in kept[0])
+    assert frames.runs("trajectories") == [[], []]  # no task is known
+
+
+def diagram_of(steps, branches, events):
+    about = {"kind": "flow", "n_state": 2, "time_constant": 1.0}
+    sums, searched = np.ones(len(steps), dtype=np.int64), np.zeros(len(steps), dtype=bool)
+    return Diagram(np.array(steps), tuple(branches), tuple(events), sums, searched, 0.0, (), True, about)
+
+
+def line(number, steps, first, n_unstable, **ends):
+    """A branch that is there from the snapshot ``first`` on."""
+    n = np.array(n_unstable, dtype=np.int64)
+    s, at = np.array(steps[first : first + len(n)]), np.arange(first, first + len(n))
+    return Branch(
+        number, s, np.zeros((len(n), 2)), n, np.zeros((len(n), 2), complex), np.zeros((len(n), 1)), at, **ends
+    )
+
+
+def event(number, kind, time, branches):
+    return Event(number, kind, time, (np.floor(time), np.ceil(time)), branches, np.zeros(2), 0j, "so it was")
+
+
+def test_how_a_memory_came_to_be_is_told_from_its_branch_and_its_events():
+    steps = [0.0, 1.0, 2.0, 3.0]
+    old = line(0, steps, 0, [0, 0, 0, 0])
+    born = line(1, steps, 2, [0, 0], born=7)
+    tamed = line(2, steps, 0, [1, 1, 0, 0])
+    lost = line(3, steps, 0, [0, 0], died=9)
+    saddle = line(4, steps, 0, [1, 1, 1, 1])
+    events = [event(7, Bifurcation.FOLD, 1.5, (1,)), event(8, Bifurcation.PITCHFORK, 1.25, (2, 5)),
+              event(9, Bifurcation.FOLD, 1.75, (3,)), event(6, Bifurcation.HOPF, 0.5, (2,))]  # fmt: skip
+    told = {m.branch: (m.event and str(m.event.kind), m.born, m.since) for m in
+            memories(diagram_of(steps, [old, born, tamed, lost, saddle], events))}  # fmt: skip
+    assert told == {0: (None, True, 0.0), 1: ("fold", True, 1.5), 2: ("pitchfork", False, 1.25)}
+
+
+def test_stills_are_the_first_the_last_and_those_where_memories_have_come():
+    steps = list(map(float, range(8)))
+    stable = [line(i, steps, first, [0] * (8 - first)) for i, first in enumerate((0, 2, 4, 6))]
+    late = [line(i, steps, first, [0] * (8 - first)) for i, first in enumerate((1, 4, 5, 6))]
+    assert chosen_stills(diagram_of(steps, late, [])) == [0, 1, 5, 7]
+    # A quarter is there from the first on: a quarter of the way takes its place.
+    assert chosen_stills(diagram_of(steps, stable, [])) == [0, 2, 4, 7]
+    late = [line(i, steps, 5, [0] * 3) for i in range(4)]
+    assert chosen_stills(diagram_of(steps, late, [])) == [0, 5, 7]
+
+
+class TestMistakes:
+    def copy(self, esn, tmp_path):
+        shutil.copytree(esn[0], tmp_path / "run")
+        shutil.rmtree(tmp_path / "run" / "evolve")
+        return tmp_path / "run", sorted((tmp_path / "run" / "snapshots").iterdir())
+
+    def test_a_run_that_there_is_not(self, tmp_path):
+        assert "nowhere" in run("evolve", tmp_path / "nowhere", code=1).stderr
+
+    def test_a_run_without_snapshots_is_told_how_to_get_some(self, esn, tmp_path):
+        folder, _ = self.copy(esn, tmp_path)
+        shutil.rmtree(folder / "snapshots")
+        assert "--snapshots" in run("evolve", folder, code=1).stderr
+        assert not (folder / "evolve").exists()
+
+    def test_a_cut_snapshot_is_named(self, esn, tmp_path):
+        folder, files = self.copy(esn, tmp_path)
+        files[2].write_bytes(files[2].read_bytes()[:-40])
+        assert files[2].name in run("evolve", folder, code=1).stderr
+
+    def test_snapshots_of_another_network(self, esn, tmp_path):
+        folder, files = self.copy(esn, tmp_path)
+        run(
+            "train",
+            "flipflop",
+            "esn",
+            "--units",
+            40,
+            "--bits",
+            1,
+            "--steps",
+            100,
+            "--snapshots",
+            50,
+            "-o",
+            tmp_path / "b",
+        )
+        shutil.copy(tmp_path / "b" / "snapshots" / "step_00000050.safetensors", files[1])
+        assert "of another run" in run("evolve", folder, code=1).stderr
+
+    def test_an_input_of_the_wrong_length(self, esn):
+        assert "takes 1" in run("evolve", esn[0], "--input", "0,0", code=1).stderr
+
+    def test_a_place_that_cannot_be_written(self, esn, tmp_path):
+        (tmp_path / "file").write_text("")
+        assert "cannot be written" in run("evolve", esn[0], "-o", tmp_path / "file" / "x", code=1).stderr
+
+
+def test_a_gated_network_is_studied_with_a_held_input(tmp_path):
+    folder = tmp_path / "gru"
+    run("train", "flipflop", "gru", "--units", 4, "--bits", 1, "--steps", 100, "--snapshots", "log:5", "-o", folder)
+    printed = json.loads(run("evolve", folder, "--input", "0.5", "--searches", 2, "--json").stdout)
+    system = dynsys.load(folder)
+    assert printed["network"] == "gru"
+    assert not printed["origin"]["is_zero"]
+    found = dynsys.find_fixed_points(system, input=[0.5], n_starts=64)
+    last = read_snapshots(folder).at(100.0)
+    assert torch.equal(last.layers[0].weight_hh, system.layers[0].weight_hh)  # validated once, at its end
+    assert printed["points"][-1] == len(found)
+    written = json.loads((folder / "evolve" / "results.json").read_text())
+    assert "--input 0.5 --searches 2" in written["command"]
