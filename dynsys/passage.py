@@ -1,37 +1,34 @@
 """Fixed points carried from one system to a near one, along F_s = (1 - s) F_0 + s F_1 with s from 0 to 1.
 
-Of a network whose velocity is linear in its weights, as a rate network's is, F_s is the network with the weights in
-between. First one jump to s = 1 is tried. Where that does not land at once on what was predicted, the curve (x, s) of
-zeros is followed by pseudo-arclength (Allgower & Georg 1990, chapters 4 and 6), which goes through a fold: there the
-curve turns back in s, the point and another have met and are gone beyond. A zero found further away is not the point.
+First one jump to s = 1 is tried. Where that does not land at once on what was predicted, the curve (x, s) of zeros is
+followed by pseudo-arclength (Allgower & Georg 1990, chapters 4 and 6), which goes through a fold: there the curve turns
+back in s, the point and another have met and are gone beyond. A zero found further away is not the point.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.krylov import Operator, gmres
-from dynsys.system import System
+from dynsys.blend import Blend
 
-DENSE_LIMIT = 64  # units, up to which Jacobians are factorised
-VECTORS = 120  # that GMRES may use for one solve
-USELESS = 0.1  # relative residual of GMRES, above which a factorisation is worth its price
-FORCING = 1e-3  # relative residual of a Newton step
+FORCING = 3e-4  # relative residual of a linear solve: an error along the slowest direction is many times larger
+ON_CURVE = 0.02  # of a step along the curve, that its last correction may be
 CONVERGED = 1e-6  # of the distance moved, that the last correction may be
 ROUNDING = 1e-13  # of a state's size, below which no correction counts
 CORRECTIONS = 8
 SURE = 0.1  # of a jump, that its correction may be; and contraction from the first correction to the second
-CAREFUL = 0.25  # the same for a step along the curve
+CAREFUL = 0.25  # the same for a step along the curve, and for the middle of a jump
+EXACT = 1e-4  # the same, from where the middle need not be looked at
+IDEAL = 0.05  # the same, for which the length of the next step is chosen; one correction is then enough
 LEAST_COSINE = 0.9  # between the tangents at both ends of a step
-FIRST, SHORTEST, LONGEST = 0.25, 1e-6, 1.0  # lengths of steps along the curve, the whole way at first speed being 1.4
-NEAR_FOLD = 0.02  # length of a step over which the curve is so well known that its turn can be placed
+FIRST, SHORTEST, LONGEST = 0.5, 1e-6, 1.0  # lengths of steps along the curve, 1.4 being the whole way at first speed
+CLEAR = 0.95  # s of a fold, up to which it is certainly before s = 1 whatever the length of the step
+NEAR_FOLD = 0.02  # length of a step over which a fold is known well enough to say on which side of s = 1 it lies
 MOST_STEPS = 120
 FAR = 100.0  # usual sizes of a state, from where on a point is leaving for infinity
 
@@ -46,6 +43,7 @@ class Fate(enum.StrEnum):
 
 
 FATES = tuple(Fate)
+SURVIVES, FOLD, AWAY, UNKNOWN = range(len(FATES))
 
 
 @dataclass(frozen=True)
@@ -57,238 +55,221 @@ class Arrival:
     s: Tensor
 
 
-@dataclass(frozen=True)
-class Passage:
-    """The way from ``before`` to ``after`` with the inputs u (B, m) held; ``unit`` is the usual size of a state."""
+def carry(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Arrival:
+    """The fixed points x (B, n) of ``blend.before`` carried to ``blend.after``, where they are expected at ``guess``.
 
-    before: System
-    after: System
-    u: Tensor
+    ``unit`` is the usual size of a state.
+    """
+    rows, one = torch.arange(len(x)), torch.ones_like(x[:, 0])
+    jump = _Jump(blend, unit)
+    there, ok, off = jump.to(one, rows, x, guess, SURE)
+    doubtful = (ok & (off > EXACT)).nonzero().squeeze(1)
+    if len(doubtful):
+        ok[doubtful] = jump.has_its_middle(doubtful, x[doubtful], there[doubtful])
+    fate, s = torch.where(ok, SURVIVES, UNKNOWN), one
+    rest = (~ok).nonzero().squeeze(1)
+    if len(rest):
+        followed = _Curves(blend, jump, rest, x[rest]).follow()
+        there[rest], fate[rest], s[rest] = followed.x, followed.fate, followed.s
+    return Arrival(there, fate, s)
+
+
+@dataclass(frozen=True)
+class _Jump:
+    """Newton's method at fixed s, which has to end where it was expected to."""
+
+    blend: Blend
     unit: float
 
-    def carry(self, x: Tensor, guess: Tensor) -> Arrival:
-        """The fixed points x (B, n) of ``before`` carried to ``after``, where they are expected at ``guess`` (B, n)."""
-        moved, ok = self._jump(x, guess, torch.ones_like(x[:, 0]), torch.arange(len(x)), SURE)
-        fate = torch.where(ok, FATES.index(Fate.SURVIVES), FATES.index(Fate.UNKNOWN))
-        s = torch.ones_like(x[:, 0])
-        rows = (~ok).nonzero().squeeze(1)
-        if len(rows):
-            followed = _Curve(self, rows, x[rows]).follow()
-            moved[rows], fate[rows], s[rows] = followed.x, followed.fate, followed.s
-        return Arrival(moved, fate, s)
+    def to(self, s: Tensor, rows: Tensor, x: Tensor, guess: Tensor, share: float) -> tuple[Tensor, Tensor, Tensor]:
+        """From x (b, n) to a zero of F_s near ``guess``; whether (b,) it is to be trusted; how far off the guess was.
 
-    def velocity(self, x: Tensor, s: Tensor, rows: Tensor) -> Tensor:
-        """F_s of the points ``rows`` at x, each with its own s (B,)."""
-        end = self.after.velocity(x, self.u[rows])
-        if bool((s == 1).all()):
-            return end
-        return torch.lerp(self.before.velocity(x, self.u[rows]), end, s.unsqueeze(1))
-
-    def slope(self, x: Tensor, rows: Tensor) -> Tensor:
-        """dF_s/ds, the same for all s."""
-        return self.after.velocity(x, self.u[rows]) - self.before.velocity(x, self.u[rows])
-
-    def jacobian(self, x: Tensor, s: Tensor, rows: Tensor) -> Tensor:
-        end = self.after.jacobian(x, self.u[rows])
-        if bool((s == 1).all()):
-            return end
-        return torch.lerp(self.before.jacobian(x, self.u[rows]), end, s[:, None, None])
-
-    def linearised(self, x: Tensor, s: Tensor, rows: Tensor) -> Operator:
-        """v -> dF_s/dx v, in single precision where the systems have one: solves are corrected in double."""
-        before, after = self._rough
-        x, u = x.to(self.dtype), self.u[rows].to(self.dtype)
-        end = after.linearised(x, u)
-        if bool((s == 1).all()):
-            return end
-        start, weight = before.linearised(x, u), s.to(self.dtype).unsqueeze(1)
-        return lambda v: torch.lerp(start(v), end(v), weight)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """In which linear equations are solved."""
-        single = self.before.single_precision and self.after.single_precision
-        return torch.float32 if single and self.after.n_state > DENSE_LIMIT else torch.float64
-
-    @cached_property
-    def _rough(self) -> tuple[System, System]:
-        return self.before.to(dtype=self.dtype), self.after.to(dtype=self.dtype)
-
-    def solve(self, x: Tensor, s: Tensor, rows: Tensor, right: Tensor) -> Tensor:
-        """(dF_s/dx)^-1 right, to a relative residual of ``FORCING``."""
-
-        def matrix(some: Tensor) -> Tensor:
-            return self.jacobian(x[some], s[some], rows[some])
-
-        return _solved(right, self.linearised(x, s, rows), matrix, self.dtype)
-
-    def _jump(self, x: Tensor, guess: Tensor, s: Tensor, rows: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """Newton's method at fixed s from ``guess``, and whether (B,) it ended where it was to be expected from x.
-
-        That is: the first correction is at most ``share`` of the way from x, the second at most ``share`` of the first,
-        and the last is negligible.
+        Trusted: the first correction is at most ``share`` of the way from x, the second at most ``share`` of the first,
+        and so on until they are negligible.
         """
         y, ok = guess.clone(), torch.isfinite(guess).all(dim=1)
-        first = last = torch.zeros_like(s)
+        off, last = torch.zeros_like(s), torch.full_like(s, torch.inf)
         going = ok.nonzero().squeeze(1)
         for k in range(CORRECTIONS):
-            d = self.solve(y[going], s[going], rows[going], -self.velocity(y[going], s[going], rows[going]))
+            F = self.blend.velocity(y[going], s[going], rows[going])
+            d = self.blend.solve(y[going], s[going], rows[going], -F, FORCING)
             y[going] += d
-            size = vector_norm(d, dim=1)
+            size, way = vector_norm(d, dim=1), vector_norm(y[going] - x[going], dim=1)
             floor = ROUNDING * (self.unit + vector_norm(y[going], dim=1))
-            way = vector_norm(y[going] - x[going], dim=1)
+            good = size <= share * (way if k == 0 else last[going]) + floor
+            done = size <= floor if k == 0 else size <= CONVERGED * way + floor  # one correction shows no contraction
             if k == 0:
-                first = torch.zeros_like(s).index_copy(0, going, size)
-                good = size <= share * way + floor
-            else:
-                good = size <= share * last[going] + floor
-            last = last.index_copy(0, going, size)
-            ok[going] &= good
-            done = size <= CONVERGED * way + floor
-            if k == 0:  # the contraction is not known before there are two corrections
-                done &= first[going] <= floor
+                off[going] = torch.where(size <= floor, 0.0, size / way)
+            last[going], ok[going] = size, good
             going = going[good & ~done]
             if not len(going):
                 break
         ok[going] = False
-        return y, ok
+        return y, ok, off
+
+    def has_its_middle(self, rows: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Whether (b,) there is a zero at s = 1/2 beside the middle of the chord from x to y."""
+        half = torch.full_like(x[:, 0], 0.5)
+        middle = (x + y) / 2
+        d = self.blend.solve(middle, half, rows, -self.blend.velocity(middle, half, rows), FORCING)
+        return vector_norm(d, dim=1) <= CAREFUL * vector_norm(y - x, dim=1)
 
 
-class _Curve:
-    """Curves of zeros (x, s), each followed from s = 0 by its own steps until it comes to s = 1 or turns back.
+class _Curves:
+    """Curves of zeros z = (x / scale, s), each followed from s = 0 by its own steps until it comes to s = 1 or turns.
 
-    Lengths are those of (dx / scale, ds), with the scale of each curve such that both count the same at first.
+    The scale of each curve is such that x and s count the same at first.
     """
 
-    def __init__(self, passage: Passage, rows: Tensor, x: Tensor) -> None:
-        self.passage, self.rows = passage, rows
+    def __init__(self, blend: Blend, jump: _Jump, rows: Tensor, x: Tensor) -> None:
+        self.blend, self.jump, self.rows = blend, jump, rows
         self.x, self.s = x.clone(), torch.zeros_like(x[:, 0])
-        t = passage.solve(x, self.s, rows, -passage.slope(x, rows))
-        self.scale = vector_norm(t, dim=1).clamp(1e-9 * passage.unit, passage.unit)
-        speed = (1 + (vector_norm(t, dim=1) / self.scale) ** 2).sqrt()
-        self.t_x, self.t_s = t / (self.scale * speed).unsqueeze(1), 1 / speed  # in units of the scale
+        t = blend.solve(x, self.s, rows, -blend.slope(x, rows), FORCING)
+        self.scale = vector_norm(t, dim=1, keepdim=True).clamp(1e-9 * jump.unit, jump.unit)
+        self.t = _normalised(torch.cat([t / self.scale, torch.ones_like(self.scale)], dim=1))  # tangents, onwards
+        self.bend = torch.zeros_like(self.t)  # dt/dl over the last step
         self.length = torch.full_like(self.s, FIRST)
-        self.fate = torch.full((len(x),), FATES.index(Fate.UNKNOWN))
+        self.fate = torch.full((len(x),), UNKNOWN)
 
     def follow(self) -> Arrival:
-        going = torch.arange(len(self.x))
         for _ in range(MOST_STEPS):
-            going = self._step(going)
-            going = going[self.length[going] >= SHORTEST]
+            going = ((self.fate == UNKNOWN) & (self.length >= SHORTEST)).nonzero().squeeze(1)
             if not len(going):
                 break
+            left = self._left(going)
+            lands = left <= self.length[going]
+            self._land(going[lands], left[lands])
+            self._advance(going[~lands])
         return Arrival(self.x, self.fate, self.s)
 
-    def _step(self, going: Tensor) -> Tensor:
-        """One step of the curves ``going``; those that are still under way."""
-        left = (1 - self.s[going]) / self.t_s[going]
-        landing = left <= self.length[going]
-        ended = torch.zeros(len(self.x), dtype=torch.bool)
-        if bool(landing.any()):
-            ended[self._land(going[landing], left[landing])] = True
-        rest = going[~landing]
-        if len(rest):
-            ended[self._advance(rest)] = True
-        return going[~ended[going]]
+    def _left(self, rows: Tensor) -> Tensor:
+        """The length (b,) at which s is 1, if the curve goes on bending as it does; infinite where s will not be."""
+        a, b, c = 0.5 * self.bend[rows, -1], self.t[rows, -1], self.s[rows] - 1
+        root = (b * b - 4 * a * c).clamp_min(0).sqrt()
+        return torch.where(b * b >= 4 * a * c, -2 * c / (b + root), torch.inf)
 
-    def _land(self, rows: Tensor, length: Tensor) -> Tensor:
-        """Tries to come to s = 1 at once; those that did."""
-        x, one = self.x[rows], torch.ones(len(rows), dtype=self.x.dtype)
-        guess = x + (length * self.scale[rows]).unsqueeze(1) * self.t_x[rows]
-        there, ok = self.passage._jump(x, guess, one, self.rows[rows], CAREFUL)
+    def _land(self, rows: Tensor, length: Tensor) -> None:
+        """Tries to come to s = 1 at once."""
+        if len(rows):
+            step = length.unsqueeze(1) * self.t[rows] + 0.5 * length.unsqueeze(1) ** 2 * self.bend[rows]
+            guess = self.x[rows] + self.scale[rows] * step[:, :-1]
+            ok = self._arrived(rows, guess)
+            self.length[rows[~ok]] = length[~ok] / 2
+
+    def _arrived(self, rows: Tensor, guess: Tensor) -> Tensor:
+        """Whether (b,) these are at s = 1 now."""
+        one = torch.ones_like(guess[:, 0])
+        there, ok, _ = self.jump.to(one, self.rows[rows], self.x[rows], guess, CAREFUL)
         done = rows[ok]
-        self.x[done], self.s[done], self.fate[done] = there[ok], 1.0, FATES.index(Fate.SURVIVES)
-        self.length[rows[~ok]] = length[~ok] / 2
-        return done
+        self.x[done], self.s[done], self.fate[done] = there[ok], 1.0, SURVIVES
+        return ok
 
-    def _advance(self, rows: Tensor) -> Tensor:
-        """A step along the tangent and back to the curve, lengthened or halved; those whose fate is known after it."""
-        x, s, length, ok, gain = self._corrected(rows)
-        t_x, t_s = self._tangent(rows, x, s)
-        cosine = (t_x * self.t_x[rows]).sum(1) + t_s * self.t_s[rows]
-        ok &= cosine >= LEAST_COSINE
-        turned = ok & (t_s <= 0)
-        placed = turned & (length <= NEAR_FOLD)
-        self.length[rows] = torch.where(ok & ~turned, torch.where(gain < SURE, 2.0, 1.0), 0.5) * length
-        self.length.clamp_(max=LONGEST)
-
-        fold = self._fold(rows, s, t_s, length)
-        ends = rows[placed]
-        self.fate[ends], self.s[ends] = FATES.index(Fate.FOLD), fold[placed].clamp(max=1.0)
+    def _advance(self, rows: Tensor) -> None:
+        """A step along the tangent and back to the curve, longer or shorter the next time."""
+        if not len(rows):
+            return
+        z, ok, gain = self._corrected(rows)
+        right = torch.zeros_like(z)
+        right[:, -1] = 1.0
+        t = _normalised(self._bordered(rows, z, right))
+        ok &= (t * self.t[rows]).sum(1) >= LEAST_COSINE
+        turned = ok & (t[:, -1] <= 0)
+        length = self.length[rows]
+        factor = (IDEAL / gain.clamp_min(1e-9)).sqrt()  # the correction grows with the square of the step, or faster
+        factor = torch.where(ok, factor.clamp(0.5, 2.5), factor.nan_to_num(0.0).clamp(0.2, 0.5))
+        self.length[rows] = (factor * length).clamp(max=LONGEST)
+        if bool(turned.any()):
+            self._turn(rows[turned], z[turned], t[turned])
         took = ok & ~turned
         here = rows[took]
-        self.x[here], self.s[here], self.t_x[here], self.t_s[here] = x[took], s[took], t_x[took], t_s[took]
-        away = here[vector_norm(self.x[here], dim=1) > FAR * self.passage.unit]
-        self.fate[away] = FATES.index(Fate.FAR)
-        return torch.cat([ends, away])
+        self.bend[here] = (t[took] - self.t[here]) / length[took].unsqueeze(1)
+        self.x[here], self.s[here], self.t[here] = z[took, :-1] * self.scale[here], z[took, -1], t[took]
+        self.fate[here[vector_norm(self.x[here], dim=1) > FAR * self.jump.unit]] = AWAY
 
-    def _corrected(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Newton's method across the tangent: x, s, length of the step, whether to trust it, first correction."""
-        length, scale = self.length[rows], self.scale[rows].unsqueeze(1)
-        x = self.x[rows] + length.unsqueeze(1) * scale * self.t_x[rows]
-        s = self.s[rows] + length * self.t_s[rows]
-        ok = torch.ones_like(rows, dtype=torch.bool)
-        first = last = torch.full_like(s, torch.inf)
+    def _turn(self, rows: Tensor, z: Tensor, t: Tensor) -> None:
+        """Between here and z (b, n + 1) with the tangents t the curve turns: before s = 1, or after it."""
+        start = torch.cat([self.x[rows] / self.scale[rows], self.s[rows].unsqueeze(1)], dim=1)
+        bend = _Cubic(start, z, self.t[rows], t)
+        top = bend.top()
+        s = bend.at(top)[:, -1]
+        beyond = ((s > 1) & (self.s[rows] < 1)).nonzero().squeeze(1)
+        if len(beyond):
+            guess = bend.some(beyond).at(bend.some(beyond).rises_to_one(top[beyond]))
+            self._arrived(rows[beyond], guess[:, :-1] * self.scale[rows[beyond]])
+        folded = (self.fate[rows] == UNKNOWN) & ((s <= CLEAR) | (self.length[rows] <= NEAR_FOLD))
+        self.fate[rows[folded]], self.s[rows[folded]] = FOLD, s[folded].clamp(max=1.0)
+        self.length[rows] /= 4  # for those that have to look closer
+
+    def _corrected(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Newton's method across the tangent: z (b, n + 1), whether to trust it, first correction over the step."""
+        length = self.length[rows].unsqueeze(1)
+        z = torch.cat([self.x[rows] / self.scale[rows], self.s[rows].unsqueeze(1)], dim=1)
+        z = z + length * self.t[rows] + 0.5 * length**2 * self.bend[rows]
+        first, last = torch.zeros_like(length[:, 0]), length[:, 0].clone()
+        ok, going = torch.ones_like(rows, dtype=torch.bool), torch.arange(len(rows))
         for k in range(CORRECTIONS):
-            F = self.passage.velocity(x, s, self.rows[rows])
-            d_x, d_s = self._bordered(rows, x, s, -F / scale, torch.zeros_like(s))
-            x, s = x + scale * d_x, s + d_s
-            size = (d_x.square().sum(1) + d_s.square()).sqrt()
-            ok &= (size <= CAREFUL * torch.where(last.isinf(), length, last)) | (size <= CONVERGED * length)
-            first, last = (size if k == 0 else first), size
-            if not bool((ok & (size > CONVERGED * length)).any()):
+            scale, s = self.scale[rows[going]], z[going, -1]
+            F = self.blend.velocity(z[going, :-1] * scale, s, self.rows[rows[going]]) / scale
+            d = self._bordered(rows[going], z[going], torch.cat([-F, torch.zeros_like(scale)], dim=1))
+            z[going] += d
+            size = vector_norm(d, dim=1)
+            if k == 0:
+                first = size / length[:, 0]
+            ok[going] = size <= CAREFUL * last[going]
+            last[going] = size
+            going = going[ok[going] & (size > (IDEAL if k == 0 else ON_CURVE) * length[going, 0])]
+            if not len(going):
                 break
-        ok &= last <= CONVERGED * length
-        return x, s, length, ok, first / length
+        ok[going] = False
+        return z, ok, first
 
-    def _tangent(self, rows: Tensor, x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Of unit length and onwards."""
-        t_x, t_s = self._bordered(rows, x, s, torch.zeros_like(x), torch.ones_like(s))
-        size = (t_x.square().sum(1) + t_s.square()).sqrt()
-        return t_x / size.unsqueeze(1), t_s / size
-
-    def _bordered(self, rows: Tensor, x: Tensor, s: Tensor, top: Tensor, bottom: Tensor) -> tuple[Tensor, Tensor]:
-        """The solution (d_x, d_s) of J d_x + F_s d_s = top and t . d = bottom, with x in units of the scale."""
-        p, points, n = self.passage, self.rows[rows], x.shape[1]
-        F_s = p.slope(x, points) / self.scale[rows].unsqueeze(1)
-        border = torch.cat([self.t_x[rows], self.t_s[rows].unsqueeze(1)], dim=1)
-        product = p.linearised(x, s, points)
-
-        def operator(v: Tensor) -> Tensor:
-            upper = product(v[:, :n].contiguous()) + F_s.to(v) * v[:, n:]
-            return torch.cat([upper, (border.to(v) * v).sum(1, keepdim=True)], dim=1)
-
-        def matrix(some: Tensor) -> Tensor:
-            upper = torch.cat([p.jacobian(x[some], s[some], points[some]), F_s[some].unsqueeze(2)], dim=2)
-            return torch.cat([upper, border[some].unsqueeze(1)], dim=1)
-
-        d = _solved(torch.cat([top, bottom.unsqueeze(1)], dim=1), operator, matrix, p.dtype)
-        return d[:, :n], d[:, n]
-
-    def _fold(self, rows: Tensor, s: Tensor, t_s: Tensor, length: Tensor) -> Tensor:
-        """The largest s on a step at whose ends its slope has different signs, the slope being linear in between."""
-        before = self.t_s[rows]
-        part = before / (before - t_s).clamp_min(1e-300)
-        return self.s[rows] + 0.5 * part * before * length
+    def _bordered(self, rows: Tensor, z: Tensor, right: Tensor) -> Tensor:
+        scale = self.scale[rows]
+        return self.blend.solve_bordered(
+            z[:, :-1] * scale, z[:, -1], self.rows[rows], scale, self.t[rows], right, FORCING
+        )
 
 
-def _solved(right: Tensor, operator: Operator, matrix: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
-    """Solutions of one linear system per row: by LU where they are small, else GMRES and LU where that does not do.
+@dataclass(frozen=True)
+class _Cubic:
+    """The cubics between z0 and z1 (b, n + 1) with tangents t0 and t1, over tau from 0 to 1."""
 
-    ``operator`` works in ``dtype``; ``matrix(rows)`` gives whole matrices.
-    """
-    if right.shape[1] <= DENSE_LIMIT + 1:
-        return _by_lu(matrix(torch.arange(len(right))), right)
-    size = vector_norm(right, dim=1, keepdim=True).clamp_min(1e-300)
-    scaled = (right / size).to(dtype)
-    found, residual = gmres(operator, scaled, torch.full_like(scaled[:, 0], FORCING), VECTORS)
-    d = found.to(right.dtype) * size
-    for i in (residual > USELESS).nonzero().squeeze(1).tolist():
-        some = torch.tensor([i])
-        d[some] = _by_lu(matrix(some), right[some])
-    return d
+    z0: Tensor
+    z1: Tensor
+    t0: Tensor
+    t1: Tensor
+
+    def some(self, rows: Tensor) -> _Cubic:
+        return _Cubic(self.z0[rows], self.z1[rows], self.t0[rows], self.t1[rows])
+
+    def at(self, tau: Tensor) -> Tensor:
+        """(b, n + 1) at tau (b,)."""
+        tau = tau.unsqueeze(1)
+        chord = vector_norm(self.z1 - self.z0, dim=1, keepdim=True)
+        z = (1 - tau) ** 2 * ((1 + 2 * tau) * self.z0 + tau * chord * self.t0)
+        return z + tau**2 * ((3 - 2 * tau) * self.z1 - (1 - tau) * chord * self.t1)
+
+    def top(self) -> Tensor:
+        """tau (b,) where s, the last entry, is largest: it rises at 0 and falls at 1."""
+        low, high = torch.zeros_like(self.z0[:, 0]), torch.ones_like(self.z0[:, 0])
+        for _ in range(BISECTIONS):
+            tau = (low + high) / 2
+            rising = self.at(tau + STEP)[:, -1] > self.at(tau - STEP)[:, -1]
+            low, high = torch.where(rising, tau, low), torch.where(rising, high, tau)
+        return (low + high) / 2
+
+    def rises_to_one(self, top: Tensor) -> Tensor:
+        """tau (b,) at which s is 1, between 0 and the top that lies above."""
+        low, high = torch.zeros_like(top), top
+        for _ in range(BISECTIONS):
+            tau = (low + high) / 2
+            below = self.at(tau)[:, -1] < 1
+            low, high = torch.where(below, tau, low), torch.where(below, high, tau)
+        return (low + high) / 2
 
 
-def _by_lu(A: Tensor, right: Tensor) -> Tensor:
-    d, info = torch.linalg.solve_ex(A, right.unsqueeze(2))
-    return torch.where((info == 0).unsqueeze(1), d.squeeze(2), torch.nan)
+BISECTIONS, STEP = 24, 1e-5
+
+
+def _normalised(t: Tensor) -> Tensor:
+    return t / vector_norm(t, dim=1, keepdim=True)

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.passage import FATES, Fate, Passage
+from dynsys.blend import Blend
+from dynsys.passage import FATES, FORCING, SURVIVES, carry
 from dynsys.points import FixedPoints
 from dynsys.spectra.unstable import unstable_directions
 from dynsys.system import System
@@ -100,8 +101,9 @@ def survival(
 
     ``points`` are FixedPoints (slow points are left out) or states (k, n) with ``inputs`` (k, m) or (m,) held, zero if
     not given. ``perturbed`` gives the system at a level, or is one system per level. ``which`` are followed: "all" or
-    "memories", the stable ones; ``stability`` says likewise whose unstable directions are counted at every level. ``progress(done, L)`` is told of every level. Raises ValueError for levels that are not such and
-    for systems that do not fit.
+    "memories", the stable ones; ``stability`` says likewise whose unstable directions are counted at every level.
+    ``progress(done, L)`` is told of every level. Raises ValueError for levels that are not such and for systems that do
+    not fit.
 
     >>> from dynsys import Flow
     >>> bistable = lambda level: Flow(lambda x, u: x - x**3 + level, n_state=1)
@@ -186,8 +188,8 @@ class _Followed:
         path = torch.full((L + 1, k, n), torch.nan, dtype=self.x.dtype)
         path[0] = self.x
         predicted, n_unstable = np.full((L, k), np.nan), np.full((L, k), LOST)
-        fate, lost_at = np.full(k, FATES.index(Fate.SURVIVES)), np.full(k, np.inf)
-        going, before, first = torch.arange(k), self.system, _FirstOrder(self, unit)
+        fate, lost_at = np.full(k, SURVIVES), np.full(k, np.inf)
+        going, before, first = torch.arange(k), self.system, _FirstOrder(self)
         for i, level in enumerate(levels):
             after = at(i)
             self._check(after)
@@ -196,8 +198,8 @@ class _Followed:
             if len(going):
                 known = np.concatenate([[0.0], levels[:i]])
                 guess = _ahead(path[: i + 1, going], known, float(level)) if i else self.x[going] + foreseen[going]
-                arrival = Passage(before, after, self.u[going], unit).carry(path[i, going], guess)
-                there = arrival.fate == FATES.index(Fate.SURVIVES)
+                arrival = carry(Blend(before, after, self.u[going]), path[i, going], guess, unit)
+                there = arrival.fate == SURVIVES
                 gone = going[~there].numpy()
                 fate[gone] = arrival.fate[~there]
                 lost_at[gone] = known[-1] + arrival.s[~there].numpy() * (level - known[-1])
@@ -247,8 +249,8 @@ class _Followed:
 class _FirstOrder:
     """-J^-1 dF at the old points: one solve serves all levels while dF grows in proportion to the level."""
 
-    def __init__(self, followed: _Followed, unit: float) -> None:
-        self.followed, self.unit = followed, unit
+    def __init__(self, followed: _Followed) -> None:
+        self.followed = followed
         self.dF: Tensor | None = None  # at a level of 1
         self.solved = torch.zeros(0)
 
@@ -262,11 +264,11 @@ class _FirstOrder:
 
     def _solve(self, dF: Tensor) -> Tensor:
         f, rows = self.followed, torch.arange(len(dF))
-        passage = Passage(f.system, f.system, f.u, self.unit)
+        blend = Blend(f.system, f.system, f.u)
         d = torch.zeros_like(dF)
         for _ in range(3):  # the second and third are corrections, each of a thousandth of the one before
             Jd = f.system.jacobian_product(f.x, f.u, d)
-            d = d + passage.solve(f.x, torch.ones_like(dF[:, 0]), rows, -dF - Jd)
+            d = d + blend.solve(f.x, torch.ones_like(dF[:, 0]), rows, -dF - Jd, FORCING)
         return d
 
 

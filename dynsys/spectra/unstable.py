@@ -1,7 +1,7 @@
-"""How many unstable directions many large systems have, from one small Krylov space each and not from their spectra.
+"""How many unstable directions many large systems have, from one small Krylov space each, not from their spectra.
 
-The eigenvalues that lie beyond the boundary of stability are those on the outside of the spectrum, where Ritz values come
-to first (Saad 2011, section 6.7). Where the space leaves it open on which side one lies, the eigenvalues are computed.
+Ritz values come to the eigenvalues on the outside of the spectrum first (Saad 2011, section 6.7), among which are those
+beyond the boundary of stability. Where it stays open on which side one lies, the eigenvalues are computed.
 """
 
 from __future__ import annotations
