@@ -191,17 +191,51 @@ def test_without_dask_the_extra_to_install_is_named(tmp_path, monkeypatch):
         run_sweep(work, tasks(tmp_path, 2), tmp_path / "rows.jsonl", cluster="tcp://127.0.0.1:8786")
 
 
-def test_a_scheduler_that_is_lost_leaves_the_rows_and_says_so(tmp_path):
+@pytest.fixture
+def small_cluster():
+    """Of threads of this process, without a worker yet: what comes and goes is seen at once."""
     from distributed import LocalCluster
 
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as none_yet:
+        yield none_yet
+
+
+def test_a_cluster_without_workers_is_waited_for_and_told(tmp_path, small_cluster):
+    told = []
+
+    def show(stage, done, total):
+        told.append((stage, done))
+        if (stage, done) == ("waiting for a worker", 0):
+            small_cluster.scale(1)
+
+    rows = run_sweep(work, tasks(tmp_path, 3), tmp_path / "rows.jsonl", cluster=small_cluster, progress=show)
+    assert [row["status"] for row in rows] == ["done"] * 3
+    assert told[:3] == [("tasks", 0), ("waiting for a worker", 0), ("waiting for a worker", 1)]
+
+
+def test_a_cluster_that_lost_all_workers_is_not_waited_for_forever(tmp_path, small_cluster, monkeypatch):
+    monkeypatch.setattr("dynsys.sweep.cluster.RETURN", 0.5)
+    small_cluster.scale(1)
+
+    def lose(stage, done, total):
+        if (stage, done) == ("tasks", 2):
+            small_cluster.scale(0)
+
     path = tmp_path / "rows.jsonl"
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as one:
+    with pytest.raises(SweepError, match=r"lost all of its workers, .* start workers, and the same command goes on"):
+        run_sweep(work, tasks(tmp_path, 200), path, cluster=small_cluster, progress=lose)
+    assert 2 <= len(read_rows(path)) < 200
 
-        def lose(stage, done, total):
-            if stage == "tasks" and done == 3:
-                one.close()
 
-        with pytest.raises(SweepError, match=r"does not answer any more .*the same command goes on from there"):
-            run_sweep(work, tasks(tmp_path, 50), path, cluster=one, progress=lose)
+def test_a_scheduler_that_is_lost_leaves_the_rows_and_says_so(tmp_path, small_cluster):
+    path = tmp_path / "rows.jsonl"
+    small_cluster.scale(1)
+
+    def lose(stage, done, total):
+        if (stage, done) == ("tasks", 3):
+            small_cluster.close()
+
+    with pytest.raises(SweepError, match=r"does not answer any more .*the same command goes on from there"):
+        run_sweep(work, tasks(tmp_path, 50), path, cluster=small_cluster, progress=lose)
     assert len(read_rows(path)) >= 3
     assert {row["status"] for row in read_rows(path)} == {"done"}

@@ -121,7 +121,8 @@ def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
         with contextlib.suppress(CannotBeHanded), LocalWorkers(work, seed, jobs=1) as workers:
             yield from last_try([suspect], workers)
             tasks = [task for task in tasks if task is not suspect]
-    for task in tasks:
-        with mark.of(task.id), single_threaded():
-            outcome = attempt(work, task.arguments, task.seed(seed))
-        yield task, outcome
+    with single_threaded():
+        for task in tasks:
+            with mark.of(task.id):
+                outcome = attempt(work, task.arguments, task.seed(seed))
+            yield task, outcome
