@@ -65,6 +65,7 @@ def sections(evolution: Evolution) -> list[Section]:
     diagram, origin, frames = evolution.diagram, evolution.origin, evolution.frames
     task, released, axes = frames.runs("trajectories"), frames.runs("releases"), frames.axes
     moving = portrait_animation(diagram, task, released, axes)
+    name = "the origin" if origin is None or origin.is_zero else f"branch {origin.branch}, first nearest the origin"
     stills = portrait_stills(diagram, task, released, axes, chosen_stills(diagram))
     found = [
         Section(
@@ -75,12 +76,11 @@ def sections(evolution: Evolution) -> list[Section]:
         Section("Bifurcations", DIAGRAM_TEXT, figures=[bifurcation_diagram(diagram)]),
         Section(
             "How many points",
-            figures=[point_counts(diagram, None if origin is None else origin.n_unstable)],
+            figures=[point_counts(diagram, None if origin is None else origin.n_unstable, name=name)],
         ),
     ]
     if origin is not None:
         kind = Kind(diagram.about["kind"])
-        name = "the origin" if origin.is_zero else f"the point that began nearest the origin (branch {origin.branch})"
         found.append(
             Section(
                 f"Eigenvalues of {name}",

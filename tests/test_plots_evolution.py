@@ -169,7 +169,7 @@ class TestCounts:
 
     def test_the_origin_is_drawn_for_as_long_as_it_is_there(self):
         figure = plots.point_counts(pitchfork(), np.array([0, 0, 0, 1, 1, 2, -1, -1, -1]))
-        y = np.asarray(trace(figure, "at the origin", row=2).y, dtype=float)
+        y = np.asarray(trace(figure, "unstable directions", row=2).y, dtype=float)
         assert y[:6].tolist() == [0, 0, 0, 1, 1, 2]
         assert np.isnan(y[6:]).all()
 

@@ -117,6 +117,7 @@ def _pieces(
         line=line,
         name=label,
         legendgroup=label,
+        legendrank=900 + kind,
         showlegend=named,
         text=texts[:-1],
         hovertemplate="%{text}<extra></extra>",

@@ -14,14 +14,17 @@ from dynsys.plots.training_time import TrainingTime
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+FEW = 5  # unstable directions, up to which each has a tick of its own
 SHADES = (style.BLUE, style.ORANGE, style.PURPLE, style.GREEN, style.GREY)  # 0, 1, 2, 3, and more unstable directions
 
 
-def point_counts(diagram: Diagram, origin: Integers | None = None, *, title: str | None = None) -> go.Figure:
+def point_counts(
+    diagram: Diagram, origin: Integers | None = None, *, name: str = "the origin", title: str | None = None
+) -> go.Figure:
     """The number of points by unstable directions, stacked, over the snapshots.
 
-    ``origin`` (S,) is the number of unstable directions of the point that began at, or nearest to, the origin, -1
-    where it is no more: it is drawn in a second row.
+    ``origin`` (S,) is the number of unstable directions of one point, called ``name``, -1 where it is no more: it is
+    drawn in a second row.
     """
     time, table = TrainingTime.of(diagram.steps), diagram.counts()
     rows = 1 if origin is None else 2
@@ -72,10 +75,12 @@ def point_counts(diagram: Diagram, origin: Integers | None = None, *, title: str
         )
     if origin is not None:
         figure.add_trace(_steps_of(x, origin, diagram.steps), 2, 1)
-        figure.update_yaxes(style.axis("unstable directions<br>of the origin", rangemode="tozero"), row=2, col=1)
+        few = {"dtick": 1} if origin.max() <= FEW else {}
+        figure.update_yaxes(style.axis(f"unstable directions<br>of {name}", rangemode="tozero", **few), row=2, col=1)
     figure.update_yaxes(style.axis("fixed points", rangemode="tozero"), row=1, col=1)
     for row in range(1, rows + 1):
         figure.update_xaxes(time.axis(named=row == rows, showticklabels=row == rows), row=row, col=1)
+    figure.update_layout(legend_traceorder="normal")
     return style.under(figure, title, [*notes, time.note])
 
 
@@ -87,7 +92,7 @@ def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
         mode="lines+markers",
         line={"color": style.RED, "width": 1.6, "shape": "hv"},
         marker={"size": 4},
-        name="at the origin",
+        name="unstable directions",
         showlegend=False,
         text=[f"{n} unstable directions, step {step:,.0f}" for n, step in zip(origin, steps, strict=True)],
         hovertemplate="%{text}<extra></extra>",
@@ -96,7 +101,8 @@ def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
 
 def _completeness(diagram: Diagram) -> list[str]:
     total = diagram.counts().sum(axis=1)
-    notes = [f"{total[0]} points at step {diagram.steps[0]:,.0f}, {total[-1]} at step {diagram.steps[-1]:,.0f}."]
+    first, last = diagram.steps[0], diagram.steps[-1]
+    notes = [f"{style.plural(total[0], 'point')} at step {first:,.0f}, {total[-1]} at step {last:,.0f}."]
     if diagram.index_known:
         wrong = int((diagram.index_sums != 1).sum())
         notes.append(
