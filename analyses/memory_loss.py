@@ -1,0 +1,117 @@
+"""The level of a perturbation at which half of the trials have lost a memory, with a confidence band.
+
+Of each trial it is known between which two levels it lost its first memory, or that it lost none up to the last. The
+median is that order statistic, and its band is made of order statistics too (the sign test turned round, scipy's
+``quantile_test``): exact for any distribution and for few trials, where Greenwood's variance of a Kaplan-Meier curve is
+neither, and undefined when all trials lose in one step of the levels. The k-th of the true levels lies between the k-th
+of the lower ends and the k-th of the upper ends, so a band from a lower end to an upper end is honest about the grid,
+and about trials that lost none, whose upper end is infinite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class HalfLoss:
+    """The level at which half of the trials have lost a memory.
+
+    It lies within ``between`` as far as the levels tell, and ``band`` holds it with the given confidence. An end is
+    infinite where so many trials lost none, and 0 where they lost one below the first level.
+    """
+
+    level: float  # the geometric middle of ``between``; its end that is known where the other is 0 or infinite
+    between: Interval
+    band: Interval
+    trials: int
+    lost: int  # trials that lost a memory at any level
+    confidence: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers for JSON, which knows no infinity: None."""
+        return {
+            "level": _plain(self.level),
+            "between": [_plain(v) for v in self.between],
+            "band": [_plain(v) for v in self.band],
+            "trials": self.trials,
+            "lost": self.lost,
+            "confidence": self.confidence,
+        }
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of the trials at one level: how many have lost a memory, their share, and its confidence interval (Wilson)."""
+
+    level: float
+    lost: int
+    trials: int
+    share: float
+    low: float
+    high: float
+
+
+def half_loss(losses: Sequence[Interval], confidence: float = 0.95) -> HalfLoss:
+    """From the levels between which each trial lost its first memory, as ``Survival.first_loss`` gives them.
+
+    (low, inf) is a trial that lost none up to ``low``; (0, high) one that lost it below the first level. Raises
+    ValueError where there is no trial, or an interval that is not one.
+
+    >>> half_loss([(0.01, 0.02), (0.02, 0.04), (0.02, 0.04), (0.04, 0.08), (0.04, 0.08)]).between
+    (0.02, 0.04)
+    """
+    edges = _checked(losses)
+    lower, upper = np.sort(edges, axis=0).T
+    half = (len(edges) + 1) // 2 - 1
+    between = (float(lower[half]), float(upper[half]))
+    lost = int(np.isfinite(upper).sum())
+    band = (_band(lower, confidence)[0], _band(upper, confidence)[1])
+    return HalfLoss(_middle(between), between, band, len(edges), lost, confidence)
+
+
+def lost_shares(losses: Sequence[Interval], levels: Sequence[float], confidence: float = 0.95) -> list[Share]:
+    """The share of trials that have lost a memory at each of the ``levels``, with Wilson's interval (1927)."""
+    edges = _checked(losses)
+    return [_share(float(level), int((edges[:, 1] <= level).sum()), len(edges), confidence) for level in levels]
+
+
+def _share(level: float, lost: int, trials: int, confidence: float) -> Share:
+    interval = stats.binomtest(lost, trials).proportion_ci(confidence, method="wilson")
+    return Share(level, lost, trials, lost / trials, float(interval.low), float(interval.high))
+
+
+def _checked(losses: Sequence[Interval]) -> Array:
+    edges = np.asarray(losses, dtype=np.float64)
+    if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
+        raise ValueError(f"losses have shape {edges.shape}; one (low, high) of levels is needed for each trial")
+    if not ((edges[:, 0] >= 0) & (edges[:, 0] < edges[:, 1])).all():
+        raise ValueError("a loss lies between two levels, low < high, with low at least 0; high may be infinite")
+    return edges
+
+
+def _band(ordered: Array, confidence: float) -> Interval:
+    """The ends of the band of the median among the ordered values (n,); 0 and infinity where n is too small for one."""
+    held = stats.quantile_test(np.arange(len(ordered)), p=0.5).confidence_interval(confidence)
+    low, high = held.low, held.high  # ranks, since scipy interpolates nothing; NaN where there is none
+    return (0.0 if np.isnan(low) else float(ordered[int(low)]), np.inf if np.isnan(high) else float(ordered[int(high)]))
+
+
+def _middle(between: Interval) -> float:
+    low, high = between
+    if not np.isfinite(high) or low == 0:
+        return low if low > 0 else high
+    return float(np.sqrt(low * high))
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
