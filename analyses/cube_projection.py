@@ -28,7 +28,7 @@ SHAPES = {
     4: "vertex-first, a rhombic dodecahedron",
 }
 NEAR = 10.0  # degrees from one of these, within which it gives the shape its name; they lie 30 or more apart
-APART = 1.1  # times the last component that is left out, which the last that is shown has to have to be told from it
+ALIKE = 0.9  # of the third singular value, above which the fourth might as well be the one that is shown
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Shape:
 
     ``singular_values`` (b,) of the axes, over their sum of squares' root; ``kept`` (b,) the share of each axis' length
     that is seen. Of four bits: ``lost`` (4,) the direction v, ``weight`` 1 / sum v_i^4 (1, 2, 3, 4 for the four
-    shapes), ``nearest`` the number of axes of the nearest shape, ``angle`` the degrees from it, and ``gap`` the ratio
-    of the third singular value to the fourth (near 1 it is chance which of the two is left out). None for other b.
+    shapes), ``nearest`` the number of axes of the nearest shape, ``angle`` the degrees from it, and ``ratio`` the
+    fourth singular value over the third (near 1 it is chance which of the two is left out). None for other b.
     """
 
     singular_values: tuple[float, ...]
@@ -47,19 +47,19 @@ class Shape:
     weight: float | None
     nearest: int | None
     angle: float | None
-    gap: float | None
+    ratio: float | None
 
     @property
     def word(self) -> str:
         """What the numbers say, in a phrase."""
-        if self.nearest is None or self.angle is None or self.gap is None:
+        if self.nearest is None or self.angle is None or self.ratio is None:
             return f"{len(self.kept)} bits on {SHOWN} components"
         name = SHAPES[self.nearest]
         if self.angle > NEAR:
             name = f"none of the four, {self.angle:.0f} degrees from {name}"
-        if self.gap < APART:
+        if self.ratio > ALIKE:
             name += (
-                f"; by chance, as the component that is left out has {1 / self.gap**2:.0%} of the variance of the third"
+                f"; by chance, as the component that is left out has {self.ratio**2:.0%} of the variance of the third"
             )
         return name
 
@@ -78,5 +78,11 @@ def projected_shape(states: Array, axes: Array) -> Shape:
     cosines = [float(size[:count].sum() / np.sqrt(count)) for count in SHAPES]
     nearest = int(np.argmax(cosines)) + 1
     angle = float(np.degrees(np.arccos(min(max(cosines), 1.0))))
-    gap = float(values[SHOWN - 1] / values[SHOWN]) if values[SHOWN] > 0 else float("inf")
-    return Shape(*plain, tuple(lost.tolist()), float(1 / (lost**4).sum()), nearest, angle, gap)
+    return Shape(
+        *plain,
+        tuple(lost.tolist()),
+        float(1 / (lost**4).sum()),
+        nearest,
+        angle,
+        float(values[SHOWN] / values[SHOWN - 1]),
+    )

@@ -110,8 +110,8 @@ class Distances:
 
     ``by_hamming`` has a row for each Hamming distance. ``spread`` is the standard deviation of all distances over their
     mean, and 0 where all are equal; ``edge_spread`` that of the edges. ``edges`` (b,) are the mean lengths of the edges
-    along each bit (NaN without any). ``memories_with_nearest`` is the share of memories with every Hamming neighbour
-    nearer than any other memory, ``nearer`` the share of pairs (a neighbour, another) of which the neighbour is nearer.
+    along each bit. ``memories_with_nearest`` is the share of memories with every Hamming neighbour nearer than all
+    others, ``nearer`` the share of pairs (a neighbour, another) of which the neighbour is nearer. None: there are none.
     """
 
     by_hamming: tuple[Row, ...]
@@ -119,9 +119,9 @@ class Distances:
     spread: float
     edge: float
     edge_spread: float
-    edges: tuple[float, ...]
-    memories_with_nearest: float
-    nearer: float
+    edges: tuple[float | None, ...]
+    memories_with_nearest: float | None
+    nearer: float | None
 
 
 def distances(states: Array, bits: Bits) -> Distances:
@@ -146,9 +146,9 @@ def distances(states: Array, bits: Bits) -> Distances:
         _spread(all_of_them),
         float(edge.mean()),
         _spread(edge),
-        tuple(float(edge[along == bit].mean()) if (along == bit).any() else np.nan for bit in range(bits.shape[1])),
-        float(np.mean(nearest)) if nearest else np.nan,
-        float(np.concatenate(wins).mean()) if wins else np.nan,
+        tuple(float(edge[along == bit].mean()) if (along == bit).any() else None for bit in range(bits.shape[1])),
+        float(np.mean(nearest)) if nearest else None,
+        float(np.concatenate(wins).mean()) if wins else None,
     )
 
 

@@ -63,7 +63,8 @@ class Network:
     """One of the three: what it scored on held-out pulses, its points and which of them are memories.
 
     ``geometry`` has the distances of the memories in each of ``SPACES`` where two of them are neighbours; ``affine`` is
-    the share of their variance that a parallelepiped explains, None where they do not determine one.
+    the share of their variance that a parallelepiped explains, None where they do not determine one; ``feedback`` are
+    the degrees between the subspaces that its axes and the feedback weights W_fb span.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Network:
     memories: Memories
     geometry: dict[str, Distances]
     affine: float | None
+    feedback: tuple[float, ...]
     shape: Shape | None
 
     @property
@@ -122,10 +124,11 @@ def described(name: str, network: EchoStateNetwork, metrics: dict[str, float], p
     spaces = dict(zip(SPACES, (found.states, rates, found.readouts), strict=True))
     geometry = {key: distances(states, found.bits) for key, states in spaces.items()} if found.edges else {}
     if not found.determined:
-        return Network(name, network, metrics, points, found, geometry, None, None)
+        return Network(name, network, metrics, points, found, geometry, None, (), None)
     axes = bit_axes(found.states, found.bits)
     shape = projected_shape(found.states, axes.axes)
-    return Network(name, network, metrics, points, found, geometry, axes.share, shape)
+    feedback = tuple(principal_angles(axes.axes, network.W_fb.T.numpy()).tolist())
+    return Network(name, network, metrics, points, found, geometry, axes.share, feedback, shape)
 
 
 def compare(settings: Transfer, networks: dict[str, Network]) -> Comparison:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dynsys.analyses.cube_projection import APART, NEAR
+from dynsys.analyses.cube_projection import ALIKE, NEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.transfer import Comparison
 from dynsys.analyses.transfer_claims import claims
@@ -51,7 +51,7 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
             Section("Learning", figures=_learning(compared, folder)),
             Section("Distances between memories", DISTANCES_TEXT, table=distance_rows(compared)),
             Section("What becomes of the cube", SURVIVAL_TEXT, table=survival_rows(compared)),
-            Section("Shape on three principal components", SHAPE_TEXT, table=shape_rows(compared)),
+            Section("Shape on three principal components", [AXES_TEXT, SHAPE_TEXT], table=shape_rows(compared)),
             Section("Each memory of the cube", CORNER_TEXT, table=corner_rows(compared)),
         ],
         ["jang", "sussillo2013", "sussillo2009"],
@@ -85,12 +85,18 @@ SURVIVAL_TEXT = (
 )
 CLAIMS_TEXT = "Of these networks alone: other seeds may say otherwise."
 CORNER_TEXT = "Shift / middle / split, as above."
+AXES_TEXT = (
+    "Each bit has an axis: what it adds to the state. Exact to: the share of the memories' variance that the "
+    "parallelepiped of these axes explains. W_fb: the angles between the subspaces of the axes and of the feedback "
+    "weights; those of random subspaces are near 90 degrees in so many dimensions. Each axis seen: the share of its "
+    "length that three components show."
+)
 SHAPE_TEXT = (
     "Four axes on three components are linearly dependent, and the dependence v tells the shape: one axis vanishes "
     "(cell first, a cube of pairs), two fall together (face first, a cuboid), three lie in a plane and add up to "
     "nothing (edge first, a hexagonal prism), or all four (vertex first). A shape has the name of one of these within "
-    f"{NEAR:g} degrees of v. Where the third and fourth singular value differ by less than a factor of {APART:g}, "
-    "chance decides which component is left out, and with it the shape."
+    f"{NEAR:g} degrees of v. Where the fourth singular value is more than {ALIKE:g} of the third, chance decides "
+    "which component is left out, and with it the shape."
 )
 
 

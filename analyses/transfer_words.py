@@ -51,6 +51,7 @@ def _network(network: Network) -> dict[str, Any]:
         },
         "distances": {space: dataclasses.asdict(measured) for space, measured in network.geometry.items()},
         "affine_share": network.affine,
+        "feedback_angles": list(network.feedback),
         "shape": None if network.shape is None else dataclasses.asdict(network.shape) | {"word": network.shape.word},
     }
 
@@ -80,15 +81,12 @@ DOUBLE, STRANGE = "further stable points with the bits of one of them", "stable 
 def _distance_sentence(compared: Comparison, name: str) -> str:
     measured = compared.networks[name].geometry["state"]
     exact = hypercube_spread(compared.settings.bits)
-    near = (
-        "every memory's"
-        if measured.memories_with_nearest == 1
-        else f"{measured.memories_with_nearest:.0%} of memories'"
-    )
+    share = measured.memories_with_nearest
+    near = "every memory's" if share == 1 else f"{_percent(share)} of memories'"
     return (
         f"{capital(in_words(compared, name))}: the distances between memories have a spread of {measured.spread:.3f}, "
         f"those of an exact hypercube {exact:.3f} and equal ones 0; edges have {measured.edge_spread:.3f}. "
-        f"{capital(near)} Hamming neighbours are nearer than all other memories."
+        + ("" if share is None else f"{capital(near)} Hamming neighbours are nearer than all other memories.")
     )
 
 
@@ -119,6 +117,13 @@ def _cube_sentences(compared: Comparison) -> list[str]:
         told.append(
             f"The subspace of the {1 << small} memories lies within {most[SCRATCH]:.0f} degrees of that from scratch "
             f"and within {most[TRANSFER]:.0f} degrees of that of the network which began with them."
+        )
+    feedback = [max(compared.networks[name].feedback, default=None) for name in NETWORKS]
+    if all(degrees is not None for degrees in feedback):
+        told.append(
+            f"The axes of the bits lie within {', '.join(f'{degrees:.0f}' for degrees in feedback)} degrees of the "
+            f"feedback weights of their network ({', '.join(in_words(compared, name) for name in NETWORKS)}), which no "
+            "training changes."
         )
     return told
 
@@ -153,8 +158,8 @@ def distance_rows(compared: Comparison) -> list[dict[str, Any]]:
                 | {
                     "spread": f"{measured.spread:.3f}",
                     "of edges": f"{measured.edge_spread:.3f}",
-                    "neighbours nearest": f"{measured.memories_with_nearest:.0%}",
-                    "pairs": f"{measured.nearer:.1%}",
+                    "neighbours nearest": _percent(measured.memories_with_nearest),
+                    "pairs": _percent(measured.nearer),
                 }
             )
     return rows
@@ -175,7 +180,7 @@ def geometry_rows(compared: Comparison) -> list[dict[str, Any]]:
                     "network": in_words(compared, name),
                     "edge": f"{measured.edge:.4g}",
                     "spread": f"{measured.spread:.3f}",
-                    "neighbours nearest": f"{measured.memories_with_nearest:.0%}",
+                    "neighbours nearest": _percent(measured.memories_with_nearest),
                     "to the cube": "" if found is None else _edges(_mean(found.shift)),
                     "middles": "" if found is None else _edges(_mean(found.middle_shift)),
                     "angles": ", ".join(f"{degrees:.0f}°" for degrees in compared.angles.get(name, ())),
@@ -222,7 +227,8 @@ def shape_rows(compared: Comparison) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "network": in_words(compared, name),
-                    "share of an exact parallelepiped": f"{network.affine:.1%}",
+                    "exact to": f"{network.affine:.1%}",
+                    "angles to W_fb": ", ".join(f"{degrees:.1f}°" for degrees in network.feedback),
                     "singular values": _listed(shape.singular_values),
                     "each axis seen": _listed(shape.kept),
                     "v": "" if shape.lost is None else _listed(shape.lost),
@@ -231,6 +237,10 @@ def shape_rows(compared: Comparison) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}".replace(".0%", "%")
 
 
 def _listed(values: Sequence[float]) -> str:

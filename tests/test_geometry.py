@@ -150,7 +150,7 @@ def test_the_solid_that_four_bits_are_seen_as(count):
     assert shape.nearest == count
     assert shape.angle == pytest.approx(0, abs=1e-4)
     assert shape.weight == pytest.approx(count)
-    assert shape.gap == pytest.approx(2)
+    assert shape.ratio == pytest.approx(0.5)
     assert abs(np.dot(shape.lost, lost)) == pytest.approx(1)
     assert shape.word == SHAPES[count]
     distinct = np.unique(Projection.fit(states).transform(states).round(9), axis=0)
@@ -184,7 +184,7 @@ def test_three_bits_lose_nothing():
     cube = held(frame()[:3])
     shape = projected_shape(cube.states, frame()[:3])
     assert shape.kept == pytest.approx((1, 1, 1))
-    assert (shape.lost, shape.weight, shape.nearest, shape.gap) == (None,) * 4
+    assert (shape.lost, shape.weight, shape.nearest, shape.ratio) == (None,) * 4
 
 
 def test_a_cube_that_splits_at_right_angles_survives():

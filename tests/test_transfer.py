@@ -119,6 +119,17 @@ def test_both_larger_networks_hold_four_memories(done):
         assert network.shape is not None
 
 
+def test_the_axes_of_the_bits_are_compared_with_the_feedback_weights(done):
+    """Against QR and the singular values of the product of the bases, by definition."""
+    network = done[1].networks["transfer"]
+    states, bits = network.memories.states, network.memories.bits
+    axes = np.stack([states[bits[:, i] == 1].mean(axis=0) - states[bits[:, i] == -1].mean(axis=0) for i in range(2)])
+    bases = [np.linalg.qr(rows.T)[0] for rows in (axes, network.network.W_fb.T.numpy())]
+    cosines = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
+    assert network.feedback == pytest.approx(np.degrees(np.arccos(cosines)), rel=1e-6)
+    assert max(network.feedback) < 45  # random planes among 100 units: 80 and more
+
+
 def test_they_are_trained_from_the_weights_that_were_meant(done):
     folder, _ = done
     small, scratch, transferred = (load(folder / name) for name in NETWORKS)
@@ -142,7 +153,7 @@ def test_each_network_is_a_run_of_its_own(done):
 
 def test_results_and_report_are_written(done):
     folder, compared = done
-    results = json.loads((folder / RESULTS).read_text())
+    results = json.loads((folder / RESULTS).read_text(), parse_constant=pytest.fail)  # NaN is no JSON
     assert results["schema"] == "dynsys.transfer/1"
     assert set(results["networks"]) == set(NETWORKS)
     held = results["networks"]["scratch"]["memories"]["held"]
@@ -198,11 +209,13 @@ def test_claims_are_judged_by_what_was_measured(done):
     assert len(said) == 3  # no shape: two bits are seen whole
 
 
-@pytest.mark.parametrize(("axes_seen_along", "gap", "prism", "cuboid"), [(3, 2.0, True, False), (2, 2.0, False, True)])
-def test_prism_and_cuboid_are_told_apart(done, axes_seen_along, gap, prism, cuboid):
-    shape = Shape((), (0.0,) * 4, (0.0,) * 4, float(axes_seen_along), axes_seen_along, 3.0, gap)
+@pytest.mark.parametrize(
+    ("axes_seen_along", "ratio", "prism", "cuboid"), [(3, 0.5, True, False), (2, 0.5, False, True)]
+)
+def test_prism_and_cuboid_are_told_apart(done, axes_seen_along, ratio, prism, cuboid):
+    shape = Shape((), (0.0,) * 4, (0.0,) * 4, float(axes_seen_along), axes_seen_along, 3.0, ratio)
     assert [claim.holds for claim in _claims_of(done[1], shape)] == [prism, cuboid]
-    by_chance = dataclasses.replace(shape, gap=1.01)
+    by_chance = dataclasses.replace(shape, ratio=0.99)
     assert [claim.holds for claim in _claims_of(done[1], by_chance)] == [False, False]
     far = dataclasses.replace(shape, angle=12.0)
     assert [claim.holds for claim in _claims_of(done[1], far)] == [False, False]
