@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dynsys.analyses.noise_half import RIGHT, in_words
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.plots import drift_prediction, noise_curves
 
@@ -46,7 +47,20 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         f"{len(results['networks'])} networks ({names}) met the same noise, inputs and first states in each of "
         f"{settings['trials']} trials of {settings['steps']:,} steps at {len(settings['levels'])} levels."
     ]
-    return [*said, *(network["half_loss"]["sentence"] for network in results["networks"] if network.get("half_loss"))]
+    return [*said, *map(_sentence, results["networks"])]
+
+
+def _sentence(network: Mapping[str, Any]) -> str:
+    loss, bits = (network["survival"] or {}).get("loss"), network["bits"]
+    said = []
+    if loss:
+        said.append(f"half of the trials have lost a memory at a level of {in_words(loss['half'])}")
+    if bits:
+        said.append(f"half get fewer than {RIGHT:.0%} of the settled bits right at {in_words(bits['half'])}")
+    if not said:
+        at = f"{network['measures']['mse']['mean'][0]:.3g}" if network["measures"]["mse"]["mean"][0] else "not finite"
+        said.append(f"the mean squared error at the lowest level is {at}")
+    return f"{network['name']}: {', and '.join(said)}."
 
 
 def table(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -63,7 +77,12 @@ def _row(network: Mapping[str, Any]) -> dict[str, Any]:
     if network["survival"]:
         of = network["survival"]["of"]
         row |= {"points": of["exist"], "memories": of["memories"]}
-    return row
+        row |= _half("half have lost a memory", network["survival"]["loss"])
+    return row | _half(f"half below {RIGHT:.0%} of bits", network["bits"])
+
+
+def _half(title: str, loss: Mapping[str, Any] | None) -> dict[str, str]:
+    return {} if loss is None else {title: in_words(loss["half"])}
 
 
 def _curves(results: Mapping[str, Any], name: str, ylabel: str, title: str, **options: Any) -> go.Figure:
@@ -120,6 +139,21 @@ def _survival(results: Mapping[str, Any]) -> list[Section]:
                     notes=[BAND, note],
                 )
             )
+    lost = [{"name": n["name"], **n["survival"]["loss"]["lost"]} for n in followed if n["survival"]["loss"]]
+    if lost:
+        drawn = [{**one, "mean": one["share"], "values": []} for one in lost]
+        figures.append(
+            noise_curves(
+                drawn,
+                results["settings"]["levels"],
+                ylabel="share of the trials",
+                xlabel=WHERE["weights"],
+                title="Trials that have lost a memory",
+                logarithmic=False,
+                percent=True,
+                notes=["Band: 95 %, by Wilson's interval for a share."],
+            )
+        )
     return [Section("Which fixed points survive", [note for _, note in SHARES.values()], figures=figures)]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from dynsys.analyses.noise_bands import band, ratio
+from dynsys.analyses.noise_half import of_bits, of_memories
 from dynsys.analyses.noise_networks import Network
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.perturbation import weights_chosen
 
 SCHEMA = "dynsys.noise/1"
 KEPT = ("exist", "memories")  # of the points, of those that are memories
-LEAST_RIGHT = 0.9  # of the settled bits: below it a network has failed at its task
 
 Row = Mapping[str, Any]
 
@@ -52,8 +52,15 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
         "trials": sorted(trials),
         "noiseless": _means([trial["noiseless"] for trial in done]),
         "measures": {name: _measure(done, name) for name in (done[0]["measures"] if done else ())},
-        "survival": _survival([trial["survival"] for trial in done]) if done and done[0]["survival"] else None,
+        **_failing(done, settings["levels"]),
     }
+
+
+def _failing(done: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
+    """``survival`` of the points, and from which levels on ``bits`` are wrong; None where that is not known."""
+    followed = [trial["survival"] for trial in done if trial["survival"]]
+    accuracy = [trial["measures"].get("settled_bit_accuracy", [None]) for trial in done]
+    return {"survival": _survival(followed, levels) if followed else None, "bits": of_bits(accuracy, levels)}
 
 
 def _measure(done: Sequence[Any], name: str) -> dict[str, Any]:
@@ -66,7 +73,7 @@ def _means(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | Non
     return {name: float(np.mean(values)) if values else None for name, values in known.items()}  # type: ignore[arg-type]
 
 
-def _survival(found: Sequence[Any]) -> dict[str, Any]:
+def _survival(found: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
     """Shares of points and memories, first losses, and how far memories drift."""
     of, shares = found[0]["of"], {}
     for name in KEPT:
@@ -75,6 +82,7 @@ def _survival(found: Sequence[Any]) -> dict[str, Any]:
     return {
         "of": of,
         "shares": shares,
+        "loss": of_memories([one["first_loss"] for one in found], levels) if of["memories"] else None,
         "first_loss": [one["first_loss"] for one in found],
         "drift": [one["drift"] for one in found],
         "predicted": [one["predicted"] for one in found],

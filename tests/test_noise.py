@@ -11,6 +11,7 @@ from torch import nn
 import dynsys
 from dynsys.analyses.noise import NoiseStudy, run
 from dynsys.analyses.noise_bands import band, ratio
+from dynsys.analyses.noise_half import of_bits
 from dynsys.analyses.noise_networks import networks_of
 from dynsys.cli import main
 from dynsys.models.checkpoint import save_checkpoint
@@ -88,6 +89,17 @@ def test_far_too_much_noise_leaves_no_four_memories(followed):
     survival = followed[0]["networks"][0]["survival"]
     assert survival["shares"]["memories"]["mean"][3] < 1
     assert all(low < high for low, high in survival["first_loss"] if high is not None)
+
+
+def test_half_of_the_trials_fail_where_the_fifth_of_ten_does():
+    levels = (0.1, 0.2, 0.4, 0.8)
+    rights = [[1.0, 0.95, 0.5, 0.5]] * 5 + [[1.0, 1.0, 0.95, 0.6]] * 4 + [[1.0] * 4]
+    told = of_bits(rights, levels)
+    assert told["half"]["between"] == [0.2, 0.4]
+    assert told["lost"]["share"] == [0.0, 0.0, 0.5, 0.9]
+    assert of_bits([[0.5, 0.5]], (1.0, 2.0))["half"]["between"] == [0.0, 1.0]
+    assert of_bits([[1.0, 1.0]], (1.0, 2.0))["half"]["between"] == [2.0, None]
+    assert of_bits([[None, 1.0]], (1.0, 2.0)) is None
 
 
 def test_pictures_of_what_survives_are_in_the_report(followed):
