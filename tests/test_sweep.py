@@ -253,7 +253,7 @@ def test_a_task_done_in_one_shard_and_failed_in_another_is_done(tmp_path):
 def test_shards_of_different_sweeps_are_not_merged(tmp_path):
     run_sweep(double, numbers(2), tmp_path / "one" / "rows.jsonl", seed=0)
     run_sweep(double, numbers(2), tmp_path / "two" / "rows.jsonl", seed=1)
-    with pytest.raises(SweepError, match=r"'x=0' is done twice with different seeds, settings or results"):
+    with pytest.raises(SweepError, match=r"'x=0' is done twice, with different settings or seeds, in"):
         merge([tmp_path / "one", tmp_path / "two"])
 
 
@@ -261,6 +261,14 @@ def test_shards_of_different_sweeps_are_not_merged(tmp_path):
 def test_shards_that_make_no_sense_are_refused(tmp_path, shard):
     with pytest.raises(SweepError, match=r"is not of the form i/n with i from 1 to n, like 2/5"):
         run_sweep(double, numbers(3), tmp_path / "rows.jsonl", shard=shard)
+
+
+@pytest.mark.parametrize("option", [["--shard", "3/2"], ["--shard", "half"], ["--jobs", "0"]])
+def test_options_that_make_no_sense_are_a_mistake_of_usage(tmp_path, option):
+    result = CliRunner().invoke(main, ["noise", "net", "-o", str(tmp_path / "out"), *option])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option[0]}'" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_merge_tells_what_it_made_and_which_shard_is_missing(tmp_path):
@@ -272,6 +280,16 @@ def test_merge_tells_what_it_made_and_which_shard_is_missing(tmp_path):
     again = CliRunner().invoke(main, ["merge", str(tmp_path)])
     assert "4 tasks: 4 done" in again.stdout
     assert "shard 2/3 is missing" in again.stdout
+
+
+def test_merging_into_a_file_that_a_sweep_is_writing_is_refused(tmp_path):
+    run_sweep(double, numbers(2), tmp_path / "rows.jsonl", shard="1/2")
+
+    def merge_meanwhile(arguments, seed):
+        return [str(file) for file in merge([tmp_path])]
+
+    (row,) = run_sweep(merge_meanwhile, [Task("a")], tmp_path / "rows.jsonl")
+    assert "another run is writing it" in row["error"]
 
 
 def test_merge_leaves_lines_of_other_tools_alone(tmp_path):

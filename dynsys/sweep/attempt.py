@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def told(error: BaseException) -> str:
     >>> told(ValueError("no such level"))
     'ValueError: no such level'
     """
-    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+    return ": ".join(filter(None, (type(error).__name__, textwrap.shorten(str(error), 600))))
 
 
 def first_cause(error: BaseException) -> BaseException:

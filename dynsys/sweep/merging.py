@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynsys.sweep.rows import by_id, read_rows, write_rows
+from dynsys.sweep.rows import RowFile, by_id, read_rows, write_rows
 from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, summary
 
 _NAME = re.compile(r"(?P<stem>.+?)(\.(?P<number>\d+)-of-(?P<count>\d+))?\.jsonl")
@@ -44,7 +44,8 @@ def merge(folders: Sequence[str | Path], out: str | Path | None = None) -> list[
     """Write ``NAME.jsonl`` into ``out`` (the first folder) from every ``NAME.jsonl`` and ``NAME.i-of-n.jsonl`` there.
 
     A task that is done in one file and failed in another is done. The files of the shards stay. Raises SweepError where
-    there are no rows, or where one task is done twice with different outcomes; OutputError.
+    there are no rows, where one task is done twice with different settings, and where a sweep is writing there;
+    OutputError.
     """
     files = [file for folder in folders for file in _files(Path(folder))]
     stems = dict.fromkeys(_parts(file)[0] for file in files)
@@ -75,17 +76,18 @@ def _merged(sources: list[Path], path: Path) -> Merged:
     rows = [row for source in sources for row in read_rows(source)]
     found = by_id(rows)
     for row in rows:
-        name = row.get("id")
-        if isinstance(name, str) and row.get("status") == DONE and _outcome(row) != _outcome(found[name]):
+        name = row["id"]
+        if row["status"] == DONE and _settings(row) != _settings(found[name]):
             raise SweepError(
-                f"{name!r} is done twice with different seeds, settings or results in "
-                f"{', '.join(map(str, sources))}: these are not shards of one sweep"
+                f"{name!r} is done twice, with different settings or seeds, in {', '.join(map(str, sources))}: "
+                "these are not shards of one sweep"
             )
-    write_rows(path, list(found.values()))
+    with RowFile(path):  # no sweep is adding to it now
+        write_rows(path, list(found.values()))
     numbers = {(number, count) for _, number, count in map(_parts, sources) if count}
     missing = [f"{i}/{n}" for n in sorted({n for _, n in numbers}) for i in range(1, n + 1) if (i, n) not in numbers]
     return Merged(path, tuple(found.values()), tuple(sources), tuple(missing))
 
 
-def _outcome(row: Row) -> Row:
-    return {key: value for key, value in row.items() if key != "seconds"}
+def _settings(row: Row) -> tuple[Any, Any]:
+    return row["seed"], row.get("arguments")

@@ -106,7 +106,7 @@ class RowFile:
 
 def _locked(path: Path) -> int:
     """The open file, without a torn line."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
     try:
         _lock(handle, path)
         _drop_torn(handle)
@@ -132,7 +132,8 @@ def _drop_torn(handle: int) -> None:
     end = os.fstat(handle).st_size
     while end > 0:
         begin = max(0, end - 65536)
-        cut = os.pread(handle, end - begin, begin).rfind(b"\n")
+        os.lseek(handle, begin, os.SEEK_SET)
+        cut = os.read(handle, end - begin).rfind(b"\n")
         if cut >= 0:
             end = begin + cut + 1
             break

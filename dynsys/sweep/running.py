@@ -116,7 +116,8 @@ def _waiting(progress: Progress | None) -> Callable[[bool], None] | None:
 
 def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
     """One after the other in this process; one that may have ended it before is tried in a process of its own."""
-    suspect = next((task for task in tasks if task.id == mark.read()), None)
+    ended_with = mark.read()
+    suspect = next((task for task in tasks if task.id == ended_with), None)
     if suspect is not None:
         with contextlib.suppress(CannotBeHanded), LocalWorkers(work, seed, jobs=1) as workers:
             yield from last_try([suspect], workers)
