@@ -27,7 +27,14 @@ SHARES = {
 
 def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
     """``report.html`` and ``results.json``."""
-    sections = [_error(results), *_accuracy(results), *_survival(results), *_drift(results), *_failures(results)]
+    sections = [
+        _error(results),
+        *_against(results),
+        *_accuracy(results),
+        *_survival(results),
+        *_drift(results),
+        *_failures(results),
+    ]
     report = Report(
         title=f"Noise on the {results['settings']['on']}",
         command=command or "dynsys.analyses.noise.run",
@@ -106,6 +113,34 @@ def _error(results: Mapping[str, Any]) -> Section:
     )
     figure = _curves(results, "mse", "mean squared error", "Error under noise", notes=[BAND, floor])
     return Section("Error", [floor], table(results), [figure])
+
+
+def _against(results: Mapping[str, Any]) -> list[Section]:
+    """Networks met the same noise, so that trials can be compared in pairs."""
+    if not results["comparisons"]:
+        return []
+    first = results["comparisons"][0]["with"]
+    text = (
+        f"The error over that of {first} in the same trial, which met the same noise: what trials differ in drops out. "
+        "Above 1 a network suffers more."
+    )
+    drawn = []
+    for one in results["comparisons"]:
+        logs = one["log10_mse_ratio"]
+        means = {key: [None if v is None else 10**v for v in logs[key]] for key in ("mean", "low", "high")}
+        drawn.append({"name": one["network"], "values": [], **means})
+    figure = noise_curves(
+        [
+            {"name": first, "values": [], **dict.fromkeys(("mean", "low", "high"), [1.0] * len(drawn[0]["mean"]))},
+            *drawn,
+        ],
+        results["settings"]["levels"],
+        ylabel=f"error over that of {first}",
+        xlabel=WHERE[results["settings"]["on"]],
+        title="Pair by pair",
+        notes=["Geometric mean over trials, and its 95 % band."],
+    )
+    return [Section(f"Against {first}", text, figures=[figure])]
 
 
 def _accuracy(results: Mapping[str, Any]) -> list[Section]:

@@ -100,7 +100,7 @@ def measured(
     if drive.trial is None:
         return {"mse": _deviation(system, drive, noise, levels, dtype)}
     output = torch.cat(list(noisy_outputs(system, drive, noise, levels, dtype))).double().numpy()  # (T, levels, O)
-    scores = [drive.trial.score(output[:, k]) for k in range(len(levels))]
+    scores = [drive.trial.score(output[drive.unjudged :, k]) for k in range(len(levels))]
     return {name: [_number(score[name]) for score in scores] for name in scores[0]}
 
 

@@ -127,6 +127,21 @@ def test_networks_of_one_task_and_size_get_the_same_inputs_and_first_state():
     assert not torch.equal(drive_of(small[0], 300, [7, 3]).inputs, one.inputs)
 
 
+def test_every_bit_is_set_before_a_run_is_judged():
+    task = FlipFlop(bits=4)
+    network = EchoStateNetwork.random(EchoStateConfig(units=30, n_input=4, n_output=4), task)
+    drive = drive_of(network, 300, [7, 2])
+    setting, rest = drive.inputs[: drive.unjudged], drive.inputs[drive.unjudged :]
+    assert len(rest) == len(drive.trial.target) == 300
+    assert drive.unjudged == 4 * task.settle
+    last = np.zeros(4)
+    for u in setting.numpy():
+        last = np.where(u != 0, u, last)
+    for u, target in zip(rest.numpy(), drive.trial.target, strict=True):
+        last = np.where(u != 0, u, last)
+        np.testing.assert_array_equal(last, target)
+
+
 def test_a_network_without_a_task_is_driven_at_random_from_its_own_first_state():
     system = dynsys.wrap(nn.GRU(3, 8))
     drive = drive_of(system, 200, 1)

@@ -42,7 +42,7 @@ def noise_curves(
     for i, network in enumerate(networks):
         _add_mean(figure, network, levels, i, percent)
     figure.update_xaxes(style.axis(xlabel, type="log", exponentformat="power", dtick=1, range=_decades(levels)))
-    scale: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1} if logarithmic else {}
+    scale: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": _ticks(networks)} if logarithmic else {}
     if percent:
         scale |= {"tickformat": ".0%", "range": [-0.03, 1.05]}
     figure.update_yaxes(style.axis(ylabel, **scale))
@@ -163,6 +163,12 @@ def _add_mean(figure: go.Figure, network: Mapping[str, Any], levels: Sequence[fl
 
 def _decades(levels: Sequence[float]) -> list[float]:
     return [float(np.log10(levels[0])) - SHIFT, float(np.log10(levels[-1])) + SHIFT]
+
+
+def _ticks(networks: Sequence[Mapping[str, Any]]) -> int | str:
+    """A tick at every power of ten, and at 2 and 5 times one where there are few powers."""
+    seen = [v for n in networks for key in ("mean", "low", "high") for v in n[key] if v is not None and v > 0]
+    return 1 if seen and max(seen) > 30 * min(seen) else "D2"
 
 
 def _colour(i: int) -> str:
