@@ -46,7 +46,7 @@ class Snapshots(Family):
         p = float(np.interp(s, self.steps, np.arange(len(self.steps))))
         i = min(int(p), len(self.weights) - 2)
         first, second, part = self.weights[i], self.weights[i + 1], p - i
-        return {key: first[key] + part * (second[key] - first[key]) for key in first}
+        return {key: (1 - part) * first[key] + part * second[key] for key in first}
 
     def at(self, s: float) -> System:
         whole = self.network.arrays() | self.arrays(s)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.interpolate import BarycentricInterpolator
 from scipy.optimize import brentq
 from torch import Tensor
 
 from dynsys.bifurcation.curve import Bordered, Curve, Node
 from dynsys.bifurcation.readings import Reading, read
-from dynsys.spectra.spectrum import VECTORS_LIMIT, excess
+from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess
 from dynsys.system import Kind
 from dynsys.threads import in_order
 
@@ -30,6 +31,8 @@ PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
 REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up to which it is real
 LEAP = 0.01  # of the excess at two nodes, that an eigenvalue may keep where it should be zero
 TOGETHER = 1e-3  # of the way, within which the two of a complex pair are found to cross
+AROUND = (-0.1, -0.05, -0.02, 0.02, 0.05, 0.1)  # of the way, where it is looked instead of beside a branch point
+ALLOWED = 0.05  # of the way, that a correction may be: the other curve at a branch point is not far
 BESIDE = 1e-3  # of the way between two nodes, at which it is looked on both sides of a crossing how the curve goes
 
 
@@ -101,14 +104,22 @@ class Reader:
             for curve in curves
         ]
         self.read(curve.nodes[i] for curve, at in zip(curves, ends, strict=True) for i in at)
-        wanted: list[Node] = []
-        for curve, at in zip(curves, ends, strict=True):
-            for first, last in itertools.pairwise(at):
-                between = curve.nodes[first : last + 1]
-                flips = any(a.det != b.det or a.way != b.way for a, b in itertools.pairwise(between))
-                if flips or self.readings[between[0]].n_unstable != self.readings[between[-1]].n_unstable:
-                    wanted += between
-        self.read(wanted)
+        while wanted := [node for curve in curves for node in self._undecided(curve)]:
+            self.read(wanted)
+
+    def _undecided(self, curve: Curve) -> list[Node]:
+        """Nodes to be read next: both beside a change of sign, and the middle ones of where another change must be."""
+        nodes = curve.nodes
+        flips = [i for i, (a, b) in enumerate(itertools.pairwise(nodes)) if a.det != b.det or a.way != b.way]
+        wanted = {k for i in flips for k in (i, i + 1) if nodes[k] not in self.readings}
+        if wanted:
+            return [nodes[k] for k in sorted(wanted)]
+        at = [i for i, node in enumerate(nodes) if node in self.readings]
+        return [
+            nodes[(i + j) // 2]
+            for i, j in itertools.pairwise(at)
+            if j > i + 1 and self.readings[nodes[i]].n_unstable != self.readings[nodes[j]].n_unstable
+        ]
 
     def crossings(self, curve: Curve) -> list[Crossing]:
         """All crossings along a curve that has been read; raises Leap where it is no one curve."""
@@ -131,6 +142,7 @@ class Stretch:
         self.reader, self.a, self.b, self.index = reader, a, b, index
         self.cell = int(np.floor(0.5 * (a.p + b.p)))
         self.chord = b.z - a.z
+        self._ends = self._tangent_at(a), self._tangent_at(b)
         self._known: dict[float, tuple[Tensor, Reading]] = {
             0.0: (a.z, reader.readings[a]),
             1.0: (b.z, reader.readings[b]),
@@ -145,16 +157,40 @@ class Stretch:
         return self._known[part]
 
     def point(self, part: float) -> Tensor:
-        newton = self.reader.newton
-        z = self.a.z + part * self.chord
+        """The point of the curve; where Newton is unsure, as it is beside a branch point, that of a polynomial."""
+        found = self._corrected(part)
+        if found is not None:
+            return found
+        around = {p: z for off in AROUND if 0 <= (p := part + off) <= 1 and (z := self._corrected(p)) is not None}
+        if len(around) < 2:
+            return self._guess(part)
+        polynomial = BarycentricInterpolator(list(around), torch.stack(list(around.values())).numpy())
+        return torch.as_tensor(polynomial(part))
+
+    def _corrected(self, part: float) -> Tensor | None:
+        newton, z = self.reader.newton, self._guess(part)
         t = self.chord / newton.length(self.chord)
         factors = newton.factors(z, self.cell, t)
         if factors is None:
-            return z
-        found = newton.correct(
-            z, newton.row(t), self.cell, factors, newton.tangent(factors, t), newton.length(self.chord)
-        )
-        return z if found is None else found.z
+            return None
+        allowed = newton.length(self.chord) * ALLOWED
+        found = newton.correct(z, newton.row(t), self.cell, factors, newton.tangent(factors, t), allowed)
+        return None if found is None else found.z
+
+    def _guess(self, part: float) -> Tensor:
+        """Hermite's cubic through both nodes with their tangents."""
+        span = self.reader.newton.length(self.chord)
+        s, r = part, 1 - part
+        ends = self.a.z * (1 + 2 * s) * r**2 + self.b.z * (1 + 2 * r) * s**2
+        return ends + span * s * r * (r * self._ends[0] - s * self._ends[1])
+
+    def _tangent_at(self, node: Node) -> Tensor:
+        """The tangent at one of the two nodes, on the side of this stretch: across a snapshot it is another."""
+        t = torch.cat([node.t_x, node.x.new_tensor([node.t_p])])
+        if node.cell == self.cell:
+            return t
+        factors = self.reader.newton.factors(node.z, self.cell, t)
+        return t if factors is None else self.reader.newton.tangent(factors, t)
 
     def tangent(self, part: float) -> Tensor | None:
         newton, z = self.reader.newton, self.point(part)
@@ -166,6 +202,8 @@ class Stretch:
         """Each eigenvalue that crosses, in the order in which they do; a complex pair once."""
         first, last = self._known[0.0][1].n_unstable, self._known[1.0][1].n_unstable
         ranks = range(min(first, last) + 1, max(first, last) + 1)
+        if self.a.way != self.b.way and len(ranks) == 1 and self.reader.family.n_state > FULL_LIMIT:
+            return [self._fold(ranks[0], first, last)]
         zeros = sorted((self._zero(rank), rank) for rank in ranks)
         parts = [part for part, _ in zeros]
         found: list[Crossing] = []
@@ -196,20 +234,33 @@ class Stretch:
     def _turning_point(self, n_unstable: int) -> Crossing:
         """Where the curve turns back although as many eigenvalues are unstable after as before: others crossed too."""
 
-        def slope(part: float) -> float:
-            t = self.tangent(part)
-            return 0.0 if t is None else float(t[-1])
-
-        part = float(brentq(slope, 0.0, 1.0, xtol=PRECISE)) if slope(0.0) * slope(1.0) < 0 else 0.5
+        part = self._turn()
         reading = self.at(part)[1]
         beyond = excess(torch.as_tensor(reading.eigenvalues), self.reader.family.kind)
         value = complex(reading.eigenvalues[int(beyond.abs().argmin())])
         return self._crossing(part, self.chord, value, False, True, n_unstable, n_unstable)
 
+    def _fold(self, rank: int, first: int, last: int) -> Crossing:
+        """The one crossing of a large system where the curve turns, found by its tangent without eigenvalues."""
+        part = self._turn()
+        return self._crossing(part, self.chord, self._eigenvalue(part, rank), False, True, first, last)
+
+    def _turn(self) -> float:
+        """The part of the way at which the curve turns back; half of it where tangents do not tell."""
+
+        def slope(part: float) -> float:
+            if part in (0.0, 1.0):
+                return float(self._ends[int(part)][-1])
+            t = self.tangent(part)
+            return 0.0 if t is None else float(t[-1])
+
+        if slope(0.0) * slope(1.0) >= 0:
+            return 0.5
+        return float(brentq(slope, 0.0, 1.0, xtol=PRECISE))
+
     def _beside(self, part: float, parts: list[float]) -> tuple[Tensor, Tensor]:
         """Tangents shortly before and after a crossing, nearer to it than to any other; those of the nodes if alone."""
-        a = torch.cat([self.a.t_x, self.a.x.new_tensor([self.a.t_p])])
-        b = torch.cat([self.b.t_x, self.b.x.new_tensor([self.b.t_p])])
+        a, b = self._ends
         if len(parts) == 1:
             return a, b
         gaps = [abs(other - part) for other in parts if abs(other - part) > PRECISE]

@@ -29,7 +29,7 @@ SETTLED = 1e-10  # a correction after which a point counts as reached
 AT_ROUNDING = 1e-7  # a correction that may be the work of rounding where the next is no smaller
 AIMED = 0.1  # of a step, that the first correction is to be: what the length of the next step is chosen by
 HARD = 9  # corrections, from which the next step is shorter
-FAR = 1e3  # usual sizes of a state, beyond which a curve is given up where a system has no box
+FAR = 100.0  # usual sizes of a state, beyond which a curve is given up where a system has no box
 OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
 MOST_STEPS = 20000
 
@@ -85,11 +85,14 @@ class Curve:
     head: str = ""
     tail: str = ""
     gap: float = 0.0  # the length of the step at the end that passed through a branch point
+    origin: Tensor | None = None  # (n + 1,) the branch point that its head was started from
 
     def changed(self, sign: int, reverse: bool) -> Curve:
+        """Mirrored (``sign`` -1), or travelled the other way, which only a curve without ``origin`` is."""
         nodes = [node.changed(sign, reverse) for node in self.nodes]
         head, tail = (self.tail, self.head) if reverse else (self.head, self.tail)
-        return Curve(nodes[::-1] if reverse else nodes, head, tail, self.gap)
+        origin = None if self.origin is None else torch.cat([sign * self.origin[:-1], self.origin[-1:]])
+        return Curve(nodes[::-1] if reverse else nodes, head, tail, self.gap, origin)
 
 
 @dataclass(frozen=True, eq=False)

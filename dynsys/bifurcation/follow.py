@@ -24,7 +24,9 @@ from dynsys.bifurcation.diagram import Array, Diagram, Integers
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed, Junction, junctions
 from dynsys.bifurcation.switching import other_tangent
+from dynsys.exploration import usual_size
 from dynsys.search import find_fixed_points
+from dynsys.starts import first_starts
 from dynsys.system import Kind
 from dynsys.threads import alone, in_order
 
@@ -32,6 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 SEARCHES = 5  # snapshots searched unless told otherwise: the last, the first and three between
 MORE_SEARCHES = 2  # where the indices prove points missing
+STARTS = 64  # states of a search, by which the usual size of a state is told
 TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
 FINER = 1 / 16  # of the longest step, for a curve that landed on another
 ROUNDS = 4  # of going on at branch points
@@ -100,6 +103,8 @@ class _Study:
     def run(self, chosen: list[int]) -> Diagram:
         self.odd = self.family.is_odd()
         self.index_known = all(self.family.system(float(i)).box_is_trapping for i in range(len(self.family.steps)))
+        system = self.family.system(float(chosen[0]))
+        self.unit = usual_size(system, self.family.u, first_starts(system, self.family.u, STARTS, self.seed))
         self.newton = Bordered(self.family, self.unit)
         self.reader = Reader(self.newton, self.workers)
         for k, i in enumerate(chosen):
@@ -120,13 +125,8 @@ class _Study:
         system = self.family.system(float(i))
         found = find_fixed_points(system, input=self.family.u, verify=self.verify, seed=self.seed, workers=self.workers)
         x = torch.as_tensor(found.states[found.verdict == "fixed"])
-        if self.odd:
-            x = torch.cat([x, torch.zeros_like(x[:1])]) if len(x) else torch.zeros(1, self.family.n_state).double()
-        if not self.followed and len(x):
-            largest = float(x.norm(dim=1).max())
-            self.unit = largest if largest > 0 else 1.0
-            self.newton = Bordered(self.family, self.unit)
-            self.reader = Reader(self.newton, self.workers)
+        if self.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
+            x = torch.cat([x[x.norm(dim=1) > SAME * self.unit], x.new_zeros(1, self.family.n_state)])
         starts = [row for row in x if self._known(row, i) is None]
         before = bool(self.searched)
         self.searched.add(i)
@@ -275,7 +275,7 @@ class _Study:
             self._read([self._enter(arms[0])])
             return
         for arm in arms:
-            arm.head = BRANCH_POINT
+            arm.head, arm.origin = BRANCH_POINT, joint.z
             arm.gap = max(arm.gap, self.newton.length(arm.nodes[0].z - joint.z))
         self._read([self._enter(arm) for arm in arms])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from dynsys.bifurcation.crossings import Crossing
 from dynsys.bifurcation.curve import BRANCH_POINT, Bordered, Curve
 
-SAME = 1e-3  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
+SAME = 1e-5  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
 NEAR = 1.5  # times the step across a branch point, within which the end of a curve belongs to it
 
 
@@ -38,6 +38,10 @@ class Junction:
     passing: list[tuple[Followed, Crossing]] = field(default_factory=list)
     arms: list[tuple[Followed, int]] = field(default_factory=list)
 
+    def is_other(self, one: Followed) -> bool:
+        """Whether the curve is none of those known to pass: two crossings of one curve are two events."""
+        return all(passing is not one for passing, _ in self.passing)
+
 
 def is_branch_point(crossing: Crossing, flips: bool) -> bool:
     """Whether a real eigenvalue crosses without a turn; ``flips``: a map's, which may cross at -1 instead."""
@@ -52,7 +56,7 @@ def junctions(
     for one in followed:
         for crossing in one.crossings:
             if is_branch_point(crossing, flips):
-                same = [j for j in found if newton.length(j.z - crossing.z) <= SAME]
+                same = [j for j in found if newton.length(j.z - crossing.z) <= SAME and j.is_other(one)]
                 if not same:
                     found.append(Junction(crossing.z))
                 (same or found[-1:])[0].passing.append((one, crossing))
@@ -61,7 +65,9 @@ def junctions(
         for end, why in ((0, one.curve.head), (-1, one.curve.tail)):
             if why != BRANCH_POINT:
                 continue
-            z, reach = one.curve.nodes[end].z, NEAR * one.curve.gap
+            started = end == 0 and one.curve.origin is not None
+            z = one.curve.origin if started and one.curve.origin is not None else one.curve.nodes[end].z
+            reach = NEAR * one.curve.gap
             near = [j for j in found if newton.length(j.z - z) <= reach]
             if near:
                 min(near, key=lambda j: newton.length(j.z - z)).arms.append((one, end))

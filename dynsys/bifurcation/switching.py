@@ -15,8 +15,9 @@ from dynsys.bifurcation.curve import Bordered
 
 DIFFERENCE = 1e-3  # over which second derivatives are taken, in snapshots and usual sizes of a state
 SHORTEST = 1e-5  # so near to a snapshot there is no room for them
-DEGENERATE = 1e-6  # c12 relative to the largest: nothing smaller tells a second curve
-SINGULAR = 1e-4  # of the largest singular value, that the least is at a branch point
+DEGENERATE = 1e-6  # c12 relative to the usual size of the Jacobian: nothing smaller tells a second curve
+BESIDE = 0.1  # usual sizes of a state, to where that is looked at
+SINGULAR = 1e-4  # of that size, that the least is at a branch point
 
 
 def other_tangent(newton: Bordered, z: Tensor, t: Tensor, cell: int) -> Tensor | None:
@@ -27,9 +28,13 @@ def other_tangent(newton: Bordered, z: Tensor, t: Tensor, cell: int) -> Tensor |
     h = min(DIFFERENCE, 0.4 * (p - cell), 0.4 * (cell + 1 - p))
     if h < SHORTEST:
         return None
-    wide = torch.cat([newton.family.jacobian(x, p), newton.family.rate(x, p, cell).unsqueeze(1)], dim=1) * scale
-    U, S, Vh = torch.linalg.svd(wide)
-    if float(S[-1]) > SINGULAR * float(S[0]):
+
+    def wide(x: Tensor) -> Tensor:
+        return torch.cat([newton.family.jacobian(x, p), newton.family.rate(x, p, cell).unsqueeze(1)], dim=1) * scale
+
+    U, S, Vh = torch.linalg.svd(wide(x))
+    usual = max(float(S[0]), float(wide(x + BESIDE * newton.unit / n**0.5).norm()))  # in one dimension S[0] is zero
+    if float(S[-1]) > SINGULAR * usual:
         return None
     psi = U[:, -1]
     first = t / scale
@@ -44,7 +49,7 @@ def other_tangent(newton: Bordered, z: Tensor, t: Tensor, cell: int) -> Tensor |
 
     c12 = (along(1, 1) - along(1, -1) - along(-1, 1) + along(-1, -1)) / 4
     c22 = along(0, 1) - 2 * along(0, 0) + along(0, -1)
-    if abs(c12) <= DEGENERATE * h**2 * float(S[0]):
+    if abs(c12) <= DEGENERATE * h**2 * usual:
         return None
     other = scale * (second - 0.5 * (c22 / c12) * first)
     return other / newton.length(other)
