@@ -81,6 +81,21 @@ def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, pro
     return evolution
 
 
+def studied(folder: Path) -> tuple[Diagram, Frames]:
+    """What a finished study has left in its folder, or in RUN/evolve of a run's; raises CheckpointError."""
+    folder = folder if (folder / DIAGRAM).is_file() else folder / FOLDER
+    if not (folder / DIAGRAM).is_file():
+        run = folder.parent
+        raise CheckpointError(run, "its training has not been studied yet", f"run 'dynsys evolve {run}' first")
+    diagram = Diagram.load(folder / DIAGRAM)
+    known = load_frames(folder / FRAMES, str(diagram.about.get("made_from")))
+    if known is None:
+        raise CheckpointError(
+            folder / FRAMES, "it does not belong to the diagram beside it", "run 'dynsys evolve' again"
+        )
+    return diagram, known[0]
+
+
 def fingerprint(settings: Evolve, run_folder: Path) -> str:
     """Of everything that the diagram depends on: the settings but the number of threads, the network, its snapshots."""
     digest = hashlib.sha256(MADE_BY.encode())

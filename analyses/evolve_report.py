@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dynsys.analyses.evolve import Evolution, Evolve
+from dynsys.analyses.evolve import Evolution, Evolve, studied
+from dynsys.analyses.evolve_frames import Frames
 from dynsys.analyses.evolve_words import event_rows, memory_rows, results, sentences, snapshot_rows
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import TITLES
 from dynsys.bifurcation.diagram import Diagram
+from dynsys.projection import Projection
 from dynsys.system import Kind
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Array = NDArray[np.float64]
 
 EVENTS_SHOWN = 400  # rows of the page's table; the files hold all
 
@@ -63,10 +72,9 @@ def sections(evolution: Evolution) -> list[Section]:
     )
 
     diagram, origin, frames = evolution.diagram, evolution.origin, evolution.frames
-    task, released, axes = frames.runs("trajectories"), frames.runs("releases"), frames.axes
-    moving = portrait_animation(diagram, task, released, axes)
+    moving = portrait_animation(diagram, *_seen(frames))
     name = "the origin" if origin is None or origin.is_zero else f"branch {origin.branch}, first nearest the origin"
-    stills = portrait_stills(diagram, task, released, axes, chosen_stills(diagram))
+    stills = portrait_stills(diagram, *_seen(frames), which=chosen_stills(diagram))
     found = [
         Section(
             "The phase portrait over training",
@@ -98,6 +106,39 @@ def sections(evolution: Evolution) -> list[Section]:
         Section("Events", cut, table=events[:EVENTS_SHOWN]),
         Section("Snapshots", table=snapshot_rows(evolution)),
     ]
+
+
+def moving_portrait(folder: Path) -> go.Figure:
+    """The animated portrait of a study that is finished; raises CheckpointError."""
+    from dynsys.plots import portrait_animation
+
+    diagram, frames = studied(folder)
+    return portrait_animation(diagram, *_seen(frames), title=_name(diagram))
+
+
+def still_portraits(folder: Path) -> go.Figure:
+    """A few of its frames beside each other; raises CheckpointError."""
+    from dynsys.plots import portrait_stills
+
+    diagram, frames = studied(folder)
+    return portrait_stills(diagram, *_seen(frames), which=chosen_stills(diagram), title=_name(diagram))
+
+
+def drawn_bifurcations(folder: Path) -> go.Figure:
+    """Its bifurcation diagram; raises CheckpointError."""
+    from dynsys.plots import bifurcation_diagram
+
+    diagram, _ = studied(folder)
+    return bifurcation_diagram(diagram, title=_name(diagram))
+
+
+def _seen(frames: Frames) -> tuple[list[list[Array]], list[list[Array]], Projection]:
+    return frames.runs("trajectories"), frames.runs("releases"), frames.axes
+
+
+def _name(diagram: Diagram) -> str:
+    name = diagram.about["name"]
+    return f"{TITLES.get(name, name)}, {diagram.about['n_state']} state variables"
 
 
 def chosen_stills(diagram: Diagram) -> list[int]:

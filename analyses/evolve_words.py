@@ -132,13 +132,14 @@ def _of_the_memories(diagram: Diagram) -> list[str]:
         return [f"No fixed point is stable at step {last:,.0f}."]
     ways = Counter(_way(memory) for memory in found)
     told = "; ".join(f"{n} {way}" for way, n in ways.most_common())
-    noun = "stable point" if len(found) == 1 else "stable points"
-    return [f"Of the {len(found)} {noun} at step {last:,.0f}: {told}."]
+    if len(found) == 1:
+        return [f"The one stable point at step {last:,.0f} was {told.removeprefix('1 ')}."]
+    return [f"Of the {len(found)} stable points at step {last:,.0f}: {told}."]
 
 
 def _way(memory: Memory) -> str:
     if memory.event is None:
-        return "there from the start" if memory.born else "became stable, by what is not known"
+        return "there from the start" if memory.born else "made stable by what is not known"
     if memory.born:
         return f"born in a {memory.event.kind}"
     return f"made stable by a {memory.event.kind}"

@@ -196,7 +196,7 @@ def draw(
     figure = PICTURES[picture](Path(run), chosen, seed, fit)
     save_html(figure, path)
     if png is not None:
-        save_png(figure, png)
+        save_png(IN_PRINT[picture](Path(run)) if picture in IN_PRINT else figure, png)
     (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
     return str(caption).replace("<br>", "\n")
 
@@ -272,10 +272,31 @@ def _convergence(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> An
     return convergence_picture(_network_of(FixedPoints.load(path), path) if path.is_file() else run)
 
 
-WITHOUT_POINTS = ("training", "confusion", "convergence")
+def _evolution(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.analyses.evolve_report import moving_portrait
+
+    return moving_portrait(run)
+
+
+def _still_evolution(run: Path) -> Any:
+    from dynsys.analyses.evolve_report import still_portraits
+
+    return still_portraits(run)
+
+
+def _bifurcations(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+    from dynsys.analyses.evolve_report import drawn_bifurcations
+
+    return drawn_bifurcations(run)
+
+
+IN_PRINT = {"evolution": _still_evolution}  # what a PNG shows of a picture that moves
+WITHOUT_POINTS = ("training", "confusion", "convergence", "evolution", "bifurcations")
 PICTURES = {
+    "bifurcations": _bifurcations,
     "confusion": _confusion,
     "convergence": _convergence,
+    "evolution": _evolution,
     "graph": _graph,
     "modes": _modes,
     "phase": _phase,

@@ -214,6 +214,19 @@ def test_stills_are_the_first_the_last_and_those_where_memories_have_come():
     assert chosen_stills(diagram_of(steps, late, [])) == [0, 5, 7]
 
 
+@pytest.mark.parametrize("picture", ["evolution", "bifurcations"])
+def test_its_pictures_are_drawn_again_from_the_folder(esn, tmp_path, picture):
+    run("portrait", esn[0], "-o", tmp_path / "a.html", "--picture", picture)
+    run("portrait", esn[0] / "evolve", "-o", tmp_path / "b.html", "--picture", picture)
+    pages = [(tmp_path / name).read_text() for name in ("a.html", "b.html")]
+    assert all("Echo state network, 60 state variables" in page for page in pages)
+    assert ("Plotly.addFrames(" in pages[0]) == (picture == "evolution")
+
+
+def test_pictures_of_a_run_that_was_not_studied(tmp_path):
+    assert "dynsys evolve" in run("portrait", tmp_path, "--picture", "evolution", code=1).stderr
+
+
 class TestMistakes:
     def copy(self, esn, tmp_path):
         shutil.copytree(esn[0], tmp_path / "run")

@@ -16,11 +16,24 @@ from dynsys.cli.numbers import Numbers
 @click.option(
     "--picture",
     type=click.Choice(
-        ["phase", "spectrum", "modes", "graph", "training", "plane", "retrieval", "convergence", "confusion"]
+        [
+            "phase",
+            "spectrum",
+            "modes",
+            "graph",
+            "training",
+            "evolution",
+            "bifurcations",
+            "plane",
+            "retrieval",
+            "convergence",
+            "confusion",
+        ]
     ),
-    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, or the "
-    "phase plane of a 2-D system; of a retrieval network where strings lead, whether its settling loop retrieves, or "
-    "its wrong answers.  [phase; of a retrieval network: retrieval]",
+    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, what "
+    "'dynsys evolve' found as an animation or a bifurcation diagram, or the phase plane of a 2-D system; of a "
+    "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers.  [phase; of a "
+    "retrieval network: retrieval]",
 )
 @click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
 @click.option(
