@@ -30,6 +30,7 @@ FIRST, SHORTEST, LONGEST = 0.5, 1e-6, 1.0  # lengths of steps along the curve, 1
 CLEAR = 0.95  # s of a fold, up to which it is certainly before s = 1 whatever the length of the step
 NEAR_FOLD = 0.02  # length of a step over which a fold is known well enough to say on which side of s = 1 it lies
 MOST_STEPS = 120
+ODD, SAME = 1e-12, 1e-8  # relative, within which F is odd; in units of a state, within which one point mirrors another
 FAR = 100.0  # usual sizes of a state, from where on a point is leaving for infinity
 
 
@@ -58,8 +59,32 @@ class Arrival:
 def carry(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Arrival:
     """The fixed points x (B, n) of ``blend.before`` carried to ``blend.after``, where they are expected at ``guess``.
 
-    ``unit`` is the usual size of a state.
+    ``unit`` is the usual size of a state. Between odd systems, F(-x, -u) = -F(x, u), one of x and -x is carried.
     """
+    rows = torch.arange(len(x))
+    original = _mirrored(blend, x, guess, unit)
+    own = original == rows
+    found = _carried(Blend(blend.before, blend.after, blend.u[own]), x[own], guess[own], unit)
+    place = (own.cumsum(0) - 1)[original]
+    sign = torch.where(own, 1.0, -1.0).to(x).unsqueeze(1)
+    return Arrival(sign * found.x[place], found.fate[place], found.s[place])
+
+
+def _mirrored(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Tensor:
+    """The row (B,) of -x where that comes earlier and the systems are odd, else a point's own."""
+    rows, u = torch.arange(len(x)), blend.u
+    y = (x + guess) / 3  # not a zero of either, where oddness would show nothing
+    for system in (blend.before, blend.after):
+        F = system.velocity(y, u)
+        if not bool((vector_norm(F + system.velocity(-y, -u), dim=1) <= ODD * vector_norm(F, dim=1)).all()):
+            return rows
+    exactly = "donot_use_mm_for_euclid_dist"
+    apart = torch.cdist(x, -x, compute_mode=exactly) + torch.cdist(u, -u, compute_mode=exactly)
+    first = torch.minimum(rows, torch.where(apart <= SAME * unit, rows, len(x)).amin(dim=1))
+    return torch.where(first[first] == first, first, rows)
+
+
+def _carried(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Arrival:
     rows, one = torch.arange(len(x)), torch.ones_like(x[:, 0])
     jump = _Jump(blend, unit)
     there, ok, off = jump.to(one, rows, x, guess, SURE)
