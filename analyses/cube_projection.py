@@ -50,18 +50,30 @@ class Shape:
     ratio: float | None
 
     @property
+    def name(self) -> str | None:
+        """Which of the four, or that it is none of them; None of other than four bits."""
+        if self.nearest is None or self.angle is None:
+            return None
+        return SHAPES[self.nearest] if self.angle <= NEAR else "none of the four"
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether the component that is left out is hardly told from the last that is shown."""
+        return self.ratio is not None and self.ratio > ALIKE
+
+    @property
     def word(self) -> str:
         """What the numbers say, in a phrase."""
         if self.nearest is None or self.angle is None or self.ratio is None:
             return f"{len(self.kept)} bits on {SHOWN} components"
-        name = SHAPES[self.nearest]
+        text = str(self.name)
         if self.angle > NEAR:
-            name = f"none of the four, {self.angle:.0f} degrees from {name}"
-        if self.ratio > ALIKE:
-            name += (
+            text += f", {self.angle:.0f} degrees from {SHAPES[self.nearest]}"
+        if self.by_chance:
+            text += (
                 f"; by chance, as the component that is left out has {self.ratio**2:.0%} of the variance of the third"
             )
-        return name
+        return text
 
 
 def projected_shape(states: Array, axes: Array) -> Shape:

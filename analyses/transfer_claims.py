@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynsys.analyses.cube_projection import ALIKE, NEAR
+from dynsys.analyses.cube_projection import SHAPES
 from dynsys.analyses.geometry import hypercube_spread
 from dynsys.analyses.transfer import Comparison
 from dynsys.analyses.transfer_networks import SCRATCH, TRANSFER
@@ -58,10 +58,9 @@ def _shapes(compared: Comparison) -> list[Claim]:
 def _shape(compared: Comparison, name: str, wanted: int, claim: str) -> Claim:
     """It holds where the shape is that one by more than chance."""
     shape = compared.networks[name].shape
-    if shape is None or shape.angle is None or shape.ratio is None:
+    if shape is None or shape.name is None:
         return Claim(claim, None, "too few memories")
-    holds = shape.nearest == wanted and shape.angle <= NEAR and shape.ratio <= ALIKE
-    return Claim(claim, holds, shape.word)
+    return Claim(claim, shape.name == SHAPES[wanted] and not shape.by_chance, shape.word)
 
 
 def _cube(compared: Comparison) -> Claim:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynsys.analyses.cube_projection import Shape
 from dynsys.analyses.geometry import hypercube_spread, named
 from dynsys.analyses.transfer import SCHEMA, Comparison, Network
 from dynsys.analyses.transfer_claims import claims
@@ -52,8 +53,12 @@ def _network(network: Network) -> dict[str, Any]:
         "distances": {space: dataclasses.asdict(measured) for space, measured in network.geometry.items()},
         "affine_share": network.affine,
         "feedback_angles": list(network.feedback),
-        "shape": None if network.shape is None else dataclasses.asdict(network.shape) | {"word": network.shape.word},
+        "shape": None if network.shape is None else _shape(network.shape),
     }
+
+
+def _shape(shape: Shape) -> dict[str, Any]:
+    return dataclasses.asdict(shape) | {"name": shape.name, "by_chance": shape.by_chance, "word": shape.word}
 
 
 def sentences(compared: Comparison) -> list[str]:
