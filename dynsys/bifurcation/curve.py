@@ -12,7 +12,7 @@ determinants: that of M, which only a branch point changes, and that of J, which
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ STRAIGHT, UNEVEN = 0.03, 0.8  # radians between chord and tangent that are alway
 CORRECTIONS = 12
 SETTLED = 1e-10  # a correction after which a point counts as reached
 AT_ROUNDING = 1e-7  # a correction that may be the work of rounding where the next is no smaller
-AIMED = 0.1  # of a step, that the first correction is to be: what the length of the next step is chosen by
+AIMED = 0.2  # of a step, that the first correction is to be: what the length of the next step is chosen by
 HARD = 9  # corrections, from which the next step is shorter
 FAR = 100.0  # usual sizes of a state, beyond which a curve is given up where a system has no box
 OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
@@ -97,15 +97,26 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """M at one point, factorised: gives tangents and corrections."""
+    """M at one point, factorised: gives tangents and corrections.
+
+    ``beyond`` is the tangent of M itself, where the factors serve the cell on the other side of a snapshot: J is the
+    same there, F_p is not, so that only steps without a change of p are taken from them.
+    """
 
     LU: Tensor
     pivots: Tensor
     sign: int
+    beyond: Tensor | None = None
 
     def solve(self, F: Tensor, last: float) -> Tensor:
+        """The d (n + 1,) with M d = (F, last)."""
         right = torch.cat([F, F.new_tensor([last])]).unsqueeze(1)
         return torch.linalg.lu_solve(self.LU, self.pivots, right).squeeze(1)
+
+    def step(self, F: Tensor) -> Tensor:
+        """A step d with [J F_p] d = F."""
+        d = self.solve(F, 0.0)
+        return d if self.beyond is None else d - self.beyond * (d[-1] / self.beyond[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +192,7 @@ class Bordered:
         return None
 
     def _step(self, F: Tensor, constraint: Tensor, factors: Factors, t: Tensor) -> Tensor:
-        d = factors.solve(-F, 0.0)
+        d = factors.step(-F)
         return d - t * ((constraint @ d) / (constraint @ t))
 
 
@@ -328,10 +339,13 @@ class Walk:
         cell = front.node.cell + front.node.way
         if not 0 <= cell < self.last:
             return ""
-        along = torch.zeros_like(front.t)
-        along[-1] = front.node.way
-        beyond = self._front(front.z, along, cell, front.node.snapshot)
-        return "its Jacobian is singular at a snapshot" if beyond is None else beyond
+        node, factors = front.node, Factors(front.factors.LU, front.factors.pivots, front.factors.sign, front.t)
+        t = factors.step(-self.family.rate(node.x, node.p, cell))  # J t_x = -F_p of the cell beyond, for t_p = 1
+        t[-1] = 1.0
+        t = t * (node.way / self.newton.length(t))
+        if not bool(torch.isfinite(t).all()):
+            return "its Jacobian is singular at a snapshot"
+        return _Front(front.z, t, factors, replace(node, t_x=t[:-1], t_p=float(t[-1]), cell=cell))
 
 
 def angle(cosine: Tensor) -> float:

@@ -127,7 +127,10 @@ class _Study:
         x = torch.as_tensor(found.states[found.verdict == "fixed"])
         if self.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
             x = torch.cat([x[x.norm(dim=1) > SAME * self.unit], x.new_zeros(1, self.family.n_state)])
-        starts = [row for row in x if self._known(row, i) is None]
+        starts: list[Tensor] = []
+        for row in x:
+            if self._known(row, i) is None and not any(self._is_same(row, other) for other in starts):
+                starts.append(row)
         before = bool(self.searched)
         self.searched.add(i)
         if before and starts:

@@ -1,0 +1,85 @@
+"""Points followed through networks: the same as searching every snapshot afresh, and unstable directions as counted."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynsys import Flow, find_fixed_points
+from dynsys.bifurcation.curve import Bordered, Walk
+from dynsys.bifurcation.family import FamilyOf
+from dynsys.bifurcation.follow import follow
+from dynsys.bifurcation.readings import read
+from dynsys.models.leaky_rate import LeakyRate
+
+
+def random_network(n, gain, seed=0, bias=0.0):
+    rng = np.random.default_rng(seed)
+    W = rng.standard_normal((n, n)) / np.sqrt(n)
+    b = bias * rng.standard_normal(n)
+    return LeakyRate(gain * W, b=b)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3], ids=["odd", "with a bias"])
+def test_points_are_those_of_a_fresh_search_at_every_gain(bias):
+    """x' = -x + g W tanh(x) + b of 30 units over the gain; all that a search finds is on a branch."""
+    family = FamilyOf(lambda g: random_network(30, g, seed=3, bias=bias), np.linspace(0.6, 2.2, 9))
+    diagram = follow(family, searches=3)
+    assert diagram.about["odd"] is (bias == 0.0)
+    assert diagram.index_sums.tolist() == [1] * 9
+    for i in range(9):
+        system = family.system(i)
+        fresh = find_fixed_points(system, verify=False)
+        fresh_states = fresh.states[fresh.verdict == "fixed"]
+        followed = diagram.points_at(i)
+        distance = np.linalg.norm(fresh_states[:, None] - followed.states, axis=2).min(axis=1)
+        assert distance.max() < 1e-7
+        F = system.velocity(torch.as_tensor(followed.states), torch.zeros(len(followed), 0, dtype=torch.float64))
+        assert float(F.abs().max()) < 1e-9
+        J = system.jacobian(torch.as_tensor(followed.states), torch.zeros(len(followed), 0, dtype=torch.float64))
+        assert followed.n_unstable.tolist() == [int((np.linalg.eigvals(A).real > 0).sum()) for A in J.numpy()]
+
+
+def test_unstable_directions_of_a_large_network_are_those_of_its_full_spectrum():
+    system = random_network(300, 1.1)
+    x = torch.as_tensor(np.random.default_rng(1).standard_normal((6, 300)) * np.linspace(0, 2, 6)[:, None])
+    J = system.jacobian(x, torch.zeros(6, 0, dtype=torch.float64)).numpy()
+    for reading, A in zip(read(system, x, torch.zeros(6, 0, dtype=torch.float64)), J, strict=True):
+        values = np.linalg.eigvals(A)
+        assert reading.n_unstable == int((values.real > 0).sum())
+        if len(reading.eigenvalues):
+            assert reading.eigenvalues[0].real == pytest.approx(values.real.max(), abs=0.02)
+
+
+def test_eigenvalues_of_a_map_are_those_of_its_step():
+    """dG/dx, not dG/dx - I, and more unstable than stable ones are sorted by size."""
+    A = np.diag([0.5, -2.0, 1.5])
+    from dynsys import Map
+
+    system = Map(lambda x, u: x @ torch.as_tensor(A), n_state=3)
+    (reading,) = read(system, torch.zeros(1, 3, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64))
+    assert reading.n_unstable == 2
+    assert reading.eigenvalues.tolist() == [-2.0, 1.5, 0.5]
+
+
+def test_walk_keeps_to_its_curve_where_two_come_close():
+    """x^2 = s^2 + 1e-6: two hyperbola branches 2e-3 apart; a walk that leapt across would change the sign of x."""
+    family = FamilyOf(lambda s: Flow(lambda x, u: s**2 + 1e-6 - x**2, n_state=1), np.linspace(-1, 1, 4))
+    x = torch.tensor([(1 + 1e-6) ** 0.5], dtype=torch.float64)
+    with torch.no_grad():
+        curve = Walk(family, 1.0).from_snapshot(x, 3, -1)
+    assert curve.tail == ""
+    assert min(float(node.x[0]) for node in curve.nodes) >= 1e-3 - 1e-9
+
+
+def test_signs_of_the_nodes_are_those_of_the_determinants():
+    family = FamilyOf(lambda g: random_network(12, g), np.linspace(0.5, 2.5, 5))
+    with torch.no_grad():
+        curve = Walk(family, 3.0).from_snapshot(torch.zeros(12, dtype=torch.float64), 0, 1)
+        newton = Bordered(family, 3.0)
+        for node in curve.nodes:
+            J = family.jacobian(node.x, node.p).numpy()
+            assert node.det == np.sign(np.linalg.det(J))
+            t = torch.cat([node.t_x, torch.tensor([node.t_p], dtype=torch.float64)])
+            assert newton.length(t) == pytest.approx(1, abs=1e-12)
+            along = torch.as_tensor(J) @ node.t_x + node.t_p * family.rate(node.x, node.p, node.cell)
+            assert float(along.norm()) < 1e-6
