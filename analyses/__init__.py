@@ -13,4 +13,5 @@ STUDIES = {
     "settling_loop": "dynsys.analyses.settling_loop",  # is retrieval convergence?
     "transfer": "dynsys.analyses.transfer",  # one bit more, from scratch and from a network that knows the others
     "retrieval_table": "dynsys.analyses.retrieval_table",  # the paper's table 1
+    "claims": "dynsys.analyses.claims",  # which claims of the seed hold on other networks
 }

@@ -1,0 +1,160 @@
+"""What seed 003 claims of its networks (sections 6.1 to 8), each on several random seeds, reported as found.
+
+For each seed: a 3-bit network, its points followed through training; 4 bits from scratch and on top of it; and the
+4-bit networks, a logistic one among them, under the same noise. Every part is an ordinary study in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynsys.analyses import evolve, noise, transfer
+from dynsys.analyses.claims_words import verdicts
+from dynsys.analyses.evolve_words import results as evolve_results
+from dynsys.analyses.report import Report, Section, write_report
+from dynsys.analyses.run import Progress
+from dynsys.analyses.transfer_networks import SCRATCH, TRANSFER
+from dynsys.analyses.transfer_words import results as transfer_results
+from dynsys.bifurcation.diagram import Diagram
+from dynsys.files import check_writable
+from dynsys.models.learners import learner
+from dynsys.models.schedule import read_schedule
+from dynsys.sweep import DONE, Row, Task, Work, run_sweep
+
+SCHEMA = "dynsys.claims/1"
+ROWS = "rows.jsonl"
+LOGISTIC = "logistic"
+AT_ORIGIN = 1e-6  # of the largest state
+
+
+@dataclass(frozen=True)
+class Claims:
+    """``seeds`` networks of ``units`` for each claim. ``gains`` are those of the networks that are followed through
+    training at ``snapshots``: above 1 an untrained network is chaotic, and its origin unstable."""
+
+    units: int = 500
+    seeds: int = 5
+    bits: int = 4
+    gains: tuple[float, ...] = (1.2, 0.9)
+    snapshots: str = "log:60"
+    levels: tuple[float, ...] = noise.FIGURE_9
+    trials: int = 10
+    steps: int = 5000
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or self.units < 10 or self.bits < 2:
+            raise ValueError(
+                f"seeds is {self.seeds}, units {self.units}, bits {self.bits}; they have to be 1, 10, 2 or more"
+            )
+
+
+def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: Any) -> dict[str, Any]:
+    """Do all, or go on with it, and write ``results.json`` and ``report.html``; returns the results.
+
+    ``sweeping`` are ``jobs``, ``cluster``, ``shard`` and ``retry_failed`` of ``run_sweep``.
+    """
+    folder = Path(folder)
+    check_writable(folder)
+    shared = {"folder": str(folder.resolve()), **dataclasses.asdict(settings)}
+
+    def sweep(work: Work, tasks: list[Task], stage: str) -> list[Row]:
+        return run_sweep(work, tasks, folder / ROWS, progress=progress, stage=stage, **sweeping)
+
+    seeds = range(settings.seeds)
+    rows = sweep(
+        formation,
+        [
+            Task(f"formation/gain={gain:g}/seed={seed}", {**shared, "gain": gain, "network": seed})
+            for gain in settings.gains
+            for seed in seeds
+        ],
+        "formation",
+    )
+    rows += sweep(
+        transferred, [Task(f"transfer/seed={seed}", {**shared, "network": seed}) for seed in seeds], "transfer"
+    )
+    there = {row["id"] for row in rows if row["status"] == DONE}
+    ready = [seed for seed in seeds if f"transfer/seed={seed}" in there]
+    rows += sweep(noisy, [Task(f"noise/seed={seed}", {**shared, "network": seed}) for seed in ready], "noise")
+    results = {"schema": SCHEMA, "settings": dataclasses.asdict(settings), **verdicts(rows)}
+    if sweeping.get("shard") is None:
+        _write(settings, results, folder)
+    return results
+
+
+def formation(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+    """How the phase portrait of one network forms; it is drawn from its own seed, as all of them, not the task's."""
+    home = _home(arguments) / f"gain_{arguments['gain']:g}"
+    trained = learner("flipflop", "esn")(
+        home,
+        snapshots=read_schedule(arguments["snapshots"]),
+        bits=arguments["bits"] - 1,
+        units=arguments["units"],
+        gain=arguments["gain"],
+        seed=arguments["network"],
+    )
+    evolution = evolve.run(evolve.Evolve(jobs=1), home, None, silent)
+    found = evolve_results(evolution)
+    return {
+        "accuracy": trained.metrics["settled_bit_accuracy"],
+        "at_the_origin": at_the_origin(evolution.diagram),
+        **{key: found[key] for key in ("steps", "counts", "origin", "memories", "claims", "sentences")},
+    }
+
+
+def at_the_origin(diagram: Diagram) -> list[dict[str, Any]]:
+    """The events of the origin, in the order of time."""
+    unit = max(float(np.abs(branch.states).max()) for branch in diagram.branches)
+    there = [event for event in diagram.events if float(np.abs(event.state).max()) <= AT_ORIGIN * unit]
+    return [{"step": event.time, "kind": str(event.kind)} for event in sorted(there, key=lambda event: event.time)]
+
+
+def transferred(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+    """One more bit, from scratch and on top of the others, and a logistic network of as many bits."""
+    home, bits, units = _home(arguments), arguments["bits"], arguments["units"]
+    compared = transfer.run(
+        transfer.Transfer(bits=bits, units=units, seed=arguments["network"]), home / "transfer", silent
+    )
+    logistic = learner("flipflop", "esn")(
+        home / LOGISTIC, bits=bits, units=units, activation="logistic", seed=arguments["network"]
+    )
+    return {**transfer_results(compared), "logistic": logistic.metrics}
+
+
+def noisy(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The three networks under the same noise on their recurrent weights."""
+    home = _home(arguments)
+    networks = [home / "transfer" / SCRATCH, home / "transfer" / TRANSFER, home / LOGISTIC]
+    study = noise.NoiseStudy(
+        levels=tuple(arguments["levels"]),
+        trials=arguments["trials"],
+        steps=arguments["steps"],
+        seed=arguments["network"],
+    )
+    return noise.run(study, [str(network) for network in networks], home / "noise", silent)
+
+
+def _home(arguments: dict[str, Any]) -> Path:
+    return Path(arguments["folder"]) / f"seed_{arguments['network']}"
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """A part of a sweep tells nothing of its own progress."""
+
+
+def _write(settings: Claims, results: dict[str, Any], folder: Path) -> None:
+    rows = [{key: claim[key] for key in ("claim", "section", "verdict", "found")} for claim in results["claims"]]
+    report = Report(
+        "What the claims of the paper come to on other networks",
+        f"python benchmarks/claims.py {folder} --units {settings.units} --seeds {settings.seeds}",
+        [f"{claim['claim']} {claim['verdict'].capitalize()}: {claim['found']}" for claim in results["claims"]],
+        dataclasses.asdict(settings),
+        [Section("Claims", table=rows), *(Section(name, table=table) for name, table in results["tables"].items())],
+        ["jang", "sussillo2013", "sussillo2009"],
+    )
+    write_report(report, results, folder)
