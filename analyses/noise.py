@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.noise_networks import Network, check_comparable, networks_of, points_of
+from dynsys.analyses.noise_networks import Network, check_comparable, networks_of
+from dynsys.analyses.noise_points import points_file
 from dynsys.analyses.noise_results import results_of
 from dynsys.analyses.noise_trial import ON, POINTS, Held, Trial, noise_trial
 from dynsys.analyses.run import Progress
@@ -39,7 +40,7 @@ class NoiseStudy:
     trials: int = 10
     steps: int = 5000
     seed: int = 0
-    points: str = "all"
+    points: str = "memories"
 
     def __post_init__(self) -> None:
         if self.on not in ON:
@@ -97,7 +98,8 @@ def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progres
     points: str | None = None
     if study.on == "weights":
         weights = weights_chosen(network.system, study.weights)
-        points = str(points_of(network, folder / network.name, progress)) if study.points != "none" else None
+        if study.points != "none":
+            points = str(points_file(network, study.points, folder / network.name, progress))
     return [
         Trial(
             network=network.source if isinstance(network.source, str) else Held(network.source),

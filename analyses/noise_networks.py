@@ -12,14 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
-from dynsys.errors import CheckpointError
 from dynsys.models.checkpoint import FILE_NAME, load
 from dynsys.models.perturbation import weights_chosen, weights_of
 from dynsys.models.wrap import wrap
 from dynsys.system import System
-
-STARTS = 512  # of the search for the points whose survival is followed
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,29 +67,6 @@ def check_comparable(networks: Sequence[Network], on: str, weights: Sequence[str
                 f"the weights that get noise have shapes {shapes[0]} in {first.name} and {shape} in {other.name}; the "
                 "same noise needs equal shapes: compare fewer networks, or choose --weights"
             )
-
-
-def points_of(network: Network, folder: Path, progress: Progress, seed: int = 0) -> Path:
-    """The file of its fixed points: of ``dynsys find`` beside the checkpoint, of an earlier run here, or found now."""
-    beside = network.path.parent if network.path is not None else None
-    for place in (beside, folder):
-        if place is not None and _belongs(place, network):
-            return (place / f"{POINTS}.safetensors").resolve()
-    source = network.path or network.name
-    search_and_save(network.system, folder, source, progress, loading=dict(network.loading), n_starts=STARTS, seed=seed)
-    return (folder / f"{POINTS}.safetensors").resolve()
-
-
-def _belongs(folder: Path, network: Network) -> bool:
-    """Whether the points in the folder are of this very file, at zero input and of no cycles."""
-    if not (folder / f"{POINTS}.safetensors").is_file():
-        return False
-    try:
-        points, _ = load_run(folder)
-    except CheckpointError:
-        return False
-    same = points.about.get("sha256") == network.sha256 and points.about.get("loading", {}) == dict(network.loading)
-    return same and network.path is not None and points.search.period == 1 and not points.inputs.any()
 
 
 def _network(given: Any, loading: dict[str, Any]) -> Network:

@@ -48,7 +48,7 @@ def studied(trained, tmp_path_factory):
 def followed(tmp_path_factory):
     """Two pairs of units that hold a bit each, and their nine points."""
     network = LeakyRate(2 * np.eye(2), W_out=np.eye(2))
-    study = NoiseStudy(levels=(1e-6, 1e-5, 1.0, 8.0), trials=6, steps=20)
+    study = NoiseStudy(levels=(1e-6, 1e-5, 1.0, 8.0), trials=6, steps=20, points="all")
     folder = tmp_path_factory.mktemp("points")
     return run(study, [("bistable", network), ("again", network)], folder), folder
 
@@ -83,6 +83,17 @@ def test_hardly_any_noise_leaves_every_point_and_moves_memories_as_foreseen(foll
     drift, predicted = (np.array(one[key])[:, :2].astype(float) for key in ("drift", "predicted"))
     np.testing.assert_allclose(drift, predicted, rtol=1e-3)
     np.testing.assert_allclose(drift[:, 1], 10 * drift[:, 0], rtol=1e-3)
+
+
+def test_memories_alone_are_found_by_coming_to_rest(followed, tmp_path):
+    """With the same fate as among all points."""
+    network = LeakyRate(2 * np.eye(2), W_out=np.eye(2))
+    study = NoiseStudy(levels=(1e-6, 1e-5, 1.0, 8.0), trials=6, steps=20)
+    (found,) = (entry["survival"] for entry in run(study, [("bistable", network)], tmp_path)["networks"])
+    among_all = followed[0]["networks"][0]["survival"]
+    assert found["of"] == {"exist": 4, "memories": 4}
+    assert found["shares"]["memories"] == among_all["shares"]["memories"]
+    assert found["loss"] == among_all["loss"]
 
 
 def test_far_too_much_noise_leaves_no_four_memories(followed):
