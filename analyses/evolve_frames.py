@@ -30,10 +30,10 @@ SCHEMA = "dynsys.evolution_frames/1"
 RUNS, RELEASES = 3, 12  # trajectories of the task, and releases from other states
 TASK_STEPS = {Kind.FLOW: 1000, Kind.MAP: 300}
 RELEASE_STEPS = {Kind.FLOW: 150, Kind.MAP: 40}
-SHOWN = 250  # states of each trajectory that are kept, evenly
+SHOWN, RELEASE_SHOWN = 250, 50  # states of each that are kept, evenly
 OUTSIDE = 1.8  # how far the random outputs reach into which a network is released, the memories being at +-1
 FAR = 10.0  # times the largest norm of the states that they start from, where releases end
-FIT_EVERY = 3  # of the states that are kept, the share that the axes are fitted to
+FIT_EVERY = 5  # of the states that are kept, the share that the axes are fitted to
 FULL = 1200  # state variables, up to which every eigenvalue of the origin is computed
 ORIGIN = 1e-12  # of |F(0)|, up to which 0 counts as a fixed point
 
@@ -81,16 +81,17 @@ def make_frames(family: Family, diagram: Diagram, seed: int, progress: Progress)
         for i, step in enumerate(family.steps):
             progress("trajectories", i, len(family.steps))
             system = family.at(float(step))
-            task.append(_kept(system.task_trajectories(TASK_STEPS[system.kind], RUNS, seed), family.n_state))
+            task.append(_kept(system.task_trajectories(TASK_STEPS[system.kind], RUNS, seed), SHOWN, family.n_state))
             held = family.u.expand(RELEASE_STEPS[system.kind], -1)
             paths = torch.cat([starts.unsqueeze(0), simulate(system, starts, held)])
-            released.append(_kept(_ended(paths, float(starts.norm(dim=1).max())), family.n_state))
+            paths = _ended(paths, float(starts.norm(dim=1).max()))
+            released.append(_kept(paths, RELEASE_SHOWN, family.n_state))
         progress("trajectories", len(family.steps), len(family.steps))
-    passed = np.stack(task), np.stack(released)
     points = [branch.states[branch.snapshot >= 0] for branch in diagram.branches]
-    axes = Projection.fit(np.concatenate([*points, *(_sample(part) for part in passed)]))
-    seen = [_projected(part, axes) for part in passed]
-    return Frames(axes, *seen)
+    axes = Projection.fit(np.concatenate([*points, *map(_sample, [*task, *released])]))
+    return Frames(
+        axes, *(np.stack([axes.transform(one).astype(np.float32) for one in part]) for part in (task, released))
+    )
 
 
 def origin_of(family: Family, diagram: Diagram, progress: Progress) -> Origin | None:
@@ -105,8 +106,7 @@ def origin_of(family: Family, diagram: Diagram, progress: Progress) -> Origin | 
             found.append(np.zeros(0, dtype=np.complex128))
             continue
         system = family.at(float(step))
-        (spectrum,) = spectra(system, x[None], family.u, full=family.n_state <= FULL)
-        found.append(spectrum.eigenvalues.numpy())
+        found.append(_eigenvalues(system, x[None], family.u))
     progress("eigenvalues of the origin", len(states), len(states))
     table = np.full((len(states), max(map(len, found))), np.nan, dtype=np.complex128)
     for row, values in zip(table, found, strict=True):
@@ -114,6 +114,15 @@ def origin_of(family: Family, diagram: Diagram, progress: Progress) -> Origin | 
     beyond = excess(torch.as_tensor(table), family.kind).numpy()
     there = np.array([x is not None for x in states])
     return Origin(branch, table, np.where(there, (beyond > 0).sum(axis=1), -1))
+
+
+def _eigenvalues(system: System, x: Tensor, u: Tensor) -> NDArray[np.complex128]:
+    """Leading first; without the vectors and condition numbers that ``spectra`` would compute beside all of them."""
+    if system.n_state > FULL:
+        return spectra(system, x, u)[0].eigenvalues.numpy()
+    A = system.jacobian(x, u)[0]
+    values = torch.linalg.eigvals(A + torch.eye(len(A)).to(A) if system.kind is Kind.MAP else A)
+    return values[excess(values, system.kind).argsort(descending=True)].numpy()
 
 
 def _origin_states(family: Family, diagram: Diagram) -> tuple[list[Tensor | None] | None, int | None]:
@@ -143,22 +152,17 @@ def _ended(paths: Tensor, size: float) -> Tensor:
     return torch.where(inside.unsqueeze(2), paths, torch.nan)
 
 
-def _kept(paths: Tensor | None, n_state: int) -> NDArray[np.float32]:
-    """Evenly thinned, in single precision, (B, T, n)."""
+def _kept(paths: Tensor | None, states: int, n_state: int) -> NDArray[np.float32]:
+    """Evenly thinned to so many states, in single precision, (B, T, n)."""
     if paths is None:
         return np.zeros((0, 0, n_state), dtype=np.float32)
-    rows = np.unique(np.linspace(0, len(paths) - 1, min(SHOWN, len(paths))).round().astype(np.int64))
+    rows = np.unique(np.linspace(0, len(paths) - 1, min(states, len(paths))).round().astype(np.int64))
     return np.ascontiguousarray(paths[rows].numpy().swapaxes(0, 1), dtype=np.float32)
 
 
 def _sample(passed: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = passed[:, :, ::FIT_EVERY].reshape(-1, passed.shape[-1])
+    rows = passed[:, ::FIT_EVERY].reshape(-1, passed.shape[-1])
     return rows[np.isfinite(rows).all(axis=1)]
-
-
-def _projected(passed: NDArray[np.float32], axes: Projection) -> NDArray[np.float32]:
-    """(S, B, T, n) to (S, B, T, 3), a snapshot at a time."""
-    return np.stack([axes.transform(snapshot).astype(np.float32) for snapshot in passed])
 
 
 def save_frames(path: Path, frames: Frames, origin: Origin | None, made_from: str) -> None:
