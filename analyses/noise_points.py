@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def points_file(network: Network, which: str, folder: Path, progress: Progress, 
     for place in (*beside, own):
         if _belongs(place, network):
             return _in(place)
-    kept = {"loading": dict(network.loading), "seed": seed}
+    kept: dict[str, Any] = {"loading": dict(network.loading), "seed": seed}
     source = network.path or network.name
     if which == "all":
         search_and_save(network.system, own, source, progress, n_starts=STARTS, **kept)

@@ -45,8 +45,8 @@ def drive_of(system: System, steps: int, seed: int | list[int]) -> Drive:
     task = getattr(system, "task", None)
     first = _first(system, [*entropy, 1])
     if isinstance(task, FlipFlop):
-        inputs, trial = _set_first(task, task.trial(steps, seed=[*entropy, 0]), [*entropy, 2])
-        return Drive(first, torch.as_tensor(inputs), trial, _length_of_task(system), len(inputs) - steps)
+        whole, trial = _set_first(task, task.trial(steps, seed=[*entropy, 0]), [*entropy, 2])
+        return Drive(first, torch.as_tensor(whole), trial, _length_of_task(system), len(whole) - steps)
     if task is not None and hasattr(task, "trial") and task.n_input == system.n_input:
         return Drive(first, torch.as_tensor(task.trial(steps, seed=[*entropy, 0]).inputs), None, step_length(system))
     held = system.task_contexts(1, int(np.random.default_rng([*entropy, 0]).integers(2**31)))
