@@ -65,7 +65,7 @@ def _shape(compared: Comparison, name: str, wanted: int, claim: str) -> Claim:
 
 def _cube(compared: Comparison) -> Claim:
     small = compared.settings.bits - 1
-    claim = f"The {small}-bit memories stay in place under transfer, more than they are met from scratch"
+    claim = f"Transfer leaves the {small}-bit memories nearer to their places than training from scratch comes to them"
     middles = {
         name: [middle for middle in compared.survival[name].middle_shift if middle is not None]
         for name in (SCRATCH, TRANSFER)
