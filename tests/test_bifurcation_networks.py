@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.bifurcation.curve import Bordered, Walk
+from dynsys.bifurcation.bordered import Bordered
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.follow import follow
 from dynsys.bifurcation.readings import read
+from dynsys.bifurcation.walk import Walk
 from dynsys.models.leaky_rate import LeakyRate
 
 

@@ -88,7 +88,7 @@ class Assembly:
         after: dict[int, list[Crossing]] = defaultdict(list)
         for crossing in followed.crossings:
             after[crossing.after].append(crossing)
-        piece = self._begin(curve.nodes[0].way)
+        piece = first = self._begin(curve.nodes[0].way)
         self._end_of(piece, followed, 0, curve.head)
         for i, node in enumerate(curve.nodes):
             reading = self.readings.get(node)
@@ -97,6 +97,17 @@ class Assembly:
             for crossing in after[i]:
                 piece = self._past(piece, crossing)
         self._end_of(piece, followed, -1, curve.tail)
+        if curve.tail == CLOSED and first is not piece:
+            self._joined(piece, first)
+
+    def _joined(self, last: Piece, first: Piece) -> None:
+        """The last and the first piece of a closed curve, which began somewhere on a piece, made one."""
+        last.rows += first.rows[1:]
+        last.last = first.last
+        for happening in self.happenings:
+            happening.ends = [last if piece is first else piece for piece in happening.ends]
+            happening.through = [(last if piece is first else piece, c) for piece, c in happening.through]
+        self.pieces.remove(first)
 
     def _begin(self, way: int) -> Piece:
         self.pieces.append(Piece(way))

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import BarycentricInterpolator
 from scipy.optimize import brentq
 from torch import Tensor
 
-from dynsys.bifurcation.curve import Bordered, Curve, Node
+from dynsys.bifurcation.bordered import Bordered
+from dynsys.bifurcation.curve import Curve, Node
 from dynsys.bifurcation.readings import Reading, read
 from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess
 from dynsys.system import Kind
@@ -31,7 +31,6 @@ PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
 REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up to which it is real
 LEAP = 0.01  # of the excess at two nodes, that an eigenvalue may keep where it should be zero
 TOGETHER = 1e-3  # of the way, within which the two of a complex pair are found to cross
-AROUND = (-0.1, -0.05, -0.02, 0.02, 0.05, 0.1)  # of the way, where it is looked instead of beside a branch point
 ALLOWED = 0.05  # of the way, that a correction may be: the other curve at a branch point is not far
 BESIDE = 1e-3  # of the way between two nodes, at which it is looked on both sides of a crossing how the curve goes
 
@@ -157,25 +156,17 @@ class Stretch:
         return self._known[part]
 
     def point(self, part: float) -> Tensor:
-        """The point of the curve; where Newton is unsure, as it is beside a branch point, that of a polynomial."""
-        found = self._corrected(part)
-        if found is not None:
-            return found
-        around = {p: z for off in AROUND if 0 <= (p := part + off) <= 1 and (z := self._corrected(p)) is not None}
-        if len(around) < 2:
-            return self._guess(part)
-        polynomial = BarycentricInterpolator(list(around), torch.stack(list(around.values())).numpy())
-        return torch.as_tensor(polynomial(part))
-
-    def _corrected(self, part: float) -> Tensor | None:
+        """The point of the curve: by Newton, but beside a branch point, where that may lead to the other curve."""
         newton, z = self.reader.newton, self._guess(part)
+        if self.a.side != self.b.side:  # then a and b are so near that the guess is right to the last digit
+            return z
         t = self.chord / newton.length(self.chord)
         factors = newton.factors(z, self.cell, t)
         if factors is None:
-            return None
+            return z
         allowed = newton.length(self.chord) * ALLOWED
         found = newton.correct(z, newton.row(t), self.cell, factors, newton.tangent(factors, t), allowed)
-        return None if found is None else found.z
+        return z if found is None else found.z
 
     def _guess(self, part: float) -> Tensor:
         """Hermite's cubic through both nodes with their tangents."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from dynsys.bifurcation.bordered import Bordered
 from dynsys.bifurcation.crossings import Crossing
-from dynsys.bifurcation.curve import BRANCH_POINT, Bordered, Curve
+from dynsys.bifurcation.curve import BRANCH_POINT, Curve
 
 SAME = 1e-5  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
 NEAR = 1.5  # times the step across a branch point, within which the end of a curve belongs to it

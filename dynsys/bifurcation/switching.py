@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynsys.bifurcation.curve import Bordered
+from dynsys.bifurcation.bordered import Bordered
 
 DIFFERENCE = 1e-3  # over which second derivatives are taken, in snapshots and usual sizes of a state
 SHORTEST = 1e-5  # so near to a snapshot there is no room for them

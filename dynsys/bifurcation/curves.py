@@ -1,0 +1,164 @@
+"""The curves of a family that are known so far, each once, and those that walks from further points add to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.bifurcation.bordered import Bordered
+from dynsys.bifurcation.crossings import Leap, Reader
+from dynsys.bifurcation.curve import CLOSED, Curve, Node
+from dynsys.bifurcation.diagram import Integers
+from dynsys.bifurcation.family import Family
+from dynsys.bifurcation.junctions import Followed
+from dynsys.bifurcation.walk import LONGEST_STEP, SAME, Walk
+from dynsys.threads import in_order
+
+Progress = Callable[[str, int, int], None]
+
+TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
+FINER = 1 / 16  # of the longest step, for a curve that landed on another
+
+
+class Curves:
+    """``followed`` are the curves, of an ``odd`` family one of each pair of mirror images; ``notes`` what went wrong.
+
+    ``unit`` is the usual size of a state.
+    """
+
+    def __init__(self, family: Family, unit: float, workers: int, progress: Progress) -> None:
+        self.family, self.unit, self.workers, self.progress = family, unit, workers, progress
+        self.odd = family.is_odd()
+        self.newton = Bordered(family, unit)
+        self.reader = Reader(self.newton, workers)
+        self.followed: list[Followed] = []
+        self.notes: list[str] = []
+
+    def passing(self, x: Tensor, i: int) -> Followed | None:
+        """The curve that passes x, or -x in an odd family, at the snapshot i."""
+        for one in self.followed:
+            for node in one.curve.nodes:
+                if node.snapshot == i and self.is_same(node.x, x):
+                    return one
+        return None
+
+    def is_same(self, a: Tensor, b: Tensor) -> bool:
+        apart = float((a - b).norm())
+        return min(apart, float((a + b).norm()) if self.odd else apart) <= SAME * self.unit
+
+    def walk_from(self, starts: list[Tensor], i: int) -> None:
+        new: list[Followed] = []
+        for first in range(0, len(starts), TOGETHER):
+            some = [x for x in starts[first : first + TOGETHER] if self.passing(x, i) is None]
+            for x, curve in zip(some, in_order(lambda x: self._curve(x, i), some, self.workers), strict=True):
+                if self.passing(x, i) is None:
+                    new.append(self.enter(self._unmixed(curve, x, i)))
+            self.progress(f"following from {self.family.steps[i]:g}", min(first + TOGETHER, len(starts)), len(starts))
+        self.read(new)
+
+    def _curve(self, x: Tensor, i: int, longest: float = LONGEST_STEP) -> Curve:
+        """The curve through x, followed both ways."""
+        walk = Walk(self.family, self.unit, longest)
+        ahead = walk.from_snapshot(x, i, 1)
+        if ahead.tail == CLOSED:
+            return ahead
+        back = walk.from_snapshot(x, i, -1).changed(1, reverse=True)
+        if not ahead.nodes and not back.nodes:
+            alone = Node(x, float(i), torch.zeros_like(x), 1.0, 0, max(i - 1, 0), i)
+            return Curve([alone], head=back.head or ahead.tail)
+        gap = max(ahead.gap, back.gap)
+        if not ahead.nodes:
+            return Curve(back.nodes, back.head, ahead.tail, gap)
+        return Curve(back.nodes[:-1] + ahead.nodes, back.head, ahead.tail, gap)
+
+    def _unmixed(self, curve: Curve, x: Tensor, i: int) -> Curve:
+        """The curve, walked again in short steps where it lands on a point of another: then one of them has leapt."""
+        if self.landing_on_another(curve) is None:
+            return curve
+        curve = self._curve(x, i, LONGEST_STEP * FINER)
+        other = self.landing_on_another(curve)
+        if other is None:
+            return curve
+        again = self._again(other[1].curve)
+        if again is not None:
+            self.followed.remove(other[1])
+            self.read([self.enter(again)])
+            if self.landing_on_another(curve) is None:
+                return curve
+        return self._cut_off(curve, x, i)
+
+    def landing_on_another(self, curve: Curve) -> tuple[int, Followed] | None:
+        for k, node in enumerate(curve.nodes):
+            if node.snapshot >= 0 and (other := self.passing(node.x, node.snapshot)) is not None:
+                return k, other
+        return None
+
+    def _again(self, curve: Curve) -> Curve | None:
+        """A curve walked again in short steps from a snapshot of it; None where it is at none."""
+        at = [node for node in curve.nodes if node.snapshot >= 0]
+        return self._curve(at[-1].x, at[-1].snapshot, LONGEST_STEP * FINER) if at else None
+
+    def _cut_off(self, curve: Curve, x: Tensor, i: int) -> Curve:
+        """The part of a curve around its start, up to where it lands on another."""
+        why = "it lands on a point of another branch, even in short steps"
+        nodes = curve.nodes
+        start = next(k for k, node in enumerate(nodes) if node.snapshot == i and self.is_same(node.x, x))
+        bad = [k for k, n in enumerate(nodes) if n.snapshot >= 0 and self.passing(n.x, n.snapshot) is not None]
+        first = max((k for k in bad if k < start), default=-1) + 1
+        last = min((k for k in bad if k > start), default=len(nodes))
+        head = why if first > 0 else curve.head
+        return Curve(nodes[first:last], head, why if last < len(nodes) else curve.tail, curve.gap)
+
+    def enter(self, curve: Curve) -> Followed:
+        self.followed.append(Followed(curve, []))
+        return self.followed[-1]
+
+    def read(self, new: list[Followed]) -> None:
+        """Find the crossings of curves; one that leapt to another is walked again in short steps."""
+        new = [one for one in new if one in self.followed]
+        self.reader.read_curves([one.curve for one in new])
+        for one in new:
+            try:
+                one.crossings = self.reader.crossings(one.curve)
+            except Leap:
+                self._mend(one)
+
+    def _mend(self, one: Followed) -> None:
+        again = self._again(one.curve)
+        try:
+            if again is None:
+                raise Leap
+            self.reader.read_curves([again])
+            one.crossings = self.reader.crossings(again)
+            one.curve = again
+        except Leap:
+            self.followed.remove(one)
+            s = [self.family.time(node.p) for node in one.curve.nodes]
+            self.notes.append(f"a curve between {min(s):g} and {max(s):g} was dropped: it leaps to another")
+
+    def everything(self) -> list[Followed]:
+        """All curves, in an odd family each with its mirror image, but for those that are their own."""
+        whole = list(self.followed)
+        for one in self.followed if self.odd else []:
+            if all(self.is_same(node.x, torch.zeros_like(node.x)) for node in one.curve.nodes):
+                continue
+            mirrored = one.changed(-1)
+            for node, image in zip(one.curve.nodes, mirrored.curve.nodes, strict=True):
+                if node in self.reader.readings:
+                    self.reader.readings[image] = self.reader.readings[node]
+            whole.append(mirrored)
+        return whole
+
+    def index_sums(self, whole: list[Followed]) -> Integers:
+        """The sum of sign det(-J) over the points known at each snapshot."""
+        sums = np.zeros(len(self.family.steps), dtype=np.int64)
+        sign = (-1) ** self.family.n_state
+        for one in whole:
+            nodes = one.curve.nodes[:-1] if one.curve.tail == CLOSED else one.curve.nodes
+            for node in nodes:
+                if node.snapshot >= 0:
+                    sums[node.snapshot] += sign * node.det
+        return sums
