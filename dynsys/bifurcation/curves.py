@@ -49,6 +49,9 @@ class Curves:
         apart = float((a - b).norm())
         return min(apart, float((a + b).norm()) if self.odd else apart) <= SAME * self.unit
 
+    def is_origin(self, x: Tensor) -> bool:
+        return float(x.norm()) <= SAME * self.unit
+
     def walk_from(self, starts: list[Tensor], i: int) -> None:
         new: list[Followed] = []
         for first in range(0, len(starts), TOGETHER):
@@ -143,7 +146,7 @@ class Curves:
         """All curves, in an odd family each with its mirror image, but for those that are their own."""
         whole = list(self.followed)
         for one in self.followed if self.odd else []:
-            if all(self.is_same(node.x, torch.zeros_like(node.x)) for node in one.curve.nodes):
+            if all(self.is_origin(node.x) for node in one.curve.nodes):
                 continue
             mirrored = one.changed(-1)
             for node, image in zip(one.curve.nodes, mirrored.curve.nodes, strict=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from dynsys.system import System
 Array = NDArray[np.float64]
 
 DIFFERENCE = 1e-5  # of the way between two snapshots, over which dF/dp is taken where there is no closed form
+KEPT = 8  # systems, the latest used
 TRIED = 3  # snapshots, and states at each, at which oddness is tested
 ODD = 1e-12  # relative to |F|, up to which F(-x) + F(x) counts as zero
 
@@ -38,6 +40,7 @@ class Family(abc.ABC):
             raise ValueError(f"steps has shape {self.steps.shape}; points are followed over at least 2 snapshots")
         if not (np.isfinite(self.steps).all() and (np.diff(self.steps) > 0).all()):
             raise ValueError("steps must be finite numbers, each above the one before")
+        self._system = lru_cache(maxsize=KEPT)(lambda p: self.at(self.time(p)))
         first = self.system(0.0)
         self.n_state, self.kind = first.n_state, first.kind
         self.u = torch.zeros(1, first.n_input, dtype=torch.float64) if u is None else u
@@ -52,7 +55,8 @@ class Family(abc.ABC):
         return float(self.steps[i] + (p - i) * (self.steps[i + 1] - self.steps[i]))
 
     def system(self, p: float) -> System:
-        return self.at(self.time(p))
+        """The system at the place p; the latest few are kept, as corrections at a snapshot come to the same again."""
+        return self._system(p)
 
     def velocity(self, x: Tensor, p: float) -> Tensor:
         """F (n,) at the state x (n,) and the place p."""

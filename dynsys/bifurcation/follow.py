@@ -110,7 +110,14 @@ class _Study:
     def _search(self, i: int) -> None:
         """Search one snapshot, and walk from every point that is on no curve."""
         system = self.family.system(float(i))
-        found = find_fixed_points(system, input=self.family.u, verify=self.verify, seed=self.seed, workers=self.workers)
+        found = find_fixed_points(
+            system,
+            input=self.family.u,
+            slow_q=0.0,  # slow points would be followed to their minima, and thrown away
+            verify=self.verify,
+            seed=self.seed,
+            workers=self.workers,
+        )
         x = torch.as_tensor(found.states[found.verdict == "fixed"])
         if self.curves.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
             x = torch.cat([x[x.norm(dim=1) > SAME * self.curves.unit], x.new_zeros(1, self.family.n_state)])
@@ -143,7 +150,7 @@ class _Study:
             self.progress("branch points", len(new), len(new))
 
     def _is_open(self, joint: Junction) -> bool:
-        enough = 1 if self.curves.odd and self.curves.is_same(joint.z[:-1], -joint.z[:-1]) else 2
+        enough = 1 if self.curves.odd and self.curves.is_origin(joint.z[:-1]) else 2
         return len(joint.passing) == 1 and len(joint.arms) < enough
 
     def _switch(self, joint: Junction) -> None:
@@ -155,7 +162,7 @@ class _Study:
         walk = Walk(self.family, self.curves.unit)
         arms = [walk.from_tangent(joint.z, sign * other, cell) for sign in (1, -1)]
         arms = [arm for arm in arms if arm.nodes and self._is_new_arm(arm)]
-        if self.curves.odd and len(arms) == 2 and self.curves.is_same(joint.z[:-1], -joint.z[:-1]):
+        if self.curves.odd and len(arms) == 2 and self.curves.is_origin(joint.z[:-1]):
             arms = arms[:1]
         if len(arms) == 2 and arms[0].nodes[0].way != arms[1].nodes[0].way:
             back = arms[1].changed(1, reverse=True)
