@@ -30,17 +30,16 @@ def in_words(half: Mapping[str, Any] | None) -> str:
     """Between which levels, and the band.
 
     >>> in_words({"between": [0.01, 0.02], "band": [0.01, None], "level": 0.014})
-    '0.01 to 0.02 (band 0.01 to beyond the last)'
+    '0.01 to 0.02 (95 % band: 0.01 to beyond the last)'
     """
     if half is None:
         return "not known"
-    return f"{_range(half['between'])} (band {_range(half['band'])})"
+    low, high = half["band"]
+    band = f"95 % band: {_range(low, high)}" if low or high is not None else "too few trials for a band"
+    return f"{_range(*half['between'])} ({band})"
 
 
-def _range(ends: Sequence[float | None]) -> str:
-    low, high = ends
-    if not low and high is None:
-        return "any level"
+def _range(low: float | None, high: float | None) -> str:
     if high is None:
         return f"{low:.3g} to beyond the last"
     return f"{low:.3g} to {high:.3g}" if low else f"below {high:.3g}"

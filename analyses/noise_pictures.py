@@ -147,7 +147,7 @@ def _accuracy(results: Mapping[str, Any]) -> list[Section]:
     name = "settled_bit_accuracy"
     if not all(name in network["measures"] for network in results["networks"]):
         return []
-    text = "Bits right some time after a pulse began; those that were not pulsed yet are left out. Chance is one half."
+    text = "Bits right some time after a pulse began; every bit is set before a run is judged. Chance is one half."
     figure = _curves(
         results, name, "settled bits right", "What is remembered", logarithmic=False, percent=True, notes=[BAND, text]
     )

@@ -13,6 +13,7 @@ from dynsys.plots import style
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.BROWN, style.INK, style.GREY)
 DASHES = ("solid", "dash", "dot", "dashdot")  # told apart without colour too
 MOST_PLACES = 4000  # of the drift of single memories, for each network
+FEW = 100  # times the least value: an axis up to there has more ticks
 SHIFT = 0.2  # decades beside the lowest and highest level
 
 
@@ -42,7 +43,7 @@ def noise_curves(
     for i, network in enumerate(networks):
         _add_mean(figure, network, levels, i, percent)
     figure.update_xaxes(style.axis(xlabel, type="log", exponentformat="power", dtick=1, range=_decades(levels)))
-    scale: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": _ticks(networks)} if logarithmic else {}
+    scale: dict[str, Any] = {"type": "log", **_ticks(networks)} if logarithmic else {}
     if percent:
         scale |= {"tickformat": ".0%", "range": [-0.03, 1.05]}
     figure.update_yaxes(style.axis(ylabel, **scale))
@@ -165,10 +166,14 @@ def _decades(levels: Sequence[float]) -> list[float]:
     return [float(np.log10(levels[0])) - SHIFT, float(np.log10(levels[-1])) + SHIFT]
 
 
-def _ticks(networks: Sequence[Mapping[str, Any]]) -> int | str:
+def _ticks(networks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A tick at every power of ten, and at 2 and 5 times one where there are few powers."""
     seen = [v for n in networks for key in ("mean", "low", "high") for v in n[key] if v is not None and v > 0]
-    return 1 if seen and max(seen) > 30 * min(seen) else "D2"
+    if not seen or max(seen) > FEW * min(seen):
+        return {"exponentformat": "power", "dtick": 1}
+    powers = range(int(np.floor(np.log10(min(seen)))) - 1, int(np.ceil(np.log10(max(seen)))) + 1)
+    values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
 
 
 def _colour(i: int) -> str:
