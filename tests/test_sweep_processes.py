@@ -1,5 +1,6 @@
 """Sweeps on real processes: workers that are killed, parents that are killed, clusters that go away."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,16 +17,22 @@ TESTS = Path(__file__).parent
 ENDS = {1: "kill once", 4: "kill", 6: "raise"}
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Two Dask workers on this machine; the number of threads that Dask sets for this process is put back."""
-    from distributed import LocalCluster
-
+@contextlib.contextmanager
+def environment_kept():
+    """Dask sets the number of threads of this process too."""
     before = dict(os.environ)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as two:
-        yield two.scheduler_address
+    yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two Dask workers on this machine."""
+    from distributed import LocalCluster
+
+    with environment_kept(), LocalCluster(2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as two:
+        yield two.scheduler_address
 
 
 @pytest.fixture
@@ -67,6 +74,16 @@ def test_workers_killed_on_a_cluster_cost_no_row(tmp_path, undisturbed, cluster)
     rows = run_sweep(work, tasks(tmp_path, 10, ENDS, seconds=0.02), tmp_path / "rows.jsonl", cluster=cluster)
     assert_survived(rows, tmp_path, undisturbed)
     assert "the second time alone: worker tcp://127.0.0.1" in rows[4]["error"]
+
+
+def test_tasks_on_the_threads_of_a_worker_that_is_killed_are_not_lost(tmp_path, undisturbed):
+    """What they gave may be lost with the worker, even where they had ended."""
+    from distributed import LocalCluster
+
+    with environment_kept(), LocalCluster(1, threads_per_worker=3, dashboard_address=":0", silence_logs=50) as one:
+        rows = run_sweep(work, tasks(tmp_path, 5, {1: "kill once"}, 0.05), tmp_path / "rows.jsonl", cluster=one)
+    assert done(rows) == undisturbed({f"task-{i}" for i in range(5)})
+    assert tries(tmp_path, "task-1") == 2
 
 
 def sweep_in_a_process(folder, jobs, count=12, ends=None, seconds=0.0):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from dynsys.sweep.attempt import first_cause, told
 from dynsys.sweep.connection import TIMEOUT, attempt_there, connected, versions
-from dynsys.sweep.task import CannotBeHanded, SweepError, Task, Work
+from dynsys.sweep.task import CannotBeHanded, Row, SweepError, Task, Work
 from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
 
 RETURN = 600.0  # seconds for a worker to come back where all were lost
@@ -76,21 +76,26 @@ class ClusterWorkers(Workers):
         if not done or time.monotonic() - self._looked > PATIENCE:
             self._look()
         gone = {future for future, (_, address) in self._running.items() if address not in self._threads}
-        return [self._end(future) for future in (done | gone) & set(self._running)]
+        ends = [self._end(future, future in gone) for future in (done | gone) & set(self._running)]
+        return [end for end in ends if end is not None]
 
-    def _end(self, future: Any) -> Ended:
-        task, address = self._running.pop(future)
+    def _end(self, future: Any, gone: bool) -> Ended | None:
+        """What came of it; None where the worker, which keeps it until it is asked for, was lost before that."""
+        task, address = self._running[future]
         if future.status == "cancelled":
             raise self._silent("the connection was lost")
         if future.status == "error":
             self._raise_unless_killed(task, address, future.exception())
+        outcome: Row | Lost | None = None
         if future.status == "finished":
-            try:
-                return task, future.result(timeout=TIMEOUT)
-            except (OSError, TimeoutError):
-                pass  # the worker was lost with what the task gave
+            with contextlib.suppress(OSError, TimeoutError):
+                outcome = future.result(timeout=PATIENCE)
+        if outcome is None and not gone and future.status in ("pending", "finished"):
+            future.add_done_callback(self._ended.put)
+            return None
+        del self._running[future]
         future.cancel()
-        return task, Lost(f"worker {address} left the cluster")
+        return task, outcome or Lost(f"worker {address} left the cluster")
 
     @staticmethod
     def _raise_unless_killed(task: Task, address: str, error: Exception) -> None:

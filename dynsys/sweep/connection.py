@@ -19,7 +19,6 @@ SAME = ("dynsys-rnn", "numpy", "scipy", "torch", "distributed")  # numbers and m
 Versions = dict[str, str]
 
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|inproc)://\S+|[\w.-]+:\d+")
-_TALKATIVE = ("distributed.client", "distributed.batched", "distributed.core", "distributed.utils")  # about lost ends
 
 
 def connected(cluster: Any, where: str) -> Any:
@@ -30,8 +29,7 @@ def connected(cluster: Any, where: str) -> Any:
         raise SweepError("a cluster needs Dask: pip install 'dynsys-rnn[cluster]'") from error
     if not _ADDRESS.fullmatch(where):
         raise SweepError(f"{where!r} is no address of a Dask scheduler; give one like tcp://host:8786")
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _mute()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: the first task tells those that matter
@@ -41,6 +39,17 @@ def connected(cluster: Any, where: str) -> Any:
             f"no Dask scheduler answers at {where} ({told(error)}): start one with 'dask scheduler' and workers with "
             "'dask worker tcp://HOST:8786', or use --jobs on this machine"
         ) from error
+
+
+def _mute() -> None:
+    """What Dask says about lost ends on many lines is said here in one."""
+    for name in ("distributed.client", "distributed.batched", "distributed.core", "distributed.utils"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").addFilter(_is_worth_telling)
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    return "exception=AllExit()" not in record.getMessage()  # of a result that was lost with its worker
 
 
 def attempt_there(asked: Versions, work: Work, arguments: dict[str, Any], seed: int) -> Row:
