@@ -51,8 +51,8 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     names = ", ".join(network["name"] for network in results["networks"])
     settings = results["settings"]
     said = [
-        f"{len(results['networks'])} networks ({names}) met the same noise, inputs and first states in each of "
-        f"{settings['trials']} trials of {settings['steps']:,} steps at {len(settings['levels'])} levels."
+        f"{names}: noise on the {settings['on']} at {len(settings['levels'])} levels, {settings['trials']} trials of "
+        f"{settings['steps']:,} steps each" + (", the same for every network." if len(results["networks"]) > 1 else ".")
     ]
     return [*said, *map(_sentence, results["networks"])]
 
@@ -60,6 +60,8 @@ def summary(results: Mapping[str, Any]) -> list[str]:
 def _sentence(network: Mapping[str, Any]) -> str:
     loss, bits = (network["survival"] or {}).get("loss"), network["bits"]
     said = []
+    if network["survival"] and not network["survival"]["of"]["memories"]:
+        said.append("no stable fixed point was found, so that no memory can be lost (a cycle may hold one)")
     if loss:
         said.append(f"half of the trials have lost a memory at a level of {in_words(loss['half'])}")
     if bits:

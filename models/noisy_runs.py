@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from dynsys.models.drive import Drive
+from dynsys.models.layer_levels import levels_share, with_levels
 from dynsys.models.leaky_rate import LeakyActivity
 from dynsys.models.perturbation import Noise, perturbed
 from dynsys.models.rate_network import RateNetwork
+from dynsys.models.recurrent import Recurrent
 from dynsys.system import Kind, System
 
 BLOCK = 100  # steps whose outputs are handed on together
@@ -63,6 +65,8 @@ def noisy_outputs(
     if isinstance(noise, WeightNoise):
         if can_share(system, noise):
             return _shared(system, drive, noise, levels, chosen)
+        if isinstance(system, Recurrent) and levels_share(system, noise.matrices):
+            return _layers(system, drive, noise, levels, chosen)
         return _each_its_own(system, drive, noise, levels, chosen)
     return _added(system, drive, noise, levels, chosen)
 
@@ -98,6 +102,20 @@ def _shared(
             x.mul_(1 - dt).add_(push).addmm_(signal, M)
             state.copy_(x)
         yield _said(system, states)
+
+
+def _layers(
+    system: Recurrent, drive: Drive, noise: WeightNoise, levels: Sequence[float], dtype: torch.dtype
+) -> Iterator[Tensor]:
+    own = system.to(dtype=dtype)
+    noisy = with_levels(own, noise.matrices, torch.tensor(levels, dtype=dtype).unsqueeze(1))
+    x = drive.first.to(dtype).repeat(len(levels), 1)
+    for inputs in torch.split(drive.inputs.to(dtype), BLOCK):
+        states = torch.empty(len(inputs), *x.shape, dtype=dtype)
+        for u, state in zip(inputs, states, strict=True):
+            x = x + noisy.velocity(x, u.expand(len(x), -1))
+            state.copy_(x)
+        yield _said(own, states)
 
 
 def _each_its_own(

@@ -46,7 +46,9 @@ def weights_of(system: System) -> dict[str, Array]:
 def weights_chosen(system: System, names: Sequence[str] = ()) -> tuple[str, ...]:
     """The names, checked, or those of the recurrent weights where none are given; raises ValueError."""
     known = weights_of(system)
-    legal = f"it has {', '.join(known)}" if known else "it has none that are known by name"
+    if not known:
+        raise ValueError(f"{system.name} has no weights that are known by name; noise can be on its state or input")
+    legal = f"it has {', '.join(known)}"
     for name in names:
         if name not in known:
             raise ValueError(f"{system.name} has no weights {name!r}; {legal}")

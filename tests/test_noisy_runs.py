@@ -54,7 +54,9 @@ def test_noise_on_the_feedback_weights_of_an_echo_state_network_is_the_networks_
         )
 
 
-@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "irnn", "lstm-peephole", "activity", "rate", "simple-rnn"])
+@pytest.mark.parametrize(
+    "name", ["rnn", "gru", "lstm", "irnn", "lstm-peephole", "lstm-coupled", "activity", "rate", "simple-rnn"]
+)
 def test_every_network_under_weight_noise_runs_as_its_noisy_copy(name):
     system = MODELS[name].example()
     noise, drive = weight_noise(system), drive_of(system, 25, 5)
@@ -149,3 +151,14 @@ def test_a_network_without_a_task_is_driven_at_random_from_its_own_first_state()
     assert drive.inputs.shape == (200, 3)
     assert set(drive.inputs.unique().tolist()) <= {-1.0, 0.0, 1.0}
     assert drive.inputs.abs().sum() > 0
+
+
+@pytest.mark.parametrize("module", [nn.RNN(2, 5, 3), nn.GRU(2, 5, 2), nn.LSTM(2, 5, 2, proj_size=3)])
+def test_stacks_of_layers_share_products_in_every_layer(module):
+    system = dynsys.wrap(module)
+    noise, drive = weight_noise(system), drive_of(system, 25, 5)
+    found = outputs(system, drive, noise, LEVELS)
+    for k, level in enumerate(LEVELS):
+        alone = perturbed(system, noise.matrices, level)
+        np.testing.assert_allclose(found[:, k], simulate(alone, drive.first[None], drive.inputs)[:, 0], atol=1e-9)
+    assert (found[-1, 0] != found[-1, 1]).all()

@@ -110,5 +110,5 @@ def test_an_unknown_name_lists_the_weights_that_there_are():
 
 
 def test_a_function_without_weights_is_told_so():
-    with pytest.raises(ValueError, match="none that are known by name"):
+    with pytest.raises(ValueError, match="no weights that are known by name"):
         weights_chosen(dynsys.Map(lambda x, u: x / 2, n_state=1))
