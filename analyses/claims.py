@@ -7,7 +7,9 @@ For each seed: a 3-bit network, its points followed through training; 4 bits fro
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ from dynsys.bifurcation.diagram import Diagram
 from dynsys.files import check_writable
 from dynsys.models.learners import learner
 from dynsys.models.schedule import read_schedule
-from dynsys.sweep import DONE, Row, Task, Work, run_sweep
+from dynsys.sweep import DONE, Row, Task, run_sweep
+
+Part = Callable[[Path, dict[str, Any], int], dict[str, Any]]
 
 SCHEMA = "dynsys.claims/1"
 ROWS = "rows.jsonl"
@@ -60,10 +64,12 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     """
     folder = Path(folder)
     check_writable(folder)
-    shared = {"folder": str(folder.resolve()), **dataclasses.asdict(settings)}
+    shared = dataclasses.asdict(settings)
 
-    def sweep(work: Work, tasks: list[Task], stage: str) -> list[Row]:
-        return run_sweep(work, tasks, folder / ROWS, progress=progress, stage=stage, **sweeping)
+    def sweep(work: Part, tasks: list[Task], stage: str) -> list[Row]:
+        return run_sweep(
+            partial(work, folder.resolve()), tasks, folder / ROWS, progress=progress, stage=stage, **sweeping
+        )
 
     seeds = range(settings.seeds)
     rows = sweep(
@@ -87,9 +93,9 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     return results
 
 
-def formation(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+def formation(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     """How the phase portrait of one network forms; it is drawn from its own seed, as all of them, not the task's."""
-    home = _home(arguments) / f"gain_{arguments['gain']:g}"
+    home = _home(folder, arguments) / f"gain_{arguments['gain']:g}"
     trained = learner("flipflop", "esn")(
         home,
         snapshots=read_schedule(arguments["snapshots"]),
@@ -114,9 +120,9 @@ def at_the_origin(diagram: Diagram) -> list[dict[str, Any]]:
     return [{"step": event.time, "kind": str(event.kind)} for event in sorted(there, key=lambda event: event.time)]
 
 
-def transferred(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+def transferred(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     """One more bit, from scratch and on top of the others, and a logistic network of as many bits."""
-    home, bits, units = _home(arguments), arguments["bits"], arguments["units"]
+    home, bits, units = _home(folder, arguments), arguments["bits"], arguments["units"]
     compared = transfer.run(
         transfer.Transfer(bits=bits, units=units, seed=arguments["network"]), home / "transfer", silent
     )
@@ -126,9 +132,9 @@ def transferred(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     return {**transfer_results(compared), "logistic": logistic.metrics}
 
 
-def noisy(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+def noisy(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     """The three networks under the same noise on their recurrent weights."""
-    home = _home(arguments)
+    home = _home(folder, arguments)
     networks = [home / "transfer" / SCRATCH, home / "transfer" / TRANSFER, home / LOGISTIC]
     study = noise.NoiseStudy(
         levels=tuple(arguments["levels"]),
@@ -139,8 +145,8 @@ def noisy(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     return noise.run(study, [str(network) for network in networks], home / "noise", silent)
 
 
-def _home(arguments: dict[str, Any]) -> Path:
-    return Path(arguments["folder"]) / f"seed_{arguments['network']}"
+def _home(folder: Path, arguments: dict[str, Any]) -> Path:
+    return folder / f"seed_{arguments['network']}"
 
 
 def silent(stage: str, done: int, total: int) -> None:

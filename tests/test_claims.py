@@ -88,7 +88,7 @@ def test_the_study_runs_at_toy_size_and_goes_on_from_what_is_there(tmp_path, mon
     assert written["claims"] == results["claims"]
     assert "The origin is stable at first" in (tmp_path / "report.html").read_text()
     for part in ("formation", "transferred", "noisy"):
-        monkeypatch.setattr(claims, part, lambda arguments, seed: pytest.fail("it was done again"))
+        monkeypatch.setattr(claims, part, lambda *_: pytest.fail("it was done again"))
     assert run(settings, tmp_path, claims.silent)["claims"] == results["claims"]
 
 
