@@ -66,7 +66,7 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     check_writable(folder)
     shared = dataclasses.asdict(settings)
 
-    def sweep(work: Part, tasks: list[Task], stage: str) -> list[Row]:
+    def sweep(part: Part, tasks: list[Task], stage: str) -> list[Row]:
         return run_sweep(
             partial(work, folder.resolve()), tasks, folder / ROWS, progress=progress, stage=stage, **sweeping
         )
