@@ -28,6 +28,7 @@ ComplexArray = NDArray[np.complex128]
 
 KEPT = 8  # eigenvalues kept of a point
 PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
+PRECISE_LARGE = 1e-6  # the same of a large system, whose eigenvalues are dear
 REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up to which it is real
 LEAP = 0.01  # of the excess at two nodes, that an eigenvalue may keep where it should be zero
 TOGETHER = 1e-3  # of the way, within which the two of a complex pair are found to cross
@@ -264,7 +265,10 @@ class Stretch:
         ends = [self._excess(0.0, rank), self._excess(1.0, rank)]
         if ends[0] * ends[1] >= 0:
             return 0.0 if abs(ends[0]) <= abs(ends[1]) else 1.0
-        part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=PRECISE, rtol=1e-14))
+        if self.a.side != self.b.side:  # so short a way that the eigenvalue is linear on it
+            return ends[0] / (ends[0] - ends[1])
+        precise = PRECISE if self.reader.family.n_state <= FULL_LIMIT else PRECISE_LARGE
+        part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
         if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
             raise Leap
         return part

@@ -30,7 +30,7 @@ from dynsys.starts import first_starts
 from dynsys.system import Kind
 from dynsys.threads import alone
 
-SEARCHES = 5  # snapshots searched unless told otherwise: the last, the first and three between
+SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first and the middle one
 MORE_SEARCHES = 2  # where the indices prove points missing
 STARTS = 64  # states of a search, by which the usual size of a state is told
 ROUNDS = 4  # of going on at branch points

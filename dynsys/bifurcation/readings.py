@@ -24,7 +24,6 @@ SUBSPACE = 64  # vectors of a Krylov space
 MARGIN = 2e-3  # of the usual size of an eigenvalue, that one has to be off the boundary besides its residual
 KNOWN = 1e-3  # residual relative to the largest, up to which a Ritz value is given as an eigenvalue
 SIDE_BY_SIDE = 16  # matrices whose eigenvalues are computed in one call
-REAL = 1e-9  # |Im| relative to the largest eigenvalue, below which rounding may have made a pair of two real ones
 
 
 @dataclass(frozen=True, eq=False)
