@@ -15,12 +15,13 @@ from dynsys.analyses.transfer_claims import claims
 from dynsys.analyses.transfer_networks import NETWORKS, SCRATCH, SMALL, TRANSFER
 
 LARGE = (SCRATCH, TRANSFER)
-WORDS = {SMALL: "{small} bits", SCRATCH: "{bits} bits from scratch", TRANSFER: "{bits} bits on top of {small}"}
+WORDS = {SMALL: "{small} bit{s}", SCRATCH: "{bits} bits from scratch", TRANSFER: "{bits} bits on top of {small}"}
 
 
 def in_words(compared: Comparison, name: str) -> str:
     """The network's name for a table or a heading."""
-    return WORDS[name].format(bits=compared.settings.bits, small=compared.settings.bits - 1)
+    small = compared.settings.bits - 1
+    return WORDS[name].format(bits=compared.settings.bits, small=small, s="" if small == 1 else "s")
 
 
 def results(compared: Comparison) -> dict[str, Any]:
@@ -65,7 +66,8 @@ def sentences(compared: Comparison) -> list[str]:
     """What was found, the most important first; nothing is said of what could not be measured."""
     told = [_memory_sentence(compared, name) for name in NETWORKS]
     told += [_distance_sentence(compared, name) for name in LARGE if compared.networks[name].geometry]
-    told += [_shape_sentence(compared, name) for name in LARGE if compared.networks[name].shape is not None]
+    shapes = {name: compared.networks[name].shape for name in LARGE}
+    told += [_shape_sentence(compared, name, shape) for name, shape in shapes.items() if shape and shape.name]
     return told + _cube_sentences(compared)
 
 
@@ -77,7 +79,8 @@ def _memory_sentence(compared: Comparison, name: str) -> str:
         text += f" ({', '.join(map(named, found.missing))} missing)"
     spurious = [f"{len(rows)} {what}" for rows, what in ((found.doubles, DOUBLE), (found.strangers, STRANGE)) if rows]
     text += f", besides {' and '.join(spurious)}" if spurious else ", and no other stable point"
-    return f"{text}; {network.metrics['settled_bit_accuracy']:.1%} of the bits are right where they have settled."
+    text += f"; {network.metrics['settled_bit_accuracy']:.1%} of the bits are right where they have settled."
+    return text if network.learned else f"{text} It did not learn the task: try another seed, more units or more steps."
 
 
 DOUBLE, STRANGE = "further stable points with the bits of one of them", "stable points whose bits are not clear"
@@ -95,9 +98,7 @@ def _distance_sentence(compared: Comparison, name: str) -> str:
     )
 
 
-def _shape_sentence(compared: Comparison, name: str) -> str:
-    shape = compared.networks[name].shape
-    assert shape is not None
+def _shape_sentence(compared: Comparison, name: str, shape: Shape) -> str:
     return f"{capital(in_words(compared, name))}, on three principal components: {shape.word}."
 
 
@@ -114,8 +115,9 @@ def _cube_sentences(compared: Comparison) -> list[str]:
     told = []
     if len(parts) == 2:
         told.append(
-            f"From a memory of {small} bits to the nearer of the two that begin with its bits it is {parts[0]} and "
-            f"{parts[1]} edges of the cube, and half an edge where a corner splits in two at right angles to all edges."
+            f"From a memory of {in_words(compared, SMALL)} to the nearer of the two that begin with its bits it is "
+            f"{parts[0]} and {parts[1]} edges of the cube, and half an edge where a corner splits in two at right "
+            "angles to all edges."
         )
     if set(compared.angles) == set(LARGE):
         most = {name: max(compared.angles[name]) for name in LARGE}
