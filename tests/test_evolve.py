@@ -227,6 +227,10 @@ def test_pictures_of_a_run_that_was_not_studied(tmp_path):
     assert "dynsys evolve" in run("portrait", tmp_path, "--picture", "evolution", code=1).stderr
 
 
+def test_the_help_names_the_number_of_searches_that_is_usual():
+    assert f"[{Evolve().searches}]" in run("evolve", "--help").stdout
+
+
 class TestMistakes:
     def copy(self, esn, tmp_path):
         shutil.copytree(esn[0], tmp_path / "run")

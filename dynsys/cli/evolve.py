@@ -17,10 +17,8 @@ EVENTS = 40  # of the table printed; the files hold all
 @click.option("--input", "held", type=Numbers(float, "0,0,1"), help="The input that is held; zeros if not given.")
 @click.option(
     "--searches",
-    default=5,
-    show_default=True,
     type=click.IntRange(2),
-    help="Snapshots that are searched afresh; from there points are followed to the others.",
+    help="Snapshots that are searched afresh; from there points are followed to the others.  [3]",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Threads; all cores if not given.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
@@ -29,7 +27,7 @@ def evolve(
     run: str,
     folder: str | None,
     held: list[float] | None,
-    searches: int,
+    searches: int | None,
     jobs: int | None,
     seed: int,
     as_json: bool,
@@ -46,8 +44,9 @@ def evolve(
     from dynsys.analyses.evolve import run as study
     from dynsys.analyses.evolve_words import event_rows, results, sentences
     from dynsys.analyses.report import REPORT, RESULTS
+    from dynsys.bifurcation.follow import SEARCHES
 
-    settings = Evolve(None if held is None else tuple(held), searches, jobs, seed)
+    settings = Evolve(None if held is None else tuple(held), searches or SEARCHES, jobs, seed)
     with progress() as show:
         evolution = study(settings, run, folder, show)
     if evolution.resumed:
