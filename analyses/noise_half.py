@@ -26,17 +26,26 @@ def of_bits(accuracy: Trials, levels: Sequence[float]) -> dict[str, Any] | None:
     return _told([_first_below(trial, levels) for trial in accuracy], levels)
 
 
-def in_words(half: Mapping[str, Any] | None) -> str:
+def in_words(half: Mapping[str, Any]) -> str:
     """Between which levels, and the band.
 
     >>> in_words({"between": [0.01, 0.02], "band": [0.01, None], "level": 0.014})
     '0.01 to 0.02 (95 % band: 0.01 to beyond the last)'
     """
-    if half is None:
-        return "not known"
+    return f"{between(half)} ({'95 % band: ' + band(half) if has_band(half) else 'too few trials for a band'})"
+
+
+def between(half: Mapping[str, Any]) -> str:
+    return _range(*half["between"])
+
+
+def band(half: Mapping[str, Any]) -> str:
+    return _range(*half["band"]) if has_band(half) else "too few trials"
+
+
+def has_band(half: Mapping[str, Any]) -> bool:
     low, high = half["band"]
-    band = f"95 % band: {_range(low, high)}" if low or high is not None else "too few trials for a band"
-    return f"{_range(*half['between'])} ({band})"
+    return bool(low) or high is not None
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dynsys.analyses.noise_half import RIGHT, in_words
+from dynsys.analyses.noise_half import RIGHT, band, between, in_words
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.plots import drift_prediction, noise_curves
 
@@ -80,18 +80,18 @@ def table(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _row(network: Mapping[str, Any]) -> dict[str, Any]:
     noiseless = network["noiseless"]
     row: dict[str, Any] = {"network": network["name"], "trials": len(network["trials"])}
-    row["MSE without noise"] = noiseless.get("mse")
+    row["MSE"] = noiseless.get("mse")
     if "settled_bit_accuracy" in noiseless:
-        row["settled bits right without noise"] = noiseless["settled_bit_accuracy"]
+        row["bits right"] = noiseless["settled_bit_accuracy"]
     if network["survival"]:
         of = network["survival"]["of"]
         row |= {"points": of["exist"], "memories": of["memories"]}
-        row |= _half("half have lost a memory", network["survival"]["loss"])
-    return row | _half(f"half below {RIGHT:.0%} of bits", network["bits"])
+        row |= _half("half lost a memory", "95 % band", network["survival"]["loss"])
+    return row | _half(f"half < {RIGHT:.0%} of bits", "its 95 % band", network["bits"])
 
 
-def _half(title: str, loss: Mapping[str, Any] | None) -> dict[str, str]:
-    return {} if loss is None else {title: in_words(loss["half"])}
+def _half(title: str, of_band: str, loss: Mapping[str, Any] | None) -> dict[str, str]:
+    return {} if loss is None else {title: between(loss["half"]), of_band: band(loss["half"])}
 
 
 def _curves(results: Mapping[str, Any], name: str, ylabel: str, title: str, **options: Any) -> go.Figure:
@@ -114,7 +114,10 @@ def _error(results: Mapping[str, Any]) -> Section:
         else "The task is not known: this is the distance from what the network itself does without noise."
     )
     figure = _curves(results, "mse", "mean squared error", "Error under noise", notes=[BAND, floor])
-    return Section("Error", [floor], table(results), [figure])
+    told = (
+        "In the table: mean squared error and share of the settled bits without noise, and at which levels trials fail."
+    )
+    return Section("Error", [floor, told], table(results), [figure])
 
 
 def _against(results: Mapping[str, Any]) -> list[Section]:

@@ -252,7 +252,7 @@ def test_networks_have_names_of_their_own(tmp_path):
 def test_the_command_prints_a_table_and_goes_on(trained, tmp_path):
     options = ["-o", tmp_path, "--levels", "0.001:0.1:3", "--trials", 2, "--steps", 200]
     printed = command("noise", trained, *options, "--no-points").stdout
-    assert "MSE without noise" in printed
+    assert "half < 90% of bits" in printed
     assert "report.html" in printed
     found = json.loads(command("noise", trained, *options, "--no-points", "--json").stdout)
     np.testing.assert_allclose(found["settings"]["levels"], [0.001, 0.01, 0.1])

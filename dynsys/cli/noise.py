@@ -114,7 +114,8 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
     rows = table(results)
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for title in rows[0]:
-        shown.add_column(title)
+        shown.add_column(title, no_wrap=True)
+    click.echo("\nMSE and bits right are those without noise; trials fail at these levels:")
     for row in rows:
         shown.add_row(*(in_words(row.get(title)) for title in rows[0]))
     Console(width=160).print(shown)
