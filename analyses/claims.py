@@ -68,7 +68,7 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
 
     def sweep(part: Part, tasks: list[Task], stage: str) -> list[Row]:
         return run_sweep(
-            partial(work, folder.resolve()), tasks, folder / ROWS, progress=progress, stage=stage, **sweeping
+            partial(part, folder.resolve()), tasks, folder / ROWS, progress=progress, stage=stage, **sweeping
         )
 
     seeds = range(settings.seeds)
