@@ -220,20 +220,24 @@ def _interval(values: Sequence[float]) -> str:
 
 
 def _noise_rows(seed: int, one: Mapping[str, Any]) -> Table:
-    rows = []
-    for name, network in zip(("tanh, scratch", "tanh, transfer", "logistic, scratch"), one["networks"], strict=True):
-        survival, half = network["survival"], in_words(network["bits"] and network["bits"]["half"])
-        rows.append(
-            {
-                "seed": str(seed),
-                "network": name,
-                "MSE without noise": network["noiseless"]["mse"],
-                "memories": survival["of"]["memories"],
-                "half have lost a memory at": in_words(survival["loss"] and survival["loss"]["half"]),
-                "half fail the task at": half,
-            }
-        )
-    return rows
+    return [
+        {
+            "seed": str(seed),
+            "network": name,
+            "MSE without noise": network["noiseless"]["mse"],
+            "memories": network["survival"]["of"]["memories"],
+            "half have lost a memory at": _half(network["survival"]["loss"]),
+            "half fail the task at": _half(network["bits"]),
+        }
+        for name, network in zip(NOISY, one["networks"], strict=True)
+    ]
+
+
+NOISY = ("tanh, scratch", "tanh, transfer", "logistic, scratch")
+
+
+def _half(found: Mapping[str, Any] | None) -> str | None:
+    return None if found is None else in_words(found["half"])
 
 
 def _counted(counts: Counter[str], between: str = ", ") -> str:
