@@ -89,6 +89,10 @@ def run(
     if sweeping.get("shard") is None:
         from dynsys.analyses.noise_pictures import write
 
+        if not any(network["trials"] for network in results["networks"]):
+            raise ValueError(
+                f"no trial was done; {results['failed'][0]['id']} ended in: {results['failed'][0]['error']}"
+            )
         write(results, folder, command)
     return results
 

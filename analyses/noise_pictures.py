@@ -58,6 +58,8 @@ def summary(results: Mapping[str, Any]) -> list[str]:
 
 
 def _sentence(network: Mapping[str, Any]) -> str:
+    if not network["trials"]:
+        return f"{network['name']}: no trial was done."
     loss, bits = (network["survival"] or {}).get("loss"), network["bits"]
     said = []
     if network["survival"] and not network["survival"]["of"]["memories"]:

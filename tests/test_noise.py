@@ -258,6 +258,24 @@ def test_the_command_prints_a_table_and_goes_on(trained, tmp_path):
     np.testing.assert_allclose(found["settings"]["levels"], [0.001, 0.01, 0.1])
 
 
+def test_a_shard_says_what_comes_next_and_networks_without_a_trial_are_told(trained, tmp_path):
+    options = ["-o", tmp_path, "--levels", "0.01,0.1", "--trials", 1, "--steps", 100, "--no-points"]
+    printed = command("noise", trained, trained, *options, "--shard", "2/2").stdout
+    assert "tanh-1: no trial was done" in printed
+    assert "dynsys merge" in printed
+
+
+def test_where_every_trial_fails_the_reason_is_told(tmp_path):
+    def small_batches_only(x, u):
+        if len(x) > 10:
+            raise FloatingPointError("as it was meant to")
+        return x / 2
+
+    system = dynsys.Map(small_batches_only, n_state=2)
+    with pytest.raises(ValueError, match="as it was meant to"):
+        run(NoiseStudy(on="state", trials=2), [("map", system)], tmp_path)
+
+
 @pytest.mark.parametrize("levels", ["0:1:5", "1:0.1:5", "0.1:1:1", "0.1:1", "a,b", "1e-4:inf:3", "-1:1:3"])
 def test_levels_that_are_no_levels_are_a_usage_error(trained, tmp_path, levels):
     assert "1e-4:1:20" in command("noise", trained, "-o", tmp_path, "--levels", levels, code=2).stderr

@@ -113,11 +113,12 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
         click.echo(sentence)
     rows = table(results)
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for title in rows[0]:
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    for title in titles:
         shown.add_column(title, no_wrap=True)
     click.echo("\nMSE and bits right are those without noise; trials fail at these levels:")
     for row in rows:
-        shown.add_row(*(in_words(row.get(title)) for title in rows[0]))
+        shown.add_row(*(in_words(row.get(title)) for title in titles))
     Console(width=160).print(shown)
     if results["failed"]:
         click.echo(f"{len(results['failed'])} trials failed, the first: {results['failed'][0]['error']}")
