@@ -43,6 +43,7 @@ class NoiseStudy:
     points: str = "memories"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
         if self.on not in ON:
             raise ValueError(f"noise on {self.on!r}; it may be on {', '.join(ON)}")
         if self.points not in POINTS:
@@ -115,11 +116,15 @@ def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progres
             steps=study.steps,
             points=points,
             which=study.points,
-            loading=tuple(network.loading.items()),
+            loading=_hashable(network.loading),
             sha256=network.sha256,
         )
         for number in range(study.trials)
     ]
+
+
+def _hashable(loading: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, tuple(value.items()) if isinstance(value, Mapping) else value) for key, value in loading.items())
 
 
 def _arguments(trial: Trial) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def check_comparable(networks: Sequence[Network], on: str, weights: Sequence[str
             raise ValueError(
                 f"{first.name} has {_spoken(first)}, {other.name} {_spoken(other)}; the same noise needs equal sizes"
             )
+    if on == "input" and not first.system.n_input:
+        raise ValueError(f"{first.name} has no inputs; noise can be on its weights or its state")
     if on != "weights":
         return
     shapes = [[weights_of(n.system)[name].shape for name in weights_chosen(n.system, weights)] for n in networks]

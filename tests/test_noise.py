@@ -236,6 +236,21 @@ def test_networks_of_different_task_or_size_are_not_compared(other, said, tmp_pa
     assert not (tmp_path / "none").exists()
 
 
+def test_noise_on_inputs_needs_inputs(tmp_path):
+    with pytest.raises(ValueError, match="has no inputs"):
+        run(NoiseStudy(on="input"), ["bistable"], tmp_path)
+
+
+def test_a_file_of_another_tool_is_read_with_the_choices_made_for_it(tmp_path):
+    np.savez(tmp_path / "net.npz", A=2 * np.eye(3))
+    options = ["--levels", "1e-3,1e-2", "--trials", 1, "--steps", 50, "--points", "memories", "--json"]
+    named = ["--matrix", "recurrent=A", "--form", "rate"]
+    found = json.loads(command("noise", tmp_path / "net.npz", "-o", tmp_path / "out", *named, *options).stdout)
+    (network,) = found["networks"]
+    assert not found["failed"]
+    assert network["survival"]["of"]["memories"] == 8
+
+
 def test_weights_of_different_shape_cannot_get_the_same_noise(tmp_path):
     with pytest.raises(ValueError, match="equal shapes"):
         run(NoiseStudy(trials=1), [nn.RNN(2, 6), nn.GRU(2, 6)], tmp_path)
