@@ -103,7 +103,8 @@ def sections(evolution: Evolution) -> list[Section]:
     return [
         *found,
         Section("Memories, and how they came to be", table=memory_rows(diagram)),
-        Section("Events", cut, table=events[:EVENTS_SHOWN]),
+        Section("Events at which a point is stable", table=event_rows(diagram, stable_only=True)),
+        Section("All events", cut, table=events[:EVENTS_SHOWN]),
         Section("Snapshots", table=snapshot_rows(evolution)),
     ]
 
@@ -142,12 +143,24 @@ def _name(diagram: Diagram) -> str:
 
 
 def chosen_stills(diagram: Diagram) -> list[int]:
-    """Up to four snapshots, as in the seed's figure 7: the first, those from which on a quarter and three quarters as
-    many points are stable as in the end, and the last. Where that is so from the first on, the snapshot at that share
-    of the way stands in."""
-    stable, last = diagram.counts()[:, 0], len(diagram.steps) - 1
+    """Up to four snapshots, as in the seed's figure 7: the first; that from which on the stable points lie half as far
+    apart as in the end; that from which on three quarters as many are stable; the last.
+
+    Where that is so from the first on, the snapshot at a quarter or three quarters of the way stands in.
+    """
+    last = len(diagram.steps) - 1
     chosen = {0, last}
-    for share in (0.25, 0.75):
-        short = np.flatnonzero(stable < share * stable[last])
-        chosen.add(int(short[-1]) + 1 if len(short) else round(share * last))
-    return sorted(i for i in chosen if i <= last)
+    for measure, share, way in ((_extents(diagram), 0.5, 0.25), (diagram.counts()[:, 0], 0.75, 0.75)):
+        short = np.flatnonzero(measure < share * measure[last])
+        chosen.add(int(short[-1]) + 1 if len(short) else round(way * last))
+    return sorted(chosen)
+
+
+def _extents(diagram: Diagram) -> Array:
+    """How far (S,) the stable points of each snapshot lie from their middle, root mean square."""
+    found = []
+    for i in range(len(diagram.steps)):
+        points = diagram.points_at(i)
+        x = points.states[points.n_unstable == 0]
+        found.append(float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean())) if len(x) else 0.0)
+    return np.array(found)

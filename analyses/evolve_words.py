@@ -10,6 +10,7 @@ import numpy as np
 
 from dynsys.analyses.evolve import Evolution
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.bifurcation.stable import of_stable_points
 
 SCHEMA = "dynsys.evolution/1"
 
@@ -165,9 +166,16 @@ def directions(n: int) -> str:
     return "no unstable direction" if n == 0 else f"{n} unstable direction{'' if n == 1 else 's'}"
 
 
-def event_rows(diagram: Diagram) -> list[dict[str, Any]]:
-    """One row an event."""
-    return [{"step": float(f"{e.time:.6g}"), "kind": str(e.kind), "what": e.sentence} for e in diagram.events]
+def event_rows(diagram: Diagram, stable_only: bool = False) -> list[dict[str, Any]]:
+    """One row an event, or one at which a point is stable; mirror images, which are simultaneous, share a row."""
+    near = of_stable_points(diagram) | (not stable_only)
+    alike = Counter(
+        (float(f"{e.time:.6g}"), str(e.kind), e.sentence) for e, n in zip(diagram.events, near, strict=True) if n
+    )
+    return [
+        {"step": step, "kind": kind, "what": sentence + (f" ({n} times)" if n > 1 else "")}
+        for (step, kind, sentence), n in alike.items()
+    ]
 
 
 def memory_rows(diagram: Diagram) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The study of a training: points at every snapshot, the origin, how memories came to be, and mistakes."""
 
+import dataclasses
 import json
 import shutil
 
@@ -13,10 +14,11 @@ from dynsys.analyses import evolve as study
 from dynsys.analyses.evolve import DIAGRAM, Evolve
 from dynsys.analyses.evolve_frames import make_frames, origin_of
 from dynsys.analyses.evolve_report import chosen_stills
-from dynsys.analyses.evolve_words import memories
+from dynsys.analyses.evolve_words import event_rows, memories
 from dynsys.analyses.report import scenes_of
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.family import FamilyOf
+from dynsys.bifurcation.stable import of_stable_points
 from dynsys.cli import main
 from dynsys.models.snapshots import read_snapshots
 
@@ -205,13 +207,15 @@ def test_how_a_memory_came_to_be_is_told_from_its_branch_and_its_events():
 
 def test_stills_are_the_first_the_last_and_those_where_memories_have_come():
     steps = list(map(float, range(8)))
-    stable = [line(i, steps, first, [0] * (8 - first)) for i, first in enumerate((0, 2, 4, 6))]
-    late = [line(i, steps, first, [0] * (8 - first)) for i, first in enumerate((1, 4, 5, 6))]
-    assert chosen_stills(diagram_of(steps, late, [])) == [0, 1, 5, 7]
-    # A quarter is there from the first on: a quarter of the way takes its place.
-    assert chosen_stills(diagram_of(steps, stable, [])) == [0, 2, 4, 7]
-    late = [line(i, steps, 5, [0] * 3) for i in range(4)]
-    assert chosen_stills(diagram_of(steps, late, [])) == [0, 5, 7]
+    corners = [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)]  # two of them lie as far apart as all four
+
+    def square(firsts):
+        made = [line(i, steps, first, [0] * (8 - first)) for i, first in enumerate(firsts)]
+        placed = [dataclasses.replace(b, states=np.tile(x, (len(b), 1))) for b, x in zip(made, corners, strict=True)]
+        return diagram_of(steps, placed, [])
+
+    assert chosen_stills(square((1, 4, 5, 6))) == [0, 4, 5, 7]
+    assert chosen_stills(square((0, 0, 4, 6))) == [0, 2, 4, 7]  # apart from the first on: a quarter of the way
 
 
 @pytest.mark.parametrize("picture", ["evolution", "bifurcations"])
@@ -229,6 +233,17 @@ def test_pictures_of_a_run_that_was_not_studied(tmp_path):
 
 def test_the_help_names_the_number_of_searches_that_is_usual():
     assert f"[{Evolve().searches}]" in run("evolve", "--help").stdout
+
+
+def test_events_are_those_of_stable_points_or_all_and_mirror_images_share_a_row():
+    steps = [0.0, 1.0, 2.0, 3.0]
+    branches = [line(0, steps, 0, [0, 1, 1, 1]), line(1, steps, 0, [0, 1, 1, 1]), line(2, steps, 0, [5, 5, 3, 3])]
+    events = [event(0, Bifurcation.FLIP, 0.5, (0,)), event(1, Bifurcation.FLIP, 0.5, (1,)),
+              event(2, Bifurcation.HOPF, 1.5, (2,)), event(3, Bifurcation.HOPF, 2.5, (0,))]  # fmt: skip
+    diagram = diagram_of(steps, branches, events)
+    assert of_stable_points(diagram).tolist() == [True, True, False, False]
+    assert [row["what"] for row in event_rows(diagram, stable_only=True)] == ["so it was (2 times)"]
+    assert [row["step"] for row in event_rows(diagram)] == [0.5, 1.5, 2.5]
 
 
 class TestMistakes:

@@ -4,6 +4,7 @@ The diagrams are those of normal forms, whose branches are known: x' = s x - x^3
 x' = s - x^2 (a fold), in as many state variables as are wanted, all but the first decaying on their own.
 """
 
+import dataclasses
 import json
 import re
 
@@ -130,6 +131,17 @@ class TestBifurcationDiagram:
             assert part in text
 
 
+def test_of_many_events_those_without_a_stable_point_are_hidden_and_the_caption_says_so():
+    some = pitchfork()
+    far = [dataclasses.replace(some.events[0], id=i, kind=Bifurcation.HOPF, time=0.6, branches=(0,)) for i in range(61)]
+    figure = plots.bifurcation_diagram(dataclasses.replace(some, events=(*some.events, *far)))
+    hidden = trace(figure, "events of unstable points only")
+    assert (len(hidden.x), hidden.visible) == (61, "legendonly")
+    assert trace(figure, "pitchfork").visible is True
+    (caption,) = [note.text for note in figure.layout.annotations if note.name == "caption"]
+    assert "hidden" in caption
+
+
 class TestTrainingTime:
     def test_even_snapshots_lie_on_a_linear_axis(self):
         time = TrainingTime.of(np.arange(0, 3600, 60.0))
@@ -172,6 +184,7 @@ class TestCounts:
         y = np.asarray(trace(figure, "unstable directions", row=2).y, dtype=float)
         assert y[:6].tolist() == [0, 0, 0, 1, 1, 2]
         assert np.isnan(y[6:]).all()
+        assert figure.layout.yaxis2.title.text == "unstable directions<br>of the origin"
 
 
 class TestOrigin:

@@ -8,7 +8,7 @@ from dynsys.cli.numbers import Numbers
 from dynsys.cli.output import print_json
 from dynsys.cli.progress import progress
 
-EVENTS = 40  # of the table printed; the files hold all
+EVENTS = 40  # lines printed, of events at which a point is stable; the files hold all
 
 
 @click.command()
@@ -54,11 +54,11 @@ def evolve(
     if as_json:
         print_json(results(evolution))
         return
-    rows = event_rows(evolution.diagram)
+    rows = event_rows(evolution.diagram, stable_only=True)
     for row in rows[:EVENTS]:
         click.echo(f"{row['step']:>10,.6g}  {row['kind']:<14}  {row['what']}")
     if len(rows) > EVENTS:
-        click.echo(f"... and {len(rows) - EVENTS} more, in {RESULTS}")
+        click.echo(f"... and {len(rows) - EVENTS} more, in {REPORT}")
     for sentence in sentences(evolution):
         click.echo(sentence)
     click.echo(f"Wrote {DIAGRAM}, {RESULTS} and {REPORT} into {evolution.folder}.")

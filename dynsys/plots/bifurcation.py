@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram
+from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.bifurcation.stable import of_stable_points
 from dynsys.plots import style, thinning, training_time
 from dynsys.projection import Projection
 
@@ -17,7 +18,8 @@ Array = NDArray[np.float64]
 
 ROW_HEIGHT = 210  # pixels
 ROWS = 4  # readouts or components, each in a row of its own, that one figure shows
-MANY = 60  # events of a kind, from which on their symbols are small
+MANY = 60  # events, from which on those at which no point is stable are hidden at first
+OTHERS = "events of unstable points only"
 SYMBOLS = {
     Bifurcation.FOLD: "triangle-right",
     Bifurcation.PITCHFORK: "star-triangle-down",
@@ -51,8 +53,8 @@ def bifurcation_diagram(
         for kind in reversed(kinds):  # what is stable is drawn last and so on top
             figure.add_trace(_pieces(diagram, values, kind, time, step, row == 1), row, 1)
         if events:
-            for what in dict.fromkeys(event.kind for event in diagram.events):
-                figure.add_trace(_events(diagram, what, values, time, row == 1), row, 1)
+            for kind_of, some in _groups(diagram).items():
+                figure.add_trace(_events(diagram, kind_of, some, values, time, row == 1), row, 1)
         last = row == len(rows)
         figure.update_yaxes(style.axis(label, nticks=5), row=row, col=1)
         figure.update_xaxes(time.axis(showticklabels=last, named=last), row=row, col=1)
@@ -61,6 +63,8 @@ def bifurcation_diagram(
     outputs = _width(diagram)
     if shown and outputs > shown:
         notes.append(f"The first {shown} of {outputs} readouts are shown.")
+    if events and OTHERS in _groups(diagram):
+        notes.append("Events at which no point is stable are hidden; a click on their name in the legend shows them.")
     if step > 1:
         notes.append(f"Thinned out evenly: 1 in {step} of the points that were computed is drawn.")
     return style.under(figure, title, notes, hovermode="closest", height=ROW_HEIGHT * len(rows) + 220)
@@ -130,13 +134,27 @@ def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
+def _groups(diagram: Diagram) -> dict[str, list[Event]]:
+    """Events by kind; where they are many, those at which no point is stable are a group of their own."""
+    shown = of_stable_points(diagram) | (len(diagram.events) <= MANY)
+    found: dict[str, list[Event]] = {}
+    for event, near in zip(diagram.events, shown, strict=True):
+        found.setdefault(str(event.kind) if near else OTHERS, []).append(event)
+    return {key: found[key] for key in sorted(found, key=lambda key: key == OTHERS)}
+
+
 def _events(
-    diagram: Diagram, kind: Bifurcation, values: Sequence[Array], time: training_time.TrainingTime, named: bool
+    diagram: Diagram,
+    kind: str,
+    events: Sequence[Event],
+    values: Sequence[Array],
+    time: training_time.TrainingTime,
+    named: bool,
 ) -> go.Scatter:
-    """Events of a kind, each on the first of its branches that is there at its time."""
+    """Those events, each on the first of its branches that is there at its time."""
     places, texts = [], []
     by_id = {branch.id: (branch, value) for branch, value in zip(diagram.branches, values, strict=True)}
-    for event in (event for event in diagram.events if event.kind == kind):
+    for event in events:
         for name in event.branches:
             branch, value = by_id[name]
             if len(branch):
@@ -144,19 +162,16 @@ def _events(
                 texts.append(f"<b>{event.kind}</b> at step {event.time:,.6g}<br>{event.sentence}")
                 break
     at = np.array(places).reshape(-1, 2)
+    symbol, size = ("circle", 4) if kind == OTHERS else (SYMBOLS[Bifurcation(kind)], 9)
     return go.Scatter(
         x=time.place(at[:, 0]),
         y=at[:, 1],
         mode="markers",
-        marker={
-            "symbol": SYMBOLS[kind],
-            "color": style.INK,
-            "size": 9 if len(places) <= MANY else 6,
-            "line": {"color": "white", "width": 1},
-        },
-        name=str(kind),
-        legendgroup=str(kind),
+        marker={"symbol": symbol, "color": style.INK, "size": size, "line": {"color": "white", "width": 1}},
+        name=kind,
+        legendgroup=kind,
         showlegend=named,
+        visible="legendonly" if kind == OTHERS else True,
         text=texts,
         hovertemplate="%{text}<extra></extra>",
     )

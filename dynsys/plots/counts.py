@@ -41,7 +41,7 @@ def point_counts(
         count = table[:, kind:].sum(axis=1) if most else table[:, kind : kind + 1].sum(axis=1)
         if not count.any():
             continue
-        name = "stable" if kind == 0 else f"{kind}{' or more' if most else ''} unstable"
+        label = "stable" if kind == 0 else f"{kind}{' or more' if most else ''} unstable"
         figure.add_trace(
             go.Scatter(
                 x=x,
@@ -50,8 +50,8 @@ def point_counts(
                 stackgroup="points",
                 line={"color": shade, "width": 1.2, "shape": "hv"},
                 fillcolor=_pale(shade),
-                name=name,
-                text=[f"{n} {name}, step {step:,.0f}" for n, step in zip(count, diagram.steps, strict=True)],
+                name=label,
+                text=[f"{n} {label}, step {step:,.0f}" for n, step in zip(count, diagram.steps, strict=True)],
                 hovertemplate="%{text}<extra></extra>",
             ),
             1,
