@@ -18,7 +18,7 @@ from dynsys.threads import alone
 from dynsys.trajectory import relax
 
 STARTS = 512  # of a search for all points
-BEGUN = 32  # states of the task and of elsewhere that are let go, for the memories
+LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for the memories: as many as make up such numbers
 RELAXED = 300  # steps, of a map or of a tenth of a time constant
 MOST_OUTPUTS = 6  # whose corners, 2 to that power, are all visited
 
@@ -47,7 +47,7 @@ def points_file(network: Network, which: str, folder: Path, progress: Progress, 
 def resting_states(system: System, seed: int) -> Tensor:
     """States (k, n) near which the network comes to rest without input."""
     u = torch.zeros(1, system.n_input, dtype=torch.float64)
-    begun = first_starts(system, u, BEGUN, seed)
+    begun = first_starts(system, u, min(MOST, max(LEAST, NUMBERS // system.n_state)), seed)
     if 0 < system.n_output <= MOST_OUTPUTS:
         corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=system.n_output)), dtype=torch.float64)
         driven = system.states_of_outputs(corners)
