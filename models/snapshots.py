@@ -21,7 +21,7 @@ from dynsys.system import System
 
 Array = NDArray[np.float64]
 
-AGAIN = "train with --snapshots, such as 'dynsys train flipflop esn -o RUN --snapshots 600'"
+AGAIN = "train with --snapshots, such as 'dynsys train flipflop esn -o RUN --snapshots log:60'"
 
 
 class Snapshots(Family):
