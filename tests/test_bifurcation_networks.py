@@ -8,7 +8,7 @@ from dynsys import Flow, find_fixed_points
 from dynsys.bifurcation.bordered import Bordered
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.follow import follow
-from dynsys.bifurcation.readings import read
+from dynsys.bifurcation.readings import nearest, read
 from dynsys.bifurcation.walk import Walk
 from dynsys.models.leaky_rate import LeakyRate
 
@@ -84,3 +84,13 @@ def test_signs_of_the_nodes_are_those_of_the_determinants():
             assert newton.length(t) == pytest.approx(1, abs=1e-12)
             along = torch.as_tensor(J) @ node.t_x + node.t_p * family.rate(node.x, node.p, node.cell)
             assert float(along.norm()) < 1e-6
+
+
+def test_eigenvalue_next_to_a_guess_is_one_of_the_full_spectrum():
+    system = random_network(300, 1.1)
+    x = torch.as_tensor(np.random.default_rng(2).standard_normal((1, 300)))
+    u = torch.zeros(1, 0, dtype=torch.float64)
+    values = np.linalg.eigvals(system.jacobian(x, u)[0].numpy())
+    for value in values[np.argsort(-values.real)[:6]]:
+        found = nearest(system, x, u, complex(value) + 1e-4 * (1 + 1j))
+        assert found == pytest.approx(values[np.abs(values - value - 1e-4 * (1 + 1j)).argmin()], abs=1e-9)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered
 from dynsys.bifurcation.curve import Curve, Node
-from dynsys.bifurcation.readings import Reading, read
+from dynsys.bifurcation.readings import Reading, nearest, read
 from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess
 from dynsys.system import Kind
 from dynsys.threads import in_order
@@ -28,6 +28,7 @@ ComplexArray = NDArray[np.complex128]
 
 KEPT = 8  # eigenvalues kept of a point
 PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
+MISSED = 1e-3  # of the excess at two nodes, up to which an eigenvalue that was tracked is the one looked for
 PRECISE_LARGE = 1e-6  # the same of a large system, whose eigenvalues are dear
 REAL = 1e-6  # |Im| of an eigenvalue per its size and that of the boundary, up to which it is real
 LEAP = 0.01  # of the excess at two nodes, that an eigenvalue may keep where it should be zero
@@ -196,7 +197,10 @@ class Stretch:
         ranks = range(min(first, last) + 1, max(first, last) + 1)
         if self.a.way != self.b.way and len(ranks) == 1 and self.reader.family.n_state > FULL_LIMIT:
             return [self._fold(ranks[0], first, last)]
-        zeros = sorted((self._zero(rank), rank) for rank in ranks)
+        at: dict[int, float] = {}
+        for rank in ranks:
+            at[rank] = at[rank - 1] if rank - 1 in at and self._is_conjugate(rank) else self._zero(rank)
+        zeros = sorted((part, rank) for rank, part in at.items())
         parts = [part for part, _ in zeros]
         found: list[Crossing] = []
         now, step = first, 1 if last > first else -1
@@ -267,11 +271,44 @@ class Stretch:
             return 0.0 if abs(ends[0]) <= abs(ends[1]) else 1.0
         if self.a.side != self.b.side:  # so short a way that the eigenvalue is linear on it
             return ends[0] / (ends[0] - ends[1])
+        if self.reader.family.n_state > FULL_LIMIT:
+            part = self._tracked(rank)
+            if part is not None and abs(self._excess(part, rank)) <= MISSED * max(abs(end) for end in ends):
+                return part
         precise = PRECISE if self.reader.family.n_state <= FULL_LIMIT else PRECISE_LARGE
         part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
         if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
             raise Leap
         return part
+
+    def _tracked(self, rank: int) -> float | None:
+        """The same by following one eigenvalue from node to node instead of all; None where it cannot be told from
+        others. Whether it is the one of that rank has to be seen at the place found."""
+        first, last = (self._upper(self._eigenvalue(part, rank)) for part in (0.0, 1.0))
+        family = self.reader.family
+
+        def beyond(part: float) -> float:
+            if part in (0.0, 1.0):
+                return self._excess(part, rank)
+            z = self.point(part)
+            guess = (1 - part) * first + part * last
+            value = nearest(family.system(float(z[-1])), z[None, :-1], family.u, guess)
+            if value is None:
+                raise Leap
+            return float(excess(torch.tensor([value], dtype=torch.complex128), family.kind)[0])
+
+        try:
+            return float(brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
+        except (Leap, RuntimeError):
+            return None
+
+    def _is_conjugate(self, rank: int) -> bool:
+        """Whether at both nodes the eigenvalue is the second of a pair, whose first is the one of the rank before."""
+        values = [(self._eigenvalue(part, rank - 1), self._eigenvalue(part, rank)) for part in (0.0, 1.0)]
+        return all(a.imag > 0 and a == b.conjugate() for a, b in values)
+
+    def _upper(self, value: complex) -> complex:
+        return complex(value.real, abs(value.imag))
 
     def _excess(self, part: float, rank: int) -> float:
         value = torch.tensor([self._eigenvalue(part, rank)], dtype=torch.complex128)

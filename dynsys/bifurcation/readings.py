@@ -23,6 +23,7 @@ ComplexArray = NDArray[np.complex128]
 SUBSPACE = 64  # vectors of a Krylov space
 MARGIN = 2e-3  # of the usual size of an eigenvalue, that one has to be off the boundary besides its residual
 KNOWN = 1e-3  # residual relative to the largest, up to which a Ritz value is given as an eigenvalue
+INVERSE_STEPS, SETTLED = 30, 1e-9  # of inverse iteration, and the change of its eigenvalue at which it ends
 SIDE_BY_SIDE = 16  # matrices whose eigenvalues are computed in one call
 
 
@@ -96,3 +97,23 @@ def _leading(values: Tensor, error: Tensor, kind: Kind) -> Reading:
     good = np.asarray(error)[order] <= KNOWN * float(values.abs().max())
     head = len(good) if good.all() else int(np.argmin(good))
     return Reading(reading.eigenvalues[: max(head, reading.n_unstable)], reading.n_unstable, exact=False)
+
+
+def nearest(system: System, x: Tensor, u: Tensor, guess: complex) -> complex | None:
+    """The eigenvalue at x (1, n) next to a guess, by inverse iteration; None where that does not settle.
+
+    One complex factorisation instead of all eigenvalues, which cost four times as much at 500 units.
+    """
+    A = _linearised(system, x, u)[0].to(torch.complex128)
+    A.diagonal().sub_(guess)
+    LU, pivots, info = torch.linalg.lu_factor_ex(A)
+    v = torch.randn(len(A), 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A)
+    found: complex | None = None
+    for _ in range(INVERSE_STEPS if int(info) == 0 else 0):
+        v = v / v.norm()
+        w = torch.linalg.lu_solve(LU, pivots, v)
+        value = guess + 1 / complex((v.mH @ w).item())
+        if found is not None and abs(value - found) <= SETTLED * max(abs(value), abs(guess)):
+            return value
+        found, v = value, w
+    return None
