@@ -20,6 +20,7 @@ from dynsys.models.flipflop import FlipFlop
 from dynsys.models.leaky_rate import LeakyRate
 from dynsys.models.recipe import default_recipe
 from dynsys.models.training_run import run_training
+from dynsys.plots import drift_prediction, noise_curves
 
 
 def command(*arguments, code=0):
@@ -307,3 +308,22 @@ def test_mistakes_are_one_line(trained, tmp_path):
         text = command("noise", *arguments, "-o", tmp_path / "out", code=1).stderr
         assert said in text
         assert len(text.strip().splitlines()) == 1
+
+
+def test_pictures_have_a_curve_for_every_network_and_leave_out_what_is_not_known():
+    network = {"mean": [1.0, None], "low": [0.5, None], "high": [2.0, None], "values": [[1.0, None]], "floor": 0.1}
+    figure = noise_curves([{"name": "a", **network}, {"name": "b", **network}], [0.1, 1.0], ylabel="y", xlabel="x")
+    named = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert named == ["a", "b"]
+    curve = next(trace for trace in figure.data if trace.name == "a")
+    assert list(curve.x) == [0.1, 1.0]
+    assert list(curve.y) == [1.0, None]
+    with pytest.raises(ValueError, match="no network"):
+        noise_curves([], [0.1], ylabel="y", xlabel="x")
+
+
+def test_drift_is_drawn_against_its_prediction_where_both_are_known():
+    figure = drift_prediction([{"name": "a", "predicted": [1.0, 2.0, None, 0.0], "drift": [1.5, None, 3.0, 1.0]}])
+    markers, diagonal = figure.data
+    assert (list(markers.x), list(markers.y)) == ([1.0], [1.5])
+    assert list(diagonal.x) == list(diagonal.y) == [1.0, 1.5]
