@@ -21,6 +21,7 @@ from dynsys.files import check_writable
 from dynsys.models.checkpoint import FILE_NAME
 from dynsys.models.snapshots import Snapshots, read_snapshots
 from dynsys.models.training_run import SNAPSHOTS
+from dynsys.search import SearchInterrupted
 
 Progress = Callable[[str, int, int], None]
 
@@ -68,10 +69,8 @@ def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, pro
     diagram = _known_diagram(folder / DIAGRAM, mark)
     resumed = diagram is not None
     if diagram is None:
-        diagram = follow(
-            family, searches=settings.searches, workers=settings.jobs, seed=settings.seed, progress=progress
-        )
-        diagram = dataclasses.replace(diagram, about={**diagram.about, "made_from": mark})
+        found = _followed(family, settings, progress)
+        diagram = dataclasses.replace(found, about={**found.about, "made_from": mark})
         diagram.save(folder / DIAGRAM)
     frames, origin = _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress)
     evolution = Evolution(diagram, frames, origin, family.network.name, folder, resumed)
@@ -79,6 +78,14 @@ def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, pro
     write_evolution(evolution, settings, run_folder)
     progress("draw", 1, 1)
     return evolution
+
+
+def _followed(family: Snapshots, settings: Evolve, progress: Progress) -> Diagram:
+    """A search that is interrupted leaves points of one snapshot only, of which nothing is written here."""
+    try:
+        return follow(family, searches=settings.searches, workers=settings.jobs, seed=settings.seed, progress=progress)
+    except SearchInterrupted as interrupt:
+        raise KeyboardInterrupt from interrupt
 
 
 def studied(folder: Path) -> tuple[Diagram, Frames]:

@@ -21,6 +21,7 @@ from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.stable import of_stable_points
 from dynsys.cli import main
 from dynsys.models.snapshots import read_snapshots
+from dynsys.search import SearchInterrupted
 
 
 def quiet(stage, done, total):
@@ -288,6 +289,17 @@ class TestMistakes:
 
     def test_an_input_of_the_wrong_length(self, esn):
         assert "takes 1" in run("evolve", esn[0], "--input", "0,0", code=1).stderr
+
+    def test_a_search_that_is_interrupted_claims_no_points_that_are_written(self, esn, tmp_path, monkeypatch):
+        def interrupted(*arguments, **settings):
+            raise SearchInterrupted(points)
+
+        points = dynsys.find_fixed_points(dynsys.load("simple2d"), n_starts=8)
+        monkeypatch.setattr(study, "follow", interrupted)
+        result = run("evolve", esn[0], "-o", tmp_path / "new", code=130)
+        assert "Interrupted." in result.stderr
+        assert "written." not in result.stderr.replace("half-written.", "")
+        assert list((tmp_path / "new").iterdir()) == []
 
     def test_a_place_that_cannot_be_written(self, esn, tmp_path):
         (tmp_path / "file").write_text("")
