@@ -259,33 +259,33 @@ def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
 
 
 def _retrieval(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.settling_pictures import retrieval_picture
+    from dynsys.analyses.retrieval.settling_pictures import retrieval_picture
 
     points, system = load_run(run)
     return retrieval_picture(_some(points, chosen), system, seed, "states" if fit == "trajectories" else "readouts")
 
 
 def _convergence(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.settling_pictures import convergence_picture
+    from dynsys.analyses.retrieval.settling_pictures import convergence_picture
 
     path = run / f"{POINTS}.safetensors"
     return convergence_picture(_network_of(FixedPoints.load(path), path) if path.is_file() else run)
 
 
 def _evolution(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.evolve_report import moving_portrait
+    from dynsys.analyses.evolve.report import moving_portrait
 
     return moving_portrait(run)
 
 
 def _still_evolution(run: Path) -> Any:
-    from dynsys.analyses.evolve_report import still_portraits
+    from dynsys.analyses.evolve.report import still_portraits
 
     return still_portraits(run)
 
 
 def _bifurcations(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.evolve_report import drawn_bifurcations
+    from dynsys.analyses.evolve.report import drawn_bifurcations
 
     return drawn_bifurcations(run)
 

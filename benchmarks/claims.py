@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from dynsys.analyses.claims import Claims, run
+from dynsys.analyses.claims.study import Claims, run
 from dynsys.analyses.report import in_words
 from dynsys.cli.progress import progress
 

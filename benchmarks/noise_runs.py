@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.noise_trial import measured
+from dynsys.analyses.noise.trial import measured
 from dynsys.models.checkpoint import load
 from dynsys.models.drive import Drive, drive_of
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from dynsys.analyses import STUDIES, claims
-from dynsys.analyses.claims import Claims, run
-from dynsys.analyses.claims_words import FAILS, HOLDS, SOMETIMES, verdicts
+from dynsys.analyses import STUDIES
+from dynsys.analyses.claims import study as claims
+from dynsys.analyses.claims.study import Claims, run
+from dynsys.analyses.claims.words import FAILS, HOLDS, SOMETIMES, verdicts
 
 
 def formed(gain, seed, unstable, first, events):

@@ -10,11 +10,11 @@ import torch
 from click.testing import CliRunner
 
 import dynsys
-from dynsys.analyses import evolve as study
-from dynsys.analyses.evolve import DIAGRAM, Evolve
-from dynsys.analyses.evolve_frames import make_frames, origin_of
-from dynsys.analyses.evolve_report import chosen_stills
-from dynsys.analyses.evolve_words import event_rows, memories
+from dynsys.analyses.evolve import study
+from dynsys.analyses.evolve.frames import make_frames, origin_of
+from dynsys.analyses.evolve.report import chosen_stills
+from dynsys.analyses.evolve.study import DIAGRAM, Evolve
+from dynsys.analyses.evolve.words import event_rows, memories
 from dynsys.analyses.report import scenes_of
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.family import FamilyOf
@@ -115,7 +115,7 @@ def test_the_report_is_one_page_with_all_pictures(esn):
 
 
 def test_five_scenes_are_on_the_page(esn):
-    from dynsys.analyses.evolve_report import sections
+    from dynsys.analyses.evolve.report import sections
 
     evolution = study.run(Evolve(), esn[0], None, quiet)
     figures = [figure for section in sections(evolution) for figure in section.figures]

@@ -8,9 +8,9 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from dynsys.analyses.cube_projection import SHAPES, projected_shape
-from dynsys.analyses.cube_survival import survival
-from dynsys.analyses.geometry import (
+from dynsys.analyses.transfer.cube_projection import SHAPES, projected_shape
+from dynsys.analyses.transfer.cube_survival import survival
+from dynsys.analyses.transfer.geometry import (
     bit_axes,
     distances,
     hypercube_spread,

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from torch import nn
 
 import dynsys
-from dynsys.analyses.noise import NoiseStudy, run
-from dynsys.analyses.noise_bands import band, ratio
-from dynsys.analyses.noise_half import of_bits
-from dynsys.analyses.noise_networks import networks_of
+from dynsys.analyses.noise.bands import band, ratio
+from dynsys.analyses.noise.half import of_bits
+from dynsys.analyses.noise.networks import networks_of
+from dynsys.analyses.noise.study import NoiseStudy, run
 from dynsys.cli import main
 from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork

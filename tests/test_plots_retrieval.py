@@ -5,7 +5,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dynsys.analyses.settling_pictures import convergence_picture, held_strings, retrieval_picture
+from dynsys.analyses.retrieval.settling_pictures import convergence_picture, held_strings, retrieval_picture
 from dynsys.cli import main
 from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.fast_weights import FastWeights

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from dynsys import plots
-from dynsys.analyses import retrieval_table
-from dynsys.analyses.retrieval_report import table
-from dynsys.analyses.retrieval_table import ORDER, PAPER, Retrieve, claims, run
-from dynsys.analyses.retrieval_trial import GRIDS, Trial, grid
+from dynsys.analyses.retrieval import table as retrieval_table
+from dynsys.analyses.retrieval.report import table
+from dynsys.analyses.retrieval.table import ORDER, PAPER, Retrieve, claims, run
+from dynsys.analyses.retrieval.trial import GRIDS, Trial, grid
 from dynsys.cli import main
 from dynsys.models.checkpoint import FILE_NAME
 from dynsys.models.learners import LEARNERS

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dynsys.analyses import settling_loop
-from dynsys.analyses.settling_loop import SettlingLoop, Settlings, study, swapped
+from dynsys.analyses.retrieval import settling_loop
+from dynsys.analyses.retrieval.settling_loop import SettlingLoop, Settlings, study, swapped
 from dynsys.errors import CheckpointError
 from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.fast_weights import FastWeights

@@ -10,12 +10,14 @@ import torch
 from click.testing import CliRunner
 
 from dynsys import FixedPoints, load, plots
-from dynsys.analyses import STUDIES, transfer, transfer_networks
-from dynsys.analyses.cube_projection import Shape
+from dynsys.analyses import STUDIES
 from dynsys.analyses.report import REPORT, RESULTS
-from dynsys.analyses.transfer import Transfer, run
-from dynsys.analyses.transfer_claims import claims
-from dynsys.analyses.transfer_networks import NETWORKS
+from dynsys.analyses.transfer import networks as transfer_networks
+from dynsys.analyses.transfer import study as transfer
+from dynsys.analyses.transfer.claims import claims
+from dynsys.analyses.transfer.cube_projection import Shape
+from dynsys.analyses.transfer.networks import NETWORKS
+from dynsys.analyses.transfer.study import Transfer, run
 from dynsys.cli import main
 from dynsys.errors import CheckpointError
 from dynsys.models.checkpoint import FILE_NAME, read_checkpoint, save_checkpoint
@@ -229,7 +231,7 @@ def _claims_of(compared, shape):
 
 
 def test_portraits_have_an_edge_for_every_pair_of_neighbours(done):
-    from dynsys.analyses.transfer_report import picture
+    from dynsys.analyses.transfer.report import picture
 
     figure = picture(done[1])
     assert {trace.scene for trace in figure.data} == {"scene", "scene2"}

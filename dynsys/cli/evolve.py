@@ -40,9 +40,9 @@ def evolve(
       dynsys train flipflop esn -o runs/flipflop --units 500 --snapshots log:60
       dynsys evolve runs/flipflop
     """
-    from dynsys.analyses.evolve import DIAGRAM, Evolve
-    from dynsys.analyses.evolve import run as study
-    from dynsys.analyses.evolve_words import event_rows, results, sentences
+    from dynsys.analyses.evolve.study import DIAGRAM, Evolve
+    from dynsys.analyses.evolve.study import run as study
+    from dynsys.analyses.evolve.words import event_rows, results, sentences
     from dynsys.analyses.report import REPORT, RESULTS
     from dynsys.bifurcation.follow import SEARCHES
 

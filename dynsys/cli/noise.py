@@ -88,7 +88,7 @@ def noise(
     import shlex
     import sys
 
-    from dynsys.analyses.noise import NoiseStudy, run
+    from dynsys.analyses.noise.study import NoiseStudy, run
 
     settings = {key: options.pop(key) for key in ("on", "weights", "levels", "trials", "steps", "seed", "points")}
     study = NoiseStudy(**{**settings, **({"points": "none"} if no_points else {})})
@@ -106,7 +106,7 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dynsys.analyses.noise_pictures import summary, table
+    from dynsys.analyses.noise.pictures import summary, table
     from dynsys.analyses.report import in_words
 
     for sentence in summary(results):

@@ -46,8 +46,8 @@ def retrieve(folder: str, as_json: bool, **options: Any) -> None:
     Example:
       dynsys retrieve -o runs/table --models fast-weights,lstm,irnn --units 20,50 --seeds 4 --jobs 2
     """
-    from dynsys.analyses.retrieval_report import TABLE, table
-    from dynsys.analyses.retrieval_table import Retrieve, run
+    from dynsys.analyses.retrieval.report import TABLE, table
+    from dynsys.analyses.retrieval.table import Retrieve, run
 
     options["units"] = tuple(options["units"])
     with progress() as show:

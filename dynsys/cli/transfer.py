@@ -36,8 +36,8 @@ def transfer(folder: str, as_json: bool, **options: Any) -> None:
       dynsys transfer -o runs/transfer --bits 4 --units 500 --seed 0
     """
     from dynsys.analyses.report import REPORT, RESULTS
-    from dynsys.analyses.transfer import Transfer, run
-    from dynsys.analyses.transfer_words import geometry_rows, network_rows, results, sentences
+    from dynsys.analyses.transfer.study import Transfer, run
+    from dynsys.analyses.transfer.words import geometry_rows, network_rows, results, sentences
 
     with progress() as show:
         compared = run(Transfer(**options), folder, show)

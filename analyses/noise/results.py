@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.noise_bands import band, ratio
-from dynsys.analyses.noise_half import of_bits, of_memories
-from dynsys.analyses.noise_networks import Network
+from dynsys.analyses.noise.bands import band, ratio
+from dynsys.analyses.noise.half import of_bits, of_memories
+from dynsys.analyses.noise.networks import Network
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.perturbation import weights_chosen
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dynsys.analyses.memory_loss import half_loss, lost_shares
+from dynsys.analyses.noise.memory_loss import half_loss, lost_shares
 
 RIGHT = 0.9  # of the settled bits: with fewer a network has failed at its task
 

@@ -10,11 +10,11 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynsys.analyses.cube_projection import Shape, projected_shape
-from dynsys.analyses.cube_survival import Survival, survival
-from dynsys.analyses.geometry import Distances, Memories, bit_axes, distances, memories, principal_angles
 from dynsys.analyses.run import Progress
-from dynsys.analyses.transfer_networks import SCRATCH, SMALL, TRANSFER, searched, trained
+from dynsys.analyses.transfer.cube_projection import Shape, projected_shape
+from dynsys.analyses.transfer.cube_survival import Survival, survival
+from dynsys.analyses.transfer.geometry import Distances, Memories, bit_axes, distances, memories, principal_angles
+from dynsys.analyses.transfer.networks import SCRATCH, SMALL, TRANSFER, searched, trained
 from dynsys.files import check_writable
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.recipe import LEARNED, Recipe, default_recipe
@@ -98,7 +98,7 @@ def run(settings: Transfer, folder: str | Path, progress: Progress) -> Compariso
     Each network has a run's folder there, as ``dynsys train`` and ``find`` write it. Raises ValueError where the folder
     holds a network of other settings, CheckpointError for a ``start`` of another kind, OutputError.
     """
-    from dynsys.analyses.transfer_report import write_comparison
+    from dynsys.analyses.transfer.report import write_comparison
 
     folder = Path(folder)
     check_writable(folder)

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dynsys.analyses.noise_half import RIGHT, band, between, in_words
+from dynsys.analyses.noise.half import RIGHT, band, between, in_words
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.plots import drift_prediction, noise_curves
 
@@ -37,7 +37,7 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
     ]
     report = Report(
         title=f"Noise on the {results['settings']['on']}",
-        command=command or "dynsys.analyses.noise.run",
+        command=command or "dynsys.analyses.noise.study.run",
         summary=summary(results),
         settings=results["settings"],
         sections=sections,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynsys.analyses.evolve_frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
+from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import SEARCHES, follow
 from dynsys.errors import CheckpointError
@@ -59,7 +59,7 @@ def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, pro
     not computed again. Raises CheckpointError where the run has no snapshots or they do not fit its network,
     ValueError for settings that make no sense, and OutputError.
     """
-    from dynsys.analyses.evolve_report import write_evolution
+    from dynsys.analyses.evolve.report import write_evolution
 
     run_folder = Path(run_folder)
     folder = run_folder / FOLDER if folder is None else Path(folder)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.noise_networks import Network, check_comparable, networks_of
-from dynsys.analyses.noise_points import points_file
-from dynsys.analyses.noise_results import results_of
-from dynsys.analyses.noise_trial import ON, POINTS, Held, Trial, noise_trial
+from dynsys.analyses.noise.networks import Network, check_comparable, networks_of
+from dynsys.analyses.noise.points import points_file
+from dynsys.analyses.noise.results import results_of
+from dynsys.analyses.noise.trial import ON, POINTS, Held, Trial, noise_trial
 from dynsys.analyses.run import Progress
 from dynsys.files import check_writable
 from dynsys.models.perturbation import weights_chosen
@@ -88,7 +88,7 @@ def run(
     rows = run_sweep(noise_trial, tasks, folder / ROWS, seed=study.seed, progress=progress, stage="trials", **sweeping)
     results = results_of(dataclasses.asdict(study), compared, rows)
     if sweeping.get("shard") is None:
-        from dynsys.analyses.noise_pictures import write
+        from dynsys.analyses.noise.pictures import write
 
         if not any(network["trials"] for network in results["networks"]):
             raise ValueError(

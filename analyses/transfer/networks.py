@@ -27,7 +27,7 @@ from dynsys.points import FixedPoints
 from dynsys.system import System
 
 if TYPE_CHECKING:
-    from dynsys.analyses.transfer import Transfer
+    from dynsys.analyses.transfer.study import Transfer
 
 SMALL, SCRATCH, TRANSFER = "small", "scratch", "transfer"
 NETWORKS = (SMALL, SCRATCH, TRANSFER)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynsys.analyses.noise_networks import Network
+from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
 from dynsys.errors import CheckpointError
 from dynsys.starts import first_starts

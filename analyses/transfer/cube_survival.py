@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import orth
 from scipy.spatial import procrustes
 
-from dynsys.analyses.geometry import Memories, distances, named
+from dynsys.analyses.transfer.geometry import Memories, distances, named
 
 Array = NDArray[np.float64]
 

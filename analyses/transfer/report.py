@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dynsys.analyses.cube_projection import ALIKE, NEAR
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.analyses.transfer import Comparison
-from dynsys.analyses.transfer_claims import claims
-from dynsys.analyses.transfer_networks import SMALL
-from dynsys.analyses.transfer_words import (
+from dynsys.analyses.transfer.claims import claims
+from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR
+from dynsys.analyses.transfer.networks import SMALL
+from dynsys.analyses.transfer.study import Comparison
+from dynsys.analyses.transfer.words import (
     LARGE,
     capital,
     corner_rows,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.evolve import Evolution
+from dynsys.analyses.evolve.study import Evolution
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.stable import of_stable_points
 

@@ -13,8 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dynsys.analyses.retrieval_report import write_table
-from dynsys.analyses.retrieval_trial import Trial, grid
+from dynsys.analyses.retrieval.report import write_table
+from dynsys.analyses.retrieval.trial import Trial, grid
 from dynsys.analyses.run import Progress
 from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dynsys.analyses.noise_half import in_words
+from dynsys.analyses.noise.half import in_words
 from dynsys.sweep import DONE, Row
 
 Results = dict[int, dict[str, Any]]  # by seed

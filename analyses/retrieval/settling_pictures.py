@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.analyses.settling_loop import SettlingLoop, fast_weights_in, run
+from dynsys.analyses.retrieval.settling_loop import SettlingLoop, fast_weights_in, run
 from dynsys.errors import CheckpointError
 from dynsys.models.checkpoint import read_checkpoint
 from dynsys.models.fast_weights import FastWeights

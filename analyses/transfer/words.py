@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.cube_projection import Shape
-from dynsys.analyses.geometry import hypercube_spread, named
-from dynsys.analyses.transfer import SCHEMA, Comparison, Network
-from dynsys.analyses.transfer_claims import claims
-from dynsys.analyses.transfer_networks import NETWORKS, SCRATCH, SMALL, TRANSFER
+from dynsys.analyses.transfer.claims import claims
+from dynsys.analyses.transfer.cube_projection import Shape
+from dynsys.analyses.transfer.geometry import hypercube_spread, named
+from dynsys.analyses.transfer.networks import NETWORKS, SCRATCH, SMALL, TRANSFER
+from dynsys.analyses.transfer.study import SCHEMA, Comparison, Network
 
 LARGE = (SCRATCH, TRANSFER)
 WORDS = {SMALL: "{small} bit{s}", SCRATCH: "{bits} bits from scratch", TRANSFER: "{bits} bits on top of {small}"}

@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses import evolve, noise, transfer
-from dynsys.analyses.claims_words import verdicts
-from dynsys.analyses.evolve_words import results as evolve_results
+from dynsys.analyses.claims.words import verdicts
+from dynsys.analyses.evolve import study as evolve
+from dynsys.analyses.evolve.words import results as evolve_results
+from dynsys.analyses.noise import study as noise
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import Progress
-from dynsys.analyses.transfer_networks import SCRATCH, TRANSFER
-from dynsys.analyses.transfer_words import results as transfer_results
+from dynsys.analyses.transfer import study as transfer
+from dynsys.analyses.transfer.networks import SCRATCH, TRANSFER
+from dynsys.analyses.transfer.words import results as transfer_results
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.files import check_writable
 from dynsys.models.learners import learner

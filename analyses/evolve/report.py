@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.analyses.evolve import Evolution, Evolve, studied
-from dynsys.analyses.evolve_frames import Frames
-from dynsys.analyses.evolve_words import event_rows, memory_rows, results, sentences, snapshot_rows
+from dynsys.analyses.evolve.frames import Frames
+from dynsys.analyses.evolve.study import Evolution, Evolve, studied
+from dynsys.analyses.evolve.words import event_rows, memory_rows, results, sentences, snapshot_rows
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import TITLES
 from dynsys.bifurcation.diagram import Diagram

@@ -12,7 +12,7 @@ from dynsys.models.learners import NAMES
 from dynsys.models.training_run import read_curves
 
 if TYPE_CHECKING:
-    from dynsys.analyses.retrieval_table import Retrieve
+    from dynsys.analyses.retrieval.table import Retrieve
 
 TABLE = "table.md"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynsys.analyses.cube_projection import SHAPES
-from dynsys.analyses.geometry import hypercube_spread
-from dynsys.analyses.transfer import Comparison
-from dynsys.analyses.transfer_networks import SCRATCH, TRANSFER
+from dynsys.analyses.transfer.cube_projection import SHAPES
+from dynsys.analyses.transfer.geometry import hypercube_spread
+from dynsys.analyses.transfer.networks import SCRATCH, TRANSFER
+from dynsys.analyses.transfer.study import Comparison
 
 PRISM, CUBOID = 3, 2  # axes that are looked along: see cube_projection
 EQUAL = 0.5  # of a hypercube's spread, below which distances are nearer to equal ones than to its own

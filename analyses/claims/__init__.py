@@ -1,0 +1,1 @@
+"""Which claims of seed 003 hold on other networks."""

@@ -1,0 +1,1 @@
+"""How much noise networks bear (seed 003, section 8)."""

@@ -1,0 +1,1 @@
+"""Associative retrieval: the table of Ba et al. (2016), and whether retrieval is convergence."""
