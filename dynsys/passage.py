@@ -17,6 +17,7 @@ from torch.linalg import vector_norm
 from dynsys.blend import Blend
 
 FORCING = 3e-4  # relative residual of a linear solve: an error along the slowest direction is many times larger
+ROUGH = 3e-3  # the same for a correction on the way, which is itself a twentieth of a step
 ON_CURVE = 0.02  # of a step along the curve, that its last correction may be
 CONVERGED = 1e-6  # of the distance moved, that the last correction may be
 ROUNDING = 1e-13  # of a state's size, below which no correction counts
@@ -149,7 +150,7 @@ class _Curves:
     def __init__(self, blend: Blend, jump: _Jump, rows: Tensor, x: Tensor) -> None:
         self.blend, self.jump, self.rows = blend, jump, rows
         self.x, self.s = x.clone(), torch.zeros_like(x[:, 0])
-        t = blend.solve(x, self.s, rows, -blend.slope(x, rows), FORCING)
+        t = blend.solve(x, self.s, rows, -blend.slope(x, rows).to(x), FORCING)
         self.scale = vector_norm(t, dim=1, keepdim=True).clamp(1e-9 * jump.unit, jump.unit)
         self.t = _normalised(torch.cat([t / self.scale, torch.ones_like(self.scale)], dim=1))  # tangents, onwards
         self.bend = torch.zeros_like(self.t)  # dt/dl over the last step
@@ -194,9 +195,7 @@ class _Curves:
         if not len(rows):
             return
         z, ok, gain = self._corrected(rows)
-        right = torch.zeros_like(z)
-        right[:, -1] = 1.0
-        t = _normalised(self._bordered(rows, z, right))
+        t = self._tangents(rows, z)
         ok &= (t * self.t[rows]).sum(1) >= LEAST_COSINE
         turned = ok & (t[:, -1] <= 0)
         length = self.length[rows]
@@ -235,7 +234,7 @@ class _Curves:
         for k in range(CORRECTIONS):
             scale, s = self.scale[rows[going]], z[going, -1]
             F = self.blend.velocity(z[going, :-1] * scale, s, self.rows[rows[going]]) / scale
-            d = self._bordered(rows[going], z[going], torch.cat([-F, torch.zeros_like(scale)], dim=1))
+            d = self._bordered(rows[going], z[going], torch.cat([-F, torch.zeros_like(scale)], dim=1), ROUGH)
             z[going] += d
             size = vector_norm(d, dim=1)
             if k == 0:
@@ -248,10 +247,22 @@ class _Curves:
         ok[going] = False
         return z, ok, first
 
-    def _bordered(self, rows: Tensor, z: Tensor, right: Tensor) -> Tensor:
+    def _tangents(self, rows: Tensor, z: Tensor) -> Tensor:
+        """Unit tangents at z (b, n + 1), solved for as what is missing from those foreseen."""
+        guess = self.t[rows] + self.length[rows].unsqueeze(1) * self.bend[rows]
+        guess = guess / (guess * self.t[rows]).sum(1, keepdim=True)
+        scale = self.scale[rows]
+        x, s = z[:, :-1] * scale, z[:, -1]
+        change = self.blend.product(x, s, self.rows[rows], guess[:, :-1])
+        change = change + self.blend.slope(x, self.rows[rows]) / scale * guess[:, -1:]
+        right = torch.cat([-change, torch.zeros_like(scale)], dim=1)
+        forcing = (FORCING / vector_norm(right, dim=1).clamp_min(FORCING)).clamp_min(FORCING)
+        return _normalised(guess + self._bordered(rows, z, right, forcing))
+
+    def _bordered(self, rows: Tensor, z: Tensor, right: Tensor, forcing: float | Tensor) -> Tensor:
         scale = self.scale[rows]
         return self.blend.solve_bordered(
-            z[:, :-1] * scale, z[:, -1], self.rows[rows], scale, self.t[rows], right, FORCING
+            z[:, :-1] * scale, z[:, -1], self.rows[rows], scale, self.t[rows], right, forcing
         )
 
 

@@ -15,7 +15,7 @@ from dynsys.krylov import Basis
 from dynsys.spectra.spectrum import FULL_LIMIT, excess, spectra
 from dynsys.system import Kind, System
 
-SUBSPACES = (64, 160)  # vectors, of a second attempt where the first leaves it open; orthogonalised twice
+SUBSPACES = (32, 64, 160)  # vectors, each attempt made where the one before leaves it open; orthogonalised twice
 SAFETY = 1.0  # times the residual of a Ritz value, within which its eigenvalue is
 MARGIN = 2e-3  # of the usual size of an eigenvalue, besides
 
