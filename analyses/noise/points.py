@@ -13,13 +13,14 @@ from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
 from dynsys.errors import CheckpointError
 from dynsys.starts import first_starts
-from dynsys.system import System
+from dynsys.system import Kind, System
 from dynsys.threads import alone
 from dynsys.trajectory import relax
 
 STARTS = 512  # of a search for all points
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for the memories: as many as make up such numbers
-RELAXED = 300  # steps, of a map or of a tenth of a time constant
+ITERATED = 300  # steps of a map that comes to rest
+RELAXED, COARSE = 30.0, 0.25  # time constants of a flow that does, and in one step of it
 MOST_OUTPUTS = 6  # whose corners, 2 to that power, are all visited
 
 
@@ -45,15 +46,17 @@ def points_file(network: Network, which: str, folder: Path, progress: Progress, 
 
 
 def resting_states(system: System, seed: int) -> Tensor:
-    """States (k, n) near which the network comes to rest without input."""
+    """States (k, n) near which the network comes to rest without input, in single precision where it has one."""
     u = torch.zeros(1, system.n_input, dtype=torch.float64)
     begun = first_starts(system, u, min(MOST, max(LEAST, NUMBERS // system.n_state)), seed)
     if 0 < system.n_output <= MOST_OUTPUTS:
         corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=system.n_output)), dtype=torch.float64)
         driven = system.states_of_outputs(corners)
         begun = begun if driven is None else torch.cat([driven, begun])
+    dtype = torch.float32 if system.single_precision else torch.float64
+    steps = ITERATED if system.kind is Kind.MAP else round(RELAXED / COARSE)
     with alone():
-        return relax(system, begun, u, RELAXED)[-1]
+        return relax(system.to(dtype=dtype), begun.to(dtype), u.to(dtype), steps, COARSE)[-1].double()
 
 
 def _in(folder: Path) -> Path:
