@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,16 +13,19 @@ from click.testing import CliRunner
 
 import dynsys
 from dynsys.analyses.evolve import study
-from dynsys.analyses.evolve.frames import make_frames, origin_of
+from dynsys.analyses.evolve.completeness import of_the_indices, warnings
+from dynsys.analyses.evolve.frames import Frames, Origin, make_frames, origin_of
 from dynsys.analyses.evolve.report import chosen_stills
-from dynsys.analyses.evolve.study import DIAGRAM, Evolve
-from dynsys.analyses.evolve.words import event_rows, memories
+from dynsys.analyses.evolve.stable_points import stable_points
+from dynsys.analyses.evolve.study import DIAGRAM, Evolution, Evolve
+from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences
 from dynsys.analyses.report import scenes_of
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.stable import of_stable_points
 from dynsys.cli import main
 from dynsys.models.snapshots import read_snapshots
+from dynsys.projection import Projection
 from dynsys.search import SearchInterrupted
 
 
@@ -88,8 +93,9 @@ def test_a_second_run_reads_what_the_first_has_left(esn, monkeypatch):
     assert again.pop("resumed") is True
     assert {key: value for key, value in printed.items() if key != "resumed"} == again
     assert "had been followed before" in result.stderr
-    with pytest.raises(AssertionError, match="computed again"):
-        study.run(Evolve(seed=1), folder, None, quiet)
+    for settings, again in ((Evolve(seed=1), False), (Evolve(), True)):
+        with pytest.raises(AssertionError, match="computed again"):
+            study.run(settings, folder, None, quiet, again)
 
 
 def test_snapshots_of_another_training_are_followed_afresh(esn, tmp_path):
@@ -100,6 +106,30 @@ def test_snapshots_of_another_training_are_followed_afresh(esn, tmp_path):
     assert study.fingerprint(Evolve(input=(0.0,)), folder) != first
     sorted((tmp_path / "run" / "snapshots").iterdir())[3].unlink()
     assert study.fingerprint(Evolve(), tmp_path / "run") != first
+
+
+def test_another_version_of_the_engine_follows_afresh(esn, tmp_path, monkeypatch):
+    folder, _ = esn
+    first = study.fingerprint(Evolve(), folder)
+    shutil.copytree(dynsys.bifurcation.__path__[0], tmp_path / "bifurcation")
+    monkeypatch.setattr(dynsys.bifurcation, "__path__", [str(tmp_path / "bifurcation")])
+    assert study.fingerprint(Evolve(), folder) == first
+    with (tmp_path / "bifurcation" / "walk.py").open("a") as file:
+        file.write("# another step\n")
+    assert study.fingerprint(Evolve(), folder) != first
+    monkeypatch.undo()
+    monkeypatch.setattr(study, "version", lambda name: "0.0.0")
+    assert study.fingerprint(Evolve(), folder) != first
+
+
+def test_a_narrow_terminal_shows_step_and_kind_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "52")
+    sentence = "A stable point and a point with 1 unstable direction are born together."
+    lines = import_module("dynsys.cli.evolve").event_line("29,688.1", "Neimark-Sacker", sentence).splitlines()
+    assert lines[0].split()[:3] == ["29,688.1", "Neimark-Sacker", "A"]
+    assert max(map(len, lines)) <= 52
+    assert [line[:28].strip() for line in lines[1:]] == [""] * (len(lines) - 1)
+    assert " ".join(line[28:] for line in lines) == sentence
 
 
 def test_the_report_is_one_page_with_all_pictures(esn):
@@ -201,9 +231,72 @@ def test_how_a_memory_came_to_be_is_told_from_its_branch_and_its_events():
     saddle = line(4, steps, 0, [1, 1, 1, 1])
     events = [event(7, Bifurcation.FOLD, 1.5, (1,)), event(8, Bifurcation.PITCHFORK, 1.25, (2, 5)),
               event(9, Bifurcation.FOLD, 1.75, (3,)), event(6, Bifurcation.HOPF, 0.5, (2,))]  # fmt: skip
-    told = {m.branch: (m.event and str(m.event.kind), m.born, m.since) for m in
-            memories(diagram_of(steps, [old, born, tamed, lost, saddle], events))}  # fmt: skip
-    assert told == {0: (None, True, 0.0), 1: ("fold", True, 1.5), 2: ("pitchfork", False, 1.25)}
+    found = stable_points(diagram_of(steps, [old, born, tamed, lost, saddle], events), False)
+    assert {p.branch: (p.way, p.since) for p in found} == {
+        0: ("there from the start", 0.0),
+        1: ("born in a fold", 1.5),
+        2: ("made stable by a pitchfork", 1.25),
+    }
+
+
+def test_where_a_branch_was_lost_nothing_is_claimed_of_what_came_before_or_after():
+    """A branch that begins at step 2 without an event was not there from the start, as far as is known."""
+    steps = [0.0, 1.0, 2.0, 3.0]
+    some, gone = line(0, steps, 2, [0, 0], lost="no step was short enough"), line(1, steps, 0, [0, 0], lost="so too")
+    diagram = diagram_of(steps, [some, gone], [])
+    (point,) = stable_points(diagram, False)
+    assert point.way == "not known, its branch was lost"
+    assert warnings(diagram)[0].startswith("Not whole: 2 of 2 branches were lost from sight on the way (0, 1)")
+    n_unstable = np.array([0, 0, -1, -1])
+    evolution = evolution_of(diagram, Origin(1, np.where(n_unstable < 0, np.nan, -1.0)[:, None] + 0j, n_unstable))
+    told = " ".join(sentences(evolution))
+    assert told.startswith("Not whole")
+    assert "is stable at first, and for as long as it was followed." in told
+    assert "lost from sight after step 1: what became of it is not known" in told
+    assert "stays so" not in told
+    assert "is no more" not in told
+
+
+def test_a_point_that_is_lost_in_an_event_is_no_more_from_there_on():
+    steps = [0.0, 1.0, 2.0, 3.0]
+    diagram = diagram_of(steps, [line(1, steps, 0, [0, 0], died=4)], [event(4, Bifurcation.FOLD, 1.5, (1,))])
+    origin = Origin(1, np.array([-1, -1, np.nan, np.nan])[:, None] + 0j, np.array([0, 0, -1, -1]))
+    assert "is no more from step 1.5 on, where it is lost in a fold." in " ".join(
+        sentences(evolution_of(diagram, origin))
+    )
+    assert warnings(diagram) == []
+
+
+def test_a_stable_point_with_an_output_near_zero_is_no_memory():
+    steps = [0.0, 1.0]
+    outputs = [(0.9, -1.1), (0.4, 1.0), (0.7, -0.6), (-1.0, 1.0)]  # the third has the bits of the first
+    branches = [
+        dataclasses.replace(line(i, steps, 0, [0, 0]), readouts=np.tile(z, (2, 1))) for i, z in enumerate(outputs)
+    ]
+    diagram = diagram_of(steps, branches, [])
+    assert [point.memory for point in stable_points(diagram, True)] == [True, False, False, True]
+    assert {point.memory for point in stable_points(diagram, False)} == {None}
+    evolution = evolution_of(diagram, None)
+    assert "2 memories at step 1: 2 there from the start." in sentences(evolution)
+    assert "2 points that are stable but no memory at step 1: 2 there from the start." in sentences(evolution)
+    found = results(evolution)
+    assert [m["branch"] for m in found["memories"]] == [0, 3]
+    assert [m["branch"] for m in found["stable_no_memory"]] == [1, 2]
+
+
+def test_indices_that_add_up_are_not_said_to_prove_that_all_is_there():
+    steps = [0.0, 1.0, 2.0]
+    diagram = diagram_of(steps, [], [])
+    assert "missing in pairs that cancel; 0 of 3 snapshots were searched afresh" in of_the_indices(diagram)
+    wrong = dataclasses.replace(diagram, index_sums=np.array([1, 3, 1]))
+    assert warnings(wrong) == ["Points are missing at step 1: the indices do not add up to 1 there."]
+    assert "every snapshot" not in of_the_indices(wrong)
+
+
+def evolution_of(diagram, origin):
+    nothing = np.zeros((len(diagram.steps), 0, 0, 3), dtype=np.float32)
+    frames = Frames(Projection.fit(np.eye(3)), nothing, nothing)
+    return Evolution(diagram, frames, origin, "esn", True, Path(), False)
 
 
 def test_stills_are_the_first_the_last_and_those_where_memories_have_come():
@@ -244,7 +337,8 @@ def test_events_are_those_of_stable_points_or_all_and_mirror_images_share_a_row(
     diagram = diagram_of(steps, branches, events)
     assert of_stable_points(diagram).tolist() == [True, True, False, False]
     assert [row["what"] for row in event_rows(diagram, stable_only=True)] == ["so it was (2 times)"]
-    assert [row["step"] for row in event_rows(diagram)] == [0.5, 1.5, 2.5]
+    assert [row["step"] for row in event_rows(diagram)] == ["0.5", "1.5", "2.5"]
+    assert of_the_list(diagram).startswith("Listed are the events at which a point is stable: 2 of 4,")
 
 
 class TestMistakes:

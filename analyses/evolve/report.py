@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.evolve.frames import Frames
 from dynsys.analyses.evolve.study import Evolution, Evolve, studied
-from dynsys.analyses.evolve.words import event_rows, memory_rows, results, sentences, snapshot_rows
+from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import TITLES
+from dynsys.analyses.transfer.geometry import CLEAR
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.projection import Projection
 from dynsys.system import Kind
@@ -33,6 +34,10 @@ PORTRAIT_TEXT = (
 DIAGRAM_TEXT = (
     "Each line is a fixed point that was followed through training; symbols are the events in which points are born, "
     "lost, or change their stability."
+)
+STABLE_TEXT = (
+    f"A stable point of a flip-flop is a memory if each of its outputs is at least {CLEAR:g} from zero, and no other "
+    "point with the same signs has its outputs nearer to +1 and -1."
 )
 
 
@@ -102,10 +107,13 @@ def sections(evolution: Evolution) -> list[Section]:
     cut = f"The first {EVENTS_SHOWN} of {len(events)}; results.json holds all." if len(events) > EVENTS_SHOWN else ()
     return [
         *found,
-        Section("Memories, and how they came to be", table=memory_rows(diagram)),
-        Section("Events at which a point is stable", table=event_rows(diagram, stable_only=True)),
+        Section(
+            "Points that are stable at the end, and how they came to be", STABLE_TEXT, table=stable_rows(evolution)
+        ),
+        Section("Events at which a point is stable", of_the_list(diagram), table=event_rows(diagram, stable_only=True)),
         Section("All events", cut, table=events[:EVENTS_SHOWN]),
         Section("Snapshots", table=snapshot_rows(evolution)),
+        Section("Notes of the search", [f"{note[0].upper()}{note[1:].rstrip('.')}." for note in diagram.notes]),
     ]
 
 

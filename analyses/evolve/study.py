@@ -11,14 +11,17 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
+import dynsys.bifurcation
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import SEARCHES, follow
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable
 from dynsys.models.checkpoint import FILE_NAME
+from dynsys.models.flipflop import FlipFlop
 from dynsys.models.snapshots import Snapshots, read_snapshots
 from dynsys.models.training_run import SNAPSHOTS
 from dynsys.search import SearchInterrupted
@@ -27,7 +30,6 @@ Progress = Callable[[str, int, int], None]
 
 FOLDER = "evolve"  # in the folder of the run
 DIAGRAM, FRAMES = "diagram.safetensors", "frames.safetensors"
-MADE_BY = "dynsys.evolve/1"  # changes where the same settings come to other results
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,26 @@ class Evolve:
 
 @dataclass(frozen=True, eq=False)
 class Evolution:
-    """What a study came to. ``resumed`` where the points had been followed before and were read from the folder."""
+    """What a study came to. ``flipflop``: the network's outputs stand for bits. ``resumed`` where the points had been
+    followed before and were read from the folder."""
 
     diagram: Diagram
     frames: Frames
     origin: Origin | None
     network: str
+    flipflop: bool
     folder: Path
     resumed: bool
 
 
-def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, progress: Progress) -> Evolution:
+def run(
+    settings: Evolve, run_folder: str | Path, folder: str | Path | None, progress: Progress, again: bool = False
+) -> Evolution:
     """Follow, simulate, draw; writes the diagram, ``results.json`` and ``report.html`` into ``folder``.
 
     That is RUN/evolve if not given. What an earlier run of the same settings on the same snapshots has left there is
-    not computed again. Raises CheckpointError where the run has no snapshots or they do not fit its network,
-    ValueError for settings that make no sense, and OutputError.
+    not computed again, unless by another version of this library, or with ``again``. Raises CheckpointError where the
+    run has no snapshots or they do not fit its network, ValueError for settings that make no sense, and OutputError.
     """
     from dynsys.analyses.evolve.report import write_evolution
 
@@ -66,14 +72,16 @@ def run(settings: Evolve, run_folder: str | Path, folder: str | Path | None, pro
     family = read_snapshots(run_folder, settings.input)
     check_writable(folder)
     mark = fingerprint(settings, run_folder)
-    diagram = _known_diagram(folder / DIAGRAM, mark)
+    diagram = None if again else _known_diagram(folder / DIAGRAM, mark)
     resumed = diagram is not None
     if diagram is None:
         found = _followed(family, settings, progress)
         diagram = dataclasses.replace(found, about={**found.about, "made_from": mark})
         diagram.save(folder / DIAGRAM)
-    frames, origin = _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress)
-    evolution = Evolution(diagram, frames, origin, family.network.name, folder, resumed)
+    known = load_frames(folder / FRAMES, mark) if resumed else None
+    frames, origin = known or _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress)
+    flipflop = isinstance(getattr(family.network, "task", None), FlipFlop)
+    evolution = Evolution(diagram, frames, origin, family.network.name, flipflop, folder, resumed)
     progress("draw", 0, 1)
     write_evolution(evolution, settings, run_folder)
     progress("draw", 1, 1)
@@ -104,8 +112,11 @@ def studied(folder: Path) -> tuple[Diagram, Frames]:
 
 
 def fingerprint(settings: Evolve, run_folder: Path) -> str:
-    """Of everything that the diagram depends on: the settings but the number of threads, the network, its snapshots."""
-    digest = hashlib.sha256(MADE_BY.encode())
+    """Of everything that the diagram depends on: the settings but the number of threads, the network, its snapshots,
+    and the library: its version, and what its code that follows points says, which may change between two versions."""
+    digest = hashlib.sha256(version("dynsys-rnn").encode())
+    for path in sorted(Path(next(iter(dynsys.bifurcation.__path__))).glob("*.py")):
+        digest.update(path.read_bytes())
     digest.update(json.dumps([settings.input, settings.searches, settings.seed]).encode())
     for path in [run_folder / FILE_NAME, *sorted((run_folder / SNAPSHOTS).glob("step_*.safetensors"))]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -124,8 +135,6 @@ def _known_diagram(path: Path, mark: str) -> Diagram | None:
 def _seen(
     family: Snapshots, diagram: Diagram, seed: int, path: Path, mark: str, progress: Progress
 ) -> tuple[Frames, Origin | None]:
-    known = load_frames(path, mark)
-    if known is None:
-        known = make_frames(family, diagram, seed, progress), origin_of(family, diagram, progress)
-        save_frames(path, *known, mark)
-    return known
+    seen = make_frames(family, diagram, seed, progress), origin_of(family, diagram, progress)
+    save_frames(path, *seen, mark)
+    return seen

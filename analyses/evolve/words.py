@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dynsys.analyses.evolve.completeness import of_the_indices, warnings
+from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
 from dynsys.analyses.evolve.study import Evolution
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram
 from dynsys.bifurcation.stable import of_stable_points
 
 SCHEMA = "dynsys.evolution/1"
+NO_MEMORY = "stable, no memory"
 
 
-@dataclass(frozen=True)
-class Memory:
-    """A point that is stable at the end: when it became so, and by what; ``event`` None: it was there at the start."""
+def step_of(time: float) -> str:
+    """A time as it is written wherever one is.
 
-    branch: int
-    readout: tuple[float, ...]
-    since: float
-    event: Event | None
-    born: bool  # in that event, or it was there before and became stable
-
-
-def memories(diagram: Diagram) -> list[Memory]:
-    """Of every branch that is stable at the last snapshot how it came to be."""
-    last = len(diagram.steps) - 1
-    found = []
-    for branch in diagram.branches:
-        row = branch.at(last)
-        if row is None or branch.n_unstable[row] != 0:
-            continue
-        unstable = np.flatnonzero(branch.n_unstable[:row])
-        event = _at_change(diagram, branch, int(unstable[-1])) if len(unstable) else _by_id(diagram, branch.born)
-        since = event.time if event else float(branch.s[unstable[-1] + 1 if len(unstable) else 0])
-        readout = tuple(float(value) for value in branch.readouts[row])
-        found.append(Memory(branch.id, readout, since, event, not len(unstable)))
-    return sorted(found, key=lambda memory: (memory.since, memory.branch))
-
-
-def _by_id(diagram: Diagram, number: int | None) -> Event | None:
-    return next((event for event in diagram.events if event.id == number), None)
-
-
-def _at_change(diagram: Diagram, branch: Branch, row: int) -> Event | None:
-    """The last event of this branch between that row and the next."""
-    low, high = branch.s[row], branch.s[row + 1]
-    among = [event for event in diagram.events if branch.id in event.branches and low <= event.time <= high]
-    return among[-1] if among else None
+    >>> step_of(0.25), step_of(1351.234), step_of(29688.06)
+    ('0.25', '1,351.23', '29,688.1')
+    """
+    return f"{time:,.6g}" if abs(time) < 1e6 else f"{time:,.0f}"
 
 
 def sentences(evolution: Evolution) -> list[str]:
@@ -58,13 +31,14 @@ def sentences(evolution: Evolution) -> list[str]:
     diagram = evolution.diagram
     first, last = diagram.steps[0], diagram.steps[-1]
     told = [
+        *warnings(diagram),
         f"{len(diagram.steps)} snapshots from step {first:,.0f} to step {last:,.0f}: {counted(diagram, 0)} at the "
         f"first, {counted(diagram, len(diagram.steps) - 1)} at the last.",
         *_of_the_origin(evolution),
-        *_of_the_memories(diagram),
+        *_of_the_stable(evolution),
         _of_the_events(diagram),
     ]
-    return [*told, _of_the_indices(diagram), *(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in diagram.notes)]
+    return [*told, of_the_indices(diagram)]
 
 
 def counted(diagram: Diagram, i: int) -> str:
@@ -104,8 +78,24 @@ def _of_the_origin(evolution: Evolution) -> list[str]:
     else:
         told.append(_loss(evolution, name, there))
     if len(there) < len(steps):
-        told.append(f"It is no more after step {steps[there[-1]]:,.0f}.")
+        told.append(_end(evolution, name, float(steps[there[-1]])))
     return told
+
+
+def _end(evolution: Evolution, name: str, step: float) -> str:
+    """What became of a branch that is not there at the last snapshot."""
+    diagram = evolution.diagram
+    branch = _branch(evolution)
+    if ends_lost(diagram, branch):
+        return f"Its branch was lost from sight after step {step_of(step)}: what became of it is not known."
+    event = next(event for event in diagram.events if event.id == branch.died)
+    return f"{name} is no more from step {step_of(event.time)} on, where it is lost in a {event.kind}."
+
+
+def _branch(evolution: Evolution) -> Branch:
+    assert evolution.origin is not None
+    wanted = evolution.origin.branch
+    return next(branch for branch in evolution.diagram.branches if branch.id == wanted)
 
 
 def _loss(evolution: Evolution, name: str, there: Any) -> str:
@@ -114,52 +104,45 @@ def _loss(evolution: Evolution, name: str, there: Any) -> str:
     steps, n = evolution.diagram.steps, evolution.origin.n_unstable
     lost = [i for i in there if n[i] > 0]
     if not lost:
-        return f"{name} is stable at first, and stays so."
+        whole = len(there) == len(steps)
+        return f"{name} is stable at first, and {'stays so' if whole else 'for as long as it was followed'}."
     i = int(lost[0])
     said = f"{name} is stable at first and loses stability between the steps {steps[i - 1]:,.0f} and {steps[i]:,.0f}"
     ids = {evolution.origin.branch} if not evolution.origin.is_zero else _zero_branches(evolution.diagram)
     by = [e for e in evolution.diagram.events if ids & set(e.branches) and steps[i - 1] <= e.time <= steps[i]]
-    return f"{said} ({by[0].kind} at step {by[0].time:,.4g})." if by else f"{said}."
+    return f"{said} ({by[0].kind} at step {step_of(by[0].time)})." if by else f"{said}."
 
 
 def _zero_branches(diagram: Diagram) -> set[int | None]:
     return {b.id for b in diagram.branches if len(b) and not np.abs(b.states).max(axis=1).min() > 1e-9}
 
 
-def _of_the_memories(diagram: Diagram) -> list[str]:
-    found = memories(diagram)
-    last = diagram.steps[-1]
+def _of_the_stable(evolution: Evolution) -> list[str]:
+    """How the memories of the end came to be, and the stable points that are none."""
+    found, last = found_stable(evolution), evolution.diagram.steps[-1]
     if not found:
         return [f"No fixed point is stable at step {last:,.0f}."]
-    ways = Counter(_way(memory) for memory in found)
-    told = "; ".join(f"{n} {way}" for way, n in ways.most_common())
-    if len(found) == 1:
-        return [f"The one stable point at step {last:,.0f} was {told.removeprefix('1 ')}."]
-    return [f"Of the {len(found)} stable points at step {last:,.0f}: {told}."]
+    if not evolution.flipflop:
+        return [_came_about(found, "stable points", last)]
+    kept = [point for point in found if point.memory]
+    others = [point for point in found if not point.memory]
+    told = [_came_about(kept, "memories", last) if kept else f"No stable point is a memory at step {last:,.0f}."]
+    return [*told, _came_about(others, "points that are stable but no memory", last)] if others else told
 
 
-def _way(memory: Memory) -> str:
-    if memory.event is None:
-        return "there from the start" if memory.born else "made stable by what is not known"
-    if memory.born:
-        return f"born in a {memory.event.kind}"
-    return f"made stable by a {memory.event.kind}"
+def _came_about(points: list[StablePoint], what: str, last: float) -> str:
+    told = "; ".join(f"{n} {way}" for way, n in Counter(point.way for point in points).most_common())
+    return f"{len(points)} {what} at step {last:,.0f}: {told}."
+
+
+def found_stable(evolution: Evolution) -> list[StablePoint]:
+    return stable_points(evolution.diagram, evolution.flipflop)
 
 
 def _of_the_events(diagram: Diagram) -> str:
     count = Counter(event.kind for event in diagram.events)
     told = ", ".join(f"{count[kind]} {kind}" for kind in Bifurcation if count[kind])
     return f"{len(diagram.events)} events: {told}." if told else "No event."
-
-
-def _of_the_indices(diagram: Diagram) -> str:
-    if not diagram.index_known:
-        return "For this network no sum of indices is known, so that nothing proves points missing."
-    wrong = [f"{step:,.0f}" for step in diagram.steps[diagram.index_sums != 1]]
-    if not wrong:
-        return "At every snapshot the indices of the points add up to 1, as those of all points do."
-    named = ", ".join(wrong[:8]) + (f" and {len(wrong) - 8} more" if len(wrong) > 8 else "")
-    return f"Points are missing at step {named}: the indices do not add up to 1 there."
 
 
 def directions(n: int) -> str:
@@ -173,21 +156,32 @@ def event_rows(diagram: Diagram, stable_only: bool = False) -> list[dict[str, An
         (float(f"{e.time:.6g}"), str(e.kind), e.sentence) for e, n in zip(diagram.events, near, strict=True) if n
     )
     return [
-        {"step": step, "kind": kind, "what": sentence + (f" ({n} times)" if n > 1 else "")}
+        {"step": step_of(step), "kind": kind, "what": sentence + (f" ({n} times)" if n > 1 else "")}
         for (step, kind, sentence), n in alike.items()
     ]
 
 
-def memory_rows(diagram: Diagram) -> list[dict[str, Any]]:
+def of_the_list(diagram: Diagram) -> str:
+    """How many events those at which a point is stable are, and how many there are besides."""
+    stable, total = int(of_stable_points(diagram).sum()), len(diagram.events)
+    return (
+        f"Listed are the events at which a point is stable: {stable} of {total}, mirror images in one line. The other "
+        f"{total - stable} concern unstable points only."
+    )
+
+
+def stable_rows(evolution: Evolution) -> list[dict[str, Any]]:
     """One row a point that is stable at the end."""
+    kinds = {True: "memory", False: NO_MEMORY, None: "stable"}
     return [
         {
-            "branch": memory.branch,
-            "readout": " ".join(f"{value:+.2f}" for value in memory.readout),
-            "stable since step": float(f"{memory.since:.6g}"),
-            "how": _way(memory),
+            "branch": point.branch,
+            "kind": kinds[point.memory],
+            "readout": " ".join(f"{value:+.2f}" for value in point.readout),
+            "stable since step": step_of(point.since),
+            "how": point.way,
         }
-        for memory in memories(diagram)
+        for point in found_stable(evolution)
     ]
 
 
@@ -212,7 +206,7 @@ def snapshot_rows(evolution: Evolution) -> list[dict[str, Any]]:
 def results(evolution: Evolution) -> dict[str, Any]:
     """All of it as one JSON-able object."""
     diagram, origin = evolution.diagram, evolution.origin
-    found = memories(diagram)
+    found = found_stable(evolution)
     return {
         **diagram.to_json(),
         "schema": SCHEMA,
@@ -226,24 +220,29 @@ def results(evolution: Evolution) -> dict[str, Any]:
             "n_unstable": origin.n_unstable.tolist(),
             "leading": [None if np.isnan(v) else [v.real, v.imag] for v in origin.eigenvalues[:, 0].tolist()],
         },
-        "memories": [
-            {
-                "branch": memory.branch,
-                "readout": list(memory.readout),
-                "since": memory.since,
-                "event": None if memory.event is None else str(memory.event.kind),
-                "born_in_it": memory.born,
-            }
-            for memory in found
-        ],
+        "flipflop": evolution.flipflop,
+        "memories": [_as_json(point) for point in found if point.memory],
+        "stable_no_memory": [_as_json(point) for point in found if not point.memory],
+        "warnings": warnings(diagram),
         "claims": {
             "origin_stable_at_first": None if origin is None else bool(origin.n_unstable[0] == 0),
             "origin_loses_stability": None
             if origin is None
             else bool(origin.n_unstable[0] == 0 and (origin.n_unstable > 0).any()),
-            "memories_by_bifurcations": sum(memory.event is not None for memory in found),
-            "memories": len(found),
+            "memories_by_bifurcations": sum(point.event is not None for point in found if point.memory),
+            "memories": sum(bool(point.memory) for point in found),
         },
         "sentences": sentences(evolution),
         "resumed": evolution.resumed,
+    }
+
+
+def _as_json(point: StablePoint) -> dict[str, Any]:
+    return {
+        "branch": point.branch,
+        "readout": list(point.readout),
+        "since": point.since,
+        "event": None if point.event is None else str(point.event.kind),
+        "born_in_it": point.born,
+        "branch_lost": point.lost,
     }

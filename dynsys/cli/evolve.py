@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+
 import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.output import print_json
 from dynsys.cli.progress import progress
 
+WIDTH, LEAST = 120, 24  # of a line where no terminal says it, and of the column of sentences
 EVENTS = 40  # lines printed, of events at which a point is stable; the files hold all
 
 
@@ -22,6 +26,7 @@ EVENTS = 40  # lines printed, of events at which a point is stable; the files ho
 )
 @click.option("--jobs", type=click.IntRange(1), help="Threads; all cores if not given.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
+@click.option("--again", is_flag=True, help="Follow the points anew, whatever the folder holds already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evolve(
     run: str,
@@ -30,6 +35,7 @@ def evolve(
     searches: int | None,
     jobs: int | None,
     seed: int,
+    again: bool,
     as_json: bool,
 ) -> None:
     """Follow the fixed points of a RUN through the snapshots of its training: what is born, lost or changes its
@@ -40,25 +46,41 @@ def evolve(
       dynsys train flipflop esn -o runs/flipflop --units 500 --snapshots log:60
       dynsys evolve runs/flipflop
     """
+    from dynsys.analyses.evolve.completeness import warnings
     from dynsys.analyses.evolve.study import DIAGRAM, Evolve
     from dynsys.analyses.evolve.study import run as study
-    from dynsys.analyses.evolve.words import event_rows, results, sentences
+    from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences
     from dynsys.analyses.report import REPORT, RESULTS
     from dynsys.bifurcation.follow import SEARCHES
 
     settings = Evolve(None if held is None else tuple(held), searches or SEARCHES, jobs, seed)
     with progress() as show:
-        evolution = study(settings, run, folder, show)
+        evolution = study(settings, run, folder, show, again)
     if evolution.resumed:
-        click.echo(f"The points had been followed before: read from {evolution.folder / DIAGRAM}.", err=True)
+        click.echo(
+            f"The points had been followed before: read from {evolution.folder / DIAGRAM} (--again follows them anew).",
+            err=True,
+        )
     if as_json:
         print_json(results(evolution))
         return
+    alarms = warnings(evolution.diagram)
+    for sentence in alarms:
+        click.echo(sentence)
     rows = event_rows(evolution.diagram, stable_only=True)
     for row in rows[:EVENTS]:
-        click.echo(f"{row['step']:>10,.6g}  {row['kind']:<14}  {row['what']}")
+        click.echo(event_line(row["step"], row["kind"], row["what"]))
     if len(rows) > EVENTS:
-        click.echo(f"... and {len(rows) - EVENTS} more, in {REPORT}")
-    for sentence in sentences(evolution):
+        click.echo(f"... and {len(rows) - EVENTS} lines more")
+    if rows:
+        click.echo(f"{of_the_list(evolution.diagram)} {REPORT} and {RESULTS} have all.")
+    for sentence in sentences(evolution)[len(alarms) :]:
         click.echo(sentence)
     click.echo(f"Wrote {DIAGRAM}, {RESULTS} and {REPORT} into {evolution.folder}.")
+
+
+def event_line(step: str, kind: str, what: str) -> str:
+    """Step and kind whole, and the sentence beside them in as many lines as it takes."""
+    start = f"{step:>10}  {kind:<14}  "
+    width = max(shutil.get_terminal_size((WIDTH, 0)).columns, len(start) + LEAST)
+    return textwrap.fill(what, width, initial_indent=start, subsequent_indent=" " * len(start))

@@ -1,0 +1,43 @@
+"""What is known to be missing from a diagram, and what its indices can and cannot tell."""
+
+from __future__ import annotations
+
+from dynsys.analyses.evolve.stable_points import begins_lost, ends_lost
+from dynsys.bifurcation.diagram import Diagram
+
+NAMED = 8  # steps and branches that are named; of more the number
+
+
+def warnings(diagram: Diagram) -> list[str]:
+    """What is to be read before anything else: branches that were lost, snapshots that are proved to miss points."""
+    told = []
+    lost = [b.id for b in diagram.branches if b.lost or begins_lost(diagram, b) or ends_lost(diagram, b)]
+    if lost:
+        number = f"1 of {len(diagram.branches)} branches was" if len(lost) == 1 else None
+        told.append(
+            f"Not whole: {number or f'{len(lost)} of {len(diagram.branches)} branches were'} lost from sight on the "
+            f"way ({_named(list(map(str, lost)))}), so that some points and events are missing."
+        )
+    wrong = [f"{step:,.0f}" for step in diagram.steps[diagram.index_sums != 1]] if diagram.index_known else []
+    if wrong:
+        told.append(f"Points are missing at step {_named(wrong)}: the indices do not add up to 1 there.")
+    return told
+
+
+def of_the_indices(diagram: Diagram) -> str:
+    """How much a sum of indices says of completeness: nothing of pairs that cancel."""
+    searched, total = int(diagram.searched.sum()), len(diagram.steps)
+    afresh = f"{searched} of {total} snapshots were searched afresh"
+    missed = "in between points, stable ones too, can be missing" if searched < total else "a search can miss points"
+    if not diagram.index_known:
+        return f"For this network no sum of indices is known that would prove points missing; {afresh}, {missed}."
+    if (diagram.index_sums != 1).any():
+        return f"Where the indices add up to 1, what is missing is missing in pairs that cancel; {afresh}, {missed}."
+    return (
+        "The indices add up to 1 at every snapshot, so that what is missing, if anything, is missing in pairs that "
+        f"cancel; {afresh}, {missed}."
+    )
+
+
+def _named(what: list[str]) -> str:
+    return ", ".join(what[:NAMED]) + (f" and {len(what) - NAMED} more" if len(what) > NAMED else "")
