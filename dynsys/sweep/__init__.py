@@ -4,9 +4,10 @@ A task has an id of its own and a seed made from it, so that its numbers do not 
 Each finished task is one JSON line on the disk; the same call goes on from the lines that are there.
 """
 
+from dynsys.sweep.cluster import check_cluster
 from dynsys.sweep.merging import Merged, merge
 from dynsys.sweep.rows import read_rows, write_rows
-from dynsys.sweep.running import run_sweep
+from dynsys.sweep.running import check_sweep, run_sweep
 from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, Task, Work, summary
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "SweepError",
     "Task",
     "Work",
+    "check_cluster",
+    "check_sweep",
     "merge",
     "read_rows",
     "run_sweep",

@@ -23,6 +23,15 @@ from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
 RETURN = 600.0  # seconds for a worker to come back where all were lost
 
 
+def check_cluster(cluster: Any) -> None:
+    """Raises SweepError where nothing answers at the ``cluster``, an address or a cluster object."""
+    connected(cluster, _address(cluster)).close()
+
+
+def _address(cluster: Any) -> str:
+    return cluster if isinstance(cluster, str) else str(cluster.scheduler_address)
+
+
 class ClusterWorkers(Workers):
     """The workers of a Dask cluster, those that come later too; ``cluster`` is an address or a cluster object.
 
@@ -31,7 +40,7 @@ class ClusterWorkers(Workers):
 
     def __init__(self, work: Work, seed: int, cluster: Any, on_wait: Callable[[bool], None] | None = None) -> None:
         self._work, self._seed, self._on_wait = work, seed, on_wait
-        self._where = cluster if isinstance(cluster, str) else str(cluster.scheduler_address)
+        self._where = _address(cluster)
         self._client = connected(cluster, self._where)
         self._running: dict[Any, tuple[Task, str]] = {}
         self._ended: SimpleQueue[Any] = SimpleQueue()

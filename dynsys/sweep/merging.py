@@ -56,14 +56,10 @@ def merge(folders: Sequence[str | Path], out: str | Path | None = None) -> list[
 
 
 def _files(folder: Path) -> list[Path]:
-    """Those that hold the rows of a sweep, and nothing else."""
+    """Those that hold rows of a sweep."""
     if not folder.is_dir():
         raise SweepError(f"{folder} is no folder; give the folder that the sweep's -o named")
-    return [file for file in sorted(folder.glob("*.jsonl")) if _is_of_a_sweep(read_rows(file))]
-
-
-def _is_of_a_sweep(rows: list[Row]) -> bool:
-    return bool(rows) and all({"id", "status", "seed"} <= set(row) for row in rows)
+    return [file for file in sorted(folder.glob("*.jsonl")) if read_rows(file)]
 
 
 def _parts(file: Path) -> tuple[str, int, int]:

@@ -1,6 +1,7 @@
 """Rows on disk: one JSON line for each finished task, on the disk before the next begins.
 
-A line that was torn by an end in the middle of writing is dropped; the file of another shard is read and never changed.
+A line that was torn by an end in the middle of writing is dropped, one that is no row is passed over; the file of
+another shard is read and never changed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from dynsys.errors import OutputError
 from dynsys.files import write_text
-from dynsys.sweep.task import DONE, Row, SweepError, parse_shard
+from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, parse_shard
 
 try:
     import fcntl
@@ -22,23 +23,34 @@ except ImportError:  # not on Windows: two sweeps into one file are not told fro
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """The whole lines of the file, none where there is no file."""
+    """The rows of the file, none where there is no file."""
+    return [row for row in map(_parsed, _lines(path)) if row is not None]
+
+
+def count_strange(path: str | Path) -> int:
+    """How many lines of the file are no rows."""
+    return sum(_parsed(line) is None for line in _lines(path))
+
+
+def _lines(path: str | Path) -> list[str]:
     path = Path(path)
     if not path.is_file():
         return []
-    return _parsed(path.read_text(encoding="utf-8", errors="replace"))
+    return [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if line.strip()]
 
 
-def _parsed(text: str) -> list[Row]:
-    rows: list[Row] = []
-    for line in text.split("\n"):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+def _parsed(line: str) -> Row | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and _is_whole(row) else None
+
+
+def _is_whole(row: Row) -> bool:
+    """Whether it has what is read of a row, so that a line of another tool is taken for none."""
+    ended = row.get("status") in (DONE, FAILED, CRASHED)
+    return ended and isinstance(row.get("id"), str) and "seed" in row and ("result" in row or row["status"] != DONE)
 
 
 def shard_file(path: str | Path, shard: str | None) -> Path:
@@ -61,8 +73,8 @@ def by_id(rows: list[Row]) -> dict[str, Row]:
     """The row that counts of each task: one that is done before one that is not, else the later one."""
     found: dict[str, Row] = {}
     for row in rows:
-        name = row.get("id")
-        if isinstance(name, str) and (row.get("status") == DONE or found.get(name, {}).get("status") != DONE):
+        name = row["id"]
+        if row["status"] == DONE or found.get(name, {}).get("status") != DONE:
             found[name] = row
     return found
 

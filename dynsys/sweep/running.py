@@ -11,7 +11,7 @@ from dynsys.sweep.attempt import attempt, single_threaded
 from dynsys.sweep.cluster import ClusterWorkers
 from dynsys.sweep.local import LocalWorkers
 from dynsys.sweep.mark import Mark
-from dynsys.sweep.rows import RowFile, by_id, family, read_rows, shard_file
+from dynsys.sweep.rows import RowFile, by_id, count_strange, family, read_rows, shard_file
 from dynsys.sweep.task import DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
 from dynsys.sweep.workers import last_try, spread
 
@@ -44,13 +44,11 @@ def run_sweep(
     made again, failed ones only with ``retry_failed``. Raises SweepError where the rows that are there were made with
     other arguments or from another seed, and where the cluster does not answer; OutputError.
     """
-    if jobs < 1:
-        raise SweepError(f"jobs is {jobs}; it has to be 1 or more")
-    if cluster is not None and jobs > 1:
-        raise SweepError(f"{jobs} jobs and a cluster are given; give jobs for this machine, or a cluster")
+    check_sweep(jobs, cluster, shard)
     mine = _of_shard(unique(tasks), shard)
     with RowFile(shard_file(path, shard)) as file:
         earlier = by_id([row for source in family(path) for row in read_rows(source)])
+        _tell_strange(path, progress)
         rows = {task.id: earlier[task.id] for task in mine if task.id in earlier}
         _refuse_other_settings([task for task in mine if task.id in rows], rows, seed, path)
         left = [task for task in mine if not _is_over(rows.get(task.id), retry_failed)]
@@ -61,6 +59,16 @@ def run_sweep(
                 file.append(rows[task.id])
                 tell(number)
     return [rows[task.id] for task in mine]
+
+
+def check_sweep(jobs: int = 1, cluster: Any = None, shard: str | None = None) -> None:
+    """Raises SweepError where these make no sweep, before anything else is done."""
+    if jobs < 1:
+        raise SweepError(f"jobs is {jobs}; it has to be 1 or more")
+    if cluster is not None and jobs > 1:
+        raise SweepError(f"{jobs} jobs and a cluster are given; give jobs for this machine, or a cluster")
+    if shard is not None:
+        parse_shard(shard)
 
 
 def _of_shard(tasks: list[Task], shard: str | None) -> list[Task]:
@@ -85,6 +93,13 @@ def _is_of(row: Row, task: Task, seed: int) -> bool:
 
 def _is_over(row: Row | None, retry_failed: bool) -> bool:
     return row is not None and (row["status"] == DONE or not retry_failed)
+
+
+def _tell_strange(path: str | Path, progress: Progress | None) -> None:
+    for source in family(path):
+        strange = count_strange(source)
+        if strange and progress is not None:
+            progress(f"lines of {source.name} passed over, since they are no rows: {strange}", 1, 1)
 
 
 def _teller(progress: Progress | None, stage: str, total: int, before: int) -> Callable[[int], None]:

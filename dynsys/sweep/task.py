@@ -57,7 +57,10 @@ class Task:
         return {"id": self.id, "seed": self.seed(root), "arguments": self.fingerprint(), **outcome}
 
     def fingerprint(self) -> str:
-        """Of the arguments: equal in every process, for equal values of the usual kinds."""
+        """Of the arguments: equal in every process, for equal values of the usual kinds.
+
+        Of dataclasses the fields that count in a comparison, so that one with ``compare=False`` can say where to look.
+        """
         try:
             text = json.dumps(self.arguments, sort_keys=True, default=_plain)
         except (TypeError, ValueError):
@@ -75,7 +78,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {type(value).__name__: {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}}
+        return {
+            type(value).__name__: {
+                field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.compare
+            }
+        }
     return {type(value).__name__: joblib.hash(value)}
 
 
