@@ -91,5 +91,31 @@ CITATIONS = {
             "SIAM",
             "10.1137/1.9780898719543",
         ),
+        Citation(
+            "keller1977",
+            "inproceedings",
+            ("Keller, Herbert B.",),
+            1977,
+            "Numerical solution of bifurcation and nonlinear eigenvalue problems",
+            "Applications of Bifurcation Theory (ed. P. H. Rabinowitz), Academic Press, 359-384",
+        ),
+        Citation(
+            "wilson1927",
+            "article",
+            ("Wilson, Edwin B.",),
+            1927,
+            "Probable inference, the law of succession, and statistical inference",
+            "Journal of the American Statistical Association 22(158), 209-212",
+            "10.1080/01621459.1927.10502953",
+        ),
+        Citation(
+            "efron1979",
+            "article",
+            ("Efron, Bradley",),
+            1979,
+            "Bootstrap methods: another look at the jackknife",
+            "The Annals of Statistics 7(1), 1-26",
+            "10.1214/aos/1176344552",
+        ),
     )
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.blend import Blend
-from dynsys.passage import FATES, FORCING, SURVIVES, carry
+from dynsys.passage import FATES, FORCING, SURVIVES, Fate, carry
 from dynsys.points import FixedPoints
 from dynsys.spectra.unstable import unstable_directions
 from dynsys.system import System
@@ -67,20 +67,32 @@ class Survival:
         return self.exists & (self.n_unstable == self.before)
 
     @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """(L, k) where it is not known whether the point is still there: from where it could not be followed."""
+        return ~self.exists & (self.fate == Fate.UNKNOWN)
+
+    @property
     def first_loss(self) -> tuple[float, float]:
         """Levels between which the first memory was lost.
 
-        Below the first level it is (0, first); (last, inf) where none was lost.
+        Below the first level it is (0, first); (last, inf) where none was lost. A memory that could not be followed
+        may have been lost since the last level at which it was known, or not: the interval holds both.
         """
-        kept = np.asarray(self.memory[:, self.was_memory].all(axis=1))
-        i = len(self.levels) if kept.all() else int(np.argmin(kept))
+        kept, unknown = (values[:, self.was_memory] for values in (self.memory, self.unknown))
+        lost = ~kept & ~unknown
         edges = np.concatenate([[0.0], self.levels, [np.inf]])
-        return float(edges[i]), float(edges[i + 1])
+        return float(edges[_first(~kept)]), float(edges[_first(lost) + 1])
 
     def counts(self) -> dict[str, list[int]]:
         """Per level: points that exist, that have their stability besides, and memories kept."""
         kept = {"exist": self.exists, "same_stability": self.same_stability, "memories": self.memory}
         return {key: values.sum(axis=1).tolist() for key, values in kept.items()}
+
+
+def _first(values: NDArray[np.bool_]) -> int:
+    """The first row of (L, k) in which any is so, L where none is."""
+    rows = np.flatnonzero(values.any(axis=1))
+    return int(rows[0]) if len(rows) else len(values)
 
 
 Perturbed = Callable[[float], System] | Sequence[System]

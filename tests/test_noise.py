@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import dynsys
-from dynsys.analyses.noise.bands import band, ratio
+from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.half import of_bits
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.analyses.noise.study import NoiseStudy, run
@@ -71,8 +71,8 @@ def test_hardly_any_noise_changes_nothing_and_too_much_leaves_chance(studied):
 def test_every_network_meets_the_same_noise(studied):
     one, two = studied[0]["networks"]
     assert one["measures"] == two["measures"]
-    told = studied[0]["comparisons"][0]["log10_mse_ratio"]
-    assert told["mean"] == told["low"] == told["high"] == [0.0, 0.0, 0.0]
+    told = studied[0]["comparisons"][0]["log10_added_mse_ratio"]
+    assert told["mean"][1:] == told["low"][1:] == told["high"][1:] == [0.0, 0.0]
 
 
 def test_hardly_any_noise_leaves_every_point_and_moves_memories_as_foreseen(followed):
@@ -203,6 +203,18 @@ def test_bands_leave_out_what_is_none():
     assert ratio([[1.0]], [[100.0]])["mean"] == [-2.0]
 
 
+def test_what_noise_adds_is_the_error_beyond_the_networks_own():
+    """Two networks of floors 1 and 10 to which the same noise adds the same: neither suffers more."""
+    ours, theirs = ([[floor + 1e-9, floor + 2.0, None]] * 3 for floor in (1.0, 10.0))
+    told = ratio(added(ours, [1.0] * 3), added(theirs, [10.0] * 3))
+    assert told["mean"] == [None, pytest.approx(0.0, abs=1e-12), None]
+
+
+def test_a_level_at_which_one_trial_gains_by_noise_is_compared_in_none():
+    assert added([[1.5], [0.5]], [1.0, 1.0]) == [[None], [None]]
+    assert added([[1.5], [None]], [1.0, 1.0]) == [[0.5], [None]]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -211,6 +223,11 @@ def test_bands_leave_out_what_is_none():
         ({"levels": (0.0, 0.1)}, "positive and rising"),
         ({"levels": (0.1, float("inf"))}, "positive and rising"),
         ({"levels": (float("nan"),)}, "positive and rising"),
+        ({"levels": (0.1, 1e101)}, "at most 1e.100"),
+        ({"levels": 0.1}, "give a sequence"),
+        ({"levels": "often"}, "give a sequence"),
+        ({"trials": 2.5}, "trials is 2.5; it has to be a whole number"),
+        ({"seed": -1}, "0 or more"),
         ({"trials": 0}, "1 or more"),
         ({"steps": 0}, "1 or more"),
         ({"on": "readout"}, "weights, state, input"),
@@ -250,6 +267,37 @@ def test_a_file_of_another_tool_is_read_with_the_choices_made_for_it(tmp_path):
     (network,) = found["networks"]
     assert not found["failed"]
     assert network["survival"]["of"]["memories"] == 8
+
+
+def test_one_name_of_weights_need_not_be_in_a_sequence():
+    assert NoiseStudy(weights="W_r") == NoiseStudy(weights=["W_r"])
+
+
+def test_a_module_whose_sizes_are_not_known_is_to_be_wrapped(tmp_path):
+    with pytest.raises(ValueError, match=r"pass dynsys.wrap\(module, n_state="):
+        run(NoiseStudy(trials=1), [nn.Sequential(nn.Linear(3, 3))], tmp_path)
+
+
+def test_an_error_of_zero_is_zero_and_every_level_is_in_a_table(tmp_path):
+    np.savez(tmp_path / "net.npz", A=0.5 * np.eye(3), B=np.eye(3))
+    named = ["--matrix", "recurrent=A", "--matrix", "input=B", "--form", "rnn"]
+    options = ["--on", "state", "--levels", "1e-200,0.1", "--trials", 2, "--steps", 50]
+    printed = command("noise", tmp_path / "net.npz", "-o", tmp_path / "out", *named, *options).stdout
+    assert "at the lowest level is 0." in printed
+    assert "fail at these levels" not in printed
+    assert next(line.split()[1:3] for line in printed.splitlines() if line.startswith("net ")) == ["1e-200", "0"]
+
+
+def test_different_models_without_a_readout_are_said_to_have_other_scales(tmp_path):
+    torch.manual_seed(0)
+    study = NoiseStudy(on="state", levels=(0.1,), trials=1, steps=20)
+    run(study, [nn.RNN(2, 6), nn.GRU(2, 6)], tmp_path)
+    assert "heights do not compare" in (tmp_path / "report.html").read_text()
+
+
+def test_too_few_steps_for_a_bit_are_said_so(trained, tmp_path):
+    options = ["--levels", "0.1", "--trials", 1, "--steps", 1, "--no-points"]
+    assert "no bit could be judged in runs of 1 steps" in command("noise", trained, "-o", tmp_path, *options).stdout
 
 
 def test_weights_of_different_shape_cannot_get_the_same_noise(tmp_path):

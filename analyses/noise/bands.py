@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+TOLD = 1e-5  # of an MSE: what single precision adds or takes by itself
 
 
 def band(trials: Sequence[Sequence[float | None]], seed: int = 0) -> dict[str, list[float | None]]:
@@ -25,6 +26,21 @@ def band(trials: Sequence[Sequence[float | None]], seed: int = 0) -> dict[str, l
     columns = [_of_level(column[~np.isnan(column)], seed) for column in values.T]
     mean, low, high = (list(part) for part in zip(*columns, strict=True))
     return {"mean": mean, "low": low, "high": high, "trials": (~np.isnan(values)).sum(axis=0).tolist()}
+
+
+def added(errors: Sequence[Sequence[float | None]], noiseless: Sequence[float | None]) -> list[list[float | None]]:
+    """What noise adds to the ``errors`` (trials, levels) of runs that have ``noiseless`` (trials,) without it.
+
+    None at levels where it does not add some, by more than ``TOLD`` of it, in every trial that stays finite: trials
+    where it happens to add some would say too much. Also None where the run leaves the finite numbers.
+
+    >>> added([[1.0, 3.0], [1.5, 4.0]], [1.0, 1.0])
+    [[None, 2.0], [None, 3.0]]
+    """
+    floor = np.array([[np.nan if value is None else value] for value in noiseless], dtype=np.float64)
+    more = np.array([[np.nan if v is None else v for v in trial] for trial in errors], dtype=np.float64) - floor
+    more[:, (more <= TOLD * floor).any(axis=0)] = np.nan
+    return [[None if np.isnan(value) else float(value) for value in trial] for trial in more]
 
 
 def ratio(ours: Sequence[Sequence[float | None]], theirs: Sequence[Sequence[float | None]], seed: int = 0) -> Any:

@@ -51,21 +51,24 @@ class HalfLoss:
 
 @dataclass(frozen=True)
 class Share:
-    """Of the trials at one level: how many have lost a memory, their share, and its confidence interval (Wilson)."""
+    """Of the trials at one level: how many have lost a memory, their share, and its confidence interval (Wilson).
+
+    ``trials`` are those of which it is known there; where it is of none, there is no share.
+    """
 
     level: float
     lost: int
     trials: int
-    share: float
-    low: float
-    high: float
+    share: float | None
+    low: float | None
+    high: float | None
 
 
 def half_loss(losses: Sequence[Interval], confidence: float = 0.95) -> HalfLoss:
     """From the levels between which each trial lost its first memory, as ``Survival.first_loss`` gives them.
 
-    (low, inf) is a trial that lost none up to ``low``; (0, high) one that lost it below the first level. Raises
-    ValueError where there is no trial, or an interval that is not one.
+    (low, inf) is a trial that lost none up to ``low``, with nothing known beyond; (0, high) one that lost it below the
+    first level. Raises ValueError where there is no trial, or an interval that is not one.
 
     >>> half_loss([(0.01, 0.02), (0.02, 0.04), (0.02, 0.04), (0.04, 0.08), (0.04, 0.08)]).between
     (0.02, 0.04)
@@ -80,12 +83,19 @@ def half_loss(losses: Sequence[Interval], confidence: float = 0.95) -> HalfLoss:
 
 
 def lost_shares(losses: Sequence[Interval], levels: Sequence[float], confidence: float = 0.95) -> list[Share]:
-    """The share of trials that have lost a memory at each of the ``levels``, with Wilson's interval (1927)."""
+    """The share of trials that have lost a memory at each of the ``levels``, with Wilson's interval (1927).
+
+    A trial whose interval has the level inside counts neither way there.
+    """
     edges = _checked(losses)
-    return [_share(float(level), int((edges[:, 1] <= level).sum()), len(edges), confidence) for level in levels]
+    return [_share(float(level), edges, confidence) for level in levels]
 
 
-def _share(level: float, lost: int, trials: int, confidence: float) -> Share:
+def _share(level: float, edges: Array, confidence: float) -> Share:
+    lost = int((edges[:, 1] <= level).sum())
+    trials = lost + int((edges[:, 0] >= level).sum())
+    if not trials:
+        return Share(level, 0, 0, None, None, None)
     interval = stats.binomtest(lost, trials).proportion_ci(confidence, method="wilson")
     return Share(level, lost, trials, lost / trials, float(interval.low), float(interval.high))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from dynsys.analyses.noise.identity import File, Held
 from dynsys.models.checkpoint import FILE_NAME, load
 from dynsys.models.perturbation import weights_chosen, weights_of
 from dynsys.models.wrap import wrap
@@ -20,12 +20,11 @@ from dynsys.system import System
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network to be compared: its name, the system, what it is loaded from again (or itself), and the file if any."""
+    """A network to be compared: its name, the system, and its file, or itself, or the name of a model."""
 
     name: str
     system: System
-    source: str | System
-    path: Path | None = None
+    source: File | Held | str
     loading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -33,8 +32,17 @@ class Network:
         return getattr(self.system, "task", None)
 
     @property
+    def path(self) -> Path | None:
+        return self.source.path if isinstance(self.source, File) else None
+
+    @property
+    def identity(self) -> str:
+        """The same for the same network, wherever it is: the sha256 of its file, if it has one."""
+        return self.source if isinstance(self.source, str) else self.source.identity
+
+    @property
     def sha256(self) -> str | None:
-        return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path is not None else None
+        return self.source.identity if isinstance(self.source, File) else None
 
 
 def networks_of(given: Sequence[Any], loading: Mapping[str, Any] | None = None) -> list[Network]:
@@ -76,16 +84,26 @@ def _network(given: Any, loading: dict[str, Any]) -> Network:
         name, given = given
         return dataclasses.replace(_network(given, loading), name=str(name))
     if isinstance(given, System):
-        return Network(given.name, given, given)
+        return Network(given.name, given, Held(given))
     if isinstance(given, nn.Module):
-        system = wrap(given)
-        return Network(type(given).__name__, system, system)
+        system = _wrapped(given)
+        return Network(type(given).__name__, system, Held(system))
     path = Path(given)
     system = load(path, **loading)
     if not path.exists():
         return Network(str(path), system, str(path))  # the name of a model that needs no file
     file = path / FILE_NAME if path.is_dir() else path
-    return Network(_called(file), system, str(file.resolve()), file.resolve(), loading)
+    return Network(_called(file), system, File(file.resolve()), loading)
+
+
+def _wrapped(module: nn.Module) -> System:
+    try:
+        return wrap(module)
+    except ValueError as error:
+        raise ValueError(
+            f"{type(module).__name__} cannot be taken as it is ({error}): pass "
+            "dynsys.wrap(module, n_state=..., n_input=...)"
+        ) from error
 
 
 def _called(file: Path) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dynsys.analyses.noise.half import RIGHT, band, between, in_words
+from dynsys.analyses.noise.tables import by_level, compared, failing, tells_failures
+from dynsys.analyses.noise.words import has_task, summary
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.plots import drift_prediction, noise_curves
 
@@ -18,6 +19,7 @@ WHERE = {
     "input": "standard deviation of the noise on each input",
 }
 BAND = "Line: mean over trials; band: 95 % of the mean, whole trials resampled; faint: single trials."
+LEVELS = "The mean over trials of each, at every level."
 SHARES = {
     "exist": ("Points that are still there", "Followed from level to level: a point that meets another and is lost "
               "in a fold has not survived, even where another point is near."),
@@ -33,6 +35,8 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
         *_accuracy(results),
         *_survival(results),
         *_drift(results),
+        Section("Level by level", LEVELS, table=by_level(results)),
+        Section("The networks", table=compared(results)),
         *_failures(results),
     ]
     report = Report(
@@ -41,59 +45,15 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
         summary=summary(results),
         settings=results["settings"],
         sections=sections,
-        citations=["jang", "sussillo2013"],
+        citations=_cited(results),
     )
     return write_report(report, results, folder)
 
 
-def summary(results: Mapping[str, Any]) -> list[str]:
-    """What was found, in sentences."""
-    names = ", ".join(network["name"] for network in results["networks"])
-    settings = results["settings"]
-    said = [
-        f"{names}: noise on the {settings['on']} at {len(settings['levels'])} levels, {settings['trials']} trials of "
-        f"{settings['steps']:,} steps each" + (", the same for every network." if len(results["networks"]) > 1 else ".")
-    ]
-    return [*said, *map(_sentence, results["networks"])]
-
-
-def _sentence(network: Mapping[str, Any]) -> str:
-    if not network["trials"]:
-        return f"{network['name']}: no trial was done."
-    loss, bits = (network["survival"] or {}).get("loss"), network["bits"]
-    said = []
-    if network["survival"] and not network["survival"]["of"]["memories"]:
-        said.append("no stable fixed point was found, so that no memory can be lost (a cycle may hold one)")
-    if loss:
-        said.append(f"half of the trials have lost a memory at a level of {in_words(loss['half'])}")
-    if bits:
-        said.append(f"half get fewer than {RIGHT:.0%} of the settled bits right at {in_words(bits['half'])}")
-    if not said:
-        at = f"{network['measures']['mse']['mean'][0]:.3g}" if network["measures"]["mse"]["mean"][0] else "not finite"
-        said.append(f"the mean squared error at the lowest level is {at}")
-    return f"{network['name']}: {', and '.join(said)}."
-
-
-def table(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each network: without noise, and the levels at which half of the trials have failed."""
-    return [_row(network) for network in results["networks"]]
-
-
-def _row(network: Mapping[str, Any]) -> dict[str, Any]:
-    noiseless = network["noiseless"]
-    row: dict[str, Any] = {"network": network["name"], "trials": len(network["trials"])}
-    row["MSE"] = noiseless.get("mse")
-    if "settled_bit_accuracy" in noiseless:
-        row["bits right"] = noiseless["settled_bit_accuracy"]
-    if network["survival"]:
-        of = network["survival"]["of"]
-        row |= {"points": of["exist"], "memories": of["memories"]}
-        row |= _half("half lost a memory", "95 % band", network["survival"]["loss"])
-    return row | _half(f"half < {RIGHT:.0%} of bits", "its 95 % band", network["bits"])
-
-
-def _half(title: str, of_band: str, loss: Mapping[str, Any] | None) -> dict[str, str]:
-    return {} if loss is None else {title: between(loss["half"]), of_band: band(loss["half"])}
+def _cited(results: Mapping[str, Any]) -> list[str]:
+    """Bands are Efron's; points are continued and shares of trials have Wilson's interval where any are followed."""
+    followed = any(network["survival"] for network in results["networks"])
+    return ["jang", "sussillo2013", "efron1979", *(["keller1977", "govaerts2000", "wilson1927"] if followed else [])]
 
 
 def _curves(results: Mapping[str, Any], name: str, ylabel: str, title: str, **options: Any) -> go.Figure:
@@ -109,17 +69,15 @@ def _curves(results: Mapping[str, Any], name: str, ylabel: str, title: str, **op
 
 
 def _error(results: Mapping[str, Any]) -> Section:
-    targets = all(network["compared_with"] == "target" for network in results["networks"])
+    targets = all(map(has_task, results["networks"]))
     floor = (
         "The MSE has a floor even without noise (dotted): the target jumps at once, and no network can."
         if targets
         else "The task is not known: this is the distance from what the network itself does without noise."
     )
     figure = _curves(results, "mse", "mean squared error", "Error under noise", notes=[BAND, floor])
-    told = (
-        "In the table: mean squared error and share of the settled bits without noise, and at which levels trials fail."
-    )
-    return Section("Error", [floor, told], table(results), [figure])
+    told = "In the table: the share of the settled bits and the error without noise, and at which levels trials fail."
+    return Section("Error", told if tells_failures(results) else (), failing(results), [figure])
 
 
 def _against(results: Mapping[str, Any]) -> list[Section]:
@@ -128,12 +86,13 @@ def _against(results: Mapping[str, Any]) -> list[Section]:
         return []
     first = results["comparisons"][0]["with"]
     text = (
-        f"The error over that of {first} in the same trial, which met the same noise: what trials differ in drops out. "
-        "Above 1 a network suffers more."
+        f"What noise adds to the error, the MSE less that of the network's own run without noise, over what it adds to "
+        f"that of {first} in the same trial, which met the same noise. Above 1 noise costs a network more. Levels at "
+        "which it does not add some in every trial, beyond what single precision can tell, are left out."
     )
     drawn = []
     for one in results["comparisons"]:
-        logs = one["log10_mse_ratio"]
+        logs = one["log10_added_mse_ratio"]
         means = {key: [None if v is None else 10**v for v in logs[key]] for key in ("mean", "low", "high")}
         drawn.append({"name": one["network"], "values": [], **means})
     figure = noise_curves(
@@ -142,7 +101,7 @@ def _against(results: Mapping[str, Any]) -> list[Section]:
             *drawn,
         ],
         results["settings"]["levels"],
-        ylabel=f"error over that of {first}",
+        ylabel=f"added error over that of {first}",
         xlabel=WHERE[results["settings"]["on"]],
         title="Pair by pair",
         notes=["Geometric mean over trials, and its 95 % band."],
@@ -154,11 +113,14 @@ def _accuracy(results: Mapping[str, Any]) -> list[Section]:
     name = "settled_bit_accuracy"
     if not all(name in network["measures"] for network in results["networks"]):
         return []
-    text = "Bits right some time after a pulse began; every bit is set before a run is judged. Chance is one half."
+    text = (
+        "Bits right some time after a pulse began; every bit is set before a run is judged. Guesses are right half "
+        "of the time on average, but a short run has few pulses and may have most right by chance: judge by long runs."
+    )
     figure = _curves(
         results, name, "settled bits right", "What is remembered", logarithmic=False, percent=True, notes=[BAND, text]
     )
-    return [Section("Settled bits", text, figures=[figure])]
+    return [Section("Settled bits", figures=[figure])]
 
 
 def _survival(results: Mapping[str, Any]) -> list[Section]:
@@ -166,7 +128,9 @@ def _survival(results: Mapping[str, Any]) -> list[Section]:
     if not followed:
         return []
     figures = []
-    for name, (title, note) in SHARES.items():
+    shown = ["memories"] if results["settings"]["points"] == "memories" else list(SHARES)
+    for name in shown:
+        title, note = SHARES[name]
         drawn = [{"name": n["name"], **n["survival"]["shares"][name]} for n in followed if n["survival"]["of"][name]]
         if drawn:
             figures.append(
@@ -196,7 +160,7 @@ def _survival(results: Mapping[str, Any]) -> list[Section]:
                 notes=["Band: 95 %, by Wilson's interval for a share."],
             )
         )
-    return [Section("Which fixed points survive", [note for _, note in SHARES.values()], figures=figures)]
+    return [Section("Which fixed points survive", figures=figures)]
 
 
 def _drift(results: Mapping[str, Any]) -> list[Section]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.noise.bands import band, ratio
+from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.half import of_bits, of_memories
 from dynsys.analyses.noise.networks import Network
 from dynsys.models.flipflop import FlipFlop
@@ -47,6 +47,7 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
         "model": network.system.name,
         "activation": getattr(network.system, "activation", None),
         "state_variables": network.system.n_state,
+        "outputs": network.system.n_output,
         "weights": list(weights_chosen(network.system, settings["weights"])) if on_weights else [],
         "compared_with": "target" if isinstance(network.task, FlipFlop) else "its own run without noise",
         "trials": sorted(trials),
@@ -77,7 +78,7 @@ def _survival(found: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
     """Shares of points and memories, first losses, and how far memories drift."""
     of, shares = found[0]["of"], {}
     for name in KEPT:
-        values = [[count / of[name] for count in one[name]] for one in found] if of[name] else []
+        values = [_shares(one[name], of[name], one["unknown"][name]) for one in found] if of[name] else []
         shares[name] = {"values": values, **band(values)} if values else None
     return {
         "of": of,
@@ -90,15 +91,26 @@ def _survival(found: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def _shares(kept: Sequence[int], of: int, unknown: Sequence[int]) -> list[float | None]:
+    """Among those of which it is known."""
+    return [count / (of - out) if out < of else None for count, out in zip(kept, unknown, strict=True)]
+
+
 def _comparisons(networks: Sequence[Network], rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Of every network with the first, log10 of the ratio of their MSE, trial by trial of the same noise."""
+    """Of every network with the first, log10 of the ratio of what noise adds to their MSE, trial by trial of the same
+    noise."""
     first = _results(rows, networks[0].name)
     found = []
     for network in networks[1:]:
         mine = _results(rows, network.name)
         both = sorted(set(first) & set(mine))
         if both:
-            ours, theirs = ([results[number]["measures"]["mse"] for number in both] for results in (mine, first))
+            ours, theirs = (_added(results, both) for results in (mine, first))
             told = ratio(ours, theirs)
-            found.append({"network": network.name, "with": networks[0].name, "log10_mse_ratio": told})
+            found.append({"network": network.name, "with": networks[0].name, "log10_added_mse_ratio": told})
     return found
+
+
+def _added(results: Mapping[int, Any], numbers: Sequence[int]) -> list[list[float | None]]:
+    done = [results[number] for number in numbers]
+    return added([one["measures"]["mse"] for one in done], [one["noiseless"]["mse"] for one in done])

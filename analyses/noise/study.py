@@ -7,7 +7,7 @@ state in a trial. Beside the error, the fixed points are followed: which survive
 from __future__ import annotations
 
 import dataclasses
-import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from dynsys.analyses.noise.begun import check_begun
+from dynsys.analyses.noise.identity import PointsFile
+from dynsys.analyses.noise.kept import kept_points, search_points
 from dynsys.analyses.noise.networks import Network, check_comparable, networks_of
-from dynsys.analyses.noise.points import points_file
 from dynsys.analyses.noise.results import results_of
-from dynsys.analyses.noise.trial import ON, POINTS, Held, Trial, noise_trial
+from dynsys.analyses.noise.trial import ON, POINTS, Trial, noise_trial
 from dynsys.analyses.run import Progress
 from dynsys.files import check_writable
 from dynsys.models.perturbation import weights_chosen
-from dynsys.sweep import Task, run_sweep
+from dynsys.sweep import Task, check_cluster, check_sweep, run_sweep
 
 ROWS = "rows.jsonl"
+HIGHEST = 1e100  # far above any weight, and its square is still a number
 FIGURE_9 = tuple(float(level) for level in np.geomspace(1e-4, 1, 20))
 
 
@@ -43,7 +46,10 @@ class NoiseStudy:
     points: str = "memories"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
+        object.__setattr__(self, "levels", _numbers(self.levels))
+        object.__setattr__(self, "weights", (self.weights,) if isinstance(self.weights, str) else tuple(self.weights))
+        for name, least in (("trials", 1), ("steps", 1), ("seed", 0)):
+            object.__setattr__(self, name, _whole(name, getattr(self, name), least))
         if self.on not in ON:
             raise ValueError(f"noise on {self.on!r}; it may be on {', '.join(ON)}")
         if self.points not in POINTS:
@@ -51,13 +57,28 @@ class NoiseStudy:
         if self.weights and self.on != "weights":
             raise ValueError(f"weights {', '.join(self.weights)} are named, but the noise is on the {self.on}")
         rising = all(a < b for a, b in zip(self.levels, self.levels[1:], strict=False))
-        if not self.levels or not rising or not all(0 < level < math.inf for level in self.levels):
+        if not self.levels or not rising or not all(0 < level <= HIGHEST for level in self.levels):
             raise ValueError(
                 f"levels are {', '.join(f'{level:g}' for level in self.levels) or 'none'}; standard deviations have to "
-                "be positive and rising, like 1e-4:1:20 or 0.001,0.01,0.1"
+                f"be positive and rising, at most {HIGHEST:g}, like 1e-4:1:20 or 0.001,0.01,0.1"
             )
-        if self.trials < 1 or self.steps < 1:
-            raise ValueError(f"trials is {self.trials} and steps {self.steps}; both have to be 1 or more")
+
+
+def _numbers(levels: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(level) for level in levels)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"levels is {levels!r}; give a sequence of numbers, like (0.001, 0.01, 0.1)") from error
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(f"{name} is {value!r}; it has to be a whole number, {least} or more")
+    return number
 
 
 def run(
@@ -79,11 +100,14 @@ def run(
     folder = Path(folder)
     compared = networks_of(networks, loading)
     check_comparable(compared, study.on, study.weights)
+    check_sweep(**{key: sweeping[key] for key in ("jobs", "cluster", "shard") if key in sweeping})
     check_writable(folder)
+    check_begun(dataclasses.asdict(study), compared, folder, folder / ROWS)
+    points = _points(study, compared, folder, progress, sweeping.get("cluster"))
     tasks = [
         Task(f"{network.name}/trial={trial.number}", _arguments(trial))
-        for network in compared
-        for trial in _trials(study, network, folder, progress)
+        for network, followed in zip(compared, points, strict=True)
+        for trial in _trials(study, network, followed)
     ]
     rows = run_sweep(noise_trial, tasks, folder / ROWS, seed=study.seed, progress=progress, stage="trials", **sweeping)
     results = results_of(dataclasses.asdict(study), compared, rows)
@@ -98,16 +122,27 @@ def run(
     return results
 
 
-def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progress) -> list[Trial]:
-    weights: tuple[str, ...] = ()
-    points: str | None = None
-    if study.on == "weights":
-        weights = weights_chosen(network.system, study.weights)
-        if study.points != "none":
-            points = str(points_file(network, study.points, folder / network.name, progress))
+def _points(
+    study: NoiseStudy, networks: Sequence[Network], folder: Path, progress: Progress, cluster: Any
+) -> list[PointsFile | None]:
+    """Of every network those that are followed."""
+    if study.on != "weights" or study.points == "none":
+        return [None] * len(networks)
+    kept = [kept_points(network, study.points, folder / network.name) for network in networks]
+    if cluster is not None and None in kept:
+        check_cluster(cluster)  # before a search that may take long
+    paths = [
+        path or search_points(network, study.points, folder / network.name, progress)
+        for network, path in zip(networks, kept, strict=True)
+    ]
+    return [PointsFile(path, study.points) for path in paths]
+
+
+def _trials(study: NoiseStudy, network: Network, points: PointsFile | None) -> list[Trial]:
+    weights = weights_chosen(network.system, study.weights) if study.on == "weights" else ()
     return [
         Trial(
-            network=network.source if isinstance(network.source, str) else Held(network.source),
+            network=network.source,
             number=number,
             seed=study.seed,
             on=study.on,
@@ -115,9 +150,7 @@ def _trials(study: NoiseStudy, network: Network, folder: Path, progress: Progres
             levels=study.levels,
             steps=study.steps,
             points=points,
-            which=study.points,
             loading=_hashable(network.loading),
-            sha256=network.sha256,
         )
         for number in range(study.trials)
     ]

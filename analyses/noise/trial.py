@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.analyses.noise.identity import File, Held, PointsFile
 from dynsys.models.checkpoint import load
 from dynsys.models.drive import Drive, drive_of
 from dynsys.models.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
@@ -26,47 +25,27 @@ Array = NDArray[np.float64]
 
 ON = ("weights", "state", "input")
 POINTS = ("all", "memories", "none")
-TRIED, PLACES = 4, 9  # states at which a system is tried, and decimals of F that count
 DIGITS = 5  # of what is written of each point
 DRIVE, NOISE = 0, 1  # what a seed is for
-
-
-@dataclass(frozen=True)
-class Held:
-    """A system that is in no file, known again by what it does: a digest of F at some states."""
-
-    system: dataclasses.InitVar[System]
-    digest: str = ""
-
-    def __post_init__(self, system: System) -> None:
-        draw = torch.Generator().manual_seed(0)
-        x, u = (
-            torch.randn(TRIED, size, generator=draw, dtype=torch.float64) for size in (system.n_state, system.n_input)
-        )
-        told = f"{system.name} {system.kind} {np.round(system.velocity(x, u).numpy(), PLACES).tolist()}"
-        object.__setattr__(self, "held", system)
-        object.__setattr__(self, "digest", hashlib.sha256(told.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
 class Trial:
     """Which network, which noise and at which levels, from which seed: what makes it this trial and no other.
 
-    ``network`` is a path with the ``loading`` choices of ``dynsys.load``, or held. ``points`` is the file of its
-    fixed points, or None, and ``which`` of them are followed.
+    ``network`` is a file with the ``loading`` choices of ``dynsys.load``, a system held, or the name of a model.
+    ``points`` are the file of its fixed points that are followed, or None.
     """
 
-    network: str | Held
+    network: File | Held | str
     number: int
     seed: int
     on: str
     weights: tuple[str, ...]
     levels: tuple[float, ...]
     steps: int
-    points: str | None = None
-    which: str = "all"
+    points: PointsFile | None = None
     loading: tuple[tuple[str, Any], ...] = ()
-    sha256: str | None = None  # of the network's file
 
 
 def noise_trial(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -128,19 +107,22 @@ def _noise(trial: Trial, system: System) -> AnyNoise:
 
 def _survival(trial: Trial, system: System, noise: WeightNoise) -> dict[str, Any]:
     assert trial.points is not None
-    points = FixedPoints.load(trial.points)
-    found = survival(
-        points, system, lambda level: perturbed(system, noise.matrices, level), trial.levels, which=trial.which
-    )
+    points, which = FixedPoints.load(trial.points.path), trial.points.which
+    found = survival(points, system, lambda level: perturbed(system, noise.matrices, level), trial.levels, which=which)
     return {"of": {"exist": len(found.points), "memories": int(found.was_memory.sum())}, **_told(found)}
 
 
 def _told(found: Survival) -> dict[str, Any]:
-    """Counts per level, ``first_loss`` (the levels between which), and of each memory drift and prediction (L, k)."""
+    """Counts per level, ``unknown`` ones too, ``first_loss`` (the levels between which), and of each memory drift and
+    prediction (L, k)."""
     memories = found.was_memory
     low, high = found.first_loss
     return {
         **found.counts(),
+        "unknown": {
+            "exist": found.unknown.sum(axis=1).tolist(),
+            "memories": found.unknown[:, memories].sum(axis=1).tolist(),
+        },
         "first_loss": [low, _number(high)],
         "drift": _rounded(found.drift[:, memories]),
         "predicted": _rounded(found.predicted[:, memories]),
@@ -153,12 +135,10 @@ def _rounded(values: Array) -> list[list[float | None]]:
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path: str, loading: tuple[tuple[str, Any], ...]) -> System:
+def _read(network: File | str, loading: tuple[tuple[str, Any], ...]) -> System:
+    path = network.path if isinstance(network, File) else network
     return load(path, **{name: dict(value) if name == "matrices" else value for name, value in loading})
 
 
-def _loaded(network: str | Held, loading: tuple[tuple[str, Any], ...]) -> System:
-    if isinstance(network, str):
-        return _read(network, loading)
-    system: System = network.held  # type: ignore[attr-defined]
-    return system
+def _loaded(network: File | Held | str, loading: tuple[tuple[str, Any], ...]) -> System:
+    return network.system if isinstance(network, Held) else _read(network, loading)

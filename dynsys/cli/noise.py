@@ -50,7 +50,9 @@ class Levels(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--levels", default="1e-4:1:20", show_default=True, type=Levels(), help="Standard deviations, LOW:HIGH:COUNT."
 )
-@click.option("--trials", default=10, show_default=True, type=click.IntRange(1), help="Draws of the noise.")
+@click.option(
+    "--trials", default=10, show_default=True, type=click.IntRange(1), help="Draws of the noise; a band needs 6."
+)
 @click.option("--steps", default=5000, show_default=True, type=click.IntRange(1), help="Steps of each simulation.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of noise, inputs and states.")
 @click.option(
@@ -78,12 +80,12 @@ def noise(
     """Add Gaussian noise of rising level to networks of one task and size, and see what they still do.
 
     Every network meets the same noise, inputs and first states. With noise on the weights, the fixed points of each are
-    followed as well: those that "dynsys find" left beside a checkpoint, or else found first. A study that was
-    interrupted goes on with the same command.
+    followed as well: those that "dynsys find" left beside a checkpoint, or else found first; the study keeps a copy.
+    A study that was interrupted goes on with the same command.
 
     \b
     Example:
-      dynsys noise runs/flipflop -o runs/noise --levels 1e-3:1e-1:5 --trials 4 --jobs 2
+      dynsys noise runs/flipflop -o runs/noise --levels 1e-3:1e-1:5 --trials 6 --jobs 2
     """
     import shlex
     import sys
@@ -102,24 +104,33 @@ def noise(
     _print(results, folder, shard)
 
 
-def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
+def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dynsys.analyses.noise.pictures import summary, table
     from dynsys.analyses.report import in_words
 
-    for sentence in summary(results):
-        click.echo(sentence)
-    rows = table(results)
     shown = Table(box=None, header_style="bold", pad_edge=False)
     titles = list(dict.fromkeys(title for row in rows for title in row))
     for title in titles:
         shown.add_column(title, no_wrap=True)
-    click.echo("\nMSE and bits right are those without noise; trials fail at these levels:")
     for row in rows:
         shown.add_row(*(in_words(row.get(title)) for title in titles))
     Console(width=160).print(shown)
+
+
+def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
+    from dynsys.analyses.noise.tables import by_level, failing, tells_failures
+    from dynsys.analyses.noise.words import has_task, summary
+
+    for sentence in summary(results):
+        click.echo(sentence)
+    if tells_failures(results):
+        click.echo("\nMSE and bits right are those without noise; trials fail at these levels:")
+        _show(failing(results))
+    if not all(map(has_task, results["networks"])):
+        click.echo("\nMSE against the network's own run without noise, mean and 95 % band over trials:")
+        _show(by_level(results))
     if results["failed"]:
         click.echo(f"{len(results['failed'])} trials failed, the first: {results['failed'][0]['error']}")
     if shard is None:

@@ -1,0 +1,72 @@
+"""The study's own copy of the points that it follows: what is searched later beside a checkpoint changes no study."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dynsys.analyses.noise.networks import Network
+from dynsys.analyses.noise.points import resting_states
+from dynsys.analyses.run import POINTS, Progress, save_points, search_and_save
+from dynsys.errors import CheckpointError
+from dynsys.points import FixedPoints
+
+STARTS = 512  # of a search for all points
+MARK = "network"  # in what is noted with the points: whose they are
+
+
+def kept_points(network: Network, which: str, folder: Path) -> Path | None:
+    """The file of the points that the study has in ``folder``, copied from beside the checkpoint where it has none yet.
+
+    None where they have to be searched for: points of other weights, other inputs or of cycles are not taken.
+    """
+    own = folder / which
+    if _points(own, network, {MARK: network.identity}) is not None:
+        return _in(own)
+    if network.path is None:
+        return None
+    found = _points(network.path.parent, network, {"sha256": network.sha256})
+    if found is None or found.search.period != 1 or found.inputs.any():
+        return None
+    own.mkdir(parents=True, exist_ok=True)
+    save_points(dataclasses.replace(found, about={**found.about, MARK: network.identity}), own)
+    return _in(own)
+
+
+def search_points(network: Network, which: str, folder: Path, progress: Progress, seed: int = 0) -> Path:
+    """The file of points that are found now.
+
+    ``which`` is "all", or "memories": where the network comes to rest from its task and from every corner of its
+    outputs, which takes seconds and finds no saddles.
+    """
+    settings: dict[str, Any] = {"n_starts": STARTS}
+    if which == "memories":
+        settings = {"starts": resting_states(network.system, seed), "closure": False, "verify": False}
+    search_and_save(
+        network.system,
+        folder / which,
+        network.path or network.name,
+        lambda stage, done, total: progress(f"{network.name}: {stage}", done, total),
+        loading=dict(network.loading),
+        noted={MARK: network.identity},
+        seed=seed,
+        **settings,
+    )
+    return _in(folder / which)
+
+
+def _in(folder: Path) -> Path:
+    return (folder / f"{POINTS}.safetensors").resolve()
+
+
+def _points(folder: Path, network: Network, noted: dict[str, Any]) -> FixedPoints | None:
+    """The points in the folder, if they are of this very network."""
+    if not _in(folder).is_file():
+        return None
+    try:
+        points = FixedPoints.load(_in(folder))
+    except CheckpointError:
+        return None
+    expected = {"loading": dict(network.loading), **noted}
+    return points if {key: points.about.get(key, {}) for key in expected} == expected else None
