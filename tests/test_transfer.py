@@ -211,6 +211,30 @@ def test_claims_are_judged_by_what_was_measured(done):
     assert len(said) == 3  # no shape: two bits are seen whole
 
 
+def test_lengths_that_hardly_differ_are_no_difference_and_bear_out_no_claim(done):
+    _, compared = done
+    for by, verdict, holds in ((0.3, "yes", True), (0.04, "no difference", False), (-0.3, "no", False)):
+        placed = {
+            name: dataclasses.replace(compared.survival[name], middle_shift=(0.5 + more,) * 2)
+            for name, more in (("scratch", by), ("transfer", 0.0))
+        }
+        claim = claims(dataclasses.replace(compared, survival=placed))[-1]
+        assert claim.claim.startswith("Transfer leaves")
+        assert (claim.verdict, claim.holds) == (verdict, holds)
+
+
+def test_how_memories_lie_is_not_judged_by_networks_that_did_not_learn(done):
+    _, compared = done
+    scratch = compared.networks["scratch"]
+    failed = dataclasses.replace(scratch, metrics={**scratch.metrics, "settled_bit_accuracy": 0.5})
+    few = dataclasses.replace(scratch, memories=dataclasses.replace(scratch.memories, missing=((1, 1),)))
+    for one in (failed, few):
+        said = claims(dataclasses.replace(compared, networks={**compared.networks, "scratch": one}))
+        assert said[0].claim == "2 bits from scratch give 4 memories"
+        assert said[0].holds is True  # counted, whatever else
+        assert [(claim.holds, claim.verdict) for claim in said[1:]] == [(None, "did not learn")] * 2
+
+
 @pytest.mark.parametrize(
     ("axes_seen_along", "ratio", "prism", "cuboid"), [(3, 0.5, True, False), (2, 0.5, False, True)]
 )
@@ -268,6 +292,7 @@ def test_the_command_prints_tables_or_one_object(done):
     options = ["-o", folder, "--bits", 2, "--units", 100, "--seed", 1, "--starts", 64]
     text = command(*options).stdout
     assert "4 of 4" in text
+    assert "Is every pair of Hamming neighbours nearer to each other than every other pair? Yes." in text
     assert "report.html" in text
     printed = json.loads(command(*options, "--json").stdout)
     assert printed["networks"] == json.loads((folder / RESULTS).read_text())["networks"]
@@ -283,10 +308,12 @@ def test_mistakes_get_one_line(done, tmp_path, monkeypatch):
         (["-o", "x", "--start", small, "--bits", "2", "--units", "50"], "leave them out"),
         (["-o", "file/x", "--bits", "2", "--units", "50"], "cannot be written"),
         (["-o", done[0], "--bits", "2", "--units", "50"], "another folder with -o"),
+        (["-o", done[0], "--bits", "3", "--units", "100", "--seed", "1"], "of 1 bit, and one of 2 is asked for"),
     ):
         error = command(*arguments, code=1).stderr
         assert words in error
         assert len(error.splitlines()) == 1
+    assert not Path("x").exists()
 
 
 def test_the_study_is_in_the_registry():

@@ -164,10 +164,9 @@ def event_rows(diagram: Diagram, stable_only: bool = False) -> list[dict[str, An
 def of_the_list(diagram: Diagram) -> str:
     """How many events those at which a point is stable are, and how many there are besides."""
     stable, total = int(of_stable_points(diagram).sum()), len(diagram.events)
-    return (
-        f"Listed are the events at which a point is stable: {stable} of {total}, mirror images in one line. The other "
-        f"{total - stable} concern unstable points only."
-    )
+    listed = f"Listed are the events at which a point is stable: {stable} of {total}, mirror images in one line."
+    others = {0: "There are no others.", 1: "The other one concerns unstable points only."}
+    return f"{listed} {others.get(total - stable, f'The other {total - stable} concern unstable points only.')}"
 
 
 def stable_rows(evolution: Evolution) -> list[dict[str, Any]]:

@@ -71,7 +71,8 @@ class Shape:
             text += f", {self.angle:.0f} degrees from {SHAPES[self.nearest]}"
         if self.by_chance:
             text += (
-                f"; by chance, as the component that is left out has {self.ratio**2:.0%} of the variance of the third"
+                f"; a toss-up, as the component left out has {self.ratio**2:.0%} of the variance of the third one "
+                "shown, in whose place it would show another shape"
             )
         return text
 

@@ -112,6 +112,7 @@ class Distances:
     mean, and 0 where all are equal; ``edge_spread`` that of the edges. ``edges`` (b,) are the mean lengths of the edges
     along each bit. ``memories_with_nearest`` is the share of memories with every Hamming neighbour nearer than all
     others, ``nearer`` the share of pairs (a neighbour, another) of which the neighbour is nearer. None: there are none.
+    ``edges_shortest``: whether every pair of neighbours is nearer to each other than any pair of others.
     """
 
     by_hamming: tuple[Row, ...]
@@ -122,6 +123,7 @@ class Distances:
     edges: tuple[float | None, ...]
     memories_with_nearest: float | None
     nearer: float | None
+    edges_shortest: bool | None
 
 
 def distances(states: Array, bits: Bits) -> Distances:
@@ -149,6 +151,7 @@ def distances(states: Array, bits: Bits) -> Distances:
         tuple(float(edge[along == bit].mean()) if (along == bit).any() else None for bit in range(bits.shape[1])),
         float(np.mean(nearest)) if nearest else None,
         float(np.concatenate(wins).mean()) if wins else None,
+        bool(edge.max() < all_of_them[kinds > 1].min()) if (kinds > 1).any() else None,
     )
 
 

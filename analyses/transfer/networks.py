@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from dynsys.analyses.transfer.study import Transfer
 
 SMALL, SCRATCH, TRANSFER = "small", "scratch", "transfer"
-NETWORKS = (SMALL, SCRATCH, TRANSFER)
+LARGE = (SCRATCH, TRANSFER)
+NETWORKS = (SMALL, *LARGE)
 UNITS, ACTIVATION = 1000, "tanh"
 
 Scored = tuple[EchoStateNetwork, dict[str, float]]
@@ -87,11 +88,17 @@ def _train(
     noted: dict[str, Any],
     progress: Callable[[int, int], None],
 ) -> Scored:
-    """What the folder holds already, if it was trained in this way."""
+    """What the folder holds already, if it was trained in this way; else ValueError, of the bits first."""
     if not (folder / FILE_NAME).exists():
         trained = run_training(recipe, folder, progress, start, noted)
         return trained.network, trained.metrics
     about = read_checkpoint(folder)[2].get("about") or {}
+    there = about.get("recipe", {}).get("network", {}).get("n_output")
+    if there is not None and there != recipe.network.n_output:
+        raise ValueError(
+            f"{folder} holds a network of {there} bit{'s' if there > 1 else ''}, and one of {recipe.network.n_output} "
+            "is asked for; give --bits as before, or another folder with -o"
+        )
     for key, wanted in _flat({"recipe": recipe.describe(), **noted}):
         there = dict(_flat(about)).get(key)
         if there != wanted:

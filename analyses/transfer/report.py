@@ -7,22 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.analyses.transfer.claims import claims
+from dynsys.analyses.transfer.claims import TIE, Claim, claims
 from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR
-from dynsys.analyses.transfer.networks import SMALL
-from dynsys.analyses.transfer.study import Comparison
-from dynsys.analyses.transfer.words import (
-    LARGE,
-    capital,
-    corner_rows,
-    distance_rows,
-    in_words,
-    network_rows,
-    results,
-    sentences,
-    shape_rows,
-    survival_rows,
-)
+from dynsys.analyses.transfer.geometry import CLEAR
+from dynsys.analyses.transfer.networks import LARGE, SMALL
+from dynsys.analyses.transfer.study import Comparison, in_words
+from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
+from dynsys.analyses.transfer.words import capital, results, sentences
 from dynsys.models.training_run import CURVES, read_curves
 
 PORTRAITS = "portraits.html"
@@ -47,7 +38,7 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
         [
             Section("Portraits", figures=figures),
             Section("Networks", [begun, MEMORIES_TEXT], table=network_rows(compared)),
-            Section("Claims of the paper", CLAIMS_TEXT, table=[dataclasses.asdict(claim) for claim in claimed]),
+            Section("Claims of the paper", CLAIMS_TEXT, table=_claim_rows(claimed)),
             Section("Learning", figures=_learning(compared, folder)),
             Section("Distances between memories", DISTANCES_TEXT, table=distance_rows(compared)),
             Section("What becomes of the cube", SURVIVAL_TEXT, table=survival_rows(compared)),
@@ -57,6 +48,10 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
         ["jang", "sussillo2013", "sussillo2009"],
     )
     write_report(report, results(compared), folder)
+
+
+def _claim_rows(claimed: list[Claim]) -> list[dict[str, Any]]:
+    return [{"claim": claim.claim, "holds": claim.verdict, "found": claim.found} for claim in claimed]
 
 
 NETWORKS_TEXT = (
@@ -69,13 +64,15 @@ FRESH_TEXT = (
     "larger networks see the same pulses and noise from the same first state."
 )
 MEMORIES_TEXT = (
-    "A memory is a stable fixed point whose outputs are all clearly positive or negative; false are stable points that "
-    "are none, and second ones with the bits of a memory."
+    f"A memory is a stable fixed point with all outputs at least {CLEAR:g} from zero, their signs being its bits; of "
+    "several with the same bits, that with the outputs nearest to +1 and -1. Others are stable, no memory."
 )
 DISTANCES_TEXT = (
     "By the number of bits in which two memories differ, in the space of the state x, the rates r and the readouts z. "
-    "The spread is the standard deviation of all distances over their mean: 0 where they are equal. Pairs: of all "
-    "pairs of a Hamming neighbour and another memory, those of which the neighbour is nearer."
+    "The spread is the standard deviation of all distances over their mean: 0 where they are equal. Neighbours all "
+    "nearest: whether every pair of Hamming neighbours (one bit differs) is nearer to each other than all other pairs. "
+    "Neighbours nearest: the share of memories of which every neighbour is nearer than every other memory. Pairs: of "
+    "all pairs of a neighbour and another memory, as a memory sees them, those of which the neighbour is nearer."
 )
 SURVIVAL_TEXT = (
     "Lengths are in edges of the cube. Shift: from a memory of the cube to the nearer of the two that share its bits. "
@@ -83,7 +80,10 @@ SURVIVAL_TEXT = (
     "same solid but for place, turn and size; 1: nothing in common), of the middles and of the two faces. Principal "
     "angles are those between the subspaces that the axes of the bits span: 0 where the old one lies within the new."
 )
-CLAIMS_TEXT = "Of these networks alone: other seeds may say otherwise."
+CLAIMS_TEXT = (
+    "Of these networks alone: other seeds may say otherwise. Where memories are missing or the task is not learned, "
+    f"nothing is said of how memories lie; lengths within {TIE:g} edges of each other are no difference."
+)
 CORNER_TEXT = "Shift / middle / split, as above."
 AXES_TEXT = (
     "Each bit has an axis: what it adds to the state. Exact to: the share of the memories' variance that the "
@@ -95,8 +95,8 @@ SHAPE_TEXT = (
     "Four axes on three components are linearly dependent, and the dependence v tells the shape: one axis vanishes "
     "(cell first, a cube of pairs), two fall together (face first, a cuboid), three lie in a plane and add up to "
     "nothing (edge first, a hexagonal prism), or all four (vertex first). A shape has the name of one of these within "
-    f"{NEAR:g} degrees of v. Where the fourth singular value is more than {ALIKE:g} of the third, chance decides "
-    "which component is left out, and with it the shape."
+    f"{NEAR:g} degrees of v. Where the fourth singular value is more than {ALIKE:g} of the third, the two components "
+    "are so alike that it is a toss-up which of them is left out, and with it which shape is seen."
 )
 
 
@@ -147,4 +147,4 @@ def command(compared: Comparison, folder: Path) -> str:
         value = getattr(settings, field)
         if value != getattr(plain, field):
             parts.append(f"--{option} {value}")
-    return " ".join(parts)
+    return " ".join([*parts, "--fresh"] if settings.fresh else parts)

@@ -14,14 +14,16 @@ from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer.cube_projection import Shape, projected_shape
 from dynsys.analyses.transfer.cube_survival import Survival, survival
 from dynsys.analyses.transfer.geometry import Distances, Memories, bit_axes, distances, memories, principal_angles
-from dynsys.analyses.transfer.networks import SCRATCH, SMALL, TRANSFER, searched, trained
+from dynsys.analyses.transfer.networks import LARGE, SCRATCH, SMALL, TRANSFER, searched, trained
 from dynsys.files import check_writable
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.recipe import LEARNED, Recipe, default_recipe
 from dynsys.models.schedule import Wanted, every_or_at
+from dynsys.models.transfer import load_start
 from dynsys.points import FixedPoints
 
 SCHEMA = "dynsys.transfer/1"
+WORDS = {SMALL: "{small} bit{s}", SCRATCH: "{bits} bits from scratch", TRANSFER: "{bits} bits on top of {small}"}
 SPACES = ("state", "rate", "readout")  # x, r = f(x) and z, in which distances are measured
 
 
@@ -101,6 +103,8 @@ def run(settings: Transfer, folder: str | Path, progress: Progress) -> Compariso
     from dynsys.analyses.transfer.report import write_comparison
 
     folder = Path(folder)
+    if settings.start is not None:
+        load_start(settings.start, settings.bits - 1)  # a mistake is told before the folder is made
     check_writable(folder)
     networks = {}
     for name, (network, metrics) in trained(settings, folder, progress).items():
@@ -135,7 +139,7 @@ def compare(settings: Transfer, networks: dict[str, Network]) -> Comparison:
     """Where memories are missing, what cannot be compared without them is left out."""
     small = networks[SMALL].memories
     survived, angles = {}, {}
-    for name in (SCRATCH, TRANSFER):
+    for name in LARGE:
         new = networks[name].memories
         if small.edges:
             survived[name] = survival(small, new)
@@ -143,3 +147,9 @@ def compare(settings: Transfer, networks: dict[str, Network]) -> Comparison:
             spans = (bit_axes(m.states, m.bits).axes for m in (small, new))
             angles[name] = tuple(principal_angles(*spans).tolist())
     return Comparison(settings, networks, survived, angles)
+
+
+def in_words(compared: Comparison, name: str) -> str:
+    """The network's name for a table or a heading."""
+    small = compared.settings.bits - 1
+    return WORDS[name].format(bits=compared.settings.bits, small=small, s="" if small == 1 else "s")

@@ -37,7 +37,8 @@ def transfer(folder: str, as_json: bool, **options: Any) -> None:
     """
     from dynsys.analyses.report import REPORT, RESULTS
     from dynsys.analyses.transfer.study import Transfer, run
-    from dynsys.analyses.transfer.words import geometry_rows, network_rows, results, sentences
+    from dynsys.analyses.transfer.tables import geometry_rows, network_rows
+    from dynsys.analyses.transfer.words import results, sentences
 
     with progress() as show:
         compared = run(Transfer(**options), folder, show)
