@@ -6,6 +6,7 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.bifurcation.bordered import Bordered
+from dynsys.bifurcation.crossings import Reader
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.follow import follow
 from dynsys.bifurcation.readings import nearest, read
@@ -49,6 +50,34 @@ def test_unstable_directions_of_a_large_network_are_those_of_its_full_spectrum()
         assert reading.n_unstable == int((values.real > 0).sum())
         if len(reading.eigenvalues):
             assert reading.eigenvalues[0].real == pytest.approx(values.real.max(), abs=0.02)
+
+
+@pytest.mark.parametrize("whole", [[True], None], ids=["all eigenvalues", "as cheaply as possible"])
+def test_directions_that_single_precision_cannot_tell_are_counted(whole):
+    """-x + W tanh(x) at 0, W symmetric with eigenvalues 1 + 1e-9, 1 + 2e-9, 1 - 1e-9, and the others below 1/2."""
+    rng = np.random.default_rng(5)
+    Q = np.linalg.qr(rng.standard_normal((300, 300)))[0]
+    values = np.concatenate([[1 + 1e-9, 1 + 2e-9, 1 - 1e-9], rng.uniform(-0.5, 0.5, 297)])
+    system = LeakyRate((Q * values) @ Q.T)
+    (reading,) = read(system, torch.zeros(1, 300, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64), whole)
+    assert reading.n_unstable == 2
+
+
+def test_crossings_of_a_large_network_are_where_its_eigenvalues_say():
+    """-x + g W tanh(x) at 0 changes at g = 1 / Re(l) for the eigenvalues l of W, nowhere else."""
+    family = FamilyOf(lambda g: random_network(280, g, seed=4), np.linspace(0.9, 1.06, 5))
+    W = np.asarray(random_network(280, 1.0, seed=4).W)
+    values = np.linalg.eigvals(W)
+    values = values[values.imag >= 0]
+    expected = sorted(1 / v.real for v in values if v.real > 0 and 0.9 < 1 / v.real < 1.06)
+    with torch.no_grad():
+        newton = Bordered(family, 1.0)
+        curve = Walk(family, 1.0).from_snapshot(torch.zeros(280, dtype=torch.float64), 0, 1)
+        reader = Reader(newton, workers=1)
+        reader.read_curves([curve])
+        crossings = reader.crossings(curve)
+    assert sorted(0.9 + 0.04 * float(c.z[-1]) for c in crossings) == pytest.approx(expected, abs=1e-6)
+    assert len(expected) > 0
 
 
 def test_eigenvalues_of_a_map_are_those_of_its_step():

@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from torch import Tensor
 
-from dynsys.bifurcation.bordered import Bordered
+from dynsys.bifurcation.bordered import Bordered, Factors
 from dynsys.bifurcation.curve import Curve, Node
-from dynsys.bifurcation.readings import Reading, nearest, read
+from dynsys.bifurcation.readings import Reading, all_of, nearest, precisely, read
 from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess
-from dynsys.system import Kind
+from dynsys.system import Kind, System
 from dynsys.threads import in_order
 
 ComplexArray = NDArray[np.complex128]
 
 KEPT = 8  # eigenvalues kept of a point
+AHEAD = 4  # snapshots, of which one is read before the others
 PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
 MISSED = 1e-3  # of the excess at two nodes, up to which an eigenvalue that was tracked is the one looked for
 PRECISE_LARGE = 1e-6  # the same of a large system, whose eigenvalues are dear
@@ -77,6 +78,7 @@ class Reader:
     def __init__(self, newton: Bordered, workers: int) -> None:
         self.newton, self.family, self.workers = newton, newton.family, workers
         self.readings: Readings = {}
+        self._crowded: set[Node] = set()  # whose neighbours no Krylov space could tell: it is not tried there
 
     def read(self, nodes: Iterable[Node]) -> None:
         """Read all nodes not yet read, those of one snapshot together."""
@@ -90,23 +92,34 @@ class Reader:
             self.readings.update(zip(group, found, strict=True))
 
     def _read_group(self, group: list[Node]) -> list[Reading]:
-        return self._at(torch.stack([node.x for node in group]), group[0].p)
-
-    def _at(self, x: Tensor, p: float, exact: bool = False) -> list[Reading]:
-        return read(self.family.system(p), x, self.family.u.expand(len(x), -1).contiguous(), exact)
+        x, p = torch.stack([node.x for node in group]), group[0].p
+        crowded = [node in self._crowded for node in group]
+        return read(self.family.system(p), x, self.family.u.expand(len(x), -1).contiguous(), crowded)
 
     def read_curves(self, curves: list[Curve]) -> None:
         """All nodes of small systems; of large ones those at snapshots, and others where something happens."""
         if self.family.n_state <= VECTORS_LIMIT:
             self.read(node for curve in curves for node in curve.nodes)
             return
-        ends = [
-            sorted({0, len(curve.nodes) - 1, *(i for i, node in enumerate(curve.nodes) if node.snapshot >= 0)})
+        at = [
+            [i for i, node in enumerate(curve.nodes) if node.snapshot >= 0 or i in (0, len(curve.nodes) - 1)]
             for curve in curves
         ]
-        self.read(curve.nodes[i] for curve, at in zip(curves, ends, strict=True) for i in at)
+        self.read(curve.nodes[i] for curve, some in zip(curves, at, strict=True) for i in {*some[::AHEAD], some[-1]})
+        for curve in curves:
+            self._mark_crowded(curve)
+        self.read(curve.nodes[i] for curve, some in zip(curves, at, strict=True) for i in some)
         while wanted := [node for curve in curves for node in self._undecided(curve)]:
+            for curve in curves:
+                self._mark_crowded(curve)
             self.read(wanted)
+
+    def _mark_crowded(self, curve: Curve) -> None:
+        """Nodes between two that needed all eigenvalues, which others will need as well."""
+        read = [i for i, node in enumerate(curve.nodes) if node in self.readings]
+        for i, j in itertools.pairwise(read):
+            if self.readings[curve.nodes[i]].whole and self.readings[curve.nodes[j]].whole:
+                self._crowded.update(curve.nodes[i + 1 : j])
 
     def _undecided(self, curve: Curve) -> list[Node]:
         """Nodes to be read next: both beside a change of sign, and the middle ones of where another change must be."""
@@ -144,6 +157,8 @@ class Stretch:
         self.cell = int(np.floor(0.5 * (a.p + b.p)))
         self.chord = b.z - a.z
         self._ends = self._tangent_at(a), self._tangent_at(b)
+        self._factors: Factors | None = None
+        self._found: dict[float, complex] = {}  # eigenvalues on the boundary by the part of the way, to the last digit
         self._known: dict[float, tuple[Tensor, Reading]] = {
             0.0: (a.z, reader.readings[a]),
             1.0: (b.z, reader.readings[b]),
@@ -153,9 +168,12 @@ class Stretch:
         """The point of the curve (n + 1,) and its eigenvalues; raises ArithmeticError where Newton does not find it."""
         if part not in self._known:
             z = self.point(part)
-            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), exact=True)
-            self._known[part] = z, reading
+            self._known[part] = z, precisely(*self._where(z))
         return self._known[part]
+
+    def _where(self, z: Tensor) -> tuple[System, Tensor, Tensor]:
+        """The system, the state (1, n) and the input of a place."""
+        return self.reader.family.system(float(z[-1])), z[None, :-1], self.reader.family.u
 
     def point(self, part: float) -> Tensor:
         """The point of the curve: by Newton, but beside a branch point, where that may lead to the other curve."""
@@ -163,11 +181,13 @@ class Stretch:
         if self.a.side != self.b.side:  # then a and b are so near that the guess is right to the last digit
             return z
         t = self.chord / newton.length(self.chord)
-        factors = newton.factors(z, self.cell, t)
-        if factors is None:
+        if self._factors is None:  # those of the middle do on all of the way, or are renewed
+            self._factors = newton.factors(self._guess(0.5), self.cell, t)
+        if self._factors is None:
             return z
         allowed = newton.length(self.chord) * ALLOWED
-        found = newton.correct(z, newton.row(t), self.cell, factors, newton.tangent(factors, t), allowed)
+        own = newton.tangent(self._factors, t)
+        found = newton.correct(z, newton.row(t), self.cell, self._factors, own, allowed)
         return z if found is None else found.z
 
     def _guess(self, part: float) -> Tensor:
@@ -206,7 +226,7 @@ class Stretch:
         now, step = first, 1 if last > first else -1
         while zeros:
             part, rank = zeros.pop(0)
-            value = self._eigenvalue(part, rank)
+            value = self._found.get(part, self._eigenvalue(part, rank))
             is_pair = bool(zeros) and self._is_complex(value) and zeros[0][0] - part <= TOGETHER
             if is_pair:
                 zeros.pop(0)
@@ -239,7 +259,11 @@ class Stretch:
     def _fold(self, rank: int, first: int, last: int) -> Crossing:
         """The one crossing of a large system where the curve turns, found by its tangent without eigenvalues."""
         part = self._turn()
-        return self._crossing(part, self.chord, self._eigenvalue(part, rank), False, True, first, last)
+        z = self.point(part)
+        self._known[part] = z, all_of(*self._where(z), boundary=True)
+        value = self._eigenvalue(part, rank)
+        value = nearest(*self._where(z), value) or value
+        return self._crossing(part, self.chord, value, False, True, first, last)
 
     def _turn(self) -> float:
         """The part of the way at which the curve turns back; half of it where tangents do not tell."""
@@ -266,15 +290,19 @@ class Stretch:
 
     def _zero(self, rank: int) -> float:
         """The part of the way at which the excess of the eigenvalue of that rank is zero."""
+        if self.reader.family.n_state > FULL_LIMIT and self.a.side == self.b.side:
+            part = self._tracked(rank)
+            if part is not None:
+                return part
+        for end in (0.0, 1.0):
+            z, reading = self._known[end]
+            if reading.error > 0:
+                self._known[end] = z, precisely(*self._where(z))
         ends = [self._excess(0.0, rank), self._excess(1.0, rank)]
         if ends[0] * ends[1] >= 0:
             return 0.0 if abs(ends[0]) <= abs(ends[1]) else 1.0
         if self.a.side != self.b.side:  # so short a way that the eigenvalue is linear on it
             return ends[0] / (ends[0] - ends[1])
-        if self.reader.family.n_state > FULL_LIMIT:
-            part = self._tracked(rank)
-            if part is not None and abs(self._excess(part, rank)) <= MISSED * max(abs(end) for end in ends):
-                return part
         precise = PRECISE if self.reader.family.n_state <= FULL_LIMIT else PRECISE_LARGE
         part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
         if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
@@ -282,25 +310,34 @@ class Stretch:
         return part
 
     def _tracked(self, rank: int) -> float | None:
-        """The same by following one eigenvalue from node to node instead of all; None where it cannot be told from
-        others. Whether it is the one of that rank has to be seen at the place found."""
-        first, last = (self._upper(self._eigenvalue(part, rank)) for part in (0.0, 1.0))
-        family = self.reader.family
+        """The same by following one eigenvalue from place to place instead of all; None where it is not that one."""
+        values = {part: self._upper(self._eigenvalue(part, rank)) for part in (0.0, 1.0)}
+        ends = [self._beyond(values[0.0]), self._beyond(values[1.0])]
+        if ends[0] * ends[1] >= 0:
+            return None
 
         def beyond(part: float) -> float:
-            if part in (0.0, 1.0):
-                return self._excess(part, rank)
-            z = self.point(part)
-            guess = (1 - part) * first + part * last
-            value = nearest(family.system(float(z[-1])), z[None, :-1], family.u, guess)
-            if value is None:
-                raise Leap
-            return float(excess(torch.tensor([value], dtype=torch.complex128), family.kind)[0])
+            if part not in values:
+                parts = sorted(values)
+                guess = complex(np.interp(part, parts, [values[other] for other in parts]))
+                value = nearest(*self._where(self.point(part)), guess)
+                if value is None:
+                    raise Leap
+                values[part] = value
+            return self._beyond(values[part])
 
         try:
-            return float(brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
+            part = float(brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
+            left = abs(beyond(part))
         except (Leap, RuntimeError):
             return None
+        z = self.point(part)
+        reading = all_of(*self._where(z), boundary=True)
+        allowed = MISSED * max(abs(end) for end in ends)
+        if left > allowed or abs(self._beyond(complex(reading.eigenvalues[rank - 1]))) > allowed + reading.error:
+            return None
+        self._known[part], self._found[part] = (z, reading), values[part]
+        return part
 
     def _is_conjugate(self, rank: int) -> bool:
         """Whether at both nodes the eigenvalue is the second of a pair, whose first is the one of the rank before."""
@@ -311,13 +348,15 @@ class Stretch:
         return complex(value.real, abs(value.imag))
 
     def _excess(self, part: float, rank: int) -> float:
-        value = torch.tensor([self._eigenvalue(part, rank)], dtype=torch.complex128)
-        return float(excess(value, self.reader.family.kind)[0])
+        return self._beyond(self._eigenvalue(part, rank))
+
+    def _beyond(self, value: complex) -> float:
+        return float(excess(torch.tensor([value], dtype=torch.complex128), self.reader.family.kind)[0])
 
     def _eigenvalue(self, part: float, rank: int) -> complex:
         z, reading = self.at(part)
-        if not reading.exact:
-            (reading,) = self.reader._at(z[None, :-1], float(z[-1]), exact=True)
+        if not reading.whole and rank > len(reading.eigenvalues):
+            reading = all_of(*self._where(z))
             self._known[part] = z, reading
         return complex(reading.eigenvalues[rank - 1])
 

@@ -2,11 +2,13 @@
 
 Up to ``FULL_LIMIT`` units by all eigenvalues. Above, Ritz values from one small Krylov space per point, all points of a
 snapshot at once, come to the eigenvalues on the outside of the spectrum first (Saad 2011, section 6.7), among which are
-the unstable ones; where their residuals leave it open on which side of the boundary one lies, all are computed.
+the unstable ones; where their residuals leave it open on which side of the boundary one lies, all are computed: in
+single precision, and in double where one is so near to the boundary that its side would be that of a rounding error.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,7 @@ ComplexArray = NDArray[np.complex128]
 SUBSPACE = 64  # vectors of a Krylov space
 MARGIN = 2e-3  # of the usual size of an eigenvalue, that one has to be off the boundary besides its residual
 KNOWN = 1e-3  # residual relative to the largest, up to which a Ritz value is given as an eigenvalue
+SINGLE = 2e-5  # of |J|, within which a side told by single precision is not trusted; its errors were 3e-7 of it
 INVERSE_STEPS, SETTLED = 30, 1e-9  # of inverse iteration, and the change of its eigenvalue at which it ends
 SIDE_BY_SIDE = 16  # matrices whose eigenvalues are computed in one call
 
@@ -31,23 +34,45 @@ SIDE_BY_SIDE = 16  # matrices whose eigenvalues are computed in one call
 class Reading:
     """What the linearised system says at a point: the leading eigenvalues (m,), all unstable ones among them.
 
-    Of a large system those that decided are known to about ``KNOWN``, unless ``exact``.
+    ``whole`` says that all are there. Of a large system they are known to ``error``, in which those are that decided
+    it by a Krylov space, and ``n_unstable`` is sure all the same.
     """
 
     eigenvalues: ComplexArray
     n_unstable: int
-    exact: bool = True
+    whole: bool = True
+    error: float = 0.0
 
 
-def read(system: System, x: Tensor, u: Tensor, exact: bool = False) -> list[Reading]:
-    """A reading at each of the states x (B, n); ``exact`` asks for all eigenvalues at any size."""
-    if exact or system.n_state <= FULL_LIMIT:
+def read(system: System, x: Tensor, u: Tensor, whole: list[bool] | None = None) -> list[Reading]:
+    """A reading at each of the states x (B, n), of those in ``whole`` (B) with all eigenvalues."""
+    if system.n_state <= FULL_LIMIT:
         return _dense(system, x, u)
-    found = _krylov(system, x, u)
-    for i, one in enumerate(found):
-        if one is None:
-            (found[i],) = _dense(system, x[i : i + 1], u[i : i + 1])
-    return [one for one in found if one is not None]
+    found: list[Reading | None] = [None] * len(x)
+    some = [i for i in range(len(x)) if whole is None or not whole[i]]
+    if some:
+        for i, one in zip(some, _krylov(system, x[some], u[some]), strict=True):
+            found[i] = one
+    return [one or all_of(system, x[i : i + 1], u[i : i + 1]) for i, one in enumerate(found)]
+
+
+def all_of(system: System, x: Tensor, u: Tensor, boundary: bool = False) -> Reading:
+    """All eigenvalues of a large system at x (1, n), in single precision where that tells the sides of all of them.
+
+    ``boundary`` says that some are on the boundary, and that their sides do not matter.
+    """
+    A = _linearised(system, x, u)[0]
+    size = float(torch.linalg.matrix_norm(A))
+    if system.single_precision:
+        values = torch.linalg.eigvals(A.float()).to(torch.complex128)
+        if boundary or bool((excess(values, system.kind).abs() > SINGLE * size).all()):
+            return _sorted(values, system.kind, error=SINGLE * size)
+    return _sorted(torch.linalg.eigvals(A), system.kind)
+
+
+def precisely(system: System, x: Tensor, u: Tensor) -> Reading:
+    """All eigenvalues at x (1, n) in double precision."""
+    return _dense(system, x, u)[0]
 
 
 def _dense(system: System, x: Tensor, u: Tensor) -> list[Reading]:
@@ -66,23 +91,25 @@ def _linearised(system: System, x: Tensor, u: Tensor) -> Tensor:
     return A
 
 
-def _sorted(values: Tensor, kind: Kind, exact: bool = True) -> Reading:
+def _sorted(values: Tensor, kind: Kind, whole: bool = True, error: float = 0.0) -> Reading:
     """Leading first; of a complex pair the one of positive frequency first."""
     beyond = np.asarray(excess(values, kind))
     order = np.lexsort((-np.asarray(values.imag), -beyond))
-    return Reading(np.asarray(values)[order], int((beyond > 0).sum()), exact)
+    return Reading(np.asarray(values)[order], int((beyond > 0).sum()), whole, error)
 
 
 def _krylov(system: System, x: Tensor, u: Tensor) -> list[Reading | None]:
     """By Ritz values; None where they leave the number of unstable directions open."""
-    product = system.linearised(x, u)
+    dtype = torch.float32 if system.single_precision else x.dtype
+    x, u = x.to(dtype), u.to(dtype)
+    product = system.to(dtype=dtype).linearised(x, u)
     is_map = system.kind is Kind.MAP
-    start = torch.randn(x.shape[1], generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+    start = torch.randn(x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     basis = Basis.starting(start.repeat(len(x), 1), min(SUBSPACE, x.shape[1]))
     m = basis.H.shape[2]
     for _ in range(m):
         basis.grow(lambda v: product(v) + v if is_map else product(v))
-    values, Y = torch.linalg.eig(basis.H[:, :m])
+    values, Y = torch.linalg.eig(basis.H[:, :m].double())
     error = basis.H[:, m, m - 1].abs().unsqueeze(1) * Y[:, m - 1].abs()
     beyond = excess(values, system.kind)
     margin = error + MARGIN * values.abs().mean(dim=1, keepdim=True)
@@ -92,11 +119,12 @@ def _krylov(system: System, x: Tensor, u: Tensor) -> list[Reading | None]:
 
 def _leading(values: Tensor, error: Tensor, kind: Kind) -> Reading:
     """The Ritz values from the first on, up to the first that is no eigenvalue yet."""
-    reading = _sorted(values, kind, exact=False)
+    known = KNOWN * float(values.abs().max())
+    reading = _sorted(values, kind, whole=False, error=known)
     order = np.lexsort((-np.asarray(values.imag), -np.asarray(excess(values, kind))))
-    good = np.asarray(error)[order] <= KNOWN * float(values.abs().max())
+    good = np.asarray(error)[order] <= known
     head = len(good) if good.all() else int(np.argmin(good))
-    return Reading(reading.eigenvalues[: max(head, reading.n_unstable)], reading.n_unstable, exact=False)
+    return dataclasses.replace(reading, eigenvalues=reading.eigenvalues[: max(head, reading.n_unstable)])
 
 
 def nearest(system: System, x: Tensor, u: Tensor, guess: complex) -> complex | None:
