@@ -16,7 +16,7 @@ Results = dict[int, dict[str, Any]]  # by seed
 Claim = dict[str, Any]
 Table = list[dict[str, Any]]
 
-HOLDS, SOMETIMES, FAILS = "holds", "holds for some", "does not hold"
+HOLDS, SOMETIMES, FAILS, OPEN = "holds", "holds for some", "does not hold", "not decided"
 ALIKE = 0.1  # log10 of the ratio of two errors, below which two networks do about equally well
 
 
@@ -51,8 +51,8 @@ def _gain(part: str) -> str:
 
 
 def _claim(claim: str, section: str, held: Sequence[bool], found: str) -> Claim:
-    """``held`` for each seed."""
-    verdict = HOLDS if all(held) else SOMETIMES if any(held) else FAILS
+    """``held`` for each seed that decides it."""
+    verdict = OPEN if not held else HOLDS if all(held) else SOMETIMES if any(held) else FAILS
     return {"claim": claim, "section": section, "verdict": verdict, "held": sum(held), "of": len(held), "found": found}
 
 
@@ -89,7 +89,7 @@ def _formation(gain: str, found: Results) -> list[Claim]:
             f"The memories appear by bifurcations {of}.",
             "6.1",
             at_once,
-            f"of {sum(ways.values())} points that are stable at the end: {_counted(ways)}.",
+            f"of {sum(ways.values())} memories at the end: {_counted(ways)}.",
         ),
     ]
 
@@ -99,6 +99,8 @@ def _first_at_origin(one: Mapping[str, Any]) -> str:
 
 
 def _way(memory: Mapping[str, Any]) -> str:
+    if memory.get("branch_lost"):
+        return "from a branch that was lost"
     if memory["event"] is None:
         return "there from the start" if memory["born_in_it"] else "stable by what is not known"
     return f"{'born in' if memory['born_in_it'] else 'made stable by'} a {memory['event']}"
@@ -129,7 +131,7 @@ def _transfer(found: Results) -> list[Claim]:
         _claim(
             f"{claim}.",
             "7.1" if "transfer" in claim else "7",
-            [bool(told["holds"]) for told in seeds.values()],
+            [told["holds"] for told in seeds.values() if told["holds"] is not None],
             f"{_counted(Counter(str(told['found']) for told in seeds.values()), '; ')}.",
         )
         for claim, seeds in by_claim.items()
