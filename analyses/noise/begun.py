@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.noise.networks import Network
+from dynsys.analyses.report import in_words
 from dynsys.files import write_json
 from dynsys.sweep.rows import family
 
@@ -36,7 +37,7 @@ def check_begun(settings: Mapping[str, Any], networks: Sequence[Network], folder
 def _refuse(before: Mapping[str, Any], mine: Mapping[str, Any], folder: Path) -> None:
     other = [key for key, value in mine.items() if before.get(key) != value]
     if other:
-        then = ", ".join(f"{key} {before.get(key)}" for key in other)
+        then = "; ".join(f"{key} {in_words(before.get(key)) or 'none'}" for key in other)
         raise ValueError(f"{folder} holds trials done with {then}: give the settings of then, or another folder")
 
 

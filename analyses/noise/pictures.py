@@ -87,14 +87,16 @@ def _against(results: Mapping[str, Any]) -> list[Section]:
     first = results["comparisons"][0]["with"]
     text = (
         f"What noise adds to the error, the MSE less that of the network's own run without noise, over what it adds to "
-        f"that of {first} in the same trial, which met the same noise. Above 1 noise costs a network more. Levels at "
-        "which it does not add some in every trial, beyond what single precision can tell, are left out."
+        f"that of {first} in the same trial, which met the same noise. Above 1 noise costs a network more. Shown are "
+        "levels at which it adds some in every trial, beyond what single precision can tell."
     )
     drawn = []
     for one in results["comparisons"]:
         logs = one["log10_added_mse_ratio"]
         means = {key: [None if v is None else 10**v for v in logs[key]] for key in ("mean", "low", "high")}
         drawn.append({"name": one["network"], "values": [], **means})
+    if all(mean is None for one in drawn for mean in one["mean"]):
+        return [Section(f"Against {first}", [text, "That is so at none of these levels."])]
     figure = noise_curves(
         [
             {"name": first, "values": [], **dict.fromkeys(("mean", "low", "high"), [1.0] * len(drawn[0]["mean"]))},

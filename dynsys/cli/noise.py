@@ -126,7 +126,8 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
     for sentence in summary(results):
         click.echo(sentence)
     if tells_failures(results):
-        click.echo("\nMSE and bits right are those without noise; trials fail at these levels:")
+        tasks = any(map(has_task, results["networks"]))
+        click.echo(f"\n{'MSE and bits right are those without noise; t' if tasks else 'T'}rials fail at these levels:")
         _show(failing(results))
     if not all(map(has_task, results["networks"])):
         click.echo("\nMSE against the network's own run without noise, mean and 95 % band over trials:")
