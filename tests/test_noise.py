@@ -225,7 +225,7 @@ def test_a_level_at_which_one_trial_gains_by_noise_is_compared_in_none():
         ({"levels": (float("nan"),)}, "positive and rising"),
         ({"levels": (0.1, 1e101)}, "at most 1e.100"),
         ({"levels": 0.1}, "give a sequence"),
-        ({"levels": "often"}, "give a sequence"),
+        ({"levels": "12"}, "give a sequence"),
         ({"trials": 2.5}, "trials is 2.5; it has to be a whole number"),
         ({"seed": -1}, "0 or more"),
         ({"trials": 0}, "1 or more"),

@@ -58,7 +58,7 @@ def _told(losses: list[tuple[float, float]], levels: Sequence[float]) -> dict[st
     shares = [dataclasses.asdict(share) for share in lost_shares(losses, levels)]
     return {
         "half": half_loss(losses).to_json(),
-        "lost": {key: [share[key] for share in shares] for key in ("share", "low", "high")},
+        "lost": {key: [share[key] for share in shares] for key in ("share", "low", "high", "trials")},
     }
 
 

@@ -101,8 +101,7 @@ def _wrapped(module: nn.Module) -> System:
         return wrap(module)
     except ValueError as error:
         raise ValueError(
-            f"{type(module).__name__} cannot be taken as it is ({error}): pass "
-            "dynsys.wrap(module, n_state=..., n_input=...)"
+            f"{error}: pass dynsys.wrap(module, n_state=..., n_input=...) in place of the module"
         ) from error
 
 

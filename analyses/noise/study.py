@@ -65,8 +65,9 @@ class NoiseStudy:
 
 
 def _numbers(levels: Any) -> tuple[float, ...]:
+    given: Any = None if isinstance(levels, str) else levels
     try:
-        return tuple(float(level) for level in levels)
+        return tuple(float(level) for level in given)
     except (TypeError, ValueError) as error:
         raise ValueError(f"levels is {levels!r}; give a sequence of numbers, like (0.001, 0.01, 0.1)") from error
 
