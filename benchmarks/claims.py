@@ -21,10 +21,13 @@ from dynsys.cli.progress import progress
 @click.option("--bits", default=4, show_default=True)
 @click.option("--trials", default=10, show_default=True, help="Of noise, for each network.")
 @click.option("--steps", default=5000, show_default=True, help="Of each of these.")
+@click.option("--gains", default="1.2,0.9", show_default=True)
+@click.option("--snapshots", default="600,log:60", show_default=True, help="Of the training of each gain.")
 @click.option("--jobs", default=2, show_default=True)
-def main(folder: str, jobs: int, **settings: int) -> None:
+def main(folder: str, jobs: int, gains: str, snapshots: str, **settings: int) -> None:
+    formed = {"gains": tuple(map(float, gains.split(","))), "snapshots": tuple(snapshots.split(","))}
     with progress() as show:
-        results = run(Claims(**settings), folder, show, jobs=jobs)
+        results = run(Claims(**formed, **settings), folder, show, jobs=jobs)
     click.echo("| claim | section | seeds | verdict | found |\n|---|---|---|---|---|")
     for claim in results["claims"]:
         cells = (

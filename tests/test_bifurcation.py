@@ -188,6 +188,13 @@ def test_isola_is_found_only_where_it_is_searched_for():
     assert all((b.born, b.died) == (0, 1) for b in diagram.branches)
 
 
+@pytest.mark.parametrize("F", [lambda x, s: s - x**2, lambda x, s: s * x - x**3], ids=["fold", "pitchfork"])
+def test_event_at_the_very_value_of_a_snapshot_is_told_as_not_resolved(F):
+    """Both are at 0, the middle of nine values."""
+    diagram = followed(flows(F), -1, 1, 9)
+    assert any(note.startswith("an event at the very snapshot 0 was not resolved") for note in diagram.notes)
+
+
 def test_same_diagram_with_any_number_of_workers():
     make, _ = embedded(lambda y, s: s * y + y**3 - y**5)
     one, two = (followed(make, -0.5, 0.5, workers=w) for w in (1, 2))

@@ -79,7 +79,7 @@ def test_parts_that_failed_are_listed_and_counted_nowhere():
 def test_the_study_runs_at_toy_size_and_goes_on_from_what_is_there(tmp_path, monkeypatch):
     assert STUDIES["claims"] == run.__module__
     settings = Claims(
-        units=40, seeds=1, bits=2, gains=(0.9,), snapshots="log:6", levels=(1e-3, 1e-1), trials=1, steps=100
+        units=40, seeds=1, bits=2, gains=(0.9,), snapshots=("log:6",), levels=(1e-3, 1e-1), trials=1, steps=100
     )
     results = run(settings, tmp_path, claims.silent)
     assert results["failed"] == []

@@ -47,7 +47,7 @@ class Claims:
     seeds: int = 5
     bits: int = 4
     gains: tuple[float, ...] = (1.2, 0.9)
-    snapshots: str = "log:60"
+    snapshots: tuple[str, ...] = ("600", "log:60")  # of the training of each gain
     levels: tuple[float, ...] = noise.FIGURE_9
     trials: int = 10
     steps: int = 5000
@@ -66,7 +66,8 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     """
     folder = Path(folder)
     check_writable(folder)
-    shared = dataclasses.asdict(settings)
+    size = {"units": settings.units, "bits": settings.bits}
+    under = {"levels": settings.levels, "trials": settings.trials, "steps": settings.steps}
 
     def sweep(part: Part, tasks: list[Task], stage: str) -> list[Row]:
         return run_sweep(
@@ -77,18 +78,19 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     rows = sweep(
         formation,
         [
-            Task(f"formation/gain={gain:g}/seed={seed}", {**shared, "gain": gain, "network": seed})
-            for gain in settings.gains
+            Task(
+                f"formation/gain={gain:g}/seed={seed}",
+                {**size, "gain": gain, "snapshots": snapshots, "network": seed},
+            )
+            for gain, snapshots in zip(settings.gains, settings.snapshots, strict=True)
             for seed in seeds
         ],
         "formation",
     )
-    rows += sweep(
-        transferred, [Task(f"transfer/seed={seed}", {**shared, "network": seed}) for seed in seeds], "transfer"
-    )
+    rows += sweep(transferred, [Task(f"transfer/seed={seed}", {**size, "network": seed}) for seed in seeds], "transfer")
     there = {row["id"] for row in rows if row["status"] == DONE}
     ready = [seed for seed in seeds if f"transfer/seed={seed}" in there]
-    rows += sweep(noisy, [Task(f"noise/seed={seed}", {**shared, "network": seed}) for seed in ready], "noise")
+    rows += sweep(noisy, [Task(f"noise/seed={seed}", {**size, **under, "network": seed}) for seed in ready], "noise")
     results = {"schema": SCHEMA, "settings": dataclasses.asdict(settings), **verdicts(rows)}
     if sweeping.get("shard") is None:
         _write(settings, results, folder)

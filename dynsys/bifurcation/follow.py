@@ -19,7 +19,7 @@ from torch import Tensor
 from dynsys.bifurcation.assembly import Assembly
 from dynsys.bifurcation.curve import BRANCH_POINT, Curve
 from dynsys.bifurcation.curves import Curves, Progress
-from dynsys.bifurcation.diagram import Array, Diagram, Integers
+from dynsys.bifurcation.diagram import Array, Branch, Diagram, Integers
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Junction, junctions
 from dynsys.bifurcation.switching import other_tangent
@@ -34,6 +34,7 @@ SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first an
 MORE_SEARCHES = 2  # where the indices prove points missing
 STARTS = 64  # states of a search, by which the usual size of a state is told
 ROUNDS = 4  # of going on at branch points
+AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
 
 
 def follow(
@@ -161,7 +162,14 @@ class _Study:
             return
         walk = Walk(self.family, self.curves.unit)
         arms = [walk.from_tangent(joint.z, sign * other, cell) for sign in (1, -1)]
-        arms = [arm for arm in arms if arm.nodes and self._is_new_arm(arm)]
+        arms = [arm for arm in arms if arm.nodes]
+        new = [arm for arm in arms if self._is_new_arm(arm)]
+        if len(new) < len(arms):
+            at = self.family.time(float(joint.z[-1]))
+            self.curves.notes.append(
+                f"{len(arms) - len(new)} of the curves that leave the branch point at {at:g} came to another"
+            )
+        arms = new
         if self.curves.odd and len(arms) == 2 and self.curves.is_origin(joint.z[:-1]):
             arms = arms[:1]
         if len(arms) == 2 and arms[0].nodes[0].way != arms[1].nodes[0].way:
@@ -205,8 +213,20 @@ class _Study:
         lost = [f"branch {b.id} was lost between {b.s[0]:g} and {b.s[-1]:g}: {b.lost}" for b in branches if b.lost]
         system = self.family.system(float(len(steps) - 1))
         about = {"name": system.name, "kind": str(system.kind), "n_state": system.n_state, "odd": self.curves.odd}
-        notes = (*self.curves.notes, *lost, *self._completeness(sums))
+        notes = (*self.curves.notes, *lost, *self._unresolved(branches), *self._completeness(sums))
         return Diagram(steps, branches, events, sums, searched, 0.0, notes, self.index_known, about)
+
+    def _unresolved(self, branches: Sequence[Branch]) -> list[str]:
+        """Snapshots at whose very value curves end: an event is there, which a corner of the family hides."""
+        steps = self.family.steps
+        ends = [end for b in branches if b.lost for end in (b.s[0], b.s[-1])]
+        near = AT_SNAPSHOT * np.gradient(steps)
+        at = [step for step, reach in zip(steps[1:-1], near[1:-1], strict=True) if np.any(np.abs(ends - step) <= reach)]
+        return [
+            f"an event at the very snapshot {step:g} was not resolved; where the values of the parameter are free to "
+            "choose, choose them beside it"
+            for step in at
+        ]
 
     def _completeness(self, sums: Integers) -> list[str]:
         n = len(self.searched)
