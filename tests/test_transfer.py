@@ -271,6 +271,18 @@ def test_portraits_have_an_edge_for_every_pair_of_neighbours(done):
         assert {"scene.camera", "scene2.camera"} <= set(button.args[0])
 
 
+def test_points_that_are_not_stable_are_hidden_until_they_are_wanted(done):
+    from dynsys.analyses.transfer.report import picture
+
+    figure = picture(done[1])
+    hidden = [i for i, trace in enumerate(figure.data) if trace.visible is False]
+    unstable = sum(int((done[1].networks[name].points.n_unstable > 0).sum()) for name in ("scratch", "transfer"))
+    assert sum(len(figure.data[i].x) for i in hidden) == unstable > 0
+    only_stable, everything = figure.layout.updatemenus[1].buttons
+    assert [b.args[0]["visible"] for b in (only_stable, everything)] == [False, True]
+    assert all(list(b.args[1]) == hidden for b in (only_stable, everything))
+
+
 def test_a_network_without_memories_has_no_solid(done):
     from dynsys.plots.solids import Panel, Solid
 

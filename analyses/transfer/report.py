@@ -124,7 +124,8 @@ def picture(compared: Comparison) -> Any:
 
 CAPTION = (
     "Each network on the first three principal components of its own memories. A line joins memories that differ in "
-    "one bit; those along the new bit are green. Brown: the {small}-bit memories, seen along the same components."
+    "one bit; those along the new bit are green. Brown: the {small}-bit memories, seen along the same components. "
+    "Points that are not stable are hidden at first; 'all points' shows them."
 )
 
 

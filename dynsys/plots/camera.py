@@ -38,11 +38,16 @@ def presets(places: Array) -> dict[str, Camera]:
 
 def aspect(view: Camera, span: Array) -> dict[str, float]:
     """An aspect ratio in proportion to ``span`` (3,), the length of each axis, that fits the box into the page."""
+    wide, tall = (float(span @ np.abs(way)) for way in screen(view))
+    return dict(zip("xyz", (min(WIDTH / wide, HEIGHT / tall) * span).tolist(), strict=True))
+
+
+def screen(view: Camera) -> tuple[Array, Array]:
+    """The directions (3,) of length 1 which this view shows to the right and upwards."""
     eye, up = (np.array([view[key][name] for name in "xyz"], dtype=np.float64) for key in ("eye", "up"))
     side = np.cross(up, eye)
     height = np.cross(eye, side)
-    wide, tall = (float(span @ np.abs(way)) / float(np.linalg.norm(way)) for way in (side, height))
-    return dict(zip("xyz", (min(WIDTH / wide, HEIGHT / tall) * span).tolist(), strict=True))
+    return side / np.linalg.norm(side), height / np.linalg.norm(height)
 
 
 def depth_axis(view: Camera) -> str | None:

@@ -74,20 +74,25 @@ def buttons(views: dict[str, camera.Camera], active: str, names: dict[str, str],
         shown = {f"scene.{key}axis.title.text": "" if key == depth else name for key, name in names.items()}
         change = {"scene.camera": view, "scene.aspectratio": camera.aspect(view, span), **shown}
         changes.append({"label": label, "method": "relayout", "args": [change]})
+    return menu(changes, list(views).index(active), "left")
+
+
+def menu(buttons: list[dict[str, Any]], active: int, side: str) -> dict[str, Any]:
+    """A row of buttons below the scene, at its left or right end; the ``active`` one is pressed at first."""
     return {
         "type": "buttons",
         "direction": "right",
         "showactive": True,
-        "active": list(views).index(active),
-        "x": 0,
-        "xanchor": "left",
+        "active": active,
+        "x": 0 if side == "left" else 1,
+        "xanchor": side,
         "y": 0,
         "yanchor": "top",
         "pad": {"t": 14},
         "bgcolor": "white",
         "bordercolor": style.PALE,
         "font": {"size": 13},
-        "buttons": changes,
+        "buttons": buttons,
     }
 
 

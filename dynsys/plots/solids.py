@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.plots import camera, scene, style, thinning
+from dynsys.plots import camera, labels, scene, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection
 
@@ -25,6 +25,9 @@ HEIGHT, BELOW = 760, 62  # pixels: of the figure, and from the scenes to the cap
 LEGEND = {"x": 0.5, "y": 1.06, "itemsizing": "constant"}
 FITS = 0.97  # times the box of a page's scene: these are narrower, and no legend stands beside them
 FAINT = "#D4D4D4"  # opaque, as lines that can be seen through cut gaps into what is behind them
+UNIT, LETTER = 250, 14  # pixels: of the unit of length of a scene of this height, measured, and of a label's height
+PALER = 0.45  # of white in the colour of points that are not stable; opacity would cut gaps as lines do
+NO_MEMORY = "stable, no memory"
 BEFORE = "memories before the last bit"
 EDGES = (("one bit differs", False, style.GREY), ("the last bit differs", True, style.GREEN))
 
@@ -76,7 +79,7 @@ def side_by_side(panels: Sequence[Panel], *, title: str | None = None, caption: 
         height=HEIGHT,
         margin={"l": 10, "r": 10, "t": 120, "b": below},
         legend={**LEGEND, "orientation": "h", "xanchor": "center", "yanchor": "bottom"},
-        updatemenus=[_buttons(seen)],
+        updatemenus=[_buttons(seen), *_hiding(figure)],
         **scenes,
     )
     for i, panel in enumerate(panels):
@@ -116,6 +119,7 @@ def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
     runs = thinning.thinned(thinning.runs_of(panel.trajectories, panel.points.states.shape[1]), PASSED)
     passed = [axes.transform(run) for run in runs]
     everything = [corners, places, *passed]
+    edges: list[Array] = []
     traces = [scene.lines("trajectories of the task", passed, FAINT, 1.0, 1.0)] if passed else []
     if panel.before is not None:
         old = axes.transform(panel.before.corners)
@@ -133,12 +137,17 @@ def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
     for group in style.groups(panel.points):
         rows = [i for i in group.rows.tolist() if i not in held]
         if rows:
-            name = group.label if group.label != "stable" else "stable, no memory"
-            traces.append(_dots(name, places[rows], [texts[i] for i in rows], group.colour, group.symbol, 3))
-    traces.append(_memories(corners, panel.memories.names))
+            described = [texts[i] for i in rows]
+            if group.label == "stable":
+                traces.append(_dots(NO_MEMORY, places[rows], described, style.SKY, group.symbol, 5))
+            else:
+                dots = _dots(group.label, places[rows], described, _paler(group.colour), group.symbol, 2.5)
+                traces.append(dots.update(visible=False))
+    seen = _Seen(axes, *scene.ranges(np.concatenate(everything)), camera.presets(corners))
+    traces.append(_memories(corners, panel.memories, seen, edges))
     for trace in traces:
         figure.add_trace(trace.update(scene=key, legendgroup=trace.name))
-    return _Seen(axes, *scene.ranges(np.concatenate(everything)), camera.presets(corners))
+    return seen
 
 
 def _dots(name: str, places: Array, texts: Sequence[str], colour: str, symbol: str, size: float) -> go.Scatter3d:
@@ -152,17 +161,42 @@ def _dots(name: str, places: Array, texts: Sequence[str], colour: str, symbol: s
     )
 
 
-def _memories(corners: Array, names: Sequence[str]) -> go.Scatter3d:
+def _memories(corners: Array, memories: Solid, seen: _Seen, before: list[Array]) -> go.Scatter3d:
+    """The markers with their names, on the sides on which there is room in the first view, also from the edges (2, 3)
+    of the solid ``before``."""
+    view, span = seen.views[camera.OBLIQUE], seen.high - seen.low
+    size = np.array([_fitting(camera.aspect(view, span))[key] for key in "xyz"])
+    lines = [*(corners[[i, j]] for i, j, _ in memories.edges), *before]
+    flat, *drawn = (
+        (places - seen.low) / span * size @ np.stack(camera.screen(view), axis=1) * UNIT for places in (corners, *lines)
+    )
+    beside = labels.sides(flat, drawn, list(memories.names), LETTER)
     return go.Scatter3d(
         **thinning.xyz(corners),
         mode="markers+text",
         marker={"symbol": "circle", "color": style.BLUE, "size": 6.5, "line": {"color": "white", "width": 1}},
-        text=list(names),
-        textposition="top center",
+        text=list(memories.names),
+        textposition=beside,
         textfont={"size": 13, "color": style.INK},
         name="memories, by their bits",
         hovertemplate="memory %{text}<extra></extra>",
     )
+
+
+def _paler(colour: str) -> str:
+    """Mixed with white."""
+    channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(value + PALER * (255 - value)):02X}" for value in channels)
+
+
+def _hiding(figure: go.Figure) -> list[dict[str, Any]]:
+    """Buttons that show and hide the points that are not stable; none where there are none."""
+    hidden = [i for i, trace in enumerate(figure.data) if trace.visible is False]
+    if not hidden:
+        return []
+    states = {"stable points only": False, "all points": True}
+    changes = [{"label": k, "method": "restyle", "args": [{"visible": v}, hidden]} for k, v in states.items()]
+    return [scene.menu(changes, 0, "right")]
 
 
 def _name_once(figure: go.Figure) -> None:
