@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from dynsys.analyses.noise.half import in_words
@@ -192,20 +193,32 @@ def _noise(found: Results) -> list[Claim]:
     ]
 
 
-AREA = "log10 of the ratio of the errors, the mean over all levels:"
+ADDS = 0.05
+AREA = "log10 of the ratio of what noise adds to the errors, the mean over levels:"
 LEVELS = "log10 of the ratio of the levels at which the first memory is lost, the mean over trials:"
 
 
 def _area(one: Mapping[str, Any], i: int) -> float:
-    """log10 of the MSE of network i over that of the first, of the same trials, on average over the levels."""
-    ours, theirs = (np.array(one["networks"][k]["measures"]["mse"]["values"], dtype=float) for k in (i, 0))
-    return float(np.mean(np.log10(ours / theirs)))
+    """log10 of the error that noise adds to network i over that of the first, on average over the levels that count.
+
+    These are the ones at which it adds more than ``ADDS`` of the error without noise, to both.
+    """
+    ours, theirs = (_added(one["networks"][k]) for k in (i, 0))
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    return float(np.mean(np.log10(ours[both] / theirs[both]))) if both.any() else float("nan")
+
+
+def _added(network: Mapping[str, Any]) -> NDArray[np.float64]:
+    """What noise adds to the mean error at each level, NaN where that is next to nothing."""
+    floor = network["noiseless"]["mse"]
+    more = np.mean(np.array(network["measures"]["mse"]["values"], dtype=float), axis=0) - floor
+    return np.where(more > ADDS * floor, more, np.nan)
 
 
 def _earlier(one: Mapping[str, Any], i: int) -> float:
     """log10 of the level at which network i loses its first memory over that of the first network, mean over trials."""
     ours, theirs = (np.array([_middle(*ends) for ends in one["networks"][k]["survival"]["first_loss"]]) for k in (i, 0))
-    return float(np.mean(np.log10(ours / theirs)))
+    return float(np.nanmean(np.log10(ours / theirs)))
 
 
 def _middle(low: float | None, high: float | None) -> float:
