@@ -26,7 +26,7 @@ def formed(gain, seed, unstable, first, events):
 def noisy(seed, errors, losses):
     networks = [
         {
-            "measures": {"mse": {"values": [[0.01, 0.01 + mse], [0.01, 0.01 + mse]]}},
+            "measures": {"mse": {"values": [[0.01, 0.01 + mse[0]], [0.01, 0.01 + mse[1]]]}},
             "survival": {"of": {"memories": 4}, "first_loss": loss, "loss": None},
             "bits": None,
             "noiseless": {"mse": 0.01},
