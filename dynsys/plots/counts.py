@@ -108,7 +108,7 @@ def _completeness(diagram: Diagram) -> list[str]:
         notes.append(
             f"At {style.plural(wrong, 'snapshot')} the indices do not add up to 1: points are missing there."
             if wrong
-            else "The indices of the points add up to 1 at every snapshot, as they must."
+            else "The indices add up to 1 at every snapshot: points can be missing in pairs that cancel only."
         )
     return notes
 
