@@ -20,7 +20,7 @@ from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS
 from dynsys.models.retrieval import SETS
 from dynsys.models.retrieval_learning import FAST
-from dynsys.sweep import Row, read_rows, run_sweep, summary, write_rows
+from dynsys.sweep import Row, read_objects, run_sweep, summary, write_rows
 
 SCHEMA = "dynsys.retrieval_table/1"
 TRIALS = "trials.jsonl"
@@ -122,7 +122,7 @@ def train(folder: str, progress: Progress | None, key: Row, seed: int) -> Row:
 
 def _adopt_earlier_lines(path: Path) -> None:
     """Lines that were written when a trial was not yet a task: they become its row."""
-    rows = read_rows(path)
+    rows = read_objects(path)
     if any("id" not in row for row in rows):
         write_rows(path, [row if "id" in row else Trial.of_row(row).task_row(row) for row in rows])
 

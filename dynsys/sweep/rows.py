@@ -6,6 +6,7 @@ another shard is read and never changed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -25,6 +26,15 @@ except ImportError:  # not on Windows: two sweeps into one file are not told fro
 def read_rows(path: str | Path) -> list[Row]:
     """The rows of the file, none where there is no file."""
     return [row for row in map(_parsed, _lines(path)) if row is not None]
+
+
+def read_objects(path: str | Path) -> list[dict[str, Any]]:
+    """Every JSON object in the lines of a file, rows of a sweep or not; torn lines are left out."""
+    found = []
+    for line in _lines(path):
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [one for one in found if isinstance(one, dict)]
 
 
 def count_strange(path: str | Path) -> int:
