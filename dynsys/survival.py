@@ -39,7 +39,7 @@ class Survival:
     point is lost; ``drift`` (L, k) how far each is from where it was without the perturbation, NaN likewise, and
     ``predicted`` (L, k) the length of -J^-1 dF. ``n_unstable`` (L, k), -1 where lost or not asked for; ``memory``
     (L, k) whether it is still a memory: there, stable, and with the outputs' signs it had. ``before`` (k,) is
-    n_unstable without the perturbation, ``was_memory`` (k,) whether it was stable then. ``fate`` (k,) says what became
+    n_unstable without the perturbation, ``was_memory`` (k,) whether it was one then. ``fate`` (k,) says what became
     of it in the end, in the words of ``dynsys.passage.Fate``, and ``lost_at`` (k,) at which level (infinite where it
     survives): within a step of the levels by interpolation.
     """
@@ -106,16 +106,17 @@ def survival(
     *,
     inputs: ArrayLike | None = None,
     which: str = "all",
+    memories: ArrayLike | None = None,
     stability: str = "memories",
     progress: Callable[[int, int], Any] | None = None,
 ) -> Survival:
     """Follow fixed points of ``system`` while a perturbation rises through ``levels`` (L,), positive and rising.
 
     ``points`` are FixedPoints (slow points are left out) or states (k, n) with ``inputs`` (k, m) or (m,) held, zero if
-    not given. ``perturbed`` gives the system at a level, or is one system per level. ``which`` are followed: "all" or
-    "memories", the stable ones; ``stability`` says likewise whose unstable directions are counted at every level.
-    ``progress(done, L)`` is told of every level. Raises ValueError for levels that are not such and for systems that do
-    not fit.
+    not given. ``perturbed`` gives the system at a level, or is one system per level. ``memories`` are the numbers of
+    those stable points that are memories, all of them if not given. ``which`` are followed: "all" or "memories";
+    ``stability`` says likewise whose unstable directions are counted at every level. ``progress(done, L)`` is told of
+    every level. Raises ValueError for levels that are not such and for systems that do not fit.
 
     >>> from dynsys import Flow
     >>> bistable = lambda level: Flow(lambda x, u: x - x**3 + level, n_state=1)
@@ -125,8 +126,8 @@ def survival(
     """
     rising = _levels(levels)
     with alone():
-        followed = _Followed.of(points, system, inputs, which)
-        counted = followed.stable | (_chosen("stability", stability) == "all")
+        followed = _Followed.of(points, system, inputs, which, memories)
+        counted = followed.memories | (_chosen("stability", stability) == "all")
         return followed.through(rising, _family(perturbed, rising), counted, progress)
 
 
@@ -165,10 +166,17 @@ class _Followed:
     x: Tensor
     u: Tensor
     n_unstable: NDArray[np.int64]
-    stable: NDArray[np.bool_]
+    memories: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, points: FixedPoints | ArrayLike, system: System, inputs: ArrayLike | None, which: str) -> _Followed:
+    def of(
+        cls,
+        points: FixedPoints | ArrayLike,
+        system: System,
+        inputs: ArrayLike | None,
+        which: str,
+        memories: ArrayLike | None,
+    ) -> _Followed:
         if isinstance(points, FixedPoints):
             rows = np.flatnonzero(points.verdict == "fixed")
             x, u = torch.as_tensor(points.states[rows]), torch.as_tensor(points.inputs[rows])
@@ -183,6 +191,8 @@ class _Followed:
             stable = n_unstable == 0
         if x.ndim != 2 or x.shape[1] != system.n_state:
             raise ValueError(f"states have shape {tuple(x.shape)}; a system of {system.n_state} variables needs (k, n)")
+        if memories is not None:
+            stable &= np.isin(rows, np.asarray(memories, dtype=np.int64))
         chosen = stable | (_chosen("which", which) == "all")
         return cls(system, rows[chosen], x[chosen], u[chosen], n_unstable[chosen], stable[chosen])
 
@@ -223,7 +233,7 @@ class _Followed:
             if progress is not None:
                 progress(i + 1, L)
         states = path[1:].numpy()
-        memory = (n_unstable == 0) & self.stable & self._same_signs(path[1:])
+        memory = (n_unstable == 0) & self.memories & self._same_signs(path[1:])
         drift = np.linalg.norm(states - self.x.numpy(), axis=2)
         words = np.array([FATES[f] for f in fate], dtype=np.str_)
         return Survival(
@@ -235,7 +245,7 @@ class _Followed:
             n_unstable,
             memory,
             self.n_unstable,
-            self.stable,
+            self.memories,
             words,
             lost_at,
         )

@@ -6,9 +6,9 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.bifurcation.bordered import Bordered
-from dynsys.bifurcation.crossings import Reader
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.follow import follow
+from dynsys.bifurcation.reader import Reader
 from dynsys.bifurcation.readings import nearest, read
 from dynsys.bifurcation.walk import Walk
 from dynsys.models.leaky_rate import LeakyRate

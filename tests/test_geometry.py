@@ -8,15 +8,10 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
+from dynsys.analyses.flipflop_memories import memories_among
 from dynsys.analyses.transfer.cube_projection import SHAPES, projected_shape
 from dynsys.analyses.transfer.cube_survival import survival
-from dynsys.analyses.transfer.geometry import (
-    bit_axes,
-    distances,
-    hypercube_spread,
-    memories_among,
-    principal_angles,
-)
+from dynsys.analyses.transfer.geometry import bit_axes, distances, hypercube_spread, principal_angles
 from dynsys.projection import Projection
 
 UNITS = 30

@@ -39,6 +39,18 @@ def units(weights, n):
     return at, corners, corners @ Q.numpy().T, Q.numpy()
 
 
+def test_only_the_points_named_are_memories():
+    """Of x - x^3 + level the point at -1 dies at 2 / sqrt(27), that at 1 lives on; named alone, none is lost."""
+    found = survival([[-1.0], [0.0], [1.0]], bistable(0.0), bistable, [0.1, 0.3, 0.5], memories=[2])
+    assert found.was_memory.tolist() == [False, False, True]
+    assert found.counts()["exist"] == [3, 3, 1]
+    assert found.counts()["memories"] == [1, 1, 1]
+    assert found.first_loss == (0.5, np.inf)
+    alone = survival([[-1.0], [0.0], [1.0]], bistable(0.0), bistable, [0.1, 0.5], which="memories", memories=[0])
+    assert alone.points.tolist() == [0]
+    assert alone.first_loss == (0.1, 0.5)
+
+
 def test_a_point_dies_at_the_fold_known_in_closed_form():
     found = survival([[-1.0], [0.0], [1.0]], bistable(0.0), bistable, [0.1, 0.2, 0.38, 0.384, 0.5])
     assert found.counts() == {"exist": [3, 3, 3, 3, 1], "same_stability": [2, 2, 2, 2, 1], "memories": [2, 2, 2, 2, 1]}

@@ -10,32 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from dynsys.analyses.noise.half import in_words
+from dynsys.analyses.claims.tables import Results, counted, gain_of, tables, way
 from dynsys.sweep import DONE, Row
 
-Results = dict[int, dict[str, Any]]  # by seed
 Claim = dict[str, Any]
-Table = list[dict[str, Any]]
 
 HOLDS, SOMETIMES, FAILS, OPEN = "holds", "holds for some", "does not hold", "not decided"
+ADDS = 0.05  # of the error without noise, from which on a level counts
+AREA = "log10 of the ratio of what noise adds to the errors, the mean over levels:"
+LEVELS = "log10 of the ratio of the levels at which the first memory is lost, the mean over trials:"
 ALIKE = 0.1  # log10 of the ratio of two errors, below which two networks do about equally well
 
 
 def verdicts(rows: Sequence[Row]) -> dict[str, Any]:
-    """The ``claims``, the ``tables`` behind them, and the parts that ``failed``."""
+    """The ``claims``, the ``tables`` behind them by name, and the parts that ``failed``."""
     parts = _by_part(rows)
     formed = {name: found for name, found in parts.items() if name.startswith("formation")}
     moved, noisy = parts.get("transfer", {}), parts.get("noise", {})
-    claims = [claim for name, found in formed.items() for claim in _formation(_gain(name), found)]
+    claims = [claim for name, found in formed.items() for claim in _formation(gain_of(name), found)]
     claims += _transfer(moved)
     claims += _noise(noisy) if noisy else []
-    tables = {
-        "Formation": [_formation_row(_gain(part), seed, one) for part in formed for seed, one in formed[part].items()],
-        "Transfer": [row for seed, one in moved.items() for row in _transfer_rows(seed, one)],
-        "Noise": [row for seed, one in noisy.items() for row in _noise_rows(seed, one)],
-    }
     failed = [{"id": row["id"], "error": row["error"]} for row in rows if row["status"] != DONE]
-    return {"claims": claims, "tables": {name: table for name, table in tables.items() if table}, "failed": failed}
+    return {"claims": claims, "tables": tables(parts), "failed": failed}
 
 
 def _by_part(rows: Sequence[Row]) -> dict[str, Results]:
@@ -45,10 +41,6 @@ def _by_part(rows: Sequence[Row]) -> dict[str, Results]:
             part, _, seed = row["id"].rpartition("/seed=")
             parts.setdefault(part, {})[int(seed)] = row["result"]
     return parts
-
-
-def _gain(part: str) -> str:
-    return part.rpartition("=")[2]
 
 
 def _claim(claim: str, section: str, held: Sequence[bool], found: str) -> Claim:
@@ -63,7 +55,7 @@ def _formation(gain: str, found: Results) -> list[Claim]:
     stable = [n[0] == 0 for n in origins]
     lost = [n[0] == 0 and any(k > 0 for k in n) for n in origins]
     first = Counter(_first_at_origin(one) for one in found.values())
-    ways = Counter(_way(memory) for one in found.values() for memory in one["memories"])
+    ways = Counter(way(memory) for one in found.values() for memory in one["memories"])
     at_once = [one["claims"]["memories_by_bifurcations"] == one["claims"]["memories"] > 0 for one in found.values()]
     of = f"(g = {gain})"
     return [
@@ -83,43 +75,20 @@ def _formation(gain: str, found: Results) -> list[Claim]:
             f"It does so by a transcritical bifurcation {of}.",
             "9",
             [_first_at_origin(one) == "transcritical" for one in found.values()],
-            f"the first event at the origin: {_counted(first)}. Without a bias the network is odd, F(-x) = -F(x), "
+            f"the first event at the origin: {counted(first)}. Without a bias the network is odd, F(-x) = -F(x), "
             "and a real eigenvalue of its origin crosses in a pitchfork.",
         ),
         _claim(
             f"The memories appear by bifurcations {of}.",
             "6.1",
             at_once,
-            f"of {sum(ways.values())} memories at the end: {_counted(ways)}.",
+            f"of {sum(ways.values())} memories at the end: {counted(ways)}.",
         ),
     ]
 
 
 def _first_at_origin(one: Mapping[str, Any]) -> str:
     return one["at_the_origin"][0]["kind"] if one["at_the_origin"] else "nothing"
-
-
-def _way(memory: Mapping[str, Any]) -> str:
-    if memory.get("branch_lost"):
-        return "from a branch that was lost"
-    if memory["event"] is None:
-        return "there from the start" if memory["born_in_it"] else "stable by what is not known"
-    return f"{'born in' if memory['born_in_it'] else 'made stable by'} a {memory['event']}"
-
-
-def _formation_row(gain: str, seed: int, one: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = Counter(event["kind"] for event in one["at_the_origin"])
-    return {
-        "g": gain,
-        "seed": str(seed),
-        "settled accuracy": f"{one['accuracy']:.1%}",
-        "origin unstable, first": one["origin"]["n_unstable"][0],
-        "last": one["origin"]["n_unstable"][-1],
-        "events at the origin": _counted(kinds),
-        "points at the end": sum(one["counts"][-1]),
-        "stable": one["counts"][-1][0],
-        "came about": _counted(Counter(map(_way, one["memories"]))),
-    }
 
 
 def _transfer(found: Results) -> list[Claim]:
@@ -133,32 +102,10 @@ def _transfer(found: Results) -> list[Claim]:
             f"{claim}.",
             "7.1" if "transfer" in claim else "7",
             [told["holds"] for told in seeds.values() if told["holds"] is not None],
-            f"{_counted(Counter(str(told['found']) for told in seeds.values()), '; ')}.",
+            f"{counted(Counter(str(told['found']) for told in seeds.values()), '; ')}.",
         )
         for claim, seeds in by_claim.items()
     ]
-
-
-def _transfer_rows(seed: int, one: Mapping[str, Any]) -> Table:
-    rows = []
-    for name, network in one["networks"].items():
-        geometry = network["distances"].get("state")
-        rows.append(
-            {
-                "seed": str(seed),
-                "network": name,
-                "settled accuracy": f"{network['metrics']['settled_bit_accuracy']:.1%}",
-                "fixed points": network["points"]["fixed"],
-                "memories": len(network["memories"]["held"]),
-                "false": len(network["memories"]["doubles"]) + len(network["memories"]["strangers"]),
-                "spread": None if geometry is None else geometry["spread"],
-                "of edges": None if geometry is None else geometry["edge_spread"],
-                "share with nearest neighbours": None if geometry is None else geometry["memories_with_nearest"],
-                "shape": "" if network["shape"] is None else network["shape"]["word"],
-                "angles to the cube": ", ".join(f"{a:.0f}" for a in one["principal_angles"].get(name, ())),
-            }
-        )
-    return rows
 
 
 def _noise(found: Results) -> list[Claim]:
@@ -182,20 +129,15 @@ def _noise(found: Results) -> list[Claim]:
             "Tanh and logistic networks bear noise about equally well.",
             "8",
             [abs(area) <= ALIKE for area in logistic],
-            f"{AREA} (logistic over tanh) {_interval(logistic)}; by seed {_listed(logistic, '+.3f')}.",
+            f"{AREA} {_interval(logistic)} (logistic over tanh); by seed {_listed(logistic, '+.3f')}.",
         ),
         _claim(
             "Logistic networks bear it best.",
             "figure 9",
             [area < min(0.0, other) for area, other in zip(logistic, transfer, strict=True)],
-            f"{LEVELS} (logistic over tanh) {_interval(earlier[1])}; by seed {_listed(earlier[1], '+.3f')}.",
+            f"{AREA} (logistic over tanh) {_interval(logistic)}; {LEVELS} {_interval(earlier[1])}.",
         ),
     ]
-
-
-ADDS = 0.05
-AREA = "log10 of the ratio of what noise adds to the errors, the mean over levels:"
-LEVELS = "log10 of the ratio of the levels at which the first memory is lost, the mean over trials:"
 
 
 def _area(one: Mapping[str, Any], i: int) -> float:
@@ -234,37 +176,5 @@ def _interval(values: Sequence[float]) -> str:
     return f"{np.mean(values):+.3f} (95 % {low:+.3f} to {high:+.3f})"
 
 
-def _noise_rows(seed: int, one: Mapping[str, Any]) -> Table:
-    return [
-        {
-            "seed": str(seed),
-            "network": name,
-            "MSE without noise": network["noiseless"]["mse"],
-            "memories": network["survival"]["of"]["memories"],
-            "half have lost a memory at": _half(network["survival"]["loss"]),
-            "half fail the task at": _half(network["bits"]),
-        }
-        for name, network in zip(NOISY, one["networks"], strict=True)
-    ]
-
-
-NOISY = ("tanh, scratch", "tanh, transfer", "logistic, scratch")
-
-
-def _half(found: Mapping[str, Any] | None) -> str | None:
-    return None if found is None else in_words(found["half"])
-
-
-def _counted(counts: Counter[str], between: str = ", ") -> str:
-    """Each with how often it came; those that came once are only named where none came more often."""
-    often = [f"{n} {what}" for what, n in counts.most_common()]
-    return between.join(often if max(counts.values(), default=0) > 1 else counts) or "none"
-
-
 def _listed(values: Any, form: str = "") -> str:
     return ", ".join("unknown" if value is None else format(value, form) for value in values)
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")

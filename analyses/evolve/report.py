@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dynsys.analyses.evolve.frames import Frames
 from dynsys.analyses.evolve.study import Evolution, Evolve, studied
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
+from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import TITLES
-from dynsys.analyses.transfer.geometry import CLEAR
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.projection import Projection
 from dynsys.system import Kind

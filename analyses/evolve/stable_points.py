@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynsys.analyses.transfer.geometry import memories_among
+from dynsys.analyses.flipflop_memories import memories_among
 from dynsys.bifurcation.diagram import Branch, Diagram, Event
 
 

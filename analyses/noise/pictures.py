@@ -23,7 +23,7 @@ LEVELS = "The mean over trials of each, at every level."
 SHARES = {
     "exist": ("Points that are still there", "Followed from level to level: a point that meets another and is lost "
               "in a fold has not survived, even where another point is near."),
-    "memories": ("Memories", "Stable points that are there, stable, and read out with the signs that they had."),
+    "memories": ("Memories", "Memories that are there, stable, and read out with the signs that they had."),
 }  # fmt: skip
 
 

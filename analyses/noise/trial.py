@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.analyses.flipflop_memories import memories
 from dynsys.analyses.noise.identity import File, Held, PointsFile
 from dynsys.models.checkpoint import load
 from dynsys.models.drive import Drive, drive_of
+from dynsys.models.flipflop import FlipFlop
 from dynsys.models.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
 from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
 from dynsys.points import FixedPoints
@@ -108,7 +110,14 @@ def _noise(trial: Trial, system: System) -> AnyNoise:
 def _survival(trial: Trial, system: System, noise: WeightNoise) -> dict[str, Any]:
     assert trial.points is not None
     points, which = FixedPoints.load(trial.points.path), trial.points.which
-    found = survival(points, system, lambda level: perturbed(system, noise.matrices, level), trial.levels, which=which)
+    found = survival(
+        points,
+        system,
+        lambda level: perturbed(system, noise.matrices, level),
+        trial.levels,
+        which=which,
+        memories=memories(points).numbers if isinstance(getattr(system, "task", None), FlipFlop) else None,
+    )
     return {"of": {"exist": len(found.points), "memories": int(found.was_memory.sum())}, **_told(found)}
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.linalg import orth
 from scipy.spatial import procrustes
 
-from dynsys.analyses.transfer.geometry import Memories, distances, named
+from dynsys.analyses.flipflop_memories import Memories, named
+from dynsys.analyses.transfer.geometry import distances
 
 Array = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.transfer.claims import TIE, Claim, claims
 from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR
-from dynsys.analyses.transfer.geometry import CLEAR
 from dynsys.analyses.transfer.networks import LARGE, SMALL
 from dynsys.analyses.transfer.study import Comparison, in_words
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows

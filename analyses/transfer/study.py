@@ -10,10 +10,11 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from dynsys.analyses.flipflop_memories import Memories, memories
 from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer.cube_projection import Shape, projected_shape
 from dynsys.analyses.transfer.cube_survival import Survival, survival
-from dynsys.analyses.transfer.geometry import Distances, Memories, bit_axes, distances, memories, principal_angles
+from dynsys.analyses.transfer.geometry import Distances, bit_axes, distances, principal_angles
 from dynsys.analyses.transfer.networks import LARGE, SCRATCH, SMALL, TRANSFER, searched, trained
 from dynsys.files import check_writable
 from dynsys.models.echo_state import EchoStateNetwork

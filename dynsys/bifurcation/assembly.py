@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.bifurcation.crossings import KEPT, Crossing, Readings
+from dynsys.bifurcation.crossings import KEPT, Crossing
 from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Event
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed, Junction, is_branch_point
+from dynsys.bifurcation.reader import Readings
 from dynsys.bifurcation.readings import Reading
 from dynsys.system import Kind
 

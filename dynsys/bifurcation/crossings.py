@@ -7,8 +7,6 @@ itself: crossings that lie close together stay apart.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +16,14 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered, Factors
-from dynsys.bifurcation.curve import Curve, Node
-from dynsys.bifurcation.readings import Reading, all_of, nearest, precisely, read
-from dynsys.spectra.spectrum import FULL_LIMIT, VECTORS_LIMIT, excess
+from dynsys.bifurcation.curve import Node
+from dynsys.bifurcation.readings import Reading, all_of, nearest, precisely
+from dynsys.spectra.spectrum import FULL_LIMIT, excess
 from dynsys.system import Kind, System
-from dynsys.threads import in_order
 
 ComplexArray = NDArray[np.complex128]
 
 KEPT = 8  # eigenvalues kept of a point
-AHEAD = 4  # snapshots, of which one is read before the others
 PRECISE = 1e-9  # of the way between two nodes, to which a crossing is located
 MISSED = 1e-3  # of the excess at two nodes, up to which an eigenvalue that was tracked is the one looked for
 PRECISE_LARGE = 1e-6  # the same of a large system, whose eigenvalues are dear
@@ -65,103 +61,24 @@ class Crossing:
         return 1 if float(self.t[-1]) > 0 else -1
 
 
-Readings = dict[Node, Reading]
-
-
 class Leap(ArithmeticError):
     """An eigenvalue changes its side without being on the boundary in between: two nodes are on different curves."""
-
-
-class Reader:
-    """Reads eigenvalues at nodes and finds crossings between them; what has been read is kept."""
-
-    def __init__(self, newton: Bordered, workers: int) -> None:
-        self.newton, self.family, self.workers = newton, newton.family, workers
-        self.readings: Readings = {}
-        self._crowded: set[Node] = set()  # whose neighbours no Krylov space could tell: it is not tried there
-
-    def read(self, nodes: Iterable[Node]) -> None:
-        """Read all nodes not yet read, those of one snapshot together."""
-        groups: dict[float, list[Node]] = {}
-        for node in dict.fromkeys(nodes):
-            if node not in self.readings:
-                groups.setdefault(node.p, []).append(node)
-        for group, found in zip(
-            groups.values(), in_order(self._read_group, list(groups.values()), self.workers), strict=True
-        ):
-            self.readings.update(zip(group, found, strict=True))
-
-    def _read_group(self, group: list[Node]) -> list[Reading]:
-        x, p = torch.stack([node.x for node in group]), group[0].p
-        crowded = [node in self._crowded for node in group]
-        return read(self.family.system(p), x, self.family.u.expand(len(x), -1).contiguous(), crowded)
-
-    def read_curves(self, curves: list[Curve]) -> None:
-        """All nodes of small systems; of large ones those at snapshots, and others where something happens."""
-        if self.family.n_state <= VECTORS_LIMIT:
-            self.read(node for curve in curves for node in curve.nodes)
-            return
-        at = [
-            [i for i, node in enumerate(curve.nodes) if node.snapshot >= 0 or i in (0, len(curve.nodes) - 1)]
-            for curve in curves
-        ]
-        self.read(curve.nodes[i] for curve, some in zip(curves, at, strict=True) for i in {*some[::AHEAD], some[-1]})
-        for curve in curves:
-            self._mark_crowded(curve)
-        self.read(curve.nodes[i] for curve, some in zip(curves, at, strict=True) for i in some)
-        while wanted := [node for curve in curves for node in self._undecided(curve)]:
-            for curve in curves:
-                self._mark_crowded(curve)
-            self.read(wanted)
-
-    def _mark_crowded(self, curve: Curve) -> None:
-        """Nodes between two that needed all eigenvalues, which others will need as well."""
-        read = [i for i, node in enumerate(curve.nodes) if node in self.readings]
-        for i, j in itertools.pairwise(read):
-            if self.readings[curve.nodes[i]].whole and self.readings[curve.nodes[j]].whole:
-                self._crowded.update(curve.nodes[i + 1 : j])
-
-    def _undecided(self, curve: Curve) -> list[Node]:
-        """Nodes to be read next: both beside a change of sign, and the middle ones of where another change must be."""
-        nodes = curve.nodes
-        flips = [i for i, (a, b) in enumerate(itertools.pairwise(nodes)) if a.det != b.det or a.way != b.way]
-        wanted = {k for i in flips for k in (i, i + 1) if nodes[k] not in self.readings}
-        if wanted:
-            return [nodes[k] for k in sorted(wanted)]
-        at = [i for i, node in enumerate(nodes) if node in self.readings]
-        return [
-            nodes[(i + j) // 2]
-            for i, j in itertools.pairwise(at)
-            if j > i + 1 and self.readings[nodes[i]].n_unstable != self.readings[nodes[j]].n_unstable
-        ]
-
-    def crossings(self, curve: Curve) -> list[Crossing]:
-        """All crossings along a curve that has been read; raises Leap where it is no one curve."""
-        read = [i for i, node in enumerate(curve.nodes) if node in self.readings]
-        jobs = [(curve, i) for i, j in itertools.pairwise(read) if j == i + 1]
-        return [crossing for found in in_order(self._after, jobs, self.workers) for crossing in found]
-
-    def _after(self, job: tuple[Curve, int]) -> list[Crossing]:
-        curve, i = job
-        a, b = curve.nodes[i], curve.nodes[i + 1]
-        if self.readings[a].n_unstable == self.readings[b].n_unstable and a.way == b.way:
-            return []
-        return Stretch(self, a, b, i).crossings()
 
 
 class Stretch:
     """The curve between two nodes a and b that follow on each other, as a function of the part of the way from a."""
 
-    def __init__(self, reader: Reader, a: Node, b: Node, index: int) -> None:
-        self.reader, self.a, self.b, self.index = reader, a, b, index
+    def __init__(self, newton: Bordered, a: Node, b: Node, index: int, read: tuple[Reading, Reading]) -> None:
+        self.newton, self.family = newton, newton.family
+        self.a, self.b, self.index = a, b, index
         self.cell = int(np.floor(0.5 * (a.p + b.p)))
         self.chord = b.z - a.z
         self._ends = self._tangent_at(a), self._tangent_at(b)
         self._factors: Factors | None = None
         self._found: dict[float, complex] = {}  # eigenvalues on the boundary by the part of the way, to the last digit
         self._known: dict[float, tuple[Tensor, Reading]] = {
-            0.0: (a.z, reader.readings[a]),
-            1.0: (b.z, reader.readings[b]),
+            0.0: (a.z, read[0]),
+            1.0: (b.z, read[1]),
         }
 
     def at(self, part: float) -> tuple[Tensor, Reading]:
@@ -173,11 +90,11 @@ class Stretch:
 
     def _where(self, z: Tensor) -> tuple[System, Tensor, Tensor]:
         """The system, the state (1, n) and the input of a place."""
-        return self.reader.family.system(float(z[-1])), z[None, :-1], self.reader.family.u
+        return self.family.system(float(z[-1])), z[None, :-1], self.family.u
 
     def point(self, part: float) -> Tensor:
         """The point of the curve: by Newton, but beside a branch point, where that may lead to the other curve."""
-        newton, z = self.reader.newton, self._guess(part)
+        newton, z = self.newton, self._guess(part)
         if self.a.side != self.b.side:  # then a and b are so near that the guess is right to the last digit
             return z
         t = self.chord / newton.length(self.chord)
@@ -192,7 +109,7 @@ class Stretch:
 
     def _guess(self, part: float) -> Tensor:
         """Hermite's cubic through both nodes with their tangents."""
-        span = self.reader.newton.length(self.chord)
+        span = self.newton.length(self.chord)
         s, r = part, 1 - part
         ends = self.a.z * (1 + 2 * s) * r**2 + self.b.z * (1 + 2 * r) * s**2
         return ends + span * s * r * (r * self._ends[0] - s * self._ends[1])
@@ -202,11 +119,11 @@ class Stretch:
         t = torch.cat([node.t_x, node.x.new_tensor([node.t_p])])
         if node.cell == self.cell:
             return t
-        factors = self.reader.newton.factors(node.z, self.cell, t)
-        return t if factors is None else self.reader.newton.tangent(factors, t)
+        factors = self.newton.factors(node.z, self.cell, t)
+        return t if factors is None else self.newton.tangent(factors, t)
 
     def tangent(self, part: float) -> Tensor | None:
-        newton, z = self.reader.newton, self.point(part)
+        newton, z = self.newton, self.point(part)
         t = self.chord / newton.length(self.chord)
         factors = newton.factors(z, self.cell, t)
         return None if factors is None else newton.tangent(factors, t)
@@ -215,7 +132,7 @@ class Stretch:
         """Each eigenvalue that crosses, in the order in which they do; a complex pair once."""
         first, last = self._known[0.0][1].n_unstable, self._known[1.0][1].n_unstable
         ranks = range(min(first, last) + 1, max(first, last) + 1)
-        if self.a.way != self.b.way and len(ranks) == 1 and self.reader.family.n_state > FULL_LIMIT:
+        if self.a.way != self.b.way and len(ranks) == 1 and self.family.n_state > FULL_LIMIT:
             return [self._fold(ranks[0], first, last)]
         at: dict[int, float] = {}
         for rank in ranks:
@@ -242,7 +159,7 @@ class Stretch:
     def _crossing(
         self, part: float, t: Tensor, value: complex, is_pair: bool, turns: bool, before: int, beyond: int
     ) -> Crossing:
-        t = t / max(self.reader.newton.length(t), 1e-300)
+        t = t / max(self.newton.length(t), 1e-300)
         value = complex(value.real, abs(value.imag)) if is_pair else value
         z, reading = self.at(part)
         return Crossing(self.index, part, z, t, value, reading.eigenvalues, is_pair, turns, before, beyond)
@@ -252,7 +169,7 @@ class Stretch:
 
         part = self._turn()
         reading = self.at(part)[1]
-        beyond = excess(torch.as_tensor(reading.eigenvalues), self.reader.family.kind)
+        beyond = excess(torch.as_tensor(reading.eigenvalues), self.family.kind)
         value = complex(reading.eigenvalues[int(beyond.abs().argmin())])
         return self._crossing(part, self.chord, value, False, True, n_unstable, n_unstable)
 
@@ -290,7 +207,7 @@ class Stretch:
 
     def _zero(self, rank: int) -> float:
         """The part of the way at which the excess of the eigenvalue of that rank is zero."""
-        if self.reader.family.n_state > FULL_LIMIT and self.a.side == self.b.side:
+        if self.family.n_state > FULL_LIMIT and self.a.side == self.b.side:
             part = self._tracked(rank)
             if part is not None:
                 return part
@@ -303,7 +220,7 @@ class Stretch:
             return 0.0 if abs(ends[0]) <= abs(ends[1]) else 1.0
         if self.a.side != self.b.side:  # so short a way that the eigenvalue is linear on it
             return ends[0] / (ends[0] - ends[1])
-        precise = PRECISE if self.reader.family.n_state <= FULL_LIMIT else PRECISE_LARGE
+        precise = PRECISE if self.family.n_state <= FULL_LIMIT else PRECISE_LARGE
         part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
         if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
             raise Leap
@@ -351,7 +268,7 @@ class Stretch:
         return self._beyond(self._eigenvalue(part, rank))
 
     def _beyond(self, value: complex) -> float:
-        return float(excess(torch.tensor([value], dtype=torch.complex128), self.reader.family.kind)[0])
+        return float(excess(torch.tensor([value], dtype=torch.complex128), self.family.kind)[0])
 
     def _eigenvalue(self, part: float, rank: int) -> complex:
         z, reading = self.at(part)
@@ -361,5 +278,5 @@ class Stretch:
         return complex(reading.eigenvalues[rank - 1])
 
     def _is_complex(self, value: complex) -> bool:
-        size = max(abs(value), 1.0 if self.reader.family.kind is Kind.MAP else 0.0)
+        size = max(abs(value), 1.0 if self.family.kind is Kind.MAP else 0.0)
         return abs(value.imag) > REAL * size

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered
-from dynsys.bifurcation.crossings import Leap, Reader
+from dynsys.bifurcation.crossings import Leap
 from dynsys.bifurcation.curve import CLOSED, Curve, Node
 from dynsys.bifurcation.diagram import Integers
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed
+from dynsys.bifurcation.reader import Reader
 from dynsys.bifurcation.walk import LONGEST_STEP, SAME, Walk
 from dynsys.threads import in_order
 

@@ -16,14 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.krylov import Basis
-from dynsys.spectra.spectrum import FULL_LIMIT, excess
+from dynsys.spectra.spectrum import FULL_LIMIT, excess, linearisation
+from dynsys.spectra.unstable import outer_values
 from dynsys.system import Kind, System
 
 ComplexArray = NDArray[np.complex128]
 
 SUBSPACE = 64  # vectors of a Krylov space
-MARGIN = 2e-3  # of the usual size of an eigenvalue, that one has to be off the boundary besides its residual
 KNOWN = 1e-3  # residual relative to the largest, up to which a Ritz value is given as an eigenvalue
 SINGLE = 2e-5  # of |J|, within which a side told by single precision is not trusted; its errors were 3e-7 of it
 INVERSE_STEPS, SETTLED = 30, 1e-9  # of inverse iteration, and the change of its eigenvalue at which it ends
@@ -61,8 +60,8 @@ def all_of(system: System, x: Tensor, u: Tensor, boundary: bool = False) -> Read
 
     ``boundary`` says that some are on the boundary, and that their sides do not matter.
     """
-    A = _linearised(system, x, u)[0]
-    size = float(torch.linalg.matrix_norm(A))
+    (A,), norms = linearisation(system, x, u)
+    size = float(norms[0])
     if system.single_precision:
         values = torch.linalg.eigvals(A.float()).to(torch.complex128)
         if boundary or bool((excess(values, system.kind).abs() > SINGLE * size).all()):
@@ -80,15 +79,8 @@ def _dense(system: System, x: Tensor, u: Tensor) -> list[Reading]:
     return [
         _sorted(values, system.kind)
         for rows in torch.split(torch.arange(len(x)), together)
-        for values in torch.linalg.eigvals(_linearised(system, x[rows], u[rows]))
+        for values in torch.linalg.eigvals(linearisation(system, x[rows], u[rows])[0])
     ]
-
-
-def _linearised(system: System, x: Tensor, u: Tensor) -> Tensor:
-    A = system.jacobian(x, u)
-    if system.kind is Kind.MAP:
-        A.diagonal(dim1=1, dim2=2).add_(1.0)
-    return A
 
 
 def _sorted(values: Tensor, kind: Kind, whole: bool = True, error: float = 0.0) -> Reading:
@@ -100,20 +92,7 @@ def _sorted(values: Tensor, kind: Kind, whole: bool = True, error: float = 0.0) 
 
 def _krylov(system: System, x: Tensor, u: Tensor) -> list[Reading | None]:
     """By Ritz values; None where they leave the number of unstable directions open."""
-    dtype = torch.float32 if system.single_precision else x.dtype
-    x, u = x.to(dtype), u.to(dtype)
-    product = system.to(dtype=dtype).linearised(x, u)
-    is_map = system.kind is Kind.MAP
-    start = torch.randn(x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
-    basis = Basis.starting(start.repeat(len(x), 1), min(SUBSPACE, x.shape[1]))
-    m = basis.H.shape[2]
-    for _ in range(m):
-        basis.grow(lambda v: product(v) + v if is_map else product(v))
-    values, Y = torch.linalg.eig(basis.H[:, :m].double())
-    error = basis.H[:, m, m - 1].abs().unsqueeze(1) * Y[:, m - 1].abs()
-    beyond = excess(values, system.kind)
-    margin = error + MARGIN * values.abs().mean(dim=1, keepdim=True)
-    unsure = (beyond.abs() <= margin).any(dim=1)
+    values, error, unsure = outer_values(system, x, u, SUBSPACE)
     return [None if unsure[i] else _leading(values[i], error[i], system.kind) for i in range(len(x))]
 
 
@@ -132,7 +111,7 @@ def nearest(system: System, x: Tensor, u: Tensor, guess: complex) -> complex | N
 
     One complex factorisation instead of all eigenvalues, which cost four times as much at 500 units.
     """
-    A = _linearised(system, x, u)[0].to(torch.complex128)
+    A = linearisation(system, x, u)[0][0].to(torch.complex128)
     A.diagonal().sub_(guess)
     LU, pivots, info = torch.linalg.lu_factor_ex(A)
     v = torch.randn(len(A), 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -41,51 +42,14 @@ def phase_portrait(
     it looks short, the mode points out of the picture. With ``connections`` the branches from the unstable points are
     drawn, darker towards their ends, and orbits and oscillations as loops.
     """
-    if fit not in ("points", "trajectories"):
-        raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
-    if connections is not None and not connections.are_of(points):
-        raise ValueError(
-            "the connections are those of other points, or of more than are given; follow these points again, or draw "
-            "no connections"
-        )
+    _check(points, connections, fit)
     n_state = points.states.shape[1]
     runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
-    branches, loops = manifolds.branches(connections), manifolds.loops(connections)
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
-
-    n_modes = int(points.n_unstable.clip(0, min(MODES_SHOWN, points.modes.shape[1])).sum())
-    limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
-    limit -= thinning.size(loops) + 2 * len(branches)
-    parts = (runs, released, branches)
-    share = min(1.0, max(limit, 0) / max(sum(map(thinning.size, parts)), 1))
-    kept = [thinning.thinned(part, int(share * thinning.size(part))) for part in parts]
-    seen, seen_released, seen_branches = ([axes.transform(run) for run in part] for part in kept)
-    seen_loops = [axes.transform(loop) for loop in loops]
+    passed = _thinned(points, runs, released, connections, axes)
     places = axes.transform(points.states)
-    low, high = scene.ranges(np.concatenate([places, *seen, *seen_released, *seen_branches, *seen_loops]))
-    span = high - low
-    arm = MODE_SHARE * float(span.max())
-    segments = _unstable_segments(points, places, axes, arm)
-
-    figure = go.Figure()
-    if seen:
-        figure.add_trace(scene.lines("trajectories", seen, style.GREY, width=1.6, opacity=0.75))
-    if seen_released:
-        figure.add_trace(scene.lines("releases from other states", seen_released, style.SKY, width=1.2, opacity=0.55))
-        figure.add_trace(_release_starts(seen_released))
-    if connections is not None:
-        if len(seen_branches) == len(connections):  # else thinned out, and no longer one for each
-            arms = manifolds.arms(points, connections, axes, arm, MODES_SHOWN)
-            seen_branches = manifolds.beyond(seen_branches, arms)
-        figure.add_traces(manifolds.traces(connections, seen_branches, seen_loops))
-    if len(segments):
-        line = {"color": style.RED, "width": 5}
-        figure.add_trace(
-            go.Scatter3d(**thinning.xyz(segments), mode="lines", line=line, name="unstable modes", hoverinfo="skip")
-        )
-    texts = style.hover(points)
-    for group in style.groups(points):
-        figure.add_trace(scene.markers(group, places[group.rows], [texts[i] for i in group.rows]))
+    low, high = scene.ranges(np.concatenate([places, *passed.runs, *passed.released, *passed.branches, *passed.loops]))
+    figure = go.Figure(_traces(points, places, passed, connections, axes, MODE_SHARE * float((high - low).max())))
 
     stable = places[points.n_unstable == 0]
     views = camera.presets(stable if len(stable) > 1 else places)
@@ -93,18 +57,10 @@ def phase_portrait(
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
     names = scene.axis_names(axes)
-    states = [sum(len(run) for part in all_parts for run in part) for all_parts in (parts, kept)]
-    caption = [f"{style.counted(points)}.", _source(axes, fitted_to)]
-    if (points.n_unstable > MODES_SHOWN).any():
-        caption[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
-    if connections is not None:
-        caption.append(connections.summary())
-    if states[1] < states[0]:
-        caption.append(f"Trajectories are thinned out evenly: {states[1]:,} of {states[0]:,} states are drawn.")
     return style.dressed(
         figure,
         title,
-        "<br>".join(caption),
+        "<br>".join(_caption(points, connections, passed, axes, fitted_to)),
         below=62,
         scene=scene.box(names, low, high, views[view]),
         margin={"l": 20, "r": 20, "t": 50, "b": 120},
@@ -116,8 +72,94 @@ def phase_portrait(
             "bgcolor": "rgba(255,255,255,0.8)",
             "itemsizing": "constant",
         },
-        updatemenus=[scene.buttons(views, view, names, span)],
+        updatemenus=[scene.buttons(views, view, names, high - low)],
     )
+
+
+def _check(points: FixedPoints, connections: Connections | None, fit: str) -> None:
+    if fit not in ("points", "trajectories"):
+        raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
+    if connections is not None and not connections.are_of(points):
+        raise ValueError(
+            "the connections are those of other points, or of more than are given; follow these points again, or draw "
+            "no connections"
+        )
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """The paths that are drawn, each (T_i, 3) on the axes; ``states`` are those there were, ``shown`` those left."""
+
+    runs: list[Array]
+    released: list[Array]
+    branches: list[Array]
+    loops: list[Array]
+    states: int
+    shown: int
+
+
+def _thinned(
+    points: FixedPoints,
+    runs: list[Array],
+    released: list[Array],
+    connections: Connections | None,
+    axes: Projection,
+) -> _Passed:
+    """All paths, as many of their states as leave room for the points, their modes and the loops."""
+    branches, loops = manifolds.branches(connections), manifolds.loops(connections)
+    n_modes = int(points.n_unstable.clip(0, min(MODES_SHOWN, points.modes.shape[1])).sum())
+    limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
+    limit -= thinning.size(loops) + 2 * len(branches)
+    parts = (runs, released, branches)
+    share = min(1.0, max(limit, 0) / max(sum(map(thinning.size, parts)), 1))
+    kept = [thinning.thinned(part, int(share * thinning.size(part))) for part in parts]
+    seen, seen_released, seen_branches = ([axes.transform(run) for run in part] for part in kept)
+    states, shown = (sum(len(run) for part in all_parts for run in part) for all_parts in (parts, kept))
+    return _Passed(seen, seen_released, seen_branches, [axes.transform(loop) for loop in loops], states, shown)
+
+
+def _traces(
+    points: FixedPoints,
+    places: Array,
+    passed: _Passed,
+    connections: Connections | None,
+    axes: Projection,
+    arm: float,
+) -> list[go.Scatter3d]:
+    """Paths first and points last, which then lie on top; a mode is ``arm`` long to each side of its point."""
+    traces: list[go.Scatter3d] = []
+    if passed.runs:
+        traces.append(scene.lines("trajectories", passed.runs, style.GREY, width=1.6, opacity=0.75))
+    if passed.released:
+        traces.append(scene.lines("releases from other states", passed.released, style.SKY, width=1.2, opacity=0.55))
+        traces.append(_release_starts(passed.released))
+    if connections is not None:
+        branches = passed.branches
+        if len(branches) == len(connections):  # else thinned out, and no longer one for each
+            branches = manifolds.beyond(branches, manifolds.arms(points, connections, axes, arm, MODES_SHOWN))
+        traces += manifolds.traces(connections, branches, passed.loops)
+    segments = _unstable_segments(points, places, axes, arm)
+    if len(segments):
+        line = {"color": style.RED, "width": 5}
+        ends = thinning.xyz(segments)
+        traces.append(go.Scatter3d(**ends, mode="lines", line=line, name="unstable modes", hoverinfo="skip"))
+    texts = style.hover(points)
+    return traces + [
+        scene.markers(group, places[group.rows], [texts[i] for i in group.rows]) for group in style.groups(points)
+    ]
+
+
+def _caption(
+    points: FixedPoints, connections: Connections | None, passed: _Passed, axes: Projection, fitted_to: str
+) -> list[str]:
+    told = [f"{style.counted(points)}.", _source(axes, fitted_to)]
+    if (points.n_unstable > MODES_SHOWN).any():
+        told[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
+    if connections is not None:
+        told.append(connections.summary())
+    if passed.shown < passed.states:
+        told.append(f"Trajectories are thinned out evenly: {passed.shown:,} of {passed.states:,} states are drawn.")
+    return told
 
 
 def _fitted(points: FixedPoints, runs: list[Array], fit: str) -> tuple[Projection, str]:

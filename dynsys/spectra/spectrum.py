@@ -88,7 +88,7 @@ def spectra(
     return spectra
 
 
-def _linearised(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def linearisation(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """The matrices (B, n, n) whose eigenvalues decide, and the norms of J (B,)."""
     A = system.jacobian(x, u).cpu()
     norms = torch.linalg.matrix_norm(A)
@@ -99,7 +99,7 @@ def _linearised(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> list[Spectrum]:
     """All eigenvalues: of large matrices those well inside the boundary by single precision, where that is safe."""
-    A, norms = _linearised(system, x, u)
+    A, norms = linearisation(system, x, u)
     if A.shape[1] <= VECTORS_LIMIT:
         return _with_all_vectors(A, norms, system.kind)
     found: list[Spectrum | None] = [None] * len(A)

@@ -16,8 +16,7 @@ from dynsys.spectra.spectrum import FULL_LIMIT, excess, spectra
 from dynsys.system import Kind, System
 
 SUBSPACES = (32, 64, 160)  # vectors, each attempt made where the one before leaves it open; orthogonalised twice
-SAFETY = 1.0  # times the residual of a Ritz value, within which its eigenvalue is
-MARGIN = 2e-3  # of the usual size of an eigenvalue, besides
+MARGIN = 2e-3  # of the usual size of an eigenvalue, that a Ritz value has to be off the boundary besides its residual
 
 
 def unstable_directions(system: System, x: Tensor, u: Tensor) -> NDArray[np.int64]:
@@ -28,16 +27,17 @@ def unstable_directions(system: System, x: Tensor, u: Tensor) -> NDArray[np.int6
     n_unstable, open_rows = np.zeros(len(x), dtype=np.int64), torch.arange(len(x))
     for size in SUBSPACES if system.n_state > FULL_LIMIT else ():
         if len(open_rows):
-            found, unsure = _counted(system, x[open_rows], u[open_rows], size)
-            n_unstable[open_rows.numpy()] = found
-            open_rows = open_rows[torch.as_tensor(unsure)]
+            values, _, unsure = outer_values(system, x[open_rows], u[open_rows], size)
+            n_unstable[open_rows.numpy()] = np.asarray((excess(values, system.kind) > 0).sum(dim=1))
+            open_rows = open_rows[unsure]
     for i, spectrum in zip(open_rows.tolist(), spectra(system, x[open_rows], u[open_rows]), strict=True):
         n_unstable[i] = int((excess(spectrum.eigenvalues, system.kind) > 0).sum())
     return n_unstable
 
 
-def _counted(system: System, x: Tensor, u: Tensor, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Ritz values (B,) beyond the boundary, and whether (B,) any could be on either side."""
+def outer_values(system: System, x: Tensor, u: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Ritz values (B, m) of Krylov spaces of ``size`` vectors at the states x (B, n), their residuals (B, m), and
+    whether (B,) any of them may be on either side of the boundary of stability."""
     dtype = torch.float32 if system.single_precision else x.dtype
     x, u = x.to(dtype), u.to(dtype)
     product = system.to(dtype=dtype).linearised(x, u)
@@ -49,6 +49,5 @@ def _counted(system: System, x: Tensor, u: Tensor, size: int) -> tuple[NDArray[n
         basis.grow(lambda v: product(v) + v if is_map else product(v))
     values, Y = torch.linalg.eig(basis.H[:, :m].double())
     error = basis.H[:, m, m - 1].abs().unsqueeze(1) * Y[:, m - 1].abs()
-    margin = SAFETY * error + MARGIN * values.abs().mean(dim=1, keepdim=True)
-    beyond = excess(values, system.kind)
-    return np.asarray((beyond > 0).sum(dim=1)), np.asarray((beyond.abs() <= margin).any(dim=1))
+    margin = error + MARGIN * values.abs().mean(dim=1, keepdim=True)
+    return values, error, (excess(values, system.kind).abs() <= margin).any(dim=1)
