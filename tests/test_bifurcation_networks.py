@@ -80,6 +80,25 @@ def test_crossings_of_a_large_network_are_where_its_eigenvalues_say():
     assert len(expected) > 0
 
 
+def test_pairs_that_change_places_between_two_nodes_cross_each_where_it_does():
+    """Pairs with real parts 5 (s - 0.45) and (s - 0.6) / 10: the first leads after, the second before they cross."""
+    rng = np.random.default_rng(2)
+    Q = np.linalg.qr(rng.standard_normal((300, 300)))[0]
+    inside = -np.diag(rng.uniform(1, 3, 300))
+
+    def at(s):
+        blocks = inside.copy()
+        for k, (real, frequency) in enumerate([(5 * (s - 0.45), 2.0), ((s - 0.6) / 10, 1.0)]):
+            blocks[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = [[real, -frequency], [frequency, real]]
+        A = torch.as_tensor(Q @ blocks @ Q.T)
+        return Flow(lambda x, u: x @ A.T - 0.01 * x**3, n_state=300, bounds=(-1, 1))
+
+    diagram = follow(FamilyOf(at, [0.0, 1.0, 2.0]), searches=[0])
+    assert [event.time for event in diagram.events] == pytest.approx([0.45, 0.6], abs=1e-6)
+    assert [abs(event.eigenvalue.imag) for event in diagram.events] == pytest.approx([2.0, 1.0], abs=1e-6)
+    assert [str(event.kind) for event in diagram.events] == ["Hopf", "Hopf"]
+
+
 def test_eigenvalues_of_a_map_are_those_of_its_step():
     """dG/dx, not dG/dx - I, and more unstable than stable ones are sorted by size."""
     A = np.diag([0.5, -2.0, 1.5])

@@ -2,7 +2,8 @@
 
 The eigenvalues sorted by their excess over the boundary are continuous functions of the place on the curve, each of
 them. So where the number of unstable ones goes from a to b, the ranks from a + 1 to b each have a zero, found by
-itself: crossings that lie close together stay apart.
+itself: crossings that lie close together stay apart. Of a large system, all of whose eigenvalues are dear, those that
+are on different sides at both ends are followed one by one instead, as long as they come to the right number.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+from scipy.optimize import brentq, linear_sum_assignment
 from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered, Factors
@@ -41,7 +42,7 @@ class Crossing:
     ``eigenvalue`` is the one that crosses, and ``eigenvalues`` are the leading ones there.
     ``part`` is how much of the way to the next node lies before it, t (n + 1,) the tangent there. ``turns`` says
     whether the curve turns back in the parameter, ``pair`` whether a complex pair crosses; ``before`` and ``beyond``
-    are the numbers of unstable directions along the curve.
+    are the numbers of unstable directions along the curve. ``eigenvalues`` is empty where the curve does not turn.
     """
 
     after: int
@@ -61,6 +62,17 @@ class Crossing:
         return 1 if float(self.t[-1]) > 0 else -1
 
 
+@dataclass(frozen=True)
+class _Zero:
+    """The part of a way at which an eigenvalue, or a complex pair, is on the boundary, its value there, and by how much
+    it changes the number of unstable directions."""
+
+    part: float
+    value: complex
+    pair: bool
+    change: int
+
+
 class Leap(ArithmeticError):
     """An eigenvalue changes its side without being on the boundary in between: two nodes are on different curves."""
 
@@ -75,7 +87,6 @@ class Stretch:
         self.chord = b.z - a.z
         self._ends = self._tangent_at(a), self._tangent_at(b)
         self._factors: Factors | None = None
-        self._found: dict[float, complex] = {}  # eigenvalues on the boundary by the part of the way, to the last digit
         self._known: dict[float, tuple[Tensor, Reading]] = {
             0.0: (a.z, read[0]),
             1.0: (b.z, read[1]),
@@ -132,37 +143,105 @@ class Stretch:
         """Each eigenvalue that crosses, in the order in which they do; a complex pair once."""
         first, last = self._known[0.0][1].n_unstable, self._known[1.0][1].n_unstable
         ranks = range(min(first, last) + 1, max(first, last) + 1)
-        if self.a.way != self.b.way and len(ranks) == 1 and self.family.n_state > FULL_LIMIT:
+        large = self.family.n_state > FULL_LIMIT
+        if self.a.way != self.b.way and len(ranks) == 1 and large:
             return [self._fold(ranks[0], first, last)]
-        at: dict[int, float] = {}
-        for rank in ranks:
-            at[rank] = at[rank - 1] if rank - 1 in at and self._is_conjugate(rank) else self._zero(rank)
-        zeros = sorted((part, rank) for rank, part in at.items())
-        parts = [part for part, _ in zeros]
+        zeros = self._by_following(last - first) if large else None
+        if zeros is None:
+            zeros = self._by_rank(ranks, 1 if last > first else -1)
+        parts = [zero.part for zero in zeros]
         found: list[Crossing] = []
-        now, step = first, 1 if last > first else -1
-        while zeros:
-            part, rank = zeros.pop(0)
-            value = self._found.get(part, self._eigenvalue(part, rank))
-            is_pair = bool(zeros) and self._is_complex(value) and zeros[0][0] - part <= TOGETHER
-            if is_pair:
-                zeros.pop(0)
-            beyond = now + step * (2 if is_pair else 1)
-            before_t, after_t = self._beside(part, parts)
-            turns = not is_pair and bool((before_t[-1] > 0) != (after_t[-1] > 0))
-            found.append(self._crossing(part, before_t + after_t, value, is_pair, turns, now, beyond))
-            now = beyond
+        now = first
+        for zero in zeros:
+            before_t, after_t = self._beside(zero.part, parts)
+            turns = not zero.pair and bool((before_t[-1] > 0) != (after_t[-1] > 0))
+            found.append(self._crossing(zero, before_t + after_t, turns, now))
+            now += zero.change
         if self.a.way != self.b.way and not any(crossing.turns for crossing in found):
             found.append(self._turning_point(last))
         return found
 
-    def _crossing(
-        self, part: float, t: Tensor, value: complex, is_pair: bool, turns: bool, before: int, beyond: int
-    ) -> Crossing:
+    def _by_rank(self, ranks: range, step: int) -> list[_Zero]:
+        """The zero of each rank, a complex pair once."""
+        at: dict[int, float] = {}
+        for rank in ranks:
+            at[rank] = at[rank - 1] if rank - 1 in at and self._is_conjugate(rank) else self._zero(rank)
+        zeros = sorted((part, rank) for rank, part in at.items())
+        found: list[_Zero] = []
+        while zeros:
+            part, rank = zeros.pop(0)
+            value = self._eigenvalue(part, rank)
+            is_pair = bool(zeros) and self._is_complex(value) and zeros[0][0] - part <= TOGETHER
+            if is_pair:
+                zeros.pop(0)
+            found.append(_Zero(part, value, is_pair, step * (2 if is_pair else 1)))
+        return found
+
+    def _by_following(self, change: int) -> list[_Zero] | None:
+        """The zeros of a large system, of which all eigenvalues are dear: those at one node that have their like at the
+        other beyond the boundary, each followed by itself; None where they do not come to ``change`` unstable ones."""
+        near, far = (self._upper_half(part) for part in (0.0, 1.0))
+        found: list[_Zero] = []
+        for i, j in zip(*linear_sum_assignment(np.abs(near[:, None] - far)), strict=True):
+            a, b = complex(near[i]), complex(far[j])
+            if (self._beyond(a) > 0) != (self._beyond(b) > 0):
+                zero = self._followed(a, b)
+                if zero is None:
+                    return None
+                found.append(zero)
+        if sum(zero.change for zero in found) != change:
+            return None
+        return sorted(found, key=lambda zero: zero.part)
+
+    def _upper_half(self, part: float) -> ComplexArray:
+        """All eigenvalues at a node, of a complex pair the one of positive frequency."""
+        z, reading = self._known[part]
+        if not reading.whole:
+            reading = all_of(*self._where(z))
+            self._known[part] = z, reading
+        return reading.eigenvalues[reading.eigenvalues.imag >= 0]
+
+    def _followed(self, a: complex, b: complex) -> _Zero | None:
+        """Where the eigenvalue that is a at one node and b at the other is on the boundary."""
+        values = {0.0: a, 1.0: b}
+        if self.a.side != self.b.side:  # so short a way that the eigenvalue is linear on it, once it is known well
+            for end, rough in values.items():
+                values[end] = nearest(*self._where(self._known[end][0]), rough) or rough
+        ends = [self._beyond(value) for value in values.values()]
+        if ends[0] * ends[1] >= 0:
+            return None
+
+        def beyond(part: float) -> float:
+            if part not in values:
+                parts = sorted(values)
+                guess = complex(np.interp(part, parts, [values[other] for other in parts]))
+                value = nearest(*self._where(self.point(part)), guess)
+                if value is None:
+                    raise Leap
+                values[part] = value
+            return self._beyond(values[part])
+
+        try:
+            if self.a.side != self.b.side:
+                part = ends[0] / (ends[0] - ends[1])
+            else:
+                part = float(brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
+            left = abs(beyond(part))
+        except (Leap, RuntimeError):
+            return None
+        if left > MISSED * max(abs(end) for end in ends):
+            return None
+        is_pair = self._is_complex(values[part])
+        return _Zero(part, values[part], is_pair, (1 if ends[1] > 0 else -1) * (2 if is_pair else 1))
+
+    def _crossing(self, zero: _Zero, t: Tensor, turns: bool, before: int) -> Crossing:
         t = t / max(self.newton.length(t), 1e-300)
-        value = complex(value.real, abs(value.imag)) if is_pair else value
-        z, reading = self.at(part)
-        return Crossing(self.index, part, z, t, value, reading.eigenvalues, is_pair, turns, before, beyond)
+        value = complex(zero.value.real, abs(zero.value.imag)) if zero.pair else zero.value
+        z, known = self.point(zero.part), np.empty(0, dtype=np.complex128)
+        if turns:
+            z, reading = self.at(zero.part)
+            known = reading.eigenvalues
+        return Crossing(self.index, zero.part, z, t, value, known, zero.pair, turns, before, before + zero.change)
 
     def _turning_point(self, n_unstable: int) -> Crossing:
         """Where the curve turns back although as many eigenvalues are unstable after as before: others crossed too."""
@@ -171,7 +250,7 @@ class Stretch:
         reading = self.at(part)[1]
         beyond = excess(torch.as_tensor(reading.eigenvalues), self.family.kind)
         value = complex(reading.eigenvalues[int(beyond.abs().argmin())])
-        return self._crossing(part, self.chord, value, False, True, n_unstable, n_unstable)
+        return self._crossing(_Zero(part, value, False, 0), self.chord, True, n_unstable)
 
     def _fold(self, rank: int, first: int, last: int) -> Crossing:
         """The one crossing of a large system where the curve turns, found by its tangent without eigenvalues."""
@@ -180,7 +259,7 @@ class Stretch:
         self._known[part] = z, all_of(*self._where(z), boundary=True)
         value = self._eigenvalue(part, rank)
         value = nearest(*self._where(z), value) or value
-        return self._crossing(part, self.chord, value, False, True, first, last)
+        return self._crossing(_Zero(part, value, False, last - first), self.chord, True, first)
 
     def _turn(self) -> float:
         """The part of the way at which the curve turns back; half of it where tangents do not tell."""
@@ -207,10 +286,6 @@ class Stretch:
 
     def _zero(self, rank: int) -> float:
         """The part of the way at which the excess of the eigenvalue of that rank is zero."""
-        if self.family.n_state > FULL_LIMIT and self.a.side == self.b.side:
-            part = self._tracked(rank)
-            if part is not None:
-                return part
         for end in (0.0, 1.0):
             z, reading = self._known[end]
             if reading.error > 0:
@@ -224,36 +299,6 @@ class Stretch:
         part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
         if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
             raise Leap
-        return part
-
-    def _tracked(self, rank: int) -> float | None:
-        """The same by following one eigenvalue from place to place instead of all; None where it is not that one."""
-        values = {part: self._upper(self._eigenvalue(part, rank)) for part in (0.0, 1.0)}
-        ends = [self._beyond(values[0.0]), self._beyond(values[1.0])]
-        if ends[0] * ends[1] >= 0:
-            return None
-
-        def beyond(part: float) -> float:
-            if part not in values:
-                parts = sorted(values)
-                guess = complex(np.interp(part, parts, [values[other] for other in parts]))
-                value = nearest(*self._where(self.point(part)), guess)
-                if value is None:
-                    raise Leap
-                values[part] = value
-            return self._beyond(values[part])
-
-        try:
-            part = float(brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
-            left = abs(beyond(part))
-        except (Leap, RuntimeError):
-            return None
-        z = self.point(part)
-        reading = all_of(*self._where(z), boundary=True)
-        allowed = MISSED * max(abs(end) for end in ends)
-        if left > allowed or abs(self._beyond(complex(reading.eigenvalues[rank - 1]))) > allowed + reading.error:
-            return None
-        self._known[part], self._found[part] = (z, reading), values[part]
         return part
 
     def _is_conjugate(self, rank: int) -> bool:

@@ -25,10 +25,10 @@ from dynsys.bifurcation.junctions import Junction, junctions
 from dynsys.bifurcation.switching import other_tangent
 from dynsys.bifurcation.walk import SAME, Walk
 from dynsys.exploration import usual_size
-from dynsys.search import find_fixed_points
+from dynsys.search import fixed_states
 from dynsys.starts import first_starts
 from dynsys.system import Kind
-from dynsys.threads import alone
+from dynsys.threads import alone, in_order
 
 SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first and the middle one
 MORE_SEARCHES = 2  # where the indices prove points missing
@@ -111,15 +111,7 @@ class _Study:
     def _search(self, i: int) -> None:
         """Search one snapshot, and walk from every point that is on no curve."""
         system = self.family.system(float(i))
-        found = find_fixed_points(
-            system,
-            input=self.family.u,
-            slow_q=0.0,  # slow points would be followed to their minima, and thrown away
-            verify=self.verify,
-            seed=self.seed,
-            workers=self.workers,
-        )
-        x = torch.as_tensor(found.states[found.verdict == "fixed"])
+        x = fixed_states(system, self.family.u, verify=self.verify, seed=self.seed, workers=self.workers)
         if self.curves.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
             x = torch.cat([x[x.norm(dim=1) > SAME * self.curves.unit], x.new_zeros(1, self.family.n_state)])
         starts: list[Tensor] = []
@@ -161,17 +153,16 @@ class _Study:
         if other is None:
             return
         walk = Walk(self.family, self.curves.unit)
-        arms = [walk.from_tangent(joint.z, sign * other, cell) for sign in (1, -1)]
-        arms = [arm for arm in arms if arm.nodes]
-        new = [arm for arm in arms if self._is_new_arm(arm)]
-        if len(new) < len(arms):
+        is_mirror = self.curves.odd and self.curves.is_origin(joint.z[:-1])  # one arm is the other's image
+        signs = [1] if is_mirror else [1, -1]
+        walked = in_order(lambda sign: walk.from_tangent(joint.z, sign * other, cell), signs, self.workers)
+        found = [arm for arm in walked if arm.nodes]
+        arms = [arm for arm in found if self.curves.landing_on_another(arm) is None]
+        if len(arms) < len(found):
             at = self.family.time(float(joint.z[-1]))
             self.curves.notes.append(
-                f"{len(arms) - len(new)} of the curves that leave the branch point at {at:g} came to another"
+                f"{len(found) - len(arms)} of the curves that leave the branch point at {at:g} came to another"
             )
-        arms = new
-        if self.curves.odd and len(arms) == 2 and self.curves.is_origin(joint.z[:-1]):
-            arms = arms[:1]
         if len(arms) == 2 and arms[0].nodes[0].way != arms[1].nodes[0].way:
             back = arms[1].changed(1, reverse=True)
             arms = [Curve(back.nodes + arms[0].nodes, back.head, arms[0].tail, max(arms[0].gap, arms[1].gap))]
@@ -181,9 +172,6 @@ class _Study:
             arm.head, arm.origin = BRANCH_POINT, joint.z
             arm.gap = max(arm.gap, self.curves.newton.length(arm.nodes[0].z - joint.z))
         self.curves.read([self.curves.enter(arm) for arm in arms])
-
-    def _is_new_arm(self, arm: Curve) -> bool:
-        return self.curves.landing_on_another(arm) is None
 
     def _worst(self) -> int | None:
         """The middle of the longest run of snapshots not yet searched whose indices prove points missing."""
