@@ -128,6 +128,25 @@ def test_pitchfork_without_the_symmetry_of_the_origin():
     assert sorted(diagram.points_at(7).states.ravel().tolist()) == pytest.approx([-0.5, 0.5, 1.5], abs=1e-8)
 
 
+def test_points_that_two_eigenvalues_bear_at_once_are_each_one_point_and_the_event_is_told_as_not_simple():
+    """x (s - x^2 - 2 y^2), y (s - y^2 - 2 x^2): for s > 0 four points on the axes, four on the diagonals, and 0."""
+
+    def F(x, s):
+        a, b = x[:, :1], x[:, 1:]
+        return torch.cat([a * (s - a**2 - 2 * b**2), b * (s - b**2 - 2 * a**2)], dim=1)
+
+    diagram = followed(flows(F, n=2), -1, 1)
+    assert diagram.index_sums.tolist() == [1] * 8
+    for i, s in enumerate(diagram.steps):
+        r, d = np.sqrt(max(s, 0)), np.sqrt(max(s, 0) / 3)
+        eight = [(r, 0), (-r, 0), (0, r), (0, -r), (d, d), (d, -d), (-d, d), (-d, -d)] if s > 0 else []
+        expected = np.array([(0, 0), *eight])
+        states = diagram.points_at(i).states
+        assert len(states) == len(expected)
+        assert np.linalg.norm(states[:, None] - expected, axis=2).min(axis=0).max() < 1e-8
+    assert sum("several eigenvalues of one point cross at once" in note for note in diagram.notes) == 1
+
+
 def test_other_branch_of_a_transcritical_is_found_at_the_crossing():
     """y (s - y): y = 0 and y = s, which pass through each other at s = 0."""
     make, axis = embedded(lambda y, s: s * y - y**2)

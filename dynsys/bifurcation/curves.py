@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -147,7 +148,7 @@ class Curves:
         """All curves, in an odd family each with its mirror image, but for those that are their own."""
         whole = list(self.followed)
         for one in self.followed if self.odd else []:
-            if all(self.is_origin(node.x) for node in one.curve.nodes):
+            if self._is_its_own_image(one.curve):
                 continue
             mirrored = one.changed(-1)
             for node, image in zip(one.curve.nodes, mirrored.curve.nodes, strict=True):
@@ -155,6 +156,18 @@ class Curves:
                     self.reader.readings[image] = self.reader.readings[node]
             whole.append(mirrored)
         return whole
+
+    def _is_its_own_image(self, curve: Curve) -> bool:
+        """Whether it is the origin's, or goes through the origin from x to -x."""
+        if all(self.is_origin(node.x) for node in curve.nodes):
+            return True
+        at: dict[int, list[Tensor]] = {}
+        for node in curve.nodes:
+            if node.snapshot >= 0 and not self.is_origin(node.x):
+                at.setdefault(node.snapshot, []).append(node.x)
+        return any(
+            float((a + b).norm()) <= SAME * self.unit for found in at.values() for a, b in combinations(found, 2)
+        )
 
     def index_sums(self, whole: list[Followed]) -> Integers:
         """The sum of sign det(-J) over the points known at each snapshot."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from dynsys.bifurcation.assembly import Assembly
 from dynsys.bifurcation.curve import BRANCH_POINT, Curve
 from dynsys.bifurcation.curves import Curves, Progress
-from dynsys.bifurcation.diagram import Array, Branch, Diagram, Integers
+from dynsys.bifurcation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Junction, junctions
 from dynsys.bifurcation.switching import other_tangent
@@ -34,6 +34,7 @@ SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first an
 MORE_SEARCHES = 2  # where the indices prove points missing
 STARTS = 64  # states of a search, by which the usual size of a state is told
 ROUNDS = 4  # of going on at branch points
+AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a state: events nearer are at one place
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
 
 
@@ -201,8 +202,28 @@ class _Study:
         lost = [f"branch {b.id} was lost between {b.s[0]:g} and {b.s[-1]:g}: {b.lost}" for b in branches if b.lost]
         system = self.family.system(float(len(steps) - 1))
         about = {"name": system.name, "kind": str(system.kind), "n_state": system.n_state, "odd": self.curves.odd}
-        notes = (*self.curves.notes, *lost, *self._unresolved(branches), *self._completeness(sums))
+        notes = (*self.curves.notes, *lost, *self._at_once(events), *self._unresolved(branches))
+        notes += tuple(self._completeness(sums))
         return Diagram(steps, branches, events, sums, searched, 0.0, notes, self.index_known, about)
+
+    def _at_once(self, events: Sequence[Event]) -> list[str]:
+        """Places where several eigenvalues cross at once, as in families with symmetries: no event there is simple."""
+        steps = self.family.steps
+        said: list[str] = []
+        for k, event in enumerate(events):
+            near = AT_ONCE * float(np.diff(steps)[np.searchsorted(steps, event.between[0])])
+            others = [
+                other
+                for other in events[:k]
+                if abs(other.time - event.time) <= near
+                and float(np.linalg.norm(other.state - event.state)) <= AT_ONCE * self.curves.unit
+            ]
+            if len(others) == 1:
+                said.append(
+                    f"several eigenvalues of one point cross at once at {event.time:g}, as they do where a system has "
+                    "symmetries: the events told there are not simple ones, and their kinds are not to be relied on"
+                )
+        return said
 
     def _unresolved(self, branches: Sequence[Branch]) -> list[str]:
         """Snapshots at whose very value curves end: an event is there, which a corner of the family hides."""
