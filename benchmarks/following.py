@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import follow
 from dynsys.models.snapshots import Snapshots, read_snapshots
+from dynsys.points import FixedPoints
 from dynsys.search import find_fixed_points
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 SAME = 1e-5  # of the largest norm of a point
 
@@ -46,18 +48,19 @@ def timed(work: Any) -> Timed:
     return Timed(result, time.perf_counter() - clock, time.process_time() - processor)
 
 
-def searched(family: Snapshots, i: int, verify: bool, workers: int | None) -> Array:
-    """The fixed points (k, n) that a fresh search finds at a snapshot."""
+def searched(family: Snapshots, i: int, verify: bool, workers: int | None) -> FixedPoints:
+    """The fixed points that a fresh search finds at a snapshot."""
     system = family.system(float(i))
     points = find_fixed_points(system, input=family.u, slow_q=0.0, verify=verify, workers=workers)
-    return points.states[points.verdict == "fixed"]
+    return points[points.verdict == "fixed"]
 
 
-def lacking(of: Array, among: Array, unit: float) -> int:
-    """How many of the states ``of`` (k, n) have none like them ``among`` (m, n)."""
+def lacking(of: Array, among: Array, unit: float) -> Flags:
+    """Which of the states ``of`` (k, n) have none like them ``among`` (m, n)."""
     if not len(of) or not len(among):
-        return len(of)
-    return int((np.linalg.norm(of[:, None] - among, axis=2).min(axis=1) > SAME * unit).sum())
+        return np.ones(len(of), dtype=bool)
+    flags: Flags = np.linalg.norm(of[:, None] - among, axis=2).min(axis=1) > SAME * unit
+    return flags
 
 
 @click.command()
@@ -73,12 +76,14 @@ def main(run: str, verify: bool, workers: int | None, every: int) -> None:
     n = len(family.steps)
     rows = [(i, timed(partial(searched, family, i, verify, workers))) for i in [*range(0, n - 1, every), n - 1]]
     unit = max(float(np.linalg.norm(b.states, axis=1).max()) for b in diagram.branches)
-    print("step      followed  index sum   searched   not followed   not found by the search")
+    print("step      followed  index sum   searched   not followed  (stable)   not found by the search  (stable)")
     for i, row in rows:
-        known = diagram.points_at(i).states
-        lost, unfound = lacking(row.result, known, unit), lacking(known, row.result, unit)
+        known, fresh = diagram.points_at(i), row.result
+        lost, unfound = lacking(fresh.states, known.states, unit), lacking(known.states, fresh.states, unit)
         print(
-            f"{family.steps[i]:<10g}{len(known):8d}{diagram.index_sums[i]:11d}{len(row.result):11d}{lost:15d}{unfound:26d}"
+            f"{family.steps[i]:<10g}{len(known):8d}{diagram.index_sums[i]:11d}{len(fresh):11d}"
+            f"{lost.sum():15d}{(lost & (fresh.n_unstable == 0)).sum():10d}"
+            f"{unfound.sum():26d}{(unfound & (known.n_unstable == 0)).sum():10d}"
         )
     scale = n / len(rows)
     seconds, processor = (scale * sum(getattr(row, key) for _, row in rows) for key in ("seconds", "processor"))

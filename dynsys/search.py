@@ -107,11 +107,20 @@ def find_fixed_points(
             raise SearchInterrupted(_timed(outcome(search, full_spectrum), began)) from None
 
 
-def fixed_states(system: System, input: Any, *, verify: bool, seed: int, workers: int) -> Tensor:
+def fixed_states(
+    system: System,
+    starts: Any,
+    input: Any,
+    *,
+    closure: bool = True,
+    verify: bool = False,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Tensor:
     """The fixed points (k, n) that ``find_fixed_points`` finds with the same arguments, in the order in which it finds
     them and without their eigenvalues, which cost a quarter of a search at 500 units."""
     with alone():
-        search = _asked(system, None, input, slow_q=0.0, verify=verify, seed=seed, workers=workers)
+        search = _asked(system, starts, input, slow_q=0.0, closure=closure, verify=verify, seed=seed, workers=workers)
         search.run()
         return zeros_of(system, search.catalogue, verify, search.regions).points.x
 

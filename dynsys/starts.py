@@ -1,16 +1,22 @@
-"""Where a search starts: the network's trajectories, random outputs, the reachable box."""
+"""Where a search starts: the network's trajectories, random outputs, the reachable box, or where those come to rest."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.system import System
-from dynsys.trajectory import states_at
+from dynsys.system import Kind, System
+from dynsys.threads import alone
+from dynsys.trajectory import relax, states_at
 
 TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states are drawn
 OUTSIDE = 2.0  # random outputs reach this far, the memories being at +-1
+ITERATED = 300  # steps of a map that comes to rest
+RELAXED, COARSE = 30.0, 0.25  # time constants of a flow that does, and in one step of it
+MOST_OUTPUTS = 6  # whose corners, 2 to that power, are all visited
 
 
 def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
@@ -31,6 +37,23 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     missing = n - sum(len(part) for part in parts)
     parts.append(states_in_box(system, u, missing, rng))
     return torch.cat(parts)
+
+
+def resting_states(system: System, u: Tensor, n: int, seed: int, step: float = COARSE) -> Tensor:
+    """States (k, n_state) near which the network comes to rest under the input u (1, n_input): let go from n states of
+    ``first_starts`` and from every corner of its outputs, in single precision where it has one.
+
+    ``step``, in time constants of a flow, changes how exactly it gets there, not where it can rest.
+    """
+    begun = first_starts(system, u, n, seed)
+    if 0 < system.n_output <= MOST_OUTPUTS:
+        corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=system.n_output)), dtype=torch.float64)
+        driven = system.states_of_outputs(corners)
+        begun = begun if driven is None else torch.cat([driven, begun])
+    dtype = torch.float32 if system.single_precision else torch.float64
+    steps = ITERATED if system.kind is Kind.MAP else round(RELAXED / step)
+    with alone():
+        return relax(system.to(dtype=dtype), begun.to(dtype), u.to(dtype), steps, step)[-1].double()
 
 
 def _tensor(values: np.ndarray, like: Tensor) -> Tensor:

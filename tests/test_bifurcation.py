@@ -188,23 +188,35 @@ def test_hopf_and_real_crossing_in_one_step_are_two_events():
 
 
 def test_branch_that_runs_away_is_lost_with_its_reason():
-    """x = 1 / s from s = 1 down to -1: the point goes to infinity at 0."""
+    """x = 1 / s from s = 1 down to -1: the point goes to infinity at 0, and comes from there on the other side."""
     diagram = followed(lambda s: Flow(lambda x, u: 1 - s * x, n_state=1), -1, 1, searches=[7])
-    (branch,) = diagram.branches
+    (branch,) = (branch for branch in diagram.branches if branch.s[-1] == 1)
     assert branch.lost
     assert branch.born is None
     assert any("was lost" in note for note in diagram.notes)
     assert branch.s[0] > 0
+    assert all(other.lost and other.s[-1] < 0 for other in diagram.branches if other is not branch)
 
 
-def test_isola_is_found_only_where_it_is_searched_for():
-    """(x^2 + s^2 - 1/4) has points for |s| < 1/2 only: both ends of the range know nothing of them."""
-    make = flows(lambda x, s: 0.25 - s**2 - x**2)
-    assert not followed(make, -1.1, 1.2, 8).branches
-    diagram = followed(make, -1.1, 1.2, 8, searches=[3])
+def test_isola_is_found_where_the_system_comes_to_rest():
+    """x^2 + s^2 = 1/4 has points for |s| < 1/2 only, so that both ends of the range know nothing of them."""
+    diagram = followed(flows(lambda x, s: 0.25 - s**2 - x**2), -1.1, 1.2, 8)
     assert [e.time for e in diagram.events] == pytest.approx([-0.5, 0.5], abs=1e-7)
     assert len(diagram.branches) == 2
     assert all((b.born, b.died) == (0, 1) for b in diagram.branches)
+    assert any("led to 1 point that was on no branch of the searches" in note for note in diagram.notes)
+
+
+def test_isola_of_saddles_is_found_only_where_it_is_searched_for():
+    """The same in x, with y' = y: nothing comes to rest there."""
+
+    def F(x, s):
+        return torch.cat([0.25 - s**2 - x[:, :1] ** 2, x[:, 1:]], dim=1)
+
+    assert not followed(flows(F, n=2), -1.1, 1.2, 8).branches
+    diagram = followed(flows(F, n=2), -1.1, 1.2, 8, searches=[3])
+    assert [e.time for e in diagram.events] == pytest.approx([-0.5, 0.5], abs=1e-7)
+    assert len(diagram.branches) == 2
 
 
 @pytest.mark.parametrize("F", [lambda x, s: s - x**2, lambda x, s: s * x - x**3], ids=["fold", "pitchfork"])

@@ -28,7 +28,11 @@ def of_the_indices(diagram: Diagram) -> str:
     """How much a sum of indices says of completeness: nothing of pairs that cancel."""
     searched, total = int(diagram.searched.sum()), len(diagram.steps)
     afresh = f"{searched} of {total} snapshots were searched afresh"
-    missed = "in between points, stable ones too, can be missing" if searched < total else "a search can miss points"
+    missed = (
+        "at the others states were let go to where they come to rest, which no saddle is found by: some can be missing"
+        if searched < total
+        else "a search can miss points"
+    )
     if not diagram.index_known:
         return f"For this network no sum of indices is known that would prove points missing; {afresh}, {missed}."
     if (diagram.index_sums != 1).any():

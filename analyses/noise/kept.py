@@ -6,13 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dynsys.analyses.noise.networks import Network
-from dynsys.analyses.noise.points import resting_states
 from dynsys.analyses.run import POINTS, Progress, save_points, search_and_save
 from dynsys.errors import CheckpointError
 from dynsys.points import FixedPoints
+from dynsys.starts import resting_states
 
 STARTS = 512  # of a search for all points
+LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for the memories: as many as make up such numbers
 MARK = "network"  # in what is noted with the points: whose they are
 
 
@@ -42,7 +45,10 @@ def search_points(network: Network, which: str, folder: Path, progress: Progress
     """
     settings: dict[str, Any] = {"n_starts": STARTS}
     if which == "memories":
-        settings = {"starts": resting_states(network.system, seed), "closure": False, "verify": False}
+        system = network.system
+        n = min(MOST, max(LEAST, NUMBERS // system.n_state))
+        u = torch.zeros(1, system.n_input, dtype=torch.float64)
+        settings = {"starts": resting_states(system, u, n, seed), "closure": False, "verify": False}
     search_and_save(
         network.system,
         folder / which,

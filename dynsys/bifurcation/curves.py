@@ -47,6 +47,12 @@ class Curves:
                     return one
         return None
 
+    def far_from_all(self, x: Tensor, i: int, distance: float) -> Tensor:
+        """Those of the states x (k, n) that are so far from every point known at the snapshot i."""
+        found = [node.x for one in self.followed for node in one.curve.nodes if node.snapshot == i]
+        known = torch.stack(found + [-point for point in found] if self.odd else found) if found else x[:0]
+        return x[(torch.cdist(x, known) > distance).all(dim=1)]
+
     def is_same(self, a: Tensor, b: Tensor) -> bool:
         apart = float((a - b).norm())
         return min(apart, float((a + b).norm()) if self.odd else apart) <= SAME * self.unit

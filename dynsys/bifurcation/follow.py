@@ -2,6 +2,7 @@
 
 search at the last, the first and some other snapshots -> a walk from each point that is on no curve yet
 -> eigenvalues at every snapshot -> crossings, located -> at branch points: the other curve -> more walks
+-> at every other snapshot: does the system come to rest where no point is known? -> more walks
 -> sum of the indices at every snapshot -> another search where it proves points missing
 """
 
@@ -26,13 +27,15 @@ from dynsys.bifurcation.switching import other_tangent
 from dynsys.bifurcation.walk import SAME, Walk
 from dynsys.exploration import usual_size
 from dynsys.search import fixed_states
-from dynsys.starts import first_starts
+from dynsys.starts import first_starts, resting_states
 from dynsys.system import Kind
 from dynsys.threads import alone, in_order
 
 SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first and the middle one
 MORE_SEARCHES = 2  # where the indices prove points missing
 STARTS = 64  # states of a search, by which the usual size of a state is told
+RELEASED, LARGE_STEP = 32, 0.5  # states let go at a snapshot that is not searched, and the step, in time constants
+ELSEWHERE = 0.02  # usual sizes of a state, beyond which one that has come to rest is at none of the points known
 ROUNDS = 4  # of going on at branch points
 AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a state: events nearer are at one place
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
@@ -84,6 +87,10 @@ def _timed(diagram: Diagram, seconds: float) -> Diagram:
     return dataclasses.replace(diagram, seconds=seconds)
 
 
+def _points(n: int) -> str:
+    return "1 point that was" if n == 1 else f"{n} points that were"
+
+
 class _Study:
     """One run of ``follow``."""
 
@@ -101,6 +108,8 @@ class _Study:
             self._search(i)
         self.progress("searching", len(chosen), len(chosen))
         self._go_on_at_branch_points()
+        self._look_where_it_rests()
+        self._go_on_at_branch_points()
         for _ in range(MORE_SEARCHES):
             wrong = self._worst()
             if wrong is None:
@@ -112,22 +121,47 @@ class _Study:
     def _search(self, i: int) -> None:
         """Search one snapshot, and walk from every point that is on no curve."""
         system = self.family.system(float(i))
-        x = fixed_states(system, self.family.u, verify=self.verify, seed=self.seed, workers=self.workers)
+        x = fixed_states(system, None, self.family.u, verify=self.verify, seed=self.seed, workers=self.workers)
         if self.curves.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
             x = torch.cat([x[x.norm(dim=1) > SAME * self.curves.unit], x.new_zeros(1, self.family.n_state)])
+        before = bool(self.searched)
+        self.searched.add(i)
+        n = self._walk_from_new(x, i)
+        if before and n:
+            self.curves.notes.append(
+                f"the search at {self.family.steps[i]:g} found {_points(n)} on no branch followed from the searches "
+                "before it"
+            )
+
+    def _walk_from_new(self, x: Tensor, i: int) -> int:
+        """Walk from those of the points x (k, n) of a snapshot that are on no curve yet; how many there were."""
         starts: list[Tensor] = []
         for row in x:
             if self.curves.passing(row, i) is None and not any(self.curves.is_same(row, other) for other in starts):
                 starts.append(row)
-        before = bool(self.searched)
-        self.searched.add(i)
-        if before and starts:
-            n, step = len(starts), self.family.steps[i]
-            self.curves.notes.append(
-                f"the search at {step:g} found {n} point{'s' * (n > 1)} that {'were' if n > 1 else 'was'} on no branch "
-                "followed from the searches before it"
-            )
         self.curves.walk_from(starts, i)
+        return len(starts)
+
+    def _look_where_it_rests(self) -> None:
+        """Stable points that no search has met: where the system comes to rest at the snapshots not searched."""
+        left = [i for i in range(len(self.family.steps) - 1, -1, -1) if i not in self.searched]
+        for k, (i, ends) in enumerate(zip(left, in_order(self._resting, left, self.workers), strict=True)):
+            self.progress("coming to rest", k, len(left))
+            ends = self.curves.far_from_all(ends, i, ELSEWHERE * self.curves.unit)
+            if len(ends) == 0:
+                continue
+            system = self.family.system(float(i))
+            x = fixed_states(system, ends, self.family.u, closure=False, seed=self.seed, workers=self.workers)
+            n = self._walk_from_new(x, i)
+            if n:
+                self.curves.notes.append(
+                    f"trajectories at {self.family.steps[i]:g} led to {_points(n)} on no branch of the searches"
+                )
+        self.progress("coming to rest", len(left), len(left))
+
+    def _resting(self, i: int) -> Tensor:
+        ends = resting_states(self.family.at(self.family.time(i)), self.family.u, RELEASED, self.seed, LARGE_STEP)
+        return ends[torch.isfinite(ends).all(dim=1)]
 
     def _go_on_at_branch_points(self) -> None:
         """Walk along the other curve of every branch point of which only one is known."""
