@@ -6,8 +6,11 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.bifurcation.bordered import Bordered
+from dynsys.bifurcation.crossings import Crossing
+from dynsys.bifurcation.curve import STUCK, Curve, Node
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.follow import follow
+from dynsys.bifurcation.junctions import Followed, junctions
 from dynsys.bifurcation.reader import Reader
 from dynsys.bifurcation.readings import nearest, read
 from dynsys.bifurcation.walk import Walk
@@ -142,3 +145,16 @@ def test_eigenvalue_next_to_a_guess_is_one_of_the_full_spectrum():
     for value in values[np.argsort(-values.real)[:6]]:
         found = nearest(system, x, u, complex(value) + 1e-4 * (1 + 1j))
         assert found == pytest.approx(values[np.abs(values - value - 1e-4 * (1 + 1j)).argmin()], abs=1e-9)
+
+
+@pytest.mark.parametrize(("apart", "arms"), [(1e-6, [-1]), (1e-3, [])])
+def test_a_walk_that_gets_stuck_beside_a_branch_point_came_to_it(apart, arms):
+    """s x - x^3 at its pitchfork: rounding hides the tangents of the parabola s = x^2 where it meets x = 0."""
+    family = FamilyOf(lambda s: Flow(lambda x, u: s * x - x**3, n_state=1, bounds=(-2, 2)), [-1.0, 1.0, 3.0])
+    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    trunk = Curve([Node(zero, 0.0, zero, 1.0, -1, 0, 0), Node(zero, 1.0, zero, 1.0, 1, 0, 1)])
+    z, t = torch.tensor([0.0, 0.5], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    crossing = Crossing(0, 0.5, z, t, 0j, np.empty(0, dtype=complex), False, False, 0, 1)
+    arm = Curve([Node(one, 1.0, one, -0.5, -1, 0, 1), Node(apart * one, 0.5, one, 0.0, -1, 0)], tail=STUCK)
+    (joint,) = junctions([Followed(trunk, [crossing]), Followed(arm, [])], Bordered(family, 1.0), flips=False)
+    assert [end for _, end in joint.arms] == arms

@@ -9,6 +9,7 @@ from torch import Tensor
 
 BRANCH_POINT = "branch point"
 CLOSED = "it came back to where it began"
+STUCK = "no step was short enough to be sure of the curve"
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,7 +167,7 @@ class _Study:
         """Walk along the other curve of every branch point of which only one is known."""
         tried: list[Tensor] = []
         for _ in range(ROUNDS):
-            joints, _ = junctions(self.curves.followed, self.curves.newton, self.family.kind is Kind.MAP)
+            joints = junctions(self.curves.followed, self.curves.newton, self.family.kind is Kind.MAP)
             new = [j for j in joints if self._is_open(j) and not any(torch.equal(j.z, z) for z in tried)]
             if not new:
                 return
@@ -225,7 +225,7 @@ class _Study:
 
     def _diagram(self) -> Diagram:
         whole = self.curves.everything()
-        joints, _ = junctions(whole, self.curves.newton, self.family.kind is Kind.MAP)
+        joints = junctions(whole, self.curves.newton, self.family.kind is Kind.MAP)
         assembly = Assembly(self.family, self.curves.reader.readings, joints)
         for one in whole:
             assembly.cut(one)

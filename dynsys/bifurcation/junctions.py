@@ -10,10 +10,11 @@ from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered
 from dynsys.bifurcation.crossings import Crossing
-from dynsys.bifurcation.curve import BRANCH_POINT, Curve
+from dynsys.bifurcation.curve import BRANCH_POINT, STUCK, Curve
 
 SAME = 1e-5  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
 NEAR = 1.5  # times the step across a branch point, within which the end of a curve belongs to it
+AT = 1e-4  # in snapshots and usual sizes of a state: a curve that got stuck so near to a branch point came to it
 
 
 @dataclass(eq=False)
@@ -49,10 +50,8 @@ def is_branch_point(crossing: Crossing, flips: bool) -> bool:
     return not (crossing.turns or crossing.pair or (flips and crossing.eigenvalue.real < 0))
 
 
-def junctions(
-    followed: list[Followed], newton: Bordered, flips: bool
-) -> tuple[list[Junction], list[tuple[Followed, int]]]:
-    """All branch points, and the ends of curves at one that no curve is known to pass through."""
+def junctions(followed: list[Followed], newton: Bordered, flips: bool) -> list[Junction]:
+    """All branch points through which a curve is known to pass."""
     found: list[Junction] = []
     for one in followed:
         for crossing in one.crossings:
@@ -61,17 +60,16 @@ def junctions(
                 if not same:
                     found.append(Junction(crossing.z))
                 (same or found[-1:])[0].passing.append((one, crossing))
-    loose: list[tuple[Followed, int]] = []
     for one in followed:
         for end, why in ((0, one.curve.head), (-1, one.curve.tail)):
-            if why != BRANCH_POINT:
+            if why not in (BRANCH_POINT, STUCK):
                 continue
             started = end == 0 and one.curve.origin is not None
             z = one.curve.origin if started and one.curve.origin is not None else one.curve.nodes[end].z
-            reach = NEAR * one.curve.gap
+            reach = (
+                NEAR * one.curve.gap if why == BRANCH_POINT else AT
+            )  # rounding hides the tangents where M is singular
             near = [j for j in found if newton.length(j.z - z) <= reach]
             if near:
                 min(near, key=lambda j: newton.length(j.z - z)).arms.append((one, end))
-            else:
-                loose.append((one, end))
-    return found, loose
+    return found

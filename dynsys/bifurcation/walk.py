@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered, Factors
-from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED, Curve, Node
+from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED, STUCK, Curve, Node
 from dynsys.bifurcation.family import Family
 
 FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-7, 1.5  # in snapshots, and in usual sizes of a state
@@ -92,7 +92,7 @@ class Walk:
             if after is None:
                 h *= 0.5
                 if h < SHORTEST_STEP:
-                    curve.tail = "no step was short enough to be sure of the curve"
+                    curve.tail = STUCK
                     return curve
                 continue
             if after.node.way != front.node.way and after.node.side != front.node.side:
