@@ -128,6 +128,23 @@ def test_pitchfork_without_the_symmetry_of_the_origin():
     assert sorted(diagram.points_at(7).states.ravel().tolist()) == pytest.approx([-0.5, 0.5, 1.5], abs=1e-8)
 
 
+def test_two_crossings_of_the_origin_that_hide_each_other_are_found_by_the_arms_that_end_there():
+    """x (s - 0.3 - x^2), y (0.6 - s - y^2): det J at 0 has the same sign at 0 and at 1, and one unstable direction."""
+
+    def F(x, s):
+        a, b = x[:, :1], x[:, 1:]
+        return torch.cat([a * (s - 0.3 - a**2), b * (0.6 - s - b**2)], dim=1)
+
+    family = FamilyOf(flows(F, n=2), np.arange(-2.0, 4.0))
+    diagram = follow(family, searches=[0, 5])
+    assert [e.kind for e in diagram.events] == [Bifurcation.PITCHFORK] * 6  # three points at each, one of them at 0
+    assert [e.time for e in diagram.events] == pytest.approx([0.3] * 3 + [0.6] * 3, abs=1e-6)
+    assert sum(float(np.linalg.norm(e.state)) < 1e-6 for e in diagram.events) == 2
+    assert len(diagram.branches) == 9  # 0, two on each axis, and four that live between the two times only
+    assert not any(branch.lost for branch in diagram.branches)
+    assert diagram.counts().sum(axis=1).tolist() == [3] * 6
+
+
 def test_points_that_two_eigenvalues_bear_at_once_are_each_one_point_and_the_event_is_told_as_not_simple():
     """x (s - x^2 - 2 y^2), y (s - y^2 - 2 x^2): for s > 0 four points on the axes, four on the diagonals, and 0."""
 

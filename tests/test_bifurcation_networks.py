@@ -156,5 +156,5 @@ def test_a_walk_that_gets_stuck_beside_a_branch_point_came_to_it(apart, arms):
     z, t = torch.tensor([0.0, 0.5], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
     crossing = Crossing(0, 0.5, z, t, 0j, np.empty(0, dtype=complex), False, False, 0, 1)
     arm = Curve([Node(one, 1.0, one, -0.5, -1, 0, 1), Node(apart * one, 0.5, one, 0.0, -1, 0)], tail=STUCK)
-    (joint,) = junctions([Followed(trunk, [crossing]), Followed(arm, [])], Bordered(family, 1.0), flips=False)
+    ((joint,), _) = junctions([Followed(trunk, [crossing]), Followed(arm, [])], Bordered(family, 1.0), flips=False)
     assert [end for _, end in joint.arms] == arms

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from dynsys.threads import in_order
 Progress = Callable[[str, int, int], None]
 
 TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
+CLOSER = 4e-5  # snapshots: nodes on both sides of a branch point on the origin, less than a step may be across one
 FINER = 1 / 16  # of the longest step, for a curve that landed on another
 
 
@@ -149,6 +151,35 @@ class Curves:
             self.followed.remove(one)
             s = [self.family.time(node.p) for node in one.curve.nodes]
             self.notes.append(f"a curve between {min(s):g} and {max(s):g} was dropped: it leaps to another")
+
+    def look_closer_at_the_origin(self, places: list[float]) -> bool:
+        """Put nodes beside these places on the curve of the origin, where two changes of det J between the nodes that
+        it had have hidden each other; whether that could be done."""
+        changed = False
+        for one in self.followed:
+            if all(self.is_origin(node.x) for node in one.curve.nodes):
+                nodes = self._with_more_of_the_origin(one.curve.nodes, places)
+                if len(nodes) > len(one.curve.nodes):
+                    one.curve, changed = dataclasses.replace(one.curve, nodes=nodes), True
+                    self.read([one])
+        return changed
+
+    def _with_more_of_the_origin(self, nodes: list[Node], places: list[float]) -> list[Node]:
+        """With nodes on both sides of each place, and as near to each other wherever det J changes its sign."""
+        walk, zero = Walk(self.family, self.unit), torch.zeros(self.family.n_state, dtype=torch.float64)
+        nodes, wanted = list(nodes), [p + side for p in places for side in (-CLOSER, CLOSER)]
+        tried: set[float] = set()
+        while wanted:
+            p = wanted.pop()
+            tried.add(p)
+            i = next((i for i, (a, b) in enumerate(pairwise(nodes)) if min(a.p, b.p) < p < max(a.p, b.p)), None)
+            node = None if i is None else walk.node_at(zero, p, nodes[i])
+            if i is not None and node is not None:
+                nodes.insert(i + 1, node)
+            if not wanted:
+                far = [(a.p, b.p) for a, b in pairwise(nodes) if a.det != b.det and abs(a.p - b.p) > 2.5 * CLOSER]
+                wanted = [middle for a, b in far if (middle := 0.5 * (a + b)) not in tried]
+        return nodes
 
     def everything(self) -> list[Followed]:
         """All curves, in an odd family each with its mirror image, but for those that are their own."""

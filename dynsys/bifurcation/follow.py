@@ -22,7 +22,7 @@ from dynsys.bifurcation.curve import BRANCH_POINT, Curve
 from dynsys.bifurcation.curves import Curves, Progress
 from dynsys.bifurcation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.bifurcation.family import Family
-from dynsys.bifurcation.junctions import Junction, junctions
+from dynsys.bifurcation.junctions import Followed, Junction, is_walked, junctions
 from dynsys.bifurcation.switching import other_tangent
 from dynsys.bifurcation.walk import SAME, Walk
 from dynsys.exploration import usual_size
@@ -36,8 +36,9 @@ MORE_SEARCHES = 2  # where the indices prove points missing
 STARTS = 64  # states of a search, by which the usual size of a state is told
 RELEASED, LARGE_STEP = 32, 0.5  # states let go at a snapshot that is not searched, and the step, in time constants
 ELSEWHERE = 0.02  # usual sizes of a state, beyond which one that has come to rest is at none of the points known
-ROUNDS = 4  # of going on at branch points
+MOST_SWITCHES = 500  # from one curve to another at a branch point
 AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a state: events nearer are at one place
+BESIDE_ORIGIN = 1e-3  # usual sizes of a state, within which a curve that ends at a branch point does so at the origin
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
 
 
@@ -166,16 +167,20 @@ class _Study:
     def _go_on_at_branch_points(self) -> None:
         """Walk along the other curve of every branch point of which only one is known."""
         tried: list[Tensor] = []
-        for _ in range(ROUNDS):
-            joints = junctions(self.curves.followed, self.curves.newton, self.family.kind is Kind.MAP)
+        while len(tried) < MOST_SWITCHES:
+            joints, loose = self._junctions(self.curves.followed)
+            ends_at_origin = [float(z[-1]) for z in loose if float(z[:-1].norm()) <= BESIDE_ORIGIN * self.curves.unit]
+            if self.curves.odd and self.curves.look_closer_at_the_origin(ends_at_origin):
+                joints, _ = self._junctions(self.curves.followed)
             new = [j for j in joints if self._is_open(j) and not any(torch.equal(j.z, z) for z in tried)]
+            self.progress("branch points", len(tried), len(tried) + len(new))
             if not new:
                 return
-            for k, joint in enumerate(new):
-                self.progress("branch points", k, len(new))
-                tried.append(joint.z)
-                self._switch(joint)
-            self.progress("branch points", len(new), len(new))
+            tried.append(new[0].z)  # one at a time: the other curve may end at another branch point of these
+            self._switch(new[0])
+
+    def _junctions(self, followed: list[Followed]) -> tuple[list[Junction], list[Tensor]]:
+        return junctions(followed, self.curves.newton, self.family.kind is Kind.MAP)
 
     def _is_open(self, joint: Junction) -> bool:
         enough = 1 if self.curves.odd and self.curves.is_origin(joint.z[:-1]) else 2
@@ -184,13 +189,9 @@ class _Study:
     def _switch(self, joint: Junction) -> None:
         crossing = joint.passing[0][1]
         cell = min(int(float(joint.z[-1])), len(self.family.steps) - 2)
-        other = other_tangent(self.curves.newton, joint.z, crossing.t, cell)
-        if other is None:
-            return
         walk = Walk(self.family, self.curves.unit)
-        is_mirror = self.curves.odd and self.curves.is_origin(joint.z[:-1])  # one arm is the other's image
-        signs = [1] if is_mirror else [1, -1]
-        walked = in_order(lambda sign: walk.from_tangent(joint.z, sign * other, cell), signs, self.workers)
+        tangents = self._not_walked(joint.z, other_tangent(walk.newton, joint.z, crossing.t, cell))
+        walked = in_order(lambda t: walk.from_tangent(joint.z, t, cell), tangents, self.workers)
         found = [arm for arm in walked if arm.nodes]
         arms = [arm for arm in found if self.curves.landing_on_another(arm) is None]
         if len(arms) < len(found):
@@ -207,6 +208,14 @@ class _Study:
             arm.head, arm.origin = BRANCH_POINT, joint.z
             arm.gap = max(arm.gap, self.curves.newton.length(arm.nodes[0].z - joint.z))
         self.curves.read([self.curves.enter(arm) for arm in arms])
+
+    def _not_walked(self, z: Tensor, other: Tensor | None) -> list[Tensor]:
+        """The directions in which the other curve is yet to be walked; at the origin one is the image of the other."""
+        if other is None:
+            return []
+        odd = self.curves.odd
+        both = [other] if odd and self.curves.is_origin(z[:-1]) else [other, -other]
+        return [t for t in both if not is_walked(self.curves.followed, self.curves.newton, odd, z, t)]
 
     def _worst(self) -> int | None:
         """The middle of the longest run of snapshots not yet searched whose indices prove points missing."""
@@ -225,7 +234,7 @@ class _Study:
 
     def _diagram(self) -> Diagram:
         whole = self.curves.everything()
-        joints = junctions(whole, self.curves.newton, self.family.kind is Kind.MAP)
+        joints, _ = self._junctions(whole)
         assembly = Assembly(self.family, self.curves.reader.readings, joints)
         for one in whole:
             assembly.cut(one)

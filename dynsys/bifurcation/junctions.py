@@ -14,6 +14,7 @@ from dynsys.bifurcation.curve import BRANCH_POINT, STUCK, Curve
 
 SAME = 1e-5  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
 NEAR = 1.5  # times the step across a branch point, within which the end of a curve belongs to it
+ALONG = 0.8  # of its distance from a branch point that the first node of a curve is along its tangent there
 AT = 1e-4  # in snapshots and usual sizes of a state: a curve that got stuck so near to a branch point came to it
 
 
@@ -50,8 +51,8 @@ def is_branch_point(crossing: Crossing, flips: bool) -> bool:
     return not (crossing.turns or crossing.pair or (flips and crossing.eigenvalue.real < 0))
 
 
-def junctions(followed: list[Followed], newton: Bordered, flips: bool) -> list[Junction]:
-    """All branch points through which a curve is known to pass."""
+def junctions(followed: list[Followed], newton: Bordered, flips: bool) -> tuple[list[Junction], list[Tensor]]:
+    """All branch points through which a curve is known to pass, and places z (n + 1,) where curves end at another."""
     found: list[Junction] = []
     for one in followed:
         for crossing in one.crossings:
@@ -60,16 +61,35 @@ def junctions(followed: list[Followed], newton: Bordered, flips: bool) -> list[J
                 if not same:
                     found.append(Junction(crossing.z))
                 (same or found[-1:])[0].passing.append((one, crossing))
+    loose: list[Tensor] = []
     for one in followed:
-        for end, why in ((0, one.curve.head), (-1, one.curve.tail)):
-            if why not in (BRANCH_POINT, STUCK):
-                continue
-            started = end == 0 and one.curve.origin is not None
-            z = one.curve.origin if started and one.curve.origin is not None else one.curve.nodes[end].z
-            reach = (
-                NEAR * one.curve.gap if why == BRANCH_POINT else AT
-            )  # rounding hides the tangents where M is singular
+        for end, z, reach in _ends(one):
             near = [j for j in found if newton.length(j.z - z) <= reach]
             if near:
                 min(near, key=lambda j: newton.length(j.z - z)).arms.append((one, end))
-    return found
+            else:
+                loose.append(z)
+    return found, loose
+
+
+def _ends(one: Followed) -> list[tuple[int, Tensor, float]]:
+    """The ends of a curve that are at branch points: which, where, and within what distance its branch point is."""
+    ends: list[tuple[int, Tensor, float]] = []
+    for end, why in ((0, one.curve.head), (-1, one.curve.tail)):
+        if why in (BRANCH_POINT, STUCK):
+            started = one.curve.origin if end == 0 else None
+            z = one.curve.nodes[end].z if started is None else started
+            ends.append((end, z, NEAR * one.curve.gap if why == BRANCH_POINT else AT))
+    return ends
+
+
+def is_walked(followed: list[Followed], newton: Bordered, odd: bool, z: Tensor, t: Tensor) -> bool:
+    """Whether a known curve, or in an ``odd`` family the mirror image of one, leaves the branch point z along t."""
+    for one in followed:
+        for end, _, reach in _ends(one):
+            there = one.curve.nodes[end].z
+            for place in (there, torch.cat([-there[:-1], there[-1:]])) if odd else (there,):
+                distance = newton.length(place - z)
+                if 0 < distance <= reach and float(newton.row(t) @ (place - z)) > ALONG * distance:
+                    return True
+    return False

@@ -77,6 +77,12 @@ class Walk:
                 return self._on(Curve(), front, h)
         return Curve(tail="no zero was found beside the branch point")
 
+    def node_at(self, x: Tensor, p: float, like: Node) -> Node | None:
+        """The node at a state x (n,) of the curve that ``like`` is on; None where its Jacobian is singular."""
+        along = torch.cat([like.t_x, x.new_tensor([like.t_p])])
+        front = self._front(torch.cat([x, x.new_tensor([p])]), along, int(p), -1)
+        return None if front is None else front.node
+
     def _front(self, z: Tensor, along: Tensor, cell: int, snapshot: int) -> _Front | None:
         factors = self.newton.factors(z, cell, along)
         if factors is None:
