@@ -29,7 +29,7 @@ def of_the_indices(diagram: Diagram) -> str:
     searched, total = int(diagram.searched.sum()), len(diagram.steps)
     afresh = f"{searched} of {total} snapshots were searched afresh"
     missed = (
-        "at the others states were let go to where they come to rest, which no saddle is found by: some can be missing"
+        "at the others states were released to come to rest, which finds no saddles: some of these can be missing"
         if searched < total
         else "a search can miss points"
     )
