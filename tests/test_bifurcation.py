@@ -215,6 +215,15 @@ def test_branch_that_runs_away_is_lost_with_its_reason():
     assert all(other.lost and other.s[-1] < 0 for other in diagram.branches if other is not branch)
 
 
+def test_branch_that_leaves_the_box_ends_inside_it():
+    """x = s in the box from -1 to 1, which is the whole of what can be reached."""
+    diagram = followed(lambda s: Flow(lambda x, u: s - x, n_state=1, bounds=(-1, 1)), 0, 2, 9, searches=[0])
+    (branch,) = diagram.branches
+    assert float(np.abs(branch.states).max()) <= 1 + 1e-9
+    assert branch.lost == "it left the states that can be reached"
+    assert not any("at the very snapshot" in note for note in diagram.notes)
+
+
 def test_isola_is_found_where_the_system_comes_to_rest():
     """x^2 + s^2 = 1/4 has points for |s| < 1/2 only, so that both ends of the range know nothing of them."""
     diagram = followed(flows(lambda x, s: 0.25 - s**2 - x**2), -1.1, 1.2, 8)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 BRANCH_POINT = "branch point"
 CLOSED = "it came back to where it began"
+LEFT = "it left the states that can be reached"
 STUCK = "no step was short enough to be sure of the curve"
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dynsys.bifurcation.assembly import Assembly
-from dynsys.bifurcation.curve import BRANCH_POINT, Curve
+from dynsys.bifurcation.curve import BRANCH_POINT, LEFT, Curve
 from dynsys.bifurcation.curves import Curves, Progress
 from dynsys.bifurcation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.bifurcation.family import Family
@@ -271,7 +271,7 @@ class _Study:
     def _unresolved(self, branches: Sequence[Branch]) -> list[str]:
         """Snapshots at whose very value curves end: an event is there, which a corner of the family hides."""
         steps = self.family.steps
-        ends = [end for b in branches if b.lost for end in (b.s[0], b.s[-1])]
+        ends = [end for b in branches if b.lost and LEFT not in b.lost for end in (b.s[0], b.s[-1])]
         near = AT_SNAPSHOT * np.gradient(steps)
         at = [step for step, reach in zip(steps[1:-1], near[1:-1], strict=True) if np.any(np.abs(ends - step) <= reach)]
         return [

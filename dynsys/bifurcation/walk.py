@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dynsys.bifurcation.bordered import Bordered, Factors
-from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED, STUCK, Curve, Node
+from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED, LEFT, STUCK, Curve, Node
 from dynsys.bifurcation.family import Family
 
 FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-7, 1.5  # in snapshots, and in usual sizes of a state
@@ -117,7 +117,8 @@ class Walk:
                 front = beyond
                 curve.nodes[-1] = front.node
             if not self._is_inside(front.node):
-                curve.tail = "it left the states that can be reached"
+                curve.tail = LEFT
+                curve.nodes = curve.nodes[:-1] or curve.nodes
                 return curve
         curve.tail = f"it took more than {MOST_STEPS} steps"
         return curve
