@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
 CLOSER = 4e-5  # snapshots: nodes on both sides of a branch point on the origin, less than a step may be across one
-FINER = 1 / 16  # of the longest step, for a curve that landed on another
+SHORT = LONGEST_STEP / 16  # of a curve that landed on another
 
 
 class Curves:
@@ -67,8 +67,9 @@ class Curves:
         for first in range(0, len(starts), TOGETHER):
             some = [x for x in starts[first : first + TOGETHER] if self.passing(x, i) is None]
             for x, curve in zip(some, in_order(lambda x: self._curve(x, i), some, self.workers), strict=True):
-                if self.passing(x, i) is None:
-                    new.append(self.enter(self._unmixed(curve, x, i)))
+                unmixed = None if self.passing(x, i) is not None else self._unmixed(curve, x, i)
+                if unmixed is not None:
+                    new.append(self.enter(unmixed))
             self.progress(f"following from {self.family.steps[i]:g}", min(first + TOGETHER, len(starts)), len(starts))
         self.read(new)
 
@@ -87,11 +88,12 @@ class Curves:
             return Curve(back.nodes, back.head, ahead.tail, gap)
         return Curve(back.nodes[:-1] + ahead.nodes, back.head, ahead.tail, gap)
 
-    def _unmixed(self, curve: Curve, x: Tensor, i: int) -> Curve:
-        """The curve, walked again in short steps where it lands on a point of another: then one of them has leapt."""
+    def _unmixed(self, curve: Curve, x: Tensor, i: int) -> Curve | None:
+        """The curve, walked again in short steps where it lands on a point of another: then one of them has leapt. None
+        where it was the other one, which passes x once it is walked again."""
         if self.landing_on_another(curve) is None:
             return curve
-        curve = self._curve(x, i, LONGEST_STEP * FINER)
+        curve = self._curve(x, i, SHORT)
         other = self.landing_on_another(curve)
         if other is None:
             return curve
@@ -99,6 +101,8 @@ class Curves:
         if again is not None:
             self.followed.remove(other[1])
             self.read([self.enter(again)])
+            if self.passing(x, i) is not None:
+                return None
             if self.landing_on_another(curve) is None:
                 return curve
         return self._cut_off(curve, x, i)
@@ -112,7 +116,7 @@ class Curves:
     def _again(self, curve: Curve) -> Curve | None:
         """A curve walked again in short steps from a snapshot of it; None where it is at none."""
         at = [node for node in curve.nodes if node.snapshot >= 0]
-        return self._curve(at[-1].x, at[-1].snapshot, LONGEST_STEP * FINER) if at else None
+        return self._curve(at[-1].x, at[-1].snapshot, SHORT) if at else None
 
     def _cut_off(self, curve: Curve, x: Tensor, i: int) -> Curve:
         """The part of a curve around its start, up to where it lands on another."""

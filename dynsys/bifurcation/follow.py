@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dynsys.bifurcation.assembly import Assembly
 from dynsys.bifurcation.curve import BRANCH_POINT, LEFT, Curve
-from dynsys.bifurcation.curves import Curves, Progress
+from dynsys.bifurcation.curves import SHORT, Curves, Progress
 from dynsys.bifurcation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed, Junction, is_walked, junctions
@@ -189,16 +189,8 @@ class _Study:
     def _switch(self, joint: Junction) -> None:
         crossing = joint.passing[0][1]
         cell = min(int(float(joint.z[-1])), len(self.family.steps) - 2)
-        walk = Walk(self.family, self.curves.unit)
-        tangents = self._not_walked(joint.z, other_tangent(walk.newton, joint.z, crossing.t, cell))
-        walked = in_order(lambda t: walk.from_tangent(joint.z, t, cell), tangents, self.workers)
-        found = [arm for arm in walked if arm.nodes]
-        arms = [arm for arm in found if self.curves.landing_on_another(arm) is None]
-        if len(arms) < len(found):
-            at = self.family.time(float(joint.z[-1]))
-            self.curves.notes.append(
-                f"{len(found) - len(arms)} of the curves that leave the branch point at {at:g} came to another"
-            )
+        other = other_tangent(self.curves.newton, joint.z, crossing.t, cell)
+        arms = self._arms(joint.z, self._not_walked(joint.z, other), cell)
         if len(arms) == 2 and arms[0].nodes[0].way != arms[1].nodes[0].way:
             back = arms[1].changed(1, reverse=True)
             arms = [Curve(back.nodes + arms[0].nodes, back.head, arms[0].tail, max(arms[0].gap, arms[1].gap))]
@@ -208,6 +200,21 @@ class _Study:
             arm.head, arm.origin = BRANCH_POINT, joint.z
             arm.gap = max(arm.gap, self.curves.newton.length(arm.nodes[0].z - joint.z))
         self.curves.read([self.curves.enter(arm) for arm in arms])
+
+    def _arms(self, z: Tensor, tangents: list[Tensor], cell: int) -> list[Curve]:
+        """The curves that leave the branch point z; one that lands on another is walked again in short steps."""
+        walk, short = Walk(self.family, self.curves.unit), Walk(self.family, self.curves.unit, SHORT)
+        walked = in_order(lambda t: walk.from_tangent(z, t, cell), tangents, self.workers)
+        arms: list[Curve] = []
+        for t, arm in zip(tangents, walked, strict=True):
+            if arm.nodes and self.curves.landing_on_another(arm) is not None:
+                arm = short.from_tangent(z, t, cell)
+            if arm.nodes and self.curves.landing_on_another(arm) is None:
+                arms.append(arm)
+            elif arm.nodes:
+                at = self.family.time(float(z[-1]))
+                self.curves.notes.append(f"a curve that leaves the branch point at {at:g} came to another")
+        return arms
 
     def _not_walked(self, z: Tensor, other: Tensor | None) -> list[Tensor]:
         """The directions in which the other curve is yet to be walked; at the origin one is the image of the other."""
