@@ -7,7 +7,7 @@ import pytest
 from dynsys.analyses import STUDIES
 from dynsys.analyses.claims import study as claims
 from dynsys.analyses.claims.study import Claims, run
-from dynsys.analyses.claims.words import FAILS, HOLDS, SOMETIMES, verdicts
+from dynsys.analyses.claims.words import FAILS, HOLDS, OPEN, SOMETIMES, verdicts
 
 
 def formed(gain, seed, unstable, first, events):
@@ -67,6 +67,17 @@ def test_networks_are_compared_by_error_and_by_loss():
     assert lower["verdict"] == HOLDS
     assert "-0.699" in lower["found"]
     assert told["Tanh and logistic networks bear noise about equally well."]["verdict"] == HOLDS
+    assert told["Logistic networks bear it best."]["verdict"] == FAILS
+
+
+def test_a_comparison_that_seeds_differ_in_is_not_decided():
+    """log10 of 10, 0.1 and 1 has the mean 0; that of 1.1, 1.2 and 1.15 is positive, and up to 0.107 by its interval."""
+    loss = [[[0.5, 2.0]] * 2] * 3
+    errors = [(1.0, 0.11), (0.01, 0.12), (0.1, 0.115)]
+    told = found([noisy(k, [[0.1, 0.1], [a, a], [b, b]], loss) for k, (a, b) in enumerate(errors)])
+    larger = told["After transfer the error under noise on the weights is larger than from scratch."]
+    assert (larger["verdict"], larger["held"], larger["of"]) == (OPEN, 1, 3)
+    assert told["Tanh and logistic networks bear noise about equally well."]["verdict"] == OPEN
     assert told["Logistic networks bear it best."]["verdict"] == FAILS
 
 
