@@ -298,3 +298,44 @@ def test_snapshots_to_search_that_there_are_not(options, said):
 def test_steps_that_are_no_range(steps):
     with pytest.raises(ValueError, match="steps"):
         FamilyOf(flows(lambda x, s: s - x), steps)
+
+
+def test_a_large_system_has_rows_between_its_snapshots_too():
+    """Above 64 units eigenvalues are read at snapshots and events only; the curve is known between them as well.
+
+    y' = s - y^2: the roots +-sqrt(s), and lines from row to row that stay near them.
+    """
+    make, axis = embedded(lambda y, s: s - y**2, n=66)
+    diagram = followed(make, -1, 1, 4)  # after the fold at 0 there are two snapshots
+    assert len(diagram.branches) == 2
+    for branch in diagram.branches:
+        y = branch.states @ axis
+        assert y**2 == pytest.approx(branch.s, abs=1e-8)
+        assert (np.diff(branch.s) > 0).all()
+        assert set(branch.n_unstable[1:].tolist()) == ({0} if y[-1] > 0 else {1})
+        s = np.linspace(0, 1, 500)
+        assert np.abs(np.interp(s, branch.s, np.abs(y)) - np.sqrt(s)).max() < 0.07  # from snapshots alone: 0.14
+        between = (branch.snapshot < 0) & (branch.s > 1e-6)
+        assert between.any()
+        assert np.isnan(branch.eigenvalues[between]).sum() > 0
+    assert diagram.counts().sum(axis=1).tolist() == [0, 0, 2, 2]
+
+
+def test_a_branch_has_a_row_where_its_stability_changes():
+    """x' = s - x^2 beside a pair x^2 - 1/4 +- i, which crosses at s = 1/4 on both roots: one curve that goes back
+    through one event and on through the other."""
+
+    def F(x, s):
+        a, b, c = x[:, :1], x[:, 1:2], x[:, 2:]
+        growth = a**2 - 0.25 - b**2 - c**2
+        return torch.cat([s - a**2, growth * b - c, b + growth * c], dim=1)
+
+    diagram = followed(flows(F, 3), -1, 1, 7)
+    assert [e.time for e in diagram.events if e.kind == Bifurcation.HOPF] == pytest.approx([0.25, 0.25], abs=1e-7)
+    for branch in diagram.branches:
+        (event,) = [e for e in diagram.events if e.kind == Bifurcation.HOPF and branch.id in e.branches]
+        n = int(branch.states[-1, 0] < 0)
+        assert (np.diff(branch.s) > 0).all()
+        assert set(branch.n_unstable[branch.s < event.time].tolist()) == {n}
+        assert set(branch.n_unstable[branch.s >= event.time].tolist()) == {n + 2}
+        assert event.time in branch.s

@@ -116,6 +116,13 @@ class TestBifurcationDiagram:
     def test_every_kind_of_event_has_a_symbol(self):
         assert set(SYMBOLS) == set(Bifurcation)
 
+    def test_dots_are_at_snapshots_and_the_line_goes_on_between(self):
+        steps, s = np.array([0.0, 0.5, 1.0]), np.linspace(0, 1, 9)
+        finer = branch(0, s, s**2, -np.ones(9), steps)
+        line = trace(plots.bifurcation_diagram(diagram_of(steps, [finer], [])), "no unstable direction")
+        assert np.allclose(drawn(line), np.stack([s, s**2], axis=1))
+        assert [place for place, size in zip(line.x, line.marker.size, strict=True) if size] == [0, 0.5, 1]
+
     def test_there_is_a_row_for_each_readout_or_component(self):
         figure = plots.bifurcation_diagram(pitchfork())
         assert [figure.layout[key].title.text for key in ("yaxis", "yaxis2")] == ["readout 1", "readout 2"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.bifurcation.crossings import KEPT, Crossing
-from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED
+from dynsys.bifurcation.curve import BRANCH_POINT, CLOSED, Node
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Event
 from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed, Junction, is_branch_point
@@ -21,6 +21,8 @@ from dynsys.system import Kind
 
 ComplexArray = NDArray[np.complex128]
 
+NOT_READ: ComplexArray = np.empty(0, dtype=np.complex128)
+APART = 0.03  # in snapshots and usual sizes of a state: rows nearer than this between two that were read are left out
 LOOSE = "it ends at a branch point through which no other curve is known"
 
 
@@ -70,6 +72,7 @@ class Assembly:
 
     def __init__(self, family: Family, readings: Readings, joints: list[Junction]) -> None:
         self.family, self.readings = family, readings
+        self._unit = _usual_size(readings)
         self.pieces: list[Piece] = []
         self.happenings: list[Happening] = []
         self._through: dict[Crossing, Happening] = {}
@@ -84,7 +87,11 @@ class Assembly:
                 self._ends[id(followed), end] = happening
 
     def cut(self, followed: Followed) -> None:
-        """The pieces of one curve."""
+        """The pieces of one curve.
+
+        Nothing crosses between two nodes that were read one after the other, unless they are neighbours: the nodes
+        between have as many unstable directions as both.
+        """
         curve = followed.curve
         after: dict[int, list[Crossing]] = defaultdict(list)
         for crossing in followed.crossings:
@@ -95,11 +102,17 @@ class Assembly:
             reading = self.readings.get(node)
             if reading is not None:
                 piece.rows.append(Row(node.x, node.p, reading.eigenvalues, reading.n_unstable, node.snapshot))
+            elif self._is_apart(piece.rows[-1], node):
+                piece.rows.append(Row(node.x, node.p, NOT_READ, piece.rows[-1].n_unstable))
             for crossing in after[i]:
                 piece = self._past(piece, crossing)
         self._end_of(piece, followed, -1, curve.tail)
         if curve.tail == CLOSED and first is not piece:
             self._joined(piece, first)
+
+    def _is_apart(self, row: Row, node: Node) -> bool:
+        away = float((node.x - row.x).norm()) / self._unit
+        return max(away, abs(node.p - row.p)) > APART
 
     def _joined(self, last: Piece, first: Piece) -> None:
         """The last and the first piece of a closed curve, which began somewhere on a piece, made one."""
@@ -119,7 +132,7 @@ class Assembly:
         happening = self._ends.get((id(followed), end))
         if happening is not None:
             reading = self.readings[followed.curve.nodes[end]]
-            tip = _row(happening.z, Reading(reading.eigenvalues[:0], reading.n_unstable))
+            tip = _row(happening.z, Reading(NOT_READ, reading.n_unstable))
             piece.rows.append(tip)
             happening.ends.append(piece)
             if end == 0:
@@ -130,13 +143,18 @@ class Assembly:
             piece.lost.append(LOOSE if why == BRANCH_POINT else why)
 
     def _past(self, piece: Piece, crossing: Crossing) -> Piece:
-        """The piece that goes on after a crossing: another one where the curve turns."""
+        """The piece that goes on after a crossing: another one where the curve turns.
+
+        The row at a crossing without a turn is the first with what is unstable after it, in the order of the parameter.
+        """
         if not crossing.turns:
             happening = self._through.get(crossing)
             if happening is None:
                 happening = Happening(crossing.z, crossing.eigenvalue, crossing=crossing)
                 self.happenings.append(happening)
             happening.through.append((piece, crossing))
+            later = crossing.beyond if piece.way > 0 else crossing.before
+            piece.rows.append(_row(happening.z, Reading(NOT_READ, later)))
             return piece
         happening = Happening(crossing.z, crossing.eigenvalue, crossing=crossing)
         self.happenings.append(happening)
@@ -192,6 +210,12 @@ class Assembly:
             died=None if piece.last is None else piece.last.id,
             lost="; ".join(piece.lost),
         )
+
+
+def _usual_size(readings: Readings) -> float:
+    """The root mean square norm of the states that were read; 1 where all are the origin."""
+    squares = [float(node.x.square().sum()) for node in readings]
+    return float(np.sqrt(np.mean(squares))) or 1.0 if squares else 1.0
 
 
 def _row(z: Tensor, reading: Reading) -> Row:

@@ -96,10 +96,12 @@ def _pieces(
     step: int,
     named: bool,
 ) -> go.Scatter:
-    """All stretches of all branches with that many unstable directions, as one line with breaks."""
+    """All stretches of all branches with that many unstable directions: one line with breaks, dots at snapshots."""
     label, _, colour = style.SHAPES[kind]
+    size = 3.2 if kind == 0 else 2.4
     parts: list[Array] = []
     texts: list[str] = []
+    dots: list[float] = []
     most = len(style.SHAPES) - 1
     for branch, value in zip(diagram.branches, values, strict=True):
         for first, last in _stretches(branch.n_unstable.clip(0, most) == kind):
@@ -107,6 +109,7 @@ def _pieces(
             rows = np.unique([*range(first, end, step), end - 1])
             parts.append(np.stack([time.place(branch.s[rows]), value[rows]], axis=1))
             texts += [_hover(branch, int(k)) for k in rows] + [""]
+            dots += [size if branch.snapshot[k] >= 0 else 0.0 for k in rows] + [0.0]
     line = {
         "color": colour,
         "width": 2.4 if kind == 0 else 1.5,
@@ -117,7 +120,7 @@ def _pieces(
         x=lines[:, 0] if len(lines) else [],
         y=lines[:, 1] if len(lines) else [],
         mode="lines+markers",
-        marker={"size": 3.2 if kind == 0 else 2.4, "color": colour},
+        marker={"size": dots[:-1], "color": colour, "line": {"width": 0}},
         line=line,
         name=label,
         legendgroup=label,
