@@ -65,7 +65,7 @@ class Shape:
     def word(self) -> str:
         """What the numbers say, in a phrase."""
         if self.nearest is None or self.angle is None or self.ratio is None:
-            return f"{len(self.kept)} bits on {SHOWN} components"
+            return f"{len(self.kept)} bit{'s' * (len(self.kept) > 1)} on {SHOWN} components"
         text = str(self.name)
         if self.angle > NEAR:
             text += f", {self.angle:.0f} degrees from {SHAPES[self.nearest]}"

@@ -9,7 +9,7 @@ from typing import Any
 from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.transfer.claims import TIE, Claim, claims
-from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR
+from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR, SHOWN
 from dynsys.analyses.transfer.networks import LARGE, SMALL
 from dynsys.analyses.transfer.study import Comparison, in_words
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
@@ -28,13 +28,13 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
     figures = [portraits] if portraits is not None else []
     if portraits is not None:
         save_html(portraits, folder / PORTRAITS)
-    settings, claimed, small = compared.settings, claims(compared), compared.networks[SMALL].network
+    settings, claimed = compared.settings, claims(compared)
     begun = FRESH_TEXT if settings.fresh else NETWORKS_TEXT
     report = Report(
         f"{settings.bits} bits from scratch, and on top of {settings.bits - 1}",
         command(compared, folder),
         sentences(compared),
-        dataclasses.asdict(settings) | {"units": small.n_state, "activation": small.activation},
+        _settings(compared),
         [
             Section("Portraits", figures=figures),
             Section("Networks", [begun, MEMORIES_TEXT], table=network_rows(compared)),
@@ -42,12 +42,24 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
             Section("Learning", figures=_learning(compared, folder)),
             Section("Distances between memories", DISTANCES_TEXT, table=distance_rows(compared)),
             Section("What becomes of the cube", SURVIVAL_TEXT, table=survival_rows(compared)),
-            Section("Shape on three principal components", [AXES_TEXT, SHAPE_TEXT], table=shape_rows(compared)),
+            Section(
+                "Shape on three principal components",
+                [AXES_TEXT, SHAPE_TEXT] if settings.bits == SHOWN + 1 else [AXES_TEXT],
+                table=shape_rows(compared),
+            ),
             Section("Each memory of the cube", CORNER_TEXT, table=corner_rows(compared)),
         ],
         ["jang", "sussillo2013", "sussillo2009"],
     )
     write_report(report, results(compared), folder)
+
+
+def _settings(compared: Comparison) -> dict[str, Any]:
+    """As they came to be, where they were left to the recipe or to the network to start from."""
+    settings, small = compared.settings, compared.networks[SMALL].network
+    steps = settings.recipe(settings.bits, small.n_state, small.activation).steps
+    became = {"units": small.n_state, "activation": small.activation, "steps": steps}
+    return {name: value for name, value in (dataclasses.asdict(settings) | became).items() if value is not None}
 
 
 def _claim_rows(claimed: list[Claim]) -> list[dict[str, Any]]:

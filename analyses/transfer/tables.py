@@ -87,7 +87,7 @@ def survival_rows(compared: Comparison) -> list[dict[str, Any]]:
             "shift": mean(found.shift),
             "middle": mean(found.middle_shift),
             "split": mean(found.split),
-            **{f"disparity, {key}": value for key, value in found.disparity.items()},
+            **{f"disparity, {key}": value for key, value in found.disparity.items() if value is not None},
             "size of middles": found.size["middles"],
             "principal angles": ", ".join(f"{degrees:.1f}°" for degrees in compared.angles.get(name, ())),
         }
@@ -117,10 +117,9 @@ def shape_rows(compared: Comparison) -> list[dict[str, Any]]:
                     "angles to W_fb": ", ".join(f"{degrees:.1f}°" for degrees in network.feedback),
                     "singular values": _listed(shape.singular_values),
                     "each axis seen": _listed(shape.kept),
-                    "v": "" if shape.lost is None else _listed(shape.lost),
-                    "1 / sum v^4": shape.weight,
-                    "shape": shape.word,
                 }
+                | ({} if shape.lost is None else {"v": _listed(shape.lost), "1 / sum v^4": shape.weight})
+                | {"shape": shape.word}
             )
     return rows
 
