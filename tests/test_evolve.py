@@ -13,13 +13,14 @@ from click.testing import CliRunner
 
 import dynsys
 from dynsys.analyses.evolve import study
-from dynsys.analyses.evolve.completeness import of_the_indices, warnings
-from dynsys.analyses.evolve.frames import Frames, Origin, make_frames, origin_of
+from dynsys.analyses.evolve.completeness import KINKS, of_the_indices, warnings
+from dynsys.analyses.evolve.frames import Frames, Origin, _release_states, make_frames, origin_of
 from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
 from dynsys.analyses.evolve.study import DIAGRAM, Evolution, Evolve
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences
 from dynsys.analyses.report import scenes_of
+from dynsys.bifurcation.curve import STUCK
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.stable import of_stable_points
@@ -203,6 +204,27 @@ def test_releases_end_where_they_leave_for_infinity_and_the_axes_do_not_mind():
     assert frames.runs("trajectories") == [[], []]  # no task is known
 
 
+def test_a_run_that_leaves_does_not_outweigh_all_others_in_the_axes():
+    """x' = -x from random states but for one, x' = 3 x: the way out of one run is no component of the picture."""
+    steps, n = np.array([0.0, 1.0]), 6
+    rest = FamilyOf(lambda s: dynsys.Flow(lambda x, u: -x, n_state=n), steps)
+    starts = _release_states(rest.at(0.0), rest.u, 0)
+    way = starts[starts.norm(dim=1).argmax()]
+    along = way / way.norm()
+
+    def velocity(x, u):
+        leaves = ((x @ along) / x.norm(dim=1) > 1 - 1e-6).unsqueeze(1)
+        return torch.where(leaves, 3 * x, -x)
+
+    frames = make_frames(
+        FamilyOf(lambda s: dynsys.Flow(velocity, n_state=n), steps), diagram_of(steps, [], []), 0, quiet
+    )
+    ended = ~np.isfinite(frames.releases).all(axis=(2, 3))
+    assert ended.sum(axis=1).tolist() == [1, 1]
+    calm = make_frames(rest, diagram_of(steps, [], []), 0, quiet)
+    assert frames.axes.explained_variance_ratio[0] < 1.3 * calm.axes.explained_variance_ratio[0] < 0.7
+
+
 def diagram_of(steps, branches, events):
     about = {"kind": "flow", "n_state": 2, "time_constant": 1.0}
     sums, searched = np.ones(len(steps), dtype=np.int64), np.zeros(len(steps), dtype=bool)
@@ -255,6 +277,30 @@ def test_where_a_branch_was_lost_nothing_is_claimed_of_what_came_before_or_after
     assert "lost from sight after step 1: what became of it is not known" in told
     assert "stays so" not in told
     assert "is no more" not in told
+
+
+def test_where_all_branches_of_a_relu_network_stop_nothing_is_said_of_events():
+    steps = [0.0, 1.0, 2.0]
+    some, other = line(0, steps, 0, [0, 0], lost=STUCK), line(1, steps, 1, [0, 0], lost=STUCK)
+    smooth = diagram_of(steps, [some, other], [])
+    relu = dataclasses.replace(smooth, about={**smooth.about, KINKS: True})
+    assert len(warnings(smooth)) == 1
+    assert "walks stop at the kinks" in warnings(relu)[1]
+    told = " ".join(sentences(evolution_of(relu, None)))
+    assert "all branches were lost: of events nothing is known." in told
+    assert "No event. " not in told
+    whole = diagram_of(steps, [line(0, steps, 0, [0, 0, 0])], [])
+    assert "No event. A pair of eigenvalues that crosses and comes back" in " ".join(
+        sentences(evolution_of(whole, None))
+    )
+
+
+def test_a_relu_network_is_known_to_have_kinks(tmp_path):
+    run("train", "flipflop", "irnn", "-o", tmp_path, "--bits", 1, "--units", 4, "--steps", 100, "--snapshots", "log:3")
+    told = run("evolve", tmp_path, "--searches", 2).stdout
+    about = json.loads((tmp_path / "evolve" / "results.json").read_text())["system"]
+    assert about[KINKS] is True
+    assert ("kinks" in told) == ("Not whole" in told)
 
 
 def test_a_point_that_is_lost_in_an_event_is_no_more_from_there_on():

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from dynsys.analyses.evolve.stable_points import begins_lost, ends_lost
-from dynsys.bifurcation.diagram import Diagram
+from dynsys.bifurcation.curve import STUCK
+from dynsys.bifurcation.diagram import Branch, Diagram
 
+KINKS = "kinks"  # in ``about`` of a diagram, where the system is piecewise linear
 NAMED = 8  # steps and branches that are named; of more the number
+NOT_SEEN = (
+    "A pair of eigenvalues that crosses and comes back between two snapshots can go unseen, and is no event then."
+)
+
+
+def lost_branches(diagram: Diagram) -> list[Branch]:
+    """Those that were lost from sight at one end or at both."""
+    return [b for b in diagram.branches if b.lost or begins_lost(diagram, b) or ends_lost(diagram, b)]
 
 
 def warnings(diagram: Diagram) -> list[str]:
     """What is to be read before anything else: branches that were lost, snapshots that are proved to miss points."""
     told = []
-    lost = [b.id for b in diagram.branches if b.lost or begins_lost(diagram, b) or ends_lost(diagram, b)]
+    lost = lost_branches(diagram)
     if lost:
         number = f"1 of {len(diagram.branches)} branches was" if len(lost) == 1 else None
         told.append(
             f"Not whole: {number or f'{len(lost)} of {len(diagram.branches)} branches were'} lost from sight on the "
-            f"way ({_named(list(map(str, lost)))}), so that some points and events are missing."
+            f"way ({_named([str(b.id) for b in lost])}), so that some points and events are missing."
+        )
+    if diagram.about.get(KINKS) and any(STUCK in b.lost for b in lost):
+        told.append(
+            "This network is piecewise linear (ReLU), and walks stop at the kinks: of what becomes of a point there "
+            "nothing is known."
         )
     wrong = [f"{step:,.0f}" for step in diagram.steps[diagram.index_sums != 1]] if diagram.index_known else []
     if wrong:

@@ -32,7 +32,7 @@ TASK_STEPS = {Kind.FLOW: 1000, Kind.MAP: 300}
 RELEASE_STEPS = {Kind.FLOW: 150, Kind.MAP: 40}
 SHOWN, RELEASE_SHOWN = 250, 50  # states of each that are kept, evenly
 OUTSIDE = 1.8  # how far the random outputs reach into which a network is released, the memories being at +-1
-FAR = 10.0  # times the largest norm of the states that they start from, where releases end
+FAR = 10.0  # times the largest norm of the states that are released, where a run has left and ends
 FIT_EVERY = 5  # of the states that are kept, the share that the axes are fitted to
 FULL = 1200  # state variables, up to which every eigenvalue of the origin is computed
 ORIGIN = 1e-12  # of |F(0)|, up to which 0 counts as a fixed point
@@ -75,17 +75,18 @@ def make_frames(family: Family, diagram: Diagram, seed: int, progress: Progress)
     """Simulate at every snapshot, from the same states under the same inputs; all snapshots share their axes."""
     first = family.at(float(family.steps[0]))
     starts = _release_states(first, family.u, seed)
+    size = float(starts.norm(dim=1).max())
     task: list[NDArray[np.float32]] = []
     released: list[NDArray[np.float32]] = []
     with alone():
         for i, step in enumerate(family.steps):
             progress("trajectories", i, len(family.steps))
             system = family.at(float(step))
-            task.append(_kept(system.task_trajectories(TASK_STEPS[system.kind], RUNS, seed), SHOWN, family.n_state))
+            paths = system.task_trajectories(TASK_STEPS[system.kind], RUNS, seed)
+            task.append(_kept(paths, size, SHOWN, family.n_state))
             held = family.u.expand(RELEASE_STEPS[system.kind], -1)
             paths = torch.cat([starts.unsqueeze(0), simulate(system, starts, held)])
-            paths = _ended(paths, float(starts.norm(dim=1).max()))
-            released.append(_kept(paths, RELEASE_SHOWN, family.n_state))
+            released.append(_kept(paths, size, RELEASE_SHOWN, family.n_state))
         progress("trajectories", len(family.steps), len(family.steps))
     points = [branch.states[branch.snapshot >= 0] for branch in diagram.branches]
     axes = Projection.fit(np.concatenate([*points, *map(_sample, [*task, *released])]))
@@ -152,16 +153,20 @@ def _ended(paths: Tensor, size: float) -> Tensor:
     return torch.where(inside.unsqueeze(2), paths, torch.nan)
 
 
-def _kept(paths: Tensor | None, states: int, n_state: int) -> NDArray[np.float32]:
-    """Evenly thinned to so many states, in single precision, (B, T, n)."""
+def _kept(paths: Tensor | None, size: float, states: int, n_state: int) -> NDArray[np.float32]:
+    """Up to where each has left, evenly thinned to so many states, in single precision, (B, T, n)."""
     if paths is None:
         return np.zeros((0, 0, n_state), dtype=np.float32)
+    paths = _ended(paths, size)
     rows = np.unique(np.linspace(0, len(paths) - 1, min(states, len(paths))).round().astype(np.int64))
     return np.ascontiguousarray(paths[rows].numpy().swapaxes(0, 1), dtype=np.float32)
 
 
 def _sample(passed: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = passed[:, ::FIT_EVERY].reshape(-1, passed.shape[-1])
+    """States that the axes are fitted to; of a run that left the first only, as its way out would outweigh all else."""
+    n = passed.shape[-1]
+    left = ~np.isfinite(passed).all(axis=(1, 2))
+    rows = np.concatenate([passed[~left, ::FIT_EVERY].reshape(-1, n), passed[left, :1].reshape(-1, n)])
     return rows[np.isfinite(rows).all(axis=1)]
 
 

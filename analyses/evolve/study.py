@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import dynsys.bifurcation
+from dynsys.analyses.evolve.completeness import KINKS
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import SEARCHES, follow
@@ -76,7 +77,8 @@ def run(
     resumed = diagram is not None
     if diagram is None:
         found = _followed(family, settings, progress)
-        diagram = dataclasses.replace(found, about={**found.about, "made_from": mark})
+        kinks = family.system(0.0).pieces(family.u) is not None
+        diagram = dataclasses.replace(found, about={**found.about, "made_from": mark, KINKS: kinks})
         diagram.save(folder / DIAGRAM)
     known = load_frames(folder / FRAMES, mark) if resumed else None
     frames, origin = known or _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.evolve.completeness import of_the_indices, warnings
+from dynsys.analyses.evolve.completeness import NOT_SEEN, lost_branches, of_the_indices, warnings
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
 from dynsys.analyses.evolve.study import Evolution
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram
@@ -142,7 +142,9 @@ def found_stable(evolution: Evolution) -> list[StablePoint]:
 def _of_the_events(diagram: Diagram) -> str:
     count = Counter(event.kind for event in diagram.events)
     told = ", ".join(f"{count[kind]} {kind}" for kind in Bifurcation if count[kind])
-    return f"{len(diagram.events)} events: {told}." if told else "No event."
+    if not told and diagram.branches and len(lost_branches(diagram)) == len(diagram.branches):
+        return "No event was seen, but all branches were lost: of events nothing is known."
+    return f"{f'{len(diagram.events)} events: {told}.' if told else 'No event.'} {NOT_SEEN}"
 
 
 def directions(n: int) -> str:

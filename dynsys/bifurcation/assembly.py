@@ -22,7 +22,7 @@ from dynsys.system import Kind
 ComplexArray = NDArray[np.complex128]
 
 NOT_READ: ComplexArray = np.empty(0, dtype=np.complex128)
-APART = 0.03  # in snapshots and usual sizes of a state: rows nearer than this between two that were read are left out
+APART = 0.05  # in snapshots and usual sizes of a state: rows nearer than this between two that were read are left out
 LOOSE = "it ends at a branch point through which no other curve is known"
 
 
