@@ -78,8 +78,8 @@ def test_every_network_meets_the_same_noise(studied):
 def test_hardly_any_noise_leaves_every_point_and_moves_memories_as_foreseen(followed):
     one, two = (network["survival"] for network in followed[0]["networks"])
     assert one == two
-    assert one["of"] == {"exist": 9, "memories": 4}
-    for name in ("exist", "memories"):
+    assert one["of"] == {"exist": 9, "same_stability": 9, "memories": 4}
+    for name in ("exist", "same_stability", "memories"):
         assert one["shares"][name]["mean"][:2] == [1.0, 1.0]
     drift, predicted = (np.array(one[key])[:, :2].astype(float) for key in ("drift", "predicted"))
     np.testing.assert_allclose(drift, predicted, rtol=1e-3)
@@ -92,7 +92,7 @@ def test_memories_alone_are_found_by_coming_to_rest(followed, tmp_path):
     study = NoiseStudy(levels=(1e-6, 1e-5, 1.0, 8.0), trials=6, steps=20)
     (found,) = (entry["survival"] for entry in run(study, [("bistable", network)], tmp_path)["networks"])
     among_all = followed[0]["networks"][0]["survival"]
-    assert found["of"] == {"exist": 4, "memories": 4}
+    assert found["of"] == {"exist": 4, "same_stability": 4, "memories": 4}
     assert found["shares"]["memories"] == among_all["shares"]["memories"]
     assert found["loss"] == among_all["loss"]
 
@@ -297,7 +297,7 @@ def test_different_models_without_a_readout_are_said_to_have_other_scales(tmp_pa
 
 def test_too_few_steps_for_a_bit_are_said_so(trained, tmp_path):
     options = ["--levels", "0.1", "--trials", 1, "--steps", 1, "--no-points"]
-    assert "no bit could be judged in runs of 1 steps" in command("noise", trained, "-o", tmp_path, *options).stdout
+    assert "no bit could be judged in runs of 1 step," in command("noise", trained, "-o", tmp_path, *options).stdout
 
 
 def test_weights_of_different_shape_cannot_get_the_same_noise(tmp_path):

@@ -79,6 +79,7 @@ def test_results_count_the_known_and_say_how_many_were_not():
     (network,) = results["networks"]
     assert network["survival"]["shares"]["memories"]["values"] == [[1, 1, 0.5], [1, 1, 1], [1, None, None]]
     assert network["survival"]["loss"]["lost"]["share"] == [0, 0, 1]
+    assert network["survival"]["shares"]["same_stability"] is network["survival"]["named"] is None  # rows of old
     said = " ".join(summary(results))
     assert "in 2 of 3 trials points could not be followed" in said
     assert "2 survives; 1 met another fixed point in a fold; 3 could not be followed" in said

@@ -32,7 +32,21 @@ def in_words(half: Mapping[str, Any]) -> str:
     >>> in_words({"between": [0.01, 0.02], "band": [0.01, None], "level": 0.014})
     '0.01 to 0.02 (95 % band: 0.01 to beyond the last)'
     """
-    return f"{between(half)} ({'95 % band: ' + band(half) if has_band(half) else 'too few trials for a band'})"
+    return f"{between(half)} ({_band_told(half)})"
+
+
+def placed(half: Mapping[str, Any]) -> str:
+    """The same after "at a level".
+
+    >>> placed({"between": [0.0, 0.01], "band": [0.0, None], "level": 0.01})
+    'below 0.01 (too few trials for a band)'
+    >>> placed({"between": [0.01, None], "band": [0.0, None], "level": 0.01})
+    'above 0.01, if at any (too few trials for a band)'
+    """
+    low, high = half["between"]
+    if high is None:
+        return f"above {low:.3g}, if at any ({_band_told(half)})" if low else "that is not known"
+    return f"of {in_words(half)}" if low else in_words(half)
 
 
 def between(half: Mapping[str, Any]) -> str:
@@ -46,6 +60,10 @@ def band(half: Mapping[str, Any]) -> str:
 def has_band(half: Mapping[str, Any]) -> bool:
     low, high = half["band"]
     return bool(low) or high is not None
+
+
+def _band_told(half: Mapping[str, Any]) -> str:
+    return f"95 % band: {band(half)}" if has_band(half) else "too few trials for a band"
 
 
 def _range(low: float | None, high: float | None) -> str:

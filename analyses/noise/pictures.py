@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dynsys.analyses.noise.tables import by_level, compared, failing, tells_failures
-from dynsys.analyses.noise.words import has_task, summary
+from dynsys.analyses.noise.able import told
+from dynsys.analyses.noise.tables import by_level, by_memory, compared, failing, tells_failures
+from dynsys.analyses.noise.words import alone, fewer, has_task, summary
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.plots import drift_prediction, noise_curves
 
@@ -20,9 +21,15 @@ WHERE = {
 }
 BAND = "Line: mean over trials; band: 95 % of the mean, whole trials resampled; faint: single trials."
 LEVELS = "The mean over trials of each, at every level."
+LOST = (
+    "In the table: of each memory the trials in which it is lost, and the lowest level of noise at which it is; by "
+    "interpolation where it meets another point in a fold, else the next level that was looked at."
+)
 SHARES = {
     "exist": ("Points that are still there", "Followed from level to level: a point that meets another and is lost "
               "in a fold has not survived, even where another point is near."),
+    "same_stability": ("Points with the same stability", "Points that are there with as many unstable directions as "
+                       "without noise."),
     "memories": ("Memories", "Memories that are there, stable, and read out with the signs that they had."),
 }  # fmt: skip
 
@@ -69,15 +76,20 @@ def _curves(results: Mapping[str, Any], name: str, ylabel: str, title: str, **op
 
 
 def _error(results: Mapping[str, Any]) -> Section:
-    targets = all(map(has_task, results["networks"]))
-    floor = (
-        "The MSE has a floor even without noise (dotted): the target jumps at once, and no network can."
-        if targets
-        else "The task is not known: this is the distance from what the network itself does without noise."
-    )
-    figure = _curves(results, "mse", "mean squared error", "Error under noise", notes=[BAND, floor])
-    told = "In the table: the share of the settled bits and the error without noise, and at which levels trials fail."
-    return Section("Error", told if tells_failures(results) else (), failing(results), [figure])
+    figure = _curves(results, "mse", "mean squared error", "Error under noise", notes=[BAND, _floor(results)])
+    table = "In the table: the share of the settled bits and the error without noise, and at which levels trials fail."
+    text = [table, *alone(results)] if tells_failures(results) else alone(results)
+    return Section("Error", text, failing(results), [figure])
+
+
+def _floor(results: Mapping[str, Any]) -> str:
+    """What the errors without noise are."""
+    if not all(map(has_task, results["networks"])):
+        return "The task is not known: this is the distance from what the network itself does without noise."
+    failing = [sentence for sentence in map(told, results["networks"]) if sentence]
+    if failing:
+        return f"Dotted: the MSE without noise, the mean over all trials, failed ones too: {'; '.join(failing)}."
+    return "The MSE has a floor even without noise (dotted): the target jumps at once, and no network can."
 
 
 def _against(results: Mapping[str, Any]) -> list[Section]:
@@ -95,8 +107,9 @@ def _against(results: Mapping[str, Any]) -> list[Section]:
         logs = one["log10_added_mse_ratio"]
         means = {key: [None if v is None else 10**v for v in logs[key]] for key in ("mean", "low", "high")}
         drawn.append({"name": one["network"], "values": [], **means})
+    paragraphs = [text, *fewer(results)]
     if all(mean is None for one in drawn for mean in one["mean"]):
-        return [Section(f"Against {first}", [text, "That is so at none of these levels."])]
+        return [Section(f"Against {first}", [*paragraphs, "That is so at none of these levels."])]
     figure = noise_curves(
         [
             {"name": first, "values": [], **dict.fromkeys(("mean", "low", "high"), [1.0] * len(drawn[0]["mean"]))},
@@ -108,7 +121,7 @@ def _against(results: Mapping[str, Any]) -> list[Section]:
         title="Pair by pair",
         notes=["Geometric mean over trials, and its 95 % band."],
     )
-    return [Section(f"Against {first}", text, figures=[figure])]
+    return [Section(f"Against {first}", paragraphs, figures=[figure])]
 
 
 def _accuracy(results: Mapping[str, Any]) -> list[Section]:
@@ -133,7 +146,9 @@ def _survival(results: Mapping[str, Any]) -> list[Section]:
     shown = ["memories"] if results["settings"]["points"] == "memories" else list(SHARES)
     for name in shown:
         title, note = SHARES[name]
-        drawn = [{"name": n["name"], **n["survival"]["shares"][name]} for n in followed if n["survival"]["of"][name]]
+        drawn = [
+            {"name": n["name"], **n["survival"]["shares"][name]} for n in followed if n["survival"]["shares"][name]
+        ]
         if drawn:
             figures.append(
                 noise_curves(
@@ -179,7 +194,8 @@ def _drift(results: Mapping[str, Any]) -> list[Section]:
         {"name": n["name"], **{key: _flat(n["survival"][key]) for key in ("predicted", "drift")}} for n in followed
     ]
     figure = drift_prediction(drawn, title="Drift of the memories", notes=["Every memory, trial and level."])
-    return [Section("How far memories drift", text, figures=[figure])]
+    table = by_memory(results)
+    return [Section("How far memories drift", [text, LOST] if table else text, table, [figure])]
 
 
 def _flat(trials: Sequence[Sequence[Sequence[float | None]]]) -> list[float | None]:

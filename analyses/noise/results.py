@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynsys.analyses.noise.able import comparable, failing_alone, is_able
 from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.half import of_bits, of_memories
 from dynsys.analyses.noise.networks import Network
@@ -14,7 +15,7 @@ from dynsys.models.flipflop import FlipFlop
 from dynsys.models.perturbation import weights_chosen
 
 SCHEMA = "dynsys.noise/1"
-KEPT = ("exist", "memories")  # of the points, of those that are memories
+KEPT = ("exist", "same_stability", "memories")  # of the points, and of those that are memories
 
 Row = Mapping[str, Any]
 
@@ -51,16 +52,25 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
         "weights": list(weights_chosen(network.system, settings["weights"])) if on_weights else [],
         "compared_with": "target" if isinstance(network.task, FlipFlop) else "its own run without noise",
         "trials": sorted(trials),
+        "fails_without_noise": failing_alone(trials),
         "noiseless": _means([trial["noiseless"] for trial in done]),
-        "measures": {name: _measure(done, name) for name in (done[0]["measures"] if done else ())},
+        "noiseless_trials": {name: [one["noiseless"][name] for one in done] for name in _noted(done, "noiseless")},
+        "measures": {name: _measure(done, name) for name in _noted(done, "measures")},
         **_failing(done, settings["levels"]),
     }
 
 
+def _noted(done: Sequence[Any], key: str) -> list[str]:
+    return list(done[0][key]) if done else []
+
+
 def _failing(done: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
-    """``survival`` of the points, and from which levels on ``bits`` are wrong; None where that is not known."""
+    """``survival`` of the points, and from which levels on ``bits`` are wrong; None where that is not known.
+
+    Noise makes no trial fail that fails without it: those do not count among the ``bits``.
+    """
     followed = [trial["survival"] for trial in done if trial["survival"]]
-    accuracy = [trial["measures"].get("settled_bit_accuracy", [None]) for trial in done]
+    accuracy = [trial["measures"].get("settled_bit_accuracy", [None]) for trial in done if is_able(trial)]
     return {"survival": _survival(followed, levels) if followed else None, "bits": of_bits(accuracy, levels)}
 
 
@@ -75,10 +85,14 @@ def _means(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | Non
 
 
 def _survival(found: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
-    """Shares of points and memories, first losses, and how far memories drift."""
+    """Shares of points and memories, first losses, and of each memory its name, drift, and losses by trials.
+
+    Of trials of an earlier version not all of this is known: it is None where it is not.
+    """
     of, shares = found[0]["of"], {}
     for name in KEPT:
-        values = [_shares(one[name], of[name], one["unknown"][name]) for one in found] if of[name] else []
+        known = all(one["of"].get(name) for one in found)
+        values = [_shares(one[name], one["of"][name], one["unknown"][name]) for one in found] if known else []
         shares[name] = {"values": values, **band(values)} if values else None
     return {
         "of": of,
@@ -88,6 +102,8 @@ def _survival(found: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
         "drift": [one["drift"] for one in found],
         "predicted": [one["predicted"] for one in found],
         "fate": [one["fate"] for one in found],
+        "named": next((one["named"] for one in found if "named" in one), None),
+        **{key: [one.get(key) for one in found] for key in ("lost_between", "lost_at")},
     }
 
 
@@ -98,16 +114,18 @@ def _shares(kept: Sequence[int], of: int, unknown: Sequence[int]) -> list[float 
 
 def _comparisons(networks: Sequence[Network], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Of every network with the first, log10 of the ratio of what noise adds to their MSE, trial by trial of the same
-    noise."""
+    noise: of those ``trials`` in which both do the task without it."""
     first = _results(rows, networks[0].name)
     found = []
     for network in networks[1:]:
         mine = _results(rows, network.name)
-        both = sorted(set(first) & set(mine))
-        if both:
-            ours, theirs = (_added(results, both) for results in (mine, first))
-            told = ratio(ours, theirs)
-            found.append({"network": network.name, "with": networks[0].name, "log10_added_mse_ratio": told})
+        done, both = sorted(set(first) & set(mine)), comparable(first, mine)
+        if not done:
+            continue
+        ours, theirs = (_added(results, both) for results in (mine, first))
+        told = ratio(ours, theirs) if both else band([[None] * len(mine[done[0]]["measures"]["mse"])])
+        one = {"network": network.name, "with": networks[0].name, "log10_added_mse_ratio": told}
+        found.append({**one, "trials": both, "trials_done": done})
     return found
 
 

@@ -102,9 +102,12 @@ def run(
     compared = networks_of(networks, loading)
     check_comparable(compared, study.on, study.weights)
     check_sweep(**{key: sweeping[key] for key in ("jobs", "cluster", "shard") if key in sweeping})
+    cluster = sweeping.get("cluster")
+    if cluster is not None:
+        check_cluster(cluster)  # before there is a folder, and before a search that may take long
     check_writable(folder)
     check_begun(dataclasses.asdict(study), compared, folder, folder / ROWS)
-    points = _points(study, compared, folder, progress, sweeping.get("cluster"))
+    points = _points(study, compared, folder, progress)
     tasks = [
         Task(f"{network.name}/trial={trial.number}", _arguments(trial))
         for network, followed in zip(compared, points, strict=True)
@@ -124,14 +127,12 @@ def run(
 
 
 def _points(
-    study: NoiseStudy, networks: Sequence[Network], folder: Path, progress: Progress, cluster: Any
+    study: NoiseStudy, networks: Sequence[Network], folder: Path, progress: Progress
 ) -> list[PointsFile | None]:
     """Of every network those that are followed."""
     if study.on != "weights" or study.points == "none":
         return [None] * len(networks)
     kept = [kept_points(network, study.points, folder / network.name) for network in networks]
-    if cluster is not None and None in kept:
-        check_cluster(cluster)  # before a search that may take long
     paths = [
         path or search_points(network, study.points, folder / network.name, progress)
         for network, path in zip(networks, kept, strict=True)

@@ -7,8 +7,11 @@ from typing import Any
 
 from dynsys.analyses.noise.half import RIGHT, band, between
 from dynsys.analyses.noise.words import has_task
+from dynsys.plots.style import plural
 
 Row = dict[str, Any]
+
+KEPT = {"exist": "points kept", "same_stability": "with the same stability", "memories": "memories kept"}
 
 
 def compared(results: Mapping[str, Any]) -> list[Row]:
@@ -28,7 +31,8 @@ def compared(results: Mapping[str, Any]) -> list[Row]:
 
 def failing(results: Mapping[str, Any]) -> list[Row]:
     """A row for each network: without noise, and the levels at which half of the trials have failed."""
-    return [_failing(network) for network in results["networks"]]
+    alone = any(network["fails_without_noise"] for network in results["networks"])
+    return [_failing(network, alone) for network in results["networks"]]
 
 
 def tells_failures(results: Mapping[str, Any]) -> bool:
@@ -47,9 +51,35 @@ def by_level(results: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _failing(network: Mapping[str, Any]) -> Row:
+def by_memory(results: Mapping[str, Any]) -> list[Row]:
+    """A row for each memory of which it is told which it is: in how many trials it is lost, and the lowest level."""
+    followed = [network for network in results["networks"] if network["survival"] and network["survival"]["named"]]
+    return [
+        {"network": network["name"], "memory": _called(memory), **_losses(network["survival"], k)}
+        for network in followed
+        for k, memory in enumerate(network["survival"]["named"])
+    ]
+
+
+def _called(memory: Mapping[str, Any]) -> str:
+    return memory["bits"] or f"point {memory['number']}"
+
+
+def _losses(survival: Mapping[str, Any], k: int) -> Row:
+    """Of the k-th memory. Where it did not end by a fold, its level is the upper end of those between which it was
+    lost."""
+    told = [trial for trial in zip(survival["lost_between"], survival["lost_at"], strict=True) if trial[0] is not None]
+    high = [(between[k][1], at[k]) for between, at in told if between[k][1] is not None]
+    lowest = min((end if at is None else at for end, at in high), default=None)
+    return {"lost in": f"{len(high)} of {plural(len(told), 'trial')}", "lowest level": lowest}
+
+
+def _failing(network: Mapping[str, Any], alone: bool) -> Row:
+    """``alone`` tells whether any network fails without noise."""
     noiseless = network["noiseless"]
     row: Row = {"network": network["name"], "trials": len(network["trials"])}
+    if alone:
+        row["fail without noise"] = len(network["fails_without_noise"])
     if has_task(network):
         row["MSE"] = noiseless.get("mse")
     if "settled_bit_accuracy" in noiseless:
@@ -70,8 +100,9 @@ def _at(network: Mapping[str, Any], i: int) -> Row:
     row = {"MSE": measures["mse"]["mean"][i], "95 % band": _band(measures["mse"], i)}
     if "settled_bit_accuracy" in measures:
         row["bits right"] = measures["settled_bit_accuracy"]["mean"][i]
-    if survival and survival["shares"]["memories"]:
-        row["memories kept"] = survival["shares"]["memories"]["mean"][i]
+    for name, title in KEPT.items():
+        if survival and survival["shares"][name]:
+            row[title] = survival["shares"][name]["mean"][i]
     return row
 
 

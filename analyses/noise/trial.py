@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.flipflop_memories import memories
+from dynsys.analyses.flipflop_memories import memories, named
 from dynsys.analyses.noise.identity import File, Held, PointsFile
 from dynsys.models.checkpoint import load
 from dynsys.models.drive import Drive, drive_of
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
 from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.passage import Fate
 from dynsys.points import FixedPoints
 from dynsys.survival import Survival, survival
 from dynsys.system import System
@@ -116,27 +118,60 @@ def _survival(trial: Trial, system: System, noise: WeightNoise) -> dict[str, Any
         lambda level: perturbed(system, noise.matrices, level),
         trial.levels,
         which=which,
+        stability=which,
         memories=memories(points).numbers if isinstance(getattr(system, "task", None), FlipFlop) else None,
     )
-    return {"of": {"exist": len(found.points), "memories": int(found.was_memory.sum())}, **_told(found)}
+    return {**_told(found), "named": _named(points, found.points[found.was_memory], system)}
+
+
+def _named(points: FixedPoints, numbers: NDArray[np.int64], system: System) -> list[dict[str, Any]]:
+    """Which memories they are: the number among the points, the bits of a flip-flop, the readout."""
+    flipflop = isinstance(getattr(system, "task", None), FlipFlop)
+    readouts = points.readouts[numbers]
+    bits = [named(np.where(row > 0, 1, -1)) if flipflop else None for row in readouts]
+    told = zip(numbers, bits, _rounded(readouts), strict=True)
+    return [{"number": int(number), "bits": word, "readout": readout} for number, word, readout in told]
 
 
 def _told(found: Survival) -> dict[str, Any]:
-    """Counts per level, ``unknown`` ones too, ``first_loss`` (the levels between which), and of each memory drift and
-    prediction (L, k)."""
+    """How many there are (``of``), counts per level, ``unknown`` ones too, ``first_loss`` (the levels between which),
+    and of each memory drift and prediction (L, k), ``lost_between`` and ``lost_at``."""
     memories = found.was_memory
     low, high = found.first_loss
+    unknown = found.unknown.sum(axis=1).tolist()
     return {
+        "of": {"exist": len(found.points), "same_stability": len(found.points), "memories": int(memories.sum())},
         **found.counts(),
         "unknown": {
-            "exist": found.unknown.sum(axis=1).tolist(),
+            "exist": unknown,
+            "same_stability": unknown,
             "memories": found.unknown[:, memories].sum(axis=1).tolist(),
         },
+        **_losses(found),
         "first_loss": [low, _number(high)],
         "drift": _rounded(found.drift[:, memories]),
         "predicted": _rounded(found.predicted[:, memories]),
         "fate": {word: int((found.fate == word).sum()) for word in np.unique(found.fate)},
     }
+
+
+def _losses(found: Survival) -> dict[str, Any]:
+    """Of each memory the levels ``lost_between`` (k, 2), and the one it is ``lost_at`` (k,) where it ends by that.
+
+    A memory may be there and be none any more, unstable or read out with other signs: then the level is not known.
+    """
+    between = [dataclasses.replace(found, was_memory=one).first_loss for one in _each(found.was_memory)]
+    ends = np.where(found.fate == Fate.UNKNOWN, np.nan, found.lost_at)[found.was_memory]
+    return {
+        "lost_between": [[low, _number(high)] for low, high in between],
+        "lost_at": [_number(at) if low <= at <= high else None for at, (low, high) in zip(ends, between, strict=True)],
+    }
+
+
+def _each(chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) to (k, n): every one of the k chosen alone."""
+    rows: NDArray[np.bool_] = np.eye(len(chosen), dtype=np.bool_)[chosen]
+    return rows
 
 
 def _rounded(values: Array) -> list[list[float | None]]:

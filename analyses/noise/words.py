@@ -5,23 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dynsys.analyses.noise.half import RIGHT, in_words
+from dynsys.analyses.noise.able import of, told
+from dynsys.analyses.noise.half import RIGHT, placed
 from dynsys.passage import Fate
+from dynsys.plots.style import plural
 
 Network = Mapping[str, Any]
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """What was done, then a sentence or two of each network."""
+    """What was done, which networks fail by themselves, then a sentence or two of each network."""
     names = ", ".join(network["name"] for network in results["networks"])
     settings = results["settings"]
     said = [
-        f"{names}: noise on the {settings['on']} at {len(settings['levels'])} levels, {settings['trials']} trials of "
-        f"{settings['steps']:,} steps each" + (", the same for every network." if len(results["networks"]) > 1 else ".")
+        f"{names}: noise on the {settings['on']} at {plural(len(settings['levels']), 'level')}, "
+        f"{plural(settings['trials'], 'trial')} of {plural(settings['steps'], 'step')} each"
+        + (", the same for every network." if len(results["networks"]) > 1 else ".")
     ]
+    said += [*alone(results), *fewer(results)]
     for network in results["networks"]:
         said += [_found(network, settings), *_unknown(network)]
     return [*said, *_unlike(results["networks"])]
+
+
+def alone(results: Mapping[str, Any]) -> list[str]:
+    """Of networks that fail at their task without noise."""
+    failing = [sentence for sentence in map(told, results["networks"]) if sentence]
+    least = f"(fewer than {RIGHT:.0%} of the settled bits right)"
+    return [f"{sentence} {least}: that is not counted as failed by noise." for sentence in failing]
+
+
+def fewer(results: Mapping[str, Any]) -> list[str]:
+    """Of comparisons that are not of all trials."""
+    short = [one for one in results["comparisons"] if one["trials"] != one["trials_done"]]
+    return [
+        f"What noise adds to the error of {one['network']} and of {one['with']} "
+        + (
+            f"is compared in {of(one['trials'], one['trials_done'])}: those in which both do the task without noise."
+            if one["trials"]
+            else "is not compared: there is no trial in which both do the task without noise."
+        )
+        for one in short
+    ]
 
 
 def has_task(network: Network) -> bool:
@@ -36,11 +61,12 @@ def _found(network: Network, settings: Mapping[str, Any]) -> str:
     if network["survival"] and not network["survival"]["of"]["memories"]:
         said.append("no stable fixed point was found, so that no memory can be lost (a cycle may hold one)")
     if loss:
-        said.append(f"half of the trials have lost a memory at a level of {in_words(loss['half'])}")
+        said.append(f"half of the trials have lost a memory at a level {placed(loss['half'])}")
     if bits:
-        said.append(f"half get fewer than {RIGHT:.0%} of the settled bits right at {in_words(bits['half'])}")
+        able = "half of those that do the task without noise" if network["fails_without_noise"] else "half"
+        said.append(f"{able} get fewer than {RIGHT:.0%} of the settled bits right at a level {placed(bits['half'])}")
     if "settled_bit_accuracy" in network["noiseless"] and network["noiseless"]["settled_bit_accuracy"] is None:
-        said.append(f"no bit could be judged in runs of {settings['steps']:,} steps, before any has settled")
+        said.append(f"no bit could be judged in runs of {plural(settings['steps'], 'step')}, before any has settled")
     if not said:
         at = network["measures"]["mse"]["mean"][0]
         said.append(f"the mean squared error at the lowest level is {'not finite' if at is None else f'{at:.3g}'}")

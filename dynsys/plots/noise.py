@@ -31,23 +31,27 @@ def noise_curves(
     """One curve for each network with a band, single trials faint behind it, against the level of noise.
 
     A network is ``name``, ``mean``, ``low`` and ``high`` at each level, ``values`` (trials, levels), and ``floor``, the
-    value without noise, or None. Values of None are left out. Raises ValueError where there is no network.
+    value without noise, or None. Values of None are left out; a network without any other is told in a note. Raises
+    ValueError where there is no network.
     """
     if not networks:
         raise ValueError("there is no network to draw; give one at least")
     figure = go.Figure()
-    for i, network in enumerate(networks):
+    drawn = [(i, network) for i, network in enumerate(networks) if any(v is not None for v in network["mean"])]
+    for i, network in drawn:
         _add_trials(figure, network, levels, _colour(i))
-    for i, network in enumerate(networks):
+    for i, network in drawn:
         _add_band(figure, network, levels, _colour(i))
-    for i, network in enumerate(networks):
+    for i, network in drawn:
         _add_mean(figure, network, levels, i, percent)
     figure.update_xaxes(style.axis(xlabel, type="log", exponentformat="power", dtick=1, range=_decades(levels)))
     scale: dict[str, Any] = {"type": "log", **_ticks(networks)} if logarithmic else {}
     if percent:
         scale |= {"tickformat": ".0%", "range": [-0.03, 1.05]}
     figure.update_yaxes(style.axis(ylabel, **scale))
-    return _finished(figure, title, notes)
+    absent = [network["name"] for network in networks if all(v is None for v in network["mean"])]
+    left_out = [f"No curve for {', '.join(absent)}: there is no value at any level."] if absent else []
+    return _finished(figure, title, [*notes, *left_out])
 
 
 def drift_prediction(
