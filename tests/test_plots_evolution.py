@@ -175,9 +175,17 @@ class TestTrainingTime:
 class TestCounts:
     def test_one_point_before_the_pitchfork_and_three_after(self):
         figure = plots.point_counts(pitchfork())
-        stable, unstable = trace(figure, "stable"), trace(figure, "1 unstable")
+        stable, unstable = trace(figure, "no unstable direction"), trace(figure, "1 unstable direction")
         assert list(stable.y) == [1, 1, 1, 1, 1, 2, 2, 2, 2]
         assert list(unstable.y) == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+
+    def test_the_last_count_has_a_width_and_kinds_look_as_in_the_diagram(self):
+        figure = plots.point_counts(pitchfork(), np.zeros(9, dtype=np.int64))
+        assert {t.line.shape for t in figure.data} == {"hvh"}  # half way to the snapshots on either side
+        beside = plots.bifurcation_diagram(pitchfork())
+        for name in ("no unstable direction", "1 unstable direction"):
+            assert trace(figure, name).line.color == trace(beside, name).line.color
+        assert "2 points with no unstable direction" in trace(figure, "no unstable direction").text[-1]
 
     def test_snapshots_at_which_points_are_missing_are_marked(self):
         one_lost = pitchfork()

@@ -15,7 +15,14 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 FEW = 5  # unstable directions, up to which each has a tick of its own
-SHADES = (style.BLUE, style.ORANGE, style.PURPLE, style.GREEN, style.GREY)  # 0, 1, 2, 3, and more unstable directions
+DARKER = ("#7A2F6E", "#4A1B43")  # than the purple of 2 or more unstable directions in other pictures: 3, and more
+KINDS = (
+    *((name, colour) for name, _, colour in style.SHAPES[:2]),
+    ("2 unstable directions", style.SHAPES[2][2]),
+    ("3 unstable directions", DARKER[0]),
+    ("4 or more unstable directions", DARKER[1]),
+)
+STEPS = "hvh"  # a count holds half way to the snapshots beside it, so that the last one is seen too
 
 
 def point_counts(
@@ -36,22 +43,24 @@ def point_counts(
         row_heights=[0.64, 0.36][:rows] if origin is not None else [1.0],
     )
     x = time.place(diagram.steps)
-    for kind, shade in enumerate(SHADES):
-        most = kind == len(SHADES) - 1
+    for kind, (label, shade) in enumerate(KINDS):
+        most = kind == len(KINDS) - 1
         count = table[:, kind:].sum(axis=1) if most else table[:, kind : kind + 1].sum(axis=1)
         if not count.any():
             continue
-        label = "stable" if kind == 0 else f"{kind}{' or more' if most else ''} unstable"
         figure.add_trace(
             go.Scatter(
                 x=x,
                 y=count,
                 mode="lines",
                 stackgroup="points",
-                line={"color": shade, "width": 1.2, "shape": "hv"},
+                line={"color": shade, "width": 1.2, "shape": STEPS},
                 fillcolor=_pale(shade),
                 name=label,
-                text=[f"{n} {label}, step {step:,.0f}" for n, step in zip(count, diagram.steps, strict=True)],
+                text=[
+                    f"{style.plural(n, 'point')} with {label}, step {step:,.0f}"
+                    for n, step in zip(count, diagram.steps, strict=True)
+                ],
                 hovertemplate="%{text}<extra></extra>",
             ),
             1,
@@ -81,7 +90,7 @@ def point_counts(
     for row in range(1, rows + 1):
         figure.update_xaxes(time.axis(named=row == rows, showticklabels=row == rows), row=row, col=1)
     figure.update_layout(legend_traceorder="normal")
-    return style.under(figure, title, [*notes, time.note])
+    return style.under(figure, title, [*notes, "Counts change half way between two snapshots.", time.note])
 
 
 def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
@@ -90,7 +99,7 @@ def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
         x=x,
         y=np.where(there, origin, np.nan),
         mode="lines+markers",
-        line={"color": style.RED, "width": 1.6, "shape": "hv"},
+        line={"color": style.RED, "width": 1.6, "shape": STEPS},
         marker={"size": 4},
         name="unstable directions",
         showlegend=False,
