@@ -60,7 +60,7 @@ class Levels(click.ParamType[tuple[float, ...]]):
     default="memories",
     show_default=True,
     type=click.Choice(["all", "memories", "none"]),
-    help="Which fixed points are followed under noise on the weights: all take five times as long.",
+    help="Which fixed points are followed under noise on the weights: all take at least five times as long.",
 )
 @click.option("--no-points", is_flag=True, help="The same as --points none.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
