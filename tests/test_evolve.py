@@ -18,7 +18,7 @@ from dynsys.analyses.evolve.frames import Frames, Origin, _release_states, make_
 from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
 from dynsys.analyses.evolve.study import DIAGRAM, Evolution, Evolve
-from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences
+from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows
 from dynsys.analyses.report import scenes_of
 from dynsys.bifurcation.curve import STUCK
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
@@ -385,6 +385,18 @@ def test_events_are_those_of_stable_points_or_all_and_mirror_images_share_a_row(
     assert [row["what"] for row in event_rows(diagram, stable_only=True)] == ["so it was (2 times)"]
     assert [row["step"] for row in event_rows(diagram)] == ["0.5", "1.5", "2.5"]
     assert of_the_list(diagram).startswith("Listed are the events at which a point is stable: 2 of 4,")
+
+
+def test_events_name_the_branches_of_the_table_of_stable_points_and_what_they_say():
+    """Readouts on the line s and its mirror image -s: at an event at s = 1.25 they are +-1.25."""
+    steps = [0.0, 1.0, 2.0, 3.0]
+    up = dataclasses.replace(line(4, steps, 0, [1, 1, 0, 0]), readouts=np.array([[s, -2 * s] for s in steps]))
+    down = dataclasses.replace(up, id=7, readouts=-up.readouts)
+    events = [event(i, Bifurcation.PITCHFORK, 1.25, (name,)) for i, name in enumerate((4, 7))]
+    evolution = evolution_of(diagram_of(steps, [up, down], events), None)
+    (row,) = event_rows(evolution.diagram, stable_only=True)
+    assert (row["branches"], row["readout"]) == ("4; 7", "+1.25 -2.50")
+    assert {str(point["branch"]) for point in stable_rows(evolution)} == set(row["branches"].split("; "))
 
 
 class TestMistakes:

@@ -39,6 +39,10 @@ STABLE_TEXT = (
     f"A stable point of a flip-flop is a memory if each of its outputs is at least {CLEAR:g} from zero, and no other "
     "point with the same signs has its outputs nearer to +1 and -1."
 )
+EVENTS_TEXT = (
+    "Branches have the numbers of the table of stable points and of the diagram, those of a mirror image after a "
+    "semicolon; the readout is that of the first branch at the event."
+)
 
 
 def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
@@ -104,14 +108,20 @@ def sections(evolution: Evolution) -> list[Section]:
             )
         )
     events = event_rows(diagram)
-    cut = f"The first {EVENTS_SHOWN} of {len(events)}; results.json holds all." if len(events) > EVENTS_SHOWN else ()
+    all_told = ["Those at which a point is stable, listed above, are among these."]
+    if len(events) > EVENTS_SHOWN:
+        all_told.append(f"Shown are the first {EVENTS_SHOWN} of {len(events)} lines; results.json holds all.")
     return [
         *found,
         Section(
             "Points that are stable at the end, and how they came to be", STABLE_TEXT, table=stable_rows(evolution)
         ),
-        Section("Events at which a point is stable", of_the_list(diagram), table=event_rows(diagram, stable_only=True)),
-        Section("All events", cut, table=events[:EVENTS_SHOWN]),
+        Section(
+            "Events at which a point is stable",
+            [of_the_list(diagram), EVENTS_TEXT],
+            table=event_rows(diagram, stable_only=True),
+        ),
+        Section("All events", all_told, table=events[:EVENTS_SHOWN]),
         Section("Snapshots", table=snapshot_rows(evolution)),
         Section("Notes of the search", [f"{note[0].upper()}{note[1:].rstrip('.')}." for note in diagram.notes]),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from dynsys.analyses.evolve.completeness import NOT_SEEN, lost_branches, of_the_indices, warnings
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
 from dynsys.analyses.evolve.study import Evolution
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram
+from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.stable import of_stable_points
 
 SCHEMA = "dynsys.evolution/1"
@@ -152,15 +153,40 @@ def directions(n: int) -> str:
 
 
 def event_rows(diagram: Diagram, stable_only: bool = False) -> list[dict[str, Any]]:
-    """One row an event, or one at which a point is stable; mirror images, which are simultaneous, share a row."""
+    """One row an event, or one at which a point is stable; mirror images, which are simultaneous, share a row.
+
+    ``branches`` are those of the event, of each mirror image after a semicolon; ``readout`` is what the first says.
+    """
     near = of_stable_points(diagram) | (not stable_only)
-    alike = Counter(
-        (float(f"{e.time:.6g}"), str(e.kind), e.sentence) for e, n in zip(diagram.events, near, strict=True) if n
-    )
+    alike: dict[tuple[float, str, str], list[Event]] = {}
+    for event, wanted in zip(diagram.events, near, strict=True):
+        if wanted:
+            alike.setdefault((float(f"{event.time:.6g}"), str(event.kind), event.sentence), []).append(event)
     return [
-        {"step": step_of(step), "kind": kind, "what": sentence + (f" ({n} times)" if n > 1 else "")}
-        for (step, kind, sentence), n in alike.items()
+        {
+            "step": step_of(step),
+            "kind": kind,
+            "what": sentence + (f" ({len(events)} times)" if len(events) > 1 else ""),
+            "branches": "; ".join(", ".join(map(str, event.branches)) for event in events),
+            "readout": readout_text(_readout_at(diagram, events[0])),
+        }
+        for (step, kind, sentence), events in alike.items()
     ]
+
+
+def _readout_at(diagram: Diagram, event: Event) -> list[float]:
+    """What the point says at the event, by the rows of its first branch."""
+    branch = next(branch for branch in diagram.branches if branch.id == event.branches[0])
+    return [float(np.interp(event.time, branch.s, values)) for values in branch.readouts.T]
+
+
+def readout_text(values: Iterable[float]) -> str:
+    """Outputs as the tables write them.
+
+    >>> readout_text([0.984, -1.02, -1e-9])
+    '+0.98 -1.02 +0.00'
+    """
+    return " ".join(f"{round(value, 2) + 0.0:+.2f}" for value in values)
 
 
 def of_the_list(diagram: Diagram) -> str:
@@ -178,7 +204,7 @@ def stable_rows(evolution: Evolution) -> list[dict[str, Any]]:
         {
             "branch": point.branch,
             "kind": kinds[point.memory],
-            "readout": " ".join(f"{value:+.2f}" for value in point.readout),
+            "readout": readout_text(point.readout),
             "stable since step": step_of(point.since),
             "how": point.way,
         }
