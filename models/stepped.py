@@ -2,6 +2,10 @@
 
 Products J v come from a graph that is built once per state: J^T w is linear in w, so its derivative by w, taken
 backwards, is J v. For many products that is several times faster than forward mode and needs no rule that it lacks.
+
+Slow points need the derivative of J^T w as well, which the rest of the package takes by ``torch.func``. That cannot
+look into a recorded graph, so it is told: along v it is H v, with H the Hessian of <w, F>. H is symmetric, so that a
+second backward pass gives H v.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.models.module_copy import holds_module, module_of, moved_callable
 from dynsys.models.random_drive import driven_trajectories
@@ -22,6 +27,7 @@ from dynsys.system import Kind, Product, System
 WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first
 TRIED = 8  # states at which they are compared
 EXACT, SINGLE, ROUGH = 1e-8, 1e-3, 1e-4  # relative: of two derivatives, of one in float32, of central differences
+APART = 6e-6  # relative to 1 + |x|: the cube root of the rounding error, best for a central difference
 DENSE_ENTRIES = 2**26  # of a batch of Jacobians that is worked out at once
 
 
@@ -29,7 +35,8 @@ class Stepped(System):
     """A map given by a function, or by a module's copy, that is called as ``form`` says.
 
     Where an operation inside cannot be differentiated twice, products come from forward mode instead, and where that
-    fails as well, from the whole Jacobian. Raises ValueError where the function hides its derivative from torch.
+    fails as well, from the whole Jacobian; the derivative of J^T w by x then is a central difference, to about 1e-9.
+    Raises ValueError where the function hides its derivative from torch.
     """
 
     kind = Kind.MAP
@@ -38,8 +45,8 @@ class Stepped(System):
         self._function, self._form = function, form
         self.n_state, self.n_input, self.name = n_state, n_input, name
         self._readout: Readout | None = None
-        self._way = WAYS[0]
-        self._way, self.single_precision = self._tried()
+        self._way, self._forward, self._twice = WAYS[0], True, True
+        self._tried()
 
     @property
     def state_parts(self) -> dict[str, slice]:
@@ -70,8 +77,14 @@ class Stepped(System):
         return x[:, :0] if self._readout is None else self._readout(x)
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        with torch.no_grad():
-            return self._field(x, u)
+        if self._forward:
+            with torch.no_grad():
+                return self._field(x, u)
+        return _sealed(
+            lambda y: self._field(y, u),
+            lambda y, v: _sealed(lambda *at: self.jacobian_product(at[0], u, at[1]), None, y, v),
+            x,
+        )
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         together = max(1, DENSE_ENTRIES // self.n_state**2)
@@ -99,8 +112,14 @@ class Stepped(System):
         return lambda v: _gradient(pulled, w, v, retain_graph=True)
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
-        y, F = self._recorded(x, u)
-        return _gradient(F, y, w)
+        if not _in_transform(x):
+            return self._pulled_back(x, u, w)
+
+        def slope(y: Tensor, z: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
+            bent = _sealed(lambda *at: self._bent(at[0], u, *at[1:]), None, y, z, dy)
+            return bent + self.transposed_product(y, u, dz)
+
+        return _sealed(lambda y, z: self._pulled_back(y, u, z), slope, x, w)
 
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor:
         """Runs from zero under random inputs, and from random states without, (steps, runs, n_state)."""
@@ -113,8 +132,8 @@ class Stepped(System):
             moved._readout = self._readout.to(device, dtype)
         return moved
 
-    def _tried(self) -> tuple[str, bool]:
-        """The first of ``WAYS`` that agrees with J^T w at a few random states, and whether it does so in float32.
+    def _tried(self) -> None:
+        """Find the first of ``WAYS`` that agrees with J^T w at a few random states, and what else can be relied on.
 
         <w, J v> = <J^T w, v> tells: a derivative that torch cannot take is sometimes zero instead of an error.
         """
@@ -145,16 +164,73 @@ class Stepped(System):
                 return False
             return bool(((found - expected).abs() <= tolerance * size)[known].all())
 
-        way = next((way for way in WAYS if agrees(way, torch.float64, EXACT)), WAYS[-1])
-        return way, holds_module(self._function) and agrees(way, torch.float32, SINGLE)
+        self._way = next((way for way in WAYS if agrees(way, torch.float64, EXACT)), WAYS[-1])
+        self._forward = self._way == "forward" or agrees("forward", torch.float64, EXACT)
+        self.single_precision = holds_module(self._function) and agrees(self._way, torch.float32, SINGLE)
+        try:
+            twice, apart = self._twice_backward(x, u, w, v), self._apart(x, u, w, v)
+        except Exception:
+            self._twice = False
+        else:
+            off = (twice - apart).norm(dim=1) > ROUGH * apart.norm(dim=1) + EXACT * w.norm(dim=1) * v.norm(dim=1)
+            self._twice = not bool(off[known].any())
 
     def _field(self, x: Tensor, u: Tensor) -> Tensor:
         return self._form.unpack(self._form.call(self._function, x, u)) - x
+
+    def _pulled_back(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
+        y, F = self._recorded(x, u)
+        return _gradient(F, y, w)
+
+    def _bent(self, x: Tensor, u: Tensor, w: Tensor, v: Tensor) -> Tensor:
+        """The derivative of J^T w along v (B, n_state), at fixed w."""
+        return (self._twice_backward if self._twice else self._apart)(x, u, w, v)
+
+    def _twice_backward(self, x: Tensor, u: Tensor, w: Tensor, v: Tensor) -> Tensor:
+        y, F = self._recorded(x, u)
+        pulled = _gradient(F, y, w, create_graph=True)
+        return _gradient(pulled, y, v) if pulled.requires_grad else torch.zeros_like(x)
+
+    def _apart(self, x: Tensor, u: Tensor, w: Tensor, v: Tensor) -> Tensor:
+        length = vector_norm(v, dim=1, keepdim=True)
+        h = APART * (1 + vector_norm(x, dim=1, keepdim=True)) / torch.where(length > 0, length, 1.0)
+        return (self._pulled_back(x + h * v, u, w) - self._pulled_back(x - h * v, u, w)) / (2 * h)
 
     def _recorded(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             y = x.detach().clone().requires_grad_(True)
             return y, self._field(y, u)
+
+
+class _Sealed(torch.autograd.Function):
+    """``function(*at)``, which ``torch.func.jvp`` does not look into: ``slope(*at, *tangents)`` is its derivative."""
+
+    @staticmethod
+    def forward(function: Callable[..., Tensor], slope: Callable[..., Tensor] | None, *at: Tensor) -> Tensor:
+        return function(*at)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.slope = inputs[1]
+        ctx.save_for_forward(*inputs[2:])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        return ctx.slope(*ctx.saved_tensors, *tangents[2:])
+
+
+def _sealed(function: Callable[..., Tensor], slope: Callable[..., Tensor] | None, *at: Tensor) -> Tensor:
+    found: Tensor = _Sealed.apply(function, slope, *at)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _in_transform(x: Tensor) -> bool:
+    """Whether ``torch.func`` is at work, under which nothing can be recorded. (To seal always costs 0.1 ms a call.)"""
+    try:
+        x.detach().requires_grad_(True)
+    except RuntimeError:
+        return True
+    return False
 
 
 def _dense(y: Tensor, F: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from torch import nn
 
 import dynsys
+from dynsys.minima.projected_newton import hessians
 from dynsys.testing import check_system
 
 RECURRENT = {
@@ -330,6 +332,123 @@ def test_what_cannot_be_differentiated_twice_goes_forward():
     torch.testing.assert_close(system.linearised(x, u)(x), slope * x)
     torch.testing.assert_close(system.transposed_product(x, u, x), slope * x)
     torch.testing.assert_close(system.jacobian(x, u), torch.diag_embed(slope))
+
+
+class Backward(torch.autograd.Function):
+    """tanh in the older style, which goes neither forward nor backwards twice."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(torch.tanh(x))
+        return torch.tanh(x)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return g * (1 - ctx.saved_tensors[0] ** 2)
+
+
+class Lost(Backward):
+    """The same, but a second derivative is silently zero: its slope was saved as a number."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(1 - torch.tanh(x) ** 2)
+        return torch.tanh(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0]
+
+
+TANH = {"torch": torch.tanh, "forward": Once.apply, "backward": Backward.apply, "lost": Lost.apply}
+
+
+@pytest.mark.parametrize("tanh", TANH)
+def test_the_hessian_of_q_of_a_step_is_the_formula(tanh):
+    """F = tanh(W x + b) - x: H = J^T J + W^T diag(F tanh'') W, with tanh'' = -2 tanh tanh'."""
+    draw = np.random.default_rng(0)
+    W, b, x = draw.standard_normal((5, 5)), draw.standard_normal(5), draw.standard_normal((3, 5))
+    system = dynsys.wrap(lambda x, u: TANH[tanh](x @ torch.as_tensor(W.T) + torch.as_tensor(b)), n_state=5, n_input=0)
+    found = hessians(system, torch.as_tensor(x), torch.zeros(3, 0, dtype=torch.float64))
+    for state, H in zip(x, found, strict=True):
+        t = np.tanh(W @ state + b)
+        slope = 1 - t**2
+        J = slope[:, None] * W - np.eye(5)
+        expected = J.T @ J + W.T @ np.diag((t - state) * -2 * t * slope) @ W
+        np.testing.assert_allclose(H, expected, rtol=0, atol=1e-13 if tanh == "torch" else 1e-7)
+
+
+@pytest.mark.parametrize("inner", [nn.GRUCell(3, 4), nn.LSTM(3, 4, 2), nn.RNN(3, 4, 3, batch_first=True)])
+def test_the_hessian_of_q_of_a_stepped_cell_is_that_of_the_closed_form(inner):
+    closed = dynsys.wrap(inner)
+    x, u = places(closed)
+    found = hessians(dynsys.wrap(Passed(inner), n_state=closed.n_state, n_input=3), x, u)
+    torch.testing.assert_close(found, hessians(closed, x, u), rtol=0, atol=1e-13)
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("tanh", TANH)
+@pytest.mark.parametrize("r", [1e-3, 1e-7])
+def test_the_ghost_of_a_saddle_node_in_a_step_is_a_slow_point(tanh, r):
+    """x' = x + r + tanh(x - 0.3)^2 is least fast at 0.3, with q = r^2 / 2, and rests nowhere."""
+    system = dynsys.wrap(lambda x, u: x + r + TANH[tanh](x - 0.3) ** 2, n_state=1, n_input=0)
+    points = dynsys.find_fixed_points(system, np.linspace(-0.2, 0.8, 16)[:, None], closure=False, workers=1)
+    assert points.verdict.tolist() == ["slow"]
+    np.testing.assert_allclose(points.states, [[0.3]], atol=1e-7)
+    np.testing.assert_allclose(points.q, [r**2 / 2], rtol=1e-6)
+
+
+def test_a_large_step_has_its_slow_point_without_a_hessian():
+    """One ghost, x' = x + r + x^2, the other 149 units decaying, in coordinates turned at random."""
+    n, r = 150, 1e-3
+    Q = torch.as_tensor(np.linalg.qr(np.random.default_rng(0).standard_normal((n, n)))[0])
+
+    def step(x, u):
+        y = x @ Q
+        return torch.cat([y[:, :1] + r + y[:, :1] ** 2, 0.5 * y[:, 1:]], dim=1) @ Q.T
+
+    starts = 0.3 * np.random.default_rng(1).standard_normal((4, n))
+    system = dynsys.wrap(step, n_state=n, n_input=0)
+    points = dynsys.find_fixed_points(system, starts, closure=False, workers=1)
+    assert points.verdict.tolist() == ["slow"]
+    np.testing.assert_allclose(points.states, np.zeros((1, n)), atol=1e-7)
+    np.testing.assert_allclose(points.q, [r**2 / 2], rtol=1e-6)
+
+
+class Leaky(nn.Module):
+    """The page's own module, with three directions that are nearly bistable, and ghosts where they are not quite."""
+
+    def __init__(self, n=8):
+        super().__init__()
+        self.recurrent, self.input = nn.Linear(n, n), nn.Linear(2, n)
+        with torch.no_grad():
+            self.recurrent.weight.copy_(0.4 * torch.randn(n, n) / n**0.5 + 2 * torch.eye(n) * (torch.arange(n) < 3))
+
+    def forward(self, x, u):
+        return 0.9 * x + 0.1 * torch.tanh(self.recurrent(x) + self.input(u))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_slow_points_of_a_module_are_the_minima_that_scipy_finds(seed):
+    torch.manual_seed(seed)
+    module = Leaky()
+    points = dynsys.find_fixed_points(dynsys.wrap(module, n_state=8, n_input=2), workers=1)
+    W = module.recurrent.weight.detach().double().numpy()
+    b = (module.recurrent.bias.double() + module.input.bias.double()).detach().numpy()
+
+    def q_and_slope(x):
+        t = np.tanh(W @ x + b)
+        F, J = 0.1 * (t - x), 0.1 * ((1 - t**2)[:, None] * W - np.eye(8))
+        return 1e4 * F @ F / 2, 1e4 * J.T @ F
+
+    slow = points.verdict == "slow"
+    assert slow.any()
+    for x, q in zip(points.states[slow], points.q[slow], strict=True):
+        nearby = x + 1e-3 * np.random.default_rng(0).standard_normal(8)
+        end = minimize(q_and_slope, nearby, jac=True, method="BFGS", options={"gtol": 1e-10})
+        np.testing.assert_allclose(x, end.x, atol=1e-6)
+        assert q == pytest.approx(end.fun / 1e4, rel=1e-9)
 
 
 def test_a_step_that_hides_its_derivative_is_refused():
