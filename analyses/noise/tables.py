@@ -57,7 +57,7 @@ def by_memory(results: Mapping[str, Any]) -> list[Row]:
     return [
         {"network": network["name"], "memory": _called(memory), **_losses(network["survival"], k)}
         for network in followed
-        for k, memory in enumerate(network["survival"]["named"])
+        for k, memory in sorted(enumerate(network["survival"]["named"]), key=lambda numbered: _called(numbered[1]))
     ]
 
 

@@ -68,11 +68,10 @@ class Happening:
 
 
 class Assembly:
-    """Cuts curves into pieces and gathers what happens at their ends and on them."""
+    """Cuts curves into pieces and gathers what happens at their ends and on them; ``unit`` is a state's usual size."""
 
-    def __init__(self, family: Family, readings: Readings, joints: list[Junction]) -> None:
-        self.family, self.readings = family, readings
-        self._unit = _usual_size(readings)
+    def __init__(self, family: Family, unit: float, readings: Readings, joints: list[Junction]) -> None:
+        self.family, self.unit, self.readings = family, unit, readings
         self.pieces: list[Piece] = []
         self.happenings: list[Happening] = []
         self._through: dict[Crossing, Happening] = {}
@@ -111,7 +110,7 @@ class Assembly:
             self._joined(piece, first)
 
     def _is_apart(self, row: Row, node: Node) -> bool:
-        away = float((node.x - row.x).norm()) / self._unit
+        away = float((node.x - row.x).norm()) / self.unit
         return max(away, abs(node.p - row.p)) > APART
 
     def _joined(self, last: Piece, first: Piece) -> None:
@@ -210,12 +209,6 @@ class Assembly:
             died=None if piece.last is None else piece.last.id,
             lost="; ".join(piece.lost),
         )
-
-
-def _usual_size(readings: Readings) -> float:
-    """The root mean square norm of the states that were read; 1 where all are the origin."""
-    squares = [float(node.x.square().sum()) for node in readings]
-    return float(np.sqrt(np.mean(squares))) or 1.0 if squares else 1.0
 
 
 def _row(z: Tensor, reading: Reading) -> Row:

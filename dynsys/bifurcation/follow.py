@@ -242,7 +242,7 @@ class _Study:
     def _diagram(self) -> Diagram:
         whole = self.curves.everything()
         joints, _ = self._junctions(whole)
-        assembly = Assembly(self.family, self.curves.reader.readings, joints)
+        assembly = Assembly(self.family, self.curves.unit, self.curves.reader.readings, joints)
         for one in whole:
             assembly.cut(one)
         branches, events = assembly.result()
