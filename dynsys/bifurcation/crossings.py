@@ -189,9 +189,15 @@ class Stretch:
                 if zero is None:
                     return None
                 found.append(zero)
-        if sum(zero.change for zero in found) != change:
+        found.sort(key=lambda zero: zero.part)
+        if sum(zero.change for zero in found) != change or any(map(self._is_one, found, found[1:])):
             return None
-        return sorted(found, key=lambda zero: zero.part)
+        return found
+
+    def _is_one(self, zero: _Zero, other: _Zero) -> bool:
+        """Whether two that were followed have come to the same eigenvalue: then another has been missed."""
+        near = abs(zero.value - other.value) <= MISSED * max(abs(zero.value), abs(other.value))
+        return near and other.part - zero.part <= TOGETHER
 
     def _upper_half(self, part: float) -> ComplexArray:
         """All eigenvalues at a node, of a complex pair the one of positive frequency."""
