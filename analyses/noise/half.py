@@ -26,11 +26,18 @@ def of_bits(accuracy: Trials, levels: Sequence[float]) -> dict[str, Any] | None:
     return _told([_first_below(trial, levels) for trial in accuracy], levels)
 
 
-def placed(half: Mapping[str, Any]) -> str:
-    """Between which levels, and the band, after "at a level".
+def in_words(half: Mapping[str, Any]) -> str:
+    """Between which levels, and the band.
 
-    >>> placed({"between": [0.01, 0.02], "band": [0.01, None], "level": 0.014})
-    'of 0.01 to 0.02 (95 % band: 0.01 to beyond the last)'
+    >>> in_words({"between": [0.01, 0.02], "band": [0.01, None], "level": 0.014})
+    '0.01 to 0.02 (95 % band: 0.01 to beyond the last)'
+    """
+    return f"{between(half)} ({_band_told(half)})"
+
+
+def placed(half: Mapping[str, Any]) -> str:
+    """The same after "at a level".
+
     >>> placed({"between": [0.0, 0.01], "band": [0.0, None], "level": 0.01})
     'below 0.01 (too few trials for a band)'
     >>> placed({"between": [0.01, None], "band": [0.0, None], "level": 0.01})
@@ -39,7 +46,7 @@ def placed(half: Mapping[str, Any]) -> str:
     low, high = half["between"]
     if high is None:
         return f"above {low:.3g}, if at any ({_band_told(half)})" if low else "that is not known"
-    return f"{'of ' if low else ''}{between(half)} ({_band_told(half)})"
+    return f"of {in_words(half)}" if low else in_words(half)
 
 
 def between(half: Mapping[str, Any]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dynsys.cli.numbers import Numbers
+
+IMAGES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 
 @click.command()
@@ -55,5 +58,9 @@ def portrait(
     """
     from dynsys.analyses.run import draw
 
+    if Path(path).suffix.lower() in IMAGES:
+        raise click.UsageError(
+            f"-o {path} would be an HTML file by the name of an image; for a PNG give --png FILE.png"
+        )
     click.echo(draw(picture, run, path, png, chosen, seed, fit))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")
