@@ -18,7 +18,7 @@ from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
 from dynsys.memory.basins import Basins
 from dynsys.memory.connections import Connections
-from dynsys.models.checkpoint import FILE_NAME, load
+from dynsys.models.loading.checkpoint import FILE_NAME, load
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.training_run import read_curves
 from dynsys.points import FixedPoints

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.noise.trial import measured
-from dynsys.models.checkpoint import load
 from dynsys.models.drive import Drive, drive_of
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.force import simulate
+from dynsys.models.loading.checkpoint import load
 from dynsys.models.noisy_runs import WeightNoise, noisy_outputs
 from dynsys.models.perturbation import draw_noise, perturbed, weights_of
 from dynsys.threads import alone

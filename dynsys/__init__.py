@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynsys.attractors.settling import settle
     from dynsys.errors import CheckpointError, OutputError
-    from dynsys.models.checkpoint import load
-    from dynsys.models.wrap import wrap
+    from dynsys.models.loading.checkpoint import load
+    from dynsys.models.wrapping.wrap import wrap
     from dynsys.points import FixedPoints
     from dynsys.projection import Projection
     from dynsys.search import find_fixed_points
@@ -31,10 +31,10 @@ _HOME = {
     "System": "dynsys.system",
     "find_fixed_points": "dynsys.search",
     "linear_modes": "dynsys.spectra.modes",
-    "load": "dynsys.models.checkpoint",
+    "load": "dynsys.models.loading.checkpoint",
     "settle": "dynsys.attractors.settling",
     "simulate": "dynsys.trajectory",
-    "wrap": "dynsys.models.wrap",
+    "wrap": "dynsys.models.wrapping.wrap",
 }
 _MODULES = ("analyses", "models", "plots", "solvers", "testing")
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from dynsys.files import check_writable, write_tensors
 from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
-from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
+from dynsys.models.loading.checkpoint import FILE_NAME, save_checkpoint
 from dynsys.models.schedule import Wanted, every_or_at
 from dynsys.models.training_run import CURVE_POINTS, CURVES, CURVES_SCHEMA, forget_snapshots, write_snapshot
 from dynsys.system import System

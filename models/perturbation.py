@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.models.recurrent import Recurrent
-from dynsys.models.stepped import Stepped
+from dynsys.models.wrapping.stepped import Stepped
 from dynsys.system import System
 
 Array = NDArray[np.float64]

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dynsys.models.layer import Layer
 from dynsys.models.random_drive import driven_trajectories, trajectories_of_task
-from dynsys.models.readout import Readout, linear_readout, relu_readout
 from dynsys.models.stack import Stack
+from dynsys.models.wrapping.readout import Readout, linear_readout, relu_readout
 
 Array = NDArray[np.float64]
 

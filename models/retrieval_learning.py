@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from dynsys.models.backprop import Backprop
-from dynsys.models.checkpoint import load
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.learning import Course
+from dynsys.models.loading.checkpoint import load
 from dynsys.models.retrieval import Retrieval, Strings
 from dynsys.models.retrieval_lesson import RetrievalLesson, answers
 from dynsys.models.retrieval_mistakes import mistakes

@@ -14,8 +14,8 @@ from torch import Tensor
 from dynsys.bifurcation.family import Family
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors
-from dynsys.models.checkpoint import FILE_NAME, load
 from dynsys.models.echo_state import EchoStateNetwork
+from dynsys.models.loading.checkpoint import FILE_NAME, load
 from dynsys.models.training_run import SNAPSHOT_SCHEMA, SNAPSHOTS
 from dynsys.system import System
 

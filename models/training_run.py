@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.files import Arrays, check_writable, read_tensors, write_tensors
-from dynsys.models.checkpoint import FILE_NAME, save_checkpoint
 from dynsys.models.echo_state import EchoStateNetwork
+from dynsys.models.loading.checkpoint import FILE_NAME, save_checkpoint
 from dynsys.models.recipe import Recipe, Trained, train_flipflop
 
 Array = NDArray[np.float64]

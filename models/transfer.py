@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import load, read_checkpoint
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.loading.checkpoint import load, read_checkpoint
 
 NEW_COLUMNS, NEW_WEIGHTS = 1, 2  # beside the seed, so that they are drawn from other numbers than W_r
 

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 
 from dynsys import Map
-from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.learners import learner
+from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.retrieval_learning import retrieval_course
 from dynsys.search import find_fixed_points

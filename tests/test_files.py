@@ -19,9 +19,9 @@ from hypothesis.extra import numpy as hnp
 import dynsys
 from dynsys.errors import CheckpointError, OutputError
 from dynsys.files import read_tensors, write_bytes, write_tensors
-from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.loading.checkpoint import save_checkpoint
 
 SCHEMA = "dynsys.test/1"
 

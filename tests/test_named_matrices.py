@@ -6,8 +6,8 @@ import torch
 
 import dynsys
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import describe_checkpoint
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.loading.checkpoint import describe_checkpoint
 from dynsys.testing import check_system
 
 N, M, OUT = 5, 2, 3
@@ -192,7 +192,7 @@ def test_leaky_networks_refuse_what_does_not_fit(kind, change, says):
 
 @pytest.mark.parametrize("kind", [LeakyRate, LeakyActivity])
 def test_leaky_networks_come_back_from_a_checkpoint(tmp_path, kind):
-    from dynsys.models.checkpoint import save_checkpoint
+    from dynsys.models.loading.checkpoint import save_checkpoint
 
     network = kind(J, B, b, W_OUT, B_OUT, activation="relu", tau=7.0)
     assert_follows(dynsys.load(save_checkpoint(tmp_path / "c.safetensors", network)), kind.name, "relu")

@@ -10,10 +10,10 @@ from torch import nn
 
 import dynsys
 from dynsys.models.backprop import Backprop, train
-from dynsys.models.checkpoint import load, save_checkpoint
 from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.flipflop_lesson import FlipFlopLesson
+from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.lstm import LSTM
 from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.peephole_network import LSTMVariant

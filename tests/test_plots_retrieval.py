@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from dynsys.analyses.retrieval.settling_pictures import convergence_picture, held_strings, retrieval_picture
 from dynsys.cli import main
-from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.queries import queries, states_of
 from dynsys.models.retrieval import CHARACTERS, Retrieval
 from dynsys.models.string_network import StringNetwork

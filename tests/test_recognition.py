@@ -10,7 +10,7 @@ from torch import nn
 
 import dynsys
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import describe_checkpoint
+from dynsys.models.loading.checkpoint import describe_checkpoint
 
 UNITS, INPUTS, OUTPUTS = 6, 3, 2
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

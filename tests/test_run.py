@@ -11,7 +11,7 @@ from dynsys.analyses import STUDIES
 from dynsys.analyses.flipflop import Demo, run
 from dynsys.analyses.run import draw, load_run, releases, search_and_save
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import FILE_NAME, load, save_checkpoint
+from dynsys.models.loading.checkpoint import FILE_NAME, load, save_checkpoint
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.words import summary

@@ -10,9 +10,9 @@ from torch.nn import functional
 from dynsys.analyses.retrieval import settling_loop
 from dynsys.analyses.retrieval.settling_loop import SettlingLoop, Settlings, study, swapped
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.string_network import StringNetwork
 

@@ -7,9 +7,9 @@ import torch
 from dynsys.bifurcation.family import Family
 from dynsys.errors import CheckpointError
 from dynsys.files import write_tensors
-from dynsys.models.checkpoint import save_checkpoint
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.gru import GRU
+from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.recurrent import random_weights
 from dynsys.models.snapshots import EchoStateSnapshots, Snapshots, read_snapshots
 

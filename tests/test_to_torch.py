@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 import dynsys
-from dynsys.models import to_torch as module_of_to_torch
 from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.gru import GRU
@@ -17,8 +16,9 @@ from dynsys.models.irnn import IRNN
 from dynsys.models.lstm import LSTM
 from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.simple2d import Simple2D
-from dynsys.models.to_torch import to_torch
 from dynsys.models.vanilla import RNN
+from dynsys.models.wrapping import to_torch as module_of_to_torch
+from dynsys.models.wrapping.to_torch import to_torch
 
 SYSTEMS = {
     "tanh": lambda layers: RNN.random(units=5, layers=layers),

@@ -6,7 +6,7 @@ import torch
 
 import dynsys
 from dynsys.errors import CheckpointError
-from dynsys.models.trajectories import starts_from_file, states_from_file
+from dynsys.models.loading.trajectories import starts_from_file, states_from_file
 
 N = 4
 FLOW = dynsys.Flow(lambda x, u: -x, n_state=N)

@@ -20,9 +20,9 @@ from dynsys.analyses.transfer.networks import NETWORKS
 from dynsys.analyses.transfer.study import Transfer, run
 from dynsys.cli import main
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import FILE_NAME, read_checkpoint, save_checkpoint
 from dynsys.models.echo_state import WEIGHTS, EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.loading.checkpoint import FILE_NAME, read_checkpoint, save_checkpoint
 from dynsys.models.training_run import read_curves
 from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
 

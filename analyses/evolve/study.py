@@ -21,8 +21,8 @@ from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import SEARCHES, follow
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable
-from dynsys.models.checkpoint import FILE_NAME
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.loading.checkpoint import FILE_NAME
 from dynsys.models.snapshots import Snapshots, read_snapshots
 from dynsys.models.training_run import SNAPSHOTS
 from dynsys.search import SearchInterrupted

@@ -12,9 +12,9 @@ from typing import Any
 from torch import nn
 
 from dynsys.analyses.noise.identity import File, Held
-from dynsys.models.checkpoint import FILE_NAME, load
+from dynsys.models.loading.checkpoint import FILE_NAME, load
 from dynsys.models.perturbation import weights_chosen, weights_of
-from dynsys.models.wrap import wrap
+from dynsys.models.wrapping.wrap import wrap
 from dynsys.system import System
 
 

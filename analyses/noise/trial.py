@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.flipflop_memories import memories, named
 from dynsys.analyses.noise.identity import File, Held, PointsFile
-from dynsys.models.checkpoint import load
 from dynsys.models.drive import Drive, drive_of
 from dynsys.models.flipflop import FlipFlop
+from dynsys.models.loading.checkpoint import load
 from dynsys.models.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
 from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
 from dynsys.passage import Fate

@@ -20,8 +20,8 @@ from torch import Tensor
 from dynsys.attractors.settling import Ending, settle
 from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_json, write_tensors
-from dynsys.models.checkpoint import load
 from dynsys.models.fast_weights import FastWeights
+from dynsys.models.loading.checkpoint import load
 from dynsys.models.retrieval import LETTERS, Strings
 from dynsys.models.retrieval_learning import strings
 from dynsys.trajectory import relax

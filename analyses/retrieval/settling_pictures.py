@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dynsys.analyses.retrieval.settling_loop import SettlingLoop, fast_weights_in, run
 from dynsys.errors import CheckpointError
-from dynsys.models.checkpoint import read_checkpoint
 from dynsys.models.fast_weights import FastWeights
+from dynsys.models.loading.checkpoint import read_checkpoint
 from dynsys.models.queries import states_of, task_of
 from dynsys.models.retrieval import Strings
 from dynsys.plots import retrieval_convergence, retrieval_portrait

@@ -94,9 +94,9 @@ def find(
       dynsys find runs/retrieval -o runs/retrieval --strings c9k8j3f1??c,c9k8j3f1??f
     """
     from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
-    from dynsys.models.checkpoint import load_and_tell
+    from dynsys.models.loading.checkpoint import load_and_tell
+    from dynsys.models.loading.trajectories import starts_from_file
     from dynsys.models.queries import queries_named
-    from dynsys.models.trajectories import starts_from_file
 
     if keys is not None and trajectories is None:
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")

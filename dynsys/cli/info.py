@@ -24,7 +24,7 @@ def info(checkpoint: str, as_json: bool, **options: Any) -> None:
       dynsys info model.pt
       dynsys info net.mat --form rate --matrix recurrent=params.J --matrix input=params.B --tau 10
     """
-    from dynsys.models.checkpoint import describe_checkpoint
+    from dynsys.models.loading.checkpoint import describe_checkpoint
 
     content = describe_checkpoint(checkpoint, **choices_given(options))
     if as_json:

@@ -49,7 +49,7 @@ _OPTIONS = (
 
 
 def loading_options(command: Command) -> Command:
-    """The options of ``dynsys.models.loading.Choices``, one for each field."""
+    """The options of ``dynsys.models.loading.choices.Choices``, one for each field."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -94,8 +94,8 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
     import time
     from pathlib import Path
 
-    from dynsys.models.checkpoint import FILE_NAME
     from dynsys.models.learners import learner
+    from dynsys.models.loading.checkpoint import FILE_NAME
 
     learn, choices = learner(task, model), {key: value for key, value in options.items() if value is not None}
     began = time.perf_counter()

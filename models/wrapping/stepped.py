@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.models.module_copy import holds_module, module_of, moved_callable
 from dynsys.models.random_drive import driven_trajectories
-from dynsys.models.readout import Readout
-from dynsys.models.step_form import Form
+from dynsys.models.wrapping.module_copy import holds_module, module_of, moved_callable
+from dynsys.models.wrapping.readout import Readout
+from dynsys.models.wrapping.step_form import Form
 from dynsys.system import Kind, Product, System
 
 WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from dynsys.models.gru import GRU
 from dynsys.models.lstm import LSTM
-from dynsys.models.module_copy import copied_callable, describe
 from dynsys.models.recurrent import Recurrent
 from dynsys.models.vanilla import RNN
+from dynsys.models.wrapping.module_copy import copied_callable, describe
 
 KNOWN: dict[type[nn.Module], type[Recurrent]] = {
     nn.RNN: RNN,

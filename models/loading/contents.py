@@ -214,7 +214,7 @@ def _unsafe_globals(path: Path) -> list[str]:
 
 
 def _read_mat(path: Path) -> dict[str, Any]:
-    from dynsys.models.matlab import read_mat
+    from dynsys.models.loading.matlab import read_mat
 
     try:
         return read_mat(path)
@@ -223,7 +223,7 @@ def _read_mat(path: Path) -> dict[str, Any]:
 
 
 def _read_mat73(path: Path) -> dict[str, Any]:
-    from dynsys.models.matlab import read_mat73
+    from dynsys.models.loading.matlab import read_mat73
 
     try:
         return read_mat73(path)

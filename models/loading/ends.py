@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
-from dynsys.models.loading import Choices, listed, shown, weights
-from dynsys.models.state_dict import Stack
+from dynsys.models.loading.choices import Choices, listed, shown, weights
+from dynsys.models.loading.state_dict import Stack
 
 READOUT_WORDS = {"readout", "out", "output", "outputs", "wout", "decoder", "head", "classifier", "predictor"}
 READOUT_WORDS |= {"linear", "lin", "fc", "dense", "proj", "projection", "h2o", "ho"}

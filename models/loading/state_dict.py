@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
-from dynsys.models.loading import Choices, shown
+from dynsys.models.loading.choices import Choices, shown
 
 NAME = re.compile(r"^(.*[._/])?(weight_(?:ih|hh|hr)|bias_(?:ih|hh)|peephole)(?:_l(\d+))?(_reverse)?$")
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}

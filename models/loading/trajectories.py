@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, file_error
-from dynsys.models.arrays import read_arrays
-from dynsys.models.loading import listed, shown
+from dynsys.models.loading.choices import listed, shown
+from dynsys.models.loading.contents import read_arrays
 from dynsys.system import System
 from dynsys.trajectory import states_at
 

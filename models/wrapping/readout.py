@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dynsys.models.module_copy import moved_callable
+from dynsys.models.wrapping.module_copy import moved_callable
 
 
 @dataclass(frozen=True)

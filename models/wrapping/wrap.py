@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.container import first_state, is_known, kind_of, linear_beside, recurrent_part
-from dynsys.models.module_copy import copied_callable, describe
-from dynsys.models.readout import called_readout, linear_readout
 from dynsys.models.recurrent import ROLES, Recurrent, checked
-from dynsys.models.step_form import find_form
-from dynsys.models.stepped import Stepped
 from dynsys.models.vanilla import RNN
+from dynsys.models.wrapping.container import first_state, is_known, kind_of, linear_beside, recurrent_part
+from dynsys.models.wrapping.module_copy import copied_callable, describe
+from dynsys.models.wrapping.readout import called_readout, linear_readout
+from dynsys.models.wrapping.step_form import find_form
+from dynsys.models.wrapping.stepped import Stepped
 from dynsys.system import System
 
 DIRECTIONS = ("forward", "backward")

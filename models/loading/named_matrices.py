@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
-from dynsys.models.arrays import Contents
-from dynsys.models.ends import require
-from dynsys.models.loading import Choices, Recognised, listed, shown, weights
+from dynsys.models.loading.choices import Choices, Recognised, listed, shown, weights
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.ends import require
 
 Array = NDArray[np.float64]
 

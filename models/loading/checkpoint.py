@@ -8,9 +8,9 @@ from typing import Any
 
 from dynsys.errors import CheckpointError
 from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, write_tensors
-from dynsys.models.arrays import read_arrays
-from dynsys.models.loading import Choices, Recognised
-from dynsys.models.recognition import equation, recognise
+from dynsys.models.loading.choices import Choices, Recognised
+from dynsys.models.loading.contents import read_arrays
+from dynsys.models.loading.recognise import equation, recognise
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.models.stack import Stack
 from dynsys.system import System

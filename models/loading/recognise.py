@@ -13,12 +13,21 @@ import numpy as np
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
-from dynsys.models.arrays import Contents
-from dynsys.models.ends import Initial, Readout, find_initial, find_readout
-from dynsys.models.loading import Choices, Recognised, listed, shown, weights
-from dynsys.models.named_matrices import SCHEME, from_named
+from dynsys.models.loading.choices import Choices, Recognised, listed, shown, weights
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.ends import Initial, Readout, find_initial, find_readout
+from dynsys.models.loading.named_matrices import SCHEME, from_named
+from dynsys.models.loading.state_dict import (
+    COUPLED,
+    WORDS,
+    Part,
+    Stack,
+    choose_direction,
+    choose_part,
+    find_parts,
+    read_stack,
+)
 from dynsys.models.registry import MODELS
-from dynsys.models.state_dict import COUPLED, WORDS, Part, Stack, choose_direction, choose_part, find_parts, read_stack
 
 EQUATIONS = {
     "rnn": "h' = f(W_ih u + b_ih + W_hh h + b_hh)",

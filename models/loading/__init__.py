@@ -1,0 +1,1 @@
+"""Files of other tools and our own: read without running them, recognised, made into a system."""

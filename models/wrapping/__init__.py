@@ -1,0 +1,1 @@
+"""A user's own PyTorch network as a system, and back."""
