@@ -12,20 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from dynsys.errors import CheckpointError
+from dynsys.models.loading.values import Read
+
 DEEPEST = 16  # levels of nesting; a file with more is a mistake or a trap
 
 
-def read_mat(path: Path) -> dict[str, Any]:
+def read_mat(path: Path) -> Read:
     """The values of a v5 file by dotted names. Raises whatever scipy raises for a file that is cut."""
     from scipy.io import loadmat
 
     content = loadmat(path)
-    return {
+    values = {
         name: value
         for key in content
         if not key.startswith("__")
         for name, value in _from_struct(key, content[key], DEEPEST)
     }
+    return Read(values)
 
 
 def _from_struct(name: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
@@ -46,12 +50,15 @@ def _from_struct(name: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]
         yield name, value
 
 
-def read_mat73(path: Path) -> dict[str, Any]:
-    """The values of a v7.3 file by dotted names. Raises ImportError without h5py, and its errors for a cut file."""
-    import h5py
-
+def read_mat73(path: Path) -> Read:
+    """The values of a v7.3 file by dotted names. Raises CheckpointError without h5py, its errors for a cut file."""
+    try:
+        import h5py
+    except ImportError as error:
+        remedy = "pip install 'dynsys-rnn[matlab73]', or save with -v7 in MATLAB"
+        raise CheckpointError(path, "it is a MATLAB v7.3 file, which needs h5py", remedy) from error
     with h5py.File(path, "r") as file:
-        return dict(_from_group("", file, h5py, DEEPEST))
+        return Read(dict(_from_group("", file, h5py, DEEPEST)))
 
 
 def _from_group(name: str, group: Any, h5py: Any, depth: int) -> Iterator[tuple[str, Any]]:

@@ -132,14 +132,14 @@ def _activation(contents: Contents, choices: Choices) -> tuple[str, tuple[str, .
     if choices.activation is not None:
         return choices.activation, ()
     for name in ("activation", "nonlinearity"):
-        if name in contents.settings:
-            return str(contents.settings[name]), ()
+        for value in contents.said(name).values():
+            return str(value), ()
     return "tanh", ("the activation is tanh (weights do not tell); --activation relu or logistic for another",)
 
 
 def _tau(contents: Contents, choices: Choices) -> tuple[float, tuple[str, ...]]:
     if choices.tau is not None:
         return choices.tau, ()
-    if "tau" in contents.settings:
-        return float(contents.settings["tau"]), ()
+    for value in contents.said("tau").values():
+        return float(value), ()
     return 1.0, ("the time constant is 1; --tau for another, which changes times but no fixed point",)

@@ -91,12 +91,13 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
     for key in model.weights:
         if key in contents.odd:
             raise CheckpointError(path, f"its array {key} is {contents.odd[key]}", "save real numbers")
-    settings = {key: value for key, value in contents.settings.items() if key in ("tau", "activation")}
+    settings = {key: value for key in ("tau", "activation") for value in list(contents.said(key).values())[:1]}
     settings |= {key: value for key, value in choices.given().items() if key in ("tau", "activation")}
     assumed = []
     if "activation" not in settings:
         assumed.append("the activation is tanh (the file does not say); --activation logistic for the other")
-    unused = tuple(shown(key, contents.arrays) for key in contents.arrays if key not in model.weights)
+    used = (*model.weights, *contents.said("tau"))
+    unused = tuple(shown(key, contents.arrays) for key in contents.arrays if key not in used)
     if unused and name == "simple-rnn":
         assumed.append(f"W is all there is to it, without an input, bias or readout; otherwise {SCHEME}")
     why = (f"by its arrays {', '.join(model.weights)}",)
@@ -209,8 +210,9 @@ def _settings(path: Path, contents: Contents, stack: Stack, choices: Choices) ->
             raise CheckpointError(path, wrong, f"a vanilla RNN of torch knows {' and '.join(legal)}")
         return {"nonlinearity": choices.activation}, []
     for name in ("nonlinearity", "activation"):
-        if contents.settings.get(name) in legal:
-            return {"nonlinearity": contents.settings[name]}, []
+        for value in contents.said(name).values():
+            if value in legal:
+                return {"nonlinearity": value}, []
     return {"nonlinearity": "tanh"}, ["the activation is tanh (weights do not tell); --activation relu for the other"]
 
 
