@@ -68,11 +68,9 @@ def _choices(given: dict[str, Any]) -> Choices:
 def read_checkpoint(path: str | Path, choices: Choices | None = None) -> tuple[Path, Arrays, dict[str, Any]]:
     """The file itself (inside a run's folder), its arrays and its header; a header is made up for foreign files."""
     path, choices = Path(path), choices or Choices()
-    if path.is_dir():
-        if not (path / FILE_NAME).is_file():
-            raise CheckpointError(path, f"the folder has no {FILE_NAME} in it", "name a checkpoint, or train into it")
+    if (path / FILE_NAME).is_file():
         path = path / FILE_NAME
-    error = file_error(path)
+    error = None if path.is_dir() else file_error(path)
     if error is not None:
         raise error
     if _is_ours(path):
@@ -87,7 +85,7 @@ def _is_ours(path: Path) -> bool:
     """Whether it is a safetensors file with a header of ours, be that as broken as it may."""
     from safetensors import SafetensorError, safe_open
 
-    if first_bytes(path)[8:9] != b"{":
+    if path.is_dir() or first_bytes(path)[8:9] != b"{":
         return False
     try:
         with safe_open(path, framework="numpy") as file:

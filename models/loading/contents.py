@@ -45,7 +45,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: its name, what tells it (by its path and its first 512 bytes), and its reader.
+    """A kind of file: its name, what tells it (by its path and its first 512 bytes, none for a folder), and its reader.
 
     The reader takes the path and may raise anything for a file that is cut; a CheckpointError goes through as it is.
     """
@@ -71,9 +71,12 @@ FORMATS = (  # the first that fits is taken
 
 def read_arrays(path: Path) -> Contents:
     """Everything in the file that is an array or a single value; raises CheckpointError where it is damaged."""
-    head = first_bytes(path)
+    head = b"" if path.is_dir() else first_bytes(path)
     try:
         format = next((format for format in FORMATS if format.is_one(path, head)), None)
+        if format is None and path.is_dir():
+            wrong = "the folder has no checkpoint.safetensors in it, nor another file that tells what it is"
+            raise CheckpointError(path, wrong, "name a checkpoint, or train into it")
         if format is None:
             wrong = f"its first bytes {head[:8]!r} are of no format that dynsys reads"
             raise CheckpointError(path, wrong, "it reads safetensors, .npz, .npy, .mat and .pt/.pth")
