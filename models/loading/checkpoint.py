@@ -85,7 +85,8 @@ def _is_ours(path: Path) -> bool:
     """Whether it is a safetensors file with a header of ours, be that as broken as it may."""
     from safetensors import SafetensorError, safe_open
 
-    if path.is_dir() or first_bytes(path)[8:9] != b"{":
+    head = b"" if path.is_dir() else first_bytes(path)
+    if head[8:9] != b"{" or b"\x00" not in head[:8]:  # the length of its header; JSON has no zero bytes
         return False
     try:
         with safe_open(path, framework="numpy") as file:

@@ -16,8 +16,14 @@ import numpy as np
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, first_bytes
-from dynsys.models.loading.matlab import read_mat, read_mat73
+from dynsys.models.loading.flax import is_flax, read_flax
+from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_folder, read_only_safetensors
+from dynsys.models.loading.hdf5 import read_hdf5
+from dynsys.models.loading.json_weights import is_json, read_json
+from dynsys.models.loading.keras import is_keras, read_keras
+from dynsys.models.loading.matlab import read_mat
 from dynsys.models.loading.numpy_files import read_npy, read_npz, read_safetensors
+from dynsys.models.loading.onnx import is_onnx, read_onnx
 from dynsys.models.loading.pickles import read_torch
 from dynsys.models.loading.values import OBJECTS, Odd, Read
 
@@ -60,13 +66,22 @@ def starts(*heads: bytes) -> Callable[[Path, bytes], bool]:
 
 
 FORMATS = (  # the first that fits is taken
+    Format("folder", holds_arrays, read_folder),
+    Format("safetensors", holds_safetensors, read_only_safetensors),
+    Format("keras", is_keras, read_keras),
     Format("npz", lambda path, head: head.startswith(b"PK") and _holds(path, ".npy"), read_npz),
     Format("torch", starts(b"PK", b"\x80"), read_torch),
     Format("npy", starts(b"\x93NUMPY"), read_npy),
     Format("mat", starts(b"MATLAB 5"), read_mat),
-    Format("mat", starts(b"MATLAB 7.3", b"\x89HDF"), read_mat73),
+    Format("mat", starts(b"MATLAB 7.3"), read_hdf5),
+    Format("hdf5", starts(b"\x89HDF"), read_hdf5),
+    Format("json", is_json, read_json),
+    Format("onnx", is_onnx, read_onnx),
+    Format("flax", is_flax, read_flax),
     Format("safetensors", lambda path, head: head[8:9] == b"{", read_safetensors),
 )
+
+READ = "safetensors, .npz, .npy, .mat, .h5, .keras, .onnx, .json, msgpack of flax, pickles and .pt/.pth"
 
 
 def read_arrays(path: Path) -> Contents:
@@ -79,7 +94,7 @@ def read_arrays(path: Path) -> Contents:
             raise CheckpointError(path, wrong, "name a checkpoint, or train into it")
         if format is None:
             wrong = f"its first bytes {head[:8]!r} are of no format that dynsys reads"
-            raise CheckpointError(path, wrong, "it reads safetensors, .npz, .npy, .mat and .pt/.pth")
+            raise CheckpointError(path, wrong, f"it reads {READ}")
         return sorted_out(format.read(path), format.name)
     except CheckpointError:
         raise
