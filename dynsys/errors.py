@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    """The text with line breaks, terminal escapes and all else that is not to be printed written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class CheckpointError(ValueError):
     """A file that cannot be used: which, what is wrong with it, and what to do."""
 
     def __init__(self, path: str | Path, wrong: str, remedy: str) -> None:
-        self.path, self.wrong, self.remedy = Path(path), wrong, remedy
-        super().__init__(f"{path}: {wrong}; {remedy}")
+        self.path, self.wrong, self.remedy = Path(path), printable(wrong), printable(remedy)
+        super().__init__(f"{printable(str(path))}: {self.wrong}; {self.remedy}")
 
 
 class OutputError(OSError):

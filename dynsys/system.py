@@ -57,6 +57,8 @@ class System(abc.ABC):
     time_constant: float = 1.0  # the length of one unit of F's time: a flow's tau, a map's step
     name: str = "system"
     box_is_trapping: bool = False  # whether trajectories that start in the box stay in it
+    assumed: tuple[str, ...] = ()  # what had to be assumed to make it, as nothing told it
+    unread: tuple[str, ...] = ()  # what the file that it came from holds besides, and was not used
     single_precision: bool = False  # whether ``to(dtype=torch.float32)`` gives a system that computes in float32
 
     @abc.abstractmethod

@@ -23,7 +23,14 @@ class Named(click.ParamType[tuple[str, str]]):
 
 
 _OPTIONS = (
-    click.option("--activation", help="f of the network: tanh, relu or, for rates, logistic. Weights do not tell it."),
+    click.option(
+        "--activation",
+        help="f of the network: tanh, logistic, relu, softplus, identity, hard-sigmoid, erf, elu, retanh, relu^2 ... "
+        "Weights do not tell it.",
+    ),
+    click.option(
+        "--gate-activation", help="That of the gates of a GRU or LSTM; logistic unless the file says another."
+    ),
     click.option("--part", help="Which recurrent network of the file, by the prefix of its keys."),
     click.option(
         "--direction",
@@ -35,16 +42,38 @@ _OPTIONS = (
         "matrices",
         multiple=True,
         type=Named(),
-        help="Which array is what, NAME=KEY, once for each: recurrent, input, bias, readout, readout_bias, initial.",
+        metavar="ROLE=EXPRESSION",
+        help="Which array is what, once for each role: recurrent, input, bias, readout, readout_bias, initial. An "
+        "expression may hold + - * @ / .T, slices, abs relu diag norm where concatenate: recurrent='m @ n.T / 512'.",
     ),
     click.option(
         "--form",
-        type=click.Choice(["rnn", "rate", "activity"]),
+        type=click.Choice(
+            ["rnn", "rate", "activity", "leaky", "leaky-rate", "esn", "low-rank", "plrnn", "gru", "lstm"]
+        ),
         help="The equation of named matrices: x' = f(W x + B u + b); tau dx/dt = -x + W f(x) + B u + b; "
-        "or tau dr/dt = -r + f(W r + B u + b).",
+        "tau dr/dt = -r + f(W r + B u + b); x' = (1 - a) x + a f(W x + B u + b); "
+        "x' = (1 - a) x + a (W f(x) + B u + b); and those of docs/checkpoints.md.",
     ),
-    click.option("--tau", type=float, help="Time constant of a flow."),
+    click.option("--tau", metavar="NUMBER|EXPRESSION", help="Time constant of a flow, one or one for each unit."),
+    click.option("--alpha", metavar="NUMBER|EXPRESSION", help="Leak of a step, in (0, 1], one or one for each unit."),
+    click.option(
+        "--convention",
+        help="Whose gates these are: torch, keras, 'keras reset_after=False', onnx, flax or matlab; or clipped (PLRNN).",
+    ),
+    click.option("--gates", metavar="ORDER", help="Order of the gates in a stacked matrix: rzn, zrn, ifgo, iofg ..."),
     click.option("--transposed", is_flag=True, help="Named matrices act from the right, x W, as in TensorFlow."),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="KEY",
+        help="An array or a setting that plays no part in the step; a key that ends in * is the beginning of many.",
+    ),
+    click.option(
+        "--replay",
+        metavar="TRIAL",
+        help="Take the reading that reproduces this trial: inputs with states or outputs, .npz, .mat or .csv.",
+    ),
 )
 
 
@@ -95,5 +124,5 @@ def choices_given(options: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in {**options, "matrices": dict(pairs)}.items()
-        if not (value is None or value is False or value == {})
+        if not (value is None or value is False or value in ({}, ()))
     }

@@ -50,7 +50,10 @@ def load_and_tell(path: str | Path, **choices: Any) -> tuple[System, Recognised 
         chosen.refuse(path, tuple(chosen.given()), "it is no file")
         return _example(str(path)), None
     file, arrays, header = read_checkpoint(path, chosen)
-    return _restore(file, arrays, header), header.get("found")
+    system, found = _restore(file, arrays, header), header.get("found")
+    if found is not None:
+        system.assumed, system.unread = found.assumed, found.unused
+    return system, found
 
 
 def _is_example(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Where a recurrent module of a state dict begins and ends: its learned initial state, and its linear readout.
 
-Neither has a name of torch's own, so shapes say what can be one, and names which of several it is.
+Neither has a name of torch's own, so shapes say what can be one, and names which of several it is. A readout stands in
+the module that holds the recurrent part, or below it, unless the user names another.
 """
 
 from __future__ import annotations
@@ -14,57 +15,97 @@ from numpy.typing import NDArray
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
-from dynsys.models.loading.choices import Choices, listed, shown, weights
+from dynsys.models.loading.choices import shown, weights
+from dynsys.models.loading.evidence import holder_of
+from dynsys.models.loading.named import Named
 from dynsys.models.loading.state_dict import Stack
 
 READOUT_WORDS = {"readout", "out", "output", "outputs", "wout", "decoder", "head", "classifier", "predictor"}
 READOUT_WORDS |= {"linear", "lin", "fc", "dense", "proj", "projection", "h2o", "ho"}
 OTHER_WORDS = {"init", "initial", "h0", "c0", "x0", "embedding", "embed", "emb", "input", "inp", "encoder"}
 OTHER_WORDS |= {"attention", "attn", "query", "key", "value"}  # matrices as wide as a readout that are none
-INITIAL_WORDS = {"init", "initial", "h0", "c0", "x0", "h", "hidden", "hiddens", "state", "states", "start"}
+INITIAL_WORDS = {"init", "initial", "h0", "c0", "x0", "r0", "hx", "cx", "first", "start"}
+STATE_WORDS = {"h", "hidden", "hiddens", "state", "states", "c", "cell", "cells", "learned", "0", "1xd"}
 CELL_WORDS = {"c", "c0", "cell", "cells", "cx"}
 LEARNED_BESIDE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v")
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Readout:
-    """z = W h + b with W (n_output, width): its keys in the file, the other arrays that could have been it, and the
-    later layers of the same module, which are no part of it."""
+    """z = W h + b with W (n_output, width): the keys it was made of, and how it is spoken of; the other arrays that
+    could have been it, and the later layers of the same module, which are no part of it."""
 
-    weight: str
-    bias: str | None
+    W: Array
+    b: Array | None
+    keys: tuple[str, ...]
+    told: str
     others: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
 
 def find_readout(
-    path: Path, arrays: Arrays, free: list[str], stack: Stack, prefix: str, choices: Choices
-) -> Readout | None:
-    """The linear layer that reads h; None where there is none, or none is wanted (an empty key).
+    path: Path, arrays: Arrays, free: list[str], stack: Stack, prefix: str, named: Named, *, alone: bool
+) -> tuple[Readout | None, tuple[str, ...]]:
+    """The linear layer that reads h, and the keys of those that could but stand elsewhere; None where there is none.
 
-    It reads the top layer's h, or by its width, where nothing fits that, h of every layer or the whole state.
+    It reads the top layer's h, or by its width, where nothing fits that, h of every layer or the whole state. Where the
+    part is not ``alone`` in the module that holds it, which of them a readout reads is not told.
     """
     widths = (stack.width, stack.n_hidden, stack.n_hidden + stack.n_cell)
-    named = choices.matrices.get("readout")
-    if named is not None:
-        if not named:
-            return None
-        require(path, arrays, named, "readout")
-        if arrays[named].ndim != 2 or arrays[named].shape[1] not in widths:
-            wrong = f"{shown(named, arrays)} cannot be the readout"
-            legal = " or ".join(str(width) for width in dict.fromkeys(widths))
-            raise CheckpointError(path, wrong, f"it needs (n_output, width) with a width of {legal}")
-        return Readout(named, _bias_of(path, arrays, free, named, choices))
-    candidates = ([key for key in free if _can_read(arrays, key, width)] for width in widths)
-    fits = next((keys for keys in candidates if keys), [])
-    if not fits:
-        return None
-    ranks = {key: _rank(arrays, key, prefix) for key in fits}
-    best = min(fits, key=lambda key: ranks[key])
+    if "readout" in named.choices.matrices:
+        return (_named_readout(named, widths) if "readout" in named else None), ()
+    for width in widths:
+        fits = [key for key in free if _can_read(arrays, key, width)]
+        if fits:
+            break
+    holder = holder_of(prefix)
+    here = [key for key in fits if key.startswith(holder) and (alone or key.startswith(prefix))]
+    elsewhere = tuple(key for key in fits if key not in here and _called_readout(key))
+    if not here:
+        return None, elsewhere
+    ranks = {key: _rank(arrays, key, prefix) for key in here}
+    best = min(here, key=lambda key: ranks[key])
     module = _module(best)
     after = tuple(key for key in free if key != best and arrays[key].ndim == 2 and module and _module(key) == module)
-    others = tuple(key for key in fits if key not in (best, *after) and ranks[key][0] == ranks[best][0])
-    return Readout(best, _bias_of(path, arrays, free, best, choices), others, after)
+    others = tuple(key for key in here if key not in (best, *after) and ranks[key][0] == ranks[best][0])
+    bias = _bias_key(arrays, best)
+    bias = bias if bias in free else None
+    W = weights(path, arrays, best)
+    b = None if bias is None else weights(path, arrays, bias).ravel()
+    if "readout_bias" in named.choices.matrices:
+        b, bias = (named.vector("readout_bias", len(W)), None) if "readout_bias" in named else (None, None)
+    keys = tuple(key for key in (best, bias) if key)
+    told = shown(best, arrays) + (
+        f" and {shown(bias, arrays)}" if bias else "" if b is not None else ", without a bias"
+    )
+    return Readout(W, b, keys, told, others, after), ()
+
+
+def _named_readout(named: Named, widths: tuple[int, ...]) -> Readout:
+    given = named.value("readout")
+    width = next((w for w in widths if given.ndim == 2 and given.shape[1] == w), None)
+    width = width or next((w for w in widths if w in given.shape or given.shape == (w,)), None)
+    if width is None:
+        wrong = f"{named.shown('readout', given)} cannot be the readout"
+        legal = " or ".join(str(w) for w in dict.fromkeys(widths))
+        raise CheckpointError(named.path, wrong, f"it needs (n_output, width) with a width of {legal}")
+    W = named.matrix("readout", (None, width))
+    keys = tuple(named.used)
+    arrays = named.contents.arrays
+    told, b = named.shown("readout", given), None
+    if "readout_bias" in named:
+        b = named.vector("readout_bias", len(W))
+    elif "readout_bias" not in named.choices.matrices and named.texts["readout"] in arrays:
+        bias = _bias_key(arrays, named.texts["readout"])
+        if bias is not None:
+            b, keys, told = (
+                weights(named.path, arrays, bias).ravel(),
+                (*keys, bias),
+                f"{told} and {shown(bias, arrays)}",
+            )
+    return Readout(W, b, keys, told)
 
 
 def _module(key: str) -> str | None:
@@ -100,20 +141,6 @@ def _rank(arrays: Arrays, key: str, prefix: str) -> tuple[bool, int, bool]:
     return not _called_readout(key), -near, _bias_key(arrays, key) is None
 
 
-def _bias_of(path: Path, arrays: Arrays, free: list[str], weight: str, choices: Choices) -> str | None:
-    named = choices.matrices.get("readout_bias")
-    if named is None:
-        key = _bias_key(arrays, weight)
-        return key if key in free else None
-    if not named:
-        return None
-    require(path, arrays, named, "readout_bias")
-    if arrays[named].size != len(arrays[weight]):
-        wrong = f"{shown(named, arrays)} cannot be the bias of {shown(weight, arrays)}"
-        raise CheckpointError(path, wrong, f"it needs {len(arrays[weight])} values")
-    return named
-
-
 def _bias_key(arrays: Arrays, weight: str) -> str | None:
     """The key that a bias of ``weight`` would have, where such an array is there and as long as it has rows."""
     for old, new in (("weight", "bias"), ("W", "b"), ("w", "b")):
@@ -128,64 +155,63 @@ def _bias_key(arrays: Arrays, weight: str) -> str | None:
 class Initial:
     """A learned initial state (n_state,), the keys it was made of, and what had to be assumed for it."""
 
-    state: NDArray[np.float64]
+    state: Array
     keys: tuple[str, ...]
+    told: str
     assumed: tuple[str, ...] = ()
 
 
-def find_initial(path: Path, arrays: Arrays, free: list[str], stack: Stack, choices: Choices) -> Initial | None:
+def find_initial(path: Path, arrays: Arrays, free: list[str], stack: Stack, named: Named) -> Initial | None:
     """The initial state among the arrays that nothing else uses: h of every layer, then c of every layer.
 
-    Its size alone would take a normalisation's scale for it, so that arrays called 'weight' or 'bias' are left out.
+    It has to be called so: by its size alone it could as well be the signs of the units, or a norm's scale.
     """
     n_state = stack.n_hidden + stack.n_cell
-    named = choices.matrices.get("initial")
-    if named is not None:
-        if not named:
-            return None
-        require(path, arrays, named, "initial")
-        if arrays[named].size != n_state:
-            wrong = f"{shown(named, arrays)} cannot be the initial state"
-            raise CheckpointError(path, wrong, f"the network has {n_state} state variables")
-        return Initial(weights(path, arrays, named).ravel(), (named,))
+    if "initial" in named.choices.matrices:
+        return _named_initial(named, n_state) if "initial" in named else None
     loose = [key for key in free if 1 <= arrays[key].ndim <= 3 and not key.endswith(LEARNED_BESIDE)]
-    loose.sort(key=lambda key: not (INITIAL_WORDS | CELL_WORDS) & _words(key))  # those called so first
+    loose = [key for key in loose if _called_initial(key)]
     whole = [key for key in loose if arrays[key].size == n_state and len(arrays[key]) in (1, 2, stack.layers, n_state)]
     if stack.n_cell == 0:
-        return _initial(path, arrays, whole[:1], n_state)
+        return _initial(path, arrays, whole[:1])
     h = [key for key in loose if _is_state(arrays, key, stack.n_hidden, stack) and not CELL_WORDS & _words(key)]
     c = [key for key in loose if _is_state(arrays, key, stack.n_cell, stack) and CELL_WORDS & _words(key)]
     if h and c:
-        return _initial(path, arrays, [h[0], c[0]], n_state)
+        return _initial(path, arrays, [h[0], c[0]])
     if whole:
-        return _initial(path, arrays, whole[:1], n_state)
+        return _initial(path, arrays, whole[:1])
     if h:
         assumed = f"the initial cell state is zero, as only {h[0]} was found (--matrix initial=KEY names both in one)"
         state = np.concatenate([weights(path, arrays, h[0]).ravel(), np.zeros(stack.n_cell)])
-        return Initial(state, (h[0],), (assumed,))
+        return Initial(state, (h[0],), shown(h[0], arrays), (assumed,))
     return None
+
+
+def _named_initial(named: Named, n_state: int) -> Initial:
+    value = named.value("initial")
+    if value.size != n_state:
+        wrong = f"{named.shown('initial', value)} cannot be the initial state"
+        raise CheckpointError(named.path, wrong, f"the network has {n_state} state variables")
+    return Initial(value.ravel(), tuple(named.used), named.shown("initial", value))
+
+
+def _called_initial(key: str) -> bool:
+    last = re.split("[./]", key)[-1]
+    words = {word for word in re.split(r"[_\s]|(?<=[a-z])(?=[A-Z])", last) if word}
+    lower = {word.lower() for word in words}
+    return bool(lower & INITIAL_WORDS) or lower <= STATE_WORDS
 
 
 def _is_state(arrays: Arrays, key: str, size: int, stack: Stack) -> bool:
     return arrays[key].size == size and arrays[key].shape[0] in (1, stack.layers, size)
 
 
-def _initial(path: Path, arrays: Arrays, keys: list[str], n_state: int) -> Initial | None:
+def _initial(path: Path, arrays: Arrays, keys: list[str]) -> Initial | None:
     if not keys:
         return None
-    told = tuple(
-        f"{key} is the initial state, by its size alone; --matrix initial= for none"
-        for key in keys
-        if not (INITIAL_WORDS | CELL_WORDS) & _words(key)
-    )
-    return Initial(np.concatenate([weights(path, arrays, key).ravel() for key in keys]), tuple(keys), told)
+    state = np.concatenate([weights(path, arrays, key).ravel() for key in keys])
+    return Initial(state, tuple(keys), " and ".join(shown(key, arrays) for key in keys))
 
 
 def _words(key: str) -> set[str]:
     return set(re.split(r"[./_\s]|(?<=[a-z])(?=[A-Z])", key)) | set(re.split(r"[./_\s]", key.lower()))
-
-
-def require(path: Path, arrays: Arrays, key: str, role: str) -> None:
-    """Raise CheckpointError where there is no array of that key."""
-    if key not in arrays:
-        raise CheckpointError(path, f"it has no array {key!r} for --matrix {role}={key}", f"it holds {listed(arrays)}")

@@ -1,0 +1,232 @@
+"""What a file holds beside a network that was recognised, and whether it shows that the network is another one.
+
+A cell whose weights bear torch's names need not compute what torch computes: a layer norm, a leak, a mask, the signs of
+Dale's law or a lone bias beside them are parts of another equation. So a recognised cell has to explain every array
+under its prefix, and of the arrays around it those that could act on its state. What plays no part is said with
+``--ignore``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from dynsys.errors import CheckpointError, printable
+from dynsys.files import Arrays
+from dynsys.models.loading.choices import Choices, line_of, shown
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.stated import words_of
+
+NORMS = {"norm", "layernorm", "ln", "bn", "batchnorm", "rmsnorm", "groupnorm", "gamma", "beta"}
+LEAKS = {"alpha", "tau", "taus", "leak", "leaky", "leakage", "leaking", "decay", "dt", "timeconstant"}
+MASKS = {"mask", "masks", "connectivity", "sparsity", "adjacency", "conn"}
+SIGNS = {"sign", "signs", "dale", "dales", "polarity"}
+EVIDENCE = NORMS | LEAKS | MASKS | SIGNS
+RAW = {"raw", "orig", "g", "v", "original", "original0", "original1", "parametrizations"}
+COUNTERS = ("num_batches_tracked",)
+
+
+def refuse_unexplained(
+    path: Path,
+    contents: Contents,
+    choices: Choices,
+    prefix: str,
+    cell: dict[str, str],
+    explained: Iterable[str],
+    n: int,
+) -> None:
+    """Raise CheckpointError for arrays that a torch cell under ``prefix``, of n units, leaves without a part to play.
+
+    ``cell`` gives its keys by torch's names, and ``explained`` all keys that play a part somewhere.
+    """
+    arrays, known = contents.arrays, set(explained)
+    free = [k for k in arrays if k not in known and not choices.ignores(k) and not k.endswith(COUNTERS)]
+    free = [k for k in free if not words_of(k.rpartition(".")[2]) & {"unused"}]
+    holder = holder_of(prefix)
+    own = [k for k in free if k.startswith(prefix)]
+    stepped_by_hand = not any("_l" in name and name[-1].isdigit() for name in cell)
+    for key in free:
+        if key in own:
+            continue
+        if _acts_on_state(key, arrays, holder, n) or (stepped_by_hand and _is_norm_in_the_loop(key, holder)):
+            own.append(key)
+    odd = [k for k in contents.odd if k.startswith(prefix) and prefix and not choices.ignores(k)]
+    settings = [] if own or odd else _settings_of_a_leak(contents, choices, prefix, cell)
+    if own or odd or settings:
+        found = ", ".join([*(shown(k, arrays) for k in own), *(f"{printable(k)} ({contents.odd[k]})" for k in odd)])
+        found = found or ", ".join(f"{printable(k)} = {contents.settings[k]}" for k in settings)
+        name = prefix.rstrip("._/") or "the network"
+        wrong = f"{name} has torch's names, but torch's cell has no place for {found}: it computes something else"
+        raise CheckpointError(path, wrong, _way_out(contents, cell, own or odd or settings))
+
+
+def refuse_unexplained_beside(path: Path, contents: Contents, choices: Choices, used: Iterable[str], n: int) -> None:
+    """The same for matrices that were named one by one: a mask, signs or a leak that were not named are missed.
+
+    Raises CheckpointError where an array that could act on the n units of the state is called so.
+    """
+    known = set(used)
+    left = [k for k in contents.arrays if k not in known and not choices.ignores(k)]
+    suspects = [
+        k
+        for k in left
+        if _called(k) & (MASKS | SIGNS) and n in contents.arrays[k].shape and not bool((contents.arrays[k] == 1).all())
+    ]
+    if choices.form in ("rnn", "gru", "lstm", "plrnn"):
+        suspects += [
+            k
+            for k in left
+            if _called(k) & (LEAKS - {"dt", "decay"}) and contents.arrays[k].size in (1, n) and k not in suspects
+        ]
+    if suspects:
+        found = ", ".join(shown(key, contents.arrays) for key in suspects)
+        recurrent = choices.matrices.get("recurrent", "")
+        wrong = f"the matrices that were named leave out {found}, which may be part of them"
+        raise CheckpointError(path, wrong, _with_masks(recurrent, suspects, contents.arrays, n))
+
+
+def _with_masks(recurrent: str, suspects: list[str], arrays: Arrays, n: int) -> str:
+    """What to say of masks, signs and leaks: the expression that has them, where there can be one, or --ignore."""
+    ignored = f"if they play no part, {_ignored(suspects)}"
+    leaks = [k for k in suspects if _called(k) & LEAKS]
+    line = masked(recurrent, suspects, arrays, n) if recurrent else ""
+    if leaks and not line:
+        return f"a leaky network is --form leaky --alpha {printable(leaks[0])}; {ignored}"
+    return f"if they do, --matrix recurrent='{line}'; {ignored}" if line else ignored
+
+
+def masked(recurrent: str, keys: Iterable[str], arrays: Arrays, n: int) -> str:
+    """The expression of a recurrent matrix under a mask and with Dale's signs, |W * mask| signs; empty without them."""
+    mask = next((k for k in keys if _called(k) & MASKS and not _called(k) & SIGNS and arrays[k].shape == (n, n)), None)
+    sign = next((k for k in keys if _called(k) & SIGNS and arrays[k].size in (n, n * n)), None)
+    text = f"{recurrent} * {mask}" if mask else recurrent
+    if sign is None:
+        return text if mask else ""
+    diagonal = arrays[sign].size == n * n and n > 1
+    return f"abs({text}) @ {sign}" if diagonal else f"abs({text}) @ diag({sign})"
+
+
+def holder_of(prefix: str) -> str:
+    """The prefix of the module that holds the one with this prefix."""
+    return re.sub(r"[^./]*$", "", prefix.rstrip("._/"))
+
+
+def _called(key: str) -> set[str]:
+    return words_of(key.rpartition(".")[2])
+
+
+def _could_act(arrays: Arrays, key: str, n: int) -> bool:
+    return n in arrays[key].shape or arrays[key].size in (1, n)
+
+
+def _acts_on_state(key: str, arrays: Arrays, holder: str, n: int) -> bool:
+    """Whether an array of the holder's own, or of a module around it, could stand in the step.
+
+    Evidence are its name, or, of the holder's own parameters, a shape of as many entries as there are units.
+    """
+    owner, dot, _ = key.rpartition(".")
+    around = holder.startswith(f"{owner}{dot}") if owner else True
+    if not around or arrays[key].dtype.kind not in "fiub":
+        return False
+    if _called(key) & EVIDENCE:
+        return _could_act(arrays, key, n)
+    of_the_state = [size for size in arrays[key].shape if size > 1]
+    return f"{owner}{dot}" == holder and bool(of_the_state) and all(size == n for size in of_the_state)
+
+
+def _is_norm_in_the_loop(key: str, holder: str) -> bool:
+    """A norm beside a cell that is stepped by hand: it may well stand between two steps."""
+    if not key.startswith(holder):
+        return False
+    module = key[len(holder) :].split(".")[0]
+    return "." in key[len(holder) :] and bool(words_of(module) & NORMS)
+
+
+def _settings_of_a_leak(contents: Contents, choices: Choices, prefix: str, cell: dict[str, str]) -> list[str]:
+    """A leak that the configuration states beside a vanilla RNN, other than 1."""
+    W = contents.arrays.get(cell.get("weight_hh", ""), None)
+    if W is None or W.ndim != 2 or len(W) != W.shape[1]:
+        return []
+    return [
+        key
+        for key, value in contents.settings.items()
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and _called(key) & (LEAKS - {"decay"})
+        and not _called(key) & {"weight", "lr", "learning", "rate", "l2", "l1"}
+        and value not in (0, 1)
+        and not choices.ignores(key)
+        and key not in contents.arrays
+    ]
+
+
+def _way_out(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
+    """The line that opens the network where its equation can be guessed from names; else the two honest ways."""
+    arrays = contents.arrays
+    ignored = f"if they play no part in the step, {_ignored(keys)}"
+    guess = _guessed(contents, cell, keys)
+    if guess:
+        return f"{guess}; {ignored}"
+    python = "in Python, dynsys.wrap of the module itself steps any equation"
+    raw = [key for key in keys if words_of(key) & RAW and key in arrays]
+    if raw:
+        return f"{printable(raw[0])} belongs to a rule that dynsys does not know: {python}; {ignored}"
+    return f"{python}, and --form with --matrix says one that dynsys knows; {ignored}"
+
+
+def _ignored(keys: list[str]) -> str:
+    return " ".join(f"--ignore {printable(key)}" for key in keys[:12]) + (" ..." if len(keys) > 12 else "")
+
+
+def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
+    """The options for a leak, a mask, signs or a lone bias beside a vanilla cell, and for a gated cell's lone bias."""
+    arrays = contents.arrays
+    W = arrays[cell["weight_hh"]]
+    gates = len(W) // W.shape[1]
+    form = {1: "rnn", 3: "gru", 4: "lstm"}.get(gates)
+    n = W.shape[1]
+    words = {key: words_of(key.rpartition(".")[2]) for key in keys}
+    lone = [k for k in keys if words[k] & {"bias", "b"} and k in arrays and arrays[k].size in (len(W), 2 * len(W))]
+    leaks = [k for k in keys if words[k] & LEAKS]
+    masks = [k for k in keys if words[k] & (MASKS | SIGNS)]
+    if form is None or set(keys) - set(lone) - set(leaks) - set(masks) or len(lone) > 1 or len(leaks) > 1:
+        return ""
+    recurrent = cell["weight_hh"]
+    if masks:
+        recurrent = masked(recurrent, masks, arrays, n) if form == "rnn" else ""
+        if not recurrent or len(masks) > 2:
+            return ""
+    biases = [cell[name] for name in ("bias_ih", "bias_hh") if name in cell]
+    roles = {"recurrent": recurrent, "input": cell["weight_ih"]}
+    if form == "rnn":
+        roles |= {"bias": "+".join([*biases, *lone])} if biases or lone else {}
+        return _of_vanilla(contents, roles, leaks)
+    if leaks:
+        return ""
+    roles |= {"bias": lone[0]} if lone and not biases else {}
+    roles |= {r: cell[name] for r, name in (("bias", "bias_ih"), ("recurrent_bias", "bias_hh")) if name in cell}
+    if lone and biases:
+        return ""
+    if form == "lstm":
+        return f"if it is an LSTM with this bias, {line_of(roles, form=form)}"
+    before = line_of(roles, form=form, convention="onnx", gates="rzn")
+    after = line_of(roles, form=form, convention="torch")
+    return f"if it resets before the product, {before}; if after it, {after}"
+
+
+def _of_vanilla(contents: Contents, roles: dict[str, str], leaks: list[str]) -> str:
+    """A leak in (0, 1] is that of a step; a greater one a time constant."""
+    if not leaks:
+        return f"if so, {line_of(roles, form='rnn')}"
+    key = leaks[0]
+    held = contents.arrays[key] if key in contents.arrays else contents.settings[key]
+    value = np.asarray(held, dtype=np.float64)
+    told = key if key in contents.arrays else float(value)
+    if words_of(key) & {"tau", "taus", "timeconstant"} or float(value.max()) > 1:
+        return f"if it is the flow tau dr/dt = -r + f(W r + ...), {line_of(roles, form='activity', tau=told)}"
+    if float(value.min()) <= 0 or words_of(key) & {"dt", "decay"}:
+        return ""
+    return f"if it is x' = (1 - a) x + a f(W x + ...), {line_of(roles, form='leaky', alpha=told)}"

@@ -1,0 +1,218 @@
+"""What to say of a file that is no known network: a line of options that opens it, or none.
+
+Roles are guessed from names and shapes, and a line is printed only where the network that it says can be made. The
+equation is in no file; where nothing in the file speaks for one, the line is for the first that can be and names the
+others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from dynsys.errors import CheckpointError, printable
+from dynsys.files import Arrays
+from dynsys.models.loading.choices import GATES, Choices, line_of
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.effective import effective
+from dynsys.models.loading.evidence import MASKS, SIGNS, masked
+from dynsys.models.loading.stated import words_of
+
+SCHEME = (
+    "name its matrices, --matrix recurrent=KEY and input, bias, readout, readout_bias, initial where there are such, "
+    "and its equation, --form rnn, rate, activity, leaky, leaky-rate, gru, lstm, esn, low-rank or plrnn "
+    "(see 'dynsys info --help'); in Python, dynsys.wrap steps any module"
+)
+RECURRENT_WORDS = {"rec", "wrec", "recurrent", "hh", "whh", "w", "j", "h2h", "wr", "res", "reservoir", "lateral", "wh"}
+INPUT_WORDS = {"in", "win", "wi", "input", "ih", "wih", "i2h", "input2h", "x2h", "wx", "wu", "wxh", "xh", "inp", "b"}
+READOUT_WORDS = {"out", "wout", "wo", "readout", "fc", "ho", "h2o", "who", "output", "head", "decoder", "wy", "why"}
+BIAS_WORDS = {"bias", "b", "brec", "bh", "bhh", "bih", "bx", "bin", "offset"}
+READOUT_BIAS_WORDS = {"bout", "bo", "by"}
+OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
+
+
+def hint(path: Path, contents: Contents, choices: Choices) -> str:
+    """What to do with a file in which no network was recognised."""
+    contents = dataclasses.replace(contents, arrays=effective(contents.arrays).arrays)
+    lines = [line for line in _lines(contents) if _opens(path, contents, line)]
+    if lines:
+        said = [f"{words}, {line_of(m, **options)}" for words, m, options in lines]
+        return f"{SCHEME}; {'; or '.join(said)}"
+    return SCHEME
+
+
+Line = tuple[str, dict[str, str], dict[str, str]]  # under which condition, the matrices, the other options
+
+
+def _opens(path: Path, contents: Contents, line: Line) -> bool:
+    """Whether the network that the line says can be made of the arrays."""
+    from dynsys.models.loading.forms import from_named
+
+    _, matrices, options = line
+    try:
+        from_named(path, contents, Choices(matrices=matrices, **options))  # type: ignore[arg-type]
+    except (CheckpointError, ValueError):
+        return False
+    return True
+
+
+def _lines(contents: Contents) -> list[Line]:
+    arrays = contents.arrays
+    for guess in (_gated, _low_rank, _piecewise_linear):
+        found = guess(arrays)
+        if found:
+            return found
+    roles = _roles(arrays)
+    if "recurrent" not in roles:
+        return []
+    leak = next((k for k in arrays if k.rpartition(".")[2].lower() in OF_LEAK), None)
+    named_leak = leak or next((k for k in contents.settings if k.rpartition(".")[2].lower() in OF_LEAK), None)
+    if "feedback" in roles:
+        return [("if it is an echo state network", roles, {"form": "esn"})]
+    if named_leak is not None:
+        alpha = {} if leak is None else {"alpha": leak}
+        return [
+            ("if it is x' = (1 - a) x + a f(W x + ...)", roles, {"form": "leaky", **alpha}),
+            ("if it is x' = (1 - a) x + a (W f(x) + ...)", roles, {"form": "leaky-rate", **alpha}),
+        ]
+    others = "rate (tau dx/dt = -x + W f(x) + ...), activity (tau dr/dt = -r + f(W r + ...)) or leaky with --alpha"
+    return [(f"if it is x' = f(W x + ...), or with --form {others}", roles, {"form": "rnn"})]
+
+
+def _is_matrix(arrays: Arrays, key: str) -> bool:
+    return arrays[key].ndim == 2 and min(arrays[key].shape) > 1
+
+
+def _last(key: str) -> set[str]:
+    """The words of what an array belongs to: its own name, or that of its layer where it is called weight or bias."""
+    parts = [part for part in re.split(r"[./]", key) if part and not part.isdigit()]
+    named = [part for part in parts if part.split(":")[0] not in ("weight", "kernel")]
+    last = (named or parts or [key])[-1]
+    if last == "bias" and len(named) > 1:
+        last = f"{named[-2]}_bias"
+    return words_of(last) | {re.sub(r"[^a-z0-9]", "", last.lower())}
+
+
+def _is_recurrent(arrays: Arrays, key: str) -> bool:
+    """Square, no mask, no signs, no readout and no identity."""
+    W, words = arrays[key], _last(key)
+    if not _is_matrix(arrays, key) or W.shape[0] != W.shape[1] or W.dtype.kind not in "fiu":
+        return False
+    if words & (MASKS | SIGNS | READOUT_WORDS):
+        return False
+    if bool(np.isin(W, (0, 1)).all()) and not words & RECURRENT_WORDS:
+        return False
+    return not (words & INPUT_WORDS - {"w"} and not words & RECURRENT_WORDS)
+
+
+def _roles(arrays: Arrays) -> dict[str, str]:
+    """Which array is what, as far as names and shapes tell; empty without one recurrent matrix."""
+    square = [key for key in arrays if _is_recurrent(arrays, key)]
+    clear = [key for key in square if _last(key) & RECURRENT_WORDS] or square
+    if len(clear) != 1:
+        return {}
+    recurrent, n = clear[0], len(arrays[clear[0]])
+    others = [key for key in arrays if key != recurrent and arrays[key].dtype.kind in "fiub"]
+    roles = {"recurrent": masked(recurrent, others, arrays, n) or recurrent}
+    of_size = [key for key in others if arrays[key].ndim <= 2 and n in arrays[key].shape]
+    feedback = [
+        k for k in of_size if _last(k) & {"fb", "wfb", "feedback", "back", "wback"} and not _plain_vector(arrays, k)
+    ]
+    inputs = [k for k in of_size if _last(k) & INPUT_WORDS and not _plain_vector(arrays, k) and k not in feedback]
+    readouts = [k for k in of_size if _last(k) & READOUT_WORDS and not _plain_vector(arrays, k)]
+    for role, keys in (("input", inputs), ("readout", readouts), ("feedback", feedback)):
+        if len(keys) == 1:
+            roles[role] = keys[0]
+    biases = [k for k in of_size if _plain_vector(arrays, k) and _last(k) & BIAS_WORDS and not _last(k) & READOUT_WORDS]
+    if biases:
+        roles["bias"] = "+".join(biases)
+    if "readout" in roles:
+        W_out = arrays[roles["readout"]]
+        size = W_out.size // n
+        of_readout = [
+            k
+            for k in others
+            if arrays[k].size == size
+            and k != roles["readout"]
+            and (_last(k) & READOUT_BIAS_WORDS or (_last(k) & READOUT_WORDS and _last(k) & {"b", "bias"}))
+        ]
+        if len(of_readout) == 1:
+            roles["readout_bias"] = of_readout[0]
+    return {role: printable(text) for role, text in roles.items()}
+
+
+def _plain_vector(arrays: Arrays, key: str) -> bool:
+    return max(arrays[key].shape, default=1) == arrays[key].size and bool(
+        _last(key) & (BIAS_WORDS - {"b"}) or arrays[key].ndim == 1
+    )
+
+
+def _gated(arrays: Arrays) -> list[Line]:
+    """A matrix for each gate: groups of square matrices whose names differ in the letter of a gate alone."""
+    square = [k for k in arrays if _is_matrix(arrays, k) and arrays[k].shape[0] == arrays[k].shape[1]]
+    for form, letters in (("lstm", {"i": "i", "f": "f", "o": "o", "g": "g", "c": "g"}), ("gru", _GRU_LETTERS)):
+        group = _by_letter(square, letters, GATES[form])
+        if group is None:
+            continue
+        n = len(arrays[group[GATES[form][0]]])
+        roles = {f"recurrent_{gate}": key for gate, key in group.items()}
+        rest = [k for k in arrays if k not in group.values()]
+        matrices = [k for k in rest if arrays[k].ndim == 2 and n in arrays[k].shape and 1 not in arrays[k].shape]
+        inputs = _by_letter(matrices, letters, GATES[form])
+        biases = _by_letter([k for k in rest if arrays[k].size == n], letters, GATES[form])
+        roles |= {f"input_{gate}": key for gate, key in (inputs or {}).items()}
+        roles |= {f"bias_{gate}": key for gate, key in (biases or {}).items()}
+        if form == "lstm":
+            return [("if it is an LSTM", roles, {"form": form})]
+        return [
+            ("if it is a GRU that resets after the product", roles, {"form": form, "convention": "torch"}),
+            ("if it resets before it", roles, {"form": form, "convention": "onnx"}),
+        ]
+    return []
+
+
+_GRU_LETTERS = {"r": "r", "z": "z", "n": "n", "h": "n", "c": "n"}
+
+
+def _by_letter(keys: Iterable[str], letters: dict[str, str], gates: str) -> dict[str, str] | None:
+    """{gate: key} of keys that are alike but for one letter, a gate's; None unless there is one such group."""
+    groups: dict[str, dict[str, str]] = {}
+    for key in keys:
+        for at, letter in enumerate(key):
+            gate = letters.get(letter.lower())
+            word = re.match(r"[A-Za-z]", key[at + 1 : at + 2]) and re.match(r"[a-z]", key[at - 1 : at])
+            if gate is not None and not word:
+                groups.setdefault(f"{key[:at]}*{key[at + 1 :]}", {})[gate] = key
+    whole = [group for group in groups.values() if sorted(group) == sorted(gates)]
+    return whole[0] if len(whole) == 1 else None
+
+
+def _low_rank(arrays: Arrays) -> list[Line]:
+    """Two tall matrices called m and n, and no recurrent one."""
+    if "m" not in arrays or "n" not in arrays or arrays["m"].shape != arrays["n"].shape:
+        return []
+    m = arrays["m"]
+    N = max(m.shape, default=0)
+    if m.ndim > 2 or N < 2 or any(_is_recurrent(arrays, k) and _last(k) & RECURRENT_WORDS for k in arrays):
+        return []
+    roles = {"m": "m", "n": "n"}
+    for role, words in (("input", INPUT_WORDS), ("readout", READOUT_WORDS)):
+        keys = [k for k in arrays if _last(k) & words and N in arrays[k].shape and arrays[k].ndim == 2]
+        if len(keys) == 1:
+            roles[role] = keys[0]
+    return [("if it is tau dx/dt = -x + m n^T f(x) / N + ...", roles, {"form": "low-rank"})]
+
+
+def _piecewise_linear(arrays: Arrays) -> list[Line]:
+    """A, W and h, or A, W1, W2, h1 and h2, as PLRNNs call them."""
+    if "A" not in arrays:
+        return []
+    for names in (("A", "W1", "W2", "h1", "h2"), ("A", "W", "h")):
+        if all(name in arrays for name in names):
+            roles = {name: name for name in names} | ({"input": "C"} if "C" in arrays else {})
+            return [("if it is a piecewise linear RNN", roles, {"form": "plrnn"})]
+    return []

@@ -1,0 +1,105 @@
+"""What a file's own configuration says of the equation: its activation, its leak, its time constant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from dynsys.errors import CheckpointError, printable
+from dynsys.models.activations import activation_named
+from dynsys.models.loading.choices import Choices
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.named import Array, Named
+
+F_WORDS = {"activation", "nonlinearity", "nonlin", "act", "phi", "transfer", "actfn", "activations"}
+NOT_OF_THE_STATE = {"output", "out", "readout", "final", "head", "gate", "recurrent", "decoder", "encoder", "last"}
+NONE_SAID = {"", "none", "null", "default"}
+
+
+def words_of(key: str) -> set[str]:
+    """The words of a key, whatever stands between them, in lower case."""
+    parts = re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", key)
+    return {part.lower() for part in parts if part}
+
+
+def activations_stated(contents: Contents, choices: Choices, prefix: str = "") -> dict[str, str]:
+    """The settings that name the f of the recurrent part: {dotted name: value as the file has it}.
+
+    Those of other modules of the file are none; those under the part's own prefix come before all others.
+    """
+    found = {
+        key: str(value)
+        for key, value in contents.settings.items()
+        if isinstance(value, str)
+        and F_WORDS & words_of(key.rpartition(".")[2])
+        and not NOT_OF_THE_STATE & words_of(key.rpartition(".")[2])
+        and value.strip().lower() not in NONE_SAID
+        and not choices.ignores(key)
+        and not _of_another_module(contents, key, prefix)
+    }
+    own = {key: value for key, value in found.items() if prefix and key.startswith(prefix)}
+    return own or found
+
+
+def _of_another_module(contents: Contents, key: str, prefix: str) -> bool:
+    """Whether the setting stands in a module with arrays that is not the one, nor around the one, with the prefix."""
+    owner = key.rpartition(".")[0]
+    if not owner or f"{prefix}.".startswith(f"{owner}."):
+        return False
+    return any(name.startswith(f"{owner}.") for name in contents.arrays)
+
+
+def one_activation(contents: Contents, choices: Choices, path: Any, prefix: str = "") -> tuple[str, str] | None:
+    """The activation that the configuration states, by our name, and where; None where it says nothing.
+
+    Raises CheckpointError for one that is not known, and for several that differ.
+    """
+    stated = activations_stated(contents, choices, prefix)
+    known: dict[str, str] = {}
+    for key, value in stated.items():
+        try:
+            known[key] = activation_named(value)
+        except ValueError as error:
+            wrong = f"its {printable(key)} is {value!r}, which dynsys does not know as an activation"
+            remedy = f"say f with --activation, or --ignore {printable(key)} if that is not the f of the network"
+            raise CheckpointError(path, wrong, remedy) from error
+    if len(set(known.values())) > 1:
+        said = ", ".join(f"{printable(key)} = {value}" for key, value in stated.items())
+        raise CheckpointError(path, f"its configuration states several activations: {said}", "say f with --activation")
+    return next(((name, key) for key, name in known.items()), None)
+
+
+def stated_activation(named: Named) -> tuple[str, list[str]]:
+    """f of matrices that were named: what the user says, else what the file states, else tanh, which is assumed."""
+    if named.choices.activation is not None:
+        return named.choices.activation, []
+    found = one_activation(named.contents, named.choices, named.path)
+    if found is not None:
+        named.why.append(f"f is {found[0]}: the file says {printable(found[1])}")
+        return found[0], []
+    return "tanh", [
+        "the activation is tanh (weights do not tell); --activation relu, logistic, softplus ... for another"
+    ]
+
+
+def stated_number(named: Named, option: str, names: Iterable[str], n: int) -> tuple[float | Array | None, list[str]]:
+    """tau or alpha: what the user says, else what the file states, by one of ``names``; and what to say of that."""
+    said = named.per_unit(option, n, None)
+    if said is not None:
+        return said, []
+    contents = named.contents
+    for key, array in contents.arrays.items():
+        if key.rpartition(".")[2].lower() in names and array.size in (1, n) and not named.choices.ignores(key):
+            named.used.append(key)
+            named.why.append(f"{option} is the file's {printable(key)} {tuple(array.shape)}")
+            value = np.asarray(array, dtype=np.float64).ravel()
+            return (float(value[0]) if value.size == 1 else value), []
+    for key, setting in contents.settings.items():
+        number = isinstance(setting, int | float) and not isinstance(setting, bool)
+        if number and key.rpartition(".")[2].lower() in names and not named.choices.ignores(key):
+            named.why.append(f"{option} is {setting:g}: the file says {printable(key)}")
+            return float(setting), []
+    return None, []
