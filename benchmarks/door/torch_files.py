@@ -1,0 +1,233 @@
+"""State dicts and modules of PyTorch: its own cells, in the wrappings that training code puts around them."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from door.drawing import array, drawn, foreign, state
+from door.equations import FUNCTIONS, Cell, stacked, torch_gru, torch_lstm, torch_rnn
+from door.layout import LINE, OPEN, REFUSED, Network, Step, enter, layout
+
+Rng = np.random.Generator
+
+
+def cells(module: Any, suffix: str = "", f: str = "tanh", recurrent: dict[int, Any] | None = None) -> list[Cell]:
+    """The layers of a torch module as equations; ``recurrent`` replaces W_hh of a layer."""
+    found = []
+    for k in range(getattr(module, "num_layers", 1)):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        tail = f"_l{k}{suffix}" if hasattr(module, "num_layers") else ""
+        W, U, a, b = (array(getattr(module, name + tail)) for name in names)
+        U = U if recurrent is None else recurrent.get(k, U)
+        if len(U) == U.shape[1]:
+            found.append(torch_rnn(W, U, a + b, FUNCTIONS[f]))
+        else:
+            found.append(torch_gru(W, U, a, b) if len(U) == 3 * U.shape[1] else torch_lstm(W, U, a + b))
+    return found
+
+
+def step_of(module: Any, **changed: Any) -> tuple[Step, int]:
+    """Its step, and the size of its state."""
+    parts = 2 if isinstance(module, nn.LSTM | nn.LSTMCell) else 1
+    made = cells(module, **changed)
+    sizes = [module.hidden_size] * len(made)
+    return stacked(made, sizes, parts), parts * sum(sizes)
+
+
+def linear(layer: nn.Linear, n: int) -> Callable[[Any], Any]:
+    """A readout of the top layer of a state of one layer: h is its first n."""
+    W, b = array(layer.weight), array(layer.bias)
+    return lambda x: W @ x[:n] + b
+
+
+def of(path: Path, module: Any, m: int, **more: Any) -> Network:
+    changed = {key: more.pop(key) for key in ("suffix", "f", "recurrent") if key in more}
+    step, size = step_of(module, **changed)
+    return Network(path, step, size, m, **more)
+
+
+class Task(nn.Module):
+    """A recurrent module and a linear readout, as most people have it."""
+
+    def __init__(self, rnn: nn.Module, n: int, outputs: int = 2) -> None:
+        super().__init__()
+        self.rnn, self.fc = rnn, nn.Linear(n, outputs)
+
+
+def plain(make: Callable[[int, int], nn.Module]) -> Callable[[Path, Rng, int, int], Network]:
+    def write(folder: Path, rng: Rng, n: int, m: int) -> Network:
+        task = drawn(Task(make(m, n), n), rng)
+        torch.save(task.state_dict(), folder / "model.pt")
+        several = getattr(task.rnn, "num_layers", 1) > 1
+        return of(folder / "model.pt", task.rnn, m, readout=None if several else linear(task.fc, n))
+
+    return write
+
+
+enter("torch_rnn", "torch", OPEN, plain(lambda m, n: nn.RNN(m, n)))
+enter("torch_gru", "torch", OPEN, plain(lambda m, n: nn.GRU(m, n)))
+enter("torch_lstm", "torch", OPEN, plain(lambda m, n: nn.LSTM(m, n)))
+enter("torch_lstm_of_two_layers", "torch", OPEN, plain(lambda m, n: nn.LSTM(m, n, num_layers=2)))
+enter("torch_gru_of_three_layers", "torch", OPEN, plain(lambda m, n: nn.GRU(m, n, num_layers=3)))
+enter("torch_gru_cell", "torch", OPEN, plain(lambda m, n: nn.GRUCell(m, n)))
+enter("torch_lstm_cell", "torch", OPEN, plain(lambda m, n: nn.LSTMCell(m, n)))
+
+
+def says_activation(name: str, entry: str, canonical: str) -> Callable[[Path, Rng, int, int], Network]:
+    """A state dict beside a configuration that names f."""
+
+    def write(folder: Path, rng: Rng, n: int, m: int) -> Network:
+        rnn = drawn(nn.RNN(m, n), rng)
+        inner: Any = {"nonlinearity": name} if entry == "hyper_parameters" else {"model": {"activation": name}}
+        torch.save({"state_dict": state(rnn, "model.rnn."), entry: inner, "epoch": 3}, folder / "last.ckpt")
+        return of(folder / "last.ckpt", rnn, m, f=canonical)
+
+    return write
+
+
+enter("torch_config_relu", "torch", OPEN, says_activation("relu", "hyper_parameters", "relu"))
+enter("torch_config_ReLU", "torch", OPEN, says_activation("ReLU", "config", "relu"))
+enter("torch_config_sigmoid", "torch", OPEN, says_activation("sigmoid", "hyper_parameters", "logistic"))
+enter("torch_config_nn_Tanh", "torch", OPEN, says_activation("nn.Tanh", "args", "tanh"))
+enter("torch_config_softplus", "torch", OPEN, says_activation("softplus", "config", "softplus"))
+
+
+@layout("torch", REFUSED)
+def torch_config_of_an_unknown_function(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    torch.save({"state_dict": state(drawn(nn.RNN(m, n), rng)), "config": {"activation": "swish7"}}, folder / "m.pt")
+    return Network(folder / "m.pt", way_out="swish7.*(tanh|--activation)")
+
+
+@layout("torch", OPEN)
+def torch_training_checkpoint(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Model, optimiser with its moments, epoch; keys behind DataParallel's prefix."""
+    task = drawn(Task(nn.GRU(m, n), n), rng)
+    adam = torch.optim.Adam(task.parameters())
+    sum(p.sum() for p in task.parameters()).backward()  # type: ignore[union-attr]
+    weights = {"module." + key: value.clone() for key, value in task.state_dict().items()}
+    adam.step()
+    content = {"epoch": 7, "model_state_dict": weights, "optimizer_state_dict": adam.state_dict(), "best": 0.1}
+    torch.save(content, folder / "best.pth.tar")
+    task.load_state_dict({key.removeprefix("module."): value for key, value in weights.items()})
+    return of(folder / "best.pth.tar", task.rnn, m, readout=linear(task.fc, n))
+
+
+@layout("torch", OPEN)
+def torch_safetensors(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    from safetensors.torch import save_file
+
+    task = drawn(Task(nn.LSTM(m, n), n), rng)
+    save_file({key: value.clone() for key, value in task.state_dict().items()}, folder / "model.safetensors")
+    return of(folder / "model.safetensors", task.rnn, m, readout=linear(task.fc, n))
+
+
+@layout("torch", LINE)
+def torch_bidirectional(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    gru = drawn(nn.GRU(m, n, bidirectional=True), rng)
+    torch.save(gru.state_dict(), folder / "both.pt")
+    return of(folder / "both.pt", gru, m, suffix="_reverse", known={"direction": "backward"}, way_out="--direction")
+
+
+@layout("torch", LINE)
+def torch_several_networks(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    first, second = drawn(nn.GRU(m, n), rng), drawn(nn.LSTM(m, n), rng)
+    torch.save(state(first, "policy.rnn.") | state(second, "value.rnn."), folder / "agents.pt")
+    return of(folder / "agents.pt", second, m, known={"part": "value.rnn"}, way_out="--part")
+
+
+@layout("torch", LINE)
+def torch_encoder_decoder(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """The decoder's output layer is no readout of the encoder."""
+    encoder, decoder, head = drawn(nn.GRU(m, n), rng), drawn(nn.GRU(2, n), rng), drawn(nn.Linear(n, 2), rng)
+    weights = state(encoder, "encoder.rnn.") | state(decoder, "decoder.rnn.") | state(head, "decoder.output_layer.")
+    torch.save(weights, folder / "autoencoder.pt")
+    nothing = lambda x: np.zeros(0)  # noqa: E731
+    return of(folder / "autoencoder.pt", encoder, m, known={"part": "encoder.rnn"}, readout=nothing, way_out="--part")
+
+
+@layout("torch", OPEN)
+def torch_lightning_with_functions(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """A function, a class and a partial among the hyperparameters."""
+    task = drawn(Task(nn.LSTM(m, n), n), rng)
+    with foreign("my_project.losses.Weighted", "my_project.data.Module") as (loss, data):
+        given = {"loss": nn.functional.binary_cross_entropy, "cls": loss, "data": data(), "lr": 1e-3}
+        given["schedule"] = functools.partial(torch.optim.Adam, lr=0.1)
+        content = {"state_dict": state(task, "net."), "hyper_parameters": given, "pytorch-lightning_version": "2.1.0"}
+        torch.save(content, folder / "epoch=3.ckpt")
+    return of(folder / "epoch=3.ckpt", task.rnn, m, readout=linear(task.fc, n))
+
+
+@layout("torch", OPEN)
+def torch_hydra_config_object(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """OmegaConf's nodes, which hold their content in attributes, say that f is relu."""
+    rnn = drawn(nn.RNN(m, n, nonlinearity="relu"), rng)
+    with foreign("omegaconf.dictconfig.DictConfig", "omegaconf.nodes.AnyNode") as (config, leaf):
+        node, top = leaf(), config()
+        node.__dict__.update(_val="relu", _parent=None)
+        top.__dict__.update(_content={"nonlinearity": node, "hidden": n}, _metadata=None)
+        torch.save(
+            {"state_dict": state(rnn, "rnn."), "hyper_parameters": {"nonlinearity": "relu", "cfg": top}},
+            folder / "h.ckpt",
+        )
+    return of(folder / "h.ckpt", rnn, m, f="relu")
+
+
+def whole(make: Callable[[int, int], nn.Module], name: str | None, legacy: bool) -> Callable[..., Network]:
+    """A module saved whole, in the zip format or that of torch before 1.6; ``name`` is the user's class around it."""
+
+    def write(folder: Path, rng: Rng, n: int, m: int) -> Network:
+        rnn = drawn(make(m, n), rng)
+        path = folder / "whole.pt"
+        if name is None:
+            torch.save(rnn, path, _use_new_zipfile_serialization=not legacy)
+            return of(path, rnn, m, f=getattr(rnn, "nonlinearity", "tanh"))
+        head = drawn(nn.Linear(n, 2), rng)
+        with foreign(name) as (made,):
+            net = made()
+            net.rnn, net.fc, net.loss = rnn, head, nn.functional.mse_loss
+            torch.save(net, path, _use_new_zipfile_serialization=not legacy)
+        return of(path, rnn, m, readout=linear(head, n), f=getattr(rnn, "nonlinearity", "tanh"))
+
+    return write
+
+
+relu_rnn = functools.partial(nn.RNN, nonlinearity="relu")
+enter("torch_whole_gru", "torch", OPEN, whole(nn.GRU, None, False))
+enter("torch_whole_gru_old_format", "torch", OPEN, whole(nn.GRU, None, True))
+enter("torch_whole_relu_rnn", "torch", OPEN, whole(relu_rnn, None, False))
+enter("torch_whole_module_of_a_user", "torch", OPEN, whole(nn.LSTM, "my_project.model.Net", False))
+enter("torch_whole_module_of_a_user_old_format", "torch", OPEN, whole(nn.LSTM, "my_project.model.Net", True))
+
+
+@layout("torch", OPEN)
+def torch_policy_in_a_zip(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Stable-baselines keep policy.pth, the optimiser and JSON in one zip."""
+    lstm, buffer, other = drawn(nn.LSTM(m, n), rng), io.BytesIO(), io.BytesIO()
+    torch.save(state(lstm, "lstm_actor."), buffer)
+    torch.save({"state": {}, "param_groups": [{"lr": 1e-3, "params": [0, 1]}]}, other)
+    with zipfile.ZipFile(folder / "agent.zip", "w") as file:
+        file.writestr("data", json.dumps({"policy_class": "RecurrentActorCriticPolicy"}))
+        file.writestr("policy.pth", buffer.getvalue())
+        file.writestr("policy.optimizer.pth", other.getvalue())
+        file.writestr("_stable_baselines3_version", "2.0.0")
+    return of(folder / "agent.zip", lstm, m)
+
+
+@layout("torch", LINE)
+def torch_actor_and_critic_in_a_zip(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    actor, critic, buffer = drawn(nn.LSTM(m, n), rng), drawn(nn.LSTM(m, n), rng), io.BytesIO()
+    torch.save(state(actor, "lstm_actor.") | state(critic, "lstm_critic."), buffer)
+    with zipfile.ZipFile(folder / "agent.zip", "w") as file:
+        file.writestr("data", "{}")
+        file.writestr("policy.pth", buffer.getvalue())
+    return of(folder / "agent.zip", critic, m, known={"part": "lstm_critic"}, way_out="--part")
