@@ -105,6 +105,9 @@ class CoupledLSTM(PeepholeLSTM):
     def _traps(self) -> bool:
         return True
 
+    def settings(self) -> dict[str, Any]:
+        return {}
+
     def reduction(self) -> Reduction:
         """A map in h alone, half the size, from which the forget gate is gone: c = g wherever f < 1."""
         layers = [layer.resting() for layer in self.layers if isinstance(layer, CoupledLayer)]

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.rate_network import BOUNDED, RateNetwork
+from dynsys.models.activations import activation_named
+from dynsys.models.rate_network import RateNetwork
 from dynsys.proof.enclosure import Enclosed
 from dynsys.trajectory import simulate
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+LEARNT = ("tanh", "logistic")  # activations that FORCE trains
 WEIGHTS = ("W_r", "W_fb", "W_out", "B")
 
 
@@ -60,8 +62,7 @@ class EchoStateNetwork(RateNetwork):
         activation: str = "tanh",
         task: FlipFlop | None = None,
     ) -> None:
-        if activation not in BOUNDED:  # FORCE trains none of the others
-            raise ValueError(f"activation is {activation!r}; the network knows {', '.join(BOUNDED)}")
+        activation = activation_named(activation, legal=LEARNT)
         self.W_r, self.W_fb, self.W_out, self.B = (
             torch.tensor(np.asarray(w), dtype=torch.float64) for w in (W_r, W_fb, W_out, B)
         )
@@ -125,9 +126,6 @@ class EchoStateNetwork(RateNetwork):
 
     def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
         return y.constant(u).affine(self.B)
-
-    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
-        return self.B.repeat(len(x), 1, 1)
 
     def readout(self, x: Tensor) -> Tensor:
         return self.rates(x) @ self.W_out.T

@@ -97,9 +97,10 @@ class Layer(abc.ABC):
         a = one_row(a)
         return a @ self.weight_ih.T if self.bias_ih is None else torch.addmm(self.bias_ih, a, self.weight_ih.T)
 
-    def recurrent(self, h: Tensor) -> Tensor:
-        """W_hh h + b_hh, (B, gates * units)."""
-        return h @ self.weight_hh.T if self.bias_hh is None else torch.addmm(self.bias_hh, h, self.weight_hh.T)
+    def recurrent(self, h: Tensor, rows: slice = slice(None)) -> Tensor:
+        """W_hh h + b_hh, (B, gates * units), or some of its rows."""
+        W = self.weight_hh[rows].T
+        return h @ W if self.bias_hh is None else torch.addmm(self.bias_hh[rows], h, W)
 
 
 class GatedSlopes(Slopes):

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from dynsys.models.drive import Drive
 from dynsys.models.layer_levels import levels_share, with_levels
-from dynsys.models.leaky_rate import LeakyActivity
 from dynsys.models.perturbation import Noise, perturbed
-from dynsys.models.rate_network import RateNetwork
+from dynsys.models.rate_network import ActivityNetwork, RateNetwork
 from dynsys.models.recurrent import Recurrent
 from dynsys.system import Kind, System
 
@@ -75,7 +74,8 @@ def can_share(system: System, noise: WeightNoise) -> bool:
     """Whether all levels can go through one product with [W E]."""
     return (
         isinstance(system, RateNetwork)
-        and not isinstance(system, LeakyActivity)
+        and not isinstance(system, ActivityNetwork)
+        and getattr(system, "pace", None) is None
         and len(noise.matrices) == 1
         and set(noise.matrices) <= SHARED
     )

@@ -1,40 +1,22 @@
-"""Continuous-time rate networks, tau dx/dt = -x + W r(x) + drive: what the simple RNN and the ESN have in common.
+"""Rate networks in the two forms that papers use: the state is the current into a unit, or its firing rate.
 
-Seed 003, section 4: F(x) = -x + W r (eq. 18), r = tanh(x) (eq. 19), dF/dx = -I + W diag(r'(x)) (eq. 20).
+    tau dx/dt = -x + W r(x) + drive        (seed 003, section 4: eq. 18 to 20)
+    tau dr/dt = -r + f(W r + drive)
+
+With x = W r + drive they have the same fixed points seen in different coordinates (Miller & Fumarola 2012).
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor
 
+from dynsys.models.activations import Activation, activation
 from dynsys.proof.enclosure import Enclosed
-from dynsys.relu.pieces import Pieces, rectified_rates
+from dynsys.relu.pieces import Pieces, hinged_activity, hinged_rates
 from dynsys.system import Kind, Product, System
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A firing rate r(x), its slope written in terms of r, its range, and r of enclosed states."""
-
-    rate: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]  # r' as a function of r
-    low: float
-    high: float
-    enclosed: Callable[[Enclosed], Enclosed]
-
-
-ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda r: 1 - r * r, -1.0, 1.0, Enclosed.tanh),
-    "logistic": Activation(torch.sigmoid, lambda r: r * (1 - r), 0.0, 1.0, Enclosed.sigmoid),
-    "relu": Activation(torch.relu, lambda r: (r > 0).to(r.dtype), 0.0, float("inf"), Enclosed.relu),
-}
-BOUNDED = {name: activation for name, activation in ACTIVATIONS.items() if isfinite(activation.high)}
 
 
 class RateNetwork(System):
@@ -44,6 +26,7 @@ class RateNetwork(System):
     box_is_trapping = True
     single_precision = True
     W: Tensor  # (n, n)
+    B: Tensor  # (n, n_input)
     activation: str
 
     @abc.abstractmethod
@@ -54,20 +37,22 @@ class RateNetwork(System):
     def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
         """The same as a constant beside the enclosed states y."""
 
-    def rates(self, x: Tensor) -> Tensor:
-        return ACTIVATIONS[self.activation].rate(x)
+    @property
+    def f(self) -> Activation:
+        return activation(self.activation)
 
-    def enclosed_rates(self, y: Enclosed) -> Enclosed:
-        return ACTIVATIONS[self.activation].enclosed(y)
+    def rates(self, x: Tensor) -> Tensor:
+        """The firing rates in state x."""
+        return self.f.value(x)
 
     def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
-        return self.enclosed_rates(y).affine(self.W) - y + self.enclosed_drive(y, u)
+        return self.f.enclosed(y).affine(self.W) - y + self.enclosed_drive(y, u)
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self.rates(x) @ self.W.T - x + self.drive(u)
 
     def _slopes(self, x: Tensor) -> Tensor:
-        return ACTIVATIONS[self.activation].slope(self.rates(x))
+        return self.f.slope(x, self.f.value(x))
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         J = self.W * self._slopes(x).unsqueeze(1)  # column j carries r'(x_j)
@@ -84,18 +69,63 @@ class RateNetwork(System):
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         return self._slopes(x) * (w @ self.W) - w
 
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.B.repeat(len(x), 1, 1)
+
     def pieces(self, u: Tensor) -> Pieces | None:
-        return rectified_rates(self.W, self.drive(u)[0]) if self.activation == "relu" else None
+        return None if self.f.hinges is None else hinged_rates(self.W, self.drive(u)[0], self.f.hinges)
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """Once inside, x stays between the least and the greatest value of W r + drive (-x + c decays to c).
 
-        With relu there is no box, and nothing says that the states stay bounded.
+        With an unbounded r there is no box, and nothing says that the states stay bounded.
         """
-        if self.activation not in BOUNDED:
+        if not self.f.is_bounded:
             return None
-        activation = BOUNDED[self.activation]
-        least = (self.W * torch.where(self.W > 0, activation.low, activation.high)).sum(1)
-        most = (self.W * torch.where(self.W > 0, activation.high, activation.low)).sum(1)
+        least = (self.W * torch.where(self.W > 0, self.f.low, self.f.high)).sum(1)
+        most = (self.W * torch.where(self.W > 0, self.f.high, self.f.low)).sum(1)
         drive = self.drive(u)
         return (least + drive).expand(len(u), -1), (most + drive).expand(len(u), -1)
+
+
+class ActivityNetwork(RateNetwork):
+    """F(r, u) = -r + f(W r + drive(u)): the second form, whose box is the range of f."""
+
+    def rates(self, x: Tensor) -> Tensor:
+        return x
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.f.value(x @ self.W.T + self.drive(u)) - x
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
+        return self.f.enclosed(y.affine(self.W) + self.enclosed_drive(y, u)) - y
+
+    def _gains(self, x: Tensor, u: Tensor) -> Tensor:
+        """f' of each unit at its input, (B, n)."""
+        return self._slopes(x @ self.W.T + self.drive(u))
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        J = self.W * self._gains(x, u).unsqueeze(2)  # row i carries f'(y_i)
+        J.diagonal(dim1=1, dim2=2).sub_(1.0)
+        return J
+
+    def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return self._gains(x, u) * (v @ self.W.T) - v
+
+    def linearised(self, x: Tensor, u: Tensor) -> Product:
+        gains = self._gains(x, u)
+        return lambda v: gains * (v @ self.W.T) - v
+
+    def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
+        return (self._gains(x, u) * w) @ self.W - w
+
+    def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.B * self._gains(x, u).unsqueeze(2)
+
+    def pieces(self, u: Tensor) -> Pieces | None:
+        return None if self.f.hinges is None else hinged_activity(self.W, self.drive(u)[0], self.f.hinges)
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        if not self.f.is_bounded:
+            return None
+        return u.new_full((len(u), self.n_state), self.f.low), u.new_full((len(u), self.n_state), self.f.high)

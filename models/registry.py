@@ -13,6 +13,7 @@ from dynsys.models.fast_weights import FastWeights
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.gru import GRU
 from dynsys.models.irnn import IRNN
+from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
 from dynsys.models.peephole import PeepholeLSTM
@@ -47,6 +48,8 @@ MODELS: dict[str, Model] = {
     "lstm": Model(LSTM.random, LSTM.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
     "rate": Model(LeakyRate.random, LeakyRate.from_arrays),
     "activity": Model(LeakyActivity.random, LeakyActivity.from_arrays),
+    "leaky": Model(LeakyMap.random, LeakyMap.from_arrays),
+    "leaky-rate": Model(LeakyRateMap.random, LeakyRateMap.from_arrays),
     "irnn": Model(IRNN.random, IRNN.from_arrays),
     "lstm-peephole": Model(PeepholeLSTM.random, PeepholeLSTM.from_arrays),
     "lstm-coupled": Model(CoupledLSTM.random, CoupledLSTM.from_arrays),

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.rate_network import ACTIVATIONS, BOUNDED, RateNetwork
+from dynsys.models.activations import activation_named
+from dynsys.models.rate_network import RateNetwork
 from dynsys.proof.enclosure import Enclosed
 
 Array = NDArray[np.float64]
@@ -30,12 +31,11 @@ class SimpleRNN(RateNetwork):
             raise ValueError(f"W has shape {tuple(self.W.shape)}; a simple RNN of N units needs (N, N), N >= 1")
         if not torch.isfinite(self.W).all():
             raise ValueError(f"W holds {int((~torch.isfinite(self.W)).sum())} values that are NaN or infinite")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {activation!r}; the network knows {', '.join(ACTIVATIONS)}")
         if not 0 < time_constant < float("inf"):
             raise ValueError(f"time_constant is {time_constant}; it must be positive")
-        self.n_state, self.activation, self.time_constant = len(self.W), activation, float(time_constant)
-        self.box_is_trapping = activation in BOUNDED
+        self.n_state, self.time_constant = len(self.W), float(time_constant)
+        self.activation = activation_named(activation)
+        self.B, self.box_is_trapping = self.W.new_zeros(len(self.W), 0), self.f.is_bounded
 
     @classmethod
     def random(cls, n: int = 50, gain: float = 1.5, seed: int = 0, *, activation: str = "tanh") -> SimpleRNN:

@@ -1,4 +1,4 @@
-"""The vanilla recurrent network (Elman 1990), h' = phi(W_ih a + b_ih + W_hh h + b_hh), phi tanh or relu."""
+"""The vanilla recurrent network (Elman 1990), h' = f(W_ih a + b_ih + W_hh h + b_hh), f any of ``ACTIVATIONS``."""
 
 from __future__ import annotations
 
@@ -6,45 +6,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from dynsys.models.activations import Activation, activation, activation_named
 from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent import Recurrent, random_weights
 from dynsys.proof.enclosure import Enclosed
 
-NONLINEARITIES = ("tanh", "relu")
-
 
 @dataclass(frozen=True)
 class VanillaLayer(Layer):
-    """One layer; ``nonlinearity`` is "tanh" or "relu"."""
+    """One layer; ``nonlinearity`` is the name of its f."""
 
     nonlinearity: str = "tanh"
+
+    @property
+    def f(self) -> Activation:
+        return activation(self.nonlinearity)
 
     @property
     def rectified(self) -> bool:
         return self.nonlinearity == "relu"
 
     def step(self, a: Tensor, s: Parts) -> Parts:
-        phi = torch.tanh if self.nonlinearity == "tanh" else torch.relu
-        return (phi(self.driven(a) + self.recurrent(s[0])),)
+        return (self.f.value(self.driven(a) + self.recurrent(s[0])),)
 
     def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
-        (h,) = self.step(a, s)
-        slope = (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),)
+        y = self.driven(a) + self.recurrent(s[0])
+        h = self.f.value(y)
+        slope = (self.f.slope(y, h),)
         return h, GatedSlopes(self, slope, slope)
 
     def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...]:
         driven = a.affine(self.weight_ih, self.bias_ih) + s[0].affine(self.weight_hh, self.bias_hh)
-        return ((driven.tanh() if self.nonlinearity == "tanh" else driven.relu()) - s[0],)
+        return (self.f.enclosed(driven) - s[0],)
 
     def bounds(self, low: Tensor, high: Tensor) -> Bounds | None:
-        """tanh stays in [-1, 1]; relu knows no bound."""
-        if self.nonlinearity == "relu":
+        """The range of f, where it has two ends."""
+        if not self.f.is_bounded:
             return None
         one = low.new_ones(len(low), *self.widths)
-        return ((-one, one),)
+        return ((self.f.low * one, self.f.high * one),)
 
 
 class RNN(Recurrent):
@@ -57,9 +59,7 @@ class RNN(Recurrent):
     gates = 1
 
     def __init__(self, weights: Mapping[str, Any], *, nonlinearity: str = "tanh", task: Any = None) -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"nonlinearity is {nonlinearity!r}; the network knows {', '.join(NONLINEARITIES)}")
-        self.nonlinearity = nonlinearity
+        self.nonlinearity = activation_named(nonlinearity, "nonlinearity")
         super().__init__(weights, task=task)
 
     @classmethod

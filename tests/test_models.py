@@ -44,5 +44,5 @@ def test_rate_networks_never_leave_their_box(activation):
 
 
 def test_echo_state_network_refuses_an_activation_it_does_not_know():
-    with pytest.raises(ValueError, match="'relu'; the network knows tanh, logistic"):
+    with pytest.raises(ValueError, match="activation is 'relu'; it can be tanh, logistic"):
         EchoStateNetwork.random(EchoStateConfig(units=5, activation="relu"))

@@ -288,5 +288,5 @@ def test_wrong_weights_are_named(change, message):
 
 
 def test_an_unknown_nonlinearity_is_refused():
-    with pytest.raises(ValueError, match="nonlinearity is 'sine'; the network knows tanh, relu"):
+    with pytest.raises(ValueError, match="nonlinearity is 'sine'; it can be tanh, logistic"):
         RNN.random(nonlinearity="sine")

@@ -19,12 +19,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dynsys.proof.exact_product import UNIT, UP, exact_product, length, power_of_two, up
+from dynsys.proof.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, Elementary, power, widened
+from dynsys.proof.exact_product import UNIT, exact_product, length, up
 from dynsys.proof.gradient import Gradient
-
-ULPS = {"tanh": 2, "logistic": 4, "exp": 2}  # the error allowed to each, in units in the last place
-SLOPE = 64 * UNIT  # of q / (1 + q)^2 with q = exp(-|x|), relative: exp, three more operations, and a wide margin
-STEEPEST_CHANGE = 1.3169578969248166  # log(2 + sqrt 3), where |sigma''| is largest
 
 
 @dataclass(frozen=True)
@@ -125,33 +122,70 @@ class Enclosed:
             curvature,
         )
 
+    def through(self, phi: Elementary) -> Enclosed:
+        """phi(f) of every component."""
+        low, high = widened(self.value, self.width)
+        first, second = up(phi.steepest(low, high)), up(phi.bend(low, high))
+        value, slope = phi.value(self.value), phi.slope(self.value)
+        of_slope = _product(second[0], self.error) + phi.loose(self.value) * slope
+        return replace(
+            self,
+            value=value,
+            error=up(first[0] * self.error + phi.rounding(value)),
+            gradient=self.gradient.scaled(slope),
+            gradient_error=up(
+                up(slope) * self.gradient_error
+                + _product(of_slope, self.steepness[0])
+                + UNIT * up(slope) * (self.steepness[0] + self.gradient_error)
+            ),
+            steepness=up(first * self.steepness),
+            curvature=up(first * self.curvature + _product(second, self.steepness**2)),
+        )
+
     def tanh(self) -> Enclosed:
-        """By tanh' (x) = 4 sigma' (2x) and tanh'' (x) = 8 sigma'' (2x)."""
-        low, high = self._distances()
-        first, second = 4 * _slope(2 * low), 8 * _change(2 * low, 2 * high)
-        value = torch.tanh(self.value)
-        return self._through(value, _ulps("tanh", value), 4 * _slope(2 * self.value.abs()), up(first), up(second))
+        return self.through(TANH)
 
     def sigmoid(self) -> Enclosed:
         """The logistic function sigma (x) = 1 / (1 + exp(-x))."""
-        low, high = self._distances()
-        first, second = up(_slope(low)), up(_change(low, high))
-        value = torch.sigmoid(self.value)
-        return self._through(value, _ulps("logistic", value), _slope(self.value.abs()), first, second)
+        return self.through(LOGISTIC)
 
-    def relu(self) -> Enclosed:
-        """max(x, 0), with an infinite curvature wherever the ball may reach the kink."""
-        width = self.width
-        kinked = (self.value.abs() <= width) & (self.steepness > 0)
-        active = self.value > 0
+    def softplus(self) -> Enclosed:
+        """log(1 + exp(x))."""
+        return self.through(SOFTPLUS)
+
+    def erf(self) -> Enclosed:
+        return self.through(ERF)
+
+    def elu(self) -> Enclosed:
+        """x above 0 and exp(x) - 1 below."""
+        return self.through(ELU)
+
+    def relu(self, p: float = 1.0) -> Enclosed:
+        """max(x, 0)^p, p at least 1."""
+        return self.clip(0.0, torch.inf) if p == 1 else self.through(power(p))
+
+    def clip(self, low: float, high: float) -> Enclosed:
+        """min(max(x, low), high), with an infinite curvature wherever the ball may reach a kink."""
+        width, moves = self.width, self.steepness > 0
+        above, below = self.value - low, high - self.value
+        kinked = moves & ~((above.abs() > width) & (below.abs() > width))  # so that NaN counts as being there
+        active = (above > 0) & (below > 0)
+        met = ~((above < -width) | (below < -width))
         return replace(
             self,
-            value=torch.relu(self.value),
+            value=self.value.clamp(low, high),
+            error=torch.where(met[0], self.error, 0.0),
             gradient=self.gradient.scaled(active.to(self.value.dtype)),
             gradient_error=torch.where(kinked[0], torch.inf, torch.where(active, self.gradient_error, 0.0)),
-            steepness=torch.where(self.value > -width, self.steepness, 0.0),
+            steepness=torch.where(met, self.steepness, 0.0),
             curvature=torch.where(kinked, torch.inf, torch.where(active, self.curvature, 0.0)),
         )
+
+    def hard_sigmoid(self, slope: float) -> Enclosed:
+        """min(max(slope x + 1/2, 0), 1), for the slope of which the number is the nearest float64."""
+        of_slope = torch.full_like(self.value[:1], slope)
+        half = self.constant(torch.full_like(self.value[:1], 0.5))
+        return (self * self.constant(of_slope, UNIT * of_slope) + half).clip(0.0, 1.0)
 
     def part(self, rows: slice) -> Enclosed:
         """Some of the components."""
@@ -167,29 +201,6 @@ class Enclosed:
         """The same, its steepness bounded by that at the state plus what the curvature can add, where that is less."""
         grown = up(self.gradient.lengths() + self.gradient_error + self.curvature * self.radii)
         return replace(self, steepness=torch.fmin(self.steepness, grown))
-
-    def _distances(self) -> tuple[Tensor, Tensor]:
-        """The least and the largest distance from 0 of what the function can be within each ball."""
-        width, size = self.width, self.value.abs()
-        return (size - width).clamp_min(0.0) / UP, up(size + width)
-
-    def _through(self, value: Tensor, rounding: Tensor, slope: Tensor, first: Tensor, second: Tensor) -> Enclosed:
-        """phi(f), computed up to ``rounding``, for |phi'| <= first and |phi''| <= second within the balls."""
-        steepness = up(first * self.steepness)
-        of_slope = second[0] * self.error + SLOPE * slope
-        return replace(
-            self,
-            value=value,
-            error=up(first[0] * self.error + rounding),
-            gradient=self.gradient.scaled(slope),
-            gradient_error=up(
-                up(slope) * self.gradient_error
-                + of_slope * self.steepness[0]
-                + UNIT * up(slope) * (self.steepness[0] + self.gradient_error)
-            ),
-            steepness=steepness,
-            curvature=up(first * self.curvature + second * self.steepness**2),
-        )
 
 
 VECTORS = ("value", "error", "gradient_error", "steepness", "curvature")
@@ -213,21 +224,6 @@ def _cat(values: Sequence[Tensor]) -> Tensor:
     return torch.cat([value.expand(*leading, -1) for value in values], dim=-1)
 
 
-def _ulps(function: str, value: Tensor) -> Tensor:
-    """The error allowed to computed values; those just below a power of two count as above it, where it may belong."""
-    size = value.abs() * (1 + 16 * UNIT)
-    unit = power_of_two(torch.frexp(size).exponent.to(torch.int64).clamp(min=-900) - 53)
-    return ULPS[function] * torch.minimum(unit, 2 * UNIT * size)  # for 0 and subnormal values the second
-
-
-def _slope(distance: Tensor) -> Tensor:
-    """sigma' at +-distance, exp(-d) / (1 + exp(-d))^2: it falls with the distance."""
-    q = torch.exp(-distance)
-    return q / (1 + q) ** 2
-
-
-def _change(low: Tensor, high: Tensor) -> Tensor:
-    """The largest |sigma''| = q (1 - q) / (1 + q)^3, q = exp(-d), for distances d from low to high: it has one peak."""
-    d = torch.maximum(torch.minimum(high, torch.full_like(high, STEEPEST_CHANGE)), low)
-    q = torch.exp(-d)
-    return q * -torch.expm1(-d) / (1 + q) ** 3
+def _product(bound: Tensor, length: Tensor) -> Tensor:
+    """The product of two bounds, 0 where the second is: what does not move crosses no kink, be it on one."""
+    return torch.where(length == 0, 0.0, bound * length)

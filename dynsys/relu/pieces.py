@@ -10,7 +10,7 @@ the signs of y are given, the pattern, F is affine; there are at most 2^m such r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -117,16 +117,38 @@ class Pieces:
         return K, -torch.cat([self.c, self.e])
 
 
-def rectified_rates(W: Tensor, drive: Tensor) -> Pieces:
-    """F = -x + W max(x, 0) + drive: the state is the preactivation."""
-    one = torch.eye(len(W), dtype=W.dtype, device=W.device)
-    return Pieces(-one, W, drive, one, torch.zeros_like(W), torch.zeros_like(drive))
+@dataclass(frozen=True)
+class Hinges:
+    """A piecewise-linear function of one number, slope x + the sum over k of bends[k] max(x - places[k], 0)."""
+
+    slope: float
+    bends: tuple[float, ...] = ()
+    places: tuple[float, ...] = ()
 
 
-def rectified_activity(W: Tensor, drive: Tensor) -> Pieces:
-    """F = -x + max(W x + drive, 0): the state is the rate itself."""
-    one = torch.eye(len(W), dtype=W.dtype, device=W.device)
-    return Pieces(-one, one, torch.zeros_like(drive), W, torch.zeros_like(W), drive)
+RELU = Hinges(0.0, (1.0,), (0.0,))
+
+
+def hinged_rates(W: Tensor, drive: Tensor, f: Hinges = RELU) -> Pieces:
+    """F = -x + W f(x) + drive: the state is the preactivation. The units are those of one hinge after the other."""
+    one, K = torch.eye(len(W), dtype=W.dtype, device=W.device), len(f.bends)
+    B = torch.cat([bend * W for bend in f.bends], 1) if K else W[:, :0]
+    e = drive.new_tensor(f.places).repeat_interleave(len(W)).neg() + 0.0
+    return Pieces(f.slope * W - one, B, drive, one.repeat(K, 1), W.new_zeros(len(e), len(e)), e)
+
+
+def hinged_activity(W: Tensor, drive: Tensor, f: Hinges = RELU) -> Pieces:
+    """F = -x + f(W x + drive): the state is the rate itself. The units are those of one hinge after the other."""
+    one, K = torch.eye(len(W), dtype=W.dtype, device=W.device), len(f.bends)
+    B = torch.cat([bend * one for bend in f.bends], 1) if K else W[:, :0]
+    e = torch.cat([drive - place for place in f.places]) if K else drive[:0]
+    return Pieces(f.slope * W - one, B, f.slope * drive, W.repeat(K, 1), W.new_zeros(len(e), len(e)), e)
+
+
+def paced(pieces: Pieces, pace: Tensor) -> Pieces:
+    """Row i of F times pace_i (n,)."""
+    rows = pace.unsqueeze(1)
+    return replace(pieces, A=rows * pieces.A, B=rows * pieces.B, c=pace * pieces.c)
 
 
 def iterated(pieces: Pieces, k: int) -> Pieces:
