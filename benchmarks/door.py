@@ -112,10 +112,12 @@ def told(sums: dict[str, int], need: int) -> str:
     others = sums[WAY_OUT] + sums[NO_WAY_OUT]
     return "\n".join(
         (
-            f"{sums['files']} files of {sums['layouts']} layouts ({sums[SKIPPED]} skipped): {sums['open wrong']} open wrong;",
+            f"{sums['files']} files of {sums['layouts']} layouts ({sums[SKIPPED]} skipped): "
+            f"{sums['open wrong']} open wrong;",
             f"{sums['open right']} open right (at least {need} have to), {sums[RIGHT]} with no option and "
             f"{sums[AFTER_LINE]} with the one line that the refusal prints;",
-            f"of {others} other refusals {sums[WAY_OUT]} name the way out; {sums[CRASHED]} crash; {sums['ran code']} ran code.",
+            f"of {others} other refusals {sums[WAY_OUT]} name the way out; "
+            f"{sums[CRASHED]} crash; {sums['ran code']} ran code.",
             f"The owner's own line opens {sums['own line right']} of {sums['own line tried']}; "
             f"{sums['not as they must']} do not come in as they must (*).",
         )

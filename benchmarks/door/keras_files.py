@@ -26,7 +26,8 @@ class Layer:
     def __init__(self, rng: Rng, cls: str, m: int, n: int, bias: bool = True, **config: Any) -> None:
         k = GATES[cls]
         self.cls, self.n, self.name = cls, n, config.pop("name", NAMES[cls])
-        default: dict[str, Any] = {"units": n, "activation": "tanh", "use_bias": bias, "go_backwards": False}
+        default: dict[str, Any] = {"units": n, "activation": "tanh", "use_bias": bias}
+        default |= {"go_backwards": False, "return_sequences": False}
         default |= {} if k == 1 else {"recurrent_activation": "sigmoid"}
         default |= {"reset_after": True} if cls == "GRU" else {}
         self.config: dict[str, Any] = default | config | {"name": self.name}
@@ -98,15 +99,16 @@ def write_h5(
         if config:
             file.attrs.update({"backend": "tensorflow", "keras_version": version})
             file.attrs["model_config"] = json.dumps(configuration(layers, m, head))
-        for layer in layers:
-            inner = f"{layer.name}/{'sequential/' if new else ''}{layer.name}/{NAMES[layer.cls]}_cell"
-            for key, value in layer.kept.items():
-                weights[f"{inner}/{key}{tail}"] = value.astype(np.float32)
+        groups = {layer.name: (f"{layer.name}/{NAMES[layer.cls]}_cell", layer.kept) for layer in layers}
         if head is not None:
-            inner = "dense/sequential/dense" if new else "dense/dense"
-            weights[f"{inner}/kernel{tail}"], weights[f"{inner}/bias{tail}"] = (a.astype(np.float32) for a in head)
-        names = [layer.name for layer in layers] + (["dense"] if head is not None else [])
-        weights.attrs["layer_names"] = np.array(names, dtype="S")
+            groups["dense"] = "dense", dict(zip(("kernel", "bias"), head, strict=True))
+        for layer_name, (inner, kept) in groups.items():
+            names = {f"{'sequential/' if new else ''}{inner}/{key}{tail}": value for key, value in kept.items()}
+            group = weights.create_group(layer_name)
+            group.attrs["weight_names"] = np.array(list(names), dtype="S")
+            for key, value in names.items():
+                group[key] = value.astype(np.float32)
+        weights.attrs["layer_names"] = np.array(list(groups), dtype="S")
 
 
 def write_variables(file: Any, layers: Sequence[Layer], head: Dense | None, prefix: str = "layers") -> None:
@@ -163,7 +165,7 @@ def one(cls: str, **config: Any) -> Make:
 def two(cls: str, **config: Any) -> Make:
     first, second = f"{NAMES[cls]}_1", f"{NAMES[cls]}_2"
     return lambda rng, m, n: [
-        Layer(rng, cls, m, n + 1, name=first, **config),
+        Layer(rng, cls, m, n + 1, name=first, return_sequences=True, **config),
         Layer(rng, cls, n + 1, n, name=second, **config),
     ]
 

@@ -36,10 +36,12 @@ def write(path: Path, nodes: Sequence[tuple[str, Sequence[Array], dict[str, Any]
             inputs = [f"onnx::{op}_{k}{tail}" if tail else "" for tail in names]
             initial += [numpy_helper.from_array(next(given).astype(np.float32), key) for key in inputs if key]
         made.append(helper.make_node(op, [name, *inputs], [f"y{k}"], name=f"/rnn/{op}_{k}", **attributes))
-        # (time, directions, batch, n) -> (time, batch, n), as torch's export squeezes it
-        axis = numpy_helper.from_array(np.array([1]), f"axis{k}")
-        initial.append(axis)
-        made.append(helper.make_node("Squeeze", [f"y{k}", f"axis{k}"], [f"s{k}"]))
+        name = f"y{k}"
+        if attributes.get("direction") == "bidirectional":
+            continue
+        # (time, 1, batch, n) -> (time, batch, n), as torch's export squeezes it
+        initial.append(numpy_helper.from_array(np.array([1]), f"axis{k}"))
+        made.append(helper.make_node("Squeeze", [name, f"axis{k}"], [f"s{k}"]))
         name = f"s{k}"
     if head is not None:
         initial += [numpy_helper.from_array(head[0].T.astype(np.float32), "fc.weight")]
@@ -51,7 +53,7 @@ def write(path: Path, nodes: Sequence[tuple[str, Sequence[Array], dict[str, Any]
         made,
         "main_graph",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["time", "batch", m])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["time", "batch", "width"])],
         initial,
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
