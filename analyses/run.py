@@ -58,7 +58,8 @@ def search_and_save(
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
     """
-    noted = {**({"loading": loading} if loading else {}), **(noted or {})}
+    told = {"assumed": list(system.assumed), "unread": list(system.unread)}
+    noted = {**({"loading": loading} if loading else {}), **{k: v for k, v in told.items() if v}, **(noted or {})}
     folder, was_there = Path(folder), Path(folder).exists()
     check_writable(folder)
     try:

@@ -8,7 +8,7 @@ import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options
-from dynsys.cli.output import print_json, print_points
+from dynsys.cli.output import print_json, print_points, told_of
 from dynsys.cli.progress import progress
 
 
@@ -104,8 +104,10 @@ def find(
         raise click.UsageError("--strings bring inputs and starts of their own; leave out --input and --trajectories")
     choices = choices_given(options)
     system, found = load_and_tell(checkpoint, **choices)
-    for line in found.assumed if found else ():
-        click.echo(f"Assumed: {line}", err=True)
+    if found is not None and found.choices is not None:
+        choices = dict(found.choices)
+    for line in told_of(system):
+        click.echo(line, err=True)
     chosen: Any = None
     at: Any = held
     noted: dict[str, Any] = {}
@@ -141,6 +143,7 @@ def find(
         return
     print_points(points)
     headline, *lines = points.summary().split("\n")
+    lines += told_of(system)
     click.echo("\n" + "\n".join(lines))
     click.echo(f"\n{headline}")
     if with_modes:

@@ -11,8 +11,19 @@ import click
 
 if TYPE_CHECKING:
     from dynsys.points import FixedPoints
+    from dynsys.system import System
 
 ROWS = 60  # of a table; the files hold all
+MOST_NAMED = 12  # arrays in a line
+
+
+def told_of(system: System) -> list[str]:
+    """What had to be assumed of a network, and what its file holds besides: a line each."""
+    lines = [f"Assumed: {line}." for line in system.assumed]
+    if system.unread:
+        more = f" and {len(system.unread) - MOST_NAMED} more" if len(system.unread) > MOST_NAMED else ""
+        lines.append(f"Not read from the file: {', '.join(system.unread[:MOST_NAMED])}{more}.")
+    return lines
 
 
 def print_json(content: Any) -> None:

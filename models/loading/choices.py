@@ -55,8 +55,8 @@ class Choices:
     equation of matrices that ``matrices`` names, {role: expression of arrays in the file}, with the roles of
     ``ROLES[form]``; ``transposed`` says that they act from the right (x W). ``tau`` is a time constant and ``alpha``
     the leak of a step, a number or an expression (one for each unit). ``convention`` names the tool whose gates these
-    are, ``gates`` their order in a stacked matrix, like "ifgo". ``ignore`` holds keys, or beginnings of keys that end in *,
-    of arrays and settings that play no part in the step. ``replay`` is a file with a trial: of the readings that are
+    are, ``gates`` their order in a stacked matrix, like "ifgo". ``ignore`` holds keys, or beginnings of keys that end in
+    *, of arrays and settings that play no part in the step. ``replay`` is a file with a trial: of the readings that are
     possible the one is taken that reproduces it. Raises ValueError for a value that is not legal.
     """
 
@@ -131,7 +131,7 @@ class Recognised:
     """A network in a file of another tool: its model in ``MODELS``, the arrays by the model's own names, and why.
 
     ``why`` says by what it was recognised, ``assumed`` what the file does not tell and the option that overrides it,
-    ``unused`` which arrays play no part.
+    ``unused`` which arrays play no part. ``choices`` are those by which it is loaded again where a replay chose them.
     """
 
     model: str
@@ -140,6 +140,7 @@ class Recognised:
     why: tuple[str, ...]
     assumed: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    choices: Mapping[str, Any] | None = None
 
 
 def option_of(name: str) -> str:

@@ -47,7 +47,7 @@ def refuse_unexplained(
     free = [k for k in free if not words_of(k.rpartition(".")[2]) & {"unused"}]
     holder = holder_of(prefix)
     own = [k for k in free if k.startswith(prefix)]
-    stepped_by_hand = not any("_l" in name and name[-1].isdigit() for name in cell)
+    stepped_by_hand = not any(re.search(r"_l\d+(_reverse)?$", key) for key in cell.values())
     for key in free:
         if key in own:
             continue

@@ -45,6 +45,15 @@ def hint(path: Path, contents: Contents, choices: Choices) -> str:
     return SCHEME
 
 
+def guessed_roles(contents: Contents) -> dict[str, str]:
+    """Which array is what, {role: expression}, as far as names and shapes tell; empty without a recurrent matrix.
+
+    The layers of torch's names count as the matrices that they are.
+    """
+    arrays = effective(contents.arrays).arrays
+    return {} if _gated(arrays) else _roles(arrays)
+
+
 Line = tuple[str, dict[str, str], dict[str, str]]  # under which condition, the matrices, the other options
 
 

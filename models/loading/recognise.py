@@ -22,6 +22,7 @@ from dynsys.models.loading.evidence import holder_of, refuse_unexplained
 from dynsys.models.loading.forms import from_named
 from dynsys.models.loading.hints import hint
 from dynsys.models.loading.named import Named
+from dynsys.models.loading.replay import replayed
 from dynsys.models.loading.state_dict import (
     COUPLED,
     WORDS,
@@ -34,6 +35,7 @@ from dynsys.models.loading.state_dict import (
 )
 from dynsys.models.loading.stated import one_activation
 from dynsys.models.registry import MODELS
+from dynsys.system import System
 
 AROUND = ("readout", "readout_bias", "initial")  # what can be named around a cell with torch's names
 
@@ -72,6 +74,8 @@ def equation(model: str, settings: dict[str, Any]) -> str:
 def recognise(path: Path, contents: Contents, choices: Choices) -> Recognised:
     """The network that the arrays are, and why; CheckpointError lists what the file holds and says what to do."""
     choices = _within(contents.container, choices)
+    if choices.replay is not None:
+        return replayed(path, contents, choices)
     if choices.form is not None or any(role not in AROUND for role in choices.matrices):
         return from_named(path, contents, choices)
     whole = effective(contents.arrays)
@@ -82,6 +86,16 @@ def recognise(path: Path, contents: Contents, choices: Choices) -> Recognised:
         made = tuple(f"{key} is made of {words}" for key, (_, words) in whole.made.items())
         return dataclasses.replace(found, why=(*found.why, *made))
     return _by_our_names(path, contents, choices)
+
+
+def system_of(path: Path, found: Recognised) -> System:
+    """The system of a network that was recognised; raises CheckpointError where its arrays make none."""
+    make = MODELS[found.model].from_arrays
+    assert make is not None
+    try:
+        return make(found.arrays, found.settings, None)
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(path, str(error), "say what is what with --form and --matrix") from error
 
 
 def _within(container: str, choices: Choices) -> Choices:
