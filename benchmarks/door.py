@@ -1,4 +1,4 @@
-"""The door: files as other people's tools write them, each opened and one step compared with its own NumPy equation.
+"""The door: files of other people's tools, each opened and one step of it compared with its own NumPy equation.
 
     python benchmarks/door.py [--only KIND] [--file NAME] [--seeds 2] [--json] [--say]
 
@@ -27,6 +27,7 @@ from door import (  # noqa: F401  (each module enters its layouts)
     keras_files,
     matlab_files,
     matrices,
+    modules,
     onnx_files,
     pickles,
     reparametrised,

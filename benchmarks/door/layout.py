@@ -30,7 +30,8 @@ class Network:
     ``known`` are choices that no file of this layout says and that its owner adds to any line (the form of the
     equation, f, alpha); ``said`` is the whole line that the owner would write, where the layout has to be said at all.
     ``way_out`` is a pattern of which a refusal has to hold something. ``step`` is None where no network can be read.
-    ``harm`` is a file that exists only if code from the file was run.
+    ``harm`` is a file that exists only if code from the file was run. A ``module`` in memory stands for the file where
+    ``dynsys.wrap`` is to open it, with the arguments ``wrapping``.
     """
 
     path: Path
@@ -43,6 +44,8 @@ class Network:
     said: Mapping[str, Any] | None = None
     way_out: str = "--matrix|--form"
     harm: Path | None = None
+    module: Any = None
+    wrapping: Mapping[str, Any] = field(default_factory=dict)
 
 
 Write = Callable[[Path, np.random.Generator, int, int], Network]

@@ -61,20 +61,24 @@ class Outcome:
 
 
 def attempt(network: Network, choices: Mapping[str, Any]) -> Outcome:
-    from dynsys import load
+    from dynsys import load, wrap
+    from dynsys.models.loading.checkpoint import describe_checkpoint
 
+    held = network.module is not None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            system = load(network.path, **choices)
+            system = wrap(network.module, **network.wrapping) if held else load(network.path, **choices)
     except ValueError as error:  # CheckpointError is one
         return Outcome("refused", str(error))
     except Exception as error:
         return Outcome(CRASHED, f"{type(error).__name__}: {error}")
     try:
         difference = compare(system, network)
+        if not held:
+            describe_checkpoint(network.path, **choices)
     except Exception as error:
-        return Outcome(CRASHED, f"it opens, and one step fails: {type(error).__name__}: {error}")
+        return Outcome(CRASHED, f"it opens, and a step or its description fails: {type(error).__name__}: {error}")
     return Outcome(RIGHT if difference is None else WRONG, difference or "")
 
 
@@ -152,7 +156,8 @@ def judged(network: Network) -> tuple[str, str, str | None, str, str]:
         return first.verdict, first.note, None, "", ""
     if "unknown choice" in first.note:
         return NO_WAY_OUT, first.note, None, "", ""
-    second, line = follow(network, first.note) if network.step is not None else (None, "")
+    can = network.step is not None and network.module is None
+    second, line = follow(network, first.note) if can else (None, "")
     if second is not None and second.verdict in (RIGHT, WRONG, CRASHED):
         verdict = AFTER_LINE if second.verdict == RIGHT else second.verdict
         note = (
