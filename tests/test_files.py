@@ -151,16 +151,13 @@ class Malicious:
 def test_malicious_pickles_are_named_and_never_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"W": Malicious()}, "evil.pt")
-    with pytest.raises(CheckpointError, match="system"):
-        dynsys.load("evil.pt")
-    (tmp_path / "legacy.pt").write_bytes(pickle.dumps({"W": Malicious()}, protocol=2))
-    with pytest.raises(CheckpointError):
-        dynsys.load("legacy.pt")
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"W": Malicious()}, protocol=2))
     torch.save({"W": np.array([Malicious()], dtype=object)}, "array.pt")
-    with pytest.raises(CheckpointError, match="system"):
-        dynsys.load("array.pt")
     np.savez("evil.npz", W=np.array([Malicious()], dtype=object))
-    with pytest.raises(CheckpointError, match="Python objects"):
+    for name in ("evil.pt", "evil.pkl", "array.pt"):
+        with pytest.raises(CheckpointError, match=r"it holds no arrays, only .*system"):
+            dynsys.load(name)
+    with pytest.raises(CheckpointError, match="it holds no arrays"):
         dynsys.load("evil.npz")
     assert not (tmp_path / "PWNED").exists()
 

@@ -6,8 +6,8 @@ names: ``state_dict.rnn.weight_hh_l0``, ``params.W``.
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable
+import dataclasses
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, first_bytes
+from dynsys.models.loading.archives import is_torch_zip, unpacked, weights_in_zip, zip_with
 from dynsys.models.loading.flax import is_flax, read_flax
 from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_folder, read_only_safetensors
 from dynsys.models.loading.hdf5 import read_hdf5
@@ -24,8 +25,10 @@ from dynsys.models.loading.keras import is_keras, read_keras
 from dynsys.models.loading.matlab import read_mat
 from dynsys.models.loading.numpy_files import read_npy, read_npz, read_safetensors
 from dynsys.models.loading.onnx import is_onnx, read_onnx
-from dynsys.models.loading.pickles import read_torch
-from dynsys.models.loading.values import OBJECTS, Odd, Read
+from dynsys.models.loading.pickles import is_pickle, read_pickle
+from dynsys.models.loading.torch_files import is_old_torch, read_old_torch, read_torch_zip
+from dynsys.models.loading.unreadable import UNREADABLE
+from dynsys.models.loading.values import OBJECTS, Format, Odd, Read, Unfit, starts
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,14 @@ class Contents:
         return {key: value for key, value in self.settings.items() if key.rpartition(".")[2] == name}
 
 
-@dataclass(frozen=True)
-class Format:
-    """A kind of file: its name, what tells it (by its path and its first 512 bytes, none for a folder), and its reader.
-
-    The reader takes the path and may raise anything for a file that is cut; a CheckpointError goes through as it is.
-    """
-
-    name: str
-    is_one: Callable[[Path, bytes], bool]
-    read: Callable[[Path], Read]
-
-
-def starts(*heads: bytes) -> Callable[[Path, bytes], bool]:
-    return lambda path, head: head.startswith(heads)
-
-
 FORMATS = (  # the first that fits is taken
     Format("folder", holds_arrays, read_folder),
     Format("safetensors", holds_safetensors, read_only_safetensors),
     Format("keras", is_keras, read_keras),
-    Format("npz", lambda path, head: head.startswith(b"PK") and _holds(path, ".npy"), read_npz),
-    Format("torch", starts(b"PK", b"\x80"), read_torch),
+    *UNREADABLE,
+    Format("torch", is_torch_zip, read_torch_zip),
+    Format("npz", zip_with(".npy"), read_npz),
+    Format("torch", lambda path, head: is_old_torch(head), read_old_torch),
     Format("npy", starts(b"\x93NUMPY"), read_npy),
     Format("mat", starts(b"MATLAB 5"), read_mat),
     Format("mat", starts(b"MATLAB 7.3"), read_hdf5),
@@ -79,16 +68,22 @@ FORMATS = (  # the first that fits is taken
     Format("onnx", is_onnx, read_onnx),
     Format("flax", is_flax, read_flax),
     Format("safetensors", lambda path, head: head[8:9] == b"{", read_safetensors),
+    Format("pickle", is_pickle, read_pickle),
 )
 
 READ = "safetensors, .npz, .npy, .mat, .h5, .keras, .onnx, .json, msgpack of flax, pickles and .pt/.pth"
 
 
-def read_arrays(path: Path) -> Contents:
-    """Everything in the file that is an array or a single value; raises CheckpointError where it is damaged."""
+def read_arrays(path: Path, within: str = "") -> Contents:
+    """Everything in the file that is an array or a single value; raises CheckpointError where it is damaged.
+
+    ``within`` says that it was taken out of a zip, by its name there: zips in zips are left alone.
+    """
     head = b"" if path.is_dir() else first_bytes(path)
     try:
         format = next((format for format in FORMATS if format.is_one(path, head)), None)
+        if format is None and head.startswith(b"PK") and not within:
+            return _of_zip(path)
         if format is None and path.is_dir():
             wrong = "the folder has no checkpoint.safetensors in it, nor another file that tells what it is"
             raise CheckpointError(path, wrong, "name a checkpoint, or train into it")
@@ -98,8 +93,21 @@ def read_arrays(path: Path) -> Contents:
         return sorted_out(format.read(path), format.name)
     except CheckpointError:
         raise
+    except Unfit as error:
+        raise CheckpointError(path, error.wrong, error.remedy) from error
     except Exception as error:  # every library has its own errors for a file that is cut
         raise _damaged(path, error) from error
+
+
+def _of_zip(path: Path) -> Contents:
+    """What the one file of weights in a zip holds; its name there is the container, unless it has one itself."""
+    name = weights_in_zip(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            contents = read_arrays(unpacked(path, name, folder), within=name)
+        except CheckpointError as error:
+            raise CheckpointError(path, f"of its file {name}: {error.wrong}", error.remedy) from error
+    return dataclasses.replace(contents, container=contents.container or name)
 
 
 def sorted_out(read: Read, format: str) -> Contents:
@@ -121,13 +129,6 @@ def sorted_out(read: Read, format: str) -> Contents:
     return Contents(arrays, settings, odd, read.container, format)
 
 
-def _holds(path: Path, ending: str) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(ending) for name in archive.namelist())
-
-
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-    if "weights_only" in reason:  # torch's advice to load unsafely helps nobody
-        reason = "torch finds no tensors in it"
     return CheckpointError(path, f"it is cut or damaged ({reason})", "copy or make it again")

@@ -17,7 +17,7 @@ from dynsys.files import first_bytes
 from dynsys.models.loading.json_weights import single_values
 from dynsys.models.loading.matlab import matlab_member
 from dynsys.models.loading.sizes import Room
-from dynsys.models.loading.values import DEEPEST, MOST, NOT_WEIGHTS, Odd, Read
+from dynsys.models.loading.values import DEEPEST, MOST, Odd, Read, is_beside
 
 CONFIGURATION = "model_config"  # the attribute in which Keras keeps the layers; its entries are named without it
 TEXTS = 10_000  # of an array of names
@@ -55,7 +55,7 @@ class Members:
         self._seen.add(group)
         yield from self._attributes(name, group)
         for key in group:
-            if name or not (key.startswith("#") or key.lower().startswith(NOT_WEIGHTS)):  # '#refs#' is MATLAB's own
+            if name or not (key.startswith("#") or is_beside(key)):  # '#refs#' is MATLAB's own
                 yield from self._linked(f"{name}.{key}" if name else key, group, key, depth - 1)
 
     def _linked(self, name: str, group: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,8 @@
-"""Named arrays as NumPy and safetensors keep them: .npz, .npy, .safetensors. None of them needs code to load."""
+"""Named arrays as NumPy and safetensors keep them: .npz, .npy, .safetensors.
+
+An array of Python objects is a pickle within, such as a dict of arrays that numpy.save was given; it is read as one,
+without running anything.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.models.loading.objects import expand, refuse_empty
+from dynsys.models.loading.pickles import content_of
 from dynsys.models.loading.sizes import Room
-from dynsys.models.loading.values import OBJECTS, Odd, Read
+from dynsys.models.loading.values import OBJECTS, Allowance, Odd, Read, read_nested
 
 
 def read_npz(path: Path) -> Read:
-    """The arrays of a zip of .npy files; those of Python objects are left where they are."""
-    room = Room(path)
+    """The arrays of a zip of .npy files, and those inside its objects."""
+    room, allowance = Room(path), Allowance(path.stat().st_size)
     with np.load(path, allow_pickle=False) as archive:
-        return Read({key: _of_archive(archive, key, room) for key in archive.files})
+        content = {key: _of_archive(archive, key, room, allowance) for key in archive.files}
+    return refuse_empty(read_nested(content, expand, allowance))
 
 
-def _of_archive(archive: Any, key: str, room: Room) -> Any:
+def _of_archive(archive: Any, key: str, room: Room, allowance: Allowance) -> Any:
     inside = archive.zip.namelist()
     name = f"{key}.npy" if f"{key}.npy" in inside else key
     if not name.endswith(".npy"):
         return Odd("no array but another file")
     with archive.zip.open(name) as file:
         needs = _needs(file)
-    if needs is None:
-        return Odd(OBJECTS)
+        if needs is None:
+            size = archive.zip.getinfo(name).file_size
+            allowance.take(size)
+            return content_of(file.read(size), 0, allowance)
     room.take(key, *needs, within=archive.zip.getinfo(name).file_size)
     return archive[key]
 
@@ -51,11 +59,14 @@ def array_of_file(path: Path) -> Any:
 
 
 def read_npy(path: Path) -> Read:
-    """One array without a name; it is called ``array``, as a tensor saved alone is."""
+    """One array without a name, which is called ``array``, as a tensor saved alone is; or what its object holds."""
     array = array_of_file(path)
-    if isinstance(array, Odd):
-        raise CheckpointError(path, f"it is {array.why}", "save an array of real numbers")
-    return Read({"array": array})
+    if not isinstance(array, Odd):
+        return Read({"array": array})
+    with open(path, "rb") as file:
+        _needs(file)  # goes past the header, to the pickle
+        allowance = Allowance(path.stat().st_size)
+        return refuse_empty(read_nested(content_of(file.read(), 0, allowance), expand, allowance))
 
 
 def read_safetensors(path: Path) -> Read:

@@ -1,84 +1,75 @@
-"""Files of torch: what torch.save wrote, as named arrays."""
+"""Plain pickles: of arrays, of dicts and lists of them, of layer objects, of models; and joblib's, not compressed.
+
+Nothing that they name is imported or called.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+import math
+import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from dynsys.models.loading.objects import expand, refuse_empty
+from dynsys.models.loading.opcodes import unpickled
+from dynsys.models.loading.pickle_machine import Machine
+from dynsys.models.loading.pickled_arrays import DType, NumpyArray, checked_sizes
+from dynsys.models.loading.stand_ins import Made, Named
+from dynsys.models.loading.torch_files import KNOWN_IN_FILES
+from dynsys.models.loading.values import Allowance, Odd, Read, read_nested
 
-from dynsys.errors import CheckpointError
-from dynsys.models.loading.values import Read, read_nested
-
-
-def read_torch(path: Path) -> Read:
-    import torch
-
-    content = _load_torch(path)
-    if not isinstance(content, Mapping | torch.Tensor):
-        wrong = f"it holds a {type(content).__name__}, not a state dict"
-        raise CheckpointError(path, wrong, "save torch.save(model.state_dict(), path)")
-    try:
-        return read_nested(_plain(content, 16))
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        wrong = f"one of its tensors holds no plain numbers ({str(error).splitlines()[0]})"
-        raise CheckpointError(path, wrong, "save dense tensors of real numbers") from error
+TEXT = re.compile(rb"[(\]}]?(?:[(\]}l]*[dlp]p?\d*\n|[}\]][q(.p]|[(]*[ic][\w.]+\n[\w.]+\n|[(]*[SVIFLKMNJ])")
+MOST_PICKLES = 1000  # one after the other in a file
 
 
-def _plain(value: Any, depth: int) -> Any:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return _plain_tensor(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(inside, depth - 1) for key, inside in value.items()} if depth > 0 else {}
-    if isinstance(value, list | tuple):
-        return [_plain(inside, depth - 1) for inside in value] if depth > 0 else []
-    return value
+def is_pickle(path: Path, head: bytes) -> bool:
+    """By the mark of protocol 2 and later; the older ones, which are text, by their first two opcodes and the stop."""
+    if head[:1] == b"\x80":
+        return True
+    return TEXT.match(head) is not None and _last_byte(path) == b"."
 
 
-def _plain_tensor(value: Any) -> Any:
-    """As NumPy, which knows no bfloat16."""
-    dense = value.detach().to_dense().cpu()
-    return dense.numpy() if dense.is_complex() else dense.double().numpy()
+def _last_byte(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(-1, 2)
+        return file.read(1)
 
 
-def _load_torch(path: Path) -> Any:
-    import pickle
-
-    import torch
-
-    state_dict = "save torch.save(model.state_dict(), path) where it was made"
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_plain_numpy()):
-            warnings.simplefilter("ignore", UserWarning)  # torch's hint to use torch.jit.load, which runs code
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        names = _unsafe_globals(path)
-        if names:
-            raise CheckpointError(path, f"it would have to run code to load: {', '.join(names)}", state_dict) from error
-        raise
-    except Exception as error:  # torch's unpickler lets every error of a cut file through as it comes
-        if "TorchScript" in str(error):
-            raise CheckpointError(path, "it is a TorchScript program, not weights", state_dict) from error
-        raise
+def read_pickle(path: Path) -> Read:
+    data, allowance = path.read_bytes(), Allowance(path.stat().st_size)
+    return refuse_empty(read_nested(content_of(data, 0, allowance), expand, allowance))
 
 
-def _plain_numpy() -> list[Any]:
-    """What a pickle of NumPy numbers and arrays calls, none of which runs code: trainers keep their best loss so."""
-    multiarray = getattr(np, "_core", None) or np.core
-    made = {"scalar": multiarray.multiarray.scalar, "_reconstruct": multiarray.multiarray._reconstruct}
-    called = [(make, f"numpy.{core}.multiarray.{name}") for name, make in made.items() for core in ("core", "_core")]
-    return [*called, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bhilqBHILQefdU"}]
+def content_of(data: bytes, start: int, allowance: Allowance) -> Any:
+    """The object in a pickle, or a list of those in a row of pickles; they begin at ``start``."""
+    machine = Machine(data, KNOWN_IN_FILES, unknown_id, allowance, start, filled=joblib_array)
+    found = [unpickled(machine)]
+    while data[machine.position : machine.position + 1] == b"\x80" and len(found) < MOST_PICKLES:
+        found.append(unpickled(machine))
+    return found if len(found) > 1 else found[0]
 
 
-def _unsafe_globals(path: Path) -> list[str]:
-    import torch
+def unknown_id(key: Any) -> Made:
+    """What lies outside of the file, by a name that only the program that wrote it knows."""
+    return Made(Named("pickle", "something outside of the file"))
 
-    try:
-        with torch.serialization.safe_globals(_plain_numpy()):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # a broken pickle can fail in any way here; then it is damaged, not malicious
-        return []
+
+def joblib_array(machine: Machine, made: Made) -> Any:
+    """An array where joblib has one: its wrapper is followed by the bytes themselves, on a boundary that it names."""
+    if made.path == "joblib.numpy_pickle.NDArrayWrapper":
+        return Odd("in another file beside this one")
+    if made.path != "joblib.numpy_pickle.NumpyArrayWrapper":
+        return made
+    given = made.attributes()
+    dtype, shape = given.get("dtype"), checked_sizes(given.get("shape"))
+    if not isinstance(dtype, DType):
+        raise ValueError("an array of joblib has no type")
+    if dtype.of_objects:
+        inner = Machine(machine.data, machine.known, machine.persistent, machine.allowance, machine.position)
+        made.items = [unpickled(inner)]
+        machine.position = inner.position
+        return made.items[0]
+    if given.get("numpy_array_alignment_bytes") is not None:
+        machine.take(machine.number("<B"))
+    data = machine.take(math.prod(shape) * dtype.numpy().itemsize)
+    return NumpyArray(shape, dtype, given.get("order") == "F", data)

@@ -5,16 +5,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-NOT_WEIGHTS = ("optim", "lr_sched", "sched", "callback", "loops", "rng", "amp", "scaler")  # what trainers save beside
+BESIDE = r"optim\w*|(lr_?)?sched\w*|callbacks?|loops|rng|amp|(grad_?)?scaler"  # what trainers save beside the weights
+NOT_WEIGHTS = re.compile(rf"_?(\w+_)?({BESIDE})(_states?|_state_dicts?|_scaling_state|s)?$", re.IGNORECASE)
 DEEPEST = 32  # levels of nesting
 MOST = 1_000_000  # names; a file with more is a mistake or a trap
+MOST_NUMBERS = 10_000_000  # in lists, which take long to go through
+MOST_STEPS = 4_000_000  # opcodes of pickles: some seconds of work, and more than a network saved as text has
 OBJECTS = "of Python objects, which loading would have to run"
+
+
+class Unfit(Exception):
+    """A file that is not damaged and cannot be used: what is wrong with it and what to do, as CheckpointError has."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        self.wrong, self.remedy = wrong, remedy
+        super().__init__(f"{wrong}; {remedy}")
+
+
+class Allowance:
+    """What reading a file may take, so that a small file cannot ask for all memory: bytes, and steps of a pickle."""
+
+    def __init__(self, file_size: int) -> None:
+        self.bytes = 2**28 + 8 * file_size  # float16 to float64, and a copy of it
+        self.steps = MOST_STEPS
+
+    def take(self, count: int) -> None:
+        self.bytes -= count
+        if self.bytes < 0:
+            wrong = "its arrays are far larger than the file, as a file made to fill the memory has them"
+            raise Unfit(wrong, "save the arrays themselves, not expanded views of them")
 
 
 @dataclass(frozen=True)
@@ -22,6 +49,30 @@ class Odd:
     """In the place of an array that cannot be used: why, in words that follow 'its array W is'."""
 
     why: str
+
+
+class Lazy:
+    """An array that is made when it is asked for, so that what nobody reads costs nothing."""
+
+    def array(self, allowance: Allowance) -> Any:
+        """A NumPy array, or ``Odd``; raises ValueError where the file is damaged."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A value that is no part of the weights: its arrays are told of as odd and not read."""
+
+    value: Any
+    why: str
+
+
+class Attributes(dict[str, Any]):
+    """What an object keeps, as ``expand`` gives it. Objects refer to each other, and each is gone through once."""
+
+
+class ModuleState(dict[str, Any]):
+    """What a module keeps, as ``expand`` gives it: all of it is part of the network, whatever it is called."""
 
 
 @dataclass(frozen=True)
@@ -35,60 +86,136 @@ class Read:
     container: str = ""
 
 
-def read_nested(content: Any) -> Read:
-    """Flat names for nested mappings and lists; the one entry that holds all arrays is left out of their names."""
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: its name, what tells it (by its path and its first 512 bytes, none for a folder), and its reader.
+
+    The reader takes the path and may raise anything for a file that is cut; CheckpointError and Unfit say what else
+    is wrong with it.
+    """
+
+    name: str
+    is_one: Callable[[Path, bytes], bool]
+    read: Callable[[Path], Read]
+
+
+def starts(*heads: bytes) -> Callable[[Path, bytes], bool]:
+    return lambda path, head: head.startswith(heads)
+
+
+def read_nested(
+    content: Any, expand: Callable[[Any], Any] = lambda value: value, allowance: Allowance | None = None
+) -> Read:
+    """Flat names for nested mappings and lists; the one entry that holds all arrays is left out of their names.
+
+    ``expand`` gives what stands for an object of another kind: a mapping, a list or a single value. ``allowance`` is
+    what the arrays of the file may take that are made only now.
+    """
+    content = expand(content)
     if not isinstance(content, Mapping):
-        content = {"array": content} if _is_array(content) else dict(enumerate(content))
-    container = _container(content)
-    flat = dict(_flat("", content, DEEPEST, [MOST]))
-    return Read({key.removeprefix(f"{container}.") if container else key: flat[key] for key in flat}, container)
+        content = dict(enumerate(content)) if isinstance(content, list | tuple) else {"array": content}
+    flat = Flattening(expand, allowance or Allowance(0))
+    flat.walk("", content, DEEPEST)
+    container = _container(content, expand)
+    return Read(_without(container, flat.named), container)
 
 
-def _flat(name: str, value: Any, depth: int, left: list[int]) -> Iterator[tuple[str, Any]]:
-    """Arrays and single values by dotted names, out of mappings and lists, but not an optimiser's state."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise ValueError(f"it holds more than {MOST:,} values")
-    if _is_array(value) or isinstance(value, str | int | float | np.generic):
-        yield name, value
-    elif isinstance(value, list | tuple) and (numbers := _as_array(value)) is not None:
-        yield name, numbers
-    elif isinstance(value, Mapping | list | tuple) and depth > 0:
-        for key, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
-            if name or _is_array(inside) or not str(key).lower().startswith(NOT_WEIGHTS):
-                yield from _flat(f"{name}.{key}" if name else str(key), inside, depth - 1, left)
+class Flattening:
+    """The walk through nested content, with what it has named and how much more it may name."""
+
+    def __init__(self, expand: Callable[[Any], Any], allowance: Allowance) -> None:
+        self.expand, self.allowance = expand, allowance
+        self.named: dict[str, Any] = {}
+        self.left, self.numbers_left = MOST, MOST_NUMBERS
+        self.path: list[int] = []  # of the containers that the walk is in
+        self.seen: set[int] = set()
+
+    def walk(self, name: str, value: Any, depth: int, aside: str = "") -> None:
+        """Name all that is in ``value``, but not an optimiser's state; ``aside`` says why arrays are not read."""
+        self.left -= 1 + len(name) // 64
+        if self.left < 0:
+            raise Unfit(f"it holds more than {MOST:,} values", "save the weights alone, as a state dict or arrays")
+        if isinstance(value, Aside):
+            value, aside = value.value, aside or value.why
+        key = id(value)
+        value = self.expand(value)
+        if isinstance(value, list | tuple):
+            value = self._array(value)
+        if isinstance(value, Attributes):
+            if key in self.seen:
+                return
+            self.seen.add(key)
+        if is_array(value) or isinstance(value, str | int | float | np.generic | complex):
+            self._name(name, value, aside)
+        elif isinstance(value, Mapping | list | tuple) and depth > 0 and key not in self.path:
+            self.path.append(key)
+            whole = isinstance(value, ModuleState) or (name and not isinstance(value, Attributes))
+            for entry, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
+                if whole or is_array(inside) or not is_beside(entry):
+                    self.walk(f"{name}.{entry}" if name else str(entry), inside, depth - 1, aside)
+            self.path.pop()
+
+    def _name(self, name: str, value: Any, aside: str) -> None:
+        if isinstance(value, complex):
+            value = Odd("complex, not a real number")
+        if is_array(value) and aside:
+            value = Odd(aside)
+        elif isinstance(value, Lazy):
+            value = value.array(self.allowance)
+        known = self.named.setdefault(name, value)
+        if known is not value and is_array(known) and is_array(value) and not _same(known, value):
+            raise Unfit(f"two of its arrays are called {name}", "save it again with a name of its own for each")
+
+    def _array(self, value: list[Any] | tuple[Any, ...]) -> Any:
+        """Nested lists of numbers as one array; others as they are, and plain lists of integers, which say sizes."""
+        if not self._all_numbers(value, DEEPEST) or all(isinstance(entry, int) for entry in value):
+            return value
+        try:
+            numbers = np.array(value)
+        except (ValueError, OverflowError):  # rows of several lengths, or numbers too long
+            return value
+        return numbers if numbers.dtype.kind in "fiub" else value
+
+    def _all_numbers(self, value: Any, depth: int) -> bool:
+        self.numbers_left -= 1
+        if self.numbers_left < 0:
+            raise Unfit(f"its lists hold more than {MOST_NUMBERS:,} numbers", "save arrays instead of lists")
+        if isinstance(value, list | tuple):
+            return depth > 0 and len(value) > 0 and all(self._all_numbers(entry, depth - 1) for entry in value)
+        return isinstance(value, int | float | np.floating | np.integer | np.bool_)
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray | Odd)
+def is_beside(key: Any) -> bool:
+    """Whether an entry of that name is a trainer's, such as an optimiser's state, and no part of the network."""
+    return NOT_WEIGHTS.match(str(key)) is not None
 
 
-def _as_array(value: list[Any] | tuple[Any, ...]) -> Any:
-    """Nested lists of numbers as one array; None for others, and for plain lists of integers, which say sizes."""
-    if not _all_numbers(value, DEEPEST) or (value and all(isinstance(entry, int) for entry in value)):
-        return None
-    try:
-        numbers = np.array(value)
-    except ValueError:  # rows of several lengths
-        return None
-    return numbers if numbers.dtype.kind in "fiub" and numbers.size else None
+def is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray | Lazy | Odd)
 
 
-def _all_numbers(value: Any, depth: int) -> bool:
-    if isinstance(value, list | tuple):
-        return depth > 0 and len(value) > 0 and all(_all_numbers(entry, depth - 1) for entry in value)
-    return isinstance(value, int | float | np.floating | np.integer | np.bool_)
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Odd) or isinstance(b, Odd):
+        return bool(a == b)
+    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f"))
 
 
-def _container(content: Mapping[Any, Any]) -> str:
+def _container(content: Mapping[Any, Any], expand: Callable[[Any], Any]) -> str:
     """The dotted name of the one entry that holds all arrays, such as 'state_dict'; empty where there is none."""
-    if any(_is_array(value) for value in content.values()):
+    if any(is_array(expand(value)) for value in content.values()):
         return ""
     inside = [
         str(key)
         for key, value in content.items()
-        if isinstance(value, Mapping)
-        and not str(key).lower().startswith(NOT_WEIGHTS)
-        and any(_is_array(entry) for entry in value.values())
+        if not is_beside(key)
+        and isinstance(entries := expand(value), Mapping)
+        and any(is_array(expand(entry)) for entry in entries.values())
     ]
     return inside[0] if len(inside) == 1 else ""
+
+
+def _without(container: str, named: dict[str, Any]) -> dict[str, Any]:
+    """The values with the container left out of their names, except where another value has that name."""
+    prefix = f"{container}."
+    short = {key: key.removeprefix(prefix) if container else key for key in named}
+    return {key if short[key] != key and short[key] in named else short[key]: value for key, value in named.items()}

@@ -1,0 +1,63 @@
+"""Inert stand-ins for what a pickle names: they keep what was said of an object and do nothing.
+
+A pickle builds objects by naming classes and functions and calling them. Here a name stays a text, and a call stays
+the name with its arguments; neither is looked up, imported or run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+LONGEST_NAME = 1000  # characters of a dotted name; more is a trap
+OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "_codecs": "codecs"}  # Python 2's and C's names
+
+
+class Named:
+    """A class or function that the file names: ``torch.nn.modules.rnn.GRU``."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, module: str, name: str) -> None:
+        self.path = f"{OLD_MODULES.get(module, module)}.{name}"
+        if len(self.path) > LONGEST_NAME:
+            raise ValueError(f"it names a class of {len(self.path)} letters")
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Filled:
+    """A value of ours that a pickle names first and fills later."""
+
+    def set_state(self, state: Any) -> None:
+        raise NotImplementedError
+
+
+class Made:
+    """An object that the file would make: of which class or by which function, from what, and what was put into it.
+
+    ``state`` is what ``__setstate__`` or the object's ``__dict__`` would get, ``entries`` and ``items`` what a dict or
+    a list would.
+    """
+
+    __slots__ = ("arguments", "by", "entries", "items", "state")
+
+    def __init__(self, by: Any, arguments: Any = ()) -> None:
+        self.by = by
+        self.arguments = arguments
+        self.state: Any = None
+        self.entries: dict[Any, Any] | None = None
+        self.items: list[Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """The name of the class, or of the function that would make it."""
+        return str(self.by) if isinstance(self.by, Named) else "an object"
+
+    def __str__(self) -> str:
+        return self.path
+
+    def attributes(self) -> dict[Any, Any]:
+        """The object's own ``__dict__`` and slots, as far as its state is such; empty otherwise."""
+        parts = self.state if isinstance(self.state, tuple) and len(self.state) == 2 else (self.state,)
+        return {key: part[key] for part in parts if isinstance(part, dict) for key in part}
