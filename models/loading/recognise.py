@@ -14,6 +14,7 @@ import numpy as np
 
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
+from dynsys.models.conventions.layers import recognise_layers
 from dynsys.models.loading.choices import Choices, Recognised, listed, shown, weights
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.effective import effective
@@ -78,6 +79,9 @@ def recognise(path: Path, contents: Contents, choices: Choices) -> Recognised:
         return replayed(path, contents, choices)
     if choices.form is not None or any(role not in AROUND for role in choices.matrices):
         return from_named(path, contents, choices)
+    layers = recognise_layers(path, contents, choices)
+    if layers is not None:
+        return layers
     whole = effective(contents.arrays)
     contents = dataclasses.replace(contents, arrays=whole.arrays)
     parts = find_parts(path, contents.arrays)

@@ -1,0 +1,106 @@
+"""Keras's recurrent layers in a file of weights alone: told by names and shapes, and what they do not tell is assumed.
+
+Keras 2 writes ``lstm/lstm_cell/recurrent_kernel:0``, later versions ``layers/lstm/cell/vars/1``. The columns of a
+recurrent kernel over its rows are the gates, a bias of two rows is that of a GRU that resets after the product.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dynsys.errors import CheckpointError
+from dynsys.models.conventions.by_size import Linear, networks_by_size
+from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
+from dynsys.models.conventions.network import Cell, Network
+from dynsys.models.loading.choices import Choices, shown
+from dynsys.models.loading.contents import Contents
+
+BY_BLOCKS = {1: "rnn", 3: "gru", 4: "lstm"}
+OLD_GATES = "Keras before 2.3 had hard_sigmoid gates as its default: --gate-activation hard-sigmoid-0.2 for those"
+NAMED = {"simple_rnn": "rnn", "gru": "gru", "lstm": "lstm"}
+
+
+def networks_by_names(path: Path, contents: Contents, choices: Choices, weights: Weights) -> list[Network]:
+    """The recurrent layers among the arrays; each is a network of its own."""
+    groups = _groups(weights)
+    places = sorted((p for p in groups if "recurrent_kernel" in groups[p]), key=lambda p: _place(contents, p))
+    names = _names(places)
+    halves: dict[str, dict[str, Cell]] = {}
+    plain: list[Cell] = []
+    for place in places:
+        cell = _cell(path, contents, choices, names[place], groups[place])
+        word = next((word for word in ("forward", "backward") if re.search(rf"(?:^|\.){word}_", place)), None)
+        if word is None:
+            plain.append(cell)
+        else:
+            outer = place.split(f"{word}_")[0].rstrip(".")
+            halves.setdefault(_names([outer])[outer], {})[word] = replace(cell, name=_names([outer])[outer])
+    both = [Network("keras", (half["forward"],), half["backward"]) for half in halves.values() if len(half) == 2]
+    older = not weights.by_place and any(cell.model in ("gru", "lstm") for cell in plain)
+    beside = _linear(contents, groups)
+    return both + networks_by_size("keras", contents.arrays, plain, beside, (OLD_GATES,) if older else ())
+
+
+def _groups(weights: Weights) -> dict[str, dict[str, str]]:
+    """{where a layer's weights lie: {role: key}}, by either naming."""
+    found: dict[str, dict[str, str]] = {}
+    for name, key in weights.names():
+        above, _, last = name.rpartition(".")
+        if above.endswith(".vars") and last.isdigit() and "seed_generator" not in above:
+            legal = ROLES if re.search(r"\.(?:cell|cells\.\w+)\.vars$", f".{above}") else ("kernel", "bias")
+            role = legal[int(last)] if int(last) < len(legal) else last
+            found.setdefault(above.removesuffix(".vars"), {})[role] = key
+        elif last in ROLES:
+            found.setdefault(above, {})[last] = key
+    return found
+
+
+def _place(contents: Contents, place: str) -> tuple[int, list[str | int]]:
+    """First by Keras 2's own list of layers, then by the numbers in the names."""
+    listed = {
+        str(value): int(key.rpartition(".")[2])
+        for key, value in contents.settings.items()
+        if re.search(r"(?:^|\.)layer_names\.\d+$", key)
+    }
+    parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", place)]
+    return listed.get(place.split(".")[0], len(listed)), parts
+
+
+def _names(places: list[str]) -> dict[str, str]:
+    """A short name for each place: without what all have, as long as that tells them apart."""
+    short = {}
+    for place in places:
+        parts = [part for part in place.split(".") if part not in ("layers", "cell", "cells", "model")]
+        short[place] = parts[0] if place.startswith("layers") and len(parts) == 1 else ".".join(dict.fromkeys(parts))
+    first = {place: name.split(".")[0] for place, name in short.items()}
+    return first if len(set(first.values())) == len(places) else short
+
+
+def _cell(path: Path, contents: Contents, choices: Choices, name: str, roles: dict[str, str]) -> Cell:
+    recurrent = contents.arrays[roles["recurrent_kernel"]]
+    others = [key for role, key in roles.items() if role not in ROLES]
+    rows, columns = recurrent.shape if recurrent.ndim == 2 else (0, 0)
+    model = BY_BLOCKS.get(columns // rows) if rows and columns % rows == 0 else None
+    said = next((kind for word, kind in NAMED.items() if re.search(rf"(?:^|[._]){word}(?:$|[._])", name)), model)
+    if model is None or model != said or others or "kernel" not in roles:
+        held = ", ".join(shown(key, contents.arrays) for key in roles.values())
+        wrong = f"its layer {name} holds {held}, which is no SimpleRNN, GRU or LSTM"
+        raise CheckpointError(path, wrong, f"dynsys has models for those three; if it is one, {SAVE_AGAIN}")
+    return cell_of(path, choices, contents.arrays, name, model, roles, Told())
+
+
+def _linear(contents: Contents, groups: dict[str, dict[str, str]]) -> dict[str, Linear]:
+    """The Dense layers, by short names."""
+    dense = {place: roles for place, roles in groups.items() if set(roles) <= {"kernel", "bias"} and "kernel" in roles}
+    found = {}
+    for place, name in _names(list(dense)).items():
+        roles = dense[place]
+        kernel = np.asarray(contents.arrays[roles["kernel"]], dtype=np.float64)
+        bias = np.asarray(contents.arrays[roles["bias"]], dtype=np.float64).ravel() if "bias" in roles else None
+        if kernel.ndim == 2 and (bias is None or len(bias) == kernel.shape[1]):
+            found[name] = Linear(kernel.T, bias, tuple(roles.values()))
+    return found
