@@ -96,6 +96,10 @@ class System(abc.ABC):
         """An easier system with the same fixed points; None where none is known."""
         return None
 
+    def flow(self) -> System | None:
+        """The flow of which a map is the Euler step, with a step as its unit of time; None for any other system."""
+        return None
+
     def pieces(self, u: Tensor) -> Pieces | None:
         """What a piecewise-linear system is between its kinks at the held input u (1, n_input); None for any other."""
         return None

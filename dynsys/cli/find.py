@@ -96,6 +96,7 @@ def find(
     from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.models.loading.trajectories import starts_from_file
+    from dynsys.spectra.of_flow import stability_of_flow, told_of_flow
     from dynsys.models.queries import queries_named
 
     if keys is not None and trajectories is None:
@@ -139,11 +140,13 @@ def find(
         )
         modes = save_modes(points, folder, show) if with_modes else None
     if as_json:
-        print_json(points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {}))
+        told = points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {})
+        of_flow = stability_of_flow(points)
+        print_json(told | ({"stability_of_flow": of_flow} if of_flow is not None else {}))
         return
     print_points(points)
     headline, *lines = points.summary().split("\n")
-    lines += told_of(system)
+    lines += told_of_flow(points) + told_of(system)
     click.echo("\n" + "\n".join(lines))
     click.echo(f"\n{headline}")
     if with_modes:

@@ -10,7 +10,7 @@ from dynsys.errors import CheckpointError
 from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, write_tensors
 from dynsys.models.loading.choices import Choices, Recognised
 from dynsys.models.loading.contents import read_arrays
-from dynsys.models.loading.recognise import equation, recognise
+from dynsys.models.loading.recognise import equation, recognise, system_of
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.models.stack import Stack
 from dynsys.system import System
@@ -50,10 +50,7 @@ def load_and_tell(path: str | Path, **choices: Any) -> tuple[System, Recognised 
         chosen.refuse(path, tuple(chosen.given()), "it is no file")
         return _example(str(path)), None
     file, arrays, header = read_checkpoint(path, chosen)
-    system, found = _restore(file, arrays, header), header.get("found")
-    if found is not None:
-        system.assumed, system.unread = found.assumed, found.unused
-    return system, found
+    return _restore(file, arrays, header), header.get("found")
 
 
 def _is_example(path: Path) -> bool:
@@ -138,6 +135,11 @@ def _example(name: str) -> System:
 
 
 def _restore(path: Path, arrays: Arrays, header: dict[str, Any]) -> System:
+    found = header.get("found")
+    if found is not None:
+        system = system_of(path, found)
+        system.assumed, system.unread = found.assumed, found.unused
+        return system
     model = MODELS.get(str(header.get("model")))
     if model is None or model.from_arrays is None:
         known = ", ".join(name for name, m in MODELS.items() if m.from_arrays is not None)

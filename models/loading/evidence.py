@@ -92,21 +92,30 @@ def _with_masks(recurrent: str, suspects: list[str], arrays: Arrays, n: int) -> 
     """What to say of masks, signs and leaks: the expression that has them, where there can be one, or --ignore."""
     ignored = f"if they play no part, {_ignored(suspects)}"
     leaks = [k for k in suspects if _called(k) & LEAKS]
-    line = masked(recurrent, suspects, arrays, n) if recurrent else ""
-    if leaks and not line:
+    lines = masked(recurrent, suspects, arrays, n) if recurrent else []
+    if leaks and not lines:
         return f"a leaky network is --form leaky --alpha {printable(leaks[0])}; {ignored}"
-    return f"if they do, --matrix recurrent='{line}'; {ignored}" if line else ignored
+    said = [f"if {words}, --matrix recurrent='{printable(text)}'" for words, text in lines]
+    return "; ".join([*said, ignored])
 
 
-def masked(recurrent: str, keys: Iterable[str], arrays: Arrays, n: int) -> str:
-    """The expression of a recurrent matrix under a mask and with Dale's signs, |W * mask| signs; empty without them."""
+def masked(recurrent: str, keys: Iterable[str], arrays: Arrays, n: int) -> list[tuple[str, str]]:
+    """The expressions of a recurrent matrix under a mask and with Dale's signs, each with what it supposes.
+
+    Signs act on what a unit sends, the columns; whether weights are kept positive by absolute values or by a ReLU
+    before that, nothing tells. Empty without a mask and signs.
+    """
     mask = next((k for k in keys if _called(k) & MASKS and not _called(k) & SIGNS and arrays[k].shape == (n, n)), None)
     sign = next((k for k in keys if _called(k) & SIGNS and arrays[k].size in (n, n * n)), None)
     text = f"{recurrent} * {mask}" if mask else recurrent
     if sign is None:
-        return text if mask else ""
-    diagonal = arrays[sign].size == n * n and n > 1
-    return f"abs({text}) @ {sign}" if diagonal else f"abs({text}) @ diag({sign})"
+        return [("they mask it", text)] if mask else []
+    signs = sign if arrays[sign].size == n * n and n > 1 else f"diag({sign})"
+    under = "under the mask " if mask else ""
+    return [
+        (f"weights {under}are positive by their absolute values", f"abs({text}) @ {signs}"),
+        (f"they are by a ReLU {under}".strip(), f"relu({text}) @ {signs}"),
+    ]
 
 
 def holder_of(prefix: str) -> str:
@@ -194,16 +203,15 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     masks = [k for k in keys if words[k] & (MASKS | SIGNS)]
     if form is None or set(keys) - set(lone) - set(leaks) - set(masks) or len(lone) > 1 or len(leaks) > 1:
         return ""
-    recurrent = cell["weight_hh"]
+    readings = [("", cell["weight_hh"])]
     if masks:
-        recurrent = masked(recurrent, masks, arrays, n) if form == "rnn" else ""
-        if not recurrent or len(masks) > 2:
-            return ""
+        readings = masked(cell["weight_hh"], masks, arrays, n) if form == "rnn" and len(masks) < 3 else []
     biases = [cell[name] for name in ("bias_ih", "bias_hh") if name in cell]
-    roles = {"recurrent": recurrent, "input": cell["weight_ih"]}
+    roles = {"recurrent": cell["weight_hh"], "input": cell["weight_ih"]}
     if form == "rnn":
         roles |= {"bias": "+".join([*biases, *lone])} if biases or lone else {}
-        return _of_vanilla(contents, roles, leaks)
+        said = [_of_vanilla(contents, {**roles, "recurrent": text}, leaks, words) for words, text in readings]
+        return "; ".join(line for line in said if line)
     if leaks:
         return ""
     roles |= {"bias": lone[0]} if lone and not biases else {}
@@ -217,16 +225,19 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     return f"if it resets before the product, {before}; if after it, {after}"
 
 
-def _of_vanilla(contents: Contents, roles: dict[str, str], leaks: list[str]) -> str:
+def _of_vanilla(contents: Contents, roles: dict[str, str], leaks: list[str], supposed: str) -> str:
     """A leak in (0, 1] is that of a step; a greater one a time constant."""
+    condition = f"if {supposed}" if supposed else "if so"
     if not leaks:
-        return f"if so, {line_of(roles, form='rnn')}"
+        return f"{condition}, {line_of(roles, form='rnn')}"
     key = leaks[0]
     held = contents.arrays[key] if key in contents.arrays else contents.settings[key]
     value = np.asarray(held, dtype=np.float64)
     told = key if key in contents.arrays else float(value)
     if words_of(key) & {"tau", "taus", "timeconstant"} or float(value.max()) > 1:
-        return f"if it is the flow tau dr/dt = -r + f(W r + ...), {line_of(roles, form='activity', tau=told)}"
+        flow = f"if it is the flow tau dr/dt = -r + f(W r + ...), {line_of(roles, form='activity', tau=told)}"
+        step = line_of(roles, form="leaky")
+        return f"{flow}; if it is x' = (1 - a) x + a f(W x + ...), {step} and --alpha, which is dt / tau"
     if float(value.min()) <= 0 or words_of(key) & {"dt", "decay"}:
         return ""
     return f"if it is x' = (1 - a) x + a f(W x + ...), {line_of(roles, form='leaky', alpha=told)}"

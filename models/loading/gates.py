@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Convention:
-    """How a tool keeps its gates: their order by torch's letters, where a GRU resets, from which side kernels act."""
+    """How a tool keeps its gates: their order by torch's letters, where a GRU resets, and from which side stacked
+    kernels act. A matrix of one gate is square, and is turned by no convention."""
 
     gru: str
     lstm: str
@@ -60,7 +61,7 @@ def gated(named: Named) -> Made:
         blocks, more = _stacked(named, form, convention)
         assumed += more
     else:
-        blocks = _by_gate(named, form, convention)
+        blocks = _by_gate(named, form)
     n = blocks["weight_hh"].shape[1]
     held: Arrays = {f"{name}_l0": value for name, value in blocks.items()}
     if "peephole" in named:
@@ -114,7 +115,7 @@ def _stacked(named: Named, form: str, convention: Convention) -> tuple[Arrays, l
         raise CheckpointError(named.path, wrong, f"n units need ({k} n, n) or ({k}, n, n)")
     right = convention.from_the_right
     if given.ndim == 3 and given.shape == (k, n, n):
-        turned = right or named.choices.transposed
+        turned = named.choices.transposed
         W = np.concatenate([block.T if turned else block for block in given])
         named.why.append(f"recurrent is {named.shown('recurrent', given)}")
     else:
@@ -147,22 +148,18 @@ def _stacked_biases(named: Named, rows: int) -> tuple[Array, Array]:
     return ih, hh
 
 
-def _by_gate(named: Named, form: str, convention: Convention) -> Arrays:
+def _by_gate(named: Named, form: str) -> Arrays:
     """A matrix for each gate, put on top of each other in torch's order."""
     missing = [f"recurrent_{gate}" for gate in GATES[form] if f"recurrent_{gate}" not in named]
     if missing:
         wrong = f"{', '.join(missing)} of the form {form} were not named"
         letters = ", ".join(f"recurrent_{gate}" for gate in GATES[form])
         raise CheckpointError(named.path, wrong, f"name {letters}, or recurrent with all of them stacked")
-    right = convention.from_the_right
-    W = [named.square(f"recurrent_{gate}", from_the_right=right) for gate in GATES[form]]
+    W = [named.square(f"recurrent_{gate}") for gate in GATES[form]]
     n = len(W[0])
     if any(len(w) != n for w in W):
         raise CheckpointError(named.path, "the recurrent matrices are of several sizes", f"each needs ({n}, {n})")
-    inputs = [
-        named.matrix(f"input_{gate}", (n, None), from_the_right=right) if f"input_{gate}" in named else None
-        for gate in GATES[form]
-    ]
+    inputs = [named.matrix(f"input_{gate}", (n, None)) if f"input_{gate}" in named else None for gate in GATES[form]]
     wide = {block.shape[1] for block in inputs if block is not None} or {0}
     if len(wide) > 1:
         raise CheckpointError(named.path, f"the input matrices take {sorted(wide)} inputs", "all gates see the same")

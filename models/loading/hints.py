@@ -71,13 +71,31 @@ def _opens(path: Path, contents: Contents, line: Line) -> bool:
 
 def _lines(contents: Contents) -> list[Line]:
     arrays = contents.arrays
-    for guess in (_gated, _low_rank, _piecewise_linear):
+    for guess in (_gated, _stacked, _low_rank, _piecewise_linear):
         found = guess(arrays)
         if found:
             return found
+    return [
+        (" and ".join(filter(None, (supposed, words))) if supposed else words, {**roles, **changed}, options)
+        for roles, supposed, changed in _masked_roles(arrays)
+        for words, _, options in [*_forms(contents, roles)]
+    ]
+
+
+def _masked_roles(arrays: Arrays) -> list[tuple[dict[str, str], str, dict[str, str]]]:
+    """The roles, and what masks and signs make of the recurrent matrix, with what that supposes."""
     roles = _roles(arrays)
     if "recurrent" not in roles:
         return []
+    W = roles["recurrent"]
+    others = [key for key in arrays if key != W]
+    readings = masked(W, others, arrays, len(arrays[W]))
+    return [(roles, f"if {words}", {"recurrent": printable(text)}) for words, text in readings] or [(roles, "", {})]
+
+
+def _forms(contents: Contents, roles: dict[str, str]) -> list[Line]:
+    """The equations that the file speaks for, else the first that can be."""
+    arrays = contents.arrays
     leak = next((k for k in arrays if k.rpartition(".")[2].lower() in OF_LEAK), None)
     named_leak = leak or next((k for k in contents.settings if k.rpartition(".")[2].lower() in OF_LEAK), None)
     if "feedback" in roles:
@@ -126,7 +144,7 @@ def _roles(arrays: Arrays) -> dict[str, str]:
         return {}
     recurrent, n = clear[0], len(arrays[clear[0]])
     others = [key for key in arrays if key != recurrent and arrays[key].dtype.kind in "fiub"]
-    roles = {"recurrent": masked(recurrent, others, arrays, n) or recurrent}
+    roles = {"recurrent": recurrent}
     of_size = [key for key in others if arrays[key].ndim <= 2 and n in arrays[key].shape]
     feedback = [
         k for k in of_size if _last(k) & {"fb", "wfb", "feedback", "back", "wback"} and not _plain_vector(arrays, k)
@@ -182,6 +200,34 @@ def _gated(arrays: Arrays) -> list[Line]:
             ("if it resets before it", roles, {"form": form, "convention": "onnx"}),
         ]
     return []
+
+
+def _stacked(arrays: Arrays) -> list[Line]:
+    """All gates in one matrix, three or four times as long as wide, with an input matrix as long, and a bias."""
+    tall = {k: max(W.shape) // min(W.shape) for k, W in arrays.items() if _is_matrix(arrays, k)}
+    fits = [k for k, ratio in tall.items() if ratio in (3, 4) and max(arrays[k].shape) == ratio * min(arrays[k].shape)]
+    clear = [k for k in fits if _last(k) & RECURRENT_WORDS and not _last(k) & INPUT_WORDS] or fits
+    if len(clear) != 1:
+        return []
+    recurrent, rows = clear[0], max(arrays[clear[0]].shape)
+    rest = [k for k in arrays if k != recurrent and rows in arrays[k].shape and _is_matrix(arrays, k)]
+    inputs = [k for k in rest if _last(k) & INPUT_WORDS] or rest
+    biases = [k for k in arrays if k not in (recurrent, *rest) and arrays[k].size in (rows, 2 * rows)]
+    if len(inputs) != 1 or len(biases) > 1:
+        return []
+    roles = {"recurrent": recurrent, "input": inputs[0]} | ({"bias": biases[0]} if biases else {})
+    if tall[recurrent] == 4:
+        return [
+            ("if it is an LSTM with its gates in the order i, f, g, o (--gates for another)", roles, {"form": "lstm"})
+        ]
+    return [
+        (
+            "if it is a GRU with its gates in the order r, z, n (--gates for another) that resets after the product",
+            roles,
+            {"form": "gru", "convention": "torch"},
+        ),
+        ("if it resets before it", roles, {"form": "gru", "convention": "onnx", "gates": "rzn"}),
+    ]
 
 
 _GRU_LETTERS = {"r": "r", "z": "z", "n": "n", "h": "n", "c": "n"}

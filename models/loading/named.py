@@ -98,7 +98,7 @@ class Named:
         self._say(role, value)
         return np.array(np.broadcast_to(value.ravel(), size))
 
-    def square(self, role: str, *, from_the_right: bool = False) -> Array:
+    def square(self, role: str) -> Array:
         """A matrix (n, n), whose size gives the number of units."""
         value = self.value(role)
         if value.size == 1:
@@ -106,7 +106,7 @@ class Named:
         if value.ndim != 2 or value.shape[0] != value.shape[1] or len(value) == 0:
             wrong = f"{self.shown(role, value)} cannot be the {role} matrix"
             raise CheckpointError(self.path, wrong, "N units need (N, N)")
-        return self.matrix(role, (len(value), len(value)), from_the_right=from_the_right)
+        return self.matrix(role, (len(value), len(value)))
 
     def per_unit(self, name: str, n: int, default: float | str | None) -> float | Array | None:
         """tau or alpha: a number, or one for each of n units; None where nothing is given."""
