@@ -43,7 +43,7 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
         *_survival(results),
         *_drift(results),
         Section("Level by level", LEVELS, table=by_level(results)),
-        Section("The networks", table=compared(results)),
+        Section("The networks", _told(results), table=compared(results)),
         *_failures(results),
     ]
     report = Report(
@@ -55,6 +55,16 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
         citations=_cited(results),
     )
     return write_report(report, results, folder)
+
+
+def _told(results: Mapping[str, Any]) -> list[str]:
+    """What had to be assumed of a network, and what its file holds that was not read."""
+    lines = []
+    for network in results["networks"]:
+        lines += [f"{network['name']}: assumed that {line}." for line in network.get("assumed", ())]
+        if network.get("unread"):
+            lines.append(f"{network['name']}: not read from the file: {', '.join(network['unread'])}.")
+    return lines
 
 
 def _cited(results: Mapping[str, Any]) -> list[str]:

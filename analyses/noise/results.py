@@ -47,6 +47,8 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
         "sha256": network.sha256,
         "model": network.system.name,
         "activation": getattr(network.system, "activation", None),
+        "assumed": list(network.system.assumed),
+        "unread": list(network.system.unread),
         "state_variables": network.system.n_state,
         "outputs": network.system.n_output,
         "weights": list(weights_chosen(network.system, settings["weights"])) if on_weights else [],

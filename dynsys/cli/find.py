@@ -96,8 +96,8 @@ def find(
     from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.models.loading.trajectories import starts_from_file
-    from dynsys.spectra.of_flow import stability_of_flow, told_of_flow
     from dynsys.models.queries import queries_named
+    from dynsys.spectra.of_flow import stability_of_flow, told_of_flow
 
     if keys is not None and trajectories is None:
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")

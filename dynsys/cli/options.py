@@ -59,7 +59,7 @@ _OPTIONS = (
     click.option("--alpha", metavar="NUMBER|EXPRESSION", help="Leak of a step, in (0, 1], one or one for each unit."),
     click.option(
         "--convention",
-        help="Whose gates these are: torch, keras, 'keras reset_after=False', onnx, flax or matlab; or clipped (PLRNN).",
+        help="Whose gates these are: torch, keras, 'keras reset_after=False', onnx, flax or matlab; clipped (PLRNN).",
     ),
     click.option("--gates", metavar="ORDER", help="Order of the gates in a stacked matrix: rzn, zrn, ifgo, iofg ..."),
     click.option("--transposed", is_flag=True, help="Named matrices act from the right, x W, as in TensorFlow."),

@@ -157,6 +157,10 @@ def _caption(
         told[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
     if connections is not None:
         told.append(connections.summary())
+    assumed, unread = (points.about.get(key, ()) for key in ("assumed", "unread"))
+    told += [f"Assumed: {line}." for line in assumed]
+    if unread:
+        told.append(f"Not read from the file: {', '.join(unread)}.")
     if passed.shown < passed.states:
         told.append(f"Trajectories are thinned out evenly: {passed.shown:,} of {passed.states:,} states are drawn.")
     return told
