@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dynsys.proof.elementary import OF_ERF, elu, softplus
 from dynsys.proof.enclosure import Enclosed
-from dynsys.relu.pieces import RELU, Hinges
+from dynsys.relu.hinged import RELU, Hinges
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,13 @@ class Activation:
         return max(-self.low, self.high)
 
 
-def _hard_sigmoid(name: str, slope: float, value: Callable[[Tensor], Tensor]) -> Activation:
-    """min(max(slope x + 1/2, 0), 1)."""
-    end = 0.5 / slope
+def _hard_sigmoid(name: str, slope: float, end: float, value: Callable[[Tensor], Tensor]) -> Activation:
+    """min(max(slope x + 1/2, 0), 1), where the slope is this very float64."""
 
     def steep(x: Tensor, r: Tensor) -> Tensor:
         return slope * (x.abs() < end).to(x.dtype)
 
-    hinges = Hinges(0.0, (slope, -slope), (-end, end))
+    hinges = Hinges(0.0, (1.0, -1.0), (-0.5, 0.5), slope)
     return Activation(name, value, steep, 0.0, 1.0, lambda y: y.hard_sigmoid(slope), hinges, gate=True)
 
 
@@ -77,8 +76,8 @@ _ALL = (
     Activation("relu", torch.relu, lambda x, r: (r > 0).to(r.dtype), 0.0, inf, Enclosed.relu, RELU),
     Activation("softplus", softplus, lambda x, r: torch.sigmoid(x), 0.0, inf, Enclosed.softplus),
     Activation("identity", lambda x: x, lambda x, r: torch.ones_like(x), -inf, inf, lambda y: y, Hinges(1.0)),
-    _hard_sigmoid("hard-sigmoid", 1 / 6, lambda x: (x + 3).clamp(0.0, 6.0) / 6),
-    _hard_sigmoid("hard-sigmoid-0.2", 0.2, lambda x: (0.2 * x + 0.5).clamp(0.0, 1.0)),
+    _hard_sigmoid("hard-sigmoid", 1 / 6, 3.0, lambda x: (x + 3).clamp(0.0, 6.0) / 6),
+    _hard_sigmoid("hard-sigmoid-0.2", 0.2, 2.5, lambda x: (0.2 * x + 0.5).clamp(0.0, 1.0)),
     Activation("erf", torch.erf, lambda x, r: OF_ERF * torch.exp(-x * x), -1.0, 1.0, Enclosed.erf),
     Activation("elu", elu, lambda x, r: r.clamp_max(0.0) + 1, -1.0, inf, Enclosed.elu),
     Activation(

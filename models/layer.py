@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.enclosure import Enclosed
+from dynsys.relu.hinged import Hinges
 
 Parts = tuple[Tensor, ...]  # the state of one layer: (h,), or (h, c)
 Blocks = tuple[tuple[Tensor, ...], ...]
@@ -64,9 +65,9 @@ class Layer(abc.ABC):
         return (self.weight_hh.shape[1],)
 
     @property
-    def rectified(self) -> bool:
-        """Whether g(a, h) = max(W_ih a + b_ih + W_hh h + b_hh, 0)."""
-        return False
+    def hinges(self) -> Hinges | None:
+        """f, where g(a, h) = f(W_ih a + b_ih + W_hh h + b_hh) with a piecewise-linear f."""
+        return None
 
     @abc.abstractmethod
     def step(self, a: Tensor, s: Parts) -> Parts:

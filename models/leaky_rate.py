@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from dynsys.models.activations import activation_named
 from dynsys.models.random_drive import driven_trajectories
 from dynsys.models.rate_network import ActivityNetwork, RateNetwork
 from dynsys.proof.enclosure import Enclosed
-from dynsys.relu.pieces import Pieces, paced
+from dynsys.proof.exact_sum import Sum, affine_terms
 from dynsys.system import Product
 
 Array = NDArray[np.float64]
@@ -39,9 +39,6 @@ class LeakyNetwork(RateNetwork):
 
     For developers: the two forms are below, for flows; ``leaky_map`` has those of maps.
     """
-
-    pace: Tensor | None = None  # (n,), None where all are 1
-    equation: ClassVar[str]
 
     @abc.abstractmethod
     def __init__(self, W: Any, *weights: Any, **options: Any) -> None: ...
@@ -107,6 +104,9 @@ class LeakyNetwork(RateNetwork):
     def drive(self, u: Tensor) -> Tensor:
         return u @ self.B.T + self.b
 
+    def drive_terms(self, u: Tensor) -> Sum:
+        return affine_terms([(self.B, u[0])], [self.b])
+
     def enclosed_drive(self, y: Enclosed, u: Tensor) -> Enclosed:
         return y.constant(u).affine(self.B, self.b)
 
@@ -142,10 +142,6 @@ class LeakyNetwork(RateNetwork):
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         J = super().input_jacobian(x, u)
         return J if self.pace is None else J * self.pace.unsqueeze(1)
-
-    def pieces(self, u: Tensor) -> Pieces | None:
-        pieces = super().pieces(u)
-        return pieces if pieces is None or self.pace is None else paced(pieces, self.pace)
 
     def _paced(self, F: Tensor) -> Tensor:
         return F if self.pace is None else F * self.pace
@@ -187,14 +183,12 @@ class LeakyRate(LeakyFlow):
     """The first form: the state is the current into a unit."""
 
     name = "rate"
-    equation = "tau dx/dt = -x + W r(x) + B u + b, z = W_out r(x) + b_out, r = f"
 
 
 class LeakyActivity(LeakyFlow, ActivityNetwork):
     """The second form: the state is the rate itself, and its box the range of f."""
 
     name = "activity"
-    equation = "tau dr/dt = -r + f(W r + B u + b), z = W_out r + b_out"
 
 
 def of_units(name: str, values: Any, n: int) -> Tensor:

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from dynsys.models.activations import Activation, activation
 from dynsys.proof.enclosure import Enclosed
-from dynsys.relu.pieces import Pieces, hinged_activity, hinged_rates
+from dynsys.proof.exact_sum import Sum, affine_terms
+from dynsys.relu.hinged import hinged_activity, hinged_rates
+from dynsys.relu.pieces import Pieces
 from dynsys.system import Kind, Product, System
 
 
@@ -28,6 +30,7 @@ class RateNetwork(System):
     W: Tensor  # (n, n)
     B: Tensor  # (n, n_input)
     activation: str
+    pace: Tensor | None = None  # (n,) of the units, None where all have 1
 
     @abc.abstractmethod
     def drive(self, u: Tensor) -> Tensor:
@@ -40,6 +43,10 @@ class RateNetwork(System):
     @property
     def f(self) -> Activation:
         return activation(self.activation)
+
+    def drive_terms(self, u: Tensor) -> Sum:
+        """The drive at u (1, n_input) without rounding, (n,)."""
+        return affine_terms([(self.B, u[0])], [self.W.new_zeros(self.n_state)])
 
     def rates(self, x: Tensor) -> Tensor:
         """The firing rates in state x."""
@@ -73,7 +80,9 @@ class RateNetwork(System):
         return self.B.repeat(len(x), 1, 1)
 
     def pieces(self, u: Tensor) -> Pieces | None:
-        return None if self.f.hinges is None else hinged_rates(self.W, self.drive(u)[0], self.f.hinges)
+        if self.f.hinges is None:
+            return None
+        return hinged_rates(self.W, self.drive_terms(u), self.f.hinges, self.pace)
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """Once inside, x stays between the least and the greatest value of W r + drive (-x + c decays to c).
@@ -123,7 +132,9 @@ class ActivityNetwork(RateNetwork):
         return self.B * self._gains(x, u).unsqueeze(2)
 
     def pieces(self, u: Tensor) -> Pieces | None:
-        return None if self.f.hinges is None else hinged_activity(self.W, self.drive(u)[0], self.f.hinges)
+        if self.f.hinges is None:
+            return None
+        return hinged_activity(self.W, self.drive_terms(u), self.f.hinges, self.pace)
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         if not self.f.is_bounded:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from dynsys.models.layer import Layer, Parts, Slopes, one_row
 from dynsys.proof.enclosure import Enclosed, joined
+from dynsys.proof.exact_sum import affine_terms
+from dynsys.relu.hinged import HingedLayer, hinged_layers
 from dynsys.relu.pieces import Pieces
 from dynsys.system import Kind, Product, System
 
@@ -131,19 +133,15 @@ class Stack(System):
         return least.expand(len(u), -1), most.expand(len(u), -1)
 
     def pieces(self, u: Tensor) -> Pieces | None:
-        if not all(layer.rectified for layer in self.layers):
-            return None
-        W = self.layers[0].weight_hh
-        one, zeros = torch.eye(self.n_state, dtype=W.dtype, device=W.device), W.new_zeros(self.n_state, self.n_state)
-        C, D, e = zeros.clone(), zeros.clone(), W.new_zeros(self.n_state)
+        layers = []
         for k, layer in enumerate(self.layers):
-            rows = self._places[k][0]
-            C[rows, rows] = layer.weight_hh
-            held = u[:1] if k == 0 else u.new_zeros(1, layer.weight_ih.shape[1])
-            e[rows] = (layer.driven(held) + layer.recurrent(u.new_zeros(1, layer.widths[0])))[0]
-            if k > 0:
-                (D if self.fresh else C)[rows, self._places[k - 1][0]] = layer.weight_ih
-        return Pieces(-one, one, torch.zeros_like(e), C, D, e)
+            if layer.hinges is None:
+                return None
+            held = [(layer.weight_ih, u[0])] if k == 0 else []
+            biases = [b for b in (layer.bias_ih, layer.bias_hh) if b is not None]
+            drive = affine_terms(held, biases or [layer.weight_hh.new_zeros(layer.widths[0])])
+            layers.append(HingedLayer(layer.weight_ih, layer.weight_hh, drive, layer.hinges))
+        return hinged_layers(layers, self.fresh)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
         moved = super().to(device, dtype)

@@ -12,6 +12,7 @@ from dynsys.models.activations import Activation, activation, activation_named
 from dynsys.models.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent import Recurrent, random_weights
 from dynsys.proof.enclosure import Enclosed
+from dynsys.relu.hinged import Hinges
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class VanillaLayer(Layer):
         return activation(self.nonlinearity)
 
     @property
-    def rectified(self) -> bool:
-        return self.nonlinearity == "relu"
+    def hinges(self) -> Hinges | None:
+        return self.f.hinges
 
     def step(self, a: Tensor, s: Parts) -> Parts:
         return (self.f.value(self.driven(a) + self.recurrent(s[0])),)

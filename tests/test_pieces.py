@@ -1,15 +1,20 @@
 """Piecewise-linear systems as data: the same F as the network's own, in and across regions, once and iterated."""
 
+from fractions import Fraction
+
+import mpmath
 import numpy as np
 import pytest
 import torch
 
 from dynsys.models.gru import GRU
+from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.models.stack import Stack
 from dynsys.models.vanilla import RNN
 from dynsys.relu.pieces import Pieces, iterated, unrolled
+from dynsys.relu.regions import search_regions
 
 DOUBLE = torch.float64
 
@@ -23,6 +28,12 @@ SYSTEMS = {
     "rate": leaky(LeakyRate),
     "activity": leaky(LeakyActivity),
     "simple": SimpleRNN.random(6, activation="relu"),
+    "leaky": LeakyMap.random(6, activation="relu", alpha=0.3),
+    "leaky, its currents": LeakyRateMap.random(6, activation="relu", alpha=np.linspace(0.1, 1, 6)),
+    "paces of its own": LeakyActivity.random(6, activation="hard-sigmoid", tau=np.linspace(1, 4, 6)),
+    "linear": RNN.random(5, seed=1, nonlinearity="identity"),
+    "hard sigmoids": RNN.random(4, layers=2, seed=2, nonlinearity="hard-sigmoid-0.2"),
+    "hard sigmoids, held below": Stack(RNN.random(4, layers=2, nonlinearity="hard-sigmoid").layers, fresh=False),
     "one layer": RNN.random(5, seed=1, nonlinearity="relu"),
     "three layers": RNN.random(4, layers=3, seed=2, nonlinearity="relu"),
     "held below": Stack(RNN.random(4, layers=2, seed=3, nonlinearity="relu").layers, fresh=False),
@@ -122,6 +133,65 @@ def test_an_unrolled_map_is_zero_on_its_cycles_only(k):
     )
     torch.testing.assert_close(F[:, n * (k - 1) :] / scale, (orbit[k] - x) / scale, rtol=0, atol=1e-14)
     assert torch.equal(long.pattern(torch.cat(orbit[:k], 1)), iterated(pieces, k).pattern(x))
+
+
+def exact(x):
+    return [Fraction(value) for value in x.flatten().tolist()]
+
+
+@pytest.mark.parametrize("kind", [LeakyActivity, LeakyRate, LeakyMap, LeakyRateMap])
+@pytest.mark.parametrize("activation", ["relu", "identity", "hard-sigmoid", "hard-sigmoid-0.2"])
+@pytest.mark.parametrize("own", [False, True], ids=["one pace", "own paces"])
+def test_pieces_are_the_network_without_any_rounding(kind, activation, own):
+    """F in fractions from the weights themselves, and from the numbers that the pieces stand for."""
+    rng, n = np.random.default_rng(3), 3
+    W, B, b = rng.standard_normal((n, n)), rng.standard_normal((n, 2)), rng.standard_normal(n)
+    each = np.array([0.3, 0.7, 1.0]) if own else 0.3
+    option = {"alpha": each} if kind in (LeakyMap, LeakyRateMap) else {"tau": each}
+    net = kind(W, B, b, activation=activation, **option)
+    u, x = torch.as_tensor(rng.standard_normal((1, 2))), torch.as_tensor(rng.standard_normal(n))
+    slope = Fraction({"hard-sigmoid": 1 / 6, "hard-sigmoid-0.2": 0.2}.get(activation, 1))
+
+    def f(y):
+        clipped = min(max(slope * y + Fraction(1, 2), Fraction(0)), Fraction(1))
+        return {"relu": max(y, Fraction(0)), "identity": y}.get(activation, clipped)
+
+    def product(M, v):
+        return [sum(Fraction(w) * a for w, a in zip(row, v, strict=True)) for row in M.tolist()]
+
+    at, drive = exact(x), [a + Fraction(c) for a, c in zip(product(B, exact(u)), b.tolist(), strict=True)]
+    if kind in (LeakyActivity, LeakyMap):
+        aim = [f(a + c) for a, c in zip(product(W, at), drive, strict=True)]
+    else:
+        aim = [a + c for a, c in zip(product(W, [f(y) for y in at]), drive, strict=True)]
+    pace = [Fraction(1)] * n if net.pace is None else exact(net.pace)
+    pieces = net.pieces(u)
+
+    def of(name):
+        first, *more = (
+            np.vectorize(Fraction)(part.numpy()) if part.numel() else part.numpy() for part in pieces.exactly(name)
+        )
+        return sum(more, first)
+
+    r = np.array([max(y, Fraction(0)) for y in of("C") @ np.array(at) + of("e")], dtype=object)
+    F = of("A") @ np.array(at) + of("c") + (of("B") @ r if len(r) else 0)
+    assert F.tolist() == [p * (a - y) for p, a, y in zip(pace, aim, at, strict=True)]
+
+
+def test_a_bound_proved_by_regions_counts_the_rounding_of_the_drive():
+    """f(W x + B u + b) of which W x + B u + b has more digits than float64: the zero in fractions is within bounds."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        W, B, b, u = (rng.standard_normal(shape) for shape in ((3, 3), (3, 3), 3, (1, 3)))
+        net = LeakyActivity(W, B, b, activation="relu")
+        found = search_regions(net, torch.as_tensor(u))
+        for x, bound, pattern in zip(found.states, found.bound, found.patterns, strict=True):
+            with mpmath.workdps(50):
+                on = [int(s) for s in pattern]
+                drive = mpmath.matrix(B.tolist()) * mpmath.matrix(u.T.tolist()) + mpmath.matrix(b.tolist())
+                M = mpmath.eye(3) - mpmath.diag(on) * mpmath.matrix(W.tolist())
+                zero = mpmath.lu_solve(M, mpmath.diag(on) * drive)
+                assert mpmath.norm(zero - mpmath.matrix(x.tolist())) <= float(bound)
 
 
 def test_smooth_networks_have_no_pieces():

@@ -182,10 +182,9 @@ class Enclosed:
         )
 
     def hard_sigmoid(self, slope: float) -> Enclosed:
-        """min(max(slope x + 1/2, 0), 1), for the slope of which the number is the nearest float64."""
-        of_slope = torch.full_like(self.value[:1], slope)
+        """min(max(slope x + 1/2, 0), 1)."""
         half = self.constant(torch.full_like(self.value[:1], 0.5))
-        return (self * self.constant(of_slope, UNIT * of_slope) + half).clip(0.0, 1.0)
+        return (self * slope + half).clip(0.0, 1.0)
 
     def part(self, rows: slice) -> Enclosed:
         """Some of the components."""

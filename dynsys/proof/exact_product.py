@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from dynsys.proof.exact_sum import two_sum
+
 UNIT = 2.0**-53  # the relative error of one rounding
 UP = 1 + 2.0**-24  # a sum of up to 2^28 rounded terms of one sign, times this, is not below the exact one
 TINY = 1e-290  # above what underflow can lose in any of the sums here
@@ -45,7 +47,7 @@ def exact_product(W: Tensor, x: Tensor, b: Tensor | None = None) -> tuple[Tensor
     low = middle + rest
     left_out = 3 * n * 2.0**-bits * unit + 3 * UNIT * (middle.abs() + rest.abs())
     if b is not None:
-        high, carried = _two_sum(high, b)
+        high, carried = two_sum(high, b)
         low, left_out = low + carried, left_out + UNIT * (low + carried).abs()
     value = high + low
     return value, up(left_out + UNIT * value.abs())
@@ -68,10 +70,3 @@ def _slices(W: Tensor, bits: int) -> tuple[list[Tensor], Tensor]:
 def power_of_two(exponent: Tensor) -> Tensor:
     """2^exponent exactly, from the bits of a float64, for exponents from -1022 to 1023."""
     return ((exponent + 1023) << 52).view(torch.float64)
-
-
-def _two_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """a + b rounded, and the exact error (Knuth)."""
-    total = a + b
-    of_b = total - a
-    return total, (a - (total - of_b)) + (b - of_b)

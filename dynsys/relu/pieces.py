@@ -10,18 +10,24 @@ the signs of y are given, the pattern, F is affine; there are at most 2^m such r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from dynsys.proof.exact_sum import Sum, exact_sum
+
+PARTS = ("A", "B", "c", "C", "D", "e")
 
 
 @dataclass(frozen=True)
 class Pieces:
     """F of one held input in the form above: A (n, n), B (n, m), c (n,), C (m, n), D (m, m), e (m,), float64.
 
-    Raises ValueError where the shapes disagree or D is not strictly lower triangular.
+    ``more`` holds what rounding took from them, by name: A stands for A plus all of more["A"]. Proofs count it, the
+    rest may leave it out. Raises ValueError where the shapes disagree or D is not strictly lower triangular.
     """
 
     A: Tensor
@@ -30,22 +36,35 @@ class Pieces:
     C: Tensor
     D: Tensor
     e: Tensor
+    more: Mapping[str, Sum] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n, m = self.n_state, self.n_units
         legal = {"A": (n, n), "B": (n, m), "c": (n,), "C": (m, n), "D": (m, m), "e": (m,)}
         for name, shape in legal.items():
-            given = tuple(getattr(self, name).shape)
-            if given != shape:
-                raise ValueError(f"{name} has shape {given}; {n} state variables and {m} rectified units need {shape}")
+            for given in (tuple(part.shape) for part in self.exactly(name)):
+                if given != shape:
+                    needs = f"{n} state variables and {m} rectified units need {shape}"
+                    raise ValueError(f"{name} has shape {given}; {needs}")
         if bool(self.D.triu().any()):
             raise ValueError(
                 "D is not strictly lower triangular: put the units in the order in which they are computed"
             )
 
+    @classmethod
+    def summed(cls, A: Sum, B: Sum, c: Sum, C: Sum, D: Sum, e: Sum) -> Pieces:
+        """Of numbers that are exact sums."""
+        sums = dict(zip(PARTS, (A, B, c, C, D, e), strict=True))
+        more = {name: parts[1:] for name, parts in sums.items()}
+        return cls(A[0], B[0], c[0], C[0], D[0], e[0], more)
+
+    def exactly(self, name: str) -> Sum:
+        """One of the six as the exact sum that it stands for."""
+        return (getattr(self, name), *self.more.get(name, ()))
+
     def to(self, device: torch.device | str) -> Pieces:
         """The same, with its numbers on ``device``."""
-        return Pieces(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return Pieces.summed(*(tuple(part.to(device) for part in self.exactly(name)) for name in PARTS))
 
     @property
     def n_state(self) -> int:
@@ -117,44 +136,11 @@ class Pieces:
         return K, -torch.cat([self.c, self.e])
 
 
-@dataclass(frozen=True)
-class Hinges:
-    """A piecewise-linear function of one number, slope x + the sum over k of bends[k] max(x - places[k], 0)."""
-
-    slope: float
-    bends: tuple[float, ...] = ()
-    places: tuple[float, ...] = ()
-
-
-RELU = Hinges(0.0, (1.0,), (0.0,))
-
-
-def hinged_rates(W: Tensor, drive: Tensor, f: Hinges = RELU) -> Pieces:
-    """F = -x + W f(x) + drive: the state is the preactivation. The units are those of one hinge after the other."""
-    one, K = torch.eye(len(W), dtype=W.dtype, device=W.device), len(f.bends)
-    B = torch.cat([bend * W for bend in f.bends], 1) if K else W[:, :0]
-    e = drive.new_tensor(f.places).repeat_interleave(len(W)).neg() + 0.0
-    return Pieces(f.slope * W - one, B, drive, one.repeat(K, 1), W.new_zeros(len(e), len(e)), e)
-
-
-def hinged_activity(W: Tensor, drive: Tensor, f: Hinges = RELU) -> Pieces:
-    """F = -x + f(W x + drive): the state is the rate itself. The units are those of one hinge after the other."""
-    one, K = torch.eye(len(W), dtype=W.dtype, device=W.device), len(f.bends)
-    B = torch.cat([bend * one for bend in f.bends], 1) if K else W[:, :0]
-    e = torch.cat([drive - place for place in f.places]) if K else drive[:0]
-    return Pieces(f.slope * W - one, B, f.slope * drive, W.repeat(K, 1), W.new_zeros(len(e), len(e)), e)
-
-
-def paced(pieces: Pieces, pace: Tensor) -> Pieces:
-    """Row i of F times pace_i (n,)."""
-    rows = pace.unsqueeze(1)
-    return replace(pieces, A=rows * pieces.A, B=rows * pieces.B, c=pace * pieces.c)
-
-
 def iterated(pieces: Pieces, k: int) -> Pieces:
     """The map G = x + F applied k times, again less x; units and patterns of one step after the other (m k).
 
-    Where G has a linear part (A is not -I) the products below are rounded; ``unrolled`` has none.
+    Where G has a linear part (A is not -I) the products below are rounded, and what rounding took is left out;
+    ``unrolled`` loses nothing.
     """
     n, m = pieces.n_state, pieces.n_units
     A, B, C = pieces.A, pieces.B, pieces.C
@@ -186,6 +172,9 @@ def unrolled(pieces: Pieces, k: int) -> Pieces:
         return pieces
     one = torch.eye(pieces.n_state, dtype=pieces.A.dtype, device=pieces.A.device)
     each = torch.eye(k, dtype=pieces.A.dtype, device=pieces.A.device)
-    A = torch.kron(each, pieces.A + one) - torch.kron(each.roll(1, dims=1), one)
-    B, C, D = (torch.kron(each, part) for part in (pieces.B, pieces.C, pieces.D))
-    return Pieces(A, B, pieces.c.repeat(k), C, D, pieces.e.repeat(k))
+
+    def of_each(name: str) -> Sum:
+        return tuple(torch.kron(each, part) if part.ndim == 2 else part.repeat(k) for part in pieces.exactly(name))
+
+    A = exact_sum(*of_each("A"), torch.kron(each, one) - torch.kron(each.roll(1, dims=1), one))
+    return Pieces.summed(A, *(of_each(name) for name in PARTS[1:]))

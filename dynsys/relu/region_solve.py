@@ -68,7 +68,8 @@ def _solved(pieces: Pieces, pattern: Tensor) -> Solved:
     missing, unsure = residual(pieces, v[:, :n], v[:, n:], pattern)
     g, aR = gamma(2 * size + 4), R.abs()
     one = torch.eye(size, dtype=K.dtype, device=K.device)
-    theta = up((R @ K - one).abs().sum(2) + g * (aR @ K.abs().sum(2, keepdim=True)).squeeze(2) + g).amax(1)
+    unsure_K = g * K.abs().sum(2, keepdim=True) + _left_out(pieces).unsqueeze(1)
+    theta = up((R @ K - one).abs().sum(2) + (aR @ unsure_K).squeeze(2) + g).amax(1)
     regular = (failed == 0) & (theta < 1) & torch.isfinite(v).all(1)
     step = (R @ missing.unsqueeze(2)).squeeze(2).abs()
     d = up(step + (aR @ (g * missing.abs() + unsure).unsqueeze(2)).squeeze(2))
@@ -79,13 +80,31 @@ def _solved(pieces: Pieces, pattern: Tensor) -> Solved:
     return Solved(pattern, v[:, :n], v[:, n:], error[:, :n], error[:, n:], norm, regular, sign)
 
 
+def _left_out(pieces: Pieces) -> Tensor:
+    """What is missing in the rows of K, of any pattern, as it is unfolded from rounded numbers, (n + m,)."""
+    left = torch.zeros_like(torch.cat([pieces.c, pieces.e]))
+    places = {"A": slice(pieces.n_state), "B": slice(pieces.n_state)}
+    for name in ("A", "B", "C", "D"):
+        for part in pieces.more.get(name, ()):
+            left[places.get(name, slice(pieces.n_state, None))] += part.abs().sum(1)
+    return left
+
+
 def residual(pieces: Pieces, x: Tensor, y: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
     """K (x, y) - h, (B, n + m), nearly exactly, and a bound on its error; ``active`` (B, m) are the units that pass."""
+    n, r = pieces.n_state, torch.where(active, y, torch.zeros_like(y))
+    one = torch.ones_like(x[:, :1])
     H = torch.cat([torch.cat([pieces.A, pieces.B], 1), torch.cat([pieces.C, pieces.D], 1)])
     minus = torch.zeros_like(H[:, : pieces.n_units])
-    minus[pieces.n_state :].fill_diagonal_(-1.0)
-    r = torch.where(active, y, torch.zeros_like(y))
-    return exact_product(torch.cat([H, minus], 1), torch.cat([x, r, y], 1), torch.cat([pieces.c, pieces.e]))
+    minus[n:].fill_diagonal_(-1.0)
+    columns, seen = [H, minus], [x, r, y]
+    of = {"A": (x, slice(n)), "B": (r, slice(n)), "C": (x, slice(n, None)), "D": (r, slice(n, None))}
+    for name, (v, rows) in (of | {"c": (one, slice(n)), "e": (one, slice(n, None))}).items():
+        for part in pieces.more.get(name, ()):
+            columns.append(H.new_zeros(len(H), v.shape[1]))
+            columns[-1][rows] = part if part.ndim == 2 else part.unsqueeze(1)
+            seen.append(v)
+    return exact_product(torch.cat(columns, 1), torch.cat(seen, 1), torch.cat([pieces.c, pieces.e]))
 
 
 def lies_within(pieces: Pieces, solved: Solved) -> tuple[Tensor, Tensor]:
