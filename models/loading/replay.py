@@ -122,10 +122,13 @@ def replayed(path: Path, contents: Contents, choices: Choices) -> Recognised:
         near = f"the nearest, {_said(best.choices)}, is off by {best.off:.1e}"
         wrong = f"none of {len(tried)} readings reproduces {trial_path}: {near}"
         raise CheckpointError(path, wrong, "say with --form and --matrix what it is, or wrap the module")
-    others = [one for one in tried[1:] if one.off < CLOSE and not _same(one.system, best.system)]
-    if others:
-        names = "; ".join(f"{_said(one.choices)} (off by {one.off:.1e})" for one in (best, *others[:3]))
-        wrong = f"{1 + len(others)} readings reproduce {trial_path}: {names}"
+    fits = [best]
+    for one in tried[1:]:
+        if one.off < CLOSE and not any(_same(one.system, other.system) for other in fits):
+            fits.append(one)
+    if len(fits) > 1:
+        names = "; ".join(f"{_said(one.choices)} (off by {one.off:.1e})" for one in fits[:4])
+        wrong = f"{len(fits)} readings reproduce {trial_path}: {names}"
         raise CheckpointError(path, wrong, "take a trial in which they differ, or say one of them")
     told = f"replay: of {len(tried)} readings {_said(best.choices)} alone reproduces {trial_path}, to {best.off:.1e}"
     kept = [line for line in best.found.assumed if "activation" not in line and "acts from the left" not in line]
