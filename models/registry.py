@@ -17,6 +17,7 @@ from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
 from dynsys.models.peephole import PeepholeLSTM
+from dynsys.models.plrnn import PLRNN
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
@@ -50,6 +51,7 @@ MODELS: dict[str, Model] = {
     "activity": Model(LeakyActivity.random, LeakyActivity.from_arrays),
     "leaky": Model(LeakyMap.random, LeakyMap.from_arrays),
     "leaky-rate": Model(LeakyRateMap.random, LeakyRateMap.from_arrays),
+    "plrnn": Model(PLRNN.random, PLRNN.from_arrays),
     "irnn": Model(IRNN.random, IRNN.from_arrays),
     "lstm-peephole": Model(PeepholeLSTM.random, PeepholeLSTM.from_arrays),
     "lstm-coupled": Model(CoupledLSTM.random, CoupledLSTM.from_arrays),
