@@ -19,6 +19,7 @@ from dynsys.models.loading.choices import Choices
 from dynsys.models.loading.contents import Contents
 
 SIZES = ("num_layers", "input_size", "hidden_size")
+OTHERS = ("WaveNet", "ConvNet", "Linear", "CatLSTM", "CatWaveNet")
 RECURRENT = {kind.lower(): kind for kind in ("SimpleRNN", "GRU", "LSTM")}
 DENSE = ("dense", "time-distributed-dense")
 
@@ -26,11 +27,13 @@ DENSE = ("dense", "time-distributed-dense")
 def nam_networks(path: Path, contents: Contents, choices: Choices) -> list[Network]:
     """The LSTM of a .nam file; CheckpointError for an architecture that has no state, or another number of weights."""
     kind, numbers = contents.settings.get("architecture"), contents.arrays.get("weights")
-    if kind is None or numbers is None or numbers.ndim != 1:
+    if contents.format != "json" or kind not in ("LSTM", *OTHERS) or numbers is None or numbers.ndim != 1:
         return []
     if kind != "LSTM":
-        wrong = f"its architecture is {kind}, which computes from a stretch of the input and has no state of its own"
-        raise CheckpointError(path, wrong, "of Neural Amp Modeler's networks the LSTM is a dynamical system")
+        wrong = f"it is a {kind} of Neural Amp Modeler, of whose networks dynsys reads the LSTM"
+        raise CheckpointError(
+            path, wrong, "the others compute from a stretch of the input and have no state of their own"
+        )
     layers, inputs, n = (int(contents.settings.get(f"config.{size}", 0)) for size in SIZES)
     outputs = int(contents.settings.get("config.out_channels", 1))
     need = sum(4 * n * ((inputs if k == 0 else n) + n + 1) + 2 * n for k in range(layers)) + outputs * (n + 1)
@@ -111,7 +114,9 @@ def _rtneural_cell(path: Path, contents: Contents, choices: Choices, k: int) -> 
         raise CheckpointError(path, wrong, "open the file that Keras saved instead")
     arrays = {role: np.asarray(part) for role, part in zip(ROLES, parts, strict=False)}
     roles = {role: role for role in arrays}
-    made = cell_of(path, choices, arrays, name, KINDS[kind], roles, Told(activation=activation))
+    shape = [contents.settings.get(f"layers.{k}.shape.{axis}") for axis in range(4)]
+    units = next((int(size) for size in reversed(shape) if size is not None), None)
+    made = cell_of(path, choices, arrays, name, KINDS[kind], roles, Told(activation=activation, units=units))
     return Cell(name, made.model, made.arrays, made.settings, tuple(keys), (), made.said, made.assumed)
 
 

@@ -43,7 +43,8 @@ def _modules(arrays: Arrays) -> dict[str, dict[str, dict[str, str]]]:
     for key in arrays:
         parts = key.removesuffix(".value").split(".")
         if len(parts) >= 2 and parts[-1] in ("kernel", "bias"):
-            found.setdefault(".".join(parts[:-2]), {}).setdefault(parts[-2], {})[parts[-1]] = key
+            gate = parts[-2].removesuffix("_")  # nnx: if_ is no word of Python
+            found.setdefault(".".join(parts[:-2]), {}).setdefault(gate, {})[parts[-1]] = key
     return found
 
 

@@ -28,7 +28,7 @@ KNOWN = "dynsys has models for SimpleRNN, GRU and LSTM; step another layer yours
 
 def keras_networks(path: Path, contents: Contents, choices: Choices) -> list[Network]:
     """The networks of a Keras model, by its configuration or, without one, by the names of its weights."""
-    weights = Weights(path, contents.arrays)
+    weights = Weights(path, contents)
     layers = layers_of(contents.settings)
     if not layers:
         return networks_by_names(path, contents, choices, weights)
@@ -38,9 +38,14 @@ def keras_networks(path: Path, contents: Contents, choices: Choices) -> list[Net
     cells = _Cells(path, contents, choices, weights, version)
     found = {layer.name: made for layer in layers if (made := cells.of(layer)) is not None}
     if not found:
-        kinds = ", ".join(f"{layer.name} ({layer.kind})" for layer in layers if not layer.is_passive)
+        kinds = ", ".join(f"{layer.name} ({_described(layer)})" for layer in layers if not layer.is_passive)
         raise CheckpointError(path, f"no recurrent layer that dynsys knows is among its layers: {kinds}", KNOWN)
     return list(_networks(weights, layers, found))
+
+
+def _described(layer: Layer) -> str:
+    inner = layer.config.get("cell") or layer.config.get("layer")
+    return f"{layer.kind} of {kind_of(inner)}" if isinstance(inner, dict) else layer.kind
 
 
 def _version(contents: Contents) -> int | None:
@@ -198,6 +203,8 @@ def _driven(by_name: dict[str, Layer], found: dict[str, Recurrent], names: list[
         lines.append("its time runs from the end of a sequence to its beginning (go_backwards)")
     if first.kind == "TimeDistributed":
         lines.append("its time is the inner axis of a TimeDistributed, and it starts anew for every outer step")
+    if first.calls > 1:
+        lines.append(f"the model calls {first.name} {first.calls} times, on inputs of its own each time")
     if len(first.inputs) > 1:
         lines.append(f"its first state, which comes from {first.inputs[1][0]}, is not read")
     return tuple(lines)

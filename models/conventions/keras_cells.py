@@ -17,6 +17,7 @@ from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
 from dynsys.models.conventions.network import BLOCKS, Cell, in_our_order, settings_of
 from dynsys.models.loading.choices import Choices, shown
+from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.gates import CONVENTIONS
 
 KINDS = {"SimpleRNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
@@ -29,12 +30,18 @@ HARD = {2: "hard-sigmoid-0.2", 3: "hard-sigmoid"}  # of a version: Keras 3 took 
 class Weights:
     """The arrays of a file by Keras's own names, whichever version wrote them, and which of them were used."""
 
-    def __init__(self, path: Path, arrays: Arrays) -> None:
-        self.path, self.arrays = path, arrays
-        plain = {key.replace("\\", ".").replace("_layer_checkpoint_dependencies", "layers"): key for key in arrays}
+    def __init__(self, path: Path, contents: Contents) -> None:
+        self.path, self.arrays, self._odd = path, contents.arrays, contents.odd
+        held = [*contents.arrays, *contents.odd]
+        plain = {key.replace("\\", ".").replace("_layer_checkpoint_dependencies", "layers"): key for key in held}
         self.by_place = any(".vars." in f".{name}" for name in plain)  # model.weights.h5 of Keras 2.12 and later
         root = "model_weights." if any(name.startswith("model_weights.") for name in plain) else ""
         self._keys = {name.removeprefix(root).removesuffix(":0"): key for name, key in plain.items()}
+
+    def check(self, key: str) -> None:
+        """Raise CheckpointError where the array cannot be used."""
+        if key in self._odd:
+            raise CheckpointError(self.path, f"its array {key} is {self._odd[key]}", "save real numbers")
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Every name without what all have in front, and its key in the file."""
@@ -58,6 +65,7 @@ class Weights:
         for name, key in sorted(found.items()):
             last = name.rpartition(".")[2]
             role = legal[int(last)] if last.isdigit() and int(last) < len(legal) else last
+            self.check(key)
             if role not in legal or role in roles:
                 wrong = f"the layer {layer} has {shown(key, self.arrays)}, which dynsys knows no part for"
                 raise CheckpointError(self.path, wrong, "its step is not that of a plain layer: use dynsys.wrap")

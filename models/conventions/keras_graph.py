@@ -33,7 +33,8 @@ PASSIVE = {  # layers that hand on what they get, outside of training
 class Layer:
     """One layer: its name, class and configuration, what feeds it, and how often it is called.
 
-    ``place`` is where Keras 3 keeps its weights, ``layers.lstm_1``; ``scopes`` are the names by which Keras 2 does.
+    Of a recurrent layer the first input is what it reads, others are its first state. ``place`` is where Keras 3 keeps
+    its weights, ``layers.lstm_1``; ``scopes`` are the names by which Keras 2 does.
     """
 
     name: str
@@ -87,7 +88,7 @@ class _Opened:
             short, stem = str(entry.get("name") or own.get("name") or kind), snake(kind)
             here = f"{place}.{stem}_{counted[stem]}" if counted[stem] else f"{place}.{stem}"
             counted[stem] += 1
-            calls = [_inside(scopes, edges_of(node)) for node in entries(entry.get("inbound_nodes"))]
+            calls = [_inside(scopes, (*edges_of(node), *_states(node))) for node in entries(entry.get("inbound_nodes"))]
             inputs = before if in_sequence else next(iter(calls), ())
             name = "/".join((*scopes, short))
             if kind == "InputLayer" and (in_sequence or feed):
@@ -131,6 +132,12 @@ def edges_of(node: Any) -> Iterator[Edge]:
     for key, inside in node.items():
         if key != "kwargs":
             yield from edges_of(inside)
+
+
+def _states(node: Any) -> Iterator[Edge]:
+    """The tensors that Keras 3 gives a recurrent layer as its first state."""
+    if isinstance(node, dict) and isinstance(node.get("kwargs"), dict):
+        yield from edges_of(node["kwargs"].get("initial_state"))
 
 
 def snake(kind: str) -> str:

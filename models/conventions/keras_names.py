@@ -15,7 +15,7 @@ import numpy as np
 from dynsys.errors import CheckpointError
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
-from dynsys.models.conventions.network import Cell, Network
+from dynsys.models.conventions.network import WORDS, Cell, Network
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
 
@@ -32,6 +32,8 @@ def networks_by_names(path: Path, contents: Contents, choices: Choices, weights:
     halves: dict[str, dict[str, Cell]] = {}
     plain: list[Cell] = []
     for place in places:
+        for key in groups[place].values():
+            weights.check(key)
         cell = _cell(path, contents, choices, names[place], groups[place])
         word = next((word for word in ("forward", "backward") if re.search(rf"(?:^|\.){word}_", place)), None)
         if word is None:
@@ -90,7 +92,10 @@ def _cell(path: Path, contents: Contents, choices: Choices, name: str, roles: di
         held = ", ".join(shown(key, contents.arrays) for key in roles.values())
         wrong = f"its layer {name} holds {held}, which is no SimpleRNN, GRU or LSTM"
         raise CheckpointError(path, wrong, f"dynsys has models for those three; if it is one, {SAVE_AGAIN}")
-    return cell_of(path, choices, contents.arrays, name, model, roles, Told())
+    cell = cell_of(path, choices, contents.arrays, name, model, roles, Told())
+    silent = f"{name} is a plain {WORDS[model]}, as its sizes fit; no name in the file says so"
+    named = any(word in key for word, kind in NAMED.items() if kind == model for key in roles.values())
+    return cell if named else replace(cell, assumed=(silent, *cell.assumed))
 
 
 def _linear(contents: Contents, groups: dict[str, dict[str, str]]) -> dict[str, Linear]:
@@ -99,6 +104,8 @@ def _linear(contents: Contents, groups: dict[str, dict[str, str]]) -> dict[str, 
     found = {}
     for place, name in _names(list(dense)).items():
         roles = dense[place]
+        if not all(key in contents.arrays for key in roles.values()):
+            continue
         kernel = np.asarray(contents.arrays[roles["kernel"]], dtype=np.float64)
         bias = np.asarray(contents.arrays[roles["bias"]], dtype=np.float64).ravel() if "bias" in roles else None
         if kernel.ndim == 2 and (bias is None or len(bias) == kernel.shape[1]):

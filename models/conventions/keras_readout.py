@@ -20,12 +20,12 @@ def readout_of(weights: Weights, layers: list[Layer], top: str, width: int) -> t
     heads = [layer for layer in readers if _dense(layer) is not None]
     if not heads:
         named = ", ".join(f"{layer.name} ({layer.kind})" for layer in readers)
-        return None, (f"its h is read by {named}",) if named else ()
+        return None, (f"no readout: its h is read by {named}",) if named else ()
     try:
         parts = [_weights(weights, layer, width) for layer in heads]
         return _joined(weights, layers, heads, parts), ()
     except CheckpointError as error:
-        return None, (f"its readout is not read: {error.wrong}",)
+        return None, (f"no readout: {error.wrong}",)
 
 
 def _joined(weights: Weights, layers: list[Layer], heads: list[Layer], parts: list[Any]) -> Readout:

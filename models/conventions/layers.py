@@ -74,15 +74,18 @@ def _chosen(path: Path, networks: list[Network], choices: Choices) -> Network:
 
 
 def _such_as(networks: list[Network]) -> str:
-    """What to say for the first network, and for it with all that can follow it where the file does not tell."""
-    chain = networks[:1]
-    for network in networks[1:]:
-        if _can_follow(chain[-1], network):
-            chain.append(network)
-    alone = f"--part {networks[0].name}"
-    if len(chain) == 1:
+    """What to say for one network, and for the most that can follow each other where the file does not tell."""
+    chains = []
+    for first in networks:
+        chain = [first]
+        for _ in networks:
+            chain += [n for n in networks if n not in chain and _can_follow(chain[-1], n)][:1]
+        chains.append(chain)
+    longest = max(chains, key=len)
+    alone = f"--part {longest[0].name}"
+    if len(longest) == 1:
         return alone
-    names = "+".join(network.name for network in chain)
+    names = "+".join(network.name for network in longest)
     return f"--part {names} where each reads h of the one before it in every step, or {alone} for it alone"
 
 
@@ -146,10 +149,11 @@ def _put_together(path: Path, contents: Contents, network: Network) -> Recognise
             held["output.weight"], held["output.bias"] = V, np.zeros(len(V)) if c is None else c
     _check_finite(path, held, network)
     used = {key for cell in cells for key in cell.keys} | set(readout.keys if readout else ())
-    unused = [shown(key, contents.arrays) for key in contents.arrays if key not in used]
+    sizes = {key for key, array in contents.arrays.items() if contents.format == "onnx" and array.dtype.kind != "f"}
+    unused = [shown(key, contents.arrays) for key in contents.arrays if key not in used | sizes]
     unused += [f"{key} ({why})" for key, why in contents.odd.items() if key not in used]
     lines = [line for cell in cells for line in cell.said]
-    ends = readout.said if readout else ("no readout: no linear layer reads its h",)
+    ends = readout.said if readout else network.said or ("no readout: no linear layer reads its h",)
     assumed = [
         *network.assumed,
         *(line for cell in cells for line in cell.assumed),
@@ -160,7 +164,7 @@ def _put_together(path: Path, contents: Contents, network: Network) -> Recognise
         cells[0].model,
         held,
         dict(cells[0].settings),
-        (f"{network.tool}: {network}, {names}", *dict.fromkeys(lines), *network.said, *ends),
+        (f"{network.tool}: {network}, {names}", *dict.fromkeys(lines), *ends),
         tuple(dict.fromkeys(assumed)),
         tuple(unused),
     )

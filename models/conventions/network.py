@@ -70,7 +70,8 @@ class Readout:
 class Network:
     """Layers that follow each other in every step; of a bidirectional one the first layer, and the other half of it.
 
-    ``order_is_known`` is whether the file says what feeds it, so that nobody else has to.
+    ``said`` is why it has no readout, where it has none. ``order_is_known`` is whether the file says what feeds it, so
+    that nobody else has to.
     """
 
     tool: str
@@ -115,7 +116,8 @@ def settings_of(
         chosen, said = getattr(choices, option), told.get(setting)
         if said is None:
             found[setting] = chosen or USUAL[setting]
-            silent += [] if chosen else [f"{found[setting]} ({option_of(option)} for another)"]
+            what = "f is" if setting == "activation" else "gates are"
+            silent += [] if chosen else [f"its {what} {found[setting]} ({option_of(option)} for another)"]
         else:
             found[setting] = _known(path, layer, setting, said)
             if chosen not in (None, found[setting]):
@@ -124,11 +126,10 @@ def settings_of(
     if found.get("gate", "logistic") not in GATES:
         wrong = f"the gates of its layer {layer} are {found['gate']}, which is no gate that dynsys has a model for"
         raise CheckpointError(path, wrong, f"it has {', '.join(GATES)}; step the module yourself with dynsys.Map")
-    assumed = f"its {'f and gates are' if len(silent) > 1 else 'f is'} {' and '.join(silent)}, as the file does not say"
     named = {"activation": "nonlinearity"} if model == "rnn" else {}
     return (
         {named.get(key, key): value for key, value in found.items() if value != USUAL[key]},
-        (assumed,) if silent else (),
+        (f"{' and '.join(silent)}, as the file does not say",) if silent else (),
     )
 
 

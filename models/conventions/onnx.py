@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dynsys.errors import CheckpointError
 from dynsys.models.conventions.network import Array, Cell, Network, Readout
 from dynsys.models.conventions.onnx_cells import cells_of
 from dynsys.models.conventions.onnx_graph import KINDS, Graph, Node, direction_of
@@ -13,6 +14,10 @@ from dynsys.models.loading.choices import Choices
 from dynsys.models.loading.contents import Contents
 
 PASSIVE = {"Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape", "Dropout", "Cast", "Gather", "Slice", "Flatten"}
+UNROLLED = (
+    "a recurrence that was written out in steps at export is lost: save the weights themselves, "
+    "torch.save(model.state_dict(), path), or name its matrices with --form and --matrix"
+)
 KEEPS_STEPS = PASSIVE - {"Gather", "Slice", "Flatten"}
 
 
@@ -22,6 +27,10 @@ def onnx_networks(path: Path, contents: Contents, choices: Choices) -> list[Netw
         return []
     graph = Graph(path, contents)
     layers = {node.name: (node, cells_of(graph, choices, node)) for node in graph.nodes if node.kind in KINDS}
+    if not layers:
+        kinds = ", ".join(dict.fromkeys(node.kind for node in graph.nodes)) or "none"
+        wrong = f"its graph has no RNN, GRU or LSTM operator; its operators are {kinds}"
+        raise CheckpointError(path, wrong, UNROLLED)
     above: dict[str, str] = {}
     for name, (node, cells) in layers.items():
         below, value = graph.giver(node.takes[0], KEEPS_STEPS)

@@ -22,7 +22,7 @@ USUAL = {"rnn": ("Tanh",), "gru": ("Sigmoid", "Tanh"), "lstm": ("Sigmoid", "Tanh
 ATTRIBUTES = {"hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "layout"}
 ATTRIBUTES |= {"linear_before_reset", "input_forget", "clip"}
 NUMBERS = {"hardsigmoid": (0.2, 0.5), "elu": (1.0,), "leakyrelu": (0.01,), "thresholdedrelu": (1.0,)}
-NUMBERS |= {"affine": (1.0, 0.0), "scaledtanh": (1.0, 1.0)}  # alpha and beta, where a function takes them
+NUMBERS |= {"affine": (1.0, 0.0), "scaledtanh": (1.0, 1.0)}  # alpha and beta, which those take in turn
 FOLD = "simplify the model first, so that its weights are constants (onnxsim, or constant folding at export)"
 
 
@@ -138,8 +138,6 @@ def _function(path: Path, node: Node, name: str, numbers: tuple[float, ...]) -> 
         ("relu", ()): "relu",
         ("softplus", ()): "softplus",
         ("elu", (1.0,)): "elu",
-        ("affine", (1.0, 0.0)): "identity",
-        ("scaledtanh", (1.0, 1.0)): "tanh",
         ("hardsigmoid", (0.2, 0.5)): "hard-sigmoid-0.2",
         ("hardsigmoid", (0.166667, 0.5)): "hard-sigmoid",
     }
