@@ -17,7 +17,7 @@ from door.layout import Array
 
 def draw(rng: np.random.Generator, *shape: int, gain: float = 1.0) -> Array:
     """Gaussian, of variance gain^2 over the number of columns."""
-    return gain * rng.normal(size=shape) / max(1, shape[-1]) ** 0.5
+    return gain * rng.normal(size=shape) / max([1, *shape[-1:]]) ** 0.5
 
 
 def drawn(module: nn.Module, rng: np.random.Generator) -> Any:

@@ -89,4 +89,4 @@ def flax_minimal_gated_unit(folder: Path, rng: Rng, n: int, m: int) -> Network:
     """MGUCell has one gate f: no GRU of these names."""
     p = {"i" + g: kernel(rng, m, n, True) for g in "fn"} | {"h" + g: kernel(rng, n, n, g == "n") for g in "fn"}
     write(folder / "params.msgpack", {"params": {"MGUCell_0": p}})
-    return Network(folder / "params.msgpack", way_out="--form|--matrix|wrap")
+    return Network(folder / "params.msgpack", way_out="--form|--matrix|wrap|dynsys.Map")

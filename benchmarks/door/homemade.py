@@ -37,7 +37,7 @@ def layer_norm_lstm(folder: Path, rng: Rng, n: int, m: int) -> Network:
     cell = drawn(torch.nn.LSTMCell(m, n), rng)
     norms = {f"cell.layernorm_{x}.weight": torch.full((k * n,), 1.3) for x, k in (("i", 4), ("h", 4), ("c", 1))}
     torch.save(state(cell, "cell.") | norms | {"head.weight": torch.randn(2, n)}, folder / "net.pt")
-    return Network(folder / "net.pt", way_out=r"layernorm_(.|\n)*(wrap|--form|--matrix)")
+    return Network(folder / "net.pt", way_out=r"layernorm_(.|\n)*(wrap|dynsys.Map|--form|--matrix)")
 
 
 @layout("homemade", REFUSED)
@@ -45,14 +45,14 @@ def layer_norm_gru_gamma(folder: Path, rng: Rng, n: int, m: int) -> Network:
     cell = drawn(torch.nn.GRUCell(m, n), rng)
     gamma = {f"gru.gamma_{x}": torch.rand(3 * n, dtype=torch.float64) for x in ("ih", "hh")}
     torch.save(state(cell, "gru.") | gamma, folder / "net.pt")
-    return Network(folder / "net.pt", way_out=r"gamma_(.|\n)*(wrap|--form|--matrix)")
+    return Network(folder / "net.pt", way_out=r"gamma_(.|\n)*(wrap|dynsys.Map|--form|--matrix)")
 
 
 @layout("homemade", REFUSED)
 def batch_norm_inside_the_cell(folder: Path, rng: Rng, n: int, m: int) -> Network:
     cell, norm = drawn(torch.nn.LSTMCell(m, n), rng), torch.nn.BatchNorm1d(4 * n).double()
     torch.save(state(cell, "rnn.cell.") | state(norm, "rnn.cell.bn_hh."), folder / "net.pt")
-    return Network(folder / "net.pt", way_out=r"bn_hh(.|\n)*(wrap|--form|--matrix)")
+    return Network(folder / "net.pt", way_out=r"bn_hh(.|\n)*(wrap|dynsys.Map|--form|--matrix)")
 
 
 @layout("homemade", REFUSED)
@@ -61,7 +61,7 @@ def coupled_gate_in_a_torch_lstm(folder: Path, rng: Rng, n: int, m: int) -> Netw
     cell = drawn(torch.nn.LSTMCell(m, n), rng)
     peep = {f"rnn.w_c{g}": torch.as_tensor(draw(rng, n)) for g in "ifo"}
     torch.save(state(cell, "rnn.") | peep, folder / "net.pt")
-    return Network(folder / "net.pt", way_out=r"w_ci(.|\n)*(wrap|--form|--matrix)")
+    return Network(folder / "net.pt", way_out=r"w_ci(.|\n)*(wrap|dynsys.Map|--form|--matrix)")
 
 
 @layout("homemade", REFUSED)
@@ -74,7 +74,13 @@ def leak_by_tau_and_one_bias(folder: Path, rng: Rng, n: int, m: int) -> Network:
     said = {"form": "leaky", "alpha": 0.2, "matrices": {**ROLES, "bias": "rnn.bias"}}
     step = leaky(0.2, a["weight_hh"], a["weight_ih"], b)
     return Network(
-        path, step, n, m, known={"form": "leaky", "alpha": 0.2}, said=said, way_out=r"tau(.|\n)*(--form|wrap)"
+        path,
+        step,
+        n,
+        m,
+        known={"form": "leaky", "alpha": 0.2},
+        said=said,
+        way_out=r"tau(.|\n)*(--form|wrap|dynsys.Map)",
     )
 
 
@@ -84,7 +90,9 @@ def leak_by_alpha(folder: Path, rng: Rng, n: int, m: int) -> Network:
     path = save(folder / "net.pt", a | {"alpha": np.array(0.2)}, **{"out.weight": draw(rng, 2, n)})
     step = leaky(0.2, a["weight_hh"], a["weight_ih"], a["bias_ih"] + a["bias_hh"])
     known = {"form": "leaky", "alpha": 0.2}
-    return Network(path, step, n, m, known=known, said={**known, "matrices": TWO}, way_out=r"alpha(.|\n)*(--form|wrap)")
+    return Network(
+        path, step, n, m, known=known, said={**known, "matrices": TWO}, way_out=r"alpha(.|\n)*(--form|wrap|dynsys.Map)"
+    )
 
 
 @layout("homemade", LINE)
@@ -94,7 +102,7 @@ def leak_of_each_unit(folder: Path, rng: Rng, n: int, m: int) -> Network:
     step = leaky(alpha, a["weight_hh"], a["weight_ih"], a["bias_ih"] + a["bias_hh"], FUNCTIONS["relu"])
     known = {"form": "leaky", "activation": "relu"}
     said = {**known, "matrices": TWO, "alpha": "rnn.alpha"}
-    return Network(path, step, n, m, known=known, said=said, way_out=r"alpha(.|\n)*(--form|wrap)")
+    return Network(path, step, n, m, known=known, said=said, way_out=r"alpha(.|\n)*(--form|wrap|dynsys.Map)")
 
 
 @layout("homemade", REFUSED)
@@ -106,7 +114,7 @@ def mask_and_signs(folder: Path, rng: Rng, n: int, m: int) -> Network:
     W = abs(a["weight_hh"]) * mask * sign
     said = {"form": "rnn", "matrices": {**TWO, "recurrent": "abs(rnn.weight_hh) * rnn.mask_hh @ diag(dale_sign)"}}
     step = alone(torch_rnn(a["weight_ih"], W, a["bias_ih"] + a["bias_hh"]), n)
-    return Network(path, step, n, m, said=said, way_out=r"mask_hh(.|\n)*(--form|--matrix|wrap)")
+    return Network(path, step, n, m, said=said, way_out=r"mask_hh(.|\n)*(--form|--matrix|wrap|dynsys.Map)")
 
 
 @layout("homemade", REFUSED)
@@ -117,7 +125,7 @@ def mask_beside_torch_names(folder: Path, rng: Rng, n: int, m: int) -> Network:
     matrices = {role: " + ".join(f"{k}_l0" for k in key.split(" + ")) for role, key in TWO.items()}
     said = {"form": "rnn", "matrices": {**matrices, "recurrent": "rnn.weight_hh_l0 * rnn.mask"}}
     step = alone(torch_rnn(a["weight_ih"], a["weight_hh"] * mask, a["bias_ih"] + a["bias_hh"]), n)
-    return Network(path, step, n, m, said=said, way_out=r"mask(.|\n)*(--form|--matrix|wrap)")
+    return Network(path, step, n, m, said=said, way_out=r"mask(.|\n)*(--form|--matrix|wrap|dynsys.Map)")
 
 
 @layout("homemade", REFUSED)
@@ -127,7 +135,7 @@ def sign_vector(folder: Path, rng: Rng, n: int, m: int) -> Network:
     said = {"form": "rnn", "matrices": {**TWO, "recurrent": "relu(rnn.weight_hh) @ diag(rnn.sign)"}}
     W = np.maximum(a["weight_hh"], 0) * sign
     step = alone(torch_rnn(a["weight_ih"], W, a["bias_ih"] + a["bias_hh"]), n)
-    return Network(path, step, n, m, said=said, way_out=r"sign(.|\n)*(--form|--matrix|wrap)")
+    return Network(path, step, n, m, said=said, way_out=r"sign(.|\n)*(--form|--matrix|wrap|dynsys.Map)")
 
 
 @layout("homemade", LINE)
@@ -137,7 +145,9 @@ def elman_of_one_bias(folder: Path, rng: Rng, n: int, m: int) -> Network:
     path = save(folder / "net.pt", {"weight_ih": a["weight_ih"], "weight_hh": a["weight_hh"], "bias": b})
     said = {"form": "rnn", "matrices": {**ROLES, "bias": "rnn.bias"}}
     step = alone(torch_rnn(a["weight_ih"], a["weight_hh"], b), n)
-    return Network(path, step, n, m, known={"form": "rnn"}, said=said, way_out=r"bias(.|\n)*(--form|--matrix|wrap)")
+    return Network(
+        path, step, n, m, known={"form": "rnn"}, said=said, way_out=r"bias(.|\n)*(--form|--matrix|wrap|dynsys.Map)"
+    )
 
 
 @layout("homemade", REFUSED)
@@ -147,7 +157,7 @@ def gru_of_one_bias_that_resets_before(folder: Path, rng: Rng, n: int, m: int) -
     matrices = {"input": "weight_ih", "recurrent": "weight_hh", "bias": "bias"}
     said = {"form": "gru", "convention": "keras reset_after=False", "gates": "rzn", "matrices": matrices}
     step = alone(gru_reset_before(W, U, b, keeps=True), n)
-    return Network(path, step, n, m, said=said, way_out=r"bias(.|\n)*(--form|--convention|--matrix|wrap)")
+    return Network(path, step, n, m, said=said, way_out=r"bias(.|\n)*(--form|--convention|--matrix|wrap|dynsys.Map)")
 
 
 @layout("homemade", REFUSED)
@@ -155,7 +165,7 @@ def raw_weight_under_an_unknown_rule(folder: Path, rng: Rng, n: int, m: int) -> 
     """A raw matrix beside the recurrent one, which the module computes anew in a way that nothing tells."""
     a = elman(rng, n, m)
     path = save(folder / "net.pt", a | {"gain": draw(rng, n), "log_scale": draw(rng, n, n)})
-    return Network(path, way_out=r"(gain|log_scale)(.|\n)*(--form|--matrix|wrap)")
+    return Network(path, way_out=r"(gain|log_scale)(.|\n)*(--form|--matrix|wrap|dynsys.Map)")
 
 
 @layout("homemade", LINE)

@@ -251,7 +251,7 @@ def keras_h5_bidirectional(folder: Path, rng: Rng, n: int, m: int) -> Network:
 def keras_zip_of_a_gru_on_an_lstm(folder: Path, rng: Rng, n: int, m: int) -> Network:
     layers = [Layer(rng, "LSTM", m, n), Layer(rng, "GRU", n, n + 2)]
     write_zip(folder / "model.keras", layers, m, None)
-    return Network(folder / "model.keras", way_out="--part|wrap|--matrix")
+    return Network(folder / "model.keras", way_out="--part|wrap|dynsys.Map|--matrix")
 
 
 @layout(ZIP, REFUSED, NEEDS)
@@ -283,4 +283,4 @@ def keras_zip_of_a_custom_cell(folder: Path, rng: Rng, n: int, m: int) -> Networ
         zipped_file.writestr("metadata.json", json.dumps({"keras_version": "3.4.1"}))
         zipped_file.writestr("config.json", json.dumps(config))
         zipped_file.writestr("model.weights.h5", buffer.getvalue())
-    return Network(folder / "model.keras", way_out="--matrix|--form|wrap")
+    return Network(folder / "model.keras", way_out="--matrix|--form|wrap|dynsys.Map")

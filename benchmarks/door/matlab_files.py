@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import scipy.io
+import scipy.sparse
 
 from door.drawing import draw
-from door.equations import activity, alone, gru_reset_before, lstm, rate
+from door.equations import activity, alone, gru_reset_before, leaky, lstm, rate
 from door.hdf5_files import rates
 from door.layout import LINE, REFUSED, SAID, Network, layout
 from door.torch_files import Rng
@@ -92,13 +93,38 @@ def element(kind: int, content: bytes) -> bytes:
     return struct.pack("<II", kind, len(content)) + content + b"\0" * (-len(content) % 8)
 
 
-@layout("matlab", REFUSED)
-def mat_network_object(folder: Path, rng: Rng, n: int, m: int) -> Network:
+def opaque_object() -> bytes:
     """mxOPAQUE_CLASS (17): flags, name, "MCOS", the class's name, and a reference of uint32 into the subsystem."""
     about = element(6, struct.pack("<II", 13, 0)) + element(5, struct.pack("<ii", 6, 1)) + element(1, b"")
     reference = element(14, about + element(6, struct.pack("<6I", 0xDD000000, 2, 1, 1, 1, 1)))
     opaque = element(6, struct.pack("<II", 17, 0)) + element(1, b"net") + element(1, b"MCOS")
     opaque += element(1, b"SeriesNetwork") + reference
+    return element(14, opaque)
+
+
+@layout("matlab", LINE)
+def mat_object_beside_matrices(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """The object cannot be read; the matrices can."""
+    a = rates(rng, n, m)
+    scipy.io.savemat(folder / "net.mat", {**a, "b_rec": a["b_rec"][:, None]})
+    with open(folder / "net.mat", "ab") as file:
+        file.write(opaque_object())
+    matrices = {"recurrent": "W_rec", "input": "W_in", "bias": "b_rec"}
+    step, known = rate(1.0, a["W_rec"], a["W_in"], a["b_rec"]), {"form": "rate"}
+    return Network(folder / "net.mat", step, n, m, flow=True, known=known, said={**known, "matrices": matrices})
+
+
+@layout("matlab", REFUSED)
+def mat_sparse_reservoir(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    W, B = draw(rng, n, n) * (rng.random((n, n)) < 0.4), draw(rng, n, m)
+    scipy.io.savemat(folder / "esn.mat", {"W": scipy.sparse.csc_matrix(W), "Win": B})
+    known = {"form": "esn", "alpha": 0.3}
+    step = leaky(0.3, W, B, np.zeros(n))
+    return Network(folder / "esn.mat", step, n, m, known=known, way_out="(?i)sparse|--matrix")
+
+
+@layout("matlab", REFUSED)
+def mat_network_object(folder: Path, rng: Rng, n: int, m: int) -> Network:
     header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64, Created on: Mon Jan 01 10:00:00 2024".ljust(116) + b"\0" * 8
-    (folder / "net.mat").write_bytes(header + b"\x00\x01IM" + element(14, opaque))
+    (folder / "net.mat").write_bytes(header + b"\x00\x01IM" + opaque_object())
     return Network(folder / "net.mat", way_out=r"(?i)object.*(save|struct|matri)")

@@ -12,7 +12,7 @@ import scipy.io
 import torch
 
 from door.drawing import draw, tensors
-from door.equations import FUNCTIONS, activity, alone, gru_reset_before, leaky, leaky_rate, lstm, rate, torch_rnn
+from door.equations import FUNCTIONS, activity, alone, leaky, leaky_rate, rate, torch_rnn
 from door.layout import LINE, SAID, Network, Write, enter, layout
 
 Rng = np.random.Generator
@@ -172,61 +172,16 @@ def npz_tensorflow_1_basic_rnn(folder: Path, rng: Rng, n: int, m: int) -> Networ
     return Network(folder / "net.npz", step, n, m, known={"form": "rnn"}, said={"form": "rnn", "matrices": matrices})
 
 
-@layout("matrices", SAID)
-def npz_haiku_lstm(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    """w (m + n, 4n), columns i, g, f, o, and 1 added to f."""
-    w, b = draw(rng, m + n, 4 * n), draw(rng, 4 * n)
-    np.savez(folder / "net.npz", w=w, b=b)
-
-    def gates(u: Any, h: Any) -> Any:
-        i, g, f, o = np.split(np.concatenate([u, h]) @ w + b, 4)
-        return i, f + 1, g, o
-
-    at = {g: f"{k * n}:{(k + 1) * n}" for k, g in enumerate("igfo")}
-    matrices = {f"recurrent_{g}": f"w[{m}:, {cut}].T" for g, cut in at.items()}
-    matrices |= {f"input_{g}": f"w[:{m}, {cut}].T" for g, cut in at.items()}
-    matrices |= {f"bias_{g}": f"b[{cut}]" + (" + 1" if g == "f" else "") for g, cut in at.items()}
-    step = alone(lstm(gates), n, 2)
-    return Network(
-        folder / "net.npz", step, 2 * n, m, known={"form": "lstm"}, said={"form": "lstm", "matrices": matrices}
-    )
-
-
-def stacked_lstm(order: str) -> Write:
-    def write(folder: Path, rng: Rng, n: int, m: int) -> Network:
-        W, U, b = draw(rng, 4 * n, m), draw(rng, 4 * n, n), draw(rng, 4 * n)
-        np.savez(folder / "net.npz", Wx=W, Wh=U, b=b)
-
-        def gates(u: Any, h: Any) -> Any:
-            found = dict(zip(order, np.split(W @ u + U @ h + b, 4), strict=True))
-            return [found[g] for g in "ifgo"]
-
-        known = {"form": "lstm", "gates": order}
-        said = {**known, "matrices": {"input": "Wx", "recurrent": "Wh", "bias": "b"}}
-        return Network(folder / "net.npz", alone(lstm(gates), n, 2), 2 * n, m, known=known, said=said)
-
-    return write
-
-
-enter("npz_lstm_stacked_ifgo", "matrices", LINE, stacked_lstm("ifgo"))
-enter("npz_lstm_stacked_ifog", "matrices", LINE, stacked_lstm("ifog"))
-
-
-@layout("matrices", SAID)
-def npz_gru_whose_gate_renews(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    """h' = (1 - z) h + z n, as Cho et al. and many homemade ones: torch's with the signs of z turned."""
-    W, U, b = draw(rng, 3 * n, m), draw(rng, 3 * n, n, gain=1.5), draw(rng, 3 * n)
-    a = {
-        key + g: block
-        for key, w in (("W", W), ("U", U), ("b", b))
-        for g, block in zip("rzh", np.split(w, 3), strict=True)
-    }
-    np.savez(folder / "net.npz", **a)
-    named, ours = {"input": "W", "recurrent": "U", "bias": "b"}, {"r": "r", "z": "z", "n": "h"}
-    matrices = {f"{role}_{g}": ("-" if g == "z" else "") + key + ours[g] for role, key in named.items() for g in "rzn"}
-    known = {"form": "gru", "convention": "keras reset_after=False"}
-    step = alone(gru_reset_before(W, U, b, keeps=False), n)
-    return Network(folder / "net.npz", step, n, m, said={**known, "matrices": matrices})
+@layout("matrices", LINE)
+def npz_minimal_character_rnn(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Wxh, Whh, Why, and biases that are columns."""
+    a = {"Wxh": draw(rng, n, m), "Whh": draw(rng, n, n), "Why": draw(rng, m, n), "bh": draw(rng, n, 1)}
+    np.savez(folder / "net.npz", **a, by=np.zeros((m, 1)))
+    matrices = {"recurrent": "Whh", "input": "Wxh", "bias": "bh", "readout": "Why", "readout_bias": "by"}
+    step = alone(torch_rnn(a["Wxh"], a["Whh"], a["bh"][:, 0]), n)
+    readout = lambda x: a["Why"] @ x  # noqa: E731
+    said = {"form": "rnn", "matrices": matrices}
+    return Network(folder / "net.npz", step, n, m, readout=readout, known={"form": "rnn"}, said=said)
 
 
 @layout("matrices", LINE)

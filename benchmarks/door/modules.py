@@ -98,7 +98,7 @@ class WeightDrop(nn.Module):
 def module_weight_drop(folder: Path, rng: Rng, n: int, m: int) -> Network:
     gru = drawn(nn.GRU(m, n), rng)
     step, size = step_of(gru)
-    return held(WeightDrop(gru), step, size, m, way_out="n_state|eval|wrap")
+    return held(WeightDrop(gru), step, size, m, way_out="n_state|eval|wrap|dynsys.Map")
 
 
 class Around(nn.Module):

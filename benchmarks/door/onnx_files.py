@@ -116,14 +116,14 @@ def onnx_lstm_with_peepholes(folder: Path, rng: Rng, n: int, m: int) -> Network:
     P = draw(rng, 1, 3 * n).astype(np.float32).astype(float)
     write(folder / "model.onnx", [("LSTM", (W, R, B, P), {"hidden_size": n})], m)
     step = stacked([onnx_peephole_lstm(W[0], R[0], B[0], P[0])], [n], 2)
-    return Network(folder / "model.onnx", step, 2 * n, m, way_out="peephole(.|\n)*(wrap|--form|--matrix)")
+    return Network(folder / "model.onnx", step, 2 * n, m, way_out="peephole(.|\n)*(wrap|dynsys.Map|--form|--matrix)")
 
 
 @layout("onnx", REFUSED, "onnx")
 def onnx_lstm_with_a_clip(folder: Path, rng: Rng, n: int, m: int) -> Network:
     """clip bounds the sums before the functions: another network than the same weights without it."""
     write(folder / "model.onnx", [("LSTM", weights(rng, "LSTM", n, m), {"hidden_size": n, "clip": 0.5})], m)
-    return Network(folder / "model.onnx", way_out="clip(.|\n)*(wrap|--form|--matrix|export)")
+    return Network(folder / "model.onnx", way_out="clip(.|\n)*(wrap|dynsys.Map|--form|--matrix|export)")
 
 
 @layout("onnx", REFUSED, "onnx")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from door.drawing import array, draw, drawn, foreign, state
 from door.equations import leaky, rate
-from door.layout import LINE, OPEN, SAID, Network, enter, layout
+from door.layout import LINE, OPEN, REFUSED, SAID, Network, enter, layout
 from door.matrices import rate_said, usual
 from door.torch_files import Rng, linear, of
 
@@ -91,7 +92,7 @@ def pickle_of_a_list_of_layers(folder: Path, rng: Rng, n: int, m: int) -> Networ
         second.__dict__.update(W=a["W_rec"], f=len)
         dump(folder / "layers.pkl", [first, second])
     step = rate(1.0, a["W_rec"], a["W_in"], a["b_rec"])
-    matrices = {"input": "1.W", "bias": "1.b", "recurrent": "2.W"}
+    matrices = {"input": "0.W", "bias": "0.b", "recurrent": "1.W"}
     return Network(
         folder / "layers.pkl",
         step,
@@ -128,6 +129,24 @@ def joblib_of_arrays(folder: Path, rng: Rng, n: int, m: int) -> Network:
     return rate_said(folder / "net.joblib", a, ROLES, way_out="npz|--matrix|--form")
 
 
+@layout("pickle", REFUSED)
+def pickle_of_a_sparse_reservoir(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """A scipy.sparse matrix is an object of four arrays, none of which is the matrix."""
+    W, B = draw(rng, n, n) * (rng.random((n, n)) < 0.4), draw(rng, n, m)
+    path = dump(folder / "esn.pkl", {"W": scipy.sparse.csr_matrix(W), "Win": B, "lr": 0.3})
+    known = {"form": "esn", "alpha": 0.3}
+    return Network(path, leaky(0.3, W, B, np.zeros(n)), n, m, known=known, way_out="(?i)sparse|--matrix")
+
+
+@layout("pickle", REFUSED)
+def npz_of_a_sparse_matrix(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """scipy.sparse.save_npz: data, indices, indptr, shape."""
+    W = draw(rng, n, n) * (rng.random((n, n)) < 0.4)
+    scipy.sparse.save_npz(folder / "W.npz", scipy.sparse.csr_matrix(W))
+    step = rate(1.0, W, np.zeros((n, 0)), np.zeros(n))
+    return Network(folder / "W.npz", step, n, 0, flow=True, known={"form": "rate"}, way_out="(?i)sparse|--matrix")
+
+
 class Harm:
     """What a hostile file asks for: a call that leaves a mark on the disk."""
 
@@ -157,5 +176,5 @@ def pickle_of_a_leaky_network_with_a_mask(folder: Path, rng: Rng, n: int, m: int
     """Keys of a dict that are numbers, and a tuple of arrays."""
     W, mask, B = draw(rng, n, n, gain=1.5), (rng.random((n, n)) < 0.5).astype(float), draw(rng, n, m)
     path = dump(folder / "net.pkl", {"weights": (W, B), "mask": mask, "alpha": 0.25, 3: "note"})
-    said = {"form": "leaky", "alpha": 0.25, "matrices": {"recurrent": "weights.1 * mask", "input": "weights.2"}}
+    said = {"form": "leaky", "alpha": 0.25, "matrices": {"recurrent": "weights.0 * mask", "input": "weights.1"}}
     return Network(path, leaky(0.25, W * mask, B, np.zeros(n)), n, m, said=said)

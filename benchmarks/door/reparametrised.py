@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
+from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from door.drawing import array, draw, drawn, state
-from door.layout import OPEN, Network, layout
+from door.layout import OPEN, REFUSED, Network, layout
 from door.torch_files import Rng, of
 
 NAME = "weight_hh_l0"
@@ -100,6 +101,56 @@ def weight_drop_raw(folder: Path, rng: Rng, n: int, m: int) -> Network:
 @layout("reparametrised", OPEN)
 def weight_drop_with_a_dropped_copy(folder: Path, rng: Rng, n: int, m: int) -> Network:
     return weight_drop(folder, rng, n, m, stale=True)
+
+
+@layout("reparametrised", OPEN)
+def weight_norm_of_the_whole_matrix(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """dim=None: g is one number, and the norm that of all entries."""
+    lstm = nn.LSTM(m, n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weight_norm(lstm, NAME, dim=None)
+    drawn(lstm, rng)
+    g, v = array(lstm.weight_hh_l0_g), array(lstm.weight_hh_l0_v)
+    return saved(folder, lstm, copied(nn.LSTM, lstm, m, n), g * v / np.sqrt((v**2).sum()), m)
+
+
+@layout("reparametrised", OPEN)
+def weight_norm_by_columns(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """dim=1: g is (1, n), and every column has its norm."""
+    rnn = drawn(parametrizations.weight_norm(nn.RNN(m, n), NAME, dim=1), rng)
+    g, v = (array(rnn.state_dict()[f"parametrizations.{NAME}.original{k}"]) for k in (0, 1))
+    return saved(folder, rnn, copied(nn.RNN, rnn, m, n), rows_normed(g.T, v.T).T, m)
+
+
+@layout("reparametrised", OPEN)
+def spectral_norm_by_columns(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """dim=1: the sizes of u and v tell that the matrix was turned."""
+    gru = drawn(spectral_norm(nn.GRU(m, n), NAME, dim=1), rng)
+    W, u, v = (array(gru.state_dict()[f"{NAME}_{tail}"]) for tail in ("orig", "u", "v"))
+    return saved(folder, gru, copied(nn.GRU, gru, m, n), W / (u @ W.T @ v), m)
+
+
+@layout("reparametrised", REFUSED)
+def orthogonal_parametrization(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    rnn = parametrizations.orthogonal(nn.RNN(m, n).double(), NAME)
+    W = array(rnn.weight_hh_l0)
+    found = saved(folder, rnn, copied(nn.RNN, rnn, m, n), W, m)
+    return dataclasses.replace(found, way_out=r"parametrizations(.|\n)*(wrap|dynsys.Map|--form|--matrix|save)")
+
+
+class Symmetric(nn.Module):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        return X.triu() + X.triu(1).mT
+
+
+@layout("reparametrised", REFUSED)
+def parametrization_of_a_user(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """W = triu(X) + triu(X, 1)^T: the file holds X alone, and nothing of the rule."""
+    rnn = drawn(nn.RNN(m, n), rng)
+    parametrize.register_parametrization(rnn, NAME, Symmetric())
+    found = saved(folder, rnn, copied(nn.RNN, rnn, m, n), array(rnn.weight_hh_l0), m)
+    return dataclasses.replace(found, way_out=r"parametrizations(.|\n)*(wrap|dynsys.Map|--form|--matrix|save)")
 
 
 @layout("reparametrised", OPEN)

@@ -16,6 +16,7 @@ from torch import nn
 
 from door.drawing import array, drawn, foreign, state
 from door.equations import FUNCTIONS, Cell, stacked, torch_gru, torch_lstm, torch_rnn
+from door.equations import lstm as lstm_cell
 from door.layout import LINE, OPEN, REFUSED, Network, Step, enter, layout
 
 Rng = np.random.Generator
@@ -25,9 +26,9 @@ def cells(module: Any, suffix: str = "", f: str = "tanh", recurrent: dict[int, A
     """The layers of a torch module as equations; ``recurrent`` replaces W_hh of a layer."""
     found = []
     for k in range(getattr(module, "num_layers", 1)):
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         tail = f"_l{k}{suffix}" if hasattr(module, "num_layers") else ""
-        W, U, a, b = (array(getattr(module, name + tail)) for name in names)
+        W, U = (array(getattr(module, name + tail)) for name in ("weight_ih", "weight_hh"))
+        a, b = (array(getattr(module, name + tail)) if module.bias else 0 * W[:, 0] for name in ("bias_ih", "bias_hh"))
         U = U if recurrent is None else recurrent.get(k, U)
         if len(U) == U.shape[1]:
             found.append(torch_rnn(W, U, a + b, FUNCTIONS[f]))
@@ -81,6 +82,58 @@ enter("torch_lstm_of_two_layers", "torch", OPEN, plain(lambda m, n: nn.LSTM(m, n
 enter("torch_gru_of_three_layers", "torch", OPEN, plain(lambda m, n: nn.GRU(m, n, num_layers=3)))
 enter("torch_gru_cell", "torch", OPEN, plain(lambda m, n: nn.GRUCell(m, n)))
 enter("torch_lstm_cell", "torch", OPEN, plain(lambda m, n: nn.LSTMCell(m, n)))
+
+
+enter("torch_rnn_without_bias", "torch", OPEN, plain(functools.partial(nn.RNN, bias=False)))
+
+
+@layout("torch", OPEN)
+def torch_lstm_with_a_projection(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """h is W_hr o tanh(c), smaller than c."""
+    p = n - 2
+    lstm = drawn(nn.LSTM(m, n, proj_size=p), rng)
+    torch.save(state(lstm, "rnn."), folder / "model.pt")
+    W, U, a, b, P = (array(w) for w in lstm.parameters())
+    inner = lstm_cell(lambda u, h: np.split(W @ u + U @ h + a + b, 4))
+
+    def step(x: Any, u: Any) -> Any:
+        h, c = inner(u, (x[:p], x[p:]))
+        return np.concatenate([P @ h, c])
+
+    return Network(folder / "model.pt", step, p + n, m)
+
+
+@layout("torch", OPEN)
+def torch_half_precision(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    gru = drawn(nn.GRU(m, n), rng).half()
+    torch.save(gru.state_dict(), folder / "half.pt")
+    return of(folder / "half.pt", gru, m)
+
+
+@layout("torch", OPEN)
+def torch_compiled(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """torch.compile puts _orig_mod before every key, which is no pruned weight."""
+    task = drawn(Task(nn.RNN(m, n), n), rng)
+    torch.save(state(task, "_orig_mod."), folder / "model.pt")
+    return of(folder / "model.pt", task.rnn, m, readout=linear(task.fc, n))
+
+
+@layout("torch", OPEN)
+def torch_average_of_weights(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """swa_utils.AveragedModel counts beside its module how many it has averaged."""
+    task = drawn(Task(nn.GRU(m, n), n), rng)
+    torch.save({"n_averaged": torch.tensor(12), **state(task, "module.")}, folder / "model.pt")
+    return of(folder / "model.pt", task.rnn, m, readout=linear(task.fc, n))
+
+
+@layout("torch", OPEN)
+def torch_among_other_modules(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Norms, masks and convolutions that are no part of the cell stand under other prefixes."""
+    task = drawn(Task(nn.LSTM(m, n), n), rng)
+    others = nn.ModuleDict({"bn": nn.BatchNorm1d(m), "embed": nn.Embedding(5, m), "norm": nn.LayerNorm(n)})
+    others["conv"] = nn.Conv1d(m, m, 3)
+    torch.save(state(others) | {"attention.mask": torch.ones(4, 4)} | state(task), folder / "model.pt")
+    return of(folder / "model.pt", task.rnn, m)
 
 
 def says_activation(name: str, entry: str, canonical: str) -> Callable[[Path, Rng, int, int], Network]:
