@@ -116,12 +116,9 @@ def test_what_is_read_by_its_rule_or_plays_no_part_needs_no_word(tmp_path):
 
 def followed(path, error):
     """The first line of options that a refusal prints, parsed as the command line parses it."""
-    words = shlex.split(str(error).partition("--form")[2].join(["--form", ""]))
-    taken = []
-    for word in words:
-        if not word.startswith("--") and (not taken or not taken[-1].startswith("--")):
-            break
-        taken.append(word.rstrip(";,"))
+    taken = shlex.split(
+        "--form " + str(error).replace("--form rnn, rate", "").partition("--form ")[2].partition(";")[0]
+    )
     result = CliRunner().invoke(main, ["info", str(path), *taken, "--json"])
     assert result.exit_code == 0, (taken, result.output)
     return taken
@@ -273,3 +270,45 @@ def test_named_matrices_leave_out_no_mask_signs_or_leak_in_silence(tmp_path):
     assert_steps_like(system, lambda x, u: E @ np.tanh(x) + u.sum())
     with pytest.raises(CheckpointError, match=r"alpha \(\).*--form leaky"):
         dynsys.load(tmp_path / "n.npz", form="rnn", matrices={**named, "recurrent": expression})
+
+
+class Wrapped(nn.Module):
+    """As a user writes it: its class is named in the file, and its code is not."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.rnn, self.out = nn.RNN(M, N, nonlinearity="relu"), nn.Linear(N, 2)
+
+
+def test_a_whole_module_says_its_f_and_that_its_code_is_not_run(tmp_path):
+    module = Wrapped().double()
+    path = saved(tmp_path, module)
+    told = describe_checkpoint(path)
+    assert told["settings"]["nonlinearity"] == "relu"
+    (line,) = told["assumed"]
+    assert "Wrapped hands h on from step to step as it is, as its code is not run" in line
+    W, B = (getattr(module.rnn, f"weight_{k}_l0").detach().numpy() for k in ("hh", "ih"))
+    b = (module.rnn.bias_ih_l0 + module.rnn.bias_hh_l0).detach().numpy()
+    assert_steps_like(dynsys.load(path), lambda x, u: np.maximum(W @ x + B @ u + b, 0))
+
+
+def hooked(module, given):
+    return given
+
+
+def test_hooks_that_were_saved_with_a_cell_are_not_passed_over(tmp_path):
+    module = Wrapped()
+    module.rnn.register_forward_pre_hook(hooked)
+    path = saved(tmp_path, module)
+    with pytest.raises(CheckpointError, match=r"rnn has hooks, .*hooked.*dynsys\.wrap.*--ignore rnn\.__hooks__"):
+        dynsys.load(path)
+    assert dynsys.load(path, ignore="rnn.__hooks__").n_state == N
+
+
+def test_one_layer_on_input_and_state_is_told_by_the_two_lines_that_split_it(tmp_path):
+    W, b = draw(N, M + N).numpy(), draw(N).numpy()
+    path = saved(tmp_path, {"i2h.weight": torch.tensor(W), "i2h.bias": torch.tensor(b), "i2o.weight": draw(2, M + N)})
+    with pytest.raises(CheckpointError, match="h comes first") as caught:
+        dynsys.load(path)
+    assert_steps_like(loaded_as_said(path, caught.value), lambda x, u: np.tanh(W[:, M:] @ x + W[:, :M] @ u + b))

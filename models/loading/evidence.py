@@ -18,7 +18,7 @@ from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
-from dynsys.models.loading.stated import words_of
+from dynsys.models.loading.stated import of_another_module, words_of
 
 NORMS = {"norm", "layernorm", "ln", "bn", "batchnorm", "rmsnorm", "groupnorm", "gamma", "beta"}
 LEAKS = {"alpha", "tau", "taus", "leak", "leaky", "leakage", "leaking", "decay", "dt", "timeconstant"}
@@ -61,6 +61,37 @@ def refuse_unexplained(
         name = prefix.rstrip("._/") or "the network"
         wrong = f"{name} has torch's names, but torch's cell has no place for {found}: it computes something else"
         raise CheckpointError(path, wrong, _way_out(contents, cell, own or odd or settings))
+
+
+def refuse_hooks(path: Path, contents: Contents, choices: Choices, prefix: str) -> None:
+    """Raise CheckpointError where a whole module was saved with hooks on its cell that torch does not know itself.
+
+    A hook is code, which is never run, and it may change what goes into the cell or comes out of it.
+    """
+    key = f"{prefix}__hooks__"
+    hooks = [hook for hook in str(contents.settings.get(key, "")).split("; ") if hook]
+    strange = [hook for hook in hooks if not hook.startswith("torch.nn.utils.")]
+    if strange and not choices.ignores(key):
+        wrong = (
+            f"{prefix.rstrip('._/') or 'the network'} has hooks, {printable(', '.join(strange))}, that can change it"
+        )
+        remedy = f"in Python, dynsys.wrap of the module runs them; if they change nothing, --ignore {printable(key)}"
+        raise CheckpointError(path, wrong, remedy)
+
+
+def about_code(contents: Contents, prefix: str, readout: Iterable[str]) -> list[str]:
+    """What a whole module says of code that is not run: classes of the user's own, and hooks on its readout."""
+    lines = []
+    cell, holder = contents.settings.get(f"{prefix}__class__"), contents.settings.get(f"{holder_of(prefix)}__class__")
+    if cell is not None and not str(cell).startswith("torch."):
+        lines.append(f"{printable(str(cell))} computes what torch's cell of these names does, as its code is not run")
+    elif holder is not None and not str(holder).startswith("torch.") and prefix:
+        lines.append(f"{printable(str(holder))} hands h on from step to step as it is, as its code is not run")
+    for weight in readout:
+        hooks = contents.settings.get(f"{weight.rpartition('.')[0]}.__hooks__")
+        if hooks is not None:
+            lines.append(f"the hooks of the readout, {printable(str(hooks))}, change nothing, as they are not run")
+    return lines
 
 
 def refuse_unexplained_beside(path: Path, contents: Contents, choices: Choices, used: Iterable[str], n: int) -> None:
@@ -165,6 +196,7 @@ def _settings_of_a_leak(contents: Contents, choices: Choices, prefix: str, cell:
         if isinstance(value, int | float)
         and not isinstance(value, bool)
         and _called(key) & (LEAKS - {"decay"})
+        and not of_another_module(contents, key, prefix)
         and not _called(key) & {"weight", "lr", "learning", "rate", "l2", "l1"}
         and value not in (0, 1)
         and not choices.ignores(key)

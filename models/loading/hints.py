@@ -71,7 +71,7 @@ def _opens(path: Path, contents: Contents, line: Line) -> bool:
 
 def _lines(contents: Contents) -> list[Line]:
     arrays = contents.arrays
-    for guess in (_gated, _stacked, _low_rank, _piecewise_linear):
+    for guess in (_gated, _stacked, _low_rank, _piecewise_linear, _concatenated):
         found = guess(arrays)
         if found:
             return found
@@ -244,6 +244,30 @@ def _by_letter(keys: Iterable[str], letters: dict[str, str], gates: str) -> dict
                 groups.setdefault(f"{key[:at]}*{key[at + 1 :]}", {})[gate] = key
     whole = [group for group in groups.values() if sorted(group) == sorted(gates)]
     return whole[0] if len(whole) == 1 else None
+
+
+def _concatenated(arrays: Arrays) -> list[Line]:
+    """One layer that acts on [u; h], (n, m + n), as in many networks written by hand; the other order is named too."""
+    wide = [k for k, W in arrays.items() if _is_matrix(arrays, k) and W.shape[1] > W.shape[0]]
+    named = [
+        k for k in wide if _last(k) & (RECURRENT_WORDS | INPUT_WORDS | {"affine"}) and not _last(k) & READOUT_WORDS
+    ]
+    if len(named) != 1 or _roles(arrays):
+        return []
+    W, (n, both) = named[0], arrays[named[0]].shape
+    m = both - n
+    key = printable(W)
+    bias = re.sub(r"weight$", "bias", W)
+    b = {"bias": printable(bias)} if bias != W and bias in arrays else {}
+    rnn = {"form": "rnn"}
+    return [
+        (f"if it is h' = f(W [u; h] + b) with {m} inputs, then h", _split(key, f":, {m}:", f":, :{m}") | b, rnn),
+        ("if h comes first", _split(key, f":, :{n}", f":, {n}:") | b, rnn),
+    ]
+
+
+def _split(key: str, recurrent: str, inputs: str) -> dict[str, str]:
+    return {"recurrent": f"{key}[{recurrent}]", "input": f"{key}[{inputs}]"}
 
 
 def _low_rank(arrays: Arrays) -> list[Line]:

@@ -19,7 +19,7 @@ from dynsys.models.loading.choices import Choices, Recognised, listed, shown, we
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.effective import effective
 from dynsys.models.loading.ends import Initial, Readout, find_initial, find_readout
-from dynsys.models.loading.evidence import holder_of, refuse_unexplained
+from dynsys.models.loading.evidence import about_code, holder_of, refuse_hooks, refuse_unexplained
 from dynsys.models.loading.forms import from_named
 from dynsys.models.loading.hints import hint
 from dynsys.models.loading.named import Named
@@ -122,8 +122,10 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
     left = [key for key in contents.arrays if model and not _explains(model.weights, key, choices)]
     if model is None or name is None or left:
         odd = "".join(f", {printable(key)} {kind}" for key, kind in list(contents.odd.items())[:10])
-        wrong = f"no known network: it holds {listed(contents.arrays)}{odd}"
-        raise CheckpointError(path, wrong, hint(path, contents, choices))
+        what = f"no {name}, whose names it has, but more" if left else "no known network"
+        wrong = f"{what}: it holds {listed(contents.arrays)}{odd}"
+        aside = f"; if it is, with the rest put aside, {' '.join(f'--ignore {k}' for k in left[:12])}" if left else ""
+        raise CheckpointError(path, wrong, hint(path, contents, choices) + aside)
     because = f"it is recognised as {name} by its names"
     options = ("part", "direction", "matrices", "transposed", "alpha", "convention", "gates", "gate_activation")
     choices.refuse(path, options, because)
@@ -193,7 +195,9 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     after = set(readout.after) if readout else set()
     explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
     refuse_unexplained(path, contents, choices, part.prefix, whole.keys[0], explained, stack.width)
+    refuse_hooks(path, contents, choices, part.prefix)
     held, used, assumed = _cells(path, arrays, stack)
+    assumed += about_code(contents, part.prefix, readout.keys[:1] if readout else ())
     settings, about_f, why_f = _settings(path, contents, part, stack, choices)
     assumed = [*about_f, *assumed, *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere))]
     if readout is not None:

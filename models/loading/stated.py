@@ -34,17 +34,21 @@ def activations_stated(contents: Contents, choices: Choices, prefix: str = "") -
         key: str(value)
         for key, value in contents.settings.items()
         if isinstance(value, str)
+        and not key.endswith(("__class__", "__hooks__"))
         and F_WORDS & words_of(key.rpartition(".")[2])
         and not NOT_OF_THE_STATE & words_of(key.rpartition(".")[2])
         and value.strip().lower() not in NONE_SAID
         and not choices.ignores(key)
-        and not _of_another_module(contents, key, prefix)
+        and not of_another_module(contents, key, prefix)
     }
     own = {key: value for key, value in found.items() if prefix and key.startswith(prefix)}
+    mode = contents.settings.get(f"{prefix}mode")  # how torch's RNN says it, all that older ones say
+    if not own and mode in ("RNN_TANH", "RNN_RELU"):
+        own = {f"{prefix}mode": mode.removeprefix("RNN_").lower()}
     return own or found
 
 
-def _of_another_module(contents: Contents, key: str, prefix: str) -> bool:
+def of_another_module(contents: Contents, key: str, prefix: str) -> bool:
     """Whether the setting stands in a module with arrays that is not the one, nor around the one, with the prefix."""
     owner = key.rpartition(".")[0]
     if not owner or f"{prefix}.".startswith(f"{owner}."):
