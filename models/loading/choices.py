@@ -56,8 +56,8 @@ class Choices:
     ``ROLES[form]``; ``transposed`` says that they act from the right (x W). ``tau`` is a time constant and ``alpha``
     the leak of a step, a number or an expression (one for each unit). ``convention`` names the tool whose gates these
     are, ``gates`` their order in a stacked matrix, like "ifgo". ``ignore`` holds keys, or beginnings of keys that end
-    in *, of arrays and settings that play no part in the step. ``replay`` is a file with a trial: of the readings that are
-    possible the one is taken that reproduces it. Raises ValueError for a value that is not legal.
+    in *, of arrays and settings that play no part in the step. ``replay`` is a file with a trial: of the readings that
+    are possible the one is taken that reproduces it. Raises ValueError for a value that is not legal.
     """
 
     activation: str | None = None
