@@ -81,7 +81,16 @@ def flax_train_state(folder: Path, rng: Rng, n: int, m: int) -> Network:
     moments = {g: {"params": {"lstm": lstm_tree(rng, n, m)}} for g in ("mu", "nu")}
     opt = {"0": {"count": np.array(7, dtype=np.int32), **moments}, "1": {}}
     write(folder / "state.msgpack", {"step": 7, "params": {"params": {"lstm": p}}, "opt_state": opt})
-    return Network(folder / "state.msgpack", lstm_step(p, n), 2 * n, m)
+    known = {"part": "params.lstm"}
+    return Network(folder / "state.msgpack", lstm_step(p, n), 2 * n, m, known=known, way_out="--part")
+
+
+@layout("flax", REFUSED, "msgpack")
+def flax_simple_cell_with_a_norm(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    p = {"i": kernel(rng, m, n, True), "h": kernel(rng, n, n, False)}
+    norm = {"scale": rng.random(n), "bias": draw(rng, n)}
+    write(folder / "params.msgpack", {"params": {"cell": {**p, "LayerNorm_0": norm}}})
+    return Network(folder / "params.msgpack", way_out="LayerNorm(.|\\n)*(--form|--matrix|wrap|dynsys.Map)")
 
 
 @layout("flax", REFUSED, "msgpack")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from door.drawing import draw, drawn, state, tensors
-from door.equations import FUNCTIONS, alone, gru_reset_before, leaky, torch_rnn
+from door.equations import FUNCTIONS, alone, gru_reset_before, leaky, torch_lstm, torch_rnn
 from door.layout import LINE, REFUSED, Network, layout
 from door.torch_files import Rng, of
 
@@ -158,6 +158,39 @@ def gru_of_one_bias_that_resets_before(folder: Path, rng: Rng, n: int, m: int) -
     said = {"form": "gru", "convention": "keras reset_after=False", "gates": "rzn", "matrices": matrices}
     step = alone(gru_reset_before(W, U, b, keeps=True), n)
     return Network(path, step, n, m, said=said, way_out=r"bias(.|\n)*(--form|--convention|--matrix|wrap|dynsys.Map)")
+
+
+@layout("homemade", REFUSED)
+def lstm_of_one_bias_and_a_forget_bias(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """A number that is added to the forget gate at each step, as TensorFlow's first LSTM did."""
+    cell = {"weight_ih": draw(rng, 4 * n, m), "weight_hh": draw(rng, 4 * n, n), "bias": draw(rng, 4 * n)}
+    path = save(folder / "net.pt", cell | {"forget_bias": np.array(1.0)})
+    shift = np.repeat([0.0, 1.0, 0.0, 0.0], n)
+    step = alone(torch_lstm(cell["weight_ih"], cell["weight_hh"], cell["bias"] + shift), n, 2)
+    return Network(path, step, 2 * n, m, way_out=r"(forget_bias|bias)(.|\n)*(--form|--matrix|wrap|dynsys.Map)")
+
+
+@layout("homemade", REFUSED)
+def layer_norm_between_linear_layers(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """h' = tanh(LN(i2h(u) + h2h(h))): a line that leaves the norm out opens another network."""
+    a = {
+        "i2h.weight": draw(rng, n, m),
+        "h2h.weight": draw(rng, n, n),
+        "ln.weight": rng.random(n),
+        "ln.bias": draw(rng, n),
+    }
+    return Network(save(folder / "net.pt", a), known={"form": "rnn"})
+
+
+@layout("homemade", REFUSED)
+def whole_numbers_with_a_scale(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Weights in int8 beside the scale of each row."""
+    a = elman(rng, n, m)
+    scale = abs(a["weight_hh"]).max(1) / 127
+    small = np.round(a["weight_hh"] / scale[:, None]).astype(np.int8)
+    keyed = {k + "_l0": v for k, v in (a | {"weight_hh": small}).items()} | {"weight_hh_l0_scale": scale}
+    step = alone(torch_rnn(a["weight_ih"], small * scale[:, None], a["bias_ih"] + a["bias_hh"]), n)
+    return Network(save(folder / "net.pt", keyed), step, n, m, way_out=r"scale(.|\n)*(--form|--matrix|wrap|dynsys.Map)")
 
 
 @layout("homemade", REFUSED)

@@ -87,6 +87,18 @@ def nam_lstm_of_two_layers(folder: Path, rng: Rng, n: int, m: int) -> Network:
     return amp_modeler(folder, rng, n, 2)
 
 
+@layout("json", REFUSED)
+def nam_wavenet(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    content = {
+        "version": "0.5.2",
+        "architecture": "WaveNet",
+        "config": {"layers": [{"channels": 8}]},
+        "weights": [0.1] * 99,
+    }
+    (folder / "amp.nam").write_text(json.dumps(content))
+    return Network(folder / "amp.nam", way_out="WaveNet|recurrent|LSTM")
+
+
 def rtneural(path: Path, kind: str, weights: list[Array], head: list[Array], m: int, n: int) -> None:
     """RTNeural: Keras's weights layer by layer."""
     layers = [

@@ -254,6 +254,44 @@ def keras_zip_of_a_gru_on_an_lstm(folder: Path, rng: Rng, n: int, m: int) -> Net
     return Network(folder / "model.keras", way_out="--part|wrap|dynsys.Map|--matrix")
 
 
+def between(rng: Rng, n: int, m: int, path: Path, *entries: dict[str, Any]) -> Network:
+    """Two LSTMs with other layers between them: no stack, whatever their sizes."""
+    import h5py
+
+    layers = [Layer(rng, "LSTM", m, n, name="first"), Layer(rng, "LSTM", n, n, name="second")]
+    config, buffer = configuration(layers, m, None), io.BytesIO()
+    config["config"]["layers"][2:2] = entries
+    with h5py.File(buffer, "w") as file:
+        write_variables(file, layers, None)
+        for k in range(4):
+            file[f"layers/batch_normalization/vars/{k}"] = rng.random(n)
+    with zipfile.ZipFile(path, "w") as zipped_file:
+        zipped_file.writestr("metadata.json", json.dumps({"keras_version": "3.4.1"}))
+        zipped_file.writestr("config.json", json.dumps(config))
+        zipped_file.writestr("model.weights.h5", buffer.getvalue())
+    return Network(path, way_out="--part|wrap|dynsys.Map")
+
+
+@layout(ZIP, REFUSED, NEEDS)
+def keras_zip_of_an_autoencoder(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """LSTM, RepeatVector, LSTM."""
+    repeat = {"class_name": "RepeatVector", "config": {"name": "repeat_vector", "n": 10}}
+    return between(rng, n, m, folder / "model.keras", repeat)
+
+
+@layout(ZIP, REFUSED, NEEDS)
+def keras_zip_with_a_norm_between_layers(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    norm = {"class_name": "BatchNormalization", "config": {"name": "batch_normalization", "axis": -1, "epsilon": 1e-3}}
+    return between(rng, n, m, folder / "model.keras", norm)
+
+
+@layout(H5, REFUSED, NEEDS)
+def keras_h5_of_an_unknown_function(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    layers = [Layer(rng, "SimpleRNN", m, n, activation="my>swish7")]
+    write_h5(folder / "model.h5", layers, m, None, "2.11.0")
+    return Network(folder / "model.h5", way_out="swish7(.|\\n)*(--activation|tanh|dynsys.Map)")
+
+
 @layout(ZIP, REFUSED, NEEDS)
 def keras_zip_without_a_recurrent_layer(folder: Path, rng: Rng, n: int, m: int) -> Network:
     write_zip(folder / "model.keras", [], m, dense(rng, n))

@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 
 from door.drawing import draw
-from door.equations import activity, alone, gru_reset_before, leaky, lstm, rate
+from door.equations import activity, alone, gru_reset_before, leaky, lstm, rate, torch_gru
 from door.hdf5_files import rates
 from door.layout import LINE, REFUSED, SAID, Network, layout
 from door.torch_files import Rng
@@ -86,6 +86,17 @@ def mat_lstm_toolbox_struct(folder: Path, rng: Rng, n: int, m: int) -> Network:
     matrices = {"input": "layer.InputWeights", "recurrent": "layer.RecurrentWeights", "bias": "layer.Bias"}
     said = {**known, "matrices": matrices}
     return Network(folder / "lstm.mat", alone(cell, n, 2), 2 * n, m, known=known, said=said)
+
+
+@layout("matlab", LINE)
+def mat_gru_toolbox_struct(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """A gruLayer's: r, z, candidate; by default it resets after the product, and has one bias."""
+    W, R, b = draw(rng, 3 * n, m), draw(rng, 3 * n, n), draw(rng, 3 * n, 1)
+    scipy.io.savemat(folder / "gru.mat", {"layer": {"InputWeights": W, "RecurrentWeights": R, "Bias": b}})
+    step = alone(torch_gru(W, R, b[:, 0], np.zeros(3 * n)), n)
+    known = {"form": "gru", "convention": "matlab"}
+    matrices = {"input": "layer.InputWeights", "recurrent": "layer.RecurrentWeights", "bias": "layer.Bias"}
+    return Network(folder / "gru.mat", step, n, m, known=known, said={**known, "matrices": matrices})
 
 
 def element(kind: int, content: bytes) -> bytes:

@@ -151,6 +151,37 @@ def npz_feedback_of_the_readout(folder: Path, rng: Rng, n: int, m: int) -> Netwo
 
 
 @layout("matrices", SAID)
+def npz_force_network(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """dx/dt = -x + M r + wf z, z = wo^T r: a line that leaves the feedback out opens another network."""
+    a = {"M": draw(rng, n, n, gain=1.5), "wf": draw(rng, n, 1), "wo": draw(rng, n, 1)}
+    np.savez(folder / "force.npz", **a, dt=np.array(0.1))
+    known = {"form": "rate"}
+    said = {**known, "matrices": {"recurrent": "M + wf @ wo.T", "readout": "wo.T"}}
+    step = rate(1.0, a["M"] + a["wf"] @ a["wo"].T, np.zeros((n, 0)), np.zeros(n))
+    readout = lambda x: a["wo"].T @ np.tanh(x)  # noqa: E731
+    return Network(folder / "force.npz", step, n, 0, flow=True, readout=readout, known=known, said=said)
+
+
+@layout("matrices", SAID)
+def npz_two_square_matrices(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Nothing tells which of the two is recurrent."""
+    a = {"K": draw(rng, n, n), "R": draw(rng, n, n, gain=1.5)}
+    np.savez(folder / "net.npz", **a)
+    said = {"form": "activity", "matrices": {"recurrent": "R", "input": "K"}}
+    step = activity(1.0, a["R"], a["K"], np.zeros(n))
+    return Network(folder / "net.npz", step, n, n, flow=True, known={"form": "activity"}, said=said)
+
+
+@layout("matrices", LINE)
+def npz_among_recordings(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Trajectories, a covariance and losses beside the weights."""
+    a = usual(rng, n, m)
+    X = rng.normal(size=(50, n))
+    np.savez(folder / "net.npz", **a, states=X, covariance=X.T @ X / 50, losses=rng.random(30))
+    return rate_said(folder / "net.npz", a, {"recurrent": "W_rec", "input": "W_in", "bias": "b_rec"})
+
+
+@layout("matrices", SAID)
 def pt_one_linear_layer_for_both(folder: Path, rng: Rng, n: int, m: int) -> Network:
     """affine([u, h]): slices of one matrix."""
     W, b = draw(rng, n, m + n, gain=1.5), draw(rng, n)

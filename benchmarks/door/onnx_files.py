@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from door.drawing import draw
-from door.equations import FUNCTIONS, Cell, onnx_gru, onnx_lstm, onnx_peephole_lstm, stacked
+from door.equations import FUNCTIONS, Cell, lstm, onnx_gru, onnx_lstm, onnx_peephole_lstm, stacked
 from door.layout import LINE, OPEN, REFUSED, Array, Network, enter, layout
 
 Rng = np.random.Generator
@@ -124,6 +124,61 @@ def onnx_lstm_with_a_clip(folder: Path, rng: Rng, n: int, m: int) -> Network:
     """clip bounds the sums before the functions: another network than the same weights without it."""
     write(folder / "model.onnx", [("LSTM", weights(rng, "LSTM", n, m), {"hidden_size": n, "clip": 0.5})], m)
     return Network(folder / "model.onnx", way_out="clip(.|\n)*(wrap|dynsys.Map|--form|--matrix|export)")
+
+
+@layout("onnx", REFUSED, "onnx")
+def onnx_lstm_with_coupled_gates(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """input_forget=1: i = 1 - f, whatever the rows of i hold."""
+    write(folder / "model.onnx", [("LSTM", weights(rng, "LSTM", n, m), {"hidden_size": n, "input_forget": 1})], m)
+    return Network(folder / "model.onnx", way_out="input_forget|coupled")
+
+
+@layout("onnx", REFUSED, "onnx")
+def onnx_rnn_of_a_leaky_relu(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    given = {"hidden_size": n, "activations": ["LeakyRelu"], "activation_alpha": [0.1]}
+    arrays = weights(rng, "RNN", n, m)
+    W, R, B = (a[0] for a in arrays)
+    write(folder / "model.onnx", [("RNN", arrays, given)], m)
+
+    def step(x: Array, u: Array) -> Array:
+        s = W @ u + R @ x + B[:n] + B[n:]
+        return np.where(s > 0, s, 0.1 * s)
+
+    return Network(folder / "model.onnx", step, n, m, way_out="LeakyRelu")
+
+
+@layout("onnx", REFUSED, "onnx")
+def onnx_lstm_of_hard_sigmoids(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """HardSigmoid with its alpha of 0.2 and beta of 0.5 by default."""
+    arrays = weights(rng, "LSTM", n, m)
+    write(
+        folder / "model.onnx", [("LSTM", arrays, {"hidden_size": n, "activations": ["HardSigmoid", "Tanh", "Tanh"]})], m
+    )
+    W, R, B = (a[0] for a in arrays)
+
+    def gates(u: Array, h: Array) -> Sequence[Array]:
+        i, o, forget, c = np.split(W @ u + R @ h + B[: 4 * n] + B[4 * n :], 4)
+        return i, forget, c, o
+
+    step = stacked([lstm(gates, FUNCTIONS["hard-sigmoid-0.2"])], [n], 2)
+    return Network(folder / "model.onnx", step, 2 * n, m, way_out="HardSigmoid")
+
+
+@layout("onnx", REFUSED, "onnx")
+def onnx_with_a_function_between_layers(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """A Relu on the output of the first layer: no stack."""
+    import onnx
+    from onnx import helper
+
+    made = [("GRU", weights(rng, "GRU", n, width), {"hidden_size": n, "linear_before_reset": 1}) for width in (m, n)]
+    write(folder / "model.onnx", made, m)
+    model = onnx.load(folder / "model.onnx")
+    second = next(node for node in model.graph.node if node.input[0] == "s0")
+    second.input[0] = "rectified"
+    at = list(model.graph.node).index(second)
+    model.graph.node.insert(at, helper.make_node("Relu", ["s0"], ["rectified"]))
+    onnx.save(model, folder / "model.onnx")
+    return Network(folder / "model.onnx", way_out="--part|wrap|dynsys.Map")
 
 
 @layout("onnx", REFUSED, "onnx")

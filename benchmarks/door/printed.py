@@ -22,18 +22,19 @@ Options = list[tuple[str, str]]
 def printed_lines(message: str) -> list[Options]:
     """The lines in a message, each a list of options: ("form", "rate"), ("matrix", "recurrent=J"), ...
 
-    An option or a role that comes again begins another line, for another case.
+    An option or a role that comes again begins another line, for another case. ``--form`` alone is no line, but the
+    name of the option in a sentence, as is ``--matrix`` with a word that is no ROLE=KEY.
     """
     lines: list[Options] = [[]]
     for match in OPTION.finditer(message):
         name = match[1] or match[3]
         value = plain(match[2]) if match[2] else ""
-        if STANDS_FOR.search(value):
+        if STANDS_FOR.search(value) or (name == "matrix" and "=" not in value):
             continue
         if (name, of_one(name, value)) in [(n, of_one(n, v)) for n, v in lines[-1]]:
             lines.append([])
         lines[-1].append((name, value))
-    return [line for line in lines if line]
+    return [line for line in lines if [name for name, _ in line] not in ([], ["form"])]
 
 
 def of_one(name: str, value: str) -> str:

@@ -42,6 +42,19 @@ def weight_norm_by_hooks(folder: Path, rng: Rng, n: int, m: int) -> Network:
     return saved(folder, gru, plain, rows_normed(array(gru.weight_hh_l0_g), array(gru.weight_hh_l0_v)), m)
 
 
+@layout("reparametrised", OPEN)
+def weight_norm_of_a_whole_module(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """The module saved whole holds g, v and the matrix of its last pass, which is stale."""
+    gru = nn.GRU(m, n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weight_norm(gru, NAME)
+    drawn(gru, rng)
+    torch.save(gru, folder / "model.pt")
+    W = rows_normed(array(gru.weight_hh_l0_g), array(gru.weight_hh_l0_v))
+    return of(folder / "model.pt", copied(nn.GRU, gru, m, n), m, recurrent={0: W})
+
+
 def copied(kind: Any, module: nn.Module, m: int, n: int) -> nn.Module:
     plain = kind(m, n).double()
     plain.load_state_dict({k: v for k, v in module.state_dict().items() if NAME not in k}, strict=False)

@@ -101,7 +101,8 @@ def plrnn_with_a_diagonal_matrix(folder: Path, rng: Rng, n: int, m: int) -> Netw
     step: Step = lambda z, u: A @ z + (AW - A) @ relu(z) + h  # noqa: E731
     both = "latent_step.AW"
     matrices = {"A": f"diag(diag({both}))", "W": f"{both} - diag(diag({both}))", "h": "latent_step.h"}
-    return Network(folder / "plrnn.pt", step, n, 0, said={"form": "plrnn", "matrices": matrices})
+    known = {"form": "plrnn"}
+    return Network(folder / "plrnn.pt", step, n, 0, known=known, said={**known, "matrices": matrices})
 
 
 def shallow(rng: Rng, n: int) -> dict[str, Any]:

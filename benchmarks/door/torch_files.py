@@ -161,6 +161,44 @@ def torch_config_of_an_unknown_function(folder: Path, rng: Rng, n: int, m: int) 
     return Network(folder / "m.pt", way_out="swish7.*(tanh|--activation)")
 
 
+@layout("torch", REFUSED)
+def torch_config_of_another_module(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """The decoder is of ReLUs; nothing says so of the recurrent network, which is of tanh."""
+    rnn = drawn(nn.RNN(m, n), rng)
+    config = {"encoder_rnn": {"hidden": n}, "decoder": {"activation": "relu", "widths": [8, 8]}}
+    torch.save({"state_dict": state(rnn, "encoder_rnn."), "config": config}, folder / "m.pt")
+    return of(folder / "m.pt", rnn, m, known={"activation": "tanh"}, way_out="--activation")
+
+
+@layout("torch", REFUSED)
+def torch_config_that_says_two_functions(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    rnn = drawn(nn.RNN(m, n), rng)
+    config = {"activation": "relu", "nonlinearity": "tanh"}
+    torch.save({"state_dict": state(rnn, "rnn."), "config": config}, folder / "m.pt")
+    return of(folder / "m.pt", rnn, m, known={"activation": "tanh"}, way_out="--activation")
+
+
+@layout("torch", OPEN)
+def torch_first_state_beside_the_cell(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    gru = drawn(nn.GRU(m, n), rng)
+    torch.save({"h0": torch.rand(1, 1, n), **state(gru, "rnn.")}, folder / "m.pt")
+    return of(folder / "m.pt", gru, m)
+
+
+def halved(module: nn.Module, given: Any, output: Any) -> Any:
+    return 0.5 * output
+
+
+@layout("torch", REFUSED)
+def torch_whole_module_with_a_hook(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """A hook that was saved with the module changes what it gives."""
+    cell = drawn(nn.RNNCell(m, n), rng)
+    cell.register_forward_hook(halved)
+    torch.save(cell, folder / "m.pt")
+    (inner,) = cells(cell)
+    return Network(folder / "m.pt", lambda x, u: 0.5 * inner(u, (x,))[0], n, m, way_out="hook")
+
+
 @layout("torch", OPEN)
 def torch_training_checkpoint(folder: Path, rng: Rng, n: int, m: int) -> Network:
     """Model, optimiser with its moments, epoch; keys behind DataParallel's prefix."""

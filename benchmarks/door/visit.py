@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,15 @@ def off(mine: Any, true: Any) -> float:
 def follow(network: Network, message: str) -> tuple[Outcome | None, str]:
     """A printed line followed, and the line; None where the message prints none.
 
-    Where the message offers several, for several cases, its owner takes the one that is the network's if there is one.
+    Where the message offers several, for several cases, the owner takes the network's own if it is there.
+    A line that says which arrays to leave out, or which part to take, is for the owner to judge: it is followed where it
+    leads to the network, and blamed for nothing where it does not.
     """
     tried = [(follow_one(network, options), shown(options)) for options in printed_lines(message)]
-    return next((t for t in tried if t[0].verdict == RIGHT), tried[0] if tried else (None, ""))
+    right = [t for t in tried if t[0].verdict == RIGHT]
+    wrong = [t for t in tried if t[0].verdict == WRONG and not re.search("--(ignore|part|direction)", t[1])]
+    others = [t for t in tried if t[0].verdict != WRONG]
+    return next(iter(right + wrong + others), (None, ""))
 
 
 def shown(options: Options) -> str:
@@ -131,7 +136,21 @@ def follow_one(network: Network, options: Options) -> Outcome:
         choices = parsed(network.path, options, network.known)
     except click.UsageError as error:
         return Outcome("refused", f"the command line does not take it: {error.format_message()}")
-    return attempt(network, choices)
+    outcome = attempt(network, choices)
+    if (
+        outcome.verdict == WRONG
+        and network.step is not None
+        and attempt(held_at_zero(network), choices).verdict == RIGHT
+    ):
+        return Outcome("refused", "the line leaves the inputs out, and opens the network without them")
+    return outcome
+
+
+def held_at_zero(network: Network) -> Network:
+    """The same network without inputs: less than the whole, but nothing else than it."""
+    step, none = network.step, np.zeros(network.n_input)
+    assert step is not None
+    return replace(network, step=lambda x, u: step(x, none), n_input=0)
 
 
 def visit(entry: Layout, folder: Path, seed: int) -> Visit:
@@ -156,8 +175,7 @@ def judged(network: Network) -> tuple[str, str, str | None, str, str]:
         return first.verdict, first.note, None, "", ""
     if "unknown choice" in first.note:
         return NO_WAY_OUT, first.note, None, "", ""
-    can = network.step is not None and network.module is None
-    second, line = follow(network, first.note) if can else (None, "")
+    second, line = follow(network, first.note) if network.module is None else (None, "")
     if second is not None and second.verdict in (RIGHT, WRONG, CRASHED):
         verdict = AFTER_LINE if second.verdict == RIGHT else second.verdict
         note = (
