@@ -55,11 +55,13 @@ def _is_weight_norm(g: Any, v: Any) -> bool:
 
 
 def _spectral_norm(W: Any, u: Any, v: Any) -> Any:
-    return W / (u.ravel() @ W.reshape(len(W), -1) @ v.ravel())
+    """u is as long as the rows are many (dim 0, torch's default), or as the columns are (dim 1)."""
+    matrix = W if u.size == len(W) else W.T
+    return W / (u.ravel() @ matrix @ v.ravel())
 
 
 def _is_spectral_norm(W: Any, u: Any, v: Any) -> bool:
-    return W.ndim > 1 and u.size == len(W) and v.size * len(W) == W.size
+    return W.ndim == 2 and (u.size, v.size) in (W.shape, W.shape[::-1])
 
 
 def _pruned(W: Any, mask: Any) -> Any:

@@ -8,6 +8,7 @@ others.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -287,11 +288,11 @@ def _low_rank(arrays: Arrays) -> list[Line]:
 
 
 def _piecewise_linear(arrays: Arrays) -> list[Line]:
-    """A, W and h, or A, W1, W2, h1 and h2, as PLRNNs call them."""
-    if "A" not in arrays:
-        return []
-    for names in (("A", "W1", "W2", "h1", "h2"), ("A", "W", "h")):
-        if all(name in arrays for name in names):
-            roles = {name: name for name in names} | ({"input": "C"} if "C" in arrays else {})
+    """A, W and h, or A, W1, W2, h1 and h2, as PLRNNs call them, under any prefix."""
+    prefixes = [key[:-1] for key in arrays if re.search(r"(^|[./])A$", key)]
+    for prefix, names in itertools.product(prefixes, (("A", "W1", "W2", "h1", "h2"), ("A", "W", "h"))):
+        if all(prefix + name in arrays for name in names):
+            roles = {name: printable(prefix + name) for name in names}
+            roles |= {"input": printable(f"{prefix}C")} if f"{prefix}C" in arrays else {}
             return [("if it is a piecewise linear RNN", roles, {"form": "plrnn"})]
     return []

@@ -16,6 +16,20 @@ from dynsys.models.loading.named import Array, Named
 
 F_WORDS = {"activation", "nonlinearity", "nonlin", "act", "phi", "transfer", "actfn", "activations"}
 NOT_OF_THE_STATE = {"output", "out", "readout", "final", "head", "gate", "recurrent", "decoder", "encoder", "last"}
+GENERAL = {
+    "config",
+    "cfg",
+    "conf",
+    "configuration",
+    "hyper",
+    "hyperparameters",
+    "parameters",
+    "hparams",
+    "params",
+    "args",
+}
+GENERAL |= {"arguments", "kwargs", "options", "opts", "opt", "settings", "model", "net", "network", "architecture"}
+GENERAL |= {"rnn", "gru", "lstm", "elman", "cell", "recurrent", "reservoir", "init", "experiment", "metadata", "data"}
 NONE_SAID = {"", "none", "null", "default"}
 
 
@@ -62,6 +76,11 @@ def one_activation(contents: Contents, choices: Choices, path: Any, prefix: str 
     Raises CheckpointError for one that is not known, and for several that differ.
     """
     stated = activations_stated(contents, choices, prefix)
+    elsewhere = [key for key in stated if not _is_general(key, prefix)]
+    if elsewhere:
+        key = printable(elsewhere[0])
+        wrong = f"nothing tells whether its {key} = {stated[elsewhere[0]]!r} is the f of the recurrent part"
+        raise CheckpointError(path, wrong, f"say f with --activation, or --ignore {key} if it is not")
     known: dict[str, str] = {}
     for key, value in stated.items():
         try:
@@ -74,6 +93,13 @@ def one_activation(contents: Contents, choices: Choices, path: Any, prefix: str 
         said = ", ".join(f"{printable(key)} = {value}" for key, value in stated.items())
         raise CheckpointError(path, f"its configuration states several activations: {said}", "say f with --activation")
     return next(((name, key) for key, name in known.items()), None)
+
+
+def _is_general(key: str, prefix: str) -> bool:
+    """Whether a setting is of the whole network or of the part with the prefix, and not of a component beside it."""
+    owner = key.rpartition(".")[0]
+    words = words_of(owner)
+    return words <= GENERAL | words_of(prefix) or (bool(prefix) and key.startswith(prefix))
 
 
 def stated_activation(named: Named) -> tuple[str, list[str]]:
