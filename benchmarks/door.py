@@ -20,12 +20,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from door import (  # noqa: F401  (each module enters its layouts)
+    configured,
     flax_files,
     gates,
     hdf5_files,
     homemade,
     json_files,
     keras_files,
+    keras_traps,
     matlab_files,
     matrices,
     modules,

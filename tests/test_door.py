@@ -6,6 +6,7 @@ equations are the tools' own: torch's modules and ONNX's reference evaluator tak
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ SPEC.loader.exec_module(command)
 QUICK = (
     "torch_lstm_of_two_layers",
     "torch_config_ReLU",
+    "torch_arguments_of_the_command_line",
     "torch_bidirectional",
     "torch_encoder_decoder",
     "torch_lightning_with_functions",
@@ -43,6 +45,7 @@ QUICK = (
     "weight_drop_with_a_dropped_copy",
     "layer_norm_lstm",
     "leak_by_alpha",
+    "reservoir_of_torch_names_and_one_bias",
     "mask_and_signs",
     "keras_h5_lstm_hard_sigmoid_of_keras_2",
     "keras_h5_as_wide_as_its_input",
@@ -51,6 +54,7 @@ QUICK = (
     "hdf5_of_python_w",
     "hdf5_of_matlab_w",
     "hdf5_of_matlab_network_object",
+    "mat_network_object",
     "mat_struct",
     "mat_lstm_gate_by_gate",
     "onnx_gru_reset_before",
@@ -63,6 +67,7 @@ QUICK = (
     "npz_rate_retanh",
     "npz_acting_from_either_side",
     "npz_low_rank",
+    "npz_minimal_character_rnn",
     "npz_dale_as_psychrnn_keeps_it",
     "pt_one_linear_layer_for_both",
     "npz_haiku_lstm",
@@ -131,6 +136,9 @@ OWN = {
     "weight_norm_by_parametrization": reparametrised(nn.LSTM, parametrizations.weight_norm, "rnn."),
     "spectral_norm_by_hooks": reparametrised(nn.RNN, spectral_norm),
     "spectral_norm_by_parametrization": reparametrised(nn.GRU, parametrizations.spectral_norm),
+    "spectral_norm_by_columns": reparametrised(nn.GRU, partial(spectral_norm, dim=1)),
+    "weight_norm_by_columns": reparametrised(nn.RNN, partial(parametrizations.weight_norm, dim=1)),
+    "weight_norm_of_the_whole_matrix": reparametrised(nn.LSTM, partial(weight_norm, dim=None)),
     "pruned_half": reparametrised(nn.RNN, half_pruned),
     "torch_rnn": reparametrised(nn.RNN, lambda *_: None, "rnn."),
     "torch_gru": reparametrised(nn.GRU, lambda *_: None, "rnn."),

@@ -151,6 +151,20 @@ def elman_of_one_bias(folder: Path, rng: Rng, n: int, m: int) -> Network:
 
 
 @layout("homemade", REFUSED)
+def reservoir_of_torch_names_and_one_bias(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """bias_ih without bias_hh, which torch never has: a leaky reservoir, whose leak is in the code."""
+    a = elman(rng, n, m)
+    del a["bias_hh"]
+    cell = {k + "_l0": v for k, v in a.items()}
+    path = save(folder / "esn.pt", cell, "reservoir.", **{"readout.weight": draw(rng, 2, n)})
+    known = {"form": "leaky", "alpha": 0.3}
+    matrices = {"recurrent": "weight_hh_l0", "input": "weight_ih_l0", "bias": "bias_ih_l0"}
+    said = {**known, "matrices": {role: f"reservoir.{key}" for role, key in matrices.items()}}
+    step = leaky(0.3, a["weight_hh"], a["weight_ih"], a["bias_ih"])
+    return Network(path, step, n, m, known=known, said=said, way_out=r"bias(.|\n)*(--form|wrap|dynsys.Map)")
+
+
+@layout("homemade", REFUSED)
 def gru_of_one_bias_that_resets_before(folder: Path, rng: Rng, n: int, m: int) -> Network:
     W, U, b = draw(rng, 3 * n, m), draw(rng, 3 * n, n, gain=1.5), draw(rng, 3 * n)
     path = save(folder / "net.pt", {"weight_ih": W, "weight_hh": U, "bias": b}, "")

@@ -136,48 +136,6 @@ def torch_among_other_modules(folder: Path, rng: Rng, n: int, m: int) -> Network
     return of(folder / "model.pt", task.rnn, m)
 
 
-def says_activation(name: str, entry: str, canonical: str) -> Callable[[Path, Rng, int, int], Network]:
-    """A state dict beside a configuration that names f."""
-
-    def write(folder: Path, rng: Rng, n: int, m: int) -> Network:
-        rnn = drawn(nn.RNN(m, n), rng)
-        inner: Any = {"nonlinearity": name} if entry == "hyper_parameters" else {"model": {"activation": name}}
-        torch.save({"state_dict": state(rnn, "model.rnn."), entry: inner, "epoch": 3}, folder / "last.ckpt")
-        return of(folder / "last.ckpt", rnn, m, f=canonical)
-
-    return write
-
-
-enter("torch_config_relu", "torch", OPEN, says_activation("relu", "hyper_parameters", "relu"))
-enter("torch_config_ReLU", "torch", OPEN, says_activation("ReLU", "config", "relu"))
-enter("torch_config_sigmoid", "torch", OPEN, says_activation("sigmoid", "hyper_parameters", "logistic"))
-enter("torch_config_nn_Tanh", "torch", OPEN, says_activation("nn.Tanh", "args", "tanh"))
-enter("torch_config_softplus", "torch", OPEN, says_activation("softplus", "config", "softplus"))
-
-
-@layout("torch", REFUSED)
-def torch_config_of_an_unknown_function(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    torch.save({"state_dict": state(drawn(nn.RNN(m, n), rng)), "config": {"activation": "swish7"}}, folder / "m.pt")
-    return Network(folder / "m.pt", way_out="swish7.*(tanh|--activation)")
-
-
-@layout("torch", REFUSED)
-def torch_config_of_another_module(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    """The decoder is of ReLUs; nothing says so of the recurrent network, which is of tanh."""
-    rnn = drawn(nn.RNN(m, n), rng)
-    config = {"encoder_rnn": {"hidden": n}, "decoder": {"activation": "relu", "widths": [8, 8]}}
-    torch.save({"state_dict": state(rnn, "encoder_rnn."), "config": config}, folder / "m.pt")
-    return of(folder / "m.pt", rnn, m, known={"activation": "tanh"}, way_out="--activation")
-
-
-@layout("torch", REFUSED)
-def torch_config_that_says_two_functions(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    rnn = drawn(nn.RNN(m, n), rng)
-    config = {"activation": "relu", "nonlinearity": "tanh"}
-    torch.save({"state_dict": state(rnn, "rnn."), "config": config}, folder / "m.pt")
-    return of(folder / "m.pt", rnn, m, known={"activation": "tanh"}, way_out="--activation")
-
-
 @layout("torch", OPEN)
 def torch_first_state_beside_the_cell(folder: Path, rng: Rng, n: int, m: int) -> Network:
     gru = drawn(nn.GRU(m, n), rng)
@@ -244,33 +202,6 @@ def torch_encoder_decoder(folder: Path, rng: Rng, n: int, m: int) -> Network:
     torch.save(weights, folder / "autoencoder.pt")
     nothing = lambda x: np.zeros(0)  # noqa: E731
     return of(folder / "autoencoder.pt", encoder, m, known={"part": "encoder.rnn"}, readout=nothing, way_out="--part")
-
-
-@layout("torch", OPEN)
-def torch_lightning_with_functions(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    """A function, a class and a partial among the hyperparameters."""
-    task = drawn(Task(nn.LSTM(m, n), n), rng)
-    with foreign("my_project.losses.Weighted", "my_project.data.Module") as (loss, data):
-        given = {"loss": nn.functional.binary_cross_entropy, "cls": loss, "data": data(), "lr": 1e-3}
-        given["schedule"] = functools.partial(torch.optim.Adam, lr=0.1)
-        content = {"state_dict": state(task, "net."), "hyper_parameters": given, "pytorch-lightning_version": "2.1.0"}
-        torch.save(content, folder / "epoch=3.ckpt")
-    return of(folder / "epoch=3.ckpt", task.rnn, m, readout=linear(task.fc, n))
-
-
-@layout("torch", OPEN)
-def torch_hydra_config_object(folder: Path, rng: Rng, n: int, m: int) -> Network:
-    """OmegaConf's nodes, which hold their content in attributes, say that f is relu."""
-    rnn = drawn(nn.RNN(m, n, nonlinearity="relu"), rng)
-    with foreign("omegaconf.dictconfig.DictConfig", "omegaconf.nodes.AnyNode") as (config, leaf):
-        node, top = leaf(), config()
-        node.__dict__.update(_val="relu", _parent=None)
-        top.__dict__.update(_content={"nonlinearity": node, "hidden": n}, _metadata=None)
-        torch.save(
-            {"state_dict": state(rnn, "rnn."), "hyper_parameters": {"nonlinearity": "relu", "cfg": top}},
-            folder / "h.ckpt",
-        )
-    return of(folder / "h.ckpt", rnn, m, f="relu")
 
 
 def whole(make: Callable[[int, int], nn.Module], name: str | None, legacy: bool) -> Callable[..., Network]:

@@ -116,9 +116,9 @@ def off(mine: Any, true: Any) -> float:
 def follow(network: Network, message: str) -> tuple[Outcome | None, str]:
     """A printed line followed, and the line; None where the message prints none.
 
-    Where the message offers several, for several cases, the owner takes the network's own if it is there.
-    A line that says which arrays to leave out, or which part to take, is for the owner to judge: it is followed where it
-    leads to the network, and blamed for nothing where it does not.
+    Where the message offers several, for several cases, the owner takes the network's own if it is there. A line that
+    says which arrays to leave out, or which part to take, is for the owner to judge: it is followed where it leads to
+    the network, and blamed for nothing where it does not.
     """
     tried = [(follow_one(network, options), shown(options)) for options in printed_lines(message)]
     right = [t for t in tried if t[0].verdict == RIGHT]
