@@ -72,7 +72,8 @@ def _layer(path: Path, contents: Contents, choices: Choices, prefix: str) -> tup
             f"{shown(f'{prefix}InputWeights', arrays)} and {shown(f'{prefix}RecurrentWeights', arrays)} fit no layer"
         )
         raise CheckpointError(path, wrong, "n units need 4 n rows (lstmLayer), 3 n (gruLayer) or 8 n (bilstmLayer)")
-    unknown = [key for key in arrays if key.startswith(prefix) and prefix and not _is_known(key.removeprefix(prefix))]
+    inside = [key for key in arrays if prefix and key.startswith(prefix) and "." not in key.removeprefix(prefix)]
+    unknown = [key for key in inside if arrays[key].size > 1 and not _is_known(_last(key))]
     if unknown:
         wrong = f"the layer {name} has {shown(unknown[0], arrays)}, which dynsys knows no part for"
         raise CheckpointError(path, wrong, "it is no plain lstmLayer, gruLayer or bilstmLayer")
@@ -88,8 +89,8 @@ def _layer(path: Path, contents: Contents, choices: Choices, prefix: str) -> tup
     return halves[0], halves[1] if k == 8 else None
 
 
-def _is_known(rest: str) -> bool:
-    return rest in LAYER + STATES or "." in rest or rest.startswith(("Num", "Input", "Output", "LearnRate", "L2"))
+def _is_known(name: str) -> bool:
+    return name in LAYER + STATES or name.endswith("Factor")  # of learning rates
 
 
 def _cell(path: Path, contents: Contents, choices: Choices, prefix: str, name: str, parts: tuple[Any, ...]) -> Cell:

@@ -32,12 +32,12 @@ OF_NETWORK = "save its matrices: L = net.Layers(2); W = L.InputWeights; R = L.Re
 
 def read_mat(path: Path) -> Read:
     """The values of a v5 file by dotted names. Raises whatever scipy raises for a file that is cut."""
-    from scipy.io import loadmat, whosmat
+    from scipy.io import loadmat
 
     room = Room(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # objects without a name take each other's place
-        for name, shape, _ in whosmat(path):
+        for name, shape, _ in _announced(path):
             room.take(name, shape, 8)
         content = loadmat(path)
     values = {
@@ -47,6 +47,16 @@ def read_mat(path: Path) -> Read:
         for name, value in _from_struct(key, content[key], DEEPEST, room)
     }
     return Read(values)
+
+
+def _announced(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
+    """The names, shapes and classes in the headers; none where scipy cannot tell the shape of an object."""
+    from scipy.io import whosmat
+
+    try:
+        return whosmat(path)
+    except TypeError:
+        return []
 
 
 def _from_struct(name: str, value: Any, depth: int, room: Room) -> Iterator[tuple[str, Any]]:
