@@ -21,6 +21,7 @@ TRIED = 5  # random states and inputs at which one step is compared
 
 RIGHT, AFTER_LINE, WAY_OUT = "right", "right after the printed line", "refused with a way out"
 NO_WAY_OUT, WRONG, CRASHED = "refused without", "OPEN AS ANOTHER NETWORK", "crashed"
+PARTLY = "right, but for its inputs"
 HARMED, SKIPPED = "RAN CODE OF THE FILE", "skipped"
 DAMAGED = re.compile(r"\b(cut|damaged)\b")
 
@@ -40,6 +41,8 @@ class Visit:
 
     @property
     def as_it_must(self) -> bool:
+        if self.verdict in (WRONG, CRASHED, HARMED):
+            return False
         if self.must == OPEN:
             return self.verdict == RIGHT
         if self.must == LINE:
@@ -121,7 +124,7 @@ def follow(network: Network, message: str) -> tuple[Outcome | None, str]:
     the network, and blamed for nothing where it does not.
     """
     tried = [(follow_one(network, options), shown(options)) for options in printed_lines(message)]
-    right = [t for t in tried if t[0].verdict == RIGHT]
+    right = [t for verdict in (RIGHT, PARTLY) for t in tried if t[0].verdict == verdict]
     wrong = [t for t in tried if t[0].verdict == WRONG and not re.search("--(ignore|part|direction)", t[1])]
     others = [t for t in tried if t[0].verdict != WRONG]
     return next(iter(right + wrong + others), (None, ""))
@@ -142,7 +145,7 @@ def follow_one(network: Network, options: Options) -> Outcome:
         and network.step is not None
         and attempt(held_at_zero(network), choices).verdict == RIGHT
     ):
-        return Outcome("refused", "the line leaves the inputs out, and opens the network without them")
+        return Outcome(PARTLY, "the line leaves the inputs out, and opens the network without them")
     return outcome
 
 
