@@ -19,7 +19,7 @@ from dynsys.files import Arrays, first_bytes
 from dynsys.models.loading.archives import is_torch_zip, unpacked, weights_in_zip, zip_with
 from dynsys.models.loading.flax import is_flax, read_flax
 from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_folder, read_only_safetensors
-from dynsys.models.loading.hdf5 import read_hdf5
+from dynsys.models.loading.hdf5 import is_hdf5, read_hdf5
 from dynsys.models.loading.json_weights import is_json, read_json
 from dynsys.models.loading.keras import is_keras, read_keras
 from dynsys.models.loading.matlab import read_mat
@@ -63,7 +63,7 @@ FORMATS = (  # the first that fits is taken
     Format("npy", starts(b"\x93NUMPY"), read_npy),
     Format("mat", starts(b"MATLAB 5"), read_mat),
     Format("mat", starts(b"MATLAB 7.3"), read_hdf5),
-    Format("hdf5", starts(b"\x89HDF"), read_hdf5),
+    Format("hdf5", is_hdf5, read_hdf5),
     Format("json", is_json, read_json),
     Format("onnx", is_onnx, read_onnx),
     Format("flax", is_flax, read_flax),

@@ -20,7 +20,17 @@ from dynsys.models.loading.sizes import Room
 from dynsys.models.loading.values import DEEPEST, MOST, Odd, Read, is_beside
 
 CONFIGURATION = "model_config"  # the attribute in which Keras keeps the layers; its entries are named without it
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TEXTS = 10_000  # of an array of names
+
+
+def is_hdf5(path: Path, head: bytes) -> bool:
+    """Its first bytes, or those behind a block of a user's, whose size is a power of 2 from 512 on."""
+    if head.startswith(SIGNATURE) or path.is_dir():
+        return head.startswith(SIGNATURE)
+    with open(path, "rb") as file:
+        places = (file.seek(512 << k) and file.read(len(SIGNATURE)) for k in range(8))
+        return any(found == SIGNATURE for found in places)
 
 
 def read_hdf5(path: Path) -> Read:
