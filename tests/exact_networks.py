@@ -14,7 +14,54 @@ def relu(x):
     return x if x > 0 else mpf(0)
 
 
-FUNCTIONS = {"tanh": tanh, "logistic": sigma, "relu": relu}
+def softplus(x):
+    return relu(x) + mpmath.log1p(mpmath.exp(-abs(x)))
+
+
+def elu(x):
+    return x if x > 0 else mpmath.expm1(x)
+
+
+def hard_sigmoid(slope):
+    return lambda x: min(max(mpf(slope) * x + mpf(1) / 2, mpf(0)), mpf(1))
+
+
+def power(p):
+    return lambda x: x ** mpf(p) if x > 0 else mpf(0)
+
+
+FUNCTIONS = {
+    "tanh": tanh,
+    "logistic": sigma,
+    "relu": relu,
+    "softplus": softplus,
+    "identity": lambda x: x,
+    "hard-sigmoid": hard_sigmoid(1 / 6),
+    "hard-sigmoid-0.2": hard_sigmoid(0.2),
+    "erf": mpmath.erf,
+    "elu": elu,
+    "retanh": lambda x: tanh(relu(x)),
+    "relu^2": power(2),
+    "relu^3": power(3),
+    "relu^1.5": power(1.5),
+    "relu^2.5": power(2.5),
+}
+SLOPES = {  # on a kink that from below
+    "tanh": lambda x: mpmath.sech(x) ** 2,
+    "logistic": lambda x: sigma(x) * sigma(-x),
+    "relu": lambda x: mpf(x > 0),
+    "softplus": sigma,
+    "identity": lambda x: mpf(1),
+    "hard-sigmoid": lambda x: mpf(1 / 6) * (-3 < x < 3),
+    "hard-sigmoid-0.2": lambda x: mpf(0.2) * (-2.5 < x < 2.5),
+    "erf": lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x),
+    "elu": lambda x: mpmath.exp(min(x, mpf(0))),
+    "retanh": lambda x: mpmath.sech(x) ** 2 * (x > 0),
+    "relu^2": lambda x: 2 * relu(x),
+    "relu^3": lambda x: 3 * relu(x) ** 2,
+    "relu^1.5": lambda x: mpf(1.5) * mpmath.sqrt(relu(x)),
+    "relu^2.5": lambda x: mpf(2.5) * relu(x) ** mpf(1.5),
+}
 
 
 def numbers(values):

@@ -23,6 +23,8 @@ MODULES: dict[type[Recurrent], type[nn.Module]] = {
     CoupledLSTM: LSTMVariant,
 }
 
+TORCH_HAS = {"nonlinearity": ("tanh", "relu"), "reset": ("after",), "gate": ("logistic",), "activation": ("tanh",)}
+
 
 def to_torch(system: Recurrent, *, batch_first: bool = False) -> nn.Module:
     """The ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM`` in float64 with the weights of ``system``, a copy.
@@ -68,7 +70,11 @@ def _rows(system: Recurrent) -> int:
 
 
 def _options(system: Recurrent, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """What the module needs to know besides its sizes."""
+    """What the module needs to know besides its sizes; ValueError for a network that torch has no module for."""
+    for setting, legal in TORCH_HAS.items():
+        given = system.settings().get(setting, legal[0])
+        if given not in legal:
+            raise ValueError(f"its {setting} is {given!r}; torch's modules have {' or '.join(legal)} there")
     options: dict[str, Any] = {"bias": any(key.startswith("bias") for key in weights)}
     if isinstance(system, RNN):
         options["nonlinearity"] = system.nonlinearity
