@@ -142,6 +142,24 @@ def test_a_cell_without_a_model_is_named(tmp_path):
         load(save(tmp_path / "net", {"params": {"LSTMCell_0": twisted}}))
 
 
+def test_what_stands_inside_a_cell_beside_its_parameters_is_evidence_of_another_step(tmp_path):
+    rng = np.random.default_rng(1)
+    for cell in (simple_cell(3, 5), gru_cell(3, 5)):
+        normed = {**cell, "LayerNorm_0": {"scale": np.ones(5), "bias": rng.normal(size=5)}}
+        with pytest.raises(
+            CheckpointError, match=r"params.cell has LayerNorm_0 beside the parameters of a cell.*dynsys.Map"
+        ):
+            load(save(tmp_path / "net", {"params": {"cell": normed}}))
+
+
+def test_the_moments_of_an_optimiser_are_no_cells(tmp_path):
+    cell, out = gru_cell(3, 5), dense(np.random.default_rng(2), 5, 2)
+    moments = {name: {"params": {"GRUCell_0": gru_cell(3, 5, 7), "Dense_0": out}} for name in ("mu", "nu")}
+    tree = {"step": 7, "params": {"params": {"GRUCell_0": cell, "Dense_0": out}}, "opt_state": {"0": moments}}
+    system = load(save(tmp_path / "net", tree))
+    assert off_by(system, [gru_step(cell)], [5], lambda h: h @ out["kernel"] + out["bias"]) < 1e-12
+
+
 # The format
 
 

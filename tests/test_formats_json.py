@@ -155,3 +155,9 @@ def test_listed_layers_that_say_another_thing_than_their_weights_are_refused(tmp
         load(save(tmp_path / "x", {"layers": [listed("dense", 1, [np.eye(3)])]}))
     with pytest.raises(CheckpointError, match="NaN or infinite"):
         load(save(tmp_path / "x", {"layers": [listed("lstm", 5, [arrays[0] * np.nan, *arrays[1:]])]}))
+
+
+def test_a_tensorflow_js_model_is_told_where_its_weights_are(tmp_path):
+    content = {"format": "layers-model", "weightsManifest": [{"paths": ["group1-shard1of1.bin"], "weights": []}]}
+    with pytest.raises(CheckpointError, match=r"TensorFlow.js model, whose weights lie in other files; save the model"):
+        load(save(tmp_path / "model.json", content))

@@ -22,19 +22,22 @@ from dynsys.models.loading.gates import CONVENTIONS
 
 GATED = {"lstm": CONVENTIONS["flax"].lstm, "gru": CONVENTIONS["flax"].gru}
 STACKED = {4: "lstm", 3: "gru"}
+OPTIMISER = "opt_state"  # its moments have the names of the parameters
+PARTS = ({"i", "h"}, *({f"{side}{gate}" for side in "ih" for gate in gates} for gates in GATED.values()))
 MINIMAL = {"if", "in", "hf", "hn"}
 
 
 def flax_networks(path: Path, contents: Contents, choices: Choices) -> list[Network]:
     """The cells among the arrays, ``params.GRUCell_0.hn.kernel``, in the order of their numbers."""
-    modules = _modules(contents.arrays)
+    own = {key: array for key, array in contents.arrays.items() if OPTIMISER not in key.split(".")}
+    modules = _modules(own)
     cells = [
         cell
         for name in sorted(modules, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
         if (cell := _cell(path, contents, choices, name, modules[name])) is not None
     ]
     used = {key for cell in cells for key in cell.keys}
-    return networks_by_size("flax", contents.arrays, cells, _dense(contents.arrays, used))
+    return networks_by_size("flax", own, cells, _dense(own, used))
 
 
 def _modules(arrays: Arrays) -> dict[str, dict[str, dict[str, str]]]:
@@ -51,6 +54,10 @@ def _modules(arrays: Arrays) -> dict[str, dict[str, dict[str, str]]]:
 def _cell(path: Path, contents: Contents, choices: Choices, name: str, dense: dict[str, dict[str, str]]) -> Cell | None:
     """The cell whose Dense layers these are; None where they are no cell's."""
     names, arrays = set(dense), contents.arrays
+    more = next((sorted(names - cell) for cell in PARTS if cell < names and _is_square(arrays, dense)), None)
+    if more is not None:
+        wrong = f"{name} has {', '.join(more)} beside the parameters of a cell of flax, so that its step is another"
+        raise CheckpointError(path, wrong, "step the module itself with dynsys.Map")
     if names == MINIMAL:
         wrong = f"{name} is an MGUCell, for which dynsys has no model"
         raise CheckpointError(path, wrong, "step the module yourself with dynsys.Map")
@@ -75,6 +82,12 @@ def _cell(path: Path, contents: Contents, choices: Choices, name: str, dense: di
         assumed += ("its cell has residual=False, as the file does not say",)
     keys = tuple(key for side in sides for gate in side for key in dense[gate].values())
     return Cell(name.removeprefix("params.") or "cell", model, held, settings, keys, said=tuple(lines), assumed=assumed)
+
+
+def _is_square(arrays: Arrays, dense: dict[str, dict[str, str]]) -> bool:
+    """Whether one of the parts that act on h has a square kernel, as every cell's has."""
+    kernels = [arrays[part["kernel"]].shape for name, part in dense.items() if name[0] == "h" and "kernel" in part]
+    return any(len(shape) == 2 and shape[0] == shape[1] for shape in kernels)
 
 
 def _stacked(path: Path, arrays: Arrays, name: str, model: str, sides: list[list[dict[str, str]]]) -> dict[str, Array]:

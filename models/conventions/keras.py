@@ -28,6 +28,9 @@ KNOWN = "dynsys has models for SimpleRNN, GRU and LSTM; step another layer yours
 
 def keras_networks(path: Path, contents: Contents, choices: Choices) -> list[Network]:
     """The networks of a Keras model, by its configuration or, without one, by the names of its weights."""
+    if any(key.startswith("weightsManifest.") for key in contents.settings):
+        wrong = "it is the description of a TensorFlow.js model, whose weights lie in other files"
+        raise CheckpointError(path, wrong, "save the model with Keras, model.save('x.keras')")
     weights = Weights(path, contents)
     layers = layers_of(contents.settings)
     if not layers:

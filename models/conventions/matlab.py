@@ -17,6 +17,7 @@ from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.network import Cell, Network, settings_of
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.matlab import OBJECT
 
 LAYER = ("InputWeights", "RecurrentWeights", "Bias")
 STATES = ("HiddenState", "CellState")
@@ -34,6 +35,11 @@ ALL_THREE = "save InputWeights, RecurrentWeights and Bias of one layer together"
 
 def matlab_networks(path: Path, contents: Contents, choices: Choices) -> list[Network]:
     """The layers among the arrays, by their prefix: ``lstm.InputWeights`` or just ``InputWeights``."""
+    objects = {key: why for key, why in contents.odd.items() if why.startswith(OBJECT)}
+    if objects and not contents.arrays:
+        key, why = next(iter(objects.items()))
+        what, _, instead = why.partition(" (")
+        raise CheckpointError(path, f"it holds nothing but {key}, {what}", instead.removesuffix(")"))
     prefixes = [key.removesuffix(LAYER[1]) for key in contents.arrays if _last(key) == LAYER[1]]
     layers = [_layer(path, contents, choices, prefix) for prefix in prefixes]
     both = [Network("matlab", (cell,), backward) for cell, backward in layers if backward is not None]

@@ -17,6 +17,7 @@ import numpy as np
 from dynsys.models.loading.sizes import Room
 from dynsys.models.loading.values import Odd, Read
 
+OBJECT = "an object of MATLAB's class"
 DEEPEST = 16  # levels of nesting; a file with more is a mistake or a trap
 INSTEAD = {  # of the classes that people save
     "table": "save table2array(...) of it",
@@ -99,7 +100,7 @@ def _object(kind: str) -> Odd:
     """An object of MATLAB's class ``kind``, and what to save in its place."""
     network = kind.lower().endswith(("network", "layer", "layergraph", "net"))
     instead = OF_NETWORK if network else INSTEAD.get(kind, "save struct(...) of it, or its matrices")
-    return Odd(f"an object of MATLAB's class {kind}, which only MATLAB can read (in MATLAB {instead})")
+    return Odd(f"{OBJECT} {kind}, which only MATLAB can read (in MATLAB {instead})")
 
 
 def matlab_member(walk: Any, name: str, found: Any, depth: int) -> Iterator[tuple[str, Any]]:
