@@ -69,7 +69,7 @@ class LeakyNetwork(RateNetwork):
             shape = legal[key]
             fits = value.ndim == len(shape) and all(s in (t, "m", "o") for s, t in zip(shape, value.shape, strict=True))
             if not fits or n == 0:
-                needs = "(" + ", ".join(str(s) for s in shape) + ")"
+                needs = str(shape).replace("'", "")
                 raise ValueError(f"{key} has shape {tuple(value.shape)}; a network of {n or 'n'} units needs {needs}")
             if not torch.isfinite(value).all():
                 raise ValueError(f"{key} holds {int((~torch.isfinite(value)).sum())} values that are NaN or infinite")
