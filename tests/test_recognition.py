@@ -256,14 +256,19 @@ def test_each_direction_of_a_bidirectional_network_is_one_of_its_own(tmp_path, c
     assert "without the readout" in " ".join(describe_checkpoint(path, direction="forward")["assumed"])
 
 
-def test_a_bias_that_is_missing_is_zero_and_told(tmp_path):
+def test_one_bias_of_two_is_no_cell_of_torch_and_the_line_printed_opens_it(tmp_path):
     module = seeded(nn.LSTM, INPUTS, UNITS)
     with torch.no_grad():
         module.bias_hh_l0.zero_()
     state = {key: value for key, value in module.state_dict().items() if key != "bias_hh_l0"}
     torch.save(state, tmp_path / "m.pt")
-    assert_same_network(dynsys.load(tmp_path / "m.pt"), module)
-    assert "bias_hh_l0 is zero" in " ".join(describe_checkpoint(tmp_path / "m.pt")["assumed"])
+    named = {"recurrent": "weight_hh_l0", "input": "weight_ih_l0", "bias": "bias_ih_l0"}
+    with pytest.raises(CheckpointError, match="no place for bias_ih_l0") as caught:
+        dynsys.load(tmp_path / "m.pt")
+    assert "--form lstm" in str(caught.value)
+    for role, key in named.items():
+        assert f"--matrix {role}={key}" in str(caught.value)
+    assert_same_network(dynsys.load(tmp_path / "m.pt", form="lstm", matrices=named), module)
 
 
 def test_unknown_layouts_list_keys_with_shapes_and_the_way_out(tmp_path):

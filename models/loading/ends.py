@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
 from dynsys.models.loading.choices import shown, weights
-from dynsys.models.loading.evidence import holder_of
+from dynsys.models.loading.evidence import called_initial, holder_of
 from dynsys.models.loading.named import Named
 from dynsys.models.loading.state_dict import Stack
 
@@ -24,8 +24,6 @@ READOUT_WORDS = {"readout", "out", "output", "outputs", "wout", "decoder", "head
 READOUT_WORDS |= {"linear", "lin", "fc", "dense", "proj", "projection", "h2o", "ho"}
 OTHER_WORDS = {"init", "initial", "h0", "c0", "x0", "embedding", "embed", "emb", "input", "inp", "encoder"}
 OTHER_WORDS |= {"attention", "attn", "query", "key", "value"}  # matrices as wide as a readout that are none
-INITIAL_WORDS = {"init", "initial", "h0", "c0", "x0", "r0", "hx", "cx", "first", "start"}
-STATE_WORDS = {"h", "hidden", "hiddens", "state", "states", "c", "cell", "cells", "learned", "0", "1xd"}
 CELL_WORDS = {"c", "c0", "cell", "cells", "cx"}
 LEARNED_BESIDE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v")
 
@@ -170,7 +168,7 @@ def find_initial(path: Path, arrays: Arrays, free: list[str], stack: Stack, name
     if "initial" in named.choices.matrices:
         return _named_initial(named, n_state) if "initial" in named else None
     loose = [key for key in free if 1 <= arrays[key].ndim <= 3 and not key.endswith(LEARNED_BESIDE)]
-    loose = [key for key in loose if _called_initial(key)]
+    loose = [key for key in loose if called_initial(key)]
     whole = [key for key in loose if arrays[key].size == n_state and len(arrays[key]) in (1, 2, stack.layers, n_state)]
     if stack.n_cell == 0:
         return _initial(path, arrays, whole[:1])
@@ -193,13 +191,6 @@ def _named_initial(named: Named, n_state: int) -> Initial:
         wrong = f"{named.shown('initial', value)} cannot be the initial state"
         raise CheckpointError(named.path, wrong, f"the network has {n_state} state variables")
     return Initial(value.ravel(), tuple(named.used), named.shown("initial", value))
-
-
-def _called_initial(key: str) -> bool:
-    last = re.split("[./]", key)[-1]
-    words = {word for word in re.split(r"[_\s]|(?<=[a-z])(?=[A-Z])", last) if word}
-    lower = {word.lower() for word in words}
-    return bool(lower & INITIAL_WORDS) or lower <= STATE_WORDS
 
 
 def _is_state(arrays: Arrays, key: str, size: int, stack: Stack) -> bool:

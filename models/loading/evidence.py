@@ -26,6 +26,8 @@ MASKS = {"mask", "masks", "connectivity", "sparsity", "adjacency", "conn"}
 SIGNS = {"sign", "signs", "dale", "dales", "polarity"}
 EVIDENCE = NORMS | LEAKS | MASKS | SIGNS
 RAW = {"raw", "orig", "g", "v", "original", "original0", "original1", "parametrizations"}
+INITIAL_WORDS = {"init", "initial", "h0", "c0", "x0", "r0", "hx", "cx", "first", "start"}
+STATE_WORDS = {"h", "hidden", "hiddens", "state", "states", "c", "cell", "cells", "learned", "0", "1xd"}
 COUNTERS = ("num_batches_tracked",)
 
 
@@ -53,6 +55,8 @@ def refuse_unexplained(
             continue
         if _acts_on_state(key, arrays, holder, n) or (stepped_by_hand and _is_norm_in_the_loop(key, holder)):
             own.append(key)
+    if ("bias_ih" in cell) != ("bias_hh" in cell):  # torch's cells have both or none
+        own.append(cell.get("bias_ih") or cell["bias_hh"])
     odd = [k for k in contents.odd if k.startswith(prefix) and prefix and not choices.ignores(k)]
     settings = [] if own or odd else _settings_of_a_leak(contents, choices, prefix, cell)
     if own or odd or settings:
@@ -149,6 +153,13 @@ def masked(recurrent: str, keys: Iterable[str], arrays: Arrays, n: int) -> list[
     ]
 
 
+def called_initial(key: str) -> bool:
+    """Whether an array is called as first states are."""
+    last = re.split("[./]", key)[-1]
+    lower = {word.lower() for word in re.split(r"[_\s]|(?<=[a-z])(?=[A-Z])", last) if word}
+    return bool(lower & INITIAL_WORDS) or lower <= STATE_WORDS
+
+
 def holder_of(prefix: str) -> str:
     """The prefix of the module that holds the one with this prefix."""
     return re.sub(r"[^./]*$", "", prefix.rstrip("._/"))
@@ -207,8 +218,9 @@ def _settings_of_a_leak(contents: Contents, choices: Choices, prefix: str, cell:
 def _way_out(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     """The line that opens the network where its equation can be guessed from names; else the two honest ways."""
     arrays = contents.arrays
-    ignored = f"if they play no part in the step, {_ignored(keys)}"
-    guess = _guessed(contents, cell, keys)
+    free = [key for key in keys if key not in cell.values()]
+    ignored = f"if they play no part in the step, {_ignored(free)}" if free else "the other bias is missing"
+    guess = _guessed(contents, cell, free)
     if guess:
         return f"{guess}; {ignored}"
     python = "in Python, dynsys.wrap of the module itself steps any equation"
@@ -233,7 +245,8 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     lone = [k for k in keys if words[k] & {"bias", "b"} and k in arrays and arrays[k].size in (len(W), 2 * len(W))]
     leaks = [k for k in keys if words[k] & LEAKS]
     masks = [k for k in keys if words[k] & (MASKS | SIGNS)]
-    if form is None or set(keys) - set(lone) - set(leaks) - set(masks) or len(lone) > 1 or len(leaks) > 1:
+    deep = any(re.search(r"weight_hh_l[1-9]", key) for key in arrays)
+    if deep or form is None or set(keys) - set(lone) - set(leaks) - set(masks) or len(lone) > 1 or len(leaks) > 1:
         return ""
     readings = [("", cell["weight_hh"])]
     if masks:

@@ -17,10 +17,10 @@ import numpy as np
 
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
-from dynsys.models.loading.choices import GATES, Choices, line_of
+from dynsys.models.loading.choices import GATES, Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.effective import effective
-from dynsys.models.loading.evidence import MASKS, SIGNS, masked
+from dynsys.models.loading.evidence import MASKS, RAW, SIGNS, called_initial, masked
 from dynsys.models.loading.stated import words_of
 
 SCHEME = (
@@ -33,6 +33,10 @@ INPUT_WORDS = {"in", "win", "wi", "input", "ih", "wih", "i2h", "input2h", "x2h",
 READOUT_WORDS = {"out", "wout", "wo", "readout", "fc", "ho", "h2o", "who", "output", "head", "decoder", "wy", "why"}
 BIAS_WORDS = {"bias", "b", "brec", "bh", "bhh", "bih", "bx", "bin", "offset"}
 READOUT_BIAS_WORDS = {"bout", "bo", "by"}
+BESIDE = {"dt", "seed", "epoch", "epochs", "step", "steps", "iteration", "loss", "losses", "lr", "ratio", "accuracy"}
+BESIDE |= {"states", "trajectories", "trials", "history", "covariance", "cov", "inputs", "targets", "outputs", "times"}
+BESIDE |= {"activity", "recording", "eigenvalues", "pca", "grad", "i2o"}  # what is no part of an equation
+GAINS = ("g", "gain")
 OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
 
 
@@ -59,15 +63,23 @@ Line = tuple[str, dict[str, str], dict[str, str]]  # under which condition, the 
 
 
 def _opens(path: Path, contents: Contents, line: Line) -> bool:
-    """Whether the network that the line says can be made of the arrays."""
+    """Whether the network that the line says can be made, and uses every array that could be a part of it."""
     from dynsys.models.loading.forms import from_named
 
     _, matrices, options = line
     try:
-        from_named(path, contents, Choices(matrices=matrices, **options))  # type: ignore[arg-type]
+        found = from_named(path, contents, Choices(matrices=matrices, **options))  # type: ignore[arg-type]
     except (CheckpointError, ValueError):
         return False
-    return True
+    left = [key for key in contents.arrays if shown(key, contents.arrays) in found.unused]
+    return all(_is_beside(contents.arrays, key) for key in left)
+
+
+def _is_beside(arrays: Arrays, key: str) -> bool:
+    """What may be left out of an equation: recordings, first states, readouts, factors of 1, and a gain, as there is
+    a line with it."""
+    gain = arrays[key].size == 1 and _last(key) & set(GAINS)
+    return bool(_last(key) & (BESIDE | READOUT_WORDS) or called_initial(key) or (arrays[key] == 1).all() or gain)
 
 
 def _lines(contents: Contents) -> list[Line]:
@@ -91,7 +103,12 @@ def _masked_roles(arrays: Arrays) -> list[tuple[dict[str, str], str, dict[str, s
     W = roles["recurrent"]
     others = [key for key in arrays if key != W]
     readings = masked(W, others, arrays, len(arrays[W]))
-    return [(roles, f"if {words}", {"recurrent": printable(text)}) for words, text in readings] or [(roles, "", {})]
+    found = [(roles, f"if {words}", {"recurrent": printable(text)}) for words, text in readings] or [(roles, "", {})]
+    gain = next((k for k in others if arrays[k].size == 1 and k.rpartition(".")[2] in GAINS), None)
+    if gain is not None:
+        scaled = [(r, s, {"recurrent": f"{printable(gain)} * ({c.get('recurrent', W)})"}) for r, s, c in found]
+        found += [(r, f"{s or 'if'} and {gain} is not in it yet".replace("if and", "if"), c) for r, s, c in scaled]
+    return found
 
 
 def _forms(contents: Contents, roles: dict[str, str]) -> list[Line]:
@@ -128,9 +145,14 @@ def _last(key: str) -> set[str]:
 def _is_recurrent(arrays: Arrays, key: str) -> bool:
     """Square, no mask, no signs, no readout and no identity."""
     W, words = arrays[key], _last(key)
-    if not _is_matrix(arrays, key) or W.shape[0] != W.shape[1] or W.dtype.kind not in "fiu":
+    if (
+        not re.search(r"[^\W\d]", key)
+        or not _is_matrix(arrays, key)
+        or W.shape[0] != W.shape[1]
+        or W.dtype.kind not in "fiu"
+    ):
         return False
-    if words & (MASKS | SIGNS | READOUT_WORDS):
+    if words & (MASKS | SIGNS | READOUT_WORDS) or words_of(key) & (RAW - {"g", "v"}):
         return False
     if bool(np.isin(W, (0, 1)).all()) and not words & RECURRENT_WORDS:
         return False
@@ -196,9 +218,13 @@ def _gated(arrays: Arrays) -> list[Line]:
         roles |= {f"bias_{gate}": key for gate, key in (biases or {}).items()}
         if form == "lstm":
             return [("if it is an LSTM", roles, {"form": form})]
+        renews = {role: f"-{text}" if role.endswith("_z") else text for role, text in roles.items()}
+        after, before = {"form": form, "convention": "torch"}, {"form": form, "convention": "onnx"}
         return [
-            ("if it is a GRU that resets after the product", roles, {"form": form, "convention": "torch"}),
-            ("if it resets before it", roles, {"form": form, "convention": "onnx"}),
+            ("if it is a GRU, h' = (1 - z) n + z h, that resets after the product", roles, after),
+            ("if before it", roles, before),
+            ("if it is h' = z n + (1 - z) h and resets after the product", renews, after),
+            ("if before it", renews, before),
         ]
     return []
 
@@ -284,7 +310,11 @@ def _low_rank(arrays: Arrays) -> list[Line]:
         keys = [k for k in arrays if _last(k) & words and N in arrays[k].shape and arrays[k].ndim == 2]
         if len(keys) == 1:
             roles[role] = keys[0]
-    return [("if it is tau dx/dt = -x + m n^T f(x) / N + ...", roles, {"form": "low-rank"})]
+    lines: list[Line] = [("if it is tau dx/dt = -x + m n^T f(x) / N + ...", roles, {"form": "low-rank"})]
+    if "readout" in roles:
+        divided = {**roles, "readout": f"{roles['readout']} / {N}"}
+        lines.append(("if its readout is divided by N as well", divided, {"form": "low-rank"}))
+    return lines
 
 
 def _piecewise_linear(arrays: Arrays) -> list[Line]:
