@@ -210,7 +210,7 @@ def _check_shapes(held: Mapping[str, Tensor], M: int, shallow: bool) -> None:
     for key, value in held.items():
         shape = tuple(value.shape)
         if M == 0 or not any(_fits(shape, s) for s in legal[key]):
-            needs = " or ".join("(" + ", ".join(str(size) for size in s) + ")" for s in legal[key])
+            needs = " or ".join(str(s) for s in legal[key]).replace("'", "")
             raise ValueError(f"{key} has shape {shape}; a PLRNN of {M or 'M'} units needs {needs}")
         if not torch.isfinite(value).all():
             raise ValueError(f"{key} holds {int((~torch.isfinite(value)).sum())} values that are NaN or infinite")
