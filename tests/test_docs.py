@@ -65,3 +65,43 @@ def test_ci_runs_exactly_the_two_commands_of_the_readme():
     (block,) = re.findall(r"<!-- commands -->\n```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(block.strip().splitlines()) == 2
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def files_of_the_page_on_other_tools(folder):
+    """Files that the examples of docs/checkpoints.md name, of six units."""
+    import numpy as np
+    import torch
+    from scipy.io import savemat
+
+    rng = np.random.default_rng(0)
+
+    def W(*shape):
+        return rng.standard_normal(shape) / 3
+
+    rnn = {f"rnn.{key}": value for key, value in torch.nn.RNN(3, 6).state_dict().items()}
+    torch.save(rnn, folder / "model.pt")
+    u, h = W(1, 30, 3), np.zeros((1, 31, 6))
+    weights = {key.removeprefix("rnn.").removesuffix("_l0"): value.numpy() for key, value in rnn.items()}
+    for t in range(30):
+        drive = weights["weight_ih"] @ u[0, t] + weights["bias_ih"] + weights["bias_hh"]
+        h[0, t + 1] = np.tanh(weights["weight_hh"] @ h[0, t] + drive)
+    np.savez(folder / "trials.npz", hidden=h[:, 1:])
+    np.savez(folder / "net.npz", J=W(6, 6), B=W(6, 3), b=W(6))
+    np.savez(folder / "lowrank.npz", m=W(6, 2), n=W(6, 2), wi=W(3, 6))
+    np.savez(folder / "dale.npz", W_rec=W(6, 6), mask=np.eye(6), Dale_rec=np.diag([1, 1, 1, 1, -1, -1.0]))
+    np.savez(folder / "esn.npz", W=W(6, 6), Win=W(6, 2), Wout=W(1, 6), Wfb=W(6, 1))
+    savemat(folder / "lstm.mat", {f"U{gate}": W(6, 6) for gate in "ifgo"})
+    state, net = [np.zeros(6)], np.load(folder / "net.npz")
+    for t in range(30):
+        state.append(np.maximum(net["J"] @ state[-1] + net["B"] @ u[0, t] + net["b"], 0))
+    np.savez(folder / "trial.npz", inputs=u[0], states=np.array(state[1:]))
+
+
+def test_the_examples_of_the_page_on_other_tools_files_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files_of_the_page_on_other_tools(tmp_path)
+    lines = [line for block in blocks(ROOT / "docs" / "checkpoints.md", "bash") for line in block.splitlines() if line]
+    assert len(lines) >= 7
+    for line in lines:
+        result = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}\n{result.output}{result.stderr}"
