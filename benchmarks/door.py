@@ -35,6 +35,7 @@ from door import (  # noqa: F401  (each module enters its layouts)
     pickles,
     reparametrised,
     reservoirs,
+    storage,
     torch_files,
     unreadable,
 )

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from door.drawing import array, drawn, foreign, state
+from door.equations import leaky
 from door.layout import OPEN, REFUSED, SAID, Network, enter, layout
 from door.torch_files import Task, linear, of
 
@@ -122,3 +123,15 @@ def torch_list_of_tensors(folder: Path, rng: Rng, n: int, m: int) -> Network:
     matrices = {"input": "'0'", "recurrent": "'1'", "bias": "'2' + '3'"}  # keys that are numbers stand in quotes
     said = {"form": "rnn", "matrices": matrices}
     return of(folder / "m.pt", rnn, m, known={"form": "rnn"}, said=said)
+
+
+@layout("torch", REFUSED)
+def torch_configuration_of_a_leak(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """r' = (1 - dt/tau) r + dt/tau tanh(...): of this leak the configuration alone speaks."""
+    rnn = drawn(nn.RNN(m, n), rng)
+    W, U, a, b = (array(p) for p in rnn.parameters())
+    config = {"hidden_size": n, "dt": 20.0, "tau": 100.0}
+    torch.save({"state_dict": state(rnn, "ctrnn."), "config": config}, folder / "m.pt")
+    known = {"form": "leaky", "alpha": 0.2}
+    step = leaky(0.2, U, W, a + b)
+    return Network(folder / "m.pt", step, n, m, known=known, way_out=r"tau(.|\n)*(--form|wrap|--ignore)")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from door.drawing import draw
 from door.keras_files import H5, NEEDS, ZIP, Layer, configuration, dense, network, write_h5, write_variables, write_zip
 from door.layout import LINE, OPEN, REFUSED, Network, layout
 
@@ -77,7 +78,7 @@ def between(rng: Rng, n: int, m: int, path: Path, *entries: dict[str, Any]) -> N
     """Two LSTMs with other layers between them: no stack, whatever their sizes."""
     import h5py
 
-    layers = [Layer(rng, "LSTM", m, n, name="first"), Layer(rng, "LSTM", n, n, name="second")]
+    layers = [Layer(rng, "LSTM", m, n, name="first", return_sequences=True), Layer(rng, "LSTM", n, n, name="second")]
     config, buffer = configuration(layers, m, None), io.BytesIO()
     config["config"]["layers"][2:2] = entries
     with h5py.File(buffer, "w") as file:
@@ -86,7 +87,7 @@ def between(rng: Rng, n: int, m: int, path: Path, *entries: dict[str, Any]) -> N
             file[f"layers/batch_normalization/vars/{k}"] = rng.random(n)
     with zipfile.ZipFile(path, "w") as zipped_file:
         zipped_file.writestr("metadata.json", json.dumps({"keras_version": "3.4.1"}))
-        zipped_file.writestr("config.json", json.dumps(config))
+        zipped_file.writestr("config.json", json.dumps({"module": "keras", **config}))
         zipped_file.writestr("model.weights.h5", buffer.getvalue())
     return Network(path, way_out="--part|wrap|dynsys.Map")
 
@@ -138,6 +139,68 @@ def keras_zip_of_a_custom_cell(folder: Path, rng: Rng, n: int, m: int) -> Networ
     config = {"class_name": "Sequential", "config": {"name": "sequential", "layers": [entry]}}
     with zipfile.ZipFile(folder / "model.keras", "w") as zipped_file:
         zipped_file.writestr("metadata.json", json.dumps({"keras_version": "3.4.1"}))
-        zipped_file.writestr("config.json", json.dumps(config))
+        zipped_file.writestr("config.json", json.dumps({"module": "keras", **config}))
         zipped_file.writestr("model.weights.h5", buffer.getvalue())
     return Network(folder / "model.keras", way_out="--matrix|--form|wrap|dynsys.Map")
+
+
+def variables_zip(path: Path, config: dict[str, Any], variables: dict[str, Any]) -> Path:
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for key, value in variables.items():
+            file[key] = value
+    with zipfile.ZipFile(path, "w") as zipped_file:
+        zipped_file.writestr("metadata.json", json.dumps({"keras_version": "3.4.1"}))
+        zipped_file.writestr("config.json", json.dumps({"module": "keras", **config}))
+        zipped_file.writestr("model.weights.h5", buffer.getvalue())
+    return path
+
+
+def numbered(prefix: str, layer: Layer) -> dict[str, Any]:
+    return {f"{prefix}/cell/vars/{i}": value for i, value in enumerate(layer.kept.values())}
+
+
+@layout(ZIP, LINE, NEEDS)
+def keras_zip_bidirectional(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """The readout sees both halves, and so is none of either."""
+    both = {side: Layer(rng, "LSTM", m, n, name=f"{side}_lstm") for side in ("forward", "backward")}
+    inner = {
+        name: {"class_name": "LSTM", "config": both[side].config}
+        for name, side in (("layer", "forward"), ("backward_layer", "backward"))
+    }
+    entries = [
+        {"class_name": "Bidirectional", "config": {"name": "bidirectional", "merge_mode": "concat", **inner}},
+        {"class_name": "Dense", "config": {"name": "dense", "units": 2, "activation": "linear", "use_bias": True}},
+    ]
+    variables = {k: v for side in both for k, v in numbered(f"layers/bidirectional/{side}_layer", both[side]).items()}
+    variables |= {"layers/dense/vars/0": draw(rng, 2 * n, 2), "layers/dense/vars/1": draw(rng, 2)}
+    config = {"class_name": "Sequential", "config": {"name": "sequential", "layers": entries}}
+    path = variables_zip(folder / "model.keras", config, variables)
+    known = {"direction": "backward"}
+    return network(path, [both["backward"]], m, None, known=known, way_out="--direction")
+
+
+@layout(ZIP, REFUSED, NEEDS)
+def keras_zip_of_two_parallel_layers(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Both see the input, which is as wide as they are: their shapes would fit a stack, and their graph does not."""
+    layers = [Layer(rng, "LSTM", n, n, name=f"lstm_{k}") for k in (1, 2)]
+
+    def seen(*names: str) -> list[Any]:
+        shape = [None, None, n]
+        tensors = [
+            {"class_name": "__keras_tensor__", "config": {"shape": shape, "keras_history": [x, 0, 0]}} for x in names
+        ]
+        return [{"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}]
+
+    first = {"batch_shape": [None, None, n], "name": "x"}
+    entries: list[dict[str, Any]] = [{"class_name": "InputLayer", "config": first, "name": "x", "inbound_nodes": []}]
+    for layer in layers:
+        entries.append({"class_name": "LSTM", "config": layer.config, "name": layer.name, "inbound_nodes": seen("x")})
+    joined = {"class_name": "Concatenate", "config": {"name": "concatenate"}, "name": "concatenate"}
+    entries.append({**joined, "inbound_nodes": seen("lstm_1", "lstm_2")})
+    ends = {"input_layers": ["x", 0, 0], "output_layers": ["concatenate", 0, 0]}
+    config = {"class_name": "Functional", "config": {"name": "functional", "layers": entries, **ends}}
+    variables = numbered("layers/lstm", layers[0]) | numbered("layers/lstm_1", layers[1])
+    return Network(variables_zip(folder / "model.keras", config, variables), way_out="--part|wrap|dynsys.Map")

@@ -185,3 +185,50 @@ def onnx_with_a_function_between_layers(folder: Path, rng: Rng, n: int, m: int) 
 def onnx_without_a_recurrent_node(folder: Path, rng: Rng, n: int, m: int) -> Network:
     write(folder / "model.onnx", [], m, (draw(rng, 2, m), draw(rng, 2)))
     return Network(folder / "model.onnx", way_out="RNN|GRU|LSTM|recurrent")
+
+
+@layout("onnx", OPEN, "onnx")
+def onnx_lstm_weights_in_constants(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Constant nodes instead of initializers."""
+    import onnx
+    from onnx import helper
+
+    arrays = weights(rng, "LSTM", n, m)
+    write(folder / "model.onnx", [("LSTM", arrays, {"hidden_size": n})], m)
+    model = onnx.load(folder / "model.onnx")
+    for tensor in model.graph.initializer:
+        model.graph.node.insert(0, helper.make_node("Constant", [], [tensor.name], value=tensor))
+    del model.graph.initializer[:]
+    onnx.save(model, folder / "model.onnx")
+    step = stacked([cell("LSTM", arrays)], [n], 2)
+    return Network(folder / "model.onnx", step, 2 * n, m)
+
+
+@layout("onnx", REFUSED, "onnx")
+def onnx_weights_that_nodes_compute(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """W stands turned among the initializers, and a Transpose turns it back."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    arrays = weights(rng, "GRU", n, m)
+    write(folder / "model.onnx", [("GRU", arrays, {"hidden_size": n, "linear_before_reset": 1})], m)
+    model = onnx.load(folder / "model.onnx")
+    W = next(tensor for tensor in model.graph.initializer if tensor.name == "onnx::GRU_0R")
+    W.CopyFrom(numpy_helper.from_array(arrays[1].transpose(0, 2, 1).astype(np.float32), "kept"))
+    model.graph.node.insert(0, helper.make_node("Transpose", ["kept"], ["onnx::GRU_0R"], perm=[0, 2, 1]))
+    onnx.save(model, folder / "model.onnx")
+    step = stacked([cell("GRU", arrays, linear_before_reset=1)], [n], 1)
+    return Network(folder / "model.onnx", step, n, m, way_out="wrap|state_dict|export|dynsys.Map")
+
+
+@layout("onnx", REFUSED, "onnx")
+def onnx_of_two_parallel_nodes(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Both GRUs see the input, which is as wide as they are."""
+    import onnx
+
+    given = {"hidden_size": n, "linear_before_reset": 1}
+    write(folder / "model.onnx", [("GRU", weights(rng, "GRU", n, n), given) for _ in range(2)], n)
+    model = onnx.load(folder / "model.onnx")
+    next(node for node in model.graph.node if node.input[0] == "s0").input[0] = "x"
+    onnx.save(model, folder / "model.onnx")
+    return Network(folder / "model.onnx", way_out="--part|wrap|dynsys.Map")
