@@ -168,6 +168,33 @@ def test_the_equation_of_a_file_is_what_torch_s_module_computes(name, tmp_path):
     np.testing.assert_allclose(network.step(x, u), own.numpy(), rtol=1e-12, atol=1e-12)
 
 
+def one_step(module, x, u):
+    """The next state, by the module's own forward."""
+    x, u = torch.as_tensor(x), torch.as_tensor(u)
+    form = getattr(module, "form", "")
+    if isinstance(module, nn.RNNCellBase) or form in ("state_first", "output_first"):
+        new = module(u[None], x[None])
+        return (new[0 if form == "state_first" else 1] if isinstance(new, tuple) else new)[0]
+    if form == "time_first" or hasattr(module, "change"):
+        return module(u[None, None], x[None])[1][0]
+    return module(u[None, None], x[None, None])[1][0, 0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name, entry in LAYOUTS.items() if entry.kind == "module"])
+def test_the_equation_of_a_module_is_what_it_computes(name, tmp_path):
+    network = written(name, tmp_path)
+    if network.step is None:
+        pytest.skip("it has no real step")
+    x, u = np.random.default_rng(1).normal(size=7), np.random.default_rng(2).normal(size=3)
+    with torch.no_grad():
+        own = one_step(network.module, x, u).numpy()
+        np.testing.assert_allclose(network.step(x, u), own, rtol=1e-12, atol=1e-12)
+        if network.readout is not None:
+            said = network.module(torch.as_tensor(u)[None, None], torch.as_tensor(x)[None])[0][0, 0]
+            np.testing.assert_allclose(network.readout(own), said.numpy(), rtol=1e-12, atol=1e-12)
+
+
 BEYOND_THE_REFERENCE = (  # which takes an operator's own functions only, and one direction
     "onnx_rnn_relu",
     "onnx_rnn_sigmoid",

@@ -222,7 +222,8 @@ def module_of_torchscript(folder: Path, rng: Rng, n: int, m: int) -> Network:
     step, size = step_of(gru)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return held(torch.jit.script(gru), step, size, m, way_out="(?i)script|n_state")
+        traced = torch.jit.trace(gru, (torch.zeros(1, 1, m).double(), torch.zeros(1, 1, n).double()))
+    return held(traced, step, size, m, way_out="(?i)script|n_state")
 
 
 @layout(MODULE, REFUSED)
