@@ -9,6 +9,7 @@ import copy
 import re
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from dynsys.models.loading.values import Allowance, Unfit, is_beside
@@ -21,6 +22,13 @@ LISTED = 12  # entries that a message names
 
 def names_of(path: Path) -> list[str]:
     """The entries of a zip, without folders and what a Mac adds; raises BadZipFile where it is damaged."""
+    state = path.stat()
+    return _listed(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1)
+def _listed(path: Path, changed: int, size: int) -> list[str]:
+    """Read once for all formats that ask; ``changed`` and ``size`` tell when it is another file."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     return [name for name in names if not name.endswith("/") and not name.startswith(("__MACOSX/", "."))]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays, first_bytes
 from dynsys.models.loading.archives import is_torch_zip, unpacked, weights_in_zip, zip_with
 from dynsys.models.loading.flax import is_flax, read_flax
@@ -111,11 +111,15 @@ def _of_zip(path: Path) -> Contents:
 
 
 def sorted_out(read: Read, format: str) -> Contents:
-    """The values of a reader, told apart: real numbers, settings, and what can be neither."""
+    """The values of a reader, told apart: real numbers, settings, and what can be neither.
+
+    Names that cannot be printed, with line breaks or a terminal's escapes, are written out: so they are shown and said.
+    """
     arrays: Arrays = {}
     settings: dict[str, Any] = {}
     odd: dict[str, str] = {}
-    for key, value in read.values.items():
+    for name, value in read.values.items():
+        key = printable(name)
         if isinstance(value, Odd):
             odd[key] = value.why
             continue
@@ -126,7 +130,7 @@ def sorted_out(read: Read, format: str) -> Contents:
             arrays[key] = array
         elif isinstance(value, np.ndarray) or key not in settings:
             odd[key] = OBJECTS if array.dtype.kind == "O" else f"of type {array.dtype}, not of real numbers"
-    return Contents(arrays, settings, odd, read.container, format)
+    return Contents(arrays, settings, odd, printable(read.container), format)
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:

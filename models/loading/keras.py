@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.errors import CheckpointError
+from dynsys.models.loading.archives import names_of
 from dynsys.models.loading.hdf5 import Members, open_hdf5
 from dynsys.models.loading.json_weights import single_values
 from dynsys.models.loading.sizes import Room
@@ -19,8 +20,7 @@ WEIGHTS, DESCRIPTION = "model.weights.h5", ("metadata.json", "config.json")
 def is_keras(path: Path, head: bytes) -> bool:
     if not head.startswith(b"PK"):
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = names_of(path)
     return WEIGHTS in names or all(name in names for name in DESCRIPTION)
 
 

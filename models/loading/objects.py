@@ -119,5 +119,5 @@ def refuse_empty(read: Read) -> Read:
         classes = list(dict.fromkeys(value for key, value in read.values.items() if key.endswith("__class__")))
         named = ", ".join((classes or list(read.values))[:10])
         remedy = "save torch.save(model.state_dict(), path), or a dict of arrays"
-        raise Unfit(f"it holds no arrays, only {named or 'nothing'}", remedy)
+        raise Unfit(f"it holds no arrays, only {named}" if named else "it holds no arrays", remedy)
     return read

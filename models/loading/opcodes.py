@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import codecs
 import pickle
-import struct
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 from dynsys.models.loading.pickle_machine import MARK, Machine
@@ -20,6 +20,9 @@ from dynsys.models.loading.values import MOST_STEPS, Unfit
 
 LONGEST_INTEGER = 1024  # bytes; arithmetic on longer ones takes long
 
+STOP = pickle.STOP[0]
+BYTE, SHORT, INT, WORD, LONG = (Struct(kind) for kind in ("<B", "<H", "<i", "<I", "<Q"))
+
 Operation = Callable[[Machine], None]
 
 
@@ -27,14 +30,16 @@ def unpickled(machine: Machine) -> Any:
     """The next pickle. Raises ValueError, IndexError, KeyError or the like where it is damaged, and Unfit."""
     machine.stack, machine.memo = [], {}
     allowance = machine.allowance
+    data, operation = machine.data, OPERATIONS.get
     while allowance.steps > 0:
         allowance.steps -= 1
-        code = machine.take(1)
-        if code == pickle.STOP:
+        if machine.position >= len(data):
+            raise ValueError(f"it ends at byte {len(data)}, in the middle of a pickle")
+        code = data[machine.position]
+        machine.position += 1
+        if code == STOP:
             return machine.pop()
-        if code not in OPERATIONS:
-            raise ValueError(f"byte {machine.position - 1} is no pickle opcode")
-        OPERATIONS[code](machine)
+        operation(code, unknown)(machine)
     raise Unfit(f"its pickle has more than {MOST_STEPS:,} steps", "save arrays, not lists of single numbers")
 
 
@@ -65,10 +70,6 @@ def old_text(line: bytes) -> str:
     if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
         raise ValueError("a text of its pickle has no quotes")
     return codecs.escape_decode(text[1:-1])[0].decode("latin-1")
-
-
-def remember(machine: Machine, place: int) -> None:
-    machine.memo[place] = machine.top()
 
 
 def named(machine: Machine, module: bytes, name: bytes) -> None:
@@ -132,7 +133,7 @@ def tuple_of(machine: Machine, count: int) -> None:
 
 
 def protocol(machine: Machine) -> None:
-    version = machine.number("<B")
+    version = machine.number(BYTE)
     if version > pickle.HIGHEST_PROTOCOL:
         raise ValueError(f"its pickle is of protocol {version}")
 
@@ -141,90 +142,99 @@ def no_buffer(machine: Machine) -> None:
     raise Unfit("its pickle keeps its arrays in other files (buffers out of band)", "save it without buffer_callback")
 
 
-def letters(kind: str) -> Operation:
+def unknown(machine: Machine) -> None:
+    raise ValueError(f"byte {machine.position - 1} is no pickle opcode")
+
+
+def constant(value: Any) -> Operation:
+    return lambda machine: machine.stack.append(value)
+
+
+def letters(kind: Struct) -> Operation:
     return lambda machine: machine.push(machine.take(machine.number(kind)).decode("utf-8", "surrogatepass"))
 
 
-def plain_bytes(kind: str) -> Operation:
+def plain_bytes(kind: Struct) -> Operation:
     return lambda machine: machine.push(machine.take(machine.number(kind)))
 
 
-def old_letters(kind: str) -> Operation:
+def old_letters(kind: Struct) -> Operation:
     """A str of Python 2, text or bytes: every byte is one letter, so that the bytes can be had back."""
     return lambda machine: machine.push(machine.take(machine.number(kind)).decode("latin-1"))
 
 
-def extension(kind: str) -> Operation:
+def extension(kind: Struct) -> Operation:
     """A name by its number in a registry of the program that wrote the file; the number is all that is known."""
     return lambda machine: machine.push(Named("copyreg", f"extension {machine.number(kind)}"))
 
 
-OPERATIONS: dict[bytes, Operation] = {
+BY_NAME: dict[bytes, Operation] = {
     pickle.PROTO: protocol,
     pickle.FRAME: lambda m: m.skip(8),  # how much to read at once
-    pickle.NONE: lambda m: m.push(None),
-    pickle.NEWTRUE: lambda m: m.push(True),
-    pickle.NEWFALSE: lambda m: m.push(False),
-    pickle.INT: lambda m: m.push(integer(m.line())),
-    pickle.LONG: lambda m: m.push(integer(m.line())),
-    pickle.BININT: lambda m: m.push(m.number("<i")),
-    pickle.BININT1: lambda m: m.push(m.number("<B")),
-    pickle.BININT2: lambda m: m.push(m.number("<H")),
-    pickle.LONG1: lambda m: m.push(long_integer(m, m.number("<B"))),
-    pickle.LONG4: lambda m: m.push(long_integer(m, m.number("<i"))),
-    pickle.FLOAT: lambda m: m.push(float(m.line())),
-    pickle.BINFLOAT: lambda m: m.push(struct.unpack(">d", m.take(8))[0]),
-    pickle.STRING: lambda m: m.push(old_text(m.line())),
-    pickle.BINSTRING: old_letters("<i"),
-    pickle.SHORT_BINSTRING: old_letters("<B"),
-    pickle.BINBYTES: plain_bytes("<I"),
-    pickle.SHORT_BINBYTES: plain_bytes("<B"),
-    pickle.BINBYTES8: plain_bytes("<Q"),
-    pickle.BYTEARRAY8: plain_bytes("<Q"),
+    pickle.NONE: constant(None),
+    pickle.NEWTRUE: constant(True),
+    pickle.NEWFALSE: constant(False),
+    pickle.INT: lambda m: m.stack.append(integer(m.line())),
+    pickle.LONG: lambda m: m.stack.append(integer(m.line())),
+    pickle.BININT: lambda m: m.stack.append(m.number(INT)),
+    pickle.BININT1: lambda m: m.stack.append(m.number(BYTE)),
+    pickle.BININT2: lambda m: m.stack.append(m.number(SHORT)),
+    pickle.LONG1: lambda m: m.stack.append(long_integer(m, m.number(BYTE))),
+    pickle.LONG4: lambda m: m.stack.append(long_integer(m, m.number(INT))),
+    pickle.FLOAT: lambda m: m.stack.append(float(m.line())),
+    pickle.BINFLOAT: lambda m: m.stack.append(m.real()),
+    pickle.STRING: lambda m: m.stack.append(old_text(m.line())),
+    pickle.BINSTRING: old_letters(INT),
+    pickle.SHORT_BINSTRING: old_letters(BYTE),
+    pickle.BINBYTES: plain_bytes(WORD),
+    pickle.SHORT_BINBYTES: plain_bytes(BYTE),
+    pickle.BINBYTES8: plain_bytes(LONG),
+    pickle.BYTEARRAY8: plain_bytes(LONG),
     pickle.NEXT_BUFFER: no_buffer,
     pickle.READONLY_BUFFER: lambda m: None,
-    pickle.UNICODE: lambda m: m.push(m.line().decode("raw-unicode-escape")),
-    pickle.BINUNICODE: letters("<I"),
-    pickle.SHORT_BINUNICODE: letters("<B"),
-    pickle.BINUNICODE8: letters("<Q"),
-    pickle.EMPTY_TUPLE: lambda m: m.push(()),
+    pickle.UNICODE: lambda m: m.stack.append(m.line().decode("raw-unicode-escape")),
+    pickle.BINUNICODE: letters(WORD),
+    pickle.SHORT_BINUNICODE: letters(BYTE),
+    pickle.BINUNICODE8: letters(LONG),
+    pickle.EMPTY_TUPLE: constant(()),
     pickle.TUPLE1: lambda m: tuple_of(m, 1),
     pickle.TUPLE2: lambda m: tuple_of(m, 2),
     pickle.TUPLE3: lambda m: tuple_of(m, 3),
-    pickle.TUPLE: lambda m: m.push(tuple(m.gathered())),
-    pickle.EMPTY_LIST: lambda m: m.push([]),
-    pickle.LIST: lambda m: m.push(m.gathered()),
+    pickle.TUPLE: lambda m: m.stack.append(tuple(m.gathered())),
+    pickle.EMPTY_LIST: lambda m: m.stack.append([]),
+    pickle.LIST: lambda m: m.stack.append(m.gathered()),
     pickle.APPEND: append,
     pickle.APPENDS: append_all,
-    pickle.EMPTY_DICT: lambda m: m.push({}),
-    pickle.DICT: lambda m: m.push(dict_of(m, m.gathered())),
+    pickle.EMPTY_DICT: lambda m: m.stack.append({}),
+    pickle.DICT: lambda m: m.stack.append(dict_of(m, m.gathered())),
     pickle.SETITEM: set_item,
     pickle.SETITEMS: set_items,
-    pickle.EMPTY_SET: lambda m: m.push([]),  # a list is as good as a set, and needs no hash
+    pickle.EMPTY_SET: lambda m: m.stack.append([]),  # a list is as good as a set, and needs no hash
     pickle.ADDITEMS: append_all,
-    pickle.FROZENSET: lambda m: m.push(m.gathered()),
-    pickle.MARK: lambda m: m.push(MARK),
+    pickle.FROZENSET: lambda m: m.stack.append(m.gathered()),
+    pickle.MARK: lambda m: m.stack.append(MARK),
     pickle.POP: lambda m: m.drop(),
     pickle.POP_MARK: lambda m: m.drop_gathered(),
-    pickle.DUP: lambda m: m.push(m.top()),
-    pickle.GET: lambda m: m.push(m.memo[integer(m.line())]),
-    pickle.BINGET: lambda m: m.push(m.memo[m.number("<B")]),
-    pickle.LONG_BINGET: lambda m: m.push(m.memo[m.number("<I")]),
-    pickle.PUT: lambda m: remember(m, integer(m.line())),
-    pickle.BINPUT: lambda m: remember(m, m.number("<B")),
-    pickle.LONG_BINPUT: lambda m: remember(m, m.number("<I")),
-    pickle.MEMOIZE: lambda m: remember(m, len(m.memo)),
+    pickle.DUP: lambda m: m.stack.append(m.top()),
+    pickle.GET: lambda m: m.stack.append(m.memo[integer(m.line())]),
+    pickle.BINGET: lambda m: m.stack.append(m.memo[m.number(BYTE)]),
+    pickle.LONG_BINGET: lambda m: m.stack.append(m.memo[m.number(WORD)]),
+    pickle.PUT: lambda m: m.remember(integer(m.line())),
+    pickle.BINPUT: lambda m: m.remember(m.number(BYTE)),
+    pickle.LONG_BINPUT: lambda m: m.remember(m.number(WORD)),
+    pickle.MEMOIZE: lambda m: m.remember(len(m.memo)),
     pickle.GLOBAL: lambda m: named(m, m.line(), m.line()),
     pickle.STACK_GLOBAL: stack_global,
-    pickle.EXT1: extension("<B"),
-    pickle.EXT2: extension("<H"),
-    pickle.EXT4: extension("<i"),
+    pickle.EXT1: extension(BYTE),
+    pickle.EXT2: extension(SHORT),
+    pickle.EXT4: extension(INT),
     pickle.REDUCE: reduce,
     pickle.BUILD: Machine.build,
     pickle.INST: instance,
     pickle.OBJ: old_object,
     pickle.NEWOBJ: new_object,
     pickle.NEWOBJ_EX: lambda m: new_object(m, with_words=True),
-    pickle.PERSID: lambda m: m.push(m.persistent(m.line().decode())),
-    pickle.BINPERSID: lambda m: m.push(m.persistent(m.pop())),
+    pickle.PERSID: lambda m: m.stack.append(m.persistent(m.line().decode())),
+    pickle.BINPERSID: lambda m: m.stack.append(m.persistent(m.pop())),
 }
+OPERATIONS = {code[0]: operation for code, operation in BY_NAME.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 from dynsys.models.loading.stand_ins import Filled, Made, Named
@@ -20,6 +20,7 @@ class Mark:
 
 
 MARK = Mark()
+DOUBLE = Struct(">d")
 
 
 class Machine:
@@ -45,15 +46,24 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def take(self, count: int) -> bytes:
-        end = self.position + count
+        begin, end = self.position, self.position + count
         if count < 0 or end > len(self.data):
             raise ValueError(f"it ends at byte {len(self.data)}, in the middle of a pickle")
-        taken = self.data[self.position : end]
         self.position = end
-        return taken
+        return self.data[begin:end]
 
-    def number(self, kind: str) -> int:
-        return int(struct.unpack(kind, self.take(struct.calcsize(kind)))[0])
+    def number(self, kind: Struct) -> int:
+        (value,) = kind.unpack_from(self.data, self.position)
+        self.position += kind.size
+        return int(value)
+
+    def real(self) -> float:
+        (value,) = DOUBLE.unpack_from(self.data, self.position)
+        self.position += 8
+        return float(value)
+
+    def skip(self, count: int) -> None:
+        self.position += count
 
     def line(self) -> bytes:
         end = self.data.find(b"\n", self.position)
@@ -66,23 +76,23 @@ class Machine:
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
-    def pop(self) -> Any:
-        value = self.stack.pop()
-        if isinstance(value, Mark):
+    def top(self) -> Any:
+        value = self.stack[-1]
+        if value is MARK:
             raise ValueError("its pickle takes a mark for a value")
         return value
 
-    def top(self) -> Any:
-        value = self.pop()
-        self.stack.append(value)
+    def pop(self) -> Any:
+        value = self.top()
+        del self.stack[-1]
         return value
 
-    def skip(self, count: int) -> None:
-        self.take(count)
+    def remember(self, place: int) -> None:
+        self.memo[place] = self.top()
 
     def drop(self) -> None:
         """Take away the value on top, or a mark."""
-        self.stack.pop()
+        del self.stack[-1]
 
     def drop_gathered(self) -> None:
         self.gathered()
@@ -90,7 +100,7 @@ class Machine:
     def gathered(self) -> list[Any]:
         """What lies above the last mark, which is taken away with it."""
         for i in range(len(self.stack) - 1, -1, -1):
-            if isinstance(self.stack[i], Mark):
+            if self.stack[i] is MARK:
                 values = self.stack[i + 1 :]
                 del self.stack[i:]
                 return values

@@ -70,6 +70,6 @@ def joblib_array(machine: Machine, made: Made) -> Any:
         machine.position = inner.position
         return made.items[0]
     if given.get("numpy_array_alignment_bytes") is not None:
-        machine.take(machine.number("<B"))
+        machine.take(machine.take(1)[0])
     data = machine.take(math.prod(shape) * dtype.numpy().itemsize)
     return NumpyArray(shape, dtype, given.get("order") == "F", data)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ import numpy as np
 BESIDE = r"optim\w*|(lr_?)?sched\w*|callbacks?|loops|rng|amp|(grad_?)?scaler"  # what trainers save beside the weights
 NOT_WEIGHTS = re.compile(rf"_?(\w+_)?({BESIDE})(_states?|_state_dicts?|_scaling_state|s)?$", re.IGNORECASE)
 DEEPEST = 32  # levels of nesting
-MOST = 1_000_000  # names; a file with more is a mistake or a trap
-MOST_NUMBERS = 10_000_000  # in lists, which take long to go through
-MOST_STEPS = 4_000_000  # opcodes of pickles: some seconds of work, and more than a network saved as text has
+MOST = 200_000  # names; a file with more is a mistake or a trap
+MOST_SINGLE = 1000  # single values in one dict or list; where there are more they are data or a vocabulary, no settings
+MOST_NUMBERS = 3_000_000  # in lists, which take long to go through
+MOST_STEPS = 1_500_000  # opcodes of pickles: some seconds of work, and more than a network saved as text has
 OBJECTS = "of Python objects, which loading would have to run"
+
+
+SINGLE = (str, int, float, np.generic, complex)
 
 
 class Unfit(Exception):
@@ -111,12 +115,14 @@ def read_nested(
     ``expand`` gives what stands for an object of another kind: a mapping, a list or a single value. ``allowance`` is
     what the arrays of the file may take that are made only now.
     """
-    content = expand(content)
-    if not isinstance(content, Mapping):
-        content = dict(enumerate(content)) if isinstance(content, list | tuple) else {"array": content}
     flat = Flattening(expand, allowance or Allowance(0))
+    content = expand(content)
+    if isinstance(content, list | tuple):
+        content = flat.array(content)
+    if not isinstance(content, Mapping | list | tuple):
+        content = {"array": content}
     flat.walk("", content, DEEPEST)
-    container = _container(content, expand)
+    container = _container(content, expand) if isinstance(content, Mapping) else ""
     return Read(_without(container, flat.named), container)
 
 
@@ -140,20 +146,29 @@ class Flattening:
         key = id(value)
         value = self.expand(value)
         if isinstance(value, list | tuple):
-            value = self._array(value)
+            value = self.array(value)
         if isinstance(value, Attributes):
             if key in self.seen:
                 return
             self.seen.add(key)
-        if is_array(value) or isinstance(value, str | int | float | np.generic | complex):
+        if is_array(value) or isinstance(value, SINGLE):
             self._name(name, value, aside)
         elif isinstance(value, Mapping | list | tuple) and depth > 0 and key not in self.path:
             self.path.append(key)
-            whole = isinstance(value, ModuleState) or (name and not isinstance(value, Attributes))
-            for entry, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
-                if whole or is_array(inside) or not is_beside(entry):
-                    self.walk(f"{name}.{entry}" if name else str(entry), inside, depth - 1, aside)
+            for entry, inside in self._told(name, value):
+                self.walk(f"{name}.{entry}" if name else str(entry), inside, depth - 1, aside)
             self.path.pop()
+
+    def _told(self, name: str, value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
+        """The entries that are gone through: not an optimiser's state, and not the words of a vocabulary."""
+        named = isinstance(value, Mapping)
+        whole = not named or isinstance(value, ModuleState) or (name and not isinstance(value, Attributes))
+        many = len(value) > MOST_SINGLE
+        for entry, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if inside is None or (many and isinstance(inside, SINGLE)):
+                continue
+            if whole or is_array(inside) or not is_beside(entry):
+                yield entry, inside
 
     def _name(self, name: str, value: Any, aside: str) -> None:
         if isinstance(value, complex):
@@ -166,7 +181,7 @@ class Flattening:
         if known is not value and is_array(known) and is_array(value) and not _same(known, value):
             raise Unfit(f"two of its arrays are called {name}", "save it again with a name of its own for each")
 
-    def _array(self, value: list[Any] | tuple[Any, ...]) -> Any:
+    def array(self, value: list[Any] | tuple[Any, ...]) -> Any:
         """Nested lists of numbers as one array; others as they are, and plain lists of integers, which say sizes."""
         if not self._all_numbers(value, DEEPEST) or all(isinstance(entry, int) for entry in value):
             return value
