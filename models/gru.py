@@ -57,13 +57,13 @@ class GRULayer(Layer):
     def step(self, a: Tensor, s: Parts) -> Parts:
         opened = self._opened(a, s[0])
         z = opened.gates.chunk(2, dim=1)[1]
-        return (opened.n + z * (s[0] - opened.n),)
+        return (torch.lerp(opened.n, s[0], z),)  # which is h itself where z = 1, to the last bit
 
     def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
         (h,), opened = s, self._opened(a, s[0])
         (r, z), (of_r, of_z) = opened.gates.chunk(2, 1), self.sigma.slope(opened.y, opened.gates).chunk(2, 1)
         n, of_n = opened.n, (1 - z) * self.f.slope(opened.candidate, opened.n)
-        return n + z * (h - n), self._derivative(r, of_r * opened.inner, of_n, ((h - n) * of_z,), keep=z)
+        return torch.lerp(n, h, z), self._derivative(r, of_r * opened.inner, of_n, ((h - n) * of_z,), keep=z)
 
     def _derivative(
         self, r: Tensor, of_r: Tensor, of_n: Tensor, of_z: Parts = (), keep: Tensor | None = None
