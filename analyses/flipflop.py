@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import PICTURES, Progress, draw, search_and_save
+from dynsys.errors import typed
 from dynsys.models.loading.checkpoint import FILE_NAME
 from dynsys.models.recipe import PRESETS, Trained
 from dynsys.models.training_run import run_training
@@ -79,7 +80,7 @@ def _report(settings: Demo, result: DemoResult) -> None:
     }
     report = Report(
         f"What a flip-flop network of {settings.units} units has learned",
-        f"dynsys demo -o {folder} --bits {settings.bits} --units {settings.units} --seed {settings.seed}",
+        typed("demo", "-o", folder, "--bits", settings.bits, "--units", settings.units, "--seed", settings.seed),
         [*sentences, *search_lines(points)],
         dataclasses.asdict(settings),
         [Section(title, figures=[figure]) for title, figure in drawn.items()] + [Section("Points", table=rows)],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynsys.analyses.citations import CITATIONS, Citation
-from dynsys.files import write_json, write_text
+from dynsys.files import write_drawn, write_json
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -82,7 +82,7 @@ def write_report(report: Report, results: Mapping[str, Any], folder: str | Path)
     """
     found = {"settings": dict(report.settings), "command": report.command, "versions": versions(), **results}
     write_json(Path(folder) / RESULTS, found)
-    return write_text(Path(folder) / REPORT, page(report))
+    return write_drawn(Path(folder) / REPORT, page(report).encode())
 
 
 def page(report: Report) -> str:

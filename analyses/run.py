@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, typed
 from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
 from dynsys.memory.basins import Basins
@@ -185,21 +185,31 @@ def draw(
     seed: int = 0,
     fit: Fit = "points",
 ) -> str:
-    """Draw one of ``PICTURES`` of a run into a self-contained HTML file, and a PNG where asked; returns the caption.
+    """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
 
     None is the phase portrait, or the portrait of retrieval for a network that learned it.
     """
-    from dynsys.plots import save_html, save_png
+    from dynsys.plots import save_html, save_picture
 
+    check_places(path, png)
     picture = picture or _usual(Path(run))
     if picture in WITHOUT_POINTS and chosen is not None:
         raise ValueError(f"the picture {picture!r} shows no points; leave out the choice of points")
     figure = PICTURES[picture](Path(run), chosen, seed, fit)
     save_html(figure, path)
     if png is not None:
-        save_png(IN_PRINT[picture](Path(run)) if picture in IN_PRINT else figure, png)
+        save_picture(IN_PRINT[picture](Path(run)) if picture in IN_PRINT else figure, png)
     (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
     return str(caption).replace("<br>", "\n")
+
+
+def check_places(path: str | Path, png: str | Path | None) -> None:
+    """Raise ValueError now where the page or the still could not be written in the end."""
+    from dynsys.plots.export import check_page, check_picture
+
+    check_page(path)
+    if png is not None:
+        check_picture(png)
 
 
 def _usual(run: Path) -> str:
@@ -253,7 +263,7 @@ def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import memory_graph
 
     if not (run / CONNECTIONS).is_file():
-        raise CheckpointError(run, "nobody has followed its saddles yet", f"run 'dynsys basins {run}' first")
+        raise CheckpointError(run, "nobody has followed its saddles yet", f"first: {typed('basins', run)}")
     basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
     _, system = load_run(run)
     return memory_graph(Connections.load(run / CONNECTIONS), basins, title=_title(system))

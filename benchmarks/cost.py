@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 import dynsys
-from dynsys.plots import save_png, style
+from dynsys.plots import save_picture, style
 from dynsys.system import System
 
 NOISE = 0.5
@@ -231,7 +231,7 @@ def main(
         ]
         against_units = measured(cases, machine, repeats, parts)
     if output:
-        print(save_png(figure(against_starts, against_units), output, width=1500, height=620))
+        print(save_picture(figure(against_starts, against_units), output, width=1500, height=620))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+
+
+def typed(*words: object) -> str:
+    """A command of dynsys as a shell takes it.
+
+    >>> typed("portrait", "my run", "-o", "a.html")
+    "dynsys portrait 'my run' -o a.html"
+    """
+    return shlex.join(["dynsys", *map(str, words)])
 
 
 def printable(text: str) -> str:

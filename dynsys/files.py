@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,34 @@ def check_writable(folder: str | Path) -> None:
 
 def write_text(path: str | Path, text: str) -> Path:
     return write_bytes(path, text.encode())
+
+
+def write_drawn(path: str | Path, content: bytes) -> Path:
+    """Write a page or a picture; raises ValueError rather than replace what is neither."""
+    check_drawn(path)
+    return write_bytes(path, content)
+
+
+def check_drawn(path: str | Path) -> None:
+    """Raise ValueError where a page or picture at ``path`` would replace anything but another, or an empty file."""
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # there is none, or writing will say why not
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise ValueError(f"{path} is {kind}; name the file to write")
+    if not _is_drawn(first_bytes(path)):
+        raise ValueError(f"{path} is there already and is neither a page nor a picture; give another name")
+
+
+DRAWN = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"<svg", b"<!doctype html", b"<html")
+
+
+def _is_drawn(head: bytes) -> bool:
+    """By the first bytes; an empty file is no loss."""
+    return not head or head.startswith(DRAWN) or head.lstrip().lower().startswith(DRAWN)
 
 
 def write_json(path: str | Path, content: Any) -> Path:
@@ -120,9 +149,12 @@ def first_bytes(path: Path, count: int = 512) -> bytes:
 
 def file_error(path: Path) -> CheckpointError | None:
     """What is plainly wrong with the file before any format is tried; None where nothing is."""
-    if path.is_dir():
-        return CheckpointError(path, "it is a folder", "name a file inside it")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return CheckpointError(path, "it is a folder", "name a file inside it")
+        if not stat.S_ISREG(mode):  # reading a pipe or a device may never end
+            return CheckpointError(path, "it is a pipe or a device, no file", "save what it gives, and name that file")
         head = first_bytes(path)
     except FileNotFoundError:
         return CheckpointError(path, "there is no such file", "check the path")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from dynsys.forward import jacfwd, jvp
 from dynsys.relu.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class System(abc.ABC):
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """dF/dx v for one direction v per state, shape (B, n_state)."""
         with _AUTODIFF:
-            return torch.func.jvp(lambda y: self.velocity(y, u), (x,), (v,))[1]
+            return jvp(lambda y: self.velocity(y, u), (x,), (v,))
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         """(dF/dx)^T w, shape (B, n_state); with w = F it is the gradient of q."""
@@ -115,7 +116,7 @@ class System(abc.ABC):
     def readout_product(self, x: Tensor, v: Tensor) -> Tensor:
         """How the readout changes along one direction v per state, (B, n_output)."""
         with _AUTODIFF:
-            return torch.func.jvp(self.readout, (x.contiguous(),), (v,))[1].detach()
+            return jvp(self.readout, (x.contiguous(),), (v,)).detach()
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """Lower and upper bounds, each (B, n_state), of the states that can be reached; None where there are none."""
@@ -231,7 +232,7 @@ def _along_input(velocity: Velocity, x: Tensor, u: Tensor, j: int) -> Tensor:
     direction = torch.zeros_like(u)
     direction[:, j] = 1.0
     with _AUTODIFF:
-        return torch.func.jvp(lambda held: velocity(x, held), (u,), (direction,))[1].detach()
+        return jvp(lambda held: velocity(x, held), (u,), (direction,)).detach()
 
 
 def _autodiff_jacobian(velocity: Velocity, x: Tensor, u: Tensor) -> Tensor:
@@ -241,7 +242,7 @@ def _autodiff_jacobian(velocity: Velocity, x: Tensor, u: Tensor) -> Tensor:
         return velocity(state.unsqueeze(0), held.unsqueeze(0)).squeeze(0)
 
     with _AUTODIFF:
-        return torch.func.vmap(torch.func.jacfwd(of_one))(x, u).detach()
+        return torch.func.vmap(jacfwd(of_one))(x, u).detach()
 
 
 def _reverse_jacobian(velocity: Velocity, x: Tensor, u: Tensor) -> Tensor:

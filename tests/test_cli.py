@@ -340,10 +340,3 @@ def test_ctrl_c_in_a_search_writes_the_points_found_so_far(tmp_path):
     assert len(points) > 0
     assert points.search.interrupted
     assert points.search.starts < 100_000
-
-
-def test_a_page_does_not_go_by_the_name_of_an_image(found, tmp_path):
-    folder, _ = found
-    told = run("portrait", folder, "-o", tmp_path / "portrait.PNG", code=2)
-    assert "--png" in told.stderr
-    assert not list(tmp_path.iterdir())

@@ -490,13 +490,13 @@ class TestExport:
     def test_without_kaleido_the_error_says_what_to_install(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "kaleido", None)
         with pytest.raises(plots.PictureError, match="pip install"):
-            plots.save_png(go.Figure(), tmp_path / "x.png")
+            plots.save_picture(go.Figure(), tmp_path / "x.png")
 
     def test_without_a_browser_the_error_is_one_line_that_names_it(self, tmp_path, monkeypatch):
         pytest.importorskip("kaleido")
         monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no-such-chrome"))
         with pytest.raises(plots.PictureError, match="Chrome or Chromium") as raised:
-            plots.save_png(go.Figure(), tmp_path / "x.png")
+            plots.save_picture(go.Figure(), tmp_path / "x.png")
         assert "\n" not in str(raised.value)
         assert list(tmp_path.iterdir()) == []
 
@@ -507,7 +507,7 @@ class TestExport:
         if Chromium.find_browser(skip_local=False) is None:
             pytest.skip("no Chrome on this machine")
         figure = plots.spectrum(points).update_layout(updatemenus=[{"buttons": [{"label": "b"}]}])
-        image = plots.save_png(figure, tmp_path / "x.png", width=300, height=200).read_bytes()
+        image = plots.save_picture(figure, tmp_path / "x.png", width=300, height=200).read_bytes()
         assert image[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", image[16:24]) == (600, 400)
         assert len(figure.layout.updatemenus) == 1

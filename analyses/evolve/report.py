@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import TITLES
 from dynsys.bifurcation.diagram import Diagram
+from dynsys.errors import typed
 from dynsys.projection import Projection
 from dynsys.system import Kind
 
@@ -61,13 +61,13 @@ def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
 
 def command(evolution: Evolution, settings: Evolve, run: Path) -> str:
     """What to type for the same again."""
-    usual, words = Evolve(), ["dynsys", "evolve", str(run), "-o", str(evolution.folder)]
+    usual, words = Evolve(), ["evolve", str(run), "-o", str(evolution.folder)]
     if settings.input is not None:
         words += ["--input", ",".join(f"{value:g}" for value in settings.input)]
     for name in ("searches", "seed"):
         if getattr(settings, name) != getattr(usual, name):
             words += [f"--{name}", str(getattr(settings, name))]
-    return shlex.join(words)
+    return typed(*words)
 
 
 def sections(evolution: Evolution) -> list[Section]:

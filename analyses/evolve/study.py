@@ -19,7 +19,7 @@ from dynsys.analyses.evolve.completeness import KINKS
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import SEARCHES, follow
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, typed
 from dynsys.files import check_writable
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.loading.checkpoint import FILE_NAME
@@ -103,7 +103,7 @@ def studied(folder: Path) -> tuple[Diagram, Frames]:
     folder = folder if (folder / DIAGRAM).is_file() else folder / FOLDER
     if not (folder / DIAGRAM).is_file():
         run = folder.parent
-        raise CheckpointError(run, "its training has not been studied yet", f"run 'dynsys evolve {run}' first")
+        raise CheckpointError(run, "its training has not been studied yet", f"first: {typed('evolve', run)}")
     diagram = Diagram.load(folder / DIAGRAM)
     known = load_frames(folder / FRAMES, str(diagram.about.get("made_from")))
     if known is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynsys.analyses.report import Report, Section, write_report
+from dynsys.errors import typed
 from dynsys.files import write_text
 from dynsys.models.learners import NAMES
 from dynsys.models.training_run import read_curves
@@ -47,10 +48,11 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
 def command(settings: Retrieve, folder: Path) -> str:
     """The command that makes this table."""
     sizes = ",".join(map(str, settings.units))
-    parts = [f"dynsys retrieve -o {folder} --models {','.join(settings.models)} --units {sizes}"]
-    parts += [f"--seeds {settings.seeds} --grid {settings.grid} --jobs {settings.jobs}"]
-    parts += [f"--{key} {getattr(settings, key)}" for key in ("steps", "batch") if getattr(settings, key)]
-    return " ".join(parts)
+    words: list[object] = ["-o", folder, "--models", ",".join(settings.models), "--units", sizes]
+    words += ["--seeds", settings.seeds, "--grid", settings.grid, "--jobs", settings.jobs]
+    for key in ("steps", "batch"):
+        words += [f"--{key}", getattr(settings, key)] if getattr(settings, key) else []
+    return typed("retrieve", *words)
 
 
 HEAD = ("R", "network", "test error", "paper", "validation", "chosen", "trainings", "steps x strings", "CPU seconds")

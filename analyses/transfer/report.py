@@ -14,6 +14,7 @@ from dynsys.analyses.transfer.networks import LARGE, SMALL
 from dynsys.analyses.transfer.study import Comparison, in_words
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
 from dynsys.analyses.transfer.words import capital, results, sentences
+from dynsys.errors import typed
 from dynsys.models.training_run import CURVES, read_curves
 
 PORTRAITS = "portraits.html"
@@ -152,12 +153,12 @@ def _learning(compared: Comparison, folder: Path) -> list[Any]:
 def command(compared: Comparison, folder: Path) -> str:
     """The command that makes this page."""
     settings = compared.settings
-    parts = [f"dynsys transfer -o {folder}"]
+    words: list[object] = ["-o", folder]
     named_options = {"start": "start", "bits": "bits", "units": "units", "activation": "activation", "seed": "seed"}
     named_options |= {"steps": "steps", "n_starts": "starts", "snapshots": "snapshots"}
     plain = type(settings)()
     for field, option in named_options.items():
         value = getattr(settings, field)
         if value != getattr(plain, field):
-            parts.append(f"--{option} {value}")
-    return " ".join([*parts, "--fresh"] if settings.fresh else parts)
+            words += [f"--{option}", value]
+    return typed("transfer", *words, *["--fresh"] * settings.fresh)

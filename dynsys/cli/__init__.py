@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import click
@@ -26,6 +28,10 @@ PASSED_ON = (click.exceptions.Exit, click.Abort, BrokenPipeError)
 class OneLineErrors(click.Group):
     """A group whose commands end in one clear line where the library raised, never in a traceback."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _open_streams()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -37,6 +43,18 @@ class OneLineErrors(click.Group):
             raise
         except EXPECTED as error:
             raise click.ClickException(_one_line(error)) from error
+
+
+def _open_streams() -> None:
+    """Give standard streams that were closed (2>&-) a place where nothing is kept.
+
+    Else the next file that is opened would get their number, and with it whatever a library says on stderr.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115 (for as long as the process lives)
+            os.set_inheritable(stream.fileno(), True)  # by workers
+            setattr(sys, name, stream)
 
 
 def _one_line(error: BaseException) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 
 
 @click.command()
-@click.argument("run")
-@click.option("-o", "--out", "path", help="HTML file of the graph; RUN/graph.html if not given.")
-@click.option("--png", help="A PNG file to write as well; needs the extra 'static'.")
+@click.argument("run", type=PLACE)
+@click.option("-o", "--out", "path", type=PLACE, help="Page of the graph; RUN/graph.html if not given.")
+@click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option("--samples", default=1024, show_default=True, type=click.IntRange(1), help="Starts of each kind.")
 @click.option("--seconds", type=click.FloatRange(0), help="Time for the branches, and again for the samples.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random starts.")
@@ -32,8 +33,10 @@ def basins(
 
     from dynsys.analyses.memory_flow import MemoryFlow
     from dynsys.analyses.memory_flow import run as follow
-    from dynsys.analyses.run import draw
+    from dynsys.analyses.run import check_places, draw
 
+    path = path or str(Path(run) / "graph.html")
+    check_places(path, png)
     with progress() as show:
         found, shares = follow(MemoryFlow(samples, seconds, seed), run, show)
     if as_json:
@@ -41,7 +44,6 @@ def basins(
     else:
         click.echo(found.summary())
         click.echo(shares.summary())
-    path = path or str(Path(run) / "graph.html")
     draw("graph", run, path, png)
     if not as_json:
         click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and memory.json in {run}.")

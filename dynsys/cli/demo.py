@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from dynsys.cli.output import print_points
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 
 
 @click.command()
-@click.option("-o", "--out", "folder", default="demo", show_default=True, help="Folder for what it makes.")
+@click.option("-o", "--out", "folder", type=PLACE, default="demo", show_default=True, help="Folder for what it makes.")
 @click.option("--bits", default=3, show_default=True, type=click.IntRange(1, 6), help="Bits to remember.")
 @click.option("--units", default=1000, show_default=True, type=click.IntRange(10), help="Units of the network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")

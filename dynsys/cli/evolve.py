@@ -9,6 +9,7 @@ import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 
 WIDTH, LEAST = 120, 24  # of a line where no terminal says it, and of the column of sentences
@@ -16,8 +17,8 @@ EVENTS = 40  # lines printed, of events at which a point is stable; the files ho
 
 
 @click.command()
-@click.argument("run")
-@click.option("-o", "--out", "folder", help="Folder of the study; RUN/evolve if not given.")
+@click.argument("run", type=PLACE)
+@click.option("-o", "--out", "folder", type=PLACE, help="Folder of the study; RUN/evolve if not given.")
 @click.option("--input", "held", type=Numbers(float, "0,0,1"), help="The input that is held; zeros if not given.")
 @click.option(
     "--searches",

@@ -9,12 +9,14 @@ import click
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json, print_points, told_of
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
+from dynsys.errors import typed
 
 
 @click.command()
-@click.argument("checkpoint")
-@click.option("-o", "--out", "folder", required=True, help="Folder for fixed_points.safetensors and .json.")
+@click.argument("checkpoint", type=PLACE)
+@click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder for fixed_points.safetensors and .json.")
 @click.option("--starts", default=512, show_default=True, type=click.IntRange(1), help="States to start from.")
 @click.option(
     "--input",
@@ -44,7 +46,9 @@ from dynsys.cli.progress import progress
     help="Prove the points, and follow trajectories to where they settle.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
-@click.option("--trajectories", metavar="FILE", help="Recorded states to start from: .npz, .npy, .mat or .pt.")
+@click.option(
+    "--trajectories", type=PLACE, metavar="FILE", help="Recorded states to start from: .npz, .npy, .mat or .pt."
+)
 @click.option(
     "--states", "keys", metavar="KEY[,KEY]", help="Which arrays of that file are the state, like hidden,cell."
 )
@@ -150,5 +154,7 @@ def find(
     click.echo("\n" + "\n".join(lines))
     click.echo(f"\n{headline}")
     if with_modes:
-        click.echo(f"Wrote {folder}/modes.safetensors. Its picture: dynsys portrait {folder} --picture modes")
-    click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: dynsys portrait {folder} -o portrait.html")
+        picture = typed("portrait", folder, "--picture", "modes", "-o", "modes.html")
+        click.echo(f"Wrote {folder}/modes.safetensors. Its picture: {picture}")
+    following = typed("portrait", folder, "-o", "portrait.html")
+    click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: {following}")

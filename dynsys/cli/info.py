@@ -8,10 +8,11 @@ import click
 
 from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", type=PLACE)
 @loading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(checkpoint: str, as_json: bool, **options: Any) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
-@click.option("-o", "--out", help="Folder to write the rows into.  [the first FOLDER]")
+@click.argument("folders", nargs=-1, required=True, type=PLACE, metavar="FOLDER...")
+@click.option("-o", "--out", type=PLACE, help="Folder to write the rows into.  [the first FOLDER]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def merge(folders: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """Bring together what the shards of a study (--shard i/n) have done, from one folder or from several.

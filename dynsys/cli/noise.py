@@ -9,7 +9,9 @@ import click
 
 from dynsys.cli.options import choices_given, loading_options, sweep_options
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
+from dynsys.errors import typed
 
 
 class Levels(click.ParamType[tuple[float, ...]]):
@@ -39,8 +41,10 @@ class Levels(click.ParamType[tuple[float, ...]]):
 
 
 @click.command()
-@click.argument("checkpoints", nargs=-1, required=True)
-@click.option("-o", "--out", "folder", required=True, help="Folder of the report; trials that it holds are kept.")
+@click.argument("checkpoints", nargs=-1, required=True, type=PLACE)
+@click.option(
+    "-o", "--out", "folder", required=True, type=PLACE, help="Folder of the report; trials that it holds are kept."
+)
 @click.option(
     "--on", default="weights", show_default=True, type=click.Choice(["weights", "state", "input"]), help="What gets it."
 )
@@ -138,5 +142,5 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
         click.echo(f"\nWrote report.html and results.json into {folder}.")
     else:
         click.echo(
-            f"\nShard {shard} is done. When all are: 'dynsys merge {folder}', then the same command without --shard."
+            f"\nShard {shard} is done. When all are, the same command without --shard, after: {typed('merge', folder)}"
         )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from dynsys.cli.numbers import Numbers
-
-IMAGES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
+from dynsys.cli.place import PLACE
 
 
 @click.command()
-@click.argument("run")
-@click.option("-o", "--out", "path", default="portrait.html", show_default=True, help="The HTML file to write.")
-@click.option("--png", help="A PNG file to write as well; needs the extra 'static'.")
+@click.argument("run", type=PLACE)
+@click.option(
+    "-o", "--out", "path", type=PLACE, default="portrait.html", show_default=True, help="The page to write, .html."
+)
+@click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
     "--picture",
     type=click.Choice(
@@ -58,9 +58,5 @@ def portrait(
     """
     from dynsys.analyses.run import draw
 
-    if Path(path).suffix.lower() in IMAGES:
-        raise click.UsageError(
-            f"-o {path} would be an HTML file by the name of an image; for a PNG give --png FILE.png"
-        )
     click.echo(draw(picture, run, path, png, chosen, seed, fit))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")

@@ -8,6 +8,7 @@ import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 
 
@@ -21,7 +22,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 
 @click.command()
-@click.option("-o", "--out", "folder", required=True, help="Folder of the table; trainings that it holds are kept.")
+@click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the table; what it holds is kept.")
 @click.option("--models", default="fast-weights,lstm,irnn", show_default=True, type=Names(), help="Networks to train.")
 @click.option("--units", default="20,50", show_default=True, type=Numbers(int, "20,50"), help="Their sizes R.")
 @click.option("--seeds", default=2, show_default=True, type=click.IntRange(1), help="How many seeds for each.")

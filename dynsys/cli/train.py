@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
+from dynsys.errors import typed
 
 TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must not be imported for --help
 
@@ -29,7 +31,7 @@ class Schedule(click.ParamType[int | str]):
 @click.command()
 @click.argument("task", type=click.Choice(TASKS))
 @click.argument("model")
-@click.option("-o", "--out", "folder", required=True, help="Folder of the run.")
+@click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the run.")
 @click.option("--units", type=click.IntRange(2), help="Units of the network.  [esn: 1000, retrieval: 50, others: 64]")
 @click.option("--bits", type=click.IntRange(1), help="Flip-flop: bits to remember.  [3]")
 @click.option("--layers", type=click.IntRange(1), help="Flip-flop, but esn: layers of the network.  [1]")
@@ -60,7 +62,7 @@ class Schedule(click.ParamType[int | str]):
     type=click.Choice(["all", "slow"]),
     help="fast-weights: layer normalisation of the whole sum, or of W h + C x + b alone.  [all]",
 )
-@click.option("--start", metavar="RUN", help="fast-weights: begin from the weights of another run.")
+@click.option("--start", type=PLACE, metavar="RUN", help="fast-weights: begin from the weights of another run.")
 @click.option(
     "--identity",
     type=click.FloatRange(0),
@@ -122,7 +124,7 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
         click.echo(f"  {name.replace('_', ' ').replace('mse', 'MSE'):<21} {value:.4g}{NOTES.get(name, '')}")
     if not trained.learned:
         click.echo("The network did not learn the task. Try another --seed, more --units, or more --steps.")
-    click.echo(f"Wrote {checkpoint}. Next: dynsys find {checkpoint} -o {folder}")
+    click.echo(f"Wrote {checkpoint}. Next: {typed('find', checkpoint, '-o', folder)}")
 
 
 NOTES = {"mse": "   (the target jumps at once, which no network can)"}

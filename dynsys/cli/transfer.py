@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.cli.train import Schedule
 
 
 @click.command()
-@click.option("-o", "--out", "folder", required=True, help="Folder of the study; what it holds already is kept.")
+@click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the study; what it holds is kept.")
 @click.option("--bits", default=4, show_default=True, type=click.IntRange(2, 6), help="Bits of the larger networks.")
-@click.option("--start", metavar="RUN", help="An esn that remembers one bit less; trained here if not given.")
+@click.option("--start", type=PLACE, metavar="RUN", help="An esn of one bit less; trained here if not given.")
 @click.option("--units", type=click.IntRange(10), help="Units of the networks.  [1000, or as --start]")
 @click.option("--activation", type=click.Choice(["tanh", "logistic"]), help="Of the units.  [tanh, or as --start]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import linalg
 from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
 from dynsys.descent import descend
+from dynsys.forward import jvp
 from dynsys.rounding import EPS
 from dynsys.solvers import GaussNewton, Problem
 from dynsys.solvers.newton import dense_direction
@@ -88,7 +90,7 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
 def _below(objective: Objective, s: Array, max_steps: int) -> Minimum:
     if len(s) <= TRUST_LIMIT:
         s = _trusted(objective, s, max_steps)
-    elif np.linalg.norm(objective.gradient(s)) > NEARLY_STATIONARY:
+    elif norm(objective.gradient(s)) > NEARLY_STATIONARY:
         return objective.nothing(s)  # a valley without end
     return objective.minimum(objective.polished(s))
 
@@ -117,7 +119,7 @@ def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
     s = np.clip(np.zeros(x.shape[1]), objective.low, objective.high)
     try:
         g = objective.gradient(s)
-        if len(s) > TRUST_LIMIT and np.linalg.norm(g[~objective.held(s, g)]) > NEARLY_STATIONARY:
+        if len(s) > TRUST_LIMIT and norm(g[~objective.held(s, g)]) > NEARLY_STATIONARY:
             return objective.nothing(s)  # and not worth a Hessian of that size
         return objective.minimum(objective.polished(s))
     except NotFinite as there:
@@ -171,7 +173,7 @@ class Objective:
 
     def hessian_product(self, s: Array, p: Array) -> Array:
         v = torch.as_tensor(np.asarray(p).reshape(1, -1), device=self.x.device, dtype=self.x.dtype)
-        Hv = torch.func.jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))[1]
+        Hv = jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))
         return _finite(np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale), s)
 
     def polished(self, s: Array, steps: int = 8) -> Array:
@@ -183,7 +185,7 @@ class Objective:
             d[free] = self._newton_step(s, g, free)
             s_new = np.clip(s + d, self.low, self.high)
             g_new = self.gradient(s_new)
-            if not np.linalg.norm(g_new[free]) < np.linalg.norm(g[free]):
+            if not norm(g_new[free]) < norm(g[free]):
                 break
             s, g = s_new, g_new
         return s
@@ -219,7 +221,7 @@ class Objective:
         active = np.where(held, self.active(s), 0).astype(np.int8)
         if held.all():  # a corner: to first order q is higher everywhere else in the box
             return Minimum(x, q, 0.0, 1.0, 0.0, active)
-        slope = float(np.linalg.norm(g[~held]))
+        slope = norm(g[~held])
         least, largest, v = self._curvatures(s, ~held)
         error = slope + self._rounding(x, s, g, ~held)
         bound = 2 * self.unit * error / least if least > 1e-10 * largest else float("inf")
@@ -232,7 +234,7 @@ class Objective:
         """The error of the gradient in float64: what it changes by when the state is moved by its last digits."""
         moved = gradient(self.system, x + 2 * EPS * x.abs(), self.u)[0] * (self.unit / self.scale)
         change = np.asarray(moved.cpu()) - g
-        return float(np.linalg.norm(change[free])) + EPS * float(np.linalg.norm(g))
+        return norm(change[free]) + EPS * norm(g)
 
     def _falls(self, s: Array, v: Array) -> bool:
         """Whether q is lower anywhere near along +-v, as it is between two zeros that are about to meet."""
@@ -258,3 +260,8 @@ def _finite(values: Array, s: Array) -> Array:
     if not np.isfinite(values).all():
         raise NotFinite(s)
     return values
+
+
+def norm(values: Array) -> float:
+    """By a sum of squares that is scaled: NumPy's overflows beyond 1e154, and warns."""
+    return float(linalg.norm(values, check_finite=False))

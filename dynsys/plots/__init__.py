@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dynsys.plots.counts import point_counts
     from dynsys.plots.eigenvalues import spectrum
     from dynsys.plots.evolution import portrait_animation, portrait_stills
-    from dynsys.plots.export import PictureError, save_html, save_png
+    from dynsys.plots.export import PictureError, save_html, save_picture
     from dynsys.plots.graph import memory_graph
     from dynsys.plots.learning import learning_curves
     from dynsys.plots.noise import drift_prediction, noise_curves
@@ -48,7 +48,7 @@ _HOME = {
     "retrieval_convergence": "dynsys.plots.retrieval",
     "retrieval_portrait": "dynsys.plots.retrieval",
     "save_html": "dynsys.plots.export",
-    "save_png": "dynsys.plots.export",
+    "save_picture": "dynsys.plots.export",
     "side_by_side": "dynsys.plots.solids",
     "spectrum": "dynsys.plots.eigenvalues",
     "training_curves": "dynsys.plots.training",
@@ -74,7 +74,7 @@ __all__ = [
     "retrieval_convergence",
     "retrieval_portrait",
     "save_html",
-    "save_png",
+    "save_picture",
     "side_by_side",
     "spectrum",
     "training_curves",

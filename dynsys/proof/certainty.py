@@ -115,7 +115,8 @@ def _index(LU: Tensor, pivots: Tensor) -> Tensor:
 def _inverse_norm(J: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
     """|J^-1| in the 2-norm: by singular values while they are cheap, else by power iteration on the factorisation."""
     if J.shape[-1] <= SINGULAR_VALUES_LIMIT:
-        return 1 / torch.linalg.svdvals(J)[:, -1]
+        finite = torch.isfinite(J).all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
+        return 1 / torch.linalg.svdvals(torch.where(finite, J, 0))[:, -1]  # infinite where a slope is, or none
     v = _directions(J[:, 0], 0).unsqueeze(2)
     size = v.norm(dim=(1, 2))
     for _ in range(POWER_STEPS):
