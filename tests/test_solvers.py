@@ -12,6 +12,7 @@ from dynsys.descent import Outcome, descend
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.solvers import SOLVERS, Newton, Problem, solver_named
 from dynsys.solvers.newton import dense_direction
+from dynsys.solvers.trust_region import steihaug
 from dynsys.speed import q_of, speed
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -48,7 +49,7 @@ def test_no_solver_reports_a_point_where_there_is_none(solver):
     assert sum(points.search.rejected.values()) == 16
 
 
-@pytest.mark.parametrize("name", ["gauss-newton", "conjugate-gradient", "newton"])
+@pytest.mark.parametrize("name", ["gauss-newton", "conjugate-gradient", "newton", "trust-region"])
 @examples(max_examples=20)
 @given(n=st.integers(1, 6), seed=SEEDS)
 def test_no_step_of_a_descent_raises_q(name, n, seed):
@@ -111,3 +112,57 @@ def test_where_newton_mostly_fails_gauss_newton_takes_over_and_the_report_says_s
 def test_an_unknown_solver_is_refused_with_the_legal_names():
     with pytest.raises(ValueError, match=r"^solver is 'bfgs'; the solvers are auto, gauss-newton, .*adam$"):
         find_fixed_points(Flow(lambda x, u: -x, n_state=1), solver="bfgs")
+
+
+def of_trust_region(radius, seed=0, n=5):
+    system = SimpleRNN.random(n, 2.0, seed)
+    x = torch.as_tensor(np.random.default_rng(seed).standard_normal((6, n)))
+    problem = Problem(system, torch.zeros(6, 0, dtype=x.dtype))
+    F = system.velocity(x, problem.u)
+    g = problem.gradient(x, F)
+    p, promised, at_edge = steihaug(problem, x, g, x.new_full((6,), radius), 50)
+    return problem, x, F, g, system.jacobian(x, problem.u), p, promised, at_edge
+
+
+def test_within_a_wide_region_the_step_is_that_of_gauss_newton():
+    """CG stops at |r| <= |g|^1.5 at the latest, so that J^T J p = -g to that."""
+    _, _, _, g, J, p, promised, at_edge = of_trust_region(1e6)
+    left = (J.mT @ (J @ p.unsqueeze(2)) + g.unsqueeze(2)).squeeze(2).norm(dim=1)
+    size = g.norm(dim=1)
+    assert (left <= size * torch.minimum(size.sqrt(), torch.full_like(size, 0.5)) * (1 + 1e-9)).all()
+    assert not at_edge.any()
+    model = -((g * p).sum(1) + 0.5 * (J @ p.unsqueeze(2)).square().sum((1, 2)))
+    torch.testing.assert_close(promised, model)
+
+
+def test_within_a_narrow_region_the_step_ends_at_its_edge_below_the_cauchy_point():
+    _, _, _, g, J, p, promised, at_edge = of_trust_region(1e-3)
+    assert at_edge.all()
+    torch.testing.assert_close(p.norm(dim=1), torch.full((6,), 1e-3, dtype=p.dtype))
+    steepest = -1e-3 * g / g.norm(dim=1, keepdim=True)
+    cauchy = -((g * steepest).sum(1) + 0.5 * (J @ steepest.unsqueeze(2)).square().sum((1, 2)))
+    assert (promised >= cauchy * (1 - 1e-12)).all()
+
+
+def test_trust_region_ends_where_scipy_s_does():
+    """trust-ncg of scipy with the same Hessian, from the same starts, on a bowl with one minimum of q."""
+    from scipy.optimize import minimize
+
+    system = SimpleRNN.random(4, 0.8, 3)
+    u, starts = torch.zeros(1, 0, dtype=torch.float64), np.random.default_rng(0).standard_normal((3, 4))
+
+    def at(x):
+        X = torch.as_tensor(x)[None]
+        return system.velocity(X, u)[0].numpy(), system.jacobian(X, u)[0].numpy()
+
+    ended = descend(solver_named("trust-region", 4), Problem(system, u.expand(3, 0)), torch.as_tensor(starts), unit=1.0)
+    for start, x in zip(starts, ended.x.numpy(), strict=True):
+        theirs = minimize(
+            lambda v: 0.5 * (at(v)[0] ** 2).sum(),
+            start,
+            method="trust-ncg",
+            jac=lambda v: at(v)[1].T @ at(v)[0],
+            hess=lambda v: at(v)[1].T @ at(v)[1],
+            options={"gtol": 1e-9},
+        )
+        np.testing.assert_allclose(x, theirs.x, atol=1e-6)

@@ -7,11 +7,13 @@ from dynsys.solvers.base import Info, Problem, Solver
 from dynsys.solvers.conjugate_gradient import ConjugateGradient
 from dynsys.solvers.gauss_newton import GaussNewton
 from dynsys.solvers.newton import DENSE_LIMIT, LU_LIMIT, Newton
+from dynsys.solvers.trust_region import TrustRegion
 
 SOLVERS: dict[str, type[Solver]] = {
     GaussNewton.name: GaussNewton,
     ConjugateGradient.name: ConjugateGradient,
     Newton.name: Newton,
+    TrustRegion.name: TrustRegion,
     Adam.name: Adam,
 }
 

@@ -1,4 +1,4 @@
-"""Nonlinear conjugate gradients on q, Polak-Ribiere+ with a line search: the method of seed 003, section 3.
+"""Nonlinear conjugate gradients on q, Polak-Ribiere+ with a line search (Polak & Ribiere 1969; Gilbert & Nocedal 1992).
 
 It needs only products with J and J^T, so a step is cheap at any size; it takes many.
 """
