@@ -79,6 +79,8 @@ def _is_beside(arrays: Arrays, key: str) -> bool:
     """What may be left out of an equation: recordings, first states, readouts, factors of 1, and a gain, as there is
     a line with it."""
     gain = arrays[key].size == 1 and _last(key) & set(GAINS)
+    if words_of(key) & {"rng", "random", "generator"}:  # the state of a generator of random numbers
+        return True
     return bool(_last(key) & (BESIDE | READOUT_WORDS) or called_initial(key) or (arrays[key] == 1).all() or gain)
 
 
