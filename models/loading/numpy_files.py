@@ -14,15 +14,17 @@ import numpy as np
 from dynsys.models.loading.objects import expand, refuse_empty
 from dynsys.models.loading.pickles import content_of
 from dynsys.models.loading.sizes import Room
+from dynsys.models.loading.sparse import sparse_of_npz
 from dynsys.models.loading.values import OBJECTS, Allowance, Odd, Read, read_nested
 
 
 def read_npz(path: Path) -> Read:
-    """The arrays of a zip of .npy files, and those inside its objects."""
+    """The arrays of a zip of .npy files, and those inside its objects; or the one sparse matrix that they make."""
     room, allowance = Room(path), Allowance(path.stat().st_size)
     with np.load(path, allow_pickle=False) as archive:
         content = {key: _of_archive(archive, key, room, allowance) for key in archive.files}
-    return refuse_empty(read_nested(content, expand, allowance))
+    matrix = sparse_of_npz(content)
+    return refuse_empty(read_nested(content if matrix is None else matrix, expand, allowance))
 
 
 def _of_archive(archive: Any, key: str, room: Room, allowance: Allowance) -> Any:

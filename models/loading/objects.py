@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynsys.models.loading.pickled_arrays import NumpyArray
+from dynsys.models.loading.sparse import sparse_matrix
 from dynsys.models.loading.stand_ins import Made, Named
 from dynsys.models.loading.values import Aside, Attributes, ModuleState, Read, Unfit, is_array
 
@@ -58,7 +59,10 @@ def expand(value: Any) -> Any:
         return value.path
     if isinstance(value, NumpyArray) and value.objects is not None:
         return value.objects
-    return _entries(value) if isinstance(value, Made) else value
+    if isinstance(value, Made):
+        matrix = sparse_matrix(value)
+        return _entries(value) if matrix is None else matrix
+    return value
 
 
 def _inner(made: Made) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.models.loading.pickled_arrays import NumpyArray, checked_sizes
+from dynsys.models.loading.sparse import sparse_tensor
 from dynsys.models.loading.stand_ins import Named
 from dynsys.models.loading.values import Allowance, Lazy, Odd
 
@@ -50,6 +51,7 @@ STORAGES = {
     "QUInt8": "quint8",
     "QInt32": "qint32",
 }
+QUANTISED = "quantised, in codes; save the weights as they were before"
 OTHER_SIZES = {"qint8": 1, "quint8": 1, "qint32": 4}  # in bytes, of types that are not read
 
 
@@ -109,7 +111,7 @@ class Tensor(Lazy):
     def array(self, allowance: Allowance) -> Any:
         dtype = self.dtype or self.storage.dtype
         if dtype not in NUMPY_CODES:
-            return Odd("quantised: its numbers are codes" if dtype.startswith("q") else f"of type {dtype}")
+            return Odd(QUANTISED if dtype.startswith("q") else f"of type {dtype}")
         if dtype.startswith("complex"):
             return Odd(f"of type {dtype}, not of real numbers")
         count = math.prod(self.size)
@@ -131,40 +133,6 @@ def _as_numbers(view: NDArray[Any], dtype: str) -> NDArray[Any]:
     if dtype == "bfloat16":
         return (view.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     return np.array(view, dtype=np.float64 if dtype.startswith("float") else view.dtype.newbyteorder("="), order="C")
-
-
-@dataclass(eq=False)
-class Sparse(Lazy):
-    """A tensor that is zero except at some places, in torch's layouts of coordinates and of compressed rows."""
-
-    layout: str
-    parts: tuple[Any, ...]
-    size: Any
-
-    def array(self, allowance: Allowance) -> Any:
-        size = checked_sizes(self.size)
-        allowance.take(16 * math.prod(size))
-        parts = [part.array(allowance) if isinstance(part, Lazy) else part for part in self.parts]
-        if odd := next((part for part in parts if not isinstance(part, np.ndarray)), None):
-            return odd
-        *places, values = parts
-        if self.layout == "sparse_coo":
-            indices = places[0]
-        elif len(size) == 2 and self.layout in ("sparse_csr", "sparse_csc"):
-            compressed, plain = places
-            lines = np.repeat(np.arange(len(compressed) - 1), np.diff(compressed))
-            indices = np.stack([lines, plain] if self.layout == "sparse_csr" else [plain, lines])
-        else:
-            return Odd(f"in the layout {self.layout}; save it dense")
-        if indices.ndim != 2 or len(indices) > len(size) or (indices.size and _outside(indices, size)):
-            raise ValueError("a sparse tensor has places outside of its size")
-        dense = np.zeros(size, dtype=values.dtype)
-        np.add.at(dense, tuple(indices), values)
-        return dense
-
-
-def _outside(indices: NDArray[Any], size: tuple[int, ...]) -> bool:
-    return bool(indices.min() < 0 or (indices.max(axis=1) >= size[: len(indices)]).any())
 
 
 def tensor(allowance: Allowance, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Any:
@@ -197,13 +165,6 @@ def typed_tensor(
     return made
 
 
-def sparse_tensor(allowance: Allowance, layout: Any, data: Any, *rest: Any) -> Any:
-    if not isinstance(data, tuple) or len(data) < 3:
-        return Odd("sparse in a way that is not known")
-    count = 2 if str(layout).endswith("coo") else 3
-    return Sparse(str(layout).removeprefix("torch."), data[:count], data[count])
-
-
 def from_numpy(allowance: Allowance, data: Any, *rest: Any) -> Any:
     return data if isinstance(data, NumpyArray | Lazy | Odd) else Odd("of a device that is not known")
 
@@ -225,7 +186,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter_with_state": first,
     "torch._utils._rebuild_sparse_tensor": sparse_tensor,
     "torch._utils._rebuild_sparse_csr_tensor": sparse_tensor,
-    "torch._utils._rebuild_qtensor": odd("quantised: its numbers are codes"),
+    "torch._utils._rebuild_qtensor": odd(QUANTISED),
     "torch._utils._rebuild_meta_tensor_no_storage": odd("on the meta device, without numbers"),
     "torch._utils._rebuild_wrapper_subclass": odd("a wrapper without numbers of its own"),
     "torch._utils._rebuild_nested_tensor": odd("nested, of several lengths"),

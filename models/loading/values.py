@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-BESIDE = r"optim\w*|(lr_?)?sched\w*|callbacks?|loops|rng|amp|(grad_?)?scaler"  # what trainers save beside the weights
+# What trainers save beside the weights:
+BESIDE = r"optim\w*|(lr_?)?sched\w*|callbacks?|loops|rng|random_state|amp|(grad_?)?scaler"
 NOT_WEIGHTS = re.compile(rf"_?(\w+_)?({BESIDE})(_states?|_state_dicts?|_scaling_state|s)?$", re.IGNORECASE)
 DEEPEST = 32  # levels of nesting
 MOST = 200_000  # names; a file with more is a mistake or a trap
