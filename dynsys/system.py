@@ -11,13 +11,14 @@ import enum
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from dynsys.forward import jacfwd, jvp
 from dynsys.relu.pieces import Pieces
+from dynsys.user_function import check_function, takes_states_alone
 
 if TYPE_CHECKING:
     from dynsys.proof.enclosure import Enclosed
@@ -61,6 +62,11 @@ class System(abc.ABC):
     assumed: tuple[str, ...] = ()  # what had to be assumed to make it, as nothing told it
     unread: tuple[str, ...] = ()  # what the file that it came from holds besides, and was not used
     single_precision: bool = False  # whether ``to(dtype=torch.float32)`` gives a system that computes in float32
+    how: str = ""  # of a user's own network: how it is computed, and how that was made sure of
+
+    def __repr__(self) -> str:
+        sizes = f"{self.n_state} state variables, {self.n_input} inputs, {self.n_output} outputs"
+        return f"<{type(self).__name__} {self.name!r}: {sizes}{self.how and '; ' + self.how}>"
 
     @abc.abstractmethod
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
@@ -161,11 +167,17 @@ class Reduction:
 
 
 class _OfFunction(System):
-    """A system given by one function of the user's; every derivative is taken by ``torch.func``."""
+    """A system given by one function of the user's; every derivative is taken by ``torch.func``.
+
+    The function is looked at where it is first used, so that it may be defined later, hold only within its bounds, and
+    live on another device. One that takes x alone is called with x alone.
+    """
+
+    of: ClassVar[str]  # what the function gives
 
     def __init__(
         self,
-        function: Velocity,
+        function: Velocity | Callable[[Tensor], Tensor],
         n_state: int,
         n_input: int = 0,
         *,
@@ -175,18 +187,42 @@ class _OfFunction(System):
         bounds: tuple[float, float] | None = None,
         name: str | None = None,
     ) -> None:
-        self._function, self._readout, self._bounds = function, readout, bounds
+        self._function, self._readout, self._bounds = function, readout, _checked_bounds(bounds)
+        self._alone, self._looked_at = takes_states_alone(function), False
         self._in_reverse: bool | None = None  # whether derivatives are taken so; not known before the first
         self.n_state, self.n_input, self.n_output = n_state, n_input, n_output
         self.time_constant, self.name = time_constant, name or str(self.kind)
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        self._look_at(x, u)
         if self._in_reverse is None and len(x):
             self._in_reverse = self.n_state <= FORMED and _modes_agree(self.velocity, x[:TRIED], u[:TRIED])
         return (_reverse_jacobian if self._in_reverse else _autodiff_jacobian)(self.velocity, x, u)
 
+    def _value(self, x: Tensor, u: Tensor) -> Tensor:
+        self._look_at(x, u)
+        return self._call(x, u)
+
+    def _call(self, x: Tensor, u: Tensor) -> Tensor:
+        function: Callable[..., Tensor] = self._function
+        return function(x) if self._alone else function(x, u)
+
+    def _look_at(self, x: Tensor, u: Tensor) -> None:
+        if self._looked_at or len(x) == 0 or torch._C._functorch.is_functorch_wrapped_tensor(x):
+            return
+        check_function(self._function, self._call, x, u, self.name, self.of)
+        self._looked_at = True
+
     def readout(self, x: Tensor) -> Tensor:
-        return x[:, :0] if self._readout is None else self._readout(x)
+        if self._readout is None:
+            return x[:, :0]
+        z = self._readout(x)
+        if z.shape != (len(x), self.n_output):
+            raise ValueError(
+                f"the readout of {self.name} gives shape {tuple(z.shape)} for states of shape {tuple(x.shape)}; "
+                f"n_output={self.n_output} needs ({len(x)}, {self.n_output})"
+            )
+        return z
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         if self._bounds is None:
@@ -206,9 +242,10 @@ class Map(_OfFunction):
     """
 
     kind = Kind.MAP
+    of = "step"
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._function(x, u) - x
+        return self._value(x, u) - x
 
 
 class Flow(_OfFunction):
@@ -221,9 +258,24 @@ class Flow(_OfFunction):
     """
 
     kind = Kind.FLOW
+    of = "velocity"
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._function(x, u)
+        return self._value(x, u)
+
+
+def _checked_bounds(bounds: Any) -> tuple[float, float] | None:
+    if bounds is None:
+        return None
+    try:
+        low, high = (float(bound) for bound in bounds)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"bounds is {bounds!r}; give the least and the greatest value that any state variable takes"
+        ) from None
+    if not low < high:
+        raise ValueError(f"bounds is {bounds!r}; the least value comes first, and has to be less than the greatest")
+    return low, high
 
 
 def _along_input(velocity: Velocity, x: Tensor, u: Tensor, j: int) -> Tensor:

@@ -34,10 +34,14 @@ def check_system(system: System, *, states: Any = None, inputs: Any = None, seed
     >>> check_system(Flow(lambda x, u: x - x.mean(0), n_state=2))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    AssertionError: velocity in a batch differs from velocity one at a time by ... in state 4, entry 1
+    AssertionError: the velocity of flow at a state depends on the other rows of the batch, ...
     """
     _check_attributes(system)
     x, u = _places(system, states, inputs, seed)
+    try:
+        system.velocity(x, u)
+    except ValueError as error:  # what a function of the user's own is told where it is first used
+        raise AssertionError(str(error)) from error
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(x.shape, generator=generator, dtype=x.dtype)
     _check_box(system, u)

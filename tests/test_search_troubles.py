@@ -100,14 +100,14 @@ def test_huge_starts_of_a_network_that_saturates_are_brought_back():
 @pytest.mark.parametrize(
     ("velocity", "n", "shape"),
     [
-        (lambda x, u: x[:, :1], 2, r"\(2, 1\)"),
-        (lambda x, u: x.sum(1), 2, r"\(2,\)"),
-        (lambda x, u: torch.cat([x, x], 1), 2, r"\(2, 4\)"),
+        (lambda x, u: x[:, :1], 2, r"\(3, 1\)"),
+        (lambda x, u: x.sum(1), 2, r"\(3,\)"),
+        (lambda x, u: torch.cat([x, x], 1), 2, r"\(3, 4\)"),
         (lambda x, u: x[:1], 2, r"\(1, 2\)"),
     ],
 )
 def test_a_velocity_of_another_shape_than_its_states_is_refused(velocity, n, shape):
-    with pytest.raises(ValueError, match=rf"^the velocity of flow has shape {shape} for states of shape \(2, 2\)"):
+    with pytest.raises(ValueError, match=rf"^the velocity of flow has shape {shape} for states of shape \(3, 2\)"):
         find_fixed_points(Flow(velocity, n_state=n), n_starts=8, workers=1)
 
 

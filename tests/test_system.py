@@ -181,7 +181,10 @@ def test_the_fixed_points_of_bistable_units_solve_the_scalar_equation(w):
     [
         (lambda: SimpleRNN(np.zeros((2, 3))), r"W has shape \(2, 3\); .* needs \(N, N\)"),
         (lambda: SimpleRNN(np.full((2, 2), np.nan)), r"W holds 4 values that are NaN"),
-        (lambda: SimpleRNN(np.eye(2), activation="gelu"), r"activation is 'gelu'; it can be tanh, logistic .sigmoid., relu"),
+        (
+            lambda: SimpleRNN(np.eye(2), activation="gelu"),
+            r"activation is 'gelu'; it can be tanh, logistic .sigmoid., relu",
+        ),
         (lambda: SimpleRNN(np.eye(2), time_constant=-1.0), r"time_constant is -1.0; it must be positive"),
         (lambda: Bistable(0), r"n is 0; give at least one unit"),
         (lambda: Bistable(2, w=-1.0), r"w is -1.0; it must be positive"),

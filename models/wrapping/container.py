@@ -1,4 +1,10 @@
-"""Which of torch's recurrent modules a user's module is or holds, and what stands beside it."""
+"""A module that holds one of torch's recurrent modules: what of it is the system, settled by running a copy of it.
+
+The part alone is not the whole: a forward that leaks, feeds its output back, clamps or masks h between the steps is
+another system, and one that bends h before its readout says something else. So every call that the module makes of its
+part is written down, and the closed form has to reproduce the states and, with its readout, the outputs; else the
+module is stepped itself where it takes and gives its state, and refused where it does not.
+"""
 
 from __future__ import annotations
 
@@ -7,95 +13,221 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.gru import GRU
-from dynsys.models.lstm import LSTM
 from dynsys.models.recurrent import Recurrent
-from dynsys.models.vanilla import RNN
+from dynsys.models.wrapping.calling import SAME, NoForm, find_form
+from dynsys.models.wrapping.closed_form import completed, form_of, is_known, probes, readout_arrays, system_of
 from dynsys.models.wrapping.module_copy import copied_callable, describe
+from dynsys.models.wrapping.readout import CalledReadout, LinearReadout, linear_readout
+from dynsys.models.wrapping.said import Substituted, arranged, off_by, put_in, states_arranged, tensors_of
+from dynsys.models.wrapping.step_form import Form
+from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.trial_run import NoWay, Run, Way, find_way, inputs
+from dynsys.system import System
+from dynsys.undisturbed import undisturbed
 
-KNOWN: dict[type[nn.Module], type[Recurrent]] = {
-    nn.RNN: RNN,
-    nn.GRU: GRU,
-    nn.LSTM: LSTM,
-    nn.RNNCell: RNN,
-    nn.GRUCell: GRU,
-    nn.LSTMCell: LSTM,
-}
-
-
-def is_known(module: Any) -> bool:
-    """One of torch's own, computing what torch computes."""
-    return any(isinstance(module, kind) and type(module).forward is kind.forward for kind in KNOWN)
+SINGLE = 1e-4  # relative to 1 + |value|: what two ways of computing in single precision may differ by
+SEQUENCES = ((1, 1.0), (2, 1.0), (4, 1.0), (4, 30.0))  # steps that are run, and the size of the inputs
+PUT_IN = (0.5, 3.0, 50.0)  # the size of states that are put in, to see whether they reach the next step unchanged
 
 
-def kind_of(cell: nn.Module) -> type[Recurrent]:
-    return next(ours for kind, ours in KNOWN.items() if isinstance(cell, kind))
-
-
-def recurrent_part(module: Any) -> Any:
-    """The one recurrent module that ``module`` is or holds; None where there is none."""
-    if is_known(module):
-        return module
-    if not isinstance(module, nn.Module):
-        return None
-    parts = {name: part for name, part in module.named_modules() if is_known(part)}
-    if not parts:
-        return None
-    (name, cell), *more = parts.items()
-    linear = linear_beside(module, cell)
-    taken = {id(p) for part in (cell, linear) if part is not None for p in part.parameters()}
-    first = first_state(module, cell)
-    others = [key for key, p in module.named_parameters() if id(p) not in taken and key not in first]
-    if more or others:
-        extra = ", ".join(parts) if more else f"{name} and, besides, {', '.join(others)}"
+def recurrent_part(module: nn.Module) -> str | None:
+    """The name of the one recurrent module of torch's that ``module`` holds; None where there is none."""
+    parts = [name for name, part in module.named_modules() if name and is_known(part)]
+    if len(parts) > 1:
         raise ValueError(
-            f"{describe(module)} holds {extra}, and what it computes is not plain from that. Give the recurrent module "
-            f"itself, dynsys.wrap(module.{name}, readout=...), or n_state and n_input to have it called step by step"
+            f"{describe(module)} holds {', '.join(parts)}, and what it computes is not plain from that. Give one of "
+            f"them, {spelt(parts[0])}, or n_state and n_input to have the module called step by step"
         )
-    _check_input(module, name, cell)
-    return cell
+    return parts[0] if parts else None
 
 
-def linear_beside(module: nn.Module, cell: Any) -> nn.Linear | None:
-    """The container's single nn.Linear if it acts on h of the top layer."""
-    linears = [part for part in module.modules() if isinstance(part, nn.Linear)]
-    if len(linears) != 1:
-        return None
-    width = getattr(cell, "proj_size", 0) or cell.hidden_size
-    both_ways = cell.input_size == linears[0].out_features == width  # an encoder of the input would look the same
-    return linears[0] if linears[0].in_features == width and not both_ways else None
+def spelt(name: str) -> str:
+    """The call that wraps a part of the module."""
+    path = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in name.split("."))
+    return f"dynsys.wrap(module{path}, readout=...)"
 
 
-def first_state(module: nn.Module, cell: Any) -> list[str]:
-    """The container's own parameters, where they can only be the first h, or the first h and c, in that order."""
-    own = dict(module.named_parameters(recurse=False))
-    layers, width = getattr(cell, "num_layers", 1), getattr(cell, "proj_size", 0) or cell.hidden_size
-    wanted = [layers * width, layers * cell.hidden_size] if kind_of(cell) is LSTM else [layers * width]
+def system_within(module: nn.Module, part_name: str, *, reads: bool) -> Recurrent | Stepped:
+    """The system of a module that holds the recurrent module ``part_name``; ``reads`` asks for its readout as well.
 
-    def of_c(name: str) -> bool:
-        return "cell" in name.lower() or not {"c", "c0", "cx"}.isdisjoint(name.lower().split("_"))
+    Raises ValueError where what the module does is not what the system would do, with the size of the difference.
+    """
+    with undisturbed():
+        container = Container(module, part_name)
+        runs = container.runs()
+        system = system_of(copied_callable(container.part), held_by=container.name)
+        form = container.form(system)
+        if form is not None and container.step_off(form, system) > 0:
+            return container.stepped(form, system)
+        container.check_states(system, runs)
+        system.how += f"; so do runs of {container.name}, {container.way.layout}"
+        first = runs[0].calls[0].first.double()
+        constant = not container.way.besides and bool((first == first[0]).all() & first.any())
+        if isinstance(system, Recurrent) and constant:
+            system = completed(system, {"initial_state": first[0]})
+        return container.reading(system, runs) if reads else system
 
-    names = sorted(own, key=of_c)
-    one_of_each = len(names) < 2 or (of_c(names[1]) and not of_c(names[0]))
-    return names if one_of_each and [own[name].numel() for name in names] == wanted else []
 
+class Container:
+    """A copy of a user's module with the recurrent part ``part_name``, and how it runs.
 
-def _check_input(module: nn.Module, name: str, cell: Any) -> None:
-    """Run a copy of the container, where that can be done, and see that its input reaches the part unchanged."""
-    held = copied_callable(module)
-    assert isinstance(held, nn.Module)
-    seen: list[Any] = []
-    held.get_submodule(name).register_forward_pre_hook(lambda _, given: seen.extend(given[:1]))
-    u = torch.rand(4, 3, cell.input_size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            held(u)
-    except Exception:  # it wants other arguments, so nothing can be seen
-        return
-    whole = [u, u.transpose(0, 1), u[0], u[:, 0]]  # one axis or the other is time; a cell is given one step
-    if seen and isinstance(seen[0], Tensor) and not any(torch.equal(seen[0], w) for w in whole):
+    It runs in float64, or in single precision where it computes in nothing else.
+    """
+
+    def __init__(self, module: nn.Module, part_name: str) -> None:
+        self.name, self.part_name = describe(module), part_name
+        self.held, self.way, self.dtype = self._running(module)
+        self.part: Any = self.held.get_submodule(part_name)
+        self.part_form = form_of(self.part)
+        self.tolerance = SAME if self.dtype == torch.float64 else SINGLE
+
+    def runs(self) -> list[Run]:
+        """Runs on a few sequences, short and long, of small and large inputs, from the module's own first state."""
+        asked = [(steps, size) for steps, size in SEQUENCES if steps <= self.way.most_steps]
+        return [self._run(steps, size, seed) for seed, (steps, size) in enumerate(asked)]
+
+    def states(self, system: System, run: Run) -> Tensor:
+        """The states (T, B, n_state) through which the part goes, from where the module has each of its calls begin."""
+        found = []
+        for call in run.calls:
+            x = call.first.double()
+            for u in call.u.double():
+                x = x + system.velocity(x, u)
+                found.append(x)
+        return torch.stack(found)
+
+    def check_states(self, system: System, runs: list[Run]) -> None:
+        """Raise ValueError where the module's states are not the system's, within a call of the part or between two."""
+        within, between = [], []
+        for run in runs:
+            ends = torch.cumsum(torch.tensor([len(call.u) for call in run.calls]), 0) - 1
+            last = torch.stack([call.last for call in run.calls])
+            within.append(off_by(last, [self.states(system, run)[ends]], self.tolerance))
+        for run in [*runs, *self._put_in()]:
+            pairs = zip(run.calls, run.calls[1:], strict=False)
+            between.append(max((off_by(b.first, [a.last], self.tolerance) for a, b in pairs), default=0.0))
+        for where, sizes in ((f"within a call of {self.part_name}", within), ("between two steps", between)):
+            off = next((size for size in sizes if size > 0), 0.0)
+            if off > 0:
+                raise ValueError(
+                    f"{self.name} is another system than its {self.part_name}: {where} the state is another by up to "
+                    f"{off:.2g}. Give a function step(x, u) -> x' of all that it carries from one step to the next, "
+                    f"with n_state and n_input; {spelt(self.part_name)} would be the part without the rest"
+                )
+
+    def form(self, system: System) -> Form | None:
+        """The form in which the module takes and gives the state; None where it does not, but runs whole sequences."""
+        try:
+            return find_form(self.held, system.n_state, system.n_input, None, self.name)
+        except NoForm as error:
+            if self.way.most_steps > 1:
+                return None
+            raise ValueError(f"{error}. {spelt(self.part_name)} would be its {self.part_name} alone") from error
+
+    def step_off(self, form: Form, system: System) -> float:
+        """By how much a step of the module differs from one of the system, from small and large states."""
+        pairs = [probes(self.part_form.layout, system.n_input, large) for large in (False, True)]
+        sizes = [off_by(form.step(self.held, x, u), [system.velocity(x, u) + x], SAME) for x, u in pairs]
+        return next((size for size in sizes if size > 0), 0.0)
+
+    def stepped(self, form: Form, system: System) -> Stepped:
+        """The module itself as a map."""
+        found = Stepped(self.held, form, system.n_state, system.n_input, name=self.name)
+        told = form.told(self.name, system.n_input)
+        found.how = (
+            f"stepped as {told}, since it does more to the state than its {self.part_name}: up to "
+            f"{self.step_off(form, system):.2g} in one step"
+        )
+        return found
+
+    def reading(self, system: Recurrent | Stepped, runs: list[Run]) -> Recurrent | Stepped:
+        """The system with a readout that says what the module does: an nn.Linear of its own, or all that follows h."""
+        longest = max(runs, key=lambda run: len(run.u))
+        views = states_arranged(self.part_form, self.states(system, longest))
+        found = tensors_of(longest.given, len(longest.u))
+        places = [i for i, value in enumerate(found) if off_by(value, views, self.tolerance) > 0]
+        if not places:
+            return system
+        copied = copied_callable(self.held, self.dtype)
+        assert isinstance(copied, nn.Module)
+        said = Substituted(copied, self.part_name, self.part_form, self.way, places)
+        sizes = [self._said_off(said, self.states(system, run), run) for run in runs]
+        off = next((size for size in sizes if size > 0), 0.0)
+        if off > 0:
+            by = "something of another shape" if off == torch.inf else f"by up to {off:.2g}"
+            raise ValueError(
+                f"what {self.name} says is not a function of the present state of its {self.part_name}: put into the "
+                f"states of a run, it says something else, {by}: it depends on its input, on earlier states or on "
+                f"chance. Give readout=..., a function of h, or "
+                f"{spelt(self.part_name)}"
+            )
+        linear = self._linear(said, system)
+        if linear is None:
+            return system.with_readout(CalledReadout(said, slice(0, system.n_state), sum(said.sizes)))
+        if isinstance(system, Stepped):
+            return system.with_readout(linear)
+        return completed(system, readout_arrays(linear.W, linear.b))
+
+    def _running(self, module: nn.Module) -> tuple[nn.Module, Way, torch.dtype]:
+        reasons: list[str] = []
+        for dtype in (torch.float64, torch.float32):
+            held = copied_callable(module, dtype)
+            assert isinstance(held, nn.Module)
+            try:
+                way, off = find_way(held, held.get_submodule(self.part_name), dtype)
+            except NoWay as error:
+                reasons.append(str(error))
+                continue
+            if off == 0:
+                return held, way, dtype
+            what = "its input" if off != torch.inf else "the sequence that it is given"
+            by = f", by up to {off:.2g}" if off < torch.inf else ""
+            raise ValueError(
+                f"{self.name} changes {what} before {self.part_name} sees it{by}. Give {self.part_name} itself, "
+                f"{spelt(self.part_name)}, whose input is what reaches it, or n_state and n_input to have the module "
+                "called step by step"
+            )
         raise ValueError(
-            f"{describe(module)} changes its input before {name} sees it. Give {name} itself, "
-            f"dynsys.wrap(module.{name}, readout=...), whose input is what reaches it, or n_state and n_input to have "
-            "the module called step by step"
+            f"{self.name} could not be run on inputs of {module.get_submodule(self.part_name).input_size} numbers, to "
+            f"see what it does with its {self.part_name}: {reasons[0]}. Give the part itself and what reads it, "
+            f"{spelt(self.part_name)}, or n_state and n_input to have the module called step by step"
         )
+
+    def _run(self, steps: int, size: float, seed: int) -> Run:
+        return self.way.run(self.held, self.part, inputs(self.way, steps, self.part, self.dtype, size, seed))
+
+    def _put_in(self) -> list[Run]:
+        """Runs in which the part ends in random states, small and large, where the module calls it for each step."""
+        if self.way.most_steps == 1 or len(self._run(2, 1.0, 0).calls) < 2:
+            return []
+        n_state, found = max(part.stop for part in self.part_form.layout.parts.values()), []
+        for seed, size in enumerate(PUT_IN):
+            draw = torch.Generator().manual_seed(seed)
+            x = size * torch.randn(4, len(self._run(2, 1.0, 0).u[0]), n_state, generator=draw, dtype=torch.float64)
+            with put_in(self.part, self.part_form, list(x.to(self.dtype))):
+                found.append(self._run(len(x), 1.0, seed))
+        return found
+
+    def _said_off(self, said: Substituted, x: Tensor, run: Run) -> float:
+        """By how much the outputs of a run differ from what is said of its states x (T, B, n_state)."""
+        found = tensors_of(run.given, len(run.u))
+        series = said(x.flatten(0, 1)).unflatten(0, x.shape[:2]).split(list(said.sizes), dim=2)
+        return max(
+            off_by(found[place], arranged(part), self.tolerance)
+            for place, part in zip(said.places, series, strict=True)
+        )
+
+    def _linear(self, said: Substituted, system: System) -> LinearReadout | None:
+        """The nn.Linear of the module that says the same in every state, small or large, if there is one."""
+        x = torch.cat([probes(self.part_form.layout, system.n_input, large)[0] for large in (False, True)])
+        wanted = said(x)
+        for layer in self.held.modules():
+            if type(layer) is nn.Linear and layer.out_features == wanted.shape[1]:
+                W, b = layer.weight.detach().double(), None if layer.bias is None else layer.bias.detach().double()
+                try:
+                    linear = linear_readout(W, b, system.n_state, self.part_form.layout.parts)
+                except ValueError:
+                    continue
+                if off_by(linear(x), [wanted], self.tolerance) == 0:
+                    return linear
+        return None

@@ -1,14 +1,25 @@
-"""Copies of a user's module, or of a method of one, so that the user's own is never touched."""
+"""Copies of a user's module, or of a method of one, so that the user's own is never touched.
+
+A deep copy alone is not enough. Torch refuses to copy a tensor that a graph has made, as a module keeps that stores its
+last activation or a weight that a hook computes; and a hook that is a plain function is shared by the copy, with the
+list in which it stores what it sees.
+"""
 
 from __future__ import annotations
 
 import copy
+import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")  # they change or store derivatives, which are ours here
+OPAQUE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, str, bytes, int, float, bool)
+COMPLEX = {torch.float64: torch.complex128, torch.float32: torch.complex64}
 
 
 def moved_callable(
@@ -16,29 +27,31 @@ def moved_callable(
 ) -> Callable[..., Any]:
     """A copy of a module, or of a module's method, on ``device`` in ``dtype``; any other function as it is."""
     if isinstance(function, nn.Module):
-        return copy.deepcopy(function).to(device=device, dtype=dtype)
-    owner = getattr(function, "__self__", None)
-    if isinstance(function, types.MethodType) and isinstance(owner, nn.Module):
-        return types.MethodType(function.__func__, copy.deepcopy(owner).to(device=device, dtype=dtype))
+        return _moved(_deep_copy(function), function, device, dtype)
+    owner = module_of(function)
+    if isinstance(function, types.MethodType) and owner is not None:
+        return types.MethodType(function.__func__, _moved(_deep_copy(owner), owner, device, dtype))
     return function
 
 
-def copied_callable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A float64 copy on the CPU in evaluation mode, without gradients, of a module or a module's method.
+def copied_callable(function: Callable[..., Any], dtype: torch.dtype | None = torch.float64) -> Callable[..., Any]:
+    """A copy in ``dtype`` on the CPU in evaluation mode, without gradients, of a module or a module's method.
 
     Raises ValueError where the module cannot be copied.
     """
     try:
-        held = moved_callable(function, "cpu", torch.float64)
+        held = moved_callable(function, "cpu", dtype)
     except Exception as error:
         raise ValueError(
-            f"{describe(function)} cannot be copied ({error}); give a function step(x, u) that computes in float64"
+            f"{describe(function)} cannot be copied ({first_line(error)}); give a function step(x, u) that computes in "
+            "float64"
         ) from error
     owner = module_of(held)
     if owner is not None:
-        owner.eval().requires_grad_(False)
+        owner.eval()
         for name, value in [*owner.named_parameters(), *owner.named_buffers()]:
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            value.detach_()
+            if not bool(torch.isfinite(value).all()):
                 raise ValueError(f"{name} of {describe(function)} holds values that are NaN or infinite")
             value.grad = None
     return held
@@ -57,3 +70,122 @@ def holds_module(function: Callable[..., Any]) -> bool:
 def describe(function: Callable[..., Any]) -> str:
     """What a user calls it."""
     return str(getattr(function, "__name__", type(function).__name__))
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of torch's says, without its pages of advice."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor that a deep copy of ``value`` would copy: in modules, containers and plain objects, but not in
+    functions, which are shared."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, OPAQUE) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, Mapping):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting += item
+        elif isinstance(item, types.MethodType):
+            waiting.append(item.__self__)
+        else:
+            waiting += getattr(item, "__dict__", {}).values()
+
+
+def _deep_copy(module: nn.Module) -> nn.Module:
+    memo: dict[int, Any] = {}
+    held: nn.Module = _copied(module, memo)
+    for part in held.modules():
+        for kind in FORWARD_HOOKS:
+            hooks = getattr(part, kind)
+            for key, hook in hooks.items():
+                hooks[key] = _own(hook, memo)
+        for kind in BACKWARD_HOOKS:
+            getattr(part, kind).clear()
+    return held
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """A deep copy, of tensors that have a history as well: as numbers; what a transform has left behind has none."""
+    for tensor in tensors_in(value):
+        if id(tensor) not in memo and torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            memo[id(tensor)] = torch.zeros(0)
+        elif id(tensor) not in memo and not tensor.is_leaf:
+            memo[id(tensor)] = tensor.detach().clone()
+    return copy.deepcopy(value, memo)
+
+
+def _own(function: Any, memo: dict[int, Any]) -> Any:
+    """A hook with copies of what it stores things in: its cells, defaults, and the globals that it names."""
+    if isinstance(function, functools.partial):
+        return functools.partial(_own(function.func, memo), *function.args, **function.keywords)
+    if not isinstance(function, types.FunctionType):
+        return function
+    if id(function) in memo:
+        return memo[id(function)]
+    home = function.__globals__
+    around = dict(home)
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    own = types.FunctionType(function.__code__, around, function.__name__, None, cells)
+    memo[id(function)] = own
+    own.__defaults__ = _own_value(function.__defaults__, memo)
+    own.__kwdefaults__ = _own_value(function.__kwdefaults__, memo)
+    for name in _names(function.__code__) & around.keys():
+        of_a_library = isinstance(value := around[name], types.FunctionType) and value.__globals__ is not home
+        around[name] = value if of_a_library else _own_value(value, memo)
+    for mine, theirs in zip(cells, function.__closure__ or (), strict=True):
+        try:
+            mine.cell_contents = _own_value(theirs.cell_contents, memo)
+        except ValueError:  # a name that has no value yet
+            continue
+    return own
+
+
+def _own_value(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy of something that a hook refers to; itself, where it cannot be copied."""
+    if isinstance(value, types.FunctionType):
+        return _own(value, memo)
+    if isinstance(value, OPAQUE):
+        return value
+    try:
+        return _copied(value, memo)
+    except Exception:
+        return value
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """The global names that a function and the functions inside it may use."""
+    inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*(_names(part) for part in inner))
+
+
+def _moved(
+    held: nn.Module, original: nn.Module, device: torch.device | str | None, dtype: torch.dtype | None
+) -> nn.Module:
+    """``held``, a copy of ``original``, on ``device`` in ``dtype``: also the tensors that are no parameters.
+
+    Complex numbers stay complex, where ``Module.to`` would drop their imaginary parts.
+    """
+
+    def moved(tensor: Tensor) -> Tensor:
+        wanted = None
+        if dtype is not None and tensor.is_floating_point():
+            wanted = dtype
+        elif dtype is not None and tensor.is_complex():
+            wanted = COMPLEX.get(dtype)
+        return tensor.to(device=device, dtype=wanted)
+
+    held._apply(moved)  # type: ignore[no-untyped-call]
+    theirs = {id(tensor) for tensor in tensors_in(original)}
+    for tensor in tensors_in(held):
+        if id(tensor) not in theirs:  # what a copy shares with the original is left alone
+            tensor.data = moved(tensor.data)
+    return held

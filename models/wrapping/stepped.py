@@ -10,7 +10,9 @@ second backward pass gives H v.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -19,16 +21,19 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.models.random_drive import driven_trajectories
-from dynsys.models.wrapping.module_copy import holds_module, module_of, moved_callable
+from dynsys.models.wrapping.derivative_tests import DerivativeTests
+from dynsys.models.wrapping.module_copy import first_line, holds_module, module_of, moved_callable
 from dynsys.models.wrapping.readout import Readout
 from dynsys.models.wrapping.step_form import Form
-from dynsys.system import Kind, Product, System
+from dynsys.system import _AUTODIFF, FORMED, Kind, Product, System, _reverse_jacobian
+from dynsys.undisturbed import undisturbed
 
 WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first
-TRIED = 8  # states at which they are compared
-EXACT, SINGLE, ROUGH = 1e-8, 1e-3, 1e-4  # relative: of two derivatives, of one in float32, of central differences
+SINGLE = 1e-3  # relative: what a derivative in float32 may be off by
 APART = 6e-6  # relative to 1 + |x|: the cube root of the rounding error, best for a central difference
 DENSE_ENTRIES = 2**26  # of a batch of Jacobians that is worked out at once
+
+_ONE_AT_A_TIME = threading.RLock()  # for modules that keep what they compute, which threads would change
 
 
 class Stepped(System):
@@ -45,13 +50,14 @@ class Stepped(System):
         self._function, self._form = function, form
         self.n_state, self.n_input, self.name = n_state, n_input, name
         self._readout: Readout | None = None
-        self._way, self._forward, self._twice = WAYS[0], True, True
+        self._way, self._twice = WAYS[0], True
+        self._keeps = _keeps(self)
         self._tried()
 
     @property
     def state_parts(self) -> dict[str, slice]:
         """Where in the state h and c of each layer lie; empty for a step(x, u), whose state has no known parts."""
-        return self._form.parts(self.n_state)
+        return self._form.parts()
 
     def with_readout(self, readout: Readout) -> Self:
         """The same map with a readout."""
@@ -77,7 +83,7 @@ class Stepped(System):
         return x[:, :0] if self._readout is None else self._readout(x)
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        if self._forward:
+        if not _in_transform(x) or _in_vmap(x):
             with torch.no_grad():
                 return self._field(x, u)
         return _sealed(
@@ -89,6 +95,8 @@ class Stepped(System):
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         together = max(1, DENSE_ENTRIES // self.n_state**2)
         pieces = zip(torch.split(x, together), torch.split(u, together), strict=True)
+        if self.n_state <= FORMED:
+            return torch.cat([_reverse_jacobian(self._field, *piece) for piece in pieces])
         return torch.cat([_dense(*self._recorded(*piece)) for piece in pieces])
 
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
@@ -102,7 +110,7 @@ class Stepped(System):
 
     def linearised(self, x: Tensor, u: Tensor) -> Product:
         if self._way == "forward":
-            return lambda v: System.jacobian_product(self, x, u, v).detach()
+            return lambda v: self._pushed(x, u, v)
         if self._way == "dense":
             J = self.jacobian(x, u)
             return lambda v: torch.bmm(J, v.unsqueeze(2)).squeeze(2)
@@ -133,50 +141,36 @@ class Stepped(System):
         return moved
 
     def _tried(self) -> None:
-        """Find the first of ``WAYS`` that agrees with J^T w at a few random states, and what else can be relied on.
-
-        <w, J v> = <J^T w, v> tells: a derivative that torch cannot take is sometimes zero instead of an error.
-        """
-        draw = torch.Generator().manual_seed(0)
-        x, v, w = (torch.randn(TRIED, self.n_state, generator=draw, dtype=torch.float64) / 2 for _ in range(3))
-        u = torch.randn(TRIED, self.n_input, generator=draw, dtype=torch.float64) / 2
+        """Find the first of ``WAYS`` that agrees with J^T w at a few random states, and what else can be relied on."""
         try:
-            expected = (self.transposed_product(x, u, w) * v).sum(1)
+            tests = DerivativeTests(self._field, self._pulled_back, self.n_state, self.n_input)
         except Exception as error:
-            raise ValueError(f"torch cannot differentiate {self.name}: {error}; compute in torch throughout") from error
-        step = 1e-6
-        slope = (w * (self.velocity(x + step * v, u) - self.velocity(x - step * v, u)) / (2 * step)).sum(1)
-        size = w.norm(dim=1) * v.norm(dim=1) + slope.abs()
-        known = torch.isfinite(slope) & torch.isfinite(expected)
-        hidden = known & ((slope - expected).abs() > ROUGH * size)
-        if 2 * int(hidden.sum()) > int(known.sum()):
+            raise ValueError(
+                f"torch cannot differentiate {self.name}: {first_line(error)}; compute in torch throughout"
+            ) from error
+        if tests.hidden():
             raise ValueError(
                 f"the derivative that torch finds for {self.name} is not the slope of its values: something inside is "
                 "detached, under no_grad or not computed in torch; let gradients through"
             )
+        self._way = next((way for way in WAYS if tests.agrees(self._going(way).jacobian_product)), WAYS[-1])
+        if holds_module(self._function):
+            single = self.to(dtype=torch.float32)
+            self.single_precision = tests.agrees(single.jacobian_product, torch.float32, SINGLE)
+        self._twice = tests.bends(self._twice_backward, self._apart)
 
-        def agrees(way: str, dtype: torch.dtype, tolerance: float) -> bool:
-            system = copy.copy(self) if dtype == torch.float64 else self.to(dtype=dtype)
-            system._way = way
-            try:
-                found = (w * system.linearised(x.to(dtype), u.to(dtype))(v.to(dtype)).double()).sum(1)
-            except Exception:
-                return False
-            return bool(((found - expected).abs() <= tolerance * size)[known].all())
-
-        self._way = next((way for way in WAYS if agrees(way, torch.float64, EXACT)), WAYS[-1])
-        self._forward = self._way == "forward" or agrees("forward", torch.float64, EXACT)
-        self.single_precision = holds_module(self._function) and agrees(self._way, torch.float32, SINGLE)
-        try:
-            twice, apart = self._twice_backward(x, u, w, v), self._apart(x, u, w, v)
-        except Exception:
-            self._twice = False
-        else:
-            off = (twice - apart).norm(dim=1) > ROUGH * apart.norm(dim=1) + EXACT * w.norm(dim=1) * v.norm(dim=1)
-            self._twice = not bool(off[known].any())
+    def _going(self, way: str) -> Self:
+        other = copy.copy(self)
+        other._way = way
+        return other
 
     def _field(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._form.unpack(self._form.call(self._function, x, u)) - x
+        with _ONE_AT_A_TIME if self._keeps else contextlib.nullcontext():
+            return self._form.step(self._function, x, u) - x
+
+    def _pushed(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        with _AUTODIFF:
+            return torch.func.jvp(lambda y: self._field(y, u), (x,), (v,))[1].detach()
 
     def _pulled_back(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         y, F = self._recorded(x, u)
@@ -200,6 +194,22 @@ class Stepped(System):
         with torch.enable_grad():
             y = x.detach().clone().requires_grad_(True)
             return y, self._field(y, u)
+
+
+def _keeps(system: Stepped) -> bool:
+    """Whether a call changes an attribute of the module, as in one that keeps its last activation."""
+    module = module_of(system._function)
+    if module is None:
+        return False
+
+    def held() -> list[tuple[str, int]]:
+        return [(key, id(value)) for part in module.modules() for key, value in vars(part).items()]
+
+    before = held()
+    with undisturbed():
+        x, u = (torch.zeros(2, n, dtype=torch.float64) for n in (system.n_state, system.n_input))
+        system._form.step(system._function, x, u)
+    return held() != before
 
 
 class _Sealed(torch.autograd.Function):
@@ -226,10 +236,15 @@ def _sealed(function: Callable[..., Tensor], slope: Callable[..., Tensor] | None
 
 def _in_transform(x: Tensor) -> bool:
     """Whether ``torch.func`` is at work, under which nothing can be recorded. (To seal always costs 0.1 ms a call.)"""
-    try:
-        x.detach().requires_grad_(True)
-    except RuntimeError:
-        return True
+    return torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+
+def _in_vmap(x: Tensor) -> bool:
+    """Whether the transform is over a batch, under which a function that is sealed has no rule."""
+    while _in_transform(x):
+        if torch._C._functorch.is_batchedtensor(x):
+            return True
+        x = torch._C._functorch.get_unwrapped(x)
     return False
 
 

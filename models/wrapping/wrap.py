@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from dynsys.models.recurrent import ROLES, Recurrent, checked
-from dynsys.models.vanilla import RNN
-from dynsys.models.wrapping.container import first_state, is_known, kind_of, linear_beside, recurrent_part
+from dynsys.models.recurrent import Recurrent, checked
+from dynsys.models.wrapping.calling import find_form
+from dynsys.models.wrapping.closed_form import completed, is_known, readout_arrays, system_of
+from dynsys.models.wrapping.container import recurrent_part, spelt, system_within
 from dynsys.models.wrapping.module_copy import copied_callable, describe
+from dynsys.models.wrapping.module_kinds import opened
 from dynsys.models.wrapping.readout import called_readout, linear_readout
-from dynsys.models.wrapping.step_form import find_form
 from dynsys.models.wrapping.stepped import Stepped
 from dynsys.system import System
-
-DIRECTIONS = ("forward", "backward")
 
 
 def wrap(
@@ -60,85 +58,43 @@ def wrap(
         raise ValueError(
             f"module is a {type(module).__name__}; a file, and a state dict saved to one, is for dynsys.load(path)"
         )
-    if isinstance(module, nn.Module) and any(weight.is_meta for weight in module.parameters()):
-        raise ValueError(
-            f"the weights of this {type(module).__name__} are on the device 'meta', without values; load them"
-        )
+    module = opened(module)
     if not callable(module):
         raise ValueError(f"module is a {type(module).__name__}; give an nn.Module or a function step(x, u) -> x'")
-    cell = None if n_state is not None or convention is not None else recurrent_part(module)
-    if cell is None and is_known(module):
-        cell = module
-    if cell is None:
-        if direction is not None or layer is not None:
-            raise ValueError("direction and layer choose a part of nn.RNN, nn.GRU or nn.LSTM; give such a module")
+    if is_known(module):
+        return _of_part(module, readout, {"n_state": n_state, "n_input": n_input}, direction, layer, convention)
+    by_steps = n_state is not None or convention is not None or not isinstance(module, nn.Module)
+    part_name = None if by_steps else recurrent_part(module)
+    if direction is not None or layer is not None:
+        where = "nn.RNN, nn.GRU or nn.LSTM; give such a module" if part_name is None else f"it: {spelt(part_name)}"
+        raise ValueError(f"direction and layer choose a part of {where}")
+    if part_name is None:
         return _with_readout(_stepped(module, n_state, n_input, convention), readout)
+    system = system_within(module, part_name, reads=readout is None)
+    _check_size("n_input", n_input, system.n_input, describe(module))
+    return _with_readout(system, readout)
+
+
+def _of_part(
+    cell: nn.Module,
+    readout: Any,
+    sizes: dict[str, int | None],
+    direction: str | None,
+    layer: int | None,
+    convention: str | None,
+) -> System:
+    """The system of one of torch's recurrent modules."""
     if convention is not None:
-        raise ValueError(f"convention is {convention!r}, but {describe(module)} is known; leave convention out")
-    weights = _weights(cell, direction, layer)
-    if cell is not module:
-        readout = linear_beside(module, cell) if readout is None else readout
-        own = dict(module.named_parameters(recurse=False))
-        first = [own[name].detach().flatten() for name in first_state(module, cell)]
-        weights |= {"initial_state": torch.cat(first)} if first and layer is None else {}
-    system = _recurrent(cell, weights, readout)
-    for what, size, found in (("n_state", n_state, system.n_state), ("n_input", n_input, system.n_input)):
-        if size not in (None, found):
-            raise ValueError(f"{what} is {size}, but this {type(cell).__name__} has {found}; leave it out")
-    return system
+        raise ValueError(f"convention is {convention!r}, but {describe(cell)} is known; leave convention out")
+    system = system_of(copied_callable(cell), direction, layer)
+    for what, size in sizes.items():
+        _check_size(what, size, getattr(system, what), type(cell).__name__)
+    return _with_readout(system, readout)
 
 
-def _recurrent(cell: Any, weights: dict[str, Tensor], readout: Any) -> System:
-    kind = kind_of(cell)
-    settings = {"nonlinearity": cell.nonlinearity} if kind is RNN else {}
-    pair = _matrix_and_bias(readout)
-    if pair is not None:
-        W, b = pair
-        weights = weights | {"readout.weight": W} | ({} if b is None else {"readout.bias": b})
-    system = kind.from_arrays(weights, settings)
-    return system if pair is not None else _with_readout(system, readout)
-
-
-def _weights(cell: Any, direction: str | None, layer: int | None) -> dict[str, Tensor]:
-    """The module's weights by torch's names, of one direction and one layer where those are asked for."""
-    if not isinstance(cell, nn.RNNBase):
-        if direction is not None or layer not in (None, 0):
-            raise ValueError(f"{type(cell).__name__} has one layer and one direction; leave direction and layer out")
-        return {f"{role}_l0": getattr(cell, role) for role in ROLES if getattr(cell, role, None) is not None}
-    _check_direction(cell, direction, layer)
-    suffix = "_reverse" if direction == "backward" else ""
-    chosen = range(cell.num_layers) if layer is None else [layer]
-    return {
-        f"{role}_l{place}": getattr(cell, f"{role}_l{k}{suffix}")
-        for place, k in enumerate(chosen)
-        for role in ROLES
-        if getattr(cell, f"{role}_l{k}{suffix}", None) is not None
-    }
-
-
-def _check_direction(cell: nn.RNNBase, direction: str | None, layer: int | None) -> None:
-    name = type(cell).__name__
-    if layer is not None and layer not in range(cell.num_layers):
-        raise ValueError(f"layer is {layer}; this {name} has layers 0 to {cell.num_layers - 1}")
-    if direction not in (None, *DIRECTIONS):
-        raise ValueError(f"direction is {direction!r}; it may be 'forward' or 'backward'")
-    if not cell.bidirectional:
-        if direction == "backward":
-            raise ValueError(f"direction is 'backward', but this {name} is not bidirectional; leave direction out")
-        return
-    if direction is None:
-        raise ValueError(
-            f"this {name} is bidirectional: one direction runs from the past, the other from the future, so that "
-            "together they are no dynamical system. Each can be analysed on its own: give direction='forward' or "
-            "direction='backward'" + ("" if cell.num_layers == 1 else ", and layer, since it has more than one")
-        )
-    if cell.num_layers > 1 and layer is None:
-        raise ValueError(
-            f"this {name} is bidirectional with {cell.num_layers} layers: from layer 1 on the input is h of both "
-            "directions below, so that no direction of the whole stack runs by itself. A single layer does: give "
-            "layer=0, driven by the input, or layer=1 and up, driven by h of both directions of the layer below "
-            f"({2 * (cell.proj_size or cell.hidden_size)} inputs, forward first)"
-        )
+def _check_size(what: str, size: int | None, found: int, name: str) -> None:
+    if size not in (None, found):
+        raise ValueError(f"{what} is {size}, but this {name} has {found}; leave it out")
 
 
 def _stepped(module: Callable[..., Any], n_state: int | None, n_input: int | None, convention: str | None) -> Stepped:
@@ -153,7 +109,10 @@ def _stepped(module: Callable[..., Any], n_state: int | None, n_input: int | Non
     assert n_state is not None
     assert n_input is not None
     held = copied_callable(module)
-    return Stepped(held, find_form(held, n_state, n_input, convention, name), n_state, n_input, name=name)
+    form = find_form(held, n_state, n_input, convention, name)
+    system = Stepped(held, form, n_state, n_input, name=name)
+    system.how = f"stepped as {form.told(name, n_input)}"
+    return system
 
 
 def _matrix_and_bias(readout: Any) -> tuple[Any, Any] | None:
@@ -171,6 +130,8 @@ def _with_readout(system: Recurrent | Stepped, readout: Any) -> System:
     if readout is None:
         return system
     pair = _matrix_and_bias(readout)
+    if pair is not None and isinstance(system, Recurrent):
+        return completed(system, readout_arrays(*pair))
     if pair is not None:
         W, b = checked("readout.weight", pair[0]), None if pair[1] is None else checked("readout.bias", pair[1])
         return system.with_readout(linear_readout(W, b, system.n_state, system.state_parts))
