@@ -50,14 +50,14 @@ def attribute(allowance: Allowance, owner: Any, name: Any) -> Any:
 
 
 def bare_object(allowance: Allowance, kind: Any, base: Any = None, state: Any = None) -> Any:
-    """``copyreg._reconstructor``: an object of a class that may be a dict, list or number beneath."""
+    """``copyreg._reconstructor``: an object of a class that may be a dict, list, tuple or number beneath."""
     made = Made(kind)
     if isinstance(state, dict):
         made.entries = state
     elif isinstance(state, list):
         made.items = state
     elif state is not None:
-        made.arguments = (state,)
+        made.arguments = state if isinstance(state, tuple) else (state,)
     return made
 
 

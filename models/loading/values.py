@@ -19,7 +19,7 @@ NOT_WEIGHTS = re.compile(rf"_?(\w+_)?({BESIDE})(_states?|_state_dicts?|_scaling_
 DEEPEST = 32  # levels of nesting
 MOST = 200_000  # names; a file with more is a mistake or a trap
 MOST_SINGLE = 1000  # single values in one dict or list; where there are more they are data or a vocabulary, no settings
-MOST_NUMBERS = 3_000_000  # in lists, which take long to go through
+MOST_NUMBERS = 10_000_000  # in lists
 MOST_STEPS = 1_500_000  # opcodes of pickles: some seconds of work, and more than a network saved as text has
 OBJECTS = "of Python objects, which loading would have to run"
 
@@ -133,7 +133,8 @@ class Flattening:
     def __init__(self, expand: Callable[[Any], Any], allowance: Allowance) -> None:
         self.expand, self.allowance = expand, allowance
         self.named: dict[str, Any] = {}
-        self.left, self.numbers_left = MOST, MOST_NUMBERS
+        self.left = MOST
+        self.counted: dict[int, int] = {}  # the numbers in each list
         self.path: list[int] = []  # of the containers that the walk is in
         self.seen: set[int] = set()
 
@@ -184,21 +185,26 @@ class Flattening:
 
     def array(self, value: list[Any] | tuple[Any, ...]) -> Any:
         """Nested lists of numbers as one array; others as they are, and plain lists of integers, which say sizes."""
-        if not self._all_numbers(value, DEEPEST) or all(isinstance(entry, int) for entry in value):
+        count = self._numbers(value, DEEPEST)
+        if count == 0 or all(isinstance(entry, int) for entry in value):
             return value
+        if count > MOST_NUMBERS:  # lists in lists, each of them many times
+            raise Unfit(f"its lists hold {count:,} numbers", "save arrays instead of lists")
         try:
             numbers = np.array(value)
         except (ValueError, OverflowError):  # rows of several lengths, or numbers too long
             return value
         return numbers if numbers.dtype.kind in "fiub" else value
 
-    def _all_numbers(self, value: Any, depth: int) -> bool:
-        self.numbers_left -= 1
-        if self.numbers_left < 0:
-            raise Unfit(f"its lists hold more than {MOST_NUMBERS:,} numbers", "save arrays instead of lists")
-        if isinstance(value, list | tuple):
-            return depth > 0 and len(value) > 0 and all(self._all_numbers(entry, depth - 1) for entry in value)
-        return isinstance(value, int | float | np.floating | np.integer | np.bool_)
+    def _numbers(self, value: Any, depth: int) -> int:
+        """How many numbers there are in nested lists; 0 where there is anything else. Each list is counted once."""
+        if not isinstance(value, list | tuple):
+            return int(isinstance(value, int | float | np.floating | np.integer | np.bool_))
+        if id(value) not in self.counted:
+            self.counted[id(value)] = 0  # of a list in itself
+            counts = [self._numbers(entry, depth - 1) for entry in value] if depth > 0 else []
+            self.counted[id(value)] = sum(counts) if all(counts) else 0
+        return self.counted[id(value)]
 
 
 def is_beside(key: Any) -> bool:
@@ -218,13 +224,14 @@ def _same(a: Any, b: Any) -> bool:
 
 def _container(content: Mapping[Any, Any], expand: Callable[[Any], Any]) -> str:
     """The dotted name of the one entry that holds all arrays, such as 'state_dict'; empty where there is none."""
-    if any(is_array(expand(value)) for value in content.values()):
+    if isinstance(content, Attributes) or any(is_array(expand(value)) for value in content.values()):
         return ""
     inside = [
         str(key)
         for key, value in content.items()
         if not is_beside(key)
         and isinstance(entries := expand(value), Mapping)
+        and not isinstance(entries, Attributes)
         and any(is_array(expand(entry)) for entry in entries.values())
     ]
     return inside[0] if len(inside) == 1 else ""
