@@ -98,10 +98,12 @@ class Layer(abc.ABC):
         a = one_row(a)
         return a @ self.weight_ih.T if self.bias_ih is None else torch.addmm(self.bias_ih, a, self.weight_ih.T)
 
-    def recurrent(self, h: Tensor, rows: slice = slice(None)) -> Tensor:
+    def recurrent(self, h: Tensor, rows: slice | None = None) -> Tensor:
         """W_hh h + b_hh, (B, gates * units), or some of its rows."""
-        W = self.weight_hh[rows].T
-        return h @ W if self.bias_hh is None else torch.addmm(self.bias_hh[rows], h, W)
+        W, b = self.weight_hh, self.bias_hh
+        if rows is not None:
+            W, b = W[rows], None if b is None else b[rows]
+        return h @ W.T if b is None else torch.addmm(b, h, W.T)
 
 
 class GatedSlopes(Slopes):

@@ -44,9 +44,10 @@ def with_levels(network: Network, noise: Noise, levels: Tensor) -> Network:
 def _levelled(layer: Layer, E: Tensor, levels: Tensor) -> Layer:
     kind, transposed = type(layer), E.T.contiguous()
 
-    def recurrent(self: Layer, h: Tensor, rows: slice = slice(None)) -> Tensor:
+    def recurrent(self: Layer, h: Tensor, rows: slice | None = None) -> Tensor:
         """W_hh h + b_hh + level E h, (B, gates * units), or some of its rows."""
-        return torch.addmm(kind.recurrent(self, h, rows), h * levels, transposed[:, rows])
+        own = transposed if rows is None else transposed[:, rows]
+        return torch.addmm(kind.recurrent(self, h, rows), h * levels, own)
 
     noisy: type[Layer] = type(f"Noisy{kind.__name__}", (kind,), {"recurrent": recurrent})
     return noisy(**{field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)})

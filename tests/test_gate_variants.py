@@ -1,5 +1,6 @@
 """Gated networks of other conventions: a reset before the product, hard gates, other activations."""
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -234,8 +235,6 @@ def test_a_reset_before_the_product_is_enclosed_within_fifty_digits():
     net = GRU.random(2, reset="before", seed=3)
     x, u = torch.tensor([[0.3, -0.8]], dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
     f = net.enclosure(Enclosed.state(x, torch.tensor([1e-9]).double()), u)
-    import mpmath
-
     with mpmath.workdps(50):
         w = {key: [[mpmath.mpf(v) for v in np.atleast_1d(row)] for row in value] for key, value in net.arrays().items()}
         h = [mpmath.mpf(v) for v in x[0].tolist()]
