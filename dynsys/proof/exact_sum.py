@@ -1,9 +1,9 @@
 """Numbers that float64 cannot hold, as sums of float64 that lose nothing (Knuth, Dekker, Veltkamp).
 
 >>> import torch
->>> third, = (torch.tensor([1 / 3]).double(),)
->>> [part.item() for part in exact_sum(third, torch.tensor([-1.0]).double())]  # 1/3 has more digits than 1/3 - 1
-[-0.6666666666666667, 1.8503717077085943e-17]
+>>> third, one = torch.tensor([1 / 3, 1.0], dtype=torch.float64).split(1)
+>>> [part.item() for part in exact_sum(third, -one)]  # 1/3 has more digits than 1/3 - 1
+[-0.6666666666666667, 5.551115123125783e-17]
 """
 
 from __future__ import annotations
