@@ -43,6 +43,9 @@ BOOKKEEPING = {
 OUTSIDE = "a plain attribute of its module, which a state dict does not hold"
 NOT_KEPT = "a buffer that its module keeps out of the state dict"
 COMPUTED_FROM = ("_g", "_v", "_orig", "_raw")  # hooks keep the weight that they compute beside these
+CODE = ("cloudpickle.", "dill.")  # functions kept by their code
+TRAINERS = ("torch.optim.",)
+COMPILED = "torch._dynamo.eval_frame.OptimizedModule"
 INNER = ("_content", "_val", "_dict")  # where OmegaConf's nodes and flax's frozen dicts keep what they stand for
 
 
@@ -74,6 +77,10 @@ def _inner(made: Made) -> Any:
 
 
 def _entries(made: Made) -> Any:
+    if made.path.startswith(CODE + TRAINERS):
+        return Attributes({"__class__": made.path})
+    if made.path == COMPILED and isinstance(made.arguments, tuple) and made.arguments:
+        return ModuleState({"__class__": made.path, "_orig_mod": made.arguments[0]})
     attributes = made.attributes()
     if all(isinstance(attributes.get(name), dict) for name in REGISTERED):
         return _module(made, attributes)

@@ -52,7 +52,11 @@ class Made:
     @property
     def path(self) -> str:
         """The name of the class, or of the function that would make it."""
-        return str(self.by) if isinstance(self.by, Named) else "an object"
+        if isinstance(self.by, Named):
+            return self.by.path
+        made: Any = self.by.arguments if isinstance(self.by, Made) else ()  # a class kept by its code: (type, name, ...)
+        named = isinstance(made, tuple) and len(made) > 1 and isinstance(made[1], str)
+        return made[1][:LONGEST_NAME] if named else "an object"
 
     def __str__(self) -> str:
         return self.path

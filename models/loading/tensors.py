@@ -111,7 +111,7 @@ class Tensor(Lazy):
     def array(self, allowance: Allowance) -> Any:
         dtype = self.dtype or self.storage.dtype
         if dtype not in NUMPY_CODES:
-            return Odd(QUANTISED if dtype.startswith("q") else f"of type {dtype}")
+            return Odd(QUANTISED if dtype.startswith("q") else f"of type {dtype[:40]}; save it as float32")
         if dtype.startswith("complex"):
             return Odd(f"of type {dtype}, not of real numbers")
         count = math.prod(self.size)

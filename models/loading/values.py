@@ -169,7 +169,8 @@ class Flattening:
         for entry, inside in value.items() if isinstance(value, Mapping) else enumerate(value):
             if inside is None or (many and isinstance(inside, SINGLE)):
                 continue
-            if whole or is_array(inside) or not is_beside(entry):
+            of_optimiser = isinstance(inside, dict) and "param_groups" in inside and "state" in inside
+            if not of_optimiser and (whole or is_array(inside) or not is_beside(entry)):
                 yield entry, inside
 
     def _name(self, name: str, value: Any, aside: str) -> None:
@@ -224,7 +225,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _container(content: Mapping[Any, Any], expand: Callable[[Any], Any]) -> str:
     """The dotted name of the one entry that holds all arrays, such as 'state_dict'; empty where there is none."""
-    if isinstance(content, Attributes) or any(is_array(expand(value)) for value in content.values()):
+    if isinstance(content, Attributes | ModuleState) or any(is_array(expand(value)) for value in content.values()):
         return ""
     inside = [
         str(key)
