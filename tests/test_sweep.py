@@ -15,7 +15,7 @@ from sweep_work import alike, tasks, tries, work
 from dynsys.cli import main
 from dynsys.cli.progress import _Lines
 from dynsys.errors import OutputError
-from dynsys.sweep import SweepError, Task, merge, read_rows, run_sweep, summary
+from dynsys.sweep import SweepError, Task, merge, read_objects, read_rows, run_sweep, summary
 
 
 def double(arguments, seed):
@@ -326,3 +326,15 @@ def test_plain_progress_tells_the_time_left_at_the_pace_so_far(capsys):
     now[0] = 150.0
     lines("tasks", 200, 200)
     assert capsys.readouterr().err.splitlines() == ["tasks: 50 %", "tasks, about 2 min left: 60 %", "tasks: 100 %"]
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"id": "x", "status": "failed", "seed": 1}', "9" * 10_000, '"x"'])
+def test_a_line_that_is_no_row_ends_no_sweep(tmp_path, line):
+    """Brackets nested by the thousand exhaust a parser's stack; a failure without its error cannot be told of."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(line + "\n")
+    (row,) = run_sweep(work, tasks(tmp_path, 1), path)
+    assert row["status"] == "done"
+    assert [one["id"] for one in read_rows(path)] == ["task-0"]
+    assert len(read_objects(path)) == (2 if line.startswith("{") else 1)
+    assert merge([tmp_path])[0].rows == tuple(read_rows(path))

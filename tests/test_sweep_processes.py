@@ -12,6 +12,7 @@ import pytest
 from sweep_work import tasks, tries, work
 
 from dynsys.sweep import SweepError, Task, connection, read_rows, run_sweep
+from dynsys.sweep.local import LocalWorkers
 
 TESTS = Path(__file__).parent
 ENDS = {1: "kill once", 4: "kill", 6: "raise"}
@@ -256,3 +257,42 @@ def test_a_scheduler_that_is_lost_leaves_the_rows_and_says_so(tmp_path, small_cl
         run_sweep(work, tasks(tmp_path, 50), path, cluster=small_cluster, progress=lose)
     assert len(read_rows(path)) >= 3
     assert {row["status"] for row in read_rows(path)} == {"done"}
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_sweep_that_is_asked_to_end_ends_its_workers_at_once(tmp_path, number):
+    parent = sweep_in_a_process(tmp_path, jobs=2, seconds=60)
+    wait_for(lambda: len(begun_in(tmp_path)) == 2)
+    parent.send_signal(getattr(signal, number))
+    parent.communicate(timeout=20)
+    assert parent.returncode == 128 + getattr(signal, number)
+    wait_for(lambda: not any(map(is_there, begun_in(tmp_path))), seconds=10)
+
+
+def test_a_second_ctrl_c_at_whatever_moment_leaves_no_worker(tmp_path):
+    parents = {}
+    for gap in (0.001, 0.01, 0.03, 0.1):
+        folder = tmp_path / str(gap)
+        folder.mkdir()
+        parents[gap] = sweep_in_a_process(folder, jobs=2, seconds=60)
+    for gap, parent in parents.items():
+        wait_for(lambda folder=tmp_path / str(gap): len(begun_in(folder)) == 2)
+        os.killpg(parent.pid, signal.SIGINT)
+        time.sleep(gap)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGINT)
+    for gap, parent in parents.items():
+        parent.communicate(timeout=20)
+        wait_for(lambda folder=tmp_path / str(gap): not any(map(is_there, begun_in(folder))), seconds=10)
+
+
+def test_a_signal_is_answered_as_before_after_a_sweep_and_not_at_all_where_it_was_ignored(tmp_path):
+    before = {name: signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with LocalWorkers(work, 0, 2):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != before["SIGTERM"]
+    finally:
+        signal.signal(signal.SIGHUP, before["SIGHUP"])
+    assert {name: signal.getsignal(getattr(signal, name)) for name in before} == before

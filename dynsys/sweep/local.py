@@ -6,6 +6,7 @@ the others go on. (An executor of several processes breaks as a whole.)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,11 +14,12 @@ import threading
 import time
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Self
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from dynsys.sweep.attempt import LIMITS, attempt_in_worker, told
+from dynsys.sweep.signals import Ending
 from dynsys.sweep.task import CannotBeHanded, Row, Task, Work
 from dynsys.sweep.workers import PATIENCE, Ended, Lost, Workers
 
@@ -27,18 +29,31 @@ class LocalWorkers(Workers):
 
     def __init__(self, work: Work, seed: int, jobs: int) -> None:
         self._work, self._seed, self._jobs = work, seed, jobs
+        self._executors: list[Any] = []
         self._idle: list[Any] = []
         self._running: dict[Future[Row], tuple[Task, Any]] = {}
         self._ended: SimpleQueue[Future[Row]] = SimpleQueue()
+        self._signals = Ending(self._kill)
+
+    def __enter__(self) -> Self:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            super().__exit__(*error)
+        finally:
+            self._signals.__exit__(*error)
 
     def start(self, task: Task, alone: bool) -> bool:
         if len(self._running) >= (1 if alone else self._jobs):
             return False
-        executor = self._idle.pop() if self._idle else _executor()
+        executor = self._idle.pop() if self._idle else self._another()
         try:
-            future = executor.submit(attempt_in_worker, self._work, task.arguments, task.seed(self._seed))
+            with self._signals.held():
+                future = executor.submit(attempt_in_worker, self._work, task.arguments, task.seed(self._seed))
         except TerminatedWorkerError:  # it was killed while it had nothing to do
-            executor.shutdown(kill_workers=True)
+            self._end(executor)
             return self.start(task, alone)
         self._running[future] = (task, executor)
         future.add_done_callback(self._ended.put)
@@ -54,19 +69,32 @@ class LocalWorkers(Workers):
         if error is None:
             self._idle.append(executor)
             return [(task, future.result())]
-        executor.shutdown(kill_workers=True)
+        self._end(executor)
         if isinstance(error, TerminatedWorkerError):
             return [(task, Lost(_last_words(error)))]
         raise CannotBeHanded(task, "a worker process", _cause(error)) from error
 
     def close(self) -> None:
-        for executor in (*self._idle, *(executor for _, executor in self._running.values())):
-            executor.shutdown(kill_workers=True)
+        self._kill()
+        for executor in list(self._executors):
+            self._end(executor)
         self._idle, self._running = [], {}
 
+    def _another(self) -> Any:
+        executor = ProcessPoolExecutor(max_workers=1, env=LIMITS, initializer=_begin, initargs=(os.getpid(),))
+        self._executors.append(executor)
+        return executor
 
-def _executor() -> Any:
-    return ProcessPoolExecutor(max_workers=1, env=LIMITS, initializer=_begin, initargs=(os.getpid(),))
+    def _end(self, executor: Any) -> None:
+        executor.shutdown(kill_workers=True)
+        self._executors.remove(executor)
+
+    def _kill(self) -> None:
+        """Without waiting for anything: what is left of the executors ends by itself."""
+        for executor in self._executors:
+            for process in list(executor._processes):
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _begin(parent: int) -> None:

@@ -6,7 +6,6 @@ another shard is read and never changed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -30,11 +29,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 def read_objects(path: str | Path) -> list[dict[str, Any]]:
     """Every JSON object in the lines of a file, rows of a sweep or not; torn lines are left out."""
-    found = []
-    for line in _lines(path):
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
-    return [one for one in found if isinstance(one, dict)]
+    return [one for one in map(_object, _lines(path)) if one is not None]
 
 
 def count_strange(path: str | Path) -> int:
@@ -50,17 +45,23 @@ def _lines(path: str | Path) -> list[str]:
 
 
 def _parsed(line: str) -> Row | None:
+    row = _object(line)
+    return row if row is not None and _is_whole(row) else None
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object that the line is, if it is one."""
     try:
-        row = json.loads(line)
-    except ValueError:
+        found = json.loads(line)
+    except (ValueError, RecursionError):  # the latter where brackets are nested by the thousand
         return None
-    return row if isinstance(row, dict) and _is_whole(row) else None
+    return found if isinstance(found, dict) else None
 
 
 def _is_whole(row: Row) -> bool:
     """Whether it has what is read of a row, so that a line of another tool is taken for none."""
-    ended = row.get("status") in (DONE, FAILED, CRASHED)
-    return ended and isinstance(row.get("id"), str) and "seed" in row and ("result" in row or row["status"] != DONE)
+    came_to = {DONE: "result", FAILED: "error", CRASHED: "error"}.get(str(row.get("status")))
+    return isinstance(row.get("id"), str) and "seed" in row and came_to in row
 
 
 def shard_file(path: str | Path, shard: str | None) -> Path:
