@@ -124,6 +124,15 @@ def test_a_cycle_of_period_two_is_found():
     assert points.certified.all()
 
 
+def test_a_network_of_linear_units_has_the_one_point_of_linear_algebra():
+    held = arrays("plain")
+    points = dynsys.find_fixed_points(PLRNN(held, linear=4), input=[0.3, -1.0])
+    z = np.linalg.solve(np.eye(4) - np.diag(held["A"]) - held["W"], held["h"] + held["C"] @ [0.3, -1.0])
+    np.testing.assert_allclose(points.states, z[None], atol=1e-12)
+    assert points.certified.all()
+    assert points.search.complete
+
+
 def test_a_unit_that_keeps_everything_makes_a_line_of_fixed_points():
     """z_0' = z_0 and z_1' = z_1 / 2 + relu(z_0): fixed wherever z_1 = 2 relu(z_0)."""
     points = dynsys.find_fixed_points(PLRNN({"A": [1.0, 0.5], "W": [[0.0, 0.0], [1.0, 0.0]]}))

@@ -53,7 +53,11 @@ class Pieces:
 
     @classmethod
     def summed(cls, A: Sum, B: Sum, c: Sum, C: Sum, D: Sum, e: Sum) -> Pieces:
-        """Of numbers that are exact sums."""
+        """Of numbers that are exact sums. A system without any kink gets a unit that is never active: a region needs a
+        pattern."""
+        if not len(e[0]):
+            B, C, e = (c[0].new_zeros(len(c[0]), 1),), (c[0].new_zeros(1, len(c[0])),), (-c[0].new_ones(1),)
+            D = (c[0].new_zeros(1, 1),)
         sums = dict(zip(PARTS, (A, B, c, C, D, e), strict=True))
         more = {name: parts[1:] for name, parts in sums.items()}
         return cls(A[0], B[0], c[0], C[0], D[0], e[0], more)
