@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from foreign import hard_02, off_by, sigma
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
 from dynsys import CheckpointError, load
@@ -34,6 +34,40 @@ def test_structs_cells_text_and_sparse_matrices_of_a_v5_file(tmp_path):
         assert np.array_equal(contents.arrays[key], want)
     told = {"net.activation": "relu", "net.layers.2": "tanh", "parts.1.kind": "in", "net.tau": 0.5}
     assert told.items() <= contents.settings.items()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_kind_of_number_and_text_is_read_as_scipy_reads_it(tmp_path, compressed):
+    rng = np.random.default_rng(0)
+    kinds = {f"as_{kind}": (20 * rng.normal(size=(3, 4))).astype(kind) for kind in ("f8", "f4", "i1", "i4", "u2", "i8")}
+    kinds |= {"three": rng.normal(size=(2, 3, 4)), "flags": rng.normal(size=(3, 2)) > 0, "none": np.zeros((0, 3))}
+    savemat(tmp_path / "x.mat", {**kinds, "note": "größer", "z": np.eye(2) + 1j}, do_compression=compressed)
+    contents, want = read_arrays(tmp_path / "x.mat"), loadmat(tmp_path / "x.mat")
+    for key in kinds:
+        assert np.array_equal(contents.arrays[key], want[key])
+        assert contents.arrays[key].dtype == want[key].dtype
+    assert contents.settings == {"note": "größer"}
+    assert contents.odd == {"z": "of complex numbers"}
+
+
+def test_lengths_and_nesting_that_no_honest_file_has_get_one_line(tmp_path):
+    savemat(tmp_path / "cells.mat", {"c": of_cells(np.eye(2), np.eye(3))})
+    content = (tmp_path / "cells.mat").read_bytes()
+    shape = struct.pack("<ii", 1, 2)
+    assert content.count(shape) == 1
+    (tmp_path / "cells.mat").write_bytes(content.replace(shape, struct.pack("<ii", 30_000, 30_000)))
+    with pytest.raises(CheckpointError, match="c has 900000000 entries where there is no room for them"):
+        load(tmp_path / "cells.mat")
+    deep = np.eye(2)
+    for _ in range(40):
+        deep = {"in": deep}
+    savemat(tmp_path / "deep.mat", {"s": deep})
+    with pytest.raises(CheckpointError, match=r"nested too deeply to be weights; save the weights alone"):
+        load(tmp_path / "deep.mat")
+    savemat(tmp_path / "cut.mat", {"W": np.eye(9)})
+    (tmp_path / "cut.mat").write_bytes((tmp_path / "cut.mat").read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cut or damaged"):
+        load(tmp_path / "cut.mat")
 
 
 def v73(path, write):
@@ -90,6 +124,24 @@ def test_structs_cells_text_and_sparse_matrices_of_a_v7_3_file(tmp_path):
     assert contents.arrays["net.none"].size == 0
     told = {"net.activation": "relu", "net.layers.2": "tanh", "parts.1.kind": "in", "net.tau": 0.5}
     assert told.items() <= contents.settings.items()
+
+
+def test_a_sparse_matrix_with_places_outside_it_is_damaged_and_writes_nowhere(tmp_path):
+    def write(file):
+        sparse = file.create_group("S")
+        sparse.attrs["MATLAB_class"], sparse.attrs["MATLAB_sparse"] = np.bytes_("double"), np.uint64(3)
+        sparse["data"], sparse["jc"] = np.ones(3), np.arange(4, dtype="u8")
+        sparse["ir"] = np.array([0, 10**12, 2], dtype="u8")
+
+    with pytest.raises(CheckpointError, match="cut or damaged"):
+        load(v73(tmp_path / "new.mat", write))
+    savemat(tmp_path / "old.mat", {"S": csc_matrix(np.eye(3)[[1, 2, 0]])})
+    content = (tmp_path / "old.mat").read_bytes()
+    rows = struct.pack("<iii", 2, 0, 1)
+    assert content.count(rows) == 1
+    (tmp_path / "old.mat").write_bytes(content.replace(rows, struct.pack("<iii", 0, 10**9, 2)))
+    with pytest.raises(CheckpointError, match="cut or damaged"):
+        load(tmp_path / "old.mat")
 
 
 def opaque(name, kind):

@@ -22,7 +22,7 @@ from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_
 from dynsys.models.loading.hdf5 import is_hdf5, read_hdf5
 from dynsys.models.loading.json_weights import is_json, read_json
 from dynsys.models.loading.keras import is_keras, read_keras
-from dynsys.models.loading.matlab import read_mat
+from dynsys.models.loading.mat5 import read_mat
 from dynsys.models.loading.numpy_files import read_npy, read_npz, read_safetensors
 from dynsys.models.loading.onnx import is_onnx, read_onnx
 from dynsys.models.loading.pickles import is_pickle, read_pickle

@@ -1,4 +1,4 @@
-"""What MATLAB saves: v5 files by scipy and v7.3 files (HDF5), with structs, cells, sparse matrices and text.
+"""What MATLAB saves, with structs, cells, sparse matrices and text; and its v7.3 files, which are HDF5.
 
 A field of a struct is addressed by dots, ``params.W``; an entry of a cell or of a struct array by its number from 1,
 ``layers.2.W``, as MATLAB counts. Functions and objects of MATLAB's classes (networks, tables, strings) are kept in a
@@ -7,15 +7,12 @@ form that only MATLAB reads: of those it is said what to save instead.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dynsys.models.loading.sizes import Room
-from dynsys.models.loading.values import Odd, Read
+from dynsys.models.loading.values import Odd
 
 OBJECT = "an object of MATLAB's class"
 DEEPEST = 16  # levels of nesting; a file with more is a mistake or a trap
@@ -31,72 +28,11 @@ OF_NETWORK = "save its matrices: L = net.Layers(2); W = L.InputWeights; R = L.Re
 )
 
 
-def read_mat(path: Path) -> Read:
-    """The values of a v5 file by dotted names. Raises whatever scipy raises for a file that is cut."""
-    from scipy.io import loadmat
-
-    room = Room(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # objects without a name take each other's place
-        for name, shape, _ in _announced(path):
-            room.take(name, shape, 8)
-        content = loadmat(path)
-    values = {
-        name: value
-        for key in content
-        if not key.startswith("__")
-        for name, value in _from_struct(key, content[key], DEEPEST, room)
-    }
-    return Read(values)
-
-
-def _announced(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
-    """The names, shapes and classes in the headers; none where scipy cannot tell the shape of an object."""
-    from scipy.io import whosmat
-
-    try:
-        return whosmat(path)
-    except TypeError:
-        return []
-
-
-def _from_struct(name: str, value: Any, depth: int, room: Room) -> Iterator[tuple[str, Any]]:
-    from scipy.io.matlab import MatlabFunction, MatlabObject, MatlabOpaque
-
-    if hasattr(value, "toarray"):
-        room.take(name, value.shape, 8)
-        yield name, value.toarray()
-        return
-    if isinstance(value, MatlabFunction):
-        yield name, Odd("a function of MATLAB")
-        return
-    if isinstance(value, MatlabOpaque):
-        own, _, kind = (_text(value[0][field]) for field in ("s0", "s1", "s2"))
-        yield (own if name == "None" and own else name), _object(kind)
-        return
-    value = np.asarray(value)
-    if isinstance(value, MatlabObject):
-        yield name, _object(str(value.classname))
-    elif value.dtype.kind == "U" and value.size == 1:
-        yield name, str(value.item())
-    elif depth > 0 and (value.dtype.names or value.dtype.kind == "O"):
-        fields = value.dtype.names
-        for i, entry in enumerate(value.T.ravel(), start=1):
-            inside = name if value.size == 1 else f"{name}.{i}"
-            if fields:
-                for field in fields:
-                    yield from _from_struct(f"{inside}.{field}", entry[field], depth - 1, room)
-            else:
-                yield from _from_struct(inside, entry, depth - 1, room)
-    else:
-        yield name, value
-
-
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _object(kind: str) -> Odd:
+def matlab_object(kind: str) -> Odd:
     """An object of MATLAB's class ``kind``, and what to save in its place."""
     network = kind.lower().endswith(("network", "layer", "layergraph", "net"))
     instead = OF_NETWORK if network else INSTEAD.get(kind, "save struct(...) of it, or its matrices")
@@ -113,7 +49,7 @@ def matlab_member(walk: Any, name: str, found: Any, depth: int) -> Iterator[tupl
     elif kind == "function_handle":
         yield name, Odd("a function of MATLAB")
     elif found.attrs.get("MATLAB_object_decode", 0) == 3:
-        yield name, _object(kind)
+        yield name, matlab_object(kind)
     elif isinstance(found, h5py.Group):
         yield from walk.of(name, found, depth)
     elif isinstance(found, h5py.Dataset) and h5py.check_ref_dtype(found.dtype):
@@ -147,11 +83,24 @@ def _value(walk: Any, name: str, dataset: Any, kind: str) -> Any:
 
 
 def _sparse(walk: Any, name: str, group: Any) -> Any:
-    from scipy.sparse import csc_matrix
-
-    columns, data, rows = (
+    starts, numbers, rows = (
         np.asarray(walk.read(name, group[key])) if key in group else np.zeros(0) for key in ("jc", "data", "ir")
     )
-    shape = (int(group.attrs["MATLAB_sparse"]), len(columns) - 1)
+    shape = (int(group.attrs["MATLAB_sparse"]), len(starts) - 1)
     walk.room.take(name, shape, 8)
-    return csc_matrix((data, rows.astype(np.int64), columns.astype(np.int64)), shape=shape).toarray()
+    return dense(shape, rows, starts, numbers)
+
+
+def dense(shape: tuple[int, ...], rows: Any, starts: Any, numbers: Any) -> Any:
+    """A sparse matrix kept by columns, of which k has the numbers from starts[k] to starts[k + 1], as an array."""
+    height, width = shape
+    if len(starts) != width + 1 or starts[-1:] > min(len(rows), len(numbers)):
+        raise ValueError(f"a sparse matrix of shape {shape} with {len(rows)} rows and {len(numbers)} numbers")
+    counts = np.diff(starts.astype(np.int64))
+    used = int(counts.sum())
+    places = rows[:used].astype(np.int64)
+    if starts[:1] != 0 or (counts < 0).any() or (places < 0).any() or (places >= height).any():
+        raise ValueError(f"a sparse matrix of shape {shape} with entries outside of it")
+    matrix = np.zeros(shape)
+    matrix[places, np.repeat(np.arange(width), counts)] = numbers[:used]
+    return matrix
