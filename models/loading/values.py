@@ -21,6 +21,7 @@ MOST = 200_000  # names; a file with more is a mistake or a trap
 MOST_SINGLE = 1000  # single values in one dict or list; where there are more they are data or a vocabulary, no settings
 MOST_NUMBERS = 10_000_000  # in lists
 MOST_STEPS = 1_500_000  # opcodes of pickles: some seconds of work, and more than a network saved as text has
+FREE = 2**28  # bytes of memory that the smallest file may take
 OBJECTS = "of Python objects, which loading would have to run"
 
 
@@ -39,7 +40,7 @@ class Allowance:
     """What reading a file may take, so that a small file cannot ask for all memory: bytes, and steps of a pickle."""
 
     def __init__(self, file_size: int) -> None:
-        self.bytes = 2**28 + 8 * file_size  # float16 to float64, and a copy of it
+        self.bytes = FREE + 8 * file_size  # float16 to float64, and a copy of it
         self.steps = MOST_STEPS
 
     def take(self, count: int) -> None:
