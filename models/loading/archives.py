@@ -17,6 +17,7 @@ from dynsys.models.loading.values import Allowance, Unfit, is_beside
 WEIGHTS = re.compile(
     r"\.(pth?|ckpt|th|bin|pkl|pickle|npz|safetensors|h5|hdf5|keras|mat|onnx|msgpack)$|^parameters$", re.I
 )
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that are unpacked in pieces of a size that is asked for
 LISTED = 12  # entries that a message names
 
 
@@ -30,7 +31,10 @@ def names_of(path: Path) -> list[str]:
 def _listed(path: Path, changed: int, size: int) -> list[str]:
     """Read once for all formats that ask; ``changed`` and ``size`` tell when it is another file."""
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+        entries = archive.infolist()
+    if any(entry.compress_type not in BOUNDED for entry in entries):
+        raise Unfit("it is a zip that is compressed in an unusual way", "unpack it, and name the file with the weights")
+    names = [entry.filename for entry in entries]
     return [name for name in names if not name.endswith("/") and not name.startswith(("__MACOSX/", "."))]
 
 
@@ -57,7 +61,7 @@ def entry_of(archive: zipfile.ZipFile, name: str, allowance: Allowance) -> bytes
     if info.CRC == 0:
         del info.CRC
     with archive.open(info) as file:
-        return file.read()
+        return file.read(info.file_size)  # without a count it is unpacked whole, longer than it says or not
 
 
 def weights_in_zip(path: Path) -> str:

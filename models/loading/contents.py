@@ -71,6 +71,7 @@ FORMATS = (  # the first that fits is taken
     Format("pickle", is_pickle, read_pickle),
 )
 
+LARGEST_INTEGER = 2**63  # longer ones are states of random generators, and no float
 READ = "safetensors, .npz, .npy, .mat, .h5, .keras, .onnx, .json, msgpack of flax, pickles and .pt/.pth"
 
 
@@ -123,12 +124,16 @@ def sorted_out(read: Read, format: str) -> Contents:
         if isinstance(value, Odd):
             odd[key] = value.why
             continue
+        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, str | int | float):
+            settings |= {key: value} if not isinstance(value, int) or abs(value) < LARGEST_INTEGER else {}
+            continue
         array = np.asarray(value)
         if array.size == 1 and array.dtype.kind in "fiubU":
             settings[key] = array.item()
-        if array.dtype.kind in "fiub" and isinstance(value, np.ndarray):
+        if array.dtype.kind in "fiub":
             arrays[key] = array
-        elif isinstance(value, np.ndarray) or key not in settings:
+        else:
             odd[key] = OBJECTS if array.dtype.kind == "O" else f"of type {array.dtype}, not of real numbers"
     return Contents(arrays, settings, odd, printable(read.container), format)
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from dynsys.errors import CheckpointError
-from dynsys.models.loading.values import DEEPEST, Odd, Read, read_nested
+from dynsys.models.loading.nested import read_nested
+from dynsys.models.loading.values import DEEPEST, Odd, Read
 
 ARRAY, COMPLEX, NUMBER = 1, 2, 3
 PIECES = "__msgpack_chunked_array__"

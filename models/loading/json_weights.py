@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from dynsys.errors import CheckpointError
-from dynsys.models.loading.values import DEEPEST, MOST, Read, read_nested
+from dynsys.models.loading.nested import read_nested
+from dynsys.models.loading.values import DEEPEST, MOST, Read
 
 LARGEST = 2**28  # bytes: as text, weights take ten times their room
 

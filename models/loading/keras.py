@@ -42,4 +42,5 @@ def read_keras(path: Path) -> Read:
 def _member(archive: zipfile.ZipFile, name: str, room: Room) -> bytes:
     """A file of the zip whole; zipfile raises where it is longer than it says, or damaged."""
     room.take(name, (archive.getinfo(name).file_size,), 1)
-    return archive.read(name)
+    with archive.open(name) as file:
+        return file.read(archive.getinfo(name).file_size)

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from dynsys.models.loading.nested import read_nested
 from dynsys.models.loading.objects import expand, refuse_empty
 from dynsys.models.loading.pickles import content_of
 from dynsys.models.loading.sizes import Room
 from dynsys.models.loading.sparse import sparse_of_npz
-from dynsys.models.loading.values import OBJECTS, Allowance, Odd, Read, read_nested
+from dynsys.models.loading.values import OBJECTS, Allowance, Odd, Read
 
 
 def read_npz(path: Path) -> Read:

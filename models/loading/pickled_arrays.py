@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.models.loading.stand_ins import Filled
+from dynsys.models.loading.stand_ins import Filled, Named
 from dynsys.models.loading.values import OBJECTS, Allowance, Lazy, Odd
 
 PLAIN = re.compile(r"[biufcSUVmM]\d{1,9}$")  # a kind and bytes; for text, letters
@@ -19,7 +19,8 @@ class DType(Filled):
     """A dtype by its name, such as f8, and the byte order that its state tells."""
 
     def __init__(self, code: Any) -> None:
-        self.code = code if isinstance(code, str) else ""
+        self.brain = isinstance(code, Named) and code.path == "ml_dtypes.bfloat16"  # the upper half of a float32
+        self.code = code if isinstance(code, str) else "u2" if self.brain else ""
         self.order, self.fields = "=", False
 
     def set_state(self, state: Any) -> None:
@@ -68,6 +69,8 @@ class NumpyArray(Lazy, Filled):
         if not isinstance(data, bytes) or math.prod(shape) * dtype.itemsize != len(data):
             raise ValueError(f"an array of shape {shape} has other bytes than that")
         array = np.frombuffer(data, dtype).reshape(shape, order="F" if self.fortran else "C")
+        if self.dtype.brain:
+            return (array.astype(np.uint32) << 16).view(np.float32)
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 

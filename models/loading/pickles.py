@@ -10,15 +10,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+from dynsys.models.loading.nested import read_nested
 from dynsys.models.loading.objects import expand, refuse_empty
 from dynsys.models.loading.opcodes import unpickled
 from dynsys.models.loading.pickle_machine import Machine
 from dynsys.models.loading.pickled_arrays import DType, NumpyArray, checked_sizes
 from dynsys.models.loading.stand_ins import Made, Named
 from dynsys.models.loading.torch_files import KNOWN_IN_FILES
-from dynsys.models.loading.values import Allowance, Odd, Read, read_nested
+from dynsys.models.loading.values import Allowance, Odd, Read
 
-TEXT = re.compile(rb"[(\]}]?(?:[(\]}l]*[dlp]p?\d*\n|[}\]][q(.p]|[(]*[ic][\w.]+\n[\w.]+\n|[(]*[SVIFLKMNJ])")
+TEXT = re.compile(rb"[(]*(?:[dl](?:p\d+\n|[(SVI])|[}\]][q(.p]|[ic][\w.]+\n[\w.]+\n)")
 MOST_PICKLES = 1000  # one after the other in a file
 
 

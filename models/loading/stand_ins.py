@@ -54,7 +54,8 @@ class Made:
         """The name of the class, or of the function that would make it."""
         if isinstance(self.by, Named):
             return self.by.path
-        made: Any = self.by.arguments if isinstance(self.by, Made) else ()  # a class kept by its code: (type, name, ...)
+        # A class kept by its code is made by a call with (type, name, ...).
+        made: Any = self.by.arguments if isinstance(self.by, Made) else ()
         named = isinstance(made, tuple) and len(made) > 1 and isinstance(made[1], str)
         return made[1][:LONGEST_NAME] if named else "an object"
 

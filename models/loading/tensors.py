@@ -56,10 +56,9 @@ OTHER_SIZES = {"qint8": 1, "quint8": 1, "qint32": 4}  # in bytes, of types that 
 
 
 def storage_type(kind: Any) -> str:
-    """The dtype of a storage's class, ``torch.FloatStorage``; empty where it is none that is known."""
-    module, _, name = str(kind).rpartition(".")
-    known = isinstance(kind, Named) and module in ("torch", "torch.cuda", "torch.storage") and name.endswith("Storage")
-    return STORAGES.get(name.removesuffix("Storage"), "") if known else ""
+    """The dtype of a storage's class, ``torch.FloatStorage`` or that of a device; empty where it is not known."""
+    name = str(kind).rpartition(".")[2] if isinstance(kind, Named) else ""
+    return STORAGES.get(name.removesuffix("Storage"), "") if name.endswith("Storage") else ""
 
 
 def item_size(dtype: str) -> int:
@@ -138,7 +137,7 @@ def _as_numbers(view: NDArray[Any], dtype: str) -> NDArray[Any]:
 def tensor(allowance: Allowance, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Any:
     """``_rebuild_tensor`` and its later versions: what comes after the strides changes no numbers but those below."""
     if not isinstance(storage, Storage):
-        return Odd("of a storage that is not in the file")
+        return storage if isinstance(storage, Odd) else Odd("of a storage that is not in the file")
     (start,), sizes, strides = checked_sizes((offset,)), checked_sizes(size), checked_sizes(stride)
     if len(sizes) != len(strides):
         raise ValueError("a tensor has other strides than axes")

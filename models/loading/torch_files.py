@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dynsys.models.loading.archives import entry_of, pickle_of_zip
+from dynsys.models.loading.nested import read_nested
 from dynsys.models.loading.objects import expand, refuse_empty
 from dynsys.models.loading.opcodes import unpickled
 from dynsys.models.loading.pickle_machine import Known, Machine, plain_key
 from dynsys.models.loading.rebuilt import KNOWN
 from dynsys.models.loading.stand_ins import Made, Named
 from dynsys.models.loading.tensors import Storage, item_size, storage_type
-from dynsys.models.loading.values import Allowance, Read, read_nested
+from dynsys.models.loading.values import Allowance, Odd, Read, Unfit
 
 MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6c, the number that the old format begins with
 LARGEST_LISTS = 100_000  # of storages
@@ -53,6 +54,8 @@ class TorchZip:
         dtype, name, count = storage_type(key[1]), str(key[2]), checked_count(key[4])
         if not isinstance(key[2], str | int):
             raise ValueError("a storage of it has no name")
+        if not dtype:
+            return Odd(f"over a storage of the kind {key[1]}, which is not known")
         return self.storages.setdefault(
             (dtype, name, count), Storage(dtype, count, lambda: self.entry(f"data/{name}"), self.order)
         )
@@ -101,6 +104,8 @@ class OldTorch:
             return Made(Named("torch", "an unknown persistent id"))
         root, count = str(plain_key(key[2], Allowance(0))), checked_count(key[4])
         dtype = self.types.setdefault(root, storage_type(key[1]))
+        if not dtype:  # nor can what lies behind it be found
+            raise Unfit(f"it has a storage of the kind {key[1]}, which is not known", "save it with torch 1.6 or later")
         whole = self.storages.setdefault(root, Storage(dtype, count, lambda: self._bytes(root)))
         view = key[5] if len(key) == 6 else None
         if isinstance(view, tuple) and len(view) == 3:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dynsys.models.loading.archives import names_of, zip_with
+from dynsys.models.loading.onnx import is_onnx
 from dynsys.models.loading.values import Format, Read, Unfit, starts
 
 TENSORFLOW = (
@@ -56,7 +57,7 @@ def is_saved_model(path: Path, head: bytes) -> bool:
 
 
 def is_graph(path: Path, head: bytes) -> bool:
-    return path.suffix in (".pb", ".pbtxt", ".meta") and not path.is_dir()
+    return path.suffix in (".pb", ".pbtxt", ".meta") and not path.is_dir() and not is_onnx(path, head)
 
 
 def is_tensorflow_checkpoint(path: Path, head: bytes) -> bool:
