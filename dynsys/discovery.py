@@ -16,6 +16,11 @@ When the starts given are used up before that, scattered ones follow. It gives u
 the starts given have brought nothing new in a row (``STUBBORN`` times that while 3. speaks against it), or ``EFFORT``
 times as many have been made. A start that failed counts a quarter there; a scattered one in full as long as no point is
 known. Then a few rounds of scattered starts test how much it knows (``dynsys.missing``).
+
+A search that still finds points ends when it has made ``WORK`` starts, each of which counts n / ``USUAL`` times in a
+system of n > ``USUAL`` variables: half a minute or so of one core, long after what trained networks ask for. The limit
+is counted and not timed, so that the same seed gives the same points on any machine. Where seconds are given they are
+the limit instead, and the points depend on the machine.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ STUBBORN = 4  # times as much of everything while the indices prove that points 
 PATIENCE, EFFORT = 1, 64  # in units of the starts given, or of ``FEW`` if those are fewer
 FEW = 512
 FAILED_COUNTS = 0.25  # of a start, towards patience; of a scattered one only once there are points
+WORK, USUAL = 16_384, 256  # starts of a search that still finds points, and variables of a system
 DRY = 64  # starts, for which a round counts when its source has no more to give
 
 
@@ -40,9 +46,17 @@ class Stop(enum.StrEnum):
     PROVED = "every linear region was solved or proved to hold no point"
     FLAT = "discovery has flattened"
     INCOMPLETE = "nothing new for long, although the indices prove that points are missing"
+    DOUBTED = "nothing new for long, although trajectories all come back and the indices do not sum to 1"
     USED_UP = "the starts are used up, and discovery had not flattened"
     SPENT = "nothing new for long, but too few starts reached points to call that flat"
+    TIME = "the seconds given were used up"
+    LONG = "long enough, while points were still being found; give seconds for more"
     INTERRUPTED = "interrupted"
+
+    @property
+    def is_early(self) -> bool:
+        """Whether more might have come: nothing is known of what would have."""
+        return self in (Stop.TIME, Stop.LONG, Stop.INTERRUPTED)
 
 
 class Source(enum.StrEnum):
@@ -94,10 +108,15 @@ class Discovery:
             self.failed += failed
             self.telling += telling
         if new:
-            self.quiet_rounds = dict.fromkeys(Source, 0)
-            self.telling = self.quiet_made = 0
-            self.since_new = 0.0
+            self.reopen(points)
         self.curve.append((sum(self.tried.values()), known))
+
+    def reopen(self, points: int) -> None:
+        """As after a round that brought new points, which no start had."""
+        self.points = points
+        self.quiet_rounds = dict.fromkeys(Source, 0)
+        self.telling = self.quiet_made = 0
+        self.since_new = 0.0
 
     def forget_failures(self) -> None:
         """Count them afresh, with another solver."""
@@ -127,6 +146,10 @@ class Discovery:
         """Whether nothing has come for long, or for very long where something is known to be missing."""
         made = sum(count for source, count in self.tried.items() if source is not Source.OWN)
         return self.since_new >= self.patience(given, index_sum) or made >= EFFORT * max(given, FEW)
+
+    def is_long(self, n_state: int) -> bool:
+        """Whether as many starts have been made as a search may make that goes on finding points."""
+        return sum(self.tried.values()) * max(1.0, n_state / USUAL) >= WORK
 
     def patience(self, given: int, index_sum: int | None) -> int:
         """How many starts in a row may bring nothing new."""

@@ -7,6 +7,7 @@ engine where there is doubt -> and again, until the rule of ``discovery`` says s
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from dynsys.minima.slow import Minima
 from dynsys.missing import Missing, estimated
 from dynsys.relu.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
-from dynsys.starts import first_starts, states_in_box
+from dynsys.starts import first_starts, states_in_box, visited
 from dynsys.system import System
 from dynsys.wave import HANDOVER, Descender, Rejection
 
@@ -54,6 +55,7 @@ class Settings:
     workers: int
     budget: Budget
     progress: Progress
+    seconds: float | None = None  # of the clock, after which it ends with what it has; None for a limit of starts
 
 
 class Exploration:
@@ -62,7 +64,7 @@ class Exploration:
     def __init__(
         self, system: System, solver: Solver, inputs: Tensor, groups: Tensor, x: Tensor, settings: Settings
     ) -> None:
-        self.system, self.settings = system, settings
+        self.system, self.settings, self.began = system, settings, time.monotonic()
         finite = torch.isfinite(x).all(dim=1)
         given, x, groups = len(x), x[finite], groups[finite]
         unit = usual_size(system, inputs, x)
@@ -81,6 +83,8 @@ class Exploration:
         if given > len(x):
             self.harvest.rejected[Rejection.NOT_FINITE] += given - len(x)
         self.regions: dict[int, RegionSearch] = {}  # by input
+        self.by_eigenvalues: dict[int, int] = {}  # index sums of so many points, where no determinant gave them
+        self.joined: list[int] = []  # points that no start had led to, but a trajectory
         self.fibers_through: Counter[int] = Counter()  # of each point
         self.closures = [Closure(system, inputs[g : g + 1], self.rng, descender.fast) for g in range(len(inputs))]
 
@@ -91,6 +95,11 @@ class Exploration:
         starts is all that slow points still ask for.
         """
         self._search_regions()
+        self._go_on()
+        self.follow_slow()
+
+    def _go_on(self) -> None:
+        """Rounds until the rule says stop."""
         while (stop := self._verdict()) is None:
             if len(self.own):
                 self._own_round()
@@ -100,16 +109,30 @@ class Exploration:
                 continue
             if self.is_proved:
                 continue
-            while len(self.catalogue) and not self._closure_is_quiet() and not self._is_spent():
-                self._closure_round()
-            while self._second_engine_is_wanted() and not self._is_spent():
-                self._fiber_round()
+            self._close()
         self.stopped = stop
         if stop is Stop.SPENT and self.settings.closure:
             self._test()
         used = self.discovery.tried[Source.OWN]
         self.settings.progress(str(Source.OWN), used, used)
-        self.follow_slow()
+
+    def _close(self) -> None:
+        """Starts made from the points found, and fibers through them, until they bring nothing new."""
+        while len(self.catalogue) and not self._closure_is_quiet() and not self._must_end():
+            self._closure_round()
+        while self._second_engine_is_wanted() and not self._must_end():
+            self._fiber_round()
+
+    def join(self, x: Tensor, groups: Tensor) -> int:
+        """Enter states (k, n) that trajectories came to rest at; how many were new. What they lead to is found too."""
+        before = len(self.catalogue)
+        self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)
+        new = range(before, len(self.catalogue))
+        self.joined += new
+        if new and self.settings.closure and not self.is_proved and not self.stopped.is_early:
+            self.discovery.reopen(len(self.catalogue.isolated()))
+            self._go_on()
+        return len(new)
 
     def _search_regions(self) -> None:
         """The linear regions of a piecewise-linear system that is small enough, under each input."""
@@ -143,6 +166,8 @@ class Exploration:
     def _test(self) -> None:
         """Scattered starts after a search that was given up: how many of the points they meet were known?"""
         for _ in range(TEST_ROUNDS):
+            if self.is_late:
+                return
             if len(self.catalogue) and sum(self.catalogue.tests) - max(self.catalogue.tests) < TESTS:
                 self._scattered_round()
 
@@ -151,7 +176,7 @@ class Exploration:
         self._scattered_round()
         if len(self.catalogue):
             self._closure_round()
-        if self._can_follow_fibers() and self.discovery.is_doubtful(self.catalogue.index_sum()):
+        if self._can_follow_fibers() and self.discovery.is_doubtful(self._index_sum()):
             self._fiber_round()
 
     def _verdict(self) -> Stop | None:
@@ -159,24 +184,64 @@ class Exploration:
         discovery, closure = self.discovery, self.settings.closure
         if self.is_proved and (discovery.rounds[Source.OWN] or not len(self.own)):
             return Stop.PROVED
-        index_sum = self.catalogue.index_sum()
+        index_sum = self._index_sum()
         if discovery.lacking(index_sum) <= 0 and (not closure or self._closure_is_quiet()):
-            return Stop.FLAT if index_sum in (1, None) else Stop.INCOMPLETE
+            if index_sum in (1, None):
+                return Stop.FLAT
+            return Stop.DOUBTED if self.catalogue.index_sum() is None else Stop.INCOMPLETE
         if len(self.own) == 0 and not closure:
             return Stop.USED_UP
-        return Stop.SPENT if self._is_spent() else None
+        return Stop.SPENT if self._is_spent() else self._early()
+
+    def _early(self) -> Stop | None:
+        """Whether its time is over, be it by the clock or by the starts made, while it may still find points."""
+        if self.settings.seconds is not None:
+            return Stop.TIME if self.is_late else None
+        return Stop.LONG if self.discovery.is_long(self.system.n_state) else None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the seconds given are over."""
+        return self.settings.seconds is not None and time.monotonic() - self.began >= self.settings.seconds
+
+    def _must_end(self) -> bool:
+        return self._is_spent() or self._early() is not None
+
+    def _index_sum(self) -> int | None:
+        """The index sum where it proves something; else, where trajectories all come back, one that raises doubt.
+
+        That they do is seen of a few: it is a reason to go on searching, and none to stop or to call points missing.
+        """
+        proved = self.catalogue.index_sum()
+        if proved is not None or self.system.box_is_trapping or len(self.catalogue.inputs) > 1:
+            return proved
+        index = self.catalogue.points.index
+        total = int(index.sum()) if len(index) and bool((index != 0).all()) else self.by_eigenvalues.get(len(index))
+        if total in (1, None):
+            return None
+        return total if visited(self.system, self.catalogue.inputs[:1]).come_back else None
+
+    def doubt(self, index_sum: int) -> bool:
+        """Go on where the eigenvalues of the points give an index sum that raises doubt; whether that brings points."""
+        before = len(self.catalogue)
+        self.by_eigenvalues[before] = index_sum
+        if self._index_sum() is None or self.stopped.is_early or not self.settings.closure or self.is_proved:
+            return False
+        self.discovery.reopen(len(self.catalogue.isolated()))
+        self._go_on()
+        return len(self.catalogue) > before
 
     def _closure_is_quiet(self) -> bool:
-        return self.discovery.closure_is_quiet(self.catalogue.index_sum())
+        return self.discovery.closure_is_quiet(self._index_sum())
 
     def _second_engine_is_wanted(self) -> bool:
-        wanted = self.settings.engine == "fiber" or self.discovery.is_doubtful(self.catalogue.index_sum())
+        wanted = self.settings.engine == "fiber" or self.discovery.is_doubtful(self._index_sum())
         quiet = self.discovery.quiet_rounds[Source.FIBER] >= QUIET_CLOSURE
         return wanted and not quiet and self._can_follow_fibers()
 
     def _is_spent(self) -> bool:
         """Whether more starts have been made, or have brought nothing new, than is reasonable."""
-        return len(self.own) == 0 and self.discovery.is_spent(self.given, self.catalogue.index_sum())
+        return len(self.own) == 0 and self.discovery.is_spent(self.given, self._index_sum())
 
     def interrupt(self) -> None:
         """Say no more, and leave off what has not been done."""
@@ -185,7 +250,7 @@ class Exploration:
 
     def _own_round(self) -> None:
         """A whole round, or no more than the rule still lacks."""
-        lacking = self.discovery.lacking(self.catalogue.index_sum())
+        lacking = self.discovery.lacking(self._index_sum())
         n = min(self.plan.round, max(LEAST_ROUND, int(SPARE * lacking)))
         x, groups = self.own[:n], self.own_groups[:n]
         self.own, self.own_groups = self.own[n:], self.own_groups[n:]
@@ -234,7 +299,7 @@ class Exploration:
         x = torch.cat(parts)
         groups = torch.cat([torch.full((len(part),), g, device=x.device) for g, part in enumerate(parts)])
         tried = self.discovery.tried[source] + len(x)
-        left = self.discovery.patience(self.given, self.catalogue.index_sum()) - self.discovery.since_new
+        left = self.discovery.patience(self.given, self._index_sum()) - self.discovery.since_new
         self._work(source, x, groups, tried, tried + max(int(left), 0))  # at most, if nothing new comes
 
     def _work(self, source: Source, x: Tensor, groups: Tensor, done: int, total: int) -> None:
@@ -261,6 +326,8 @@ class Exploration:
             self.discovery.forget_failures()
 
     def follow_slow(self) -> None:
+        if self.is_late:
+            return
         self.harvest.rejected += self.minima.follow(
             lambda done, total: self.settings.progress("slow points", done, total),
             self.catalogue.states(),
@@ -272,7 +339,12 @@ class Exploration:
 
     def missing(self, index_sum: int | None) -> Missing:
         """What the search has missed, by the starts that knew nothing of the points found."""
-        return estimated(self.catalogue.tallies(), index_sum, complete=self.is_proved)
+        found = estimated(self.catalogue.tallies(), index_sum, complete=self.is_proved)
+        unmet = sum(self.catalogue.visits[k] == 0 for k in self.joined)
+        if found.complete:
+            return found
+        doubted = index_sum is None and self._index_sum() is not None
+        return dataclasses.replace(found, early=self.stopped.is_early, unmet=unmet, doubted=doubted)
 
 
 def usual_size(system: System, u: Tensor, x: Tensor) -> float:

@@ -63,7 +63,10 @@ class Missing:
     independent starts have tested what starts made from points had found. ``overlap`` is the number in all that the
     two engines agree on, None where one of them did not run. ``balanced`` says that the indices sum to 1, as those of
     all points do. ``complete`` says that a search proved to have them all, those that lie on ``manifolds`` (as many
-    lines, rings, surfaces) apart; ``has_surfaces`` where these have more than one dimension.
+    lines, rings, surfaces) apart; ``has_surfaces`` where these have more than one dimension. ``early`` says that the
+    search was ended while it may still have found points, ``unmet`` how many points were met by no start at all, but by
+    trajectories that came to rest there; ``doubted`` that the indices do not sum to 1, as they do where all
+    trajectories come back, which was seen but not proved. Then nothing seems to be all.
     """
 
     known: int
@@ -77,6 +80,9 @@ class Missing:
     balanced: bool = False
     manifolds: int = 0
     has_surfaces: bool = False
+    early: bool = False
+    unmet: int = 0
+    doubted: bool = False
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -108,6 +114,8 @@ class Missing:
             return "Most points are missing"
         if self.certain or self.least > self.known:
             return "Points are missing"
+        if self.early or self.unmet or self.doubted:
+            return "Points seem to be missing" if self.estimate >= 1 else "Points may be missing"
         near = max(FEW if self.tests else 0, self.known // 4)
         narrow = self.most is not None and self.most <= self.known + near
         if self.balanced and narrow:  # starts that met a few points rarely are no proof against the indices

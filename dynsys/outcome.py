@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from dynsys.attractors.known import Attractor
 from dynsys.attractors.settlement import settlement, settling_summary
 from dynsys.attractors.settling import settle
 from dynsys.description import describe
@@ -24,22 +26,41 @@ from dynsys.points import FixedPoints, SearchReport
 from dynsys.stability import index
 from dynsys.zeros import Zeros
 
+JOINED = 3  # times that trajectories are looked at for points that the search did not find
 FOLLOWED, FOLLOWED_LARGE = 64, 16  # starts followed to where they settle
 LARGE = 1024  # units, above which it is the fewer
 
 
 def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
-    """Everything that the search has found so far, classified and reported."""
+    """Everything that the search has found so far, classified and reported.
+
+    Stable points at which trajectories come to rest and to which no start had led join it, and so does what starts made
+    from them find; then trajectories are looked at again, ``JOINED`` times at most.
+    """
+    points = _described(search, full_spectrum)
+    if not search.settings.verify or search.stopped is Stop.INTERRUPTED:
+        return points
+    for again in range(JOINED + 1):
+        settling, found = _settling(search, points)
+        if again == JOINED or search.is_late:
+            break
+        index_sum = None if search.plan.jacobians else _index_sum_of(points, search, proved=False)
+        if not search.join(*found) and (index_sum is None or not search.doubt(index_sum)):
+            break
+        points = _described(search, full_spectrum)
+    return dataclasses.replace(points, search=dataclasses.replace(points.search, settling=settling))
+
+
+def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
+    """The points known and the report, without a look at trajectories."""
     system, settings = search.system, search.settings
     zeros = zeros_of(system, search.catalogue, settings.verify, search.regions)
     report = dataclasses.replace(_report(search), found=len(zeros), left_out=_left_out(search, zeros))
     points = describe(system, zeros, search.minima, report, full_spectrum, settings.workers, settings.progress)
     if not search.plan.jacobians:  # no determinants were computed on the way
-        report = dataclasses.replace(report, index_sum=_index_sum_of(points, search))
+        report = dataclasses.replace(report, index_sum=_index_sum_of(points, search, proved=True))
     missing = _counted(search.missing(report.index_sum), zeros, report.period)
     report = dataclasses.replace(report, estimated_missed=missing.estimate, missing=_told(missing, report.period))
-    if settings.verify and search.stopped is not Stop.INTERRUPTED:
-        report = dataclasses.replace(report, settling=_settling(search, points))
     return dataclasses.replace(points, search=report)
 
 
@@ -91,14 +112,17 @@ def _told(missing: Missing, period: int) -> dict[str, Any]:
     return told
 
 
-def _settling(search: Exploration, points: FixedPoints) -> dict[str, Any] | None:
-    """Where some of the starts given go: at the stable points found, elsewhere, or nowhere; None without starts."""
+def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] | None, tuple[Tensor, Tensor]]:
+    """Where some of the starts given go: at the stable points found, elsewhere, or nowhere; None without starts.
+
+    With it come the points (k, n) at which they come to rest and that were not found, and the inputs they belong to.
+    """
     system = search.system.system if isinstance(search.system, Iterated) else search.system
     x, groups = search.sample
     n = FOLLOWED if system.n_state <= LARGE else FOLLOWED_LARGE
     x, groups = x[:n], groups[:n]
     if not len(x):
-        return None
+        return None, (x, groups)
     search.settings.progress("settling", 0, 1)
     stable = np.flatnonzero((points.verdict == "fixed") & np.char.startswith(points.stability, "stable"))
     known = points[stable if search.system is system else stable[:0]]
@@ -114,13 +138,26 @@ def _settling(search: Exploration, points: FixedPoints) -> dict[str, Any] | None
     told = settlement(settled)
     for end in told["ends"]:
         end["point"] = None if end["point"] is None else int(stable[end["point"]])
-    return {**told, "sentence": settling_summary(told)}
+    new = [a for a in settled.attractors if a.index < 0 and _rests(a)]
+    return {**told, "sentence": settling_summary(told)}, _as_states(search, new if search.system is system else [])
 
 
-def _index_sum_of(points: FixedPoints, search: Exploration) -> int | None:
-    """The index sum of points whose eigenvalues are known; None where it tells nothing."""
+def _rests(attractor: Attractor) -> bool:
+    """Whether it is a point, and no oscillation of a flow."""
+    return attractor.period <= 1 and len(attractor.states) == 1 and np.isfinite(attractor.excess)
+
+
+def _as_states(search: Exploration, new: list[Attractor]) -> tuple[Tensor, Tensor]:
+    inputs = search.catalogue.inputs
+    x = torch.as_tensor(np.array([a.states[0] for a in new]).reshape(len(new), search.system.n_state)).to(inputs)
+    u = torch.as_tensor(np.array([a.input for a in new]).reshape(len(new), inputs.shape[1])).to(inputs)
+    return x, (u.unsqueeze(1) - inputs).abs().sum(dim=2).argmin(dim=1)
+
+
+def _index_sum_of(points: FixedPoints, search: Exploration, *, proved: bool) -> int | None:
+    """The index sum of points whose eigenvalues are known; None where it tells nothing, or proves nothing."""
     fixed = points[points.verdict == "fixed"]
     sure = np.isfinite(fixed.error_bound).all() and not (fixed.stability == "marginal").any()
-    if not search.system.box_is_trapping or len(search.catalogue.inputs) > 1 or not len(fixed) or not sure:
+    if (proved and not search.system.box_is_trapping) or len(search.catalogue.inputs) > 1 or not len(fixed) or not sure:
         return None
     return sum(index(values, search.system.kind) for values in fixed.eigenvalues)

@@ -54,6 +54,7 @@ def find_fixed_points(
     full_spectrum: bool = False,
     verify: bool = True,
     memory: int | str | None = None,
+    seconds: float | None = None,
     seed: int = 0,
     device: str | None = None,
     workers: int | None = None,
@@ -70,7 +71,9 @@ def find_fixed_points(
     times without those of its divisors; whole cycles come out, numbered by ``orbit``. ``slow_q`` is the largest q of a
     slow point. ``closure=False`` leaves out every start that was not given. ``verify=False`` leaves out the proofs
     (bounds are estimates then) and the look at where trajectories settle. ``memory`` is what the working arrays may
-    take, like "4GiB"; 2 GiB unless given. ``progress(stage, done, total)`` is called as it goes.
+    take, like "4GiB"; 2 GiB unless given. ``seconds`` end the search when they are over, with what it has, and let it
+    go on as long where it would otherwise end while points are still being found (``dynsys.discovery``).
+    ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
     wrong size or with NaN, and SearchInterrupted, which holds the points found so far, on Ctrl-C.
@@ -94,6 +97,7 @@ def find_fixed_points(
             closure=closure,
             verify=verify,
             memory=memory,
+            seconds=seconds,
             seed=seed,
             device=device,
             workers=workers,
@@ -137,6 +141,7 @@ def _asked(
     closure: bool = True,
     verify: bool,
     memory: int | str | None = None,
+    seconds: float | None = None,
     seed: int,
     device: str | None = None,
     workers: int | None,
@@ -150,6 +155,8 @@ def _asked(
             raise ValueError(f"{name} is {value}; a search needs at least 1")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed is {seed!r}; it has to be a whole number of 0 or more")
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"seconds is {seconds}; a search needs some time, more than 0")
     if not slow_q >= 0:
         raise ValueError(f"slow_q is {slow_q}; the largest q of a slow point is 0 or more")
     if engine not in ENGINES:
@@ -159,7 +166,9 @@ def _asked(
     u = checked_input(system, input).to(where)
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
     budget = Budget(bytes_of(memory), workers)
-    settings = Settings(solver == "auto", slow_q, closure, engine, verify, seed, workers, budget, progress or silent)
+    settings = Settings(
+        solver == "auto", slow_q, closure, engine, verify, seed, workers, budget, progress or silent, seconds
+    )
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
     if len(u) not in (1, len(x)):
         raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import weakref
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +18,14 @@ TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states a
 OUTSIDE = 2.0  # random outputs reach this far, the memories being at +-1
 ITERATED = 300  # steps of a map that comes to rest
 RELAXED, COARSE = 30.0, 0.25  # time constants of a flow that does, and in one step of it
+RELEASED, SIZES, KEPT = 24, (0.1, 10.0), 40  # trajectories of a system without a box, sizes, and states kept of each
+VISITS, FOLLOWED, GONE = (
+    200,
+    30.0,
+    1e4,
+)  # steps of a map, time constants of a flow, and a variable that is gone for good
+BACK = 0.7  # of the largest state that trajectories begin at, within which all end that come back
+MEANS, DRAWN = 3, (0.0, 1.4)  # states of a weighted mean, and how far it is drawn in or out
 MOST_OUTPUTS = 6  # whose corners, 2 to that power, are all visited
 
 
@@ -24,7 +34,7 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
 
     Half are states of the task with noise, a quarter states of random outputs inside and outside the memory cube
     (seed 003, section 6), a quarter uniform in the reachable box; a source that the system lacks leaves its share to
-    the box, and a system without a box gets normal deviates.
+    the box, and a system without a box gets states about where its own trajectories go.
     """
     rng = np.random.default_rng(seed)
     parts: list[Tensor] = []
@@ -68,7 +78,7 @@ def _with_noise(states: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def states_in_box(system: System, u: Tensor, n: int, rng: np.random.Generator) -> Tensor:
-    """n states uniform in the reachable box; normal deviates where there is no box.
+    """n states uniform in the reachable box; where there is no box, about where the system's own trajectories go.
 
     A system that is reduced to part of its state draws that part, and the rest follows from it.
     """
@@ -77,6 +87,59 @@ def states_in_box(system: System, u: Tensor, n: int, rng: np.random.Generator) -
         return reduction.lift(states_in_box(reduction.system, u, n, rng), u[:1].expand(n, -1))
     box = system.box(u[:1])
     if box is None:
-        return _tensor(rng.standard_normal((n, system.n_state)), u)
+        return _where_it_goes(system, u[:1], n, rng)
     low, high = box
     return low + (high - low) * _tensor(rng.uniform(0, 1, (n, system.n_state)), u)
+
+
+def _where_it_goes(system: System, u: Tensor, n: int, rng: np.random.Generator) -> Tensor:
+    """A quarter normal deviates, a quarter states that trajectories pass through, with noise, and half between those.
+
+    What lies between is a weighted mean of a few, drawn out or in: a network of low rank has all its points in a plane
+    that its trajectories fall onto, of which random states know nothing.
+    """
+    anywhere = _tensor(rng.standard_normal((n, system.n_state)), u)
+    passed = visited(system, u).states
+    if len(passed) < MEANS:
+        return anywhere
+    half, quarter = n // 2, n // 4
+    weights = _tensor(rng.dirichlet(np.ones(MEANS), half) * rng.uniform(*DRAWN, (half, 1)), u)
+    means = (weights.unsqueeze(2) * passed[_drawn(rng, len(passed), (half, MEANS), u)]).sum(dim=1)
+    states = _with_noise(passed[_drawn(rng, len(passed), (quarter,), u)], rng)
+    return torch.cat([means, states, anywhere[half + quarter :]])
+
+
+def _drawn(rng: np.random.Generator, k: int, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.as_tensor(rng.integers(0, k, shape), device=like.device)
+
+
+@dataclass(frozen=True)
+class Visited:
+    """States (k, n_state) that trajectories from states of many sizes pass through; those that leave for infinity count
+    as long as they are finite. ``come_back`` says that none leaves, and that all end well within the largest state that
+    they began at: then there seems to be a ball that traps them, in which the indices of fixed points sum to 1."""
+
+    states: Tensor
+    come_back: bool
+
+
+_VISITED: weakref.WeakKeyDictionary[System, dict[tuple[float, ...], Visited]] = weakref.WeakKeyDictionary()
+
+
+def visited(system: System, u: Tensor) -> Visited:
+    """Where trajectories go under the input u (1, n_input), which are followed once for a system and an input."""
+    known = _VISITED.setdefault(system, {})
+    key = (*u[0].tolist(), float(u.device.index or 0))
+    if key not in known:
+        draw = np.random.default_rng(0)
+        size = np.geomspace(*SIZES, RELEASED)[:, None]
+        x = _tensor(size * draw.standard_normal((RELEASED, system.n_state)), u)
+        steps = VISITS if system.kind is Kind.MAP else round(FOLLOWED / COARSE)
+        with alone():
+            states = relax(system, x, u, steps, COARSE)
+        end = states[-1].norm(dim=1)
+        back = bool(torch.isfinite(end).all()) and float(end.max()) <= BACK * float(x.norm(dim=1).max())
+        states = states[:: max(1, steps // KEPT)].flatten(0, 1)
+        reached = torch.isfinite(states).all(dim=1) & (states.norm(dim=1) <= GONE * system.n_state**0.5)
+        known[key] = Visited(states[reached], back)
+    return known[key]
