@@ -24,14 +24,15 @@ KINDS = {"SimpleRNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
 KINDS |= {f"{name}Cell": model for name, model in KINDS.items()}
 ROLES = ("kernel", "recurrent_kernel", "bias")
 SAVE_AGAIN = "save the whole model again with model.save('x.keras')"
+NOT_PLAIN = "its step is not that of a plain layer: take it yourself with dynsys.wrap"
 HARD = {2: "hard-sigmoid-0.2", 3: "hard-sigmoid"}  # of a version: Keras 3 took over the hard sigmoid of others
 
 
 class Weights:
     """The arrays of a file by Keras's own names, whichever version wrote them, and which of them were used."""
 
-    def __init__(self, path: Path, contents: Contents) -> None:
-        self.path, self.arrays, self._odd = path, contents.arrays, contents.odd
+    def __init__(self, path: Path, contents: Contents, choices: Choices) -> None:
+        self.path, self.arrays, self._odd, self._choices = path, contents.arrays, contents.odd, choices
         held = [*contents.arrays, *contents.odd]
         plain = {key.replace("\\", ".").replace("_layer_checkpoint_dependencies", "layers"): key for key in held}
         self.by_place = any(".vars." in f".{name}" for name in plain)  # model.weights.h5 of Keras 2.12 and later
@@ -65,10 +66,12 @@ class Weights:
         for name, key in sorted(found.items()):
             last = name.rpartition(".")[2]
             role = legal[int(last)] if last.isdigit() and int(last) < len(legal) else last
+            if role not in legal and self._choices.ignores(key):
+                continue
             self.check(key)
             if role not in legal or role in roles:
                 wrong = f"the layer {layer} has {shown(key, self.arrays)}, which dynsys knows no part for"
-                raise CheckpointError(self.path, wrong, "its step is not that of a plain layer: use dynsys.wrap")
+                raise CheckpointError(self.path, wrong, f"{NOT_PLAIN}, or --ignore {key} if it plays no part in it")
             roles[role] = key
         missing = [role for role in legal if role not in roles and role != "bias"]
         if missing:

@@ -32,6 +32,13 @@ TOOLS: tuple[Find, ...] = (
     flax_networks,
     matlab_networks,
 )
+OF_TOOLS = {
+    "keras": ("keras", "keras reset_after=False"),
+    "keras json": ("keras", "keras reset_after=False"),
+    "onnx": ("onnx",),
+    "flax": ("flax",),
+    "matlab": ("matlab",),
+}
 MEANINGLESS = ("transposed", "tau", "alpha", "gates", "matrices")
 
 
@@ -43,6 +50,8 @@ def recognise_layers(path: Path, contents: Contents, choices: Choices) -> Recogn
     network = _chosen(path, networks, choices)
     because = f"it is recognised as a {network.tool} network, which says that itself"
     choices.refuse(path, MEANINGLESS, because)
+    if choices.convention not in (None, *OF_TOOLS.get(network.tool, ())):
+        choices.refuse(path, ("convention",), because)
     if network.backward is not None:
         network = _one_direction(path, network, choices)
     else:

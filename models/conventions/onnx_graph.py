@@ -57,11 +57,11 @@ class Graph:
 
     def takers(self, name: str, through: set[str]) -> Iterator[Node]:
         """The operators that take a value, as it is or through those of some kinds."""
-        names = [name]
+        names = {name}
         for node in self.nodes:  # in an order in which every value is there before it is taken
             if any(taken in names for taken in node.takes):
                 if node.kind in through:
-                    names += node.gives[:1]
+                    names |= set(node.gives[:1])
                 else:
                     yield node
 
