@@ -39,6 +39,7 @@ OF_TOOLS = {
     "flax": ("flax",),
     "matlab": ("matlab",),
 }
+FEW = 20  # networks of which it is looked for those that can follow each other
 MEANINGLESS = ("transposed", "tau", "alpha", "gates", "matrices")
 
 
@@ -85,10 +86,10 @@ def _chosen(path: Path, networks: list[Network], choices: Choices) -> Network:
 def _such_as(networks: list[Network]) -> str:
     """What to say for one network, and for the most that can follow each other where the file does not tell."""
     chains = []
-    for first in networks:
+    for first in networks[:FEW]:
         chain = [first]
-        for _ in networks:
-            chain += [n for n in networks if n not in chain and _can_follow(chain[-1], n)][:1]
+        for _ in networks[:FEW]:
+            chain += [n for n in networks[:FEW] if n not in chain and _can_follow(chain[-1], n)][:1]
         chains.append(chain)
     longest = max(chains, key=len)
     alone = f"--part {longest[0].name}"
