@@ -15,6 +15,7 @@ import numpy as np
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
 from dynsys.models.conventions.layers import recognise_layers
+from dynsys.models.loading.beside import about_loop_and_readout, refuse_quantised, refuse_turned
 from dynsys.models.loading.choices import Choices, Recognised, listed, shown, weights
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.effective import effective
@@ -174,9 +175,13 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     both = "backward" in part.keys
     whole = read_stack(path, arrays, part, part.keys[direction], both)
     stack = Stack(whole.cell, whole.keys[:1], whole.hidden, whole.width, whole.n_input) if both else whole
-    recurrent = {key for p in parts.values() for layers in p.keys.values() for keys in layers for key in keys.values()}
-    recurrent |= {f"{p.prefix}{COUPLED}" for p in parts.values()}
+    cell = whole.keys[0]
+    beside = [p for p in parts.values() if p is part or not part.prefix or not p.prefix.startswith(part.prefix)]
+    recurrent = {key for p in beside for layers in p.keys.values() for keys in layers for key in keys.values()}
+    recurrent |= {f"{p.prefix}{COUPLED}" for p in beside}
+    refuse_quantised(path, arrays, (key for keys in stack.keys for key in keys.values()))
     free = [key for key in arrays if key not in recurrent]
+    refuse_turned(path, arrays, cell, (key for key in free if not choices.ignores(key)))
     named = Named(path, contents, choices)
     readout: Readout | None = None
     elsewhere: tuple[str, ...] = ()
@@ -194,10 +199,13 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     heads = {key for key in free if readout and _beside(key, readout.keys[0] if readout.keys else "")}
     after = set(readout.after) if readout else set()
     explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
-    refuse_unexplained(path, contents, choices, part.prefix, whole.keys[0], explained, stack.width)
+    refuse_unexplained(path, contents, choices, part.prefix, cell, explained, stack.width)
     refuse_hooks(path, contents, choices, part.prefix)
     held, used, assumed = _cells(path, arrays, stack)
-    assumed += about_code(contents, part.prefix, readout.keys[:1] if readout else ())
+    said = about_code(contents, part.prefix, readout.keys[:1] if readout else ())
+    by_hand = () if said else cell.values()
+    width = None if readout is None else stack.width
+    assumed += [*said, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
     settings, about_f, why_f = _settings(path, contents, part, stack, choices)
     assumed = [*about_f, *assumed, *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere))]
     if readout is not None:

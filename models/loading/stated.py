@@ -55,11 +55,29 @@ def activations_stated(contents: Contents, choices: Choices, prefix: str = "") -
         and not choices.ignores(key)
         and not of_another_module(contents, key, prefix)
     }
+    for key, value in _otherwise_said(contents).items():
+        if not choices.ignores(key) and not of_another_module(contents, key, prefix):
+            found[key] = value
     own = {key: value for key, value in found.items() if prefix and key.startswith(prefix)}
-    mode = contents.settings.get(f"{prefix}mode")  # how torch's RNN says it, all that older ones say
-    if not own and mode in ("RNN_TANH", "RNN_RELU"):
-        own = {f"{prefix}mode": mode.removeprefix("RNN_").lower()}
     return own or found
+
+
+def _otherwise_said(contents: Contents) -> dict[str, str]:
+    """f as a module in a configuration, ``activation=nn.ReLU()``, as torch's RNN_RELU, or as ``use_relu=True``."""
+    found = {}
+    for key, value in contents.settings.items():
+        base = key.removesuffix(".__class__")
+        owner, _, last = base.rpartition(".")
+        words = words_of(last)
+        if base != key:
+            of_a_module = f"{owner}.training" in contents.settings or not owner
+            if words & F_WORDS and not words & NOT_OF_THE_STATE and not of_a_module:
+                found[key] = str(value).rpartition(".")[2]
+        elif value in ("RNN_TANH", "RNN_RELU"):  # all that older modules of torch say
+            found[key] = str(value).removeprefix("RNN_").lower()
+        elif value is True and len(words - {"use", "is", "with"}) == 1 and words & {"relu", "softplus", "sigmoid"}:
+            found[key] = next(iter(words & {"relu", "softplus", "sigmoid"}))
+    return {key: value for key, value in found.items() if value.lower() not in NONE_SAID}
 
 
 def of_another_module(contents: Contents, key: str, prefix: str) -> bool:
@@ -97,7 +115,7 @@ def one_activation(contents: Contents, choices: Choices, path: Any, prefix: str 
 
 def _is_general(key: str, prefix: str) -> bool:
     """Whether a setting is of the whole network or of the part with the prefix, and not of a component beside it."""
-    owner = key.rpartition(".")[0]
+    owner = key.removesuffix(".__class__").rpartition(".")[0]
     words = words_of(owner)
     return words <= GENERAL | words_of(prefix) or (bool(prefix) and key.startswith(prefix))
 
