@@ -106,7 +106,7 @@ def _trusted(objective: Objective, s: Array, max_steps: int) -> Array:
                 hess=objective.hessian,
                 options=options,
             )
-        except UnboundLocalError:  # scipy's trust-exact, where derivatives beyond 1e30 end its loop without a step
+        except (UnboundLocalError, ValueError):  # scipy's trust-exact, where derivatives beyond 1e30 leave it no step
             raise NotFinite(s) from None
     return np.asarray(end.x)
 
