@@ -71,6 +71,8 @@ FORMATS = (  # the first that fits is taken
     Format("pickle", is_pickle, read_pickle),
 )
 
+MOST_ARRAYS = 10_000  # of a network; what tells networks apart looks at each beside each
+LONGEST_NAME = 1000  # letters
 LARGEST_INTEGER = 2**63  # longer ones are states of random generators, and no float
 READ = "safetensors, .npz, .npy, .mat, .h5, .keras, .onnx, .json, msgpack of flax, pickles and .pt/.pth"
 
@@ -120,6 +122,8 @@ def sorted_out(read: Read, format: str) -> Contents:
     settings: dict[str, Any] = {}
     odd: dict[str, str] = {}
     for name, value in read.values.items():
+        if len(name) > LONGEST_NAME:
+            raise Unfit(f"one of its names has {len(name):,} letters", "save it with shorter names")
         key = printable(name)
         if isinstance(value, Odd):
             odd[key] = value.why
@@ -135,6 +139,8 @@ def sorted_out(read: Read, format: str) -> Contents:
             arrays[key] = array
         else:
             odd[key] = OBJECTS if array.dtype.kind == "O" else f"of type {array.dtype}, not of real numbers"
+    if len(arrays) + len(odd) > MOST_ARRAYS:
+        raise Unfit(f"it holds {len(arrays) + len(odd):,} arrays", "save those of the recurrent part alone")
     return Contents(arrays, settings, odd, printable(read.container), format)
 
 
