@@ -182,3 +182,40 @@ def test_a_cell_of_keras_that_has_more_than_its_kernels_is_no_simple_rnn(tmp_pat
         np.testing.assert_allclose(step(system, x, u), x / 2 + np.tanh(x @ R + u @ K + b) / 2, rtol=1e-12)
     path = keras_file(tmp_path, "simple_rnn", kernel=K, recurrent_kernel=R, bias=b)
     np.testing.assert_allclose(step(dynsys.load(path), x, u), np.tanh(x @ R + u @ K + b), rtol=1e-12)
+
+
+def opened_by_its_line(path, **more):
+    """The network of the first line that the refusal prints."""
+    error = refused(path)
+    words = shlex.split(error[error.rindex("--form rnn") :].split("; or")[0])
+    return dynsys.load(path, form="rnn", matrices=dict(word.split("=", 1) for word in words[3::2]), **more)
+
+
+def test_what_a_run_left_behind_and_a_configuration_keep_no_line_back(tmp_path):
+    W, B, b = RNG.standard_normal((N, N)), RNG.standard_normal((N, M)), RNG.standard_normal((N, 1))
+    left = {"hprev": np.zeros((N, 1)), "noise_enabled": np.array(1, dtype=np.uint8), "cfg.levels": np.arange(4.0)}
+    np.savez(tmp_path / "w.npz", Whh=W, Wxh=B, bh=b, **left)
+    x, u = RNG.standard_normal(N), RNG.standard_normal(M)
+    system = opened_by_its_line(tmp_path / "w.npz")
+    np.testing.assert_allclose(step(system, x, u), np.tanh(W @ x + B @ u + b[:, 0]), rtol=1e-12)
+
+
+def test_a_structured_array_is_its_fields(tmp_path):
+    record = np.zeros(1, dtype=[("W_rec", "f8", (N, N)), ("b", "f8", (N,))])
+    record["W_rec"], record["b"] = RNG.standard_normal((N, N)), RNG.standard_normal(N)
+    np.savez(tmp_path / "w.npz", net=record)
+    system = opened_by_its_line(tmp_path / "w.npz")
+    x = RNG.standard_normal(N)
+    expected = np.tanh(record["W_rec"][0] @ x + record["b"][0])
+    np.testing.assert_allclose(step(system, x, np.zeros(0)), expected, rtol=1e-12)
+
+
+def test_what_makes_no_network_is_not_offered_to_be_put_aside(tmp_path):
+    np.savez(tmp_path / "w.npz", W=RNG.standard_normal((2, N, N)), more=RNG.standard_normal((2, N)))
+    assert "--ignore" not in refused(tmp_path / "w.npz")
+
+
+def test_the_equation_of_a_network_with_tanh_says_tanh(tmp_path):
+    K, R = RNG.standard_normal((M, N)), RNG.standard_normal((N, N))
+    path = keras_file(tmp_path, "simple_rnn", kernel=K, recurrent_kernel=R)
+    assert describe_checkpoint(path)["equation"] == "h' = tanh(W_ih u + b_ih + W_hh h + b_hh)"

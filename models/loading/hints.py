@@ -35,7 +35,9 @@ BIAS_WORDS = {"bias", "b", "brec", "bh", "bhh", "bih", "bx", "bin", "offset"}
 READOUT_BIAS_WORDS = {"bout", "bo", "by"}
 BESIDE = {"dt", "seed", "epoch", "epochs", "step", "steps", "iteration", "loss", "losses", "lr", "ratio", "accuracy"}
 BESIDE |= {"states", "trajectories", "trials", "history", "covariance", "cov", "inputs", "targets", "outputs", "times"}
+BESIDE |= {"hprev", "prev", "sequence", "state"}  # what a run left behind
 BESIDE |= {"activity", "recording", "eigenvalues", "pca", "grad", "i2o"}  # what is no part of an equation
+OF_CONFIGURATION = {"cfg", "config", "hparams", "hyper", "args", "settings"}
 GAINS = ("g", "gain")
 OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
 
@@ -81,7 +83,15 @@ def _is_beside(arrays: Arrays, key: str) -> bool:
     gain = arrays[key].size == 1 and _last(key) & set(GAINS)
     if words_of(key) & {"rng", "random", "generator"}:  # the state of a generator of random numbers
         return True
+    is_switch = arrays[key].size == 1 and arrays[key].dtype.kind in "bu"
+    if is_switch or _is_configured(arrays, key):
+        return True
     return bool(_last(key) & (BESIDE | READOUT_WORDS) or called_initial(key) or (arrays[key] == 1).all() or gain)
+
+
+def _is_configured(arrays: Arrays, key: str) -> bool:
+    """A list of numbers in a configuration."""
+    return arrays[key].ndim < 2 and bool(words_of(key.rpartition(".")[0]) & OF_CONFIGURATION)
 
 
 def _lines(contents: Contents) -> list[Line]:
@@ -126,7 +136,9 @@ def _forms(contents: Contents, roles: dict[str, str]) -> list[Line]:
             ("if it is x' = (1 - a) x + a f(W x + ...)", roles, {"form": "leaky", **alpha}),
             ("if it is x' = (1 - a) x + a (W f(x) + ...)", roles, {"form": "leaky-rate", **alpha}),
         ]
-    others = "rate (tau dx/dt = -x + W f(x) + ...), activity (tau dr/dt = -r + f(W r + ...)) or leaky with --alpha"
+    others = (
+        "rate (tau dx/dt = -x + W f(x) + ...), activity (tau dr/dt = -r + f(W r + ...)), leaky or leaky-rate with a"
+    )
     return [(f"if it is x' = f(W x + ...), or with --form {others}", roles, {"form": "rnn"})]
 
 

@@ -57,13 +57,14 @@ EQUATIONS = {
     "leaky-rate": "x' = (1 - a) x + a (W r(x) + B u + b), z = W_out r(x) + b_out, r = f",
     "plrnn": "z' = A z + W relu(z) + h + C u, or A z + W_1 relu(W_2 z + h_2) + h_1 + C u",
 }
+OF_TANH = ("rnn", "esn", "simple-rnn", "rate", "activity", "leaky", "leaky-rate")  # unless the settings say another
 RESET_BEFORE = "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + W_hn (r h) + b_hn), z and r logistic"
 
 
 def equation(model: str, settings: dict[str, Any]) -> str:
     """The equation of a model, with its own activation in the place of f, and of a gated one in that of its own."""
     text = RESET_BEFORE if model == "gru" and settings.get("reset") == "before" else EQUATIONS.get(model, "")
-    f = settings.get("activation") or settings.get("nonlinearity")
+    f = settings.get("activation") or settings.get("nonlinearity") or ("tanh" if model in OF_TANH else None)
     if not f:
         return text.replace("logistic", str(settings["gate"])) if "gate" in settings else text
     if model in ("gru", "lstm", "lstm-peephole", "lstm-coupled"):
@@ -125,7 +126,8 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
         odd = "".join(f", {printable(key)} {kind}" for key, kind in list(contents.odd.items())[:10])
         what = f"no {name}, whose names it has, but more" if left else "no known network"
         wrong = f"{what}: it holds {listed(contents.arrays)}{odd}"
-        aside = f"; if it is, with the rest put aside, {' '.join(f'--ignore {k}' for k in left[:12])}" if left else ""
+        makes = left and _can_be_made(model, contents)
+        aside = f"; if it is, with the rest put aside, {' '.join(f'--ignore {k}' for k in left)}" if makes else ""
         raise CheckpointError(path, wrong, hint(path, contents, choices) + aside)
     because = f"it is recognised as {name} by its names"
     options = ("part", "direction", "matrices", "transposed", "alpha", "convention", "gates", "gate_activation")
@@ -149,6 +151,14 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
     arrays = {key: contents.arrays[key] for key in model.weights}
     unused = tuple(shown(k, contents.arrays) for k in contents.arrays if k not in model.weights and not _is_tau(k))
     return Recognised(name, arrays, settings, tuple(why), tuple(assumed), unused)
+
+
+def _can_be_made(model: Any, contents: Contents) -> bool:
+    try:
+        model.from_arrays({key: contents.arrays[key] for key in model.weights}, {}, None)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def _explains(names: tuple[str, ...], key: str, choices: Choices) -> bool:
