@@ -54,7 +54,7 @@ def refuse_unexplained(
         own += [k for k in in_the_loop(arrays, free, prefix, holder, n) if k not in own]
     if ("bias_ih" in cell) != ("bias_hh" in cell):  # torch's cells have both or none
         own.append(cell.get("bias_ih") or cell["bias_hh"])
-    odd = [k for k in contents.odd if k.startswith(prefix) and prefix and not choices.ignores(k)]
+    odd = [k for k in contents.odd if _is_odd_evidence(k, prefix) and not choices.ignores(k)]
     settings = [] if own or odd else _settings_of_a_leak(contents, choices, prefix, cell)
     if own or odd or settings:
         found = ", ".join([*(shown(k, arrays) for k in own), *(f"{printable(k)} ({contents.odd[k]})" for k in odd)])
@@ -169,6 +169,13 @@ def _called(key: str) -> set[str]:
 
 def _could_act(arrays: Arrays, key: str, n: int) -> bool:
     return n in arrays[key].shape or arrays[key].size in (1, n)
+
+
+def _is_odd_evidence(key: str, prefix: str) -> bool:
+    """Whether an array that cannot be used is the cell's own, or a mask, signs or a leak of a module around it."""
+    owner, dot, _ = key.rpartition(".")
+    around = holder_of(prefix).startswith(f"{owner}{dot}")
+    return bool(prefix) and (key.startswith(prefix) or (around and bool(_called(key) & EVIDENCE)))
 
 
 def _acts_on_state(key: str, arrays: Arrays, holder: str, n: int) -> bool:

@@ -226,6 +226,7 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
         assumed += initial.assumed
     known = {*used, *ends, f"{part.prefix}{COUPLED}"}
     unused = tuple(shown(key, arrays) for key in arrays if key not in known)
+    unused += tuple(f"{key} ({why})" for key, why in contents.odd.items())
     why = (_why_cell(arrays, contents, part, stack), *why_f, *(() if both else _why_ends(readout, initial)))
     return Recognised(stack.cell, held, settings, why, tuple(assumed), unused)
 
