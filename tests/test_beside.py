@@ -5,6 +5,7 @@ import shlex
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from torch import nn
 
@@ -155,6 +156,18 @@ def test_a_function_that_a_whole_module_has_beside_its_gru_is_not_that_of_the_gr
     assert dynsys.load(saved(tmp_path, module)).n_state == N
 
 
+def test_a_struct_says_the_f_of_its_own_matrices(tmp_path):
+    W, B = RNG.standard_normal((N, N)), RNG.standard_normal((N, M))
+    scipy.io.savemat(tmp_path / "w.mat", {"net": {"W_rec": W, "W_in": B, "activation_function": "relu"}})
+    x, u = RNG.standard_normal(N), RNG.standard_normal(M)
+    system = opened_by_its_line(tmp_path / "w.mat")
+    np.testing.assert_allclose(step(system, x, u), np.maximum(W @ x + B @ u, 0), rtol=1e-12)
+    scipy.io.savemat(tmp_path / "w.mat", {"net": {"W_rec": W, "activation_function": "wobble"}})
+    with pytest.raises(CheckpointError, match="wobble"):
+        dynsys.load(tmp_path / "w.mat", form="rnn", matrices={"recurrent": "net.W_rec"})
+    assert "--matrix recurrent=net.W_rec --activation F" in refused(tmp_path / "w.mat")
+
+
 def test_dale_s_law_in_a_configuration_is_not_passed_over(tmp_path):
     content = {"state_dict": weights("rnn.", nn.RNN(M, N)), "cfg": {"dale": True}}
     assert "--ignore cfg.dale" in refused(saved(tmp_path, content))
@@ -198,6 +211,14 @@ def test_what_a_run_left_behind_and_a_configuration_keep_no_line_back(tmp_path):
     x, u = RNG.standard_normal(N), RNG.standard_normal(M)
     system = opened_by_its_line(tmp_path / "w.npz")
     np.testing.assert_allclose(step(system, x, u), np.tanh(W @ x + B @ u + b[:, 0]), rtol=1e-12)
+
+
+def test_recordings_three_times_as_long_as_wide_are_no_gates(tmp_path):
+    W, B = RNG.standard_normal((N, N)), RNG.standard_normal((N, M))
+    recorded = {"hidden_state": RNG.standard_normal((3 * N, N)), "sequence": RNG.standard_normal((3 * N, M))}
+    np.savez(tmp_path / "w.npz", hidden_weights=W, input_weights=B, **recorded)
+    x, u = RNG.standard_normal(N), RNG.standard_normal(M)
+    np.testing.assert_allclose(step(opened_by_its_line(tmp_path / "w.npz"), x, u), np.tanh(W @ x + B @ u), rtol=1e-12)
 
 
 def test_a_structured_array_is_its_fields(tmp_path):

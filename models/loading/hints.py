@@ -45,9 +45,13 @@ OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
 def hint(path: Path, contents: Contents, choices: Choices) -> str:
     """What to do with a file in which no network was recognised."""
     contents = dataclasses.replace(contents, arrays=effective(contents.arrays).arrays)
-    lines = [line for line in _lines(contents) if _opens(path, contents, line)]
+    guesses = _lines(contents)
+    lines, more = [line for line in guesses if _opens(path, contents, line)], ""
+    if not lines:  # what the file says of f may be what keeps it back
+        lines = [line for line in guesses if _opens(path, contents, line, activation="tanh")]
+        more = " --activation F, as what the file says of it is not known"
     if lines:
-        said = [f"{words}, {line_of(m, **options)}" for words, m, options in lines]
+        said = [f"{words}, {line_of(m, **options)}{more}" for words, m, options in lines]
         return f"{SCHEME}; {'; or '.join(said)}"
     return SCHEME
 
@@ -64,13 +68,13 @@ def guessed_roles(contents: Contents) -> dict[str, str]:
 Line = tuple[str, dict[str, str], dict[str, str]]  # under which condition, the matrices, the other options
 
 
-def _opens(path: Path, contents: Contents, line: Line) -> bool:
+def _opens(path: Path, contents: Contents, line: Line, **more: str) -> bool:
     """Whether the network that the line says can be made, and uses every array that could be a part of it."""
     from dynsys.models.loading.forms import from_named
 
     _, matrices, options = line
     try:
-        found = from_named(path, contents, Choices(matrices=matrices, **options))  # type: ignore[arg-type]
+        found = from_named(path, contents, Choices(matrices=matrices, **options, **more))  # type: ignore[arg-type]
     except (CheckpointError, ValueError):
         return False
     left = [key for key in contents.arrays if shown(key, contents.arrays) in found.unused]
@@ -245,7 +249,8 @@ def _gated(arrays: Arrays) -> list[Line]:
 
 def _stacked(arrays: Arrays) -> list[Line]:
     """All gates in one matrix, three or four times as long as wide, with an input matrix as long, and a bias."""
-    tall = {k: max(W.shape) // min(W.shape) for k, W in arrays.items() if _is_matrix(arrays, k)}
+    weights = [k for k in arrays if _is_matrix(arrays, k) and not _last(k) & BESIDE]  # three times as long by chance
+    tall = {k: max(arrays[k].shape) // min(arrays[k].shape) for k in weights}
     fits = [k for k, ratio in tall.items() if ratio in (3, 4) and max(arrays[k].shape) == ratio * min(arrays[k].shape)]
     clear = [k for k in fits if _last(k) & RECURRENT_WORDS and not _last(k) & INPUT_WORDS] or fits
     if len(clear) != 1:

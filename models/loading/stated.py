@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -120,11 +121,18 @@ def _is_general(key: str, prefix: str) -> bool:
     return words <= GENERAL | words_of(prefix) or (bool(prefix) and key.startswith(prefix))
 
 
+def _common_owner(keys: Iterable[str]) -> str:
+    """The prefix of the entry, or struct, that holds all of these arrays."""
+    owners = [key.split(".")[:-1] for key in keys]
+    shared = list(itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*owners, strict=False)))
+    return "".join(f"{parts[0]}." for parts in shared)
+
+
 def stated_activation(named: Named) -> tuple[str, list[str]]:
     """f of matrices that were named: what the user says, else what the file states, else tanh, which is assumed."""
     if named.choices.activation is not None:
         return named.choices.activation, []
-    found = one_activation(named.contents, named.choices, named.path)
+    found = one_activation(named.contents, named.choices, named.path, _common_owner(named.used))
     if found is not None:
         named.why.append(f"f is {found[0]}: the file says {printable(found[1])}")
         return found[0], []
