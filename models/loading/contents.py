@@ -22,6 +22,7 @@ from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_
 from dynsys.models.loading.hdf5 import is_hdf5, read_hdf5
 from dynsys.models.loading.json_weights import is_json, read_json
 from dynsys.models.loading.keras import is_keras, read_keras
+from dynsys.models.loading.mat4 import is_mat4, read_mat4
 from dynsys.models.loading.mat5 import read_mat
 from dynsys.models.loading.numpy_files import read_npy, read_npz, read_safetensors
 from dynsys.models.loading.onnx import is_onnx, read_onnx
@@ -63,6 +64,7 @@ FORMATS = (  # the first that fits is taken
     Format("npy", starts(b"\x93NUMPY"), read_npy),
     Format("mat", starts(b"MATLAB 5"), read_mat),
     Format("mat", starts(b"MATLAB 7.3"), read_hdf5),
+    Format("mat", is_mat4, read_mat4),
     Format("hdf5", is_hdf5, read_hdf5),
     Format("json", is_json, read_json),
     Format("onnx", is_onnx, read_onnx),
