@@ -72,6 +72,12 @@ def test_what_belongs_to_training_or_to_a_linear_layer_acts_on_no_cell(tmp_path)
     assert dynsys.load(path).n_state == N
 
 
+def test_a_linear_layer_of_one_output_beside_two_cells_acts_on_neither(tmp_path):
+    content = {**weights("a.", nn.LSTMCell(M, N)), **weights("b.", nn.LSTMCell(N, N))}
+    path = saved(tmp_path, {**content, "linear.weight": draw(1, N), "linear.bias": draw(1)})
+    assert dynsys.load(path, part="a").n_state == dynsys.load(path, part="b").n_state == 2 * N
+
+
 def test_a_norm_beside_a_list_of_cells_is_named(tmp_path):
     path = saved(tmp_path, {**weights("cells.0.", nn.GRUCell(M, N)), "norms.0.weight": draw(N)})
     assert "norms.0.weight" in refused(path)

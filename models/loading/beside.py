@@ -63,7 +63,8 @@ def _may_act(arrays: Arrays, key: str, around: str, n: int) -> bool:
 
 
 def _has_matrix(arrays: Arrays, owner: str) -> bool:
-    return any(key.startswith(owner) and sum(size > 1 for size in arrays[key].shape) > 1 for key in arrays)
+    held = [key for key in arrays if key.startswith(owner) and arrays[key].ndim > 1]
+    return any(key.endswith("weight") or min(arrays[key].shape) > 1 for key in held)  # a weight may have one row
 
 
 def before_the_readout(arrays: Arrays, free: Iterable[str], holder: str, width: int) -> list[str]:
