@@ -246,3 +246,32 @@ def test_the_equation_of_a_network_with_tanh_says_tanh(tmp_path):
     K, R = RNG.standard_normal((M, N)), RNG.standard_normal((N, N))
     path = keras_file(tmp_path, "simple_rnn", kernel=K, recurrent_kernel=R)
     assert describe_checkpoint(path)["equation"] == "h' = tanh(W_ih u + b_ih + W_hh h + b_hh)"
+
+
+def test_a_low_rank_network_with_factors_for_its_inputs_and_outputs_is_told_by_a_line(tmp_path):
+    m, n, wi, wo = (RNG.standard_normal(shape) for shape in ((N, 2), (N, 2), (M, N), (N, 2)))
+    si, so = RNG.standard_normal(M), RNG.standard_normal(2)
+    np.savez(tmp_path / "w.npz", wi=wi, si=si, m=m, n=n, b=np.zeros(N), wo=wo, so=so, h0=np.zeros(N))
+    error = refused(tmp_path / "w.npz")
+    words = shlex.split(error[error.rindex("--form low-rank") :])
+    said = dict(word.split("=", 1) for word in words[3::2])
+    system = dynsys.load(tmp_path / "w.npz", form="low-rank", alpha=0.2, matrices=said)
+    x, u = RNG.standard_normal(N), RNG.standard_normal(M)
+    expected = 0.8 * x + 0.2 * (m @ n.T @ np.tanh(x) / N + u @ (wi.T * si).T)
+    np.testing.assert_allclose(step(system, x, u), expected, rtol=1e-12)
+    z = system.readout(torch.tensor(x)[None])[0].numpy()
+    np.testing.assert_allclose(z, np.tanh(x) @ (wo * so) / N, rtol=1e-12)
+
+
+class Broken(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.RNNCell(M, N)
+
+    def forward(self, u, h):
+        return self.cell(u, h) * float("nan")
+
+
+def test_a_module_whose_states_are_not_finite_is_no_map():
+    with pytest.raises(ValueError, match="not finite"):
+        dynsys.wrap(Broken())

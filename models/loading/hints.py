@@ -87,6 +87,8 @@ def _is_beside(arrays: Arrays, key: str) -> bool:
     gain = arrays[key].size == 1 and _last(key) & set(GAINS)
     if words_of(key) & {"rng", "random", "generator"}:  # the state of a generator of random numbers
         return True
+    if _last(key) & BIAS_WORDS and not arrays[key].any():
+        return True
     is_switch = arrays[key].size == 1 and arrays[key].dtype.kind in "bu"
     if is_switch or _is_configured(arrays, key):
         return True
@@ -329,11 +331,24 @@ def _low_rank(arrays: Arrays) -> list[Line]:
         keys = [k for k in arrays if _last(k) & words and N in arrays[k].shape and arrays[k].ndim == 2]
         if len(keys) == 1:
             roles[role] = keys[0]
+    roles |= _scaled(arrays, roles, N)
     lines: list[Line] = [("if it is tau dx/dt = -x + m n^T f(x) / N + ...", roles, {"form": "low-rank"})]
     if "readout" in roles:
-        divided = {**roles, "readout": f"{roles['readout']} / {N}"}
+        divided = {**roles, "readout": f"({roles['readout']}) / {N}"}
         lines.append(("if its readout is divided by N as well", divided, {"form": "low-rank"}))
     return lines
+
+
+def _scaled(arrays: Arrays, roles: dict[str, str], N: int) -> dict[str, str]:
+    """Inputs wi and readouts wo with a factor for each of them, si and so, which stand beside them."""
+    found = {}
+    for role, scale in (("input", "si"), ("readout", "so")):
+        key = roles.get(role, "")
+        others = [size for size in arrays[key].shape if size != N] if key in arrays else []
+        if scale in arrays and len(others) == 1 and arrays[scale].shape == (others[0],):
+            turned = f"{key}.T" if (arrays[key].shape[0] == N) == (role == "readout") else key
+            found[role] = f"{turned} @ diag({scale})" if role == "input" else f"diag({scale}) @ {turned}"
+    return found
 
 
 def _piecewise_linear(arrays: Arrays) -> list[Line]:

@@ -8,6 +8,7 @@ module is stepped itself where it takes and gives its state, and refused where i
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -138,11 +139,11 @@ class Container:
     def stepped(self, form: Form, system: System) -> Stepped:
         """The module itself as a map."""
         found = Stepped(self.held, form, system.n_state, system.n_input, name=self.name)
-        told = form.told(self.name, system.n_input)
-        found.how = (
-            f"stepped as {told}, since it does more to the state than its {self.part_name}: up to "
-            f"{self.step_off(form, system):.2g} in one step"
-        )
+        told, off = form.told(self.name, system.n_input), self.step_off(form, system)
+        if not math.isfinite(off):
+            raise ValueError(f"{self.name} gives states that are not finite (called as {told}); mend its weights")
+        found.how = f"stepped as {told}, since it does more to the state than its {self.part_name}: up to {off:.2g}"
+        found.how += " in one step"
         return found
 
     def reading(self, system: Recurrent | Stepped, runs: list[Run]) -> Recurrent | Stepped:
