@@ -26,13 +26,14 @@ from dynsys.models.wrapping.derivative_tests import DerivativeTests
 from dynsys.models.wrapping.module_copy import first_line, holds_module, module_of, moved_callable
 from dynsys.models.wrapping.readout import Readout
 from dynsys.models.wrapping.step_form import Form
-from dynsys.system import _AUTODIFF, Kind, Product, System
+from dynsys.system import _AUTODIFF, Kind, Product, System, _reverse_jacobian
 from dynsys.undisturbed import undisturbed
 
 WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first
 CALLS = 64  # of a module that keeps something, in which it has to give the same
 SINGLE = 1e-3  # relative: what a derivative in float32 may be off by
 APART = 6e-6  # relative to 1 + |x|: the cube root of the rounding error, best for a central difference
+COPIED = 256  # rows of Jacobians, up to which a copy of the state for each is cheaper than a batch of backward passes
 DENSE_ENTRIES = 2**26  # of a batch of Jacobians that is worked out at once
 
 _ONE_AT_A_TIME = threading.RLock()  # for modules that keep what they compute, which threads would change
@@ -95,6 +96,8 @@ class Stepped(System):
         )
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        if len(x) * self.n_state <= COPIED:
+            return _reverse_jacobian(self._field, x, u)
         together = max(1, DENSE_ENTRIES // self.n_state**2)
         pieces = zip(torch.split(x, together), torch.split(u, together), strict=True)
         return torch.cat([_dense(*self._recorded(*piece)) for piece in pieces])
