@@ -21,7 +21,7 @@ import torch
 from dynsys.models.leaky_rate import LeakyActivity
 from dynsys.models.vanilla import RNN
 from dynsys.relu.pieces import Pieces
-from dynsys.relu.region_solve import lies_within, solve_regions
+from dynsys.relu.region_solve import decided, solve_regions
 from dynsys.relu.regions import RegionSearch, search_regions
 
 SIZES = (6, 12, 20, 30, 40, 50)
@@ -65,7 +65,7 @@ def enumeration(pieces: Pieces) -> tuple[int, float]:
     began = time.process_time()
     m = pieces.n_units
     every = ((torch.arange(2**m).unsqueeze(1) >> torch.arange(m)) & 1).bool()
-    inside, _ = lies_within(pieces, solve_regions(pieces, every))
+    inside = decided(pieces, solve_regions(pieces, every))[0]
     return int(inside.sum()), time.process_time() - began
 
 

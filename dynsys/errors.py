@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+LONGEST = 4000  # letters of what is wrong, and of what to do
+
 
 def typed(*words: object) -> str:
     """A command of dynsys as a shell takes it.
@@ -20,11 +22,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def told(text: str) -> str:
+    """A part of a message, printable and no longer than can be read, whatever a file has for names."""
+    more = len(text) - LONGEST
+    return printable(text if more <= 0 else f"{text[:LONGEST]} ... and {more} letters more")
+
+
 class CheckpointError(ValueError):
     """A file that cannot be used: which, what is wrong with it, and what to do."""
 
     def __init__(self, path: str | Path, wrong: str, remedy: str) -> None:
-        self.path, self.wrong, self.remedy = Path(path), printable(wrong), printable(remedy)
+        self.path, self.wrong, self.remedy = Path(path), told(wrong), told(remedy)
         super().__init__(f"{printable(str(path))}: {self.wrong}; {self.remedy}")
 
 

@@ -59,7 +59,7 @@ def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
     points = describe(system, zeros, search.minima, report, full_spectrum, settings.workers, settings.progress)
     if not search.plan.jacobians:  # no determinants were computed on the way
         report = dataclasses.replace(report, index_sum=_index_sum_of(points, search, proved=True))
-    missing = _counted(search.missing(report.index_sum), zeros, report.period)
+    missing = _counted(search.missing(report.index_sum), zeros)
     report = dataclasses.replace(report, estimated_missed=missing.estimate, missing=_told(missing, report.period))
     return dataclasses.replace(points, search=report)
 
@@ -94,9 +94,9 @@ def _report(search: Exploration) -> SearchReport:
     )
 
 
-def _counted(missing: Missing, zeros: Zeros, period: int) -> Missing:
+def _counted(missing: Missing, zeros: Zeros) -> Missing:
     """A complete list counts what is reported: isolated points, and manifolds of others."""
-    if not missing.complete or period > 1:
+    if not missing.complete:
         return missing
     known = int((zeros.manifold < 0).sum())
     lines = zeros.manifolds
@@ -105,10 +105,14 @@ def _counted(missing: Missing, zeros: Zeros, period: int) -> Missing:
 
 
 def _told(missing: Missing, period: int) -> dict[str, Any]:
-    """The estimate as JSON; of cycles it counts the fixed points of the map applied ``period`` times, all of them."""
+    """The estimate as JSON; of cycles it counts the fixed points of the map applied ``period`` times, all of them.
+
+    A complete list of cycles has only those whose least period that is.
+    """
     told = missing.to_json()
     if period > 1:
-        told["sentence"] = f"Of the points that come back after {period} steps: {told['sentence']}"
+        those = f"that come back after {period} steps" if not missing.complete else f"of cycles of period {period}"
+        told["sentence"] = f"Of the points {those}: {told['sentence']}"
     return told
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynsys.forward import jvp
 from dynsys.system import System
 
 
@@ -41,5 +40,5 @@ def hessian(system: System, x: Tensor, u: Tensor) -> Tensor:
     n = x.shape[1]
     columns, held = x.expand(n, n).contiguous(), u.expand(n, -1).contiguous()
     directions = torch.eye(n, dtype=x.dtype, device=x.device)
-    H = jvp(lambda y: gradient(system, y, held), (columns,), (directions,))
+    H = system.gradient_product(columns, held, directions)
     return 0.5 * (H + H.mT)

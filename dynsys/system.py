@@ -46,9 +46,10 @@ class System(abc.ABC):
 
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
-    on x alone, ``reduction`` where an easier system has the same zeros, ``pieces`` where it is piecewise linear,
-    ``enclosure`` where its points are to be certified, ``readout`` and ``box`` where there are any, and
-    ``task_trajectories``, ``task_contexts`` and ``states_of_outputs`` where it knows its task. It must pass
+    on x alone, ``gradient_product`` where ``torch.func`` is not the best way to it, ``reduction`` where an easier
+    system has the same zeros, ``pieces`` where it is piecewise linear, ``enclosure`` where its points are to be
+    certified, ``readout`` and ``box`` where there are any, and ``task_trajectories``, ``task_contexts`` and
+    ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
 
@@ -86,6 +87,10 @@ class System(abc.ABC):
         with _AUTODIFF:
             pull_back = torch.func.vjp(lambda y: self.velocity(y, u), x)[1]
             return pull_back(w)[0]
+
+    def gradient_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """How grad q = J^T F changes along one direction v per state, (B, n_state): H v, H the whole Hessian of q."""
+        return jvp(lambda y: self.transposed_product(y, u, self.velocity(y, u)), (x,), (v,))
 
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         """dF/du, shape (B, n_state, n_input); of a map that is dG/du as well."""

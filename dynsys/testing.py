@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.enclosure import Enclosed
+from dynsys.speed import gradient
 from dynsys.system import Kind, System
 
 STATES = 6
@@ -133,6 +134,9 @@ def _check_derivatives(system: System, x: Tensor, u: Tensor, v: Tensor) -> None:
     _agree("jacobian, times a direction,", (J @ v.unsqueeze(2)).squeeze(2), "central differences", slope, tolerance)
     autodiff = System.jacobian(system, x, u)
     _agree("jacobian", J, "autodiff", autodiff, EXACT * _size(autodiff))
+    slope, tolerance = _central_difference(lambda h: gradient(system, x + h * v, u), x)
+    pushed = system.gradient_product(x, u, v)
+    _agree("gradient_product", pushed, "central differences", slope, tolerance + EXACT * _size(pushed))
     _check_input_derivative(system, x, u)
     along, against = (J @ v.unsqueeze(2)).squeeze(2), (J.mT @ v.unsqueeze(2)).squeeze(2)
     tolerance = torch.as_tensor(EXACT * _size(J) * (1 + float(v.abs().sum(1).max())))

@@ -100,8 +100,9 @@ def _rows(x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """A few distinct rows, as many as neither n_state nor n_input, made out of near ones where there are too few."""
     n = next(k for k in range(LEAST_ROWS, LEAST_ROWS + 3) if k not in (x.shape[1], u.shape[1]))
     x, u = x.detach(), u.detach().expand(len(x), -1)
-    finite = torch.isfinite(x).all(dim=1).nonzero().squeeze(1)[:n]
-    x, u = x[finite], u[finite]
+    finite = torch.isfinite(x).all(dim=1).nonzero().squeeze(1)
+    some = finite[:: max(1, len(finite) // n)][:n]  # from all over the batch
+    x, u = x[some], u[some]
     if len(x) == 0:
         return x, u
     again = torch.arange(n, device=x.device) % len(x)
@@ -114,8 +115,9 @@ def _value(function: Function, call: Function, x: Tensor, u: Tensor, name: str, 
     (B, n), m = x.shape, u.shape[1]
     shapes = f"for states of shape {(B, n)} and inputs of shape {(B, m)}, n_state={n} and n_input={m}"
     single = _takes_one_state(call, x, u)
+    y, held = x.clone(), u.clone()
     try:
-        F = call(x, u)
+        F = call(y, held)
     except Exception as error:
         if single:
             raise ValueError(_one_state(name, one)) from error
@@ -129,6 +131,11 @@ def _value(function: Function, call: Function, x: Tensor, u: Tensor, name: str, 
         raise ValueError(
             f"the function of {name} raises {type(error).__name__} ({text}) {shapes}. {ROWWISE}"
         ) from error
+    if not (torch.equal(x, y) and torch.equal(u, held)):
+        raise ValueError(
+            f"the function of {name} writes to the states or inputs that it is given, as x += ... does; compute on a "
+            "copy: x = x.clone()"
+        )
     if not isinstance(F, Tensor):
         if isinstance(F, tuple | list):
             remedy = "put the variables together with torch.stack([...], dim=1)"

@@ -122,7 +122,8 @@ USUAL = {  # other names, without case, spaces, lines and the module in front
 }
 INERT = {"inplace": None, "alpha": 1.0, "beta": 1.0, "threshold": 20.0}  # arguments that change nothing at these values
 _CALL = re.compile(r"([\w.^*\- ]+?)\s*(?:\((.*)\))?")
-_POWER = re.compile(r"relu\^(\d+(?:\.\d+)?)")
+_POWER = re.compile(r"relu\^(\d{1,3}(?:\.\d+)?)")
+LONGEST = 80  # characters of a name: longer texts come from files that mean something else
 
 
 @functools.cache
@@ -141,12 +142,12 @@ def activation_named(text: str, option: str = "activation", legal: tuple[str, ..
     if name is None or (legal and name not in legal):
         known = [f"{key} (sigmoid)" if key == "logistic" else key for key in legal or ACTIVATIONS]
         powers = "" if legal else ", or another power of relu"
-        raise ValueError(f"{option} is {text!r}; it can be {', '.join(known)}{powers}")
+        raise ValueError(f"{option} is {repr(text)[:LONGEST]}; it can be {', '.join(known)}{powers}")
     return name
 
 
 def _canonical(text: str) -> str | None:
-    call = _CALL.fullmatch(text.strip())
+    call = _CALL.fullmatch(text.strip()) if len(text) <= LONGEST else None
     if call is None or not _is_inert(call[2] or ""):
         return None
     bare = re.sub(r".*\.(?=[^\d])", "", call[1]).lower()  # the module in front ends in a point, but so may 0.2 begin

@@ -130,7 +130,20 @@ def test_usual_names_are_known_in_any_case(text, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["gelu", "", "ELU(alpha=0.5)", "LeakyReLU", "relu6", "relu^0.5", "relu(x, 3)", None, 3]
+    "text",
+    [
+        "gelu",
+        "",
+        "ELU(alpha=0.5)",
+        "LeakyReLU",
+        "relu6",
+        "relu^0.5",
+        "relu(x, 3)",
+        "tanh" + " " * 10**6,
+        "relu^1000",
+        None,
+        3,
+    ],
 )
 def test_what_is_not_known_is_laid_to_the_option_and_the_legal_ones_are_listed(text):
     with pytest.raises(

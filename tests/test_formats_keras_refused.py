@@ -5,8 +5,8 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from foreign import off_by, right_lstm
-from keras_files import kernels, layer, roles, save, wrapped
+from foreign import off_by, right_lstm, right_rnn
+from keras_files import kernels, layer, roles, save, save_by_place, wrapped
 
 from dynsys import CheckpointError, load
 from dynsys.models.loading.checkpoint import load_and_tell
@@ -58,9 +58,24 @@ def test_an_array_more_in_a_layer_is_evidence_of_another_equation(tmp_path):
         CheckpointError, match=r"rec has .*gamma:0 \(5,\), which dynsys knows no part for; .*dynsys.wrap"
     ):
         load(tmp_path / "old.h5")
+    key = "model_weights.rec.rec.simple_rnn_cell.gamma:0"
+    assert off_by(load(tmp_path / "old.h5", ignore=(key,)), [right_rnn(*layers[0]["_arrays"])], [5]) < 1e-12
     save(tmp_path / "new.keras", [{**layers[0], "_arrays": [*layers[0]["_arrays"], np.ones(5)]}])
     with pytest.raises(CheckpointError, match=r"vars.3 \(5,\), which dynsys knows no part for"):
         load(tmp_path / "new.keras")
+
+
+def test_an_array_more_is_evidence_without_a_configuration_too(tmp_path):
+    entry = layer("SimpleRNN", "rec", kernels("SimpleRNN", 3, 5, 1))
+    save(tmp_path / "old.h5", [entry], "keras 2 .h5", config=False)
+    with h5py.File(tmp_path / "old.h5", "a") as file:
+        file["rec/rec/simple_rnn_cell/gamma:0"] = np.ones(5)
+    with h5py.File(tmp_path / "new.h5", "w") as file:
+        save_by_place(file, [entry], "layers")
+        file["layers/simple_rnn/cell/norm/vars/0"] = np.ones(5)
+    for name in ("old.h5", "new.h5"):
+        with pytest.raises(CheckpointError, match=r"\(5,\), which is no SimpleRNN, GRU or LSTM"):
+            load(tmp_path / name)
 
 
 def test_weights_that_contradict_the_configuration_are_refused(tmp_path):
@@ -76,7 +91,7 @@ def test_weights_that_contradict_the_configuration_are_refused(tmp_path):
 
 def test_options_that_mean_nothing_for_a_keras_file_are_refused(tmp_path):
     save(tmp_path / "net", [layer("GRU", "rec", kernels("GRU", 3, 5, 1))])
-    for option, value in {"transposed": True, "tau": 3.0, "direction": "forward"}.items():
+    for option, value in {"transposed": True, "tau": 3.0, "direction": "forward", "convention": "torch"}.items():
         with pytest.raises(CheckpointError, match=f"--{option} means nothing for it"):
             load(tmp_path / "net", **{option: value})
     with pytest.raises(CheckpointError, match=r"--part other fits none of its 1 .*it holds rec \(GRU"):

@@ -155,6 +155,16 @@ def test_what_computes_between_two_operators_parts_them_and_is_told(tmp_path):
     assert "its input is what the operator bent (Relu) gives" in load_and_tell(path, part="top")[1].assumed
 
 
+def test_operators_of_one_name_are_told_apart(tmp_path):
+    constants = {}
+    nodes = [node("RNN", "rec", "x", "y", weights("RNN", 3, 4, 1), constants)]
+    nodes += [helper.make_node("Relu", ["y"], ["r"], name="bent")]
+    nodes += [helper.make_node("RNN", ["r", "W", "R"], ["out"], name="rec", hidden_size=4)]
+    W, R, _ = weights("RNN", 4, 4, 2)
+    with pytest.raises(CheckpointError, match=r"rec_0 \(vanilla RNN.*rec_2 \(vanilla RNN"):
+        load(save(tmp_path / "net", nodes, constants | {"W": W, "R": R}))
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_each_direction_of_a_bidirectional_operator_can_be_taken(tmp_path, direction):
     arrays = weights("GRU", 3, 5, 1, directions=2)

@@ -7,6 +7,7 @@ import torch
 from exact_networks import sigma
 
 import dynsys
+from dynsys.minima.minimum import descend_to_minimum
 from dynsys.models.activations import GATES
 from dynsys.models.gru import GRU
 from dynsys.models.layer_levels import levels_share, with_levels
@@ -266,6 +267,14 @@ def test_noise_on_the_weights_of_a_gru_is_noise_on_its_weights(reset):
     for i, level in enumerate(levels.flatten().tolist()):
         own = net.with_weights({key: net.arrays()[key] + level * E for key, E in noise.items()})
         torch.testing.assert_close(together[i : i + 1], own.velocity(x[i : i + 1], u[i : i + 1]))
+
+
+def test_where_scipy_s_model_of_the_speed_overflows_no_minimum_is_claimed():
+    """Cubes of states that differ by 1e145: the trust region is left, not the search."""
+    net = GRU.random(3, 1, seed=43, gain=4.0, reset="before", activation="relu^3")
+    x = torch.tensor([[2.4182531413629924, -1.8562345977838417e-145, -7.5598877105043165]], dtype=torch.float64)
+    u = torch.tensor([[0.24422950667176005, 0.6781783200788559]], dtype=torch.float64)
+    assert not descend_to_minimum(net, x, u, unit=2.3077239037043578).is_minimum
 
 
 SETTINGS = [

@@ -178,6 +178,32 @@ def test_pieces_are_the_network_without_any_rounding(kind, activation, own):
     assert F.tolist() == [p * (a - y) for p, a, y in zip(pace, aim, at, strict=True)]
 
 
+@pytest.mark.parametrize("activation", ["relu", "hard-sigmoid-0.2"])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_pieces_of_layers_are_these_without_any_rounding(activation, fresh):
+    net = RNN.random(2, layers=3, seed=1, nonlinearity=activation)
+    system = net if fresh else Stack(net.layers, fresh=False)
+    rng = np.random.default_rng(0)
+    u, x = torch.as_tensor(rng.standard_normal((1, 2))), torch.as_tensor(rng.standard_normal(6))
+    w = {key: np.vectorize(Fraction)(value) for key, value in net.arrays().items()}
+    a, at, expected = np.array(exact(u)), np.array(exact(x)), []
+    for k in range(3):
+        own = at[2 * k : 2 * k + 2]
+        y = w[f"weight_ih_l{k}"] @ a + w[f"bias_ih_l{k}"] + w[f"weight_hh_l{k}"] @ own + w[f"bias_hh_l{k}"]
+        if activation == "relu":
+            h = [max(v, Fraction(0)) for v in y]
+        else:
+            h = [min(max(Fraction(0.2) * v + Fraction(1, 2), Fraction(0)), Fraction(1)) for v in y]
+        expected += [new - old for new, old in zip(h, own, strict=True)]
+        a = np.array(h) if fresh else own
+    pieces = system.pieces(u)
+    A, B, c, C, D, e = (sum(np.vectorize(Fraction)(part.numpy()) for part in pieces.exactly(name)) for name in "ABcCDe")
+    base, r = C @ at + e, np.array([Fraction(0)] * len(e))
+    for i in range(len(e)):  # in the order in which the units feed each other
+        r[i] = max(base[i] + D[i] @ r, Fraction(0))
+    assert (A @ at + B @ r + c).tolist() == expected
+
+
 def test_a_bound_proved_by_regions_counts_the_rounding_of_the_drive():
     """f(W x + B u + b) of which W x + B u + b has more digits than float64: the zero in fractions is within bounds."""
     rng = np.random.default_rng(0)

@@ -309,3 +309,15 @@ def test_hundreds_of_views_read_their_storage_once(tmp_path, monkeypatch):
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *given, **named: reads.append(1) or opened(*given, **named))
     assert len(read_arrays(tmp_path / "t.pt").arrays) == 300
     assert len(reads) < 10
+
+
+def test_a_mask_that_a_whole_module_keeps_out_of_its_state_dict_is_evidence(tmp_path):
+    module = nn.Module()
+    module.rnn, module.readout = nn.RNNCell(3, 4), nn.Linear(4, 2)
+    torch.save(module, tmp_path / "m.pt")
+    assert dynsys.load(tmp_path / "m.pt").n_output == 2
+    module.register_buffer("mask", torch.ones(4, 4), persistent=False)
+    torch.save(module, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"no place for mask \(a buffer that its module keeps out"):
+        dynsys.load(tmp_path / "m.pt")
+    assert dynsys.load(tmp_path / "m.pt", ignore=("mask",)).n_state == 4

@@ -63,6 +63,7 @@ WRONG = {
     "no u": (Map(lambda x: torch.tanh(x), 2, 3), "n_input is 3; take u as well"),
     "turned round": (Map(lambda u, x: torch.tanh(x + 2 * u), 6, 6), r"lambda x, u: f\(u, x\)"),
     "turned round, h": (Map(lambda x, h: torch.tanh(x + 2 * h), 6, 6), r"lambda x, u: f\(u, x\)"),
+    "written to": (Map(lambda x, u: x.mul_(0.5), 2), r"writes to the states .* x = x\.clone\(\)"),
     "an error": (Map(lambda x, u: 1 / 0, 2), r"raises ZeroDivisionError \(division by zero\)"),
 }
 

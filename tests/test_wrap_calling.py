@@ -376,7 +376,7 @@ def test_a_cast_to_single_precision_inside_is_named():
         def forward(self, x, u):
             return self.new(u.float(), x.float())
 
-    with pytest.raises(ValueError, match=r"casts to another precision inside, as \.float\(\) does, take that out"):
+    with pytest.raises(ValueError, match=r"casts to another precision inside, by \.float\(\) .*, take that out"):
         dynsys.wrap(Casts(), n_state=6, n_input=3)
 
 
@@ -389,6 +389,27 @@ def test_chance_and_rows_that_are_mixed_are_named_with_the_call():
         def forward(self, x, u):
             return self.new(u, x - x.mean(0))
 
+    class MixesLarge(Cell):
+        def forward(self, x, u):
+            h = self.new(u, x)
+            return 2 * h if h.abs().max() > 0.99 else h
+
+    class Writes(Cell):
+        def forward(self, x, u):
+            x *= 0.5
+            return self.new(u, x)
+
+    class Counts(Cell):
+        def forward(self, x, u):
+            self.calls = getattr(self, "calls", 0) + 1
+            return self.new(u, x) if self.calls < 50 else x
+
+    with pytest.raises(ValueError, match=r"MixesLarge mixes the rows of a batch"):
+        dynsys.wrap(MixesLarge(), n_state=6, n_input=3)
+    with pytest.raises(ValueError, match=r"Writes takes no step.*writes to what it is given.*x\.clone\(\)"):
+        dynsys.wrap(Writes(), n_state=6, n_input=3)
+    with pytest.raises(ValueError, match=r"Counts keeps something from call to call that changes what it gives"):
+        dynsys.wrap(Counts(), n_state=6, n_input=3)
     with pytest.raises(ValueError, match=r"Chance answers differently each time.*called as x = Chance"):
         dynsys.wrap(Chance(), n_state=6, n_input=3)
     with pytest.raises(ValueError, match=r"Mixes mixes the rows of a batch.*called as x = Mixes"):

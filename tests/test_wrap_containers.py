@@ -220,6 +220,18 @@ class Zeros(Sequence):
         return self.read(self.rnn(u, torch.zeros(1, len(u), 5))[0])
 
 
+class ByName(Sequence):
+    """Takes its input by name alone, and gives it back beside the output."""
+
+    def forward(self, *, stimulus, **options):
+        return {"said": self.read(self.rnn(stimulus)[0]), "stimulus": stimulus}
+
+
+class Labels(Sequence):
+    def say(self, h):
+        return self.read(h).argmax(-1)
+
+
 def run(module, u, **given):
     """What the module gives on inputs (B, T, m), in float64, and in the shape that it gives."""
     torch.set_default_dtype(torch.float64)
@@ -291,6 +303,19 @@ def test_inputs_with_time_first_in_mappings_with_lengths_and_outputs_in_lists():
     module = made(Listing)
     expected = torch.stack(run(module, u), dim=1)
     torch.testing.assert_close(through(dynsys.wrap(module), u)[1], expected, rtol=0, atol=1e-12)
+
+
+def test_an_input_by_name_and_given_back_is_no_output():
+    module, u = made(ByName), sequence()
+    with torch.no_grad():
+        expected = copy.deepcopy(module).double()(stimulus=u)["said"]
+    torch.testing.assert_close(through(dynsys.wrap(module), u)[1], expected, rtol=0, atol=1e-12)
+
+
+def test_labels_are_no_readout_and_that_is_said():
+    system = dynsys.wrap(made(Labels))
+    assert system.n_output == 0
+    assert "nothing else that could be a readout" in system.how
 
 
 def test_a_module_that_casts_to_single_precision_is_run_in_it_and_its_weights_are_kept_in_double():
@@ -394,7 +419,7 @@ class MasksState(Loop):
 
 class ResetsLater(Loop):
     def between(self, h, before, t):
-        return 0 * h if t == 2 else h
+        return 0 * h if t == 30 else h
 
 
 class ZonesOut(Loop):
@@ -440,6 +465,13 @@ class ScalesInput(Sequence):
         return self.read(self.rnn(0.5 * u)[0])
 
 
+class ClipsInput(Sequence):
+    """Small inputs go through as they are."""
+
+    def forward(self, u):
+        return self.read(self.rnn(u.clamp(-10, 10))[0])
+
+
 class Encodes(Sequence):
     def __init__(self):
         super().__init__()
@@ -478,7 +510,7 @@ class Logarithm(Sequence):
         return self.read(self.rnn(torch.log1p(u))[0])
 
 
-@pytest.mark.parametrize("kind", [ScalesInput, Encodes, FeedsBack, Backwards, Noisy, Twice, Logarithm])
+@pytest.mark.parametrize("kind", [ScalesInput, ClipsInput, Encodes, FeedsBack, Backwards, Noisy, Twice, Logarithm])
 def test_an_input_that_is_changed_on_the_way_is_told(kind):
     with pytest.raises(ValueError, match=rf"{kind.__name__} changes .* before (rnn|cell) sees it.*dynsys.wrap\(module"):
         dynsys.wrap(made(kind))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,81 +16,104 @@ from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.catalogue import Catalogue
 from dynsys.marginal.blur import blur, vanishes_between
 from dynsys.marginal.continuation import SAME as SAME_PLACE
-from dynsys.marginal.manifold import Manifold, manifolds
+from dynsys.marginal.manifold import REPRESENTATIVES, Manifold
+from dynsys.marginal.trace import Traced, manifolds
 from dynsys.proof.certainty import unmoved
-from dynsys.relu.pieces import Pieces
+from dynsys.relu.flat_manifolds import FlatManifold, flat_manifold
 from dynsys.relu.regions import RegionSearch
 from dynsys.system import System
 from dynsys.zeros import Zeros
 
+MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each
 MOST_BLURRED = 64  # marginal points whose uncertainty is measured
 ON_MANIFOLD = "it lies on a line, ring or plane of fixed points"
 
 
 def with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
-    """The marginal points, those without a bound, by the manifolds they lie on; and those on kinks that end one."""
+    """The marginal points, those without a bound, by the manifolds they lie on; and those on kinks that end one.
+
+    What the linear regions of a network hold is known, and only of other points it is traced.
+    """
+    flats = _flats(system, catalogue, regions)
+    on_flats = [_on(system, zeros, catalogue, flat) for flat in flats]
+    zeros = _without(zeros, {i for rows in on_flats for i in rows})
     marginal = torch.isinf(zeros.points.error_bound).nonzero().squeeze(1).tolist()
-    if not marginal:
-        return zeros
-    of = [zeros.groups[i] for i in marginal]
-    found = manifolds(system, zeros.points.x[marginal], of, catalogue.inputs, catalogue.unit)
-    on = {marginal[i] for i in np.flatnonzero(found.membership >= 0)}
-    ending = _ending(system, zeros, catalogue, regions, found.found)
-    on |= set(ending)
-    ends = [[i for i, of_it in ending.items() if of_it == k] for k in range(len(found.found))]
-    lines = [_ended_at(line, zeros.points.x[rows]) for line, rows in zip(found.found, ends, strict=True)]
-    kept = zeros[[i for i in range(len(zeros)) if i not in on]] if on else zeros
-    number, told = [kept.manifold], []
-    for k, manifold in enumerate(lines):
-        x = manifold.representatives
-        u = catalogue.inputs[manifold.group : manifold.group + 1].expand(len(x), -1)
-        added = unmoved(system, x, u, catalogue.unit, catalogue.together > 0)
-        kept = kept.joined(added, [manifold.group] * len(x), [ON_MANIFOLD] * len(x))
-        number.append(np.full(len(x), k, dtype=np.int64))
-        members = int((found.membership == k).sum()) + len(ends[k])
-        told.append({**manifold.to_dict(), "members": members, "sentence": str(manifold)})
-    return dataclasses.replace(
-        kept, manifold=np.concatenate(number), manifolds=tuple(told), left_out=tuple(found.left_out)
+    traced = manifolds(
+        system, zeros.points.x[marginal], [zeros.groups[i] for i in marginal], catalogue.inputs, catalogue.unit
     )
+    ends = [_ending(zeros, line) for line in traced.found]
+    lines = [_ended_at(line, zeros.points.x[rows]) for line, rows in zip(traced.found, ends, strict=True)]
+    members = [len(rows) for rows in on_flats]
+    members += [int((traced.membership == k).sum()) + len(rows) for k, rows in enumerate(ends)]
+    on = {marginal[i] for i in np.flatnonzero(traced.membership >= 0)}.union(*ends)
+    zeros = _represented(system, _without(zeros, on), catalogue, [*flats, *lines])
+    told = [
+        {**line.to_dict(), "members": count, "sentence": str(line)}
+        for line, count in zip([*flats, *lines], members, strict=True)
+    ]
+    return dataclasses.replace(zeros, manifolds=tuple(told), left_out=tuple(traced.left_out))
 
 
-def _ending(
-    system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch], found: list[Manifold]
-) -> dict[int, int]:
-    """Which points on a kink end or bound a manifold, and which one: the Jacobian of one side alone does not tell."""
-    rows: dict[int, int] = {}
+def _flats(system: System, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> list[FlatManifold]:
+    """Those that the linear regions hold, of cycles by their states at one step."""
+    shown = max(LEAST_SHOWN, min(REPRESENTATIVES, MOST_SHOWN // (1 + sum(len(r.flats) for r in regions.values()))))
+    found = []
+    for group, search in regions.items():
+        pieces = system.pieces(catalogue.inputs[group : group + 1])
+        assert pieces is not None
+        for flat in search.flats:
+            part = flat if search.period == 1 else flat.first(system.n_state)
+            found.append(
+                flat_manifold(part, pieces.to("cpu"), system.kind, catalogue.unit, group, search.period, shown)
+            )
+    return found
+
+
+def _on(system: System, zeros: Zeros, catalogue: Catalogue, line: FlatManifold) -> list[int]:
+    """The zeros on a flat, but for those known to be alone."""
+    pieces = system.pieces(catalogue.inputs[line.group : line.group + 1])
+    assert pieces is not None
+    mine = [i for i, group in enumerate(zeros.groups) if group == line.group and not zeros.certified[i]]
+    held = line.flat.holds(pieces.to("cpu"), zeros.points.x[mine].cpu()).tolist() if mine else []
+    return [i for i, on in zip(mine, held, strict=True) if on]
+
+
+def _without(zeros: Zeros, rows: set[int]) -> Zeros:
+    return zeros[[i for i in range(len(zeros)) if i not in rows]] if rows else zeros
+
+
+def _represented(system: System, zeros: Zeros, catalogue: Catalogue, lines: Sequence[Manifold]) -> Zeros:
+    """And a few states for each manifold."""
+    number, kinks, sides = [zeros.manifold], [zeros.kinks], [*zeros.sides]
+    for k, line in enumerate(lines):
+        x = line.representatives.to(zeros.points.x)
+        u = catalogue.inputs[line.group : line.group + 1].expand(len(x), -1)
+        added = unmoved(system, x, u, catalogue.unit, catalogue.together > 0)
+        zeros = zeros.joined(added, [line.group] * len(x), [ON_MANIFOLD] * len(x))
+        number.append(np.full(len(x), k, dtype=np.int64))
+        on_kinks = int(line.flat.kinks.sum()) if isinstance(line, FlatManifold) else 0
+        kinks.append(np.full(len(x), on_kinks, dtype=np.int64))
+        sides += [line.sides if isinstance(line, FlatManifold) else None] * len(x)
+    return dataclasses.replace(zeros, manifold=np.concatenate(number), kinks=np.concatenate(kinks), sides=tuple(sides))
+
+
+def _ending(zeros: Zeros, line: Traced) -> list[int]:
+    """The points on a kink that a walk met, which end it: the Jacobian of one side alone does not tell."""
     on_kink = (zeros.kinks > 0) & ~zeros.certified & torch.isfinite(zeros.points.error_bound).cpu().numpy()
-    for i in np.flatnonzero(on_kink).tolist() if found else []:
-        x, group = zeros.points.x[i : i + 1], zeros.groups[i]
-        pieces, search = system.pieces(catalogue.inputs[group : group + 1]), regions.get(group)
-        for k, manifold in enumerate(found):
-            if manifold.group == group and (_is_place(manifold, x) or _share(pieces, search, manifold, x)):
-                rows[i] = k
-                break
-    return rows
+    rows = [i for i in np.flatnonzero(on_kink).tolist() if zeros.groups[i] == line.group]
+    return [
+        i for i in rows if float((line.places.x - zeros.points.x[i]).norm(dim=1).min()) <= SAME_PLACE * line.walker.unit
+    ]
 
 
-def _is_place(manifold: Manifold, x: Tensor) -> bool:
-    """Whether a walk on the manifold met the state x (1, n)."""
-    return float((manifold.places.x - x).norm(dim=1).min()) <= SAME_PLACE * manifold.walker.unit
-
-
-def _share(pieces: Pieces | None, search: RegionSearch | None, manifold: Manifold, x: Tensor) -> bool:
-    """Whether x (1, n) and a representative are in the same flat of zeros of one linear region, its faces included."""
-    if pieces is None or search is None or search.period > 1:
-        return False
-    pieces, x, others = pieces.to("cpu"), x.cpu(), manifold.representatives.cpu()
-    return any(bool(flat.holds(pieces, x)) and bool(flat.holds(pieces, others).any()) for flat in search.flats)
-
-
-def _ended_at(manifold: Manifold, x: Tensor) -> Manifold:
+def _ended_at(line: Traced, x: Tensor) -> Traced:
     """With the states x (m, n), where they are ends that were met, in place of what the walk took for them."""
-    representatives = manifold.representatives.clone()
+    representatives = line.representatives.clone()
     for end in x:
         apart = (representatives - end).norm(dim=1)
-        if float(apart.min()) <= SAME_PLACE * manifold.walker.unit:
+        if float(apart.min()) <= SAME_PLACE * line.walker.unit:
             representatives[int(apart.argmin())] = end
-    return dataclasses.replace(manifold, representatives=representatives)
+    return dataclasses.replace(line, representatives=representatives)
 
 
 def with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:

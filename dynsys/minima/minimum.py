@@ -18,7 +18,6 @@ from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
 from dynsys.descent import descend
-from dynsys.forward import jvp
 from dynsys.rounding import EPS
 from dynsys.solvers import GaussNewton, Problem
 from dynsys.solvers.newton import dense_direction
@@ -107,7 +106,7 @@ def _trusted(objective: Objective, s: Array, max_steps: int) -> Array:
                 hess=objective.hessian,
                 options=options,
             )
-        except UnboundLocalError:  # scipy's trust-exact, where derivatives beyond 1e30 end its loop without a step
+        except (UnboundLocalError, ValueError):  # scipy's trust-exact, where derivatives beyond 1e30 leave it no step
             raise NotFinite(s) from None
     return np.asarray(end.x)
 
@@ -173,7 +172,7 @@ class Objective:
 
     def hessian_product(self, s: Array, p: Array) -> Array:
         v = torch.as_tensor(np.asarray(p).reshape(1, -1), device=self.x.device, dtype=self.x.dtype)
-        Hv = jvp(lambda y: gradient(self.system, y, self.u), (self.at(s),), (v,))
+        Hv = self.system.gradient_product(self.at(s), self.u, v)
         return _finite(np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale), s)
 
     def polished(self, s: Array, steps: int = 8) -> Array:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.forward import jvp
 from dynsys.minima.constrained import Box
 from dynsys.minima.minimum import GRADIENT_TOLERANCE, TRUST_LIMIT
 from dynsys.speed import gradient, speed
@@ -83,7 +82,7 @@ def hessians(system: System, x: Tensor, u: Tensor) -> Tensor:
     B, n = x.shape
     directions = torch.eye(n, dtype=x.dtype, device=x.device).repeat(B, 1)
     columns, held = x.repeat_interleave(n, 0), u.repeat_interleave(n, 0)
-    H: Tensor = jvp(lambda y: gradient(system, y, held), (columns,), (directions,)).reshape(B, n, n)
+    H = system.gradient_product(columns, held, directions).reshape(B, n, n)
     return 0.5 * (H + H.mT)
 
 
@@ -93,7 +92,7 @@ def _by_products(system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor) 
     p, rr = r, (r * r).sum(1)
     enough, going = 1e-12 * rr, rr > 0
     for k in range(CG_STEPS):
-        Hp: Tensor = jvp(lambda y: gradient(system, y, u), (x,), (p,)) * free
+        Hp = system.gradient_product(x, u, p) * free
         curvature = (p * Hp).sum(1)
         going &= curvature > 0
         if k == 0:

@@ -1,14 +1,11 @@
 """Which regions of a piecewise-linear system may hold a zero: all the others are excluded by a proof.
 
-With z = max(y, 0) and w = max(-y, 0) the zeros of F are the solutions of
-
-    A x + B z + c = 0,     C x + D z + e = z - w,     z, w >= 0,     z_i w_i = 0 for every unit,
-
-a linear complementarity problem (Cottle, Pang & Stone 1992). A tree decides one unit after the other, z_i = 0 or
-w_i = 0. Each node keeps a feasible dictionary of the simplex method for what is linear in it; a child asks for one more
-variable to be zero, and usually takes a few pivots from its parent's. Where that variable cannot become zero the child
-and all regions below it are excluded. Pivots only find the reason, the multipliers of a contradiction (Farkas 1902):
-it counts after it was checked on the system's own numbers, rounding included, for all |x|, z, w below ``reach``.
+The zeros of F are the solutions z, w >= 0 of linear equations with z_i w_i = 0 for every unit (``equations``), a linear
+complementarity problem (Cottle, Pang & Stone 1992). A tree decides one unit after the other, z_i = 0 or w_i = 0. Each
+node keeps a feasible dictionary of the simplex method for what is linear in it; a child asks for one more variable to
+be zero, and usually takes a few pivots from its parent's. Where that variable cannot become zero the child and all
+regions below it are excluded. Pivots only find the reason, the multipliers of a contradiction (Farkas 1902): it counts
+after it was checked on the system's own numbers, with all rounding (``contradictions``), or in whole numbers.
 """
 
 from __future__ import annotations
@@ -17,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
-from dynsys.proof.exact_product import gamma
-from dynsys.relu.dictionaries import POSSIBLE, Dictionaries, drive
+from dynsys.relu.contradictions import Problem
+from dynsys.relu.dictionaries import POSSIBLE, TOLERANCE, Dictionaries, drive
+from dynsys.relu.equations import Equations
 from dynsys.relu.pieces import Pieces
 
 REACH = 1e4  # in units of the drive: a contradiction that holds only for smaller states excludes nothing
@@ -30,15 +27,12 @@ NODES = 512  # worked on at once
 SPELT_OUT = 10  # undecided units up to which a node without an answer is given out region by region
 
 
-class Unfit(Exception):
-    """The linear part of the system leaves some direction of the state undetermined in every region."""
-
-
 @dataclass(frozen=True)
 class Candidates:
     """``patterns`` (k, m) of the regions that may hold a zero; ``left`` regions were not looked at, for the budget.
 
-    Every other region holds no zero with |x| and |y| below ``reach``. ``nodes`` were worked on.
+    Every other region holds no zero with |y| below ``reach``, which is inf where it holds none at all. ``nodes`` were
+    worked on.
     """
 
     patterns: Tensor
@@ -47,78 +41,13 @@ class Candidates:
     reach: float
 
 
-class _Problem:
-    """The equations H (x, z, w) + g = 0, scaled so that max |g| = 1, and what checks a contradiction in them.
-
-    Where c = e = 0 the zeros are 0 and whole rays; then sum(z + w) = 1 is a further equation, and only rays are found.
-    """
-
-    def __init__(self, pieces: Pieces) -> None:
-        A, B, c, C, D, e = (part.cpu() for part in (pieces.A, pieces.B, pieces.c, pieces.C, pieces.D, pieces.e))
-        n, m = pieces.n_state, pieces.n_units
-        self.n, self.m = n, m
-        one = torch.eye(m, dtype=A.dtype)
-        H = torch.cat([torch.cat([A, B, A.new_zeros(n, m)], 1), torch.cat([C, D - one, one], 1)])
-        g = torch.cat([c, e])
-        self.homogeneous = not bool(g.any())
-        if self.homogeneous:
-            H = torch.cat([H, torch.cat([A.new_zeros(n), A.new_ones(2 * m)]).unsqueeze(0)])
-            g = torch.cat([g, -A.new_ones(1)])
-        self.scale = float(g.abs().max())
-        self.H, self.g, self.inverse = H, g / self.scale, torch.linalg.pinv(H)
-
-    def root(self) -> Dictionaries:
-        """The dictionary without any unit decided, with a spare variable that makes it feasible."""
-        H, g, n, m = self.H.numpy(), self.g.numpy(), self.n, self.m
-        Q, R, _ = scipy.linalg.qr(H[:, :n], pivoting=True)
-        if n > len(H) or np.abs(np.diag(R)).min(initial=np.inf) <= 1e-12 * np.abs(R).max(initial=1.0):
-            raise Unfit
-        E = Q[:, n:].T
-        G, shift = E @ H[:, n:], E @ g
-        _, R, order = scipy.linalg.qr(G, pivoting=True)
-        rows = len(G)
-        if rows > 2 * m or np.abs(np.diag(R)[:rows]).min(initial=np.inf) <= 1e-12 * np.abs(R).max(initial=1.0):
-            raise Unfit
-        basic, rest = np.split(order.astype(np.int64), [rows])
-        table = -np.linalg.solve(G[:, basic], np.column_stack([G[:, rest], shift]))
-        T = torch.as_tensor(np.column_stack([table[:, :-1], np.ones(rows), table[:, -1]])).unsqueeze(0)
-        zero = torch.zeros(1, 2 * m + 1, dtype=torch.bool)
-        nodes = Dictionaries(
-            T,
-            torch.as_tensor(basic).unsqueeze(0),
-            torch.as_tensor(np.append(rest, 2 * m)).unsqueeze(0),
-            zero,
-            zero[:, :m].clone(),
-        )
-        least = T[0, :, -1].argmin().reshape(1)
-        if float(T[0, least, -1]) < 0:
-            nodes.pivot(torch.zeros(1, dtype=torch.long), least, torch.tensor([len(rest)]))
-        return nodes
-
-    def reach(self, nodes: Dictionaries, row: Tensor) -> Tensor:
-        """How large (B,) all variables may be while ``row`` contradicts its own basic variable's being zero."""
-        k = torch.arange(len(nodes))
-        wanted = self.H.new_zeros(len(nodes), self.n + 2 * self.m + 1)
-        wanted.scatter_(1, self.n + nodes.nonbasic, -nodes.T[k, row, :-1])
-        wanted[k, self.n + nodes.basic[k, row]] = 1.0
-        multipliers = wanted[:, :-1] @ self.inverse
-        terms = self.n + 2 * self.m + 2
-        error = gamma(terms) * (multipliers.abs() @ self.H.abs())
-        slope = multipliers @ self.H
-        slope[:, self.n :] = torch.where(nodes.zero[:, :-1], -torch.inf, slope[:, self.n :])
-        slope[:, : self.n] = slope[:, : self.n].abs()
-        gain = (1 + gamma(2 * terms)) * (slope + error).clamp(min=0).sum(1)
-        left = -(multipliers @ self.g) - gamma(terms) * (multipliers.abs() @ self.g.abs())
-        return torch.where(left > 0, (1 - gamma(terms)) * left / gain, 0.0)
-
-
 class _Tree:
     """What is known after some nodes: open ones, patterns found, regions left, how far contradictions hold."""
 
-    def __init__(self, pieces: Pieces) -> None:
-        self.problem = _Problem(pieces)
+    def __init__(self, pieces: Pieces, equations: Equations) -> None:
+        self.problem = Problem(equations)
         self.m, self.constant = pieces.n_units, pieces.constant.cpu()
-        self.found = [torch.zeros(0, self.m, dtype=torch.bool)]
+        self.found = [torch.zeros(int(self.problem.homogeneous), self.m, dtype=torch.bool)]  # the region of 0
         self.left, self.worked, self.reach = 0, 0, float("inf")
         z = torch.arange(self.m)
         never = torch.where(pieces.e.cpu() > 0, z + self.m, z)[self.constant]  # zero in every state
@@ -136,6 +65,7 @@ class _Tree:
         if len(nodes) > NODES:
             self.open.append(nodes[:-NODES])
             nodes = nodes[-NODES:]
+        self._decide_what_follows(nodes)
         whole = nodes.decided.all(1)
         self.found.append(nodes.zero[whole, self.m : 2 * self.m])
         nodes = nodes[~whole]
@@ -161,15 +91,24 @@ class _Tree:
         against = drive(nodes, target)
         nodes.zero[torch.arange(len(nodes)), target] = True
         reach = torch.zeros(len(nodes), dtype=torch.float64)
-        known = against >= 0
+        known, few = against >= 0, (~nodes.decided).sum(1) <= SPELT_OUT
         if bool(known.any()):
-            reach[known] = self.problem.reach(nodes[known], against[known])
+            reach[known], refuted = self.problem.reach(nodes[known], against[known])
+            reach[known] = torch.where(refuted & few[known], 0.0, reach[known])
             self.reach = min([self.reach, *reach[reach >= REACH].tolist()])
-        unclear = nodes[(against != POSSIBLE) & (reach < REACH)]
-        few = (~unclear.decided).sum(1) <= SPELT_OUT
-        self.found.append(_spelt_out(unclear[few], self.m))
-        self.left += _regions(unclear[~few])
+        unclear = (against != POSSIBLE) & (reach < REACH)
+        self.found.append(_spelt_out(nodes[unclear & few], self.m))
+        self.left += _regions(nodes[unclear & ~few])
         return nodes[against == POSSIBLE]
+
+    def _decide_what_follows(self, nodes: Dictionaries) -> None:
+        """Units of which z or w is zero in all of a node: its other side is a face of this one, and no region more."""
+        flat = (nodes.T[:, :, -1] <= TOLERANCE) & ~nodes.zero.gather(1, nodes.basic)
+        for i, row in flat.nonzero().tolist():
+            name = int(nodes.basic[i, row])
+            unit = name % self.m
+            if not bool(nodes.decided[i, unit]) and self.problem.is_never_positive(nodes, i, row):
+                nodes.zero[i, name] = nodes.decided[i, unit] = True
 
     def _branching(self, nodes: Dictionaries) -> Tensor:
         """The undecided unit (B,) whose z and w are both farthest from zero, so that no child comes for nothing."""
@@ -180,15 +119,17 @@ class _Tree:
 
 
 def candidate_regions(
-    pieces: Pieces, budget: int, progress: Callable[[float], None] = lambda share: None
+    pieces: Pieces, equations: Equations, budget: int, progress: Callable[[float], None] = lambda share: None
 ) -> Candidates:
-    """All regions that may hold a zero, after at most ``budget`` nodes or one batch more. Raises ``Unfit``."""
-    tree = _Tree(pieces)
+    """All regions that may hold a zero, after at most ``budget`` nodes or one batch more."""
+    if equations.contradictory:
+        return Candidates(torch.zeros(0, pieces.n_units, dtype=torch.bool), 0, 1, np.inf)
+    tree = _Tree(pieces, equations)
     total = 2.0 ** int((~tree.constant).sum())
     while tree.open and tree.worked < budget:
         tree.grow()
         progress(1 - tree.unknown() / total)
-    return Candidates(torch.cat(tree.found), tree.unknown(), tree.worked, tree.reach * tree.problem.scale)
+    return Candidates(torch.cat(tree.found), tree.unknown(), tree.worked, tree.reach * float(tree.problem.units.min()))
 
 
 def _regions(nodes: Dictionaries) -> int:

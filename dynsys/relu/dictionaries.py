@@ -39,15 +39,15 @@ class Dictionaries:
 
     def pivot(self, which: Tensor, row: Tensor, column: Tensor) -> None:
         """In the nodes ``which``: the basic variable of ``row`` and the nonbasic one of ``column`` change places."""
-        T, k = self.T[which], torch.arange(len(which))
+        T, k = self.T.index_select(0, which), torch.arange(len(which))
         p = T[k, row, column]
         new = -T[k, row] / p.unsqueeze(1)
         new[k, column] = 1 / p
         moved = T[k, :, column]
         T[k, :, column] = 0.0
-        T += moved.unsqueeze(2) * new.unsqueeze(1)
+        T.addcmul_(moved.unsqueeze(2), new.unsqueeze(1))
         T[k, row] = new
-        self.T[which] = T
+        self.T.index_copy_(0, which, T)
         leaves, enters = self.basic[which, row], self.nonbasic[which, column]
         self.basic[which, row], self.nonbasic[which, column] = enters, leaves
 
@@ -76,12 +76,13 @@ def drive(nodes: Dictionaries, target: Tensor) -> Tensor:
             column = torch.where(falling < -TOLERANCE, names, 2 * T.shape[1] + columns).argmin(1)
         least = falling.gather(1, column.unsqueeze(1)).squeeze(1)
         lowest = least >= -TOLERANCE
-        against[busy[lowest & (value > TOLERANCE)]] = row[lowest & (value > TOLERANCE)]
-        rising = torch.where(barred, -torch.inf, slope)
-        most, other = rising.max(1)
-        out = lowest & (value <= TOLERANCE) & (most > TOLERANCE)  # already zero: it leaves for any other
-        nodes.pivot(busy[out], row[out], other[out])
-        busy, row, column = busy[~lowest], row[~lowest], column[~lowest]
+        if bool(lowest.any()):
+            against[busy[lowest & (value > TOLERANCE)]] = row[lowest & (value > TOLERANCE)]
+            most, other = torch.where(barred, -torch.inf, slope).max(1)
+            out = lowest & (value <= TOLERANCE) & (most > TOLERANCE)  # already zero: it leaves for any other
+            if bool(out.any()):
+                nodes.pivot(busy[out], row[out], other[out])
+            busy, row, column = busy[~lowest], row[~lowest], column[~lowest]
         if len(busy):
             nodes.pivot(busy, _leaving(nodes, busy, row, column, step >= patience), column)
     against[busy] = UNKNOWN

@@ -1,53 +1,174 @@
-"""Regions of a piecewise-linear system in which F does not determine its zero: none, or a line, plane, ... of them.
+"""The zeros of a piecewise-linear system in one closed region, exactly: none, a point, or a piece of a line, plane, ...
 
-There the unfolded matrix K is singular to within rounding. Its zeros in the region are an affine flat cut by the signs
-of the preactivations; linear programs tell whether the cut is empty, and what dimension it has.
+They are a polyhedron: z and w solve linear equations, and those that the region allows are 0 or more. Its corners, and
+the directions in which it goes on for ever, are the extreme rays of a cone of whole numbers, so that neither what is
+singular nor what touches the region is a matter of rounding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.linalg import null_space
-from scipy.optimize import linprog
 from torch import Tensor
 
+from dynsys.relu.equations import Equations
 from dynsys.relu.pieces import Pieces
+from dynsys.relu.rationals import Vector, extreme_rays, nearest, null_space, rank
 
-Array = NDArray[np.float64]
-
-SINGULAR = 2.0**-48  # times the size of K, relative to its largest singular value
-ZERO = 1e-10  # in units of the drive: rounding of what a singular system can give
-LONGEST = 1e3  # in units of the drive, how far along the flat a representative may lie
+ZERO = 1e-9  # of the state, within which one in floating point counts as lying in a flat
 
 
 @dataclass(frozen=True)
 class Flat:
-    """A ``dimension``-dimensional set of zeros in the region of ``pattern`` (m,), through the state x (n,).
+    """A piece of a line, plane, ... of zeros, all those in the region of ``pattern`` (m,).
 
-    ``directions`` (dimension, n) are orthonormal. ``kinks`` (m,) marks units on their kink all over it. Dimension 0 is
-    a single zero, where the flat only touches the region.
+    It is made of its ``corners`` (k, n) and of what goes on from them along ``rays`` (r, n), to one side, and ``lines``
+    (l, n), to both; ``directions`` (dimension, n) are orthonormal. ``x`` (n,) lies inside, and ``kinks`` (m,) marks
+    units on their kink all over it.
     """
 
     pattern: Tensor
     x: Tensor
     directions: Tensor
     kinks: Tensor
+    corners: Tensor
+    rays: Tensor
+    lines: Tensor
 
     @property
     def dimension(self) -> int:
         return len(self.directions)
 
+    def first(self, n: int) -> Flat:
+        """Its first n numbers, of those of a whole cycle, which give all the others."""
+        directions = torch.linalg.svd(self.directions[:, :n], full_matrices=False)[2]
+        rays, lines = (part[:, :n] / part[:, :n].norm(dim=1, keepdim=True) for part in (self.rays, self.lines))
+        return Flat(self.pattern, self.x[:n], directions, self.kinks, self.corners[:, :n], rays, lines)
+
     def holds(self, pieces: Pieces, x: Tensor) -> Tensor:
         """Which of the states x (B, n) lie in it, to within rounding."""
         away = x - self.x
         away = away - away @ self.directions.T @ self.directions
-        y, tolerance = pieces.margins(x), 10 * ZERO * drive_of(pieces) * (1 + x.abs().amax(1, keepdim=True))
-        right = torch.where(self.pattern, y, -y) >= -tolerance
-        return (away.abs() <= tolerance).all(1) & (right | pieces.constant).all(1)
+        size = x.abs().amax(1, keepdim=True) + self.corners.abs().amax()
+        y = pieces.margins(x)
+        right = torch.where(self.pattern, y, -y) >= -ZERO * (pieces.e.abs() + size * pieces.steepness)
+        return (away.abs() <= ZERO * size).all(1) & (right | pieces.constant).all(1)
+
+
+@dataclass(frozen=True)
+class Region:
+    """What solves the equations in the region ``pattern``, a bit for each unit, whatever its signs: the ``span`` of
+    whole vectors (1 + m), first how often the constant is taken, then z of active units and w of the others."""
+
+    equations: Equations
+    pattern: int
+    span: list[Vector]
+
+    @classmethod
+    def of(cls, equations: Equations, pattern: Sequence[bool]) -> Region:
+        number = sum(1 << j for j, active in enumerate(pattern) if active)
+        place = {0: 0} | {_column(equations, number, j): 1 + j for j in range(equations.m)}
+        rows = [{place[c]: value for c, value in row.items() if c in place} for row in equations.rows]
+        return cls(equations, number, null_space(rows, 1 + equations.m))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there are solutions, and more than one."""
+        return any(v[0] for v in self.span) and len(self.span) + len(self.equations.free) > 1
+
+    def cell(self) -> Cell | None:
+        """The zeros in it, closed; None where there are none. Raises ``TooManyRays``."""
+        rays = tuple(extreme_rays(self.span))
+        if not any(ray[0] for ray in rays):
+            return None
+        somewhere = sum(1 << j for j in range(self.equations.m) if any(ray[1 + j] for ray in rays))
+        return Cell(self.equations, self.pattern, rays, somewhere & self.pattern, somewhere & ~self.pattern)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The zeros in the closed region ``pattern``, by the ``rays`` of the cone over them.
+
+    The first number of a ray is not 0 at a corner, and 0 along a direction in which the cell goes on. ``positive`` and
+    ``negative`` are the units whose preactivation has that sign somewhere in it.
+    """
+
+    equations: Equations
+    pattern: int
+    rays: tuple[Vector, ...]
+    positive: int
+    negative: int
+
+    @cached_property
+    def dimension(self) -> int:
+        return rank(self.rays) - 1 + len(self.equations.free)
+
+    def is_in(self, pattern: int) -> bool:
+        """Whether the closed region of that pattern holds all of it: then so does the cell of that region."""
+        return not self.positive & ~pattern and not self.negative & pattern
+
+    @property
+    def kinks(self) -> int:
+        """The units whose preactivation is zero all over it."""
+        return ~(self.positive | self.negative) & ((1 << self.equations.m) - 1)
+
+    def corners(self) -> list[tuple[list[Fraction], list[Fraction]]]:
+        """x and y at every corner."""
+        return [self._at(ray, ray[0]) for ray in self.rays if ray[0]]
+
+    def flat(self, pieces: Pieces) -> Flat:
+        """In float64. Raises OverflowError where it lies beyond."""
+        like = pieces.c.to("cpu")
+        corners = _floats([nearest(x)[0] for x, _ in self.corners()], like)
+        ends = [self._at(ray, max(ray))[0] for ray in self.rays if not ray[0]]
+        rays = _floats([nearest(_shortened(end))[0] for end in ends], like)
+        lines = _floats([nearest(_shortened(self._along(column)))[0] for column in self.equations.free], like)
+        rays, lines = (part / part.norm(dim=1, keepdim=True) for part in (rays, lines))
+        size = float(corners.abs().max()) or drive_of(pieces)
+        spread = torch.cat([corners[1:] - corners[0], rays * size, lines * size])
+        directions = torch.linalg.svd(spread, full_matrices=False)[2][: self.dimension]
+        on = torch.tensor(bits(self.kinks, pieces.n_units), dtype=torch.bool) & ~pieces.constant.cpu()
+        x = corners.mean(0) + size * rays.sum(0) / max(1, len(rays))
+        pattern = torch.tensor(bits(self.pattern, pieces.n_units), dtype=torch.bool)
+        return Flat(pattern, x, directions, on, corners, rays, lines)
+
+    def _at(self, ray: Vector, one: int) -> tuple[list[Fraction], list[Fraction]]:
+        """x and y where a ray of the cone is divided by ``one``; x that nothing determines is 0."""
+        of = self.equations
+        sign = [1 if active else -1 for active in bits(self.pattern, of.m)]
+        value = {0: ray[0]} | {_column(of, self.pattern, j): ray[1 + j] for j in range(of.m)}
+        x = []
+        for i in range(of.n):
+            row = of.states.get(of.x(i), {of.x(i): 1})
+            x.append(-Fraction(sum(k * value.get(c, 0) for c, k in row.items()), row[of.x(i)] * one))
+        return x, [Fraction(s * v, one) for s, v in zip(sign, ray[1:], strict=True)]
+
+    def _along(self, free: int) -> list[Fraction]:
+        """How x changes along one that nothing determines."""
+        of = self.equations
+        rows = [of.states.get(of.x(i)) for i in range(of.n)]
+        return [
+            Fraction(int(of.x(i) == free)) if row is None else -Fraction(row.get(free, 0), row[of.x(i)])
+            for i, row in enumerate(rows)
+        ]
+
+
+def maximal(cells: Sequence[Cell]) -> list[Cell]:
+    """Those that are no part of another, and one of each that several regions share."""
+    kept: list[Cell] = []
+    for cell in sorted(cells, key=lambda cell: -cell.dimension):
+        if not any(cell.is_in(other.pattern) for other in kept):
+            kept.append(cell)
+    return kept
+
+
+def bits(number: int, m: int) -> list[bool]:
+    """Its m lowest bits, the least first."""
+    return [bool(number >> j & 1) for j in range(m)]
 
 
 def drive_of(pieces: Pieces) -> float:
@@ -55,67 +176,16 @@ def drive_of(pieces: Pieces) -> float:
     return float(torch.cat([pieces.c, pieces.e]).abs().max()) or 1.0
 
 
-def flat_in(pieces: Pieces, pattern: Tensor) -> Flat | None:
-    """The zeros of F in the region of ``pattern`` (m,) where K is singular there; None where there are none."""
-    n = pieces.n_state
-    if bool((pattern != (pieces.e > 0))[pieces.constant].any()):
-        return None
-    K, h = (part.cpu().numpy() for part in pieces.unfolded(pattern.unsqueeze(0)))
-    drive, sign = drive_of(pieces), np.where(pattern.cpu().numpy(), 1.0, -1.0)
-    bends = ~pieces.constant.cpu().numpy()
-    U, S, Vt = np.linalg.svd(K[0])
-    rank = min(int((S / S[0] > SINGULAR * len(h)).sum()), len(h) - 1)
-    v, N = Vt[:rank].T @ ((U[:, :rank].T @ h) / S[:rank]), Vt[rank:].T
-    if np.abs(K[0] @ v - h).max() > ZERO * (drive + np.abs(v).max() * S[0]):
-        return None
-    while True:
-        y, Y = v[n:], N[n:]
-        varies = bends & (np.abs(Y).max(axis=1, initial=0.0) > ZERO)
-        if (sign * y < -ZERO * drive * (1 + np.abs(v).max()))[bends & ~varies].any():
-            return None
-        slack, t = _inside(sign[varies] * y[varies], sign[varies, None] * Y[varies], drive)
-        if slack < -ZERO * drive * 10:
-            return None
-        v = v + N @ t
-        if slack > ZERO * drive * 100:
-            break
-        tight = _always_zero(sign[varies] * v[n:][varies], sign[varies, None] * Y[varies], drive)
-        if not tight.any():
-            break
-        N = N @ null_space(Y[varies][tight])
-    kinks = bends & ~varies & (np.abs(v[n:]) <= 10 * ZERO * drive * (1 + np.abs(v).max()))
-    directions = np.linalg.qr(N[:n])[0].T if N.shape[1] else np.zeros((0, n))
-    like = pieces.e
-    return Flat(pattern, torch.as_tensor(v[:n]).to(like), torch.as_tensor(directions).to(like), torch.as_tensor(kinks))
+def _column(equations: Equations, pattern: int, j: int) -> int:
+    """The column of what unit j may have above zero in a region: z where it is active, else w."""
+    return equations.z(j) if pattern >> j & 1 else equations.w(j)
 
 
-def _inside(y: Array, Y: Array, drive: float) -> tuple[float, Array]:
-    """The largest s <= drive with y + Y t >= s for some t, and that t; it says how far inside the flat can be."""
-    d = Y.shape[1]
-    if len(y) == 0 or d == 0:
-        return drive, np.zeros(d)
-    size = LONGEST * (drive + np.abs(y).max())
-    solved = linprog(
-        np.append(np.zeros(d), -1.0),
-        A_ub=np.column_stack([-Y, np.ones(len(y))]),
-        b_ub=y,
-        bounds=[(-size, size)] * d + [(None, drive)],
-    )
-    slack = float(solved.x[-1])
-    near = linprog(  # of all that lie so far inside, or half as far, one that is not far away
-        np.append(np.zeros(d), 1.0),
-        A_ub=np.block([[-Y, np.zeros((len(y), 1))], [np.eye(d), -np.ones((d, 1))], [-np.eye(d), -np.ones((d, 1))]]),
-        b_ub=np.concatenate([y - min(slack, slack / 2), np.zeros(2 * d)]),
-        bounds=[(None, None)] * (d + 1),
-    )
-    return slack, (solved if near.x is None else near).x[:d]
+def _floats(rows: list[list[float]], like: Tensor) -> Tensor:
+    return torch.tensor(rows, dtype=like.dtype).reshape(-1, len(like))
 
 
-def _always_zero(y: Array, Y: Array, drive: float) -> NDArray[np.bool_]:
-    """Which rows of y + Y t >= 0 hold with equality for every t that satisfies them all."""
-    tight = np.zeros(len(y), dtype=bool)
-    size = LONGEST * (drive + np.abs(y).max())
-    for i, row in enumerate(Y):
-        solved = linprog(-row, A_ub=-Y, b_ub=y + ZERO * drive * 10, bounds=[(-size, size)] * Y.shape[1])
-        tight[i] = not (solved.x is not None and y[i] + row @ solved.x > 1e-6 * drive)
-    return tight
+def _shortened(direction: list[Fraction]) -> list[Fraction]:
+    """The same direction with 1 as its largest component."""
+    largest = max(abs(part) for part in direction)
+    return [part / largest for part in direction] if largest else direction

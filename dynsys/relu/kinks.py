@@ -28,7 +28,7 @@ class Side(System):
         return x @ self.A.T + self.b
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
-        return self.A.expand(len(x), -1, -1)
+        return self.A.repeat(len(x), 1, 1)  # the caller's to change
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,16 @@ def stability_at_kink(sides: Sides, kind: Kind) -> Stability:
     grows fastest or decays slowest. That all sides are stable does not prove that the point is: trajectories that keep
     changing sides can grow.
     """
-    n = sides.jacobians.shape[-1]
-    x, u = sides.jacobians.new_zeros(1, n), sides.jacobians.new_zeros(1, 0)
-    words, leads = [], []
-    for A in sides.jacobians.cpu():
-        system = Side(A, A.new_zeros(n), kind)
-        (spectrum,) = spectra(system, x.cpu(), u.cpu(), full=True)
-        words.append(classify(spectrum, eigenvalue_uncertainty(spectrum, 0.0, 0.0, 0.0), system))
-        leads.append(float(excess(spectrum.eigenvalues[:1], kind)))
+    words, leads = zip(*(stability_and_lead(A, kind) for A in sides.jacobians.cpu()), strict=True)
     fewest = min(word.n_unstable for word in words)
     if any(word.word == "marginal" for word in words) or any(word.n_unstable != fewest for word in words):
         return Stability("marginal", fewest)
-    return words[leads.index(max(leads))]
+    return words[int(excess(torch.tensor(leads, dtype=torch.complex128), kind).argmax())]
+
+
+def stability_and_lead(A: Tensor, kind: Kind) -> tuple[Stability, complex]:
+    """Of the zero of a linear system with dF/dx = A (n, n): the word and the leading eigenvalue."""
+    system = Side(A, A.new_zeros(len(A)), kind)
+    (spectrum,) = spectra(system, A.new_zeros(1, len(A)), A.new_zeros(1, 0), full=True)
+    stability = classify(spectrum, eigenvalue_uncertainty(spectrum, 0.0, 0.0, 0.0), system)
+    return stability, complex(spectrum.eigenvalues[0])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from dynsys.proof.exact_product import exact_product, gamma, up
+from dynsys.proof.exact_product import exact_product, gamma, length, up
 from dynsys.relu.pieces import Pieces
 
 REFINEMENTS = 2
@@ -107,13 +107,15 @@ def residual(pieces: Pieces, x: Tensor, y: Tensor, active: Tensor) -> tuple[Tens
     return exact_product(torch.cat(columns, 1), torch.cat(seen, 1), torch.cat([pieces.c, pieces.e]))
 
 
-def lies_within(pieces: Pieces, solved: Solved) -> tuple[Tensor, Tensor]:
-    """Whether (B,) no preactivation is proved to have the wrong sign, and which (B, m) are zero to within rounding.
+def decided(pieces: Pieces, solved: Solved) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether (B,) it is beyond doubt that the zero is inside its region, that it is outside, and its bound.
 
-    Units without a kink take part with the sign that they have everywhere.
+    Inside it is where no unit with a kink can have another sign in the whole ball of that bound.
     """
-    one = solved.y.new_ones(())
+    bound, bends = length(solved.x_error), ~pieces.constant
     right = torch.where(solved.pattern, solved.y, -solved.y)
-    right = torch.where(pieces.constant, torch.where(solved.pattern == (pieces.e > 0), one, -torch.inf), right)
-    kinks = (right.abs() <= solved.y_error) & ~pieces.constant
-    return solved.regular & ((right > 0) | kinks).all(1), kinks & solved.regular.unsqueeze(1)
+    room = up(solved.y_error + 2 * bound.unsqueeze(1) * pieces.steepness)
+    possible = (solved.pattern == (pieces.e > 0))[:, pieces.constant].all(1)
+    inside = solved.regular & possible & ((right > room) | ~bends).all(1)
+    outside = ~possible | solved.regular & ((right < -solved.y_error) & bends).any(1)
+    return inside, outside, bound

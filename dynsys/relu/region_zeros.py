@@ -1,149 +1,202 @@
-"""The distinct zeros of a piecewise-linear system in given regions: inside them, on kinks, and in singular ones."""
+"""The distinct zeros of a piecewise-linear system in given regions: points, and pieces of lines, planes, ...
+
+Most regions are decided in floating point: the zero of their affine part, with its error, is inside or outside beyond
+doubt. What is singular, near a kink or on one is formed again in whole numbers (``flats``).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.proof.exact_product import length, up
-from dynsys.relu.flats import Flat, flat_in
-from dynsys.relu.kinks import sides_of
+from dynsys.proof.exact_product import UP, up
+from dynsys.relu.equations import Equations
+from dynsys.relu.flats import Cell, Flat, Region, bits, maximal
+from dynsys.relu.kinks import MOST, sides_of
 from dynsys.relu.pieces import Pieces
-from dynsys.relu.region_solve import Solved, lies_within, residual, solve_regions
+from dynsys.relu.rationals import TooManyRays, nearest
+from dynsys.relu.region_solve import Solved, decided, solve_regions
 
-SINGULAR_LIMIT = 1024  # singular regions that are looked into
-SAME = 10.0  # times the error bounds, within which the solutions of two sides of a kink are one point
+WORK = 4e8  # numbers in the whole rows that one search may form, about a minute
+SCALINGS = 3
+NEARLY = 2.0**-48  # times the size of a matrix and its largest singular value, beneath which one may be rounding
+NEAR_A_KINK = "within rounding of a kink, where another point may be"
+MANY_KINKS = "on the kinks of {} units, too many to look at every side"
+NEARLY_SINGULAR = "the system is singular in its region to within rounding"
 
 
 @dataclass(frozen=True)
 class Zeros:
-    """Distinct zeros of pieces: what they are, with their certificates."""
+    """k isolated zeros: patterns (k, m), states x (k, n), what these may be off (k, n), and units on a kink (k, m).
 
-    at: Solved
+    ``bound`` (k,) on the distance from the true zero; whether it is ``certified`` to be the only one in it, or why not.
+    """
+
+    pattern: Tensor
+    x: Tensor
+    x_error: Tensor
     kinks: Tensor
     bound: Tensor
     certified: Tensor
     reasons: list[str]
 
+    def __len__(self) -> int:
+        return len(self.x)
 
-def zeros_in(pieces: Pieces, patterns: Tensor, complete: bool) -> tuple[Zeros, list[Flat], int]:
-    """The distinct zeros in the regions of ``patterns``, the flats, and the number of singular regions."""
+    @staticmethod
+    def joined(parts: Sequence[Zeros]) -> Zeros:
+        tensors = [field.name for field in fields(Zeros) if field.name != "reasons"]
+        together = {name: torch.cat([getattr(part, name) for part in parts]) for name in tensors}
+        return Zeros(**together, reasons=[reason for part in parts for reason in part.reasons])
+
+
+@dataclass(frozen=True)
+class Found:
+    """The points and the flats in some regions, and the number of those in which the equations are singular.
+
+    ``unknown`` of them were not looked into, or hold zeros beyond float64. In ``nearly`` of them the equations are not
+    singular, but cannot be told from such to within rounding.
+    """
+
+    zeros: Zeros
+    flats: list[Flat]
+    singular: int
+    unknown: int
+    nearly: int
+
+
+def zeros_in(pieces: Pieces, patterns: Tensor, complete: bool) -> Found:
+    """What is in the regions of ``patterns`` (k, m), outside of which there is nothing if these are ``complete``."""
     solved = solve_regions(pieces, patterns)
-    inside, kinks = lies_within(pieces, solved)
-    singular = patterns[~solved.regular]
-    found = [flat_in(pieces, pattern) for pattern in singular[:SINGULAR_LIMIT]]
-    flats = _distinct_flats(pieces, [flat for flat in found if flat is not None])
-    homogeneous = not bool(torch.cat([pieces.c, pieces.e]).any())
-    if homogeneous:
-        zeros = _origin(pieces, complete and not flats and len(singular) <= SINGULAR_LIMIT)
-    else:
-        first, kinks = _merged(solved[inside], kinks[inside])
-        zeros = _certified(pieces, solved[inside][first], kinks)
-    apart = torch.ones(len(zeros.at), dtype=torch.bool)
-    for flat in flats:
-        apart &= ~flat.holds(pieces, zeros.at.x) | (flat.dimension == 0)
-    zeros = _those(zeros, apart)
-    if not homogeneous:
-        zeros = _with_touched(pieces, zeros, [flat for flat in flats if flat.dimension == 0])
-    return zeros, [flat for flat in flats if flat.dimension], len(singular)
-
-
-def _with_touched(pieces: Pieces, zeros: Zeros, flats: list[Flat]) -> Zeros:
-    """The zeros, and those at which a flat of solutions only touches its region, where they are not known yet."""
-    for flat in flats:
-        x, y = flat.x.unsqueeze(0), pieces.margins(flat.x.unsqueeze(0))
-        if bool(flat.holds(pieces, zeros.at.x).any()):
-            continue
-        unknown, no = torch.full_like(x[:, 0], torch.inf), torch.zeros(1, dtype=torch.bool)
-        error = torch.full_like(x, torch.inf), torch.full_like(y, torch.inf)
-        at = Solved(flat.pattern.unsqueeze(0), x, y, *error, unknown, no, torch.zeros_like(unknown))
-        zeros = Zeros(
-            Solved.joined([zeros.at, at]),
-            torch.cat([zeros.kinks, flat.kinks.unsqueeze(0)]),
-            torch.cat([zeros.bound, unknown]),
-            torch.cat([zeros.certified, no]),
-            [*zeros.reasons, "the system is singular in its region"],
-        )
-    return zeros
-
-
-def _origin(pieces: Pieces, only: bool) -> Zeros:
-    """x = 0 of a system without drive, where every kink passes through it and F is exactly zero."""
-    x, y = pieces.c.new_zeros(1, pieces.n_state), pieces.c.new_zeros(1, pieces.n_units)
-    none, yes = torch.zeros(1, dtype=x.dtype), torch.ones(1, dtype=torch.bool)
-    at = Solved(y > 0, x, y, x, y, none, yes, none)
-    reason = "" if only else "on the kinks of all units"
-    return Zeros(at, ~pieces.constant.unsqueeze(0), none if only else none + torch.inf, yes & only, [reason])
-
-
-def _merged(solved: Solved, kinks: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows of distinct zeros, each one on a kink once and not once for each side, and the kinks of each."""
-    kept, kinks = torch.ones(len(solved), dtype=torch.bool), kinks.clone()
-    for i in kinks.any(1).nonzero().squeeze(1).tolist():
-        apart = (solved.x - solved.x[i]).abs()
-        same = (apart <= SAME * (solved.x_error + solved.x_error[i])).all(1) & kept
-        same[i] = False
-        if bool(same.any()):
-            kept[i] = False
-            kinks[int(same.nonzero()[0])] |= kinks[i]
-    return kept.nonzero().squeeze(1), kinks[kept]
-
-
-def _certified(pieces: Pieces, at: Solved, kinks: Tensor) -> Zeros:
-    """Bounds and certificates: inside a region from its own inverse, on kinks from those of all sides.
-
-    A point whose ball reaches a kink counts as on it: what is unique in its region need not be in the ball.
-    """
-    bound = length(at.x_error)
-    reached = at.y.abs() <= up(at.y_error + 2 * bound.unsqueeze(1) * pieces.steepness)
-    kinks = kinks | (reached & ~pieces.constant)
-    certified, reasons = torch.ones(len(at), dtype=torch.bool), [""] * len(at)
-    for i in kinks.any(1).nonzero().squeeze(1).tolist():
-        reasons[i], distance = _around(pieces, at, i, kinks[i])
-        certified[i], bound[i] = reasons[i] == "", distance
-    return Zeros(at, kinks, bound, certified, reasons)
-
-
-def _around(pieces: Pieces, at: Solved, i: int, kinks: Tensor) -> tuple[str, float]:
-    """Why the zero i on ``kinks`` (m,) has no certificate, or "" and its bound.
-
-    Where all 2^k sides have determinants of one sign, they are those of a P-matrix, so that the function made of these
-    pieces has exactly one zero (Samelson, Thrall & Wesler 1958), and its inverse is no steeper than that of some side.
-    """
-    count = int(kinks.sum())
-    patterns, complete = sides_of(at.pattern[i], kinks)
+    inside, outside, bound = decided(pieces, solved)
+    unclear = ~inside & ~outside
+    exactly = _Exactly(pieces)
+    for pattern, regular in zip(solved.pattern[unclear], solved.regular[unclear], strict=True):
+        exactly.look(pattern, bool(regular))
     if not complete:
-        return f"on the kinks of {count} units, too many to look at every side", float("inf")
-    sides = solve_regions(pieces, patterns)
-    if not bool(sides.regular.all()):
-        return "on a kink with a singular side", float("inf")
-    if len(set(sides.orientation.tolist())) > 1:
-        return "on a kink where two points meet, or none is", float("inf")
-    y = at.y[i : i + 1]
-    missing, unsure = residual(pieces, at.x[i : i + 1], y, y > 0)
-    distance = float(up(sides.inverse_norm.max() * (missing.abs() + unsure).max()))
-    bound = distance * (pieces.n_state**0.5 + 1e-6)
-    if bool((at.y[i].abs() <= distance + 3 * bound * pieces.steepness)[~kinks & ~pieces.constant].any()):
-        return "on a kink, and another one is within its bound", float("inf")
-    return "", bound
+        exactly.look_around()
+    points, flats = exactly.distinct(complete)
+    zeros = Zeros.joined([_decided(solved[inside.nonzero().squeeze(1)], bound[inside]), *points])
+    return Found(zeros, flats, int((unclear & ~solved.regular).sum()), exactly.unknown, len(exactly.nearly))
 
 
-def _distinct_flats(pieces: Pieces, flats: list[Flat]) -> list[Flat]:
-    """Without those that are part of another, such as the faces of a cell, seen from the regions beside it."""
-    kept: list[Flat] = []
-    for flat in sorted(flats, key=lambda flat: -flat.dimension):
-        ends = torch.cat([flat.x.unsqueeze(0), flat.x + flat.directions])
-        if not any(bool(other.holds(pieces, ends[:1])) and _within(ends[1:] - flat.x, other) for other in kept):
-            kept.append(flat)
-    return kept
+def _decided(solved: Solved, bound: Tensor) -> Zeros:
+    """Points whose ball lies within their region, in which the equations have one solution."""
+    no = torch.zeros_like(solved.pattern)
+    return Zeros(solved.pattern, solved.x, solved.x_error, no, bound, bound >= 0, [""] * len(solved))
 
 
-def _within(directions: Tensor, flat: Flat) -> bool:
-    return bool(((directions - directions @ flat.directions.T @ flat.directions).abs() < 1e-8).all())
+class _Exactly:
+    """Regions looked into in whole numbers, by pattern; None where there is no zero."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self.pieces = pieces
+        self.equations: Equations | None = None
+        self.cells: dict[bytes, Cell | None] = {}
+        self.nearly: set[int] = set()
+        self.unknown, self.left = 0, WORK
+
+    def look(self, pattern: Tensor, regular: bool) -> None:
+        """Into the region of ``pattern`` (m,), where the equations are known to be ``regular``, or not."""
+        key = pattern.numpy().tobytes()
+        if key in self.cells:
+            return
+        self.cells[key] = None
+        self.left -= self.pieces.n_units**3
+        if self.left < 0:
+            self.unknown += 1
+            return
+        self.equations = self.equations or Equations(self.pieces)
+        region = Region.of(self.equations, pattern.tolist())
+        if not regular and not region.is_flat and _is_nearly_flat(self.pieces, pattern):
+            self.nearly.add(region.pattern)
+        try:
+            self.cells[key] = region.cell()
+        except TooManyRays:
+            self.unknown += 1
+
+    def look_around(self) -> None:
+        """Into the regions on the other sides of the kinks on which something was found."""
+        for cell in self.found():
+            pattern, kinks = (self._mask(number) for number in (cell.pattern, cell.kinks))
+            for side in sides_of(pattern, kinks)[0] if kinks.any() else ():
+                self.look(side, regular=True)
+
+    def found(self) -> list[Cell]:
+        return [cell for cell in self.cells.values() if cell is not None]
+
+    def distinct(self, complete: bool) -> tuple[list[Zeros], list[Flat]]:
+        """The isolated zeros and the flats among them, each once; no other region holds any if it is ``complete``."""
+        points, flats = list[Zeros](), list[Flat]()
+        for cell in maximal(self.found()):
+            try:
+                if cell.dimension:
+                    flats.append(cell.flat(self.pieces))
+                else:
+                    points.append(self._point(cell, complete and not self.unknown))
+            except OverflowError:
+                self.unknown += 1
+        return points, flats
+
+    def _point(self, cell: Cell, complete: bool) -> Zeros:
+        """One point on a kink, or so near to one that it is judged on all sides. Raises OverflowError.
+
+        It exists, and is the only one in each of its regions. So it is alone in a ball that reaches no other kink.
+        """
+        ((x, y),) = cell.corners()
+        states, off = nearest(x)
+        bound = float(off) ** 0.5 * UP + 1e-145 if off else 0.0
+        on, bends = self._mask(cell.kinks), ~self.pieces.constant
+        near = torch.tensor([abs(float(value)) for value in y]) <= up(2 * bound * self.pieces.steepness)
+        reason = ""
+        if any(cell.is_in(pattern) for pattern in self.nearly):
+            bound, reason = np.inf, NEARLY_SINGULAR
+        elif bool((near & ~on & bends).any()):
+            reason = NEAR_A_KINK
+        elif not complete and int((on & bends).sum()) > MOST:
+            reason = MANY_KINKS.format(int((on & bends).sum()))
+        like = self.pieces.c
+        at = torch.tensor([states], dtype=like.dtype)
+        return Zeros(
+            self._mask(cell.pattern).unsqueeze(0),
+            at,
+            torch.full_like(at, bound),
+            ((near | on) & bends).unsqueeze(0),
+            like.new_tensor([bound]),
+            torch.tensor([not reason]),
+            [reason],
+        )
+
+    def _mask(self, number: int) -> Tensor:
+        return torch.tensor(bits(number, self.pieces.n_units), dtype=torch.bool)
 
 
-def _those(zeros: Zeros, which: Tensor) -> Zeros:
-    reasons = [reason for reason, kept in zip(zeros.reasons, which.tolist(), strict=True) if kept]
-    return Zeros(zeros.at[which], zeros.kinks[which], zeros.bound[which], zeros.certified[which], reasons)
+def _is_nearly_flat(pieces: Pieces, pattern: Tensor) -> bool:
+    """Whether some change of the numbers by their rounding may give the region of ``pattern`` (m,) more than one zero.
+
+    A relative change eps of single numbers cannot make K singular if eps times the spectral radius of |K^-1| |K| is
+    below 1 (Bauer 1966), which does not depend on the units of the variables.
+    """
+    K, h = (part.numpy() for part in pieces.unfolded(pattern.unsqueeze(0)))
+    M = _scaled(np.column_stack([K[0], h]))
+    K, h = M[:, :-1], M[:, -1]
+    U, S, _ = np.linalg.svd(K)
+    R = torch.linalg.inv_ex(torch.as_tensor(K))[0].abs() @ torch.as_tensor(np.abs(K))
+    if bool(torch.isfinite(R).all()) and float(torch.linalg.eigvals(R).abs().max()) * NEARLY * len(K) <= 1:
+        return False
+    null = NEARLY * len(K) * S[0] >= S
+    return bool((np.abs(U[:, null].T @ h) <= NEARLY * len(K)).all())
+
+
+def _scaled(M: NDArray[np.float64]) -> NDArray[np.float64]:
+    """With rows and columns of one size."""
+    for _ in range(SCALINGS):
+        for axis in (1, 0):
+            size = np.abs(M).max(axis, keepdims=True)
+            M = M / np.where(size > 0, size, 1.0)
+    return M

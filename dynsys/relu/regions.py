@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.relu.complementary import Candidates, Unfit, candidate_regions
+from dynsys.relu.complementary import Candidates, candidate_regions
+from dynsys.relu.equations import Equations
 from dynsys.relu.flats import Flat
 from dynsys.relu.pieces import Pieces, iterated, unrolled
-from dynsys.relu.region_zeros import SAME, SINGULAR_LIMIT, Zeros, zeros_in
+from dynsys.relu.region_zeros import Found, Zeros, zeros_in
 from dynsys.relu.wander import Wanderer
 from dynsys.system import Kind, System
 from dynsys.threads import alone
@@ -26,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 
 BUDGET = 50_000  # nodes of the tree, and again regions solved on the way, fewer of them above TREE_LIMIT units
 TREE_LIMIT = 64  # units, above which excluding regions is hopeless and not tried
-ENUMERATED = 14  # units up to which all regions are solved where the tree is no use
+ENUMERATED = 7  # units with a kink, up to which it is quickest to solve every region
 PARTS = 1000  # of the progress
 
 
@@ -39,10 +40,11 @@ class RegionSearch:
     exist, and to be the only one within the bound; ``reasons`` for the others. ``orbit`` (k,) says which points form
     one cycle, in the order of time. ``flats`` are lines, planes, ... of zeros (of whole cycles, n * period numbers) in
     regions where F does not determine its zero.
-    ``complete``: every other region was proved to hold no zero with |x| and |y| below ``reach``. Of ``total`` regions
-    ``left`` were neither excluded nor solved by the proof; ``left_out`` says it in words, and is empty if complete. In
-    ``singular`` regions F does not determine its zero, to within rounding; what they hold is judged to 1e-10.
-    ``nodes`` of the proof's tree were worked on, and ``solved`` regions solved.
+    ``complete``: there is no other zero. Of ``total`` regions ``left`` were neither excluded nor solved by the proof,
+    and those excluded hold no zero with a preactivation below ``reach``, which is inf where they hold none at all;
+    ``left_out`` says in words what keeps it from being complete, and is empty if it is. In ``singular`` regions F does
+    not determine its zero, to within rounding. ``nodes`` of the proof's tree were worked on, and ``solved`` regions
+    solved.
     """
 
     states: Tensor
@@ -115,25 +117,26 @@ def search_regions(
             patterns = torch.cat(
                 [patterns, torch.as_tensor(np.array(wanderer.found, dtype=bool)).reshape(-1, whole.n_units)]
             )
-        zeros, flats, singular = zeros_in(whole, torch.unique(patterns, dim=0), proof.left == 0)
+        found = zeros_in(whole, torch.unique(patterns, dim=0), proof.left == 0 and proof.reach == np.inf)
+        zeros = found.zeros
         rows, orbit = _orbits(zeros, one.n_state, period)
     which, total = rows[:, 0], 2**whole.n_units
-    left_out = _left_out(proof.left, total, flat, wanderer.solved, max(0, singular - SINGULAR_LIMIT))
+    left_out = "; ".join([*_not_excluded(proof, total, flat, wanderer.solved), *_not_known(found)])
     return RegionSearch(
-        states=_turned(zeros.at.x, rows, one.n_state)[:, : one.n_state],
-        patterns=_turned(zeros.at.pattern, rows, one.n_units),
+        states=_turned(zeros.x, rows, one.n_state)[:, : one.n_state],
+        patterns=_turned(zeros.pattern, rows, one.n_units),
         kinks=_turned(zeros.kinks, rows, one.n_units),
         bound=zeros.bound[which],
         certified=zeros.certified[which],
         reasons=[zeros.reasons[i] for i in which.tolist()],
         orbit=orbit,
-        flats=[flat for flat in flats if not _repeats(flat.x, flat.directions, one.n_state, period)],
+        flats=[flat for flat in found.flats if not _repeats(flat, one.n_state, period)],
         period=period,
         complete=left_out == "",
         left_out=left_out,
         total=total,
         left=proof.left,
-        singular=singular,
+        singular=found.singular,
         nodes=proof.nodes,
         solved=wanderer.solved + len(patterns),
         reach=proof.reach,
@@ -148,17 +151,15 @@ def _teller(progress: Progress | None) -> Callable[[str, float], None]:
 
 
 def _proved(pieces: Pieces, budget: int, tell: Callable[[float], None]) -> Candidates:
-    """The regions that may hold a zero, by the tree; or all, of a small system that is not fit for it; or none yet."""
-    m, bent = pieces.n_units, pieces.n_units - int(pieces.constant.sum())
-    if bent == 0:
-        return Candidates((pieces.e > 0).unsqueeze(0), 0, 1, float("inf"))
-    if bent <= TREE_LIMIT:
-        try:
-            return candidate_regions(pieces, budget, tell)
-        except Unfit:
-            if m <= ENUMERATED:
-                every = (torch.arange(2**m).unsqueeze(1) >> torch.arange(m)) & 1
-                return Candidates(every.bool(), 0, 2**m, float("inf"))
+    """The regions that may hold a zero: all of a small system, else by the tree; or none yet."""
+    free = (~pieces.constant).nonzero().squeeze(1)
+    if len(free) <= ENUMERATED:
+        every = (pieces.e > 0).repeat(2 ** len(free), 1)
+        every[:, free] = ((torch.arange(len(every)).unsqueeze(1) >> torch.arange(len(free))) & 1).bool()
+        tell(1.0)
+        return Candidates(every, 0, len(every), float("inf"))
+    if len(free) <= TREE_LIMIT:
+        return candidate_regions(pieces, Equations(pieces), budget, tell)
     return _nothing(pieces)
 
 
@@ -171,32 +172,38 @@ def _orbits(zeros: Zeros, n: int, period: int) -> tuple[Tensor, Tensor]:
     """Rows (k, 2) of every point of each cycle: which zero, and how many steps later; and the cycle (k,) that it is of.
 
     A cycle is found once from each of its points, or only from some; its points are in the order of time, from the
-    least one on, and cycles in the order of their least points.
+    least one on, and cycles in the order of their least points. An isolated zero is alone in its region, so that the
+    pattern tells whether it is another's; on kinks, where it has several patterns, its state does.
     """
     rows: list[tuple[int, int]] = []
-    known = unsure = torch.zeros(0, n * period, dtype=zeros.at.x.dtype)
-    for i in range(len(zeros.at)):
-        x, error = zeros.at.x[i], SAME * zeros.at.x_error[i].nan_to_num(posinf=1e-9)
-        if _repeats(x, x[:0].reshape(0, len(x)), n, period, float(error.max())):
+    seen: set[bytes] = set()
+    known = zeros.x[:0]
+    for i in range(len(zeros)):
+        x, pattern, on_kink = zeros.x[i], zeros.pattern[i], bool(zeros.kinks[i].any())
+        turns = _turns(x, n, period)
+        keys = [turn.numpy().tobytes() for turn in _turns(pattern, len(pattern) // period, period)]
+        shorter = [d for d in range(1, period) if period % d == 0]
+        if any(keys[d] == keys[0] or (on_kink and torch.equal(turns[d], x)) for d in shorter):
             continue
-        if period > 1 and bool(((known - x).abs() <= unsure + error).all(1).any()):
+        if keys[0] in seen or (on_kink and bool((known == x).all(1).any())):
             continue
-        turns = torch.stack([x.roll(-n * j) for j in range(period)])
-        known, unsure = torch.cat([known, turns]), torch.cat([unsure, error.amax().expand(turns.shape)])
+        seen.update(keys)
+        known = torch.cat([known, turns])
         rows.append((i, min(range(period), key=lambda j: tuple(turns[j].tolist()))))
-    rows.sort(key=lambda row: tuple(zeros.at.x[row[0]].roll(-n * row[1]).tolist()))
+    rows.sort(key=lambda row: tuple(zeros.x[row[0]].roll(-n * row[1]).tolist()))
     each = [(i, (first + j) % period) for i, first in rows for j in range(period)]
     return torch.tensor(each, dtype=torch.long).reshape(-1, 2), torch.arange(len(rows)).repeat_interleave(period)
 
 
-def _repeats(x: Tensor, directions: Tensor, n: int, period: int, error: float = 1e-8) -> bool:
-    """Whether a cycle (n * period,), or all of a flat of them, has a shorter period."""
-    shorter = [d for d in range(1, period) if period % d == 0]
-    return any(
-        bool(((each - each.roll(-n * d, dims=-1)).abs() <= 2 * error).all())
-        for d in shorter
-        for each in [torch.cat([x.unsqueeze(0), directions])]
-    )
+def _turns(values: Tensor, width: int, period: int) -> Tensor:
+    """(period, period * width): of one cycle, as it is from each of its steps on."""
+    return torch.stack([values.roll(-width * j) for j in range(period)])
+
+
+def _repeats(flat: Flat, n: int, period: int) -> bool:
+    """Whether all cycles of a flat have a shorter period."""
+    parts = torch.cat([flat.corners, flat.rays, flat.lines])
+    return any(torch.equal(parts, parts.roll(-n * d, dims=1)) for d in range(1, period) if period % d == 0)
 
 
 def _turned(values: Tensor, rows: Tensor, width: int) -> Tensor:
@@ -205,14 +212,27 @@ def _turned(values: Tensor, rows: Tensor, width: int) -> Tensor:
     return torch.stack(turned) if turned else values[:0]
 
 
-def _left_out(left: int, total: int, flat: bool, solved: int, unseen: int) -> str:
-    """What was not done, in words; empty where everything was."""
-    parts = []
-    if left:
-        every = f"2^{total.bit_length() - 1}"
-        size = f"none of {every} regions was" if left == total else f"{left / total:.2g} of {every} regions were not"
+def _not_excluded(proof: Candidates, total: int, flat: bool, solved: int) -> list[str]:
+    """What the proof did not exclude, in words."""
+    every = f"2^{total.bit_length() - 1}"
+    if proof.left:
+        share = proof.left / total
+        size = f"none of {every} regions was" if proof.left == total else f"{share:.2g} of {every} regions were not"
         ended = "until starts brought nothing new" if flat else "until the budget was used up"
-        parts.append(f"{size} excluded by a proof; {solved} were solved one after the other {ended}")
-    if unseen:
-        parts.append(f"{unseen} regions in which the system is singular were not looked into")
-    return "; ".join(parts)
+        return [f"{size} excluded by a proof; {solved} were solved one after the other {ended}"]
+    if proof.reach < np.inf:
+        return [f"some of {every} regions were excluded for preactivations below {proof.reach:.2g} only"]
+    return []
+
+
+def _not_known(found: Found) -> list[str]:
+    """What was not found out about single regions, in words."""
+    parts = []
+    if found.unknown:
+        parts.append(f"{found.unknown} regions were not looked into, as they are too large for whole numbers")
+    if found.nearly:
+        parts.append(
+            f"in {found.nearly} regions the system is singular to within rounding: what is one point there, or none, "
+            "cannot be told from a line of them"
+        )
+    return parts

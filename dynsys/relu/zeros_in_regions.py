@@ -48,29 +48,42 @@ def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapp
 
 
 def listed(system: System, zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch) -> Zeros:
-    """With every certified zero of the linear regions that a search would take for another or not find again.
+    """With the zeros of the linear regions in place of those that a search met, where every region was solved.
 
-    Zeros that lie nearer to each other than ``SAME`` stand as the regions gave them, and nothing else beside them.
+    Else with every certified one that a search would take for another or not find again; those that lie nearer to each
+    other than ``SAME`` stand as the regions gave them, and nothing else beside them.
     """
+    mine = np.array([g == group for g in zeros.groups], dtype=bool)
+    if found.complete:
+        return _with(system, zeros[np.flatnonzero(~mine).tolist()], catalogue, group, found, list(range(len(found))))
     x = found.states.to(zeros.points.x)
     if found.period > 1 or not len(x):
         return zeros
     near = SAME * catalogue.unit
-    mine = torch.tensor([g == group for g in zeros.groups], dtype=torch.bool, device=x.device)
     apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
     to_known = torch.cdist(x, zeros.points.x, compute_mode="donot_use_mm_for_euclid_dist")
-    to_known[:, ~mine] = torch.inf
+    to_known[:, torch.as_tensor(~mine, device=x.device)] = torch.inf
     crowded = (apart <= 2 * near).any(1)
     lacking = found.certified.to(x.device) & ((to_known > near).all(1) | crowded)
-    if not bool(lacking.any()):
-        return zeros
     gone = ((to_known <= near) & (lacking & crowded).unsqueeze(1)).any(0)
-    kept = zeros[(~gone).nonzero().squeeze(1).tolist()]
-    rows = lacking.nonzero().squeeze(1)
+    kept = zeros[(~gone).nonzero().squeeze(1).tolist()] if bool(gone.any()) else zeros
+    return _with(system, kept, catalogue, group, found, lacking.nonzero().squeeze(1).tolist())
+
+
+def _with(
+    system: System, zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch, rows: list[int]
+) -> Zeros:
+    """And some of those of the linear regions, their cycles numbered after those that there are."""
+    if not rows:
+        return zeros
+    x = found.states.to(zeros.points.x)[rows]
     held = catalogue.inputs[group : group + 1].expand(len(rows), -1)
-    added = unmoved(system, x[rows], held, catalogue.unit, catalogue.together > 0)
+    added = unmoved(system, x, held, catalogue.unit, catalogue.together > 0)
     added = dataclasses.replace(added, error_bound=found.bound.to(x)[rows])
-    return kept.joined(added, [group] * len(rows), [""] * len(rows))
+    orbit = 1 + zeros.orbit.max(initial=-1) + found.orbit.numpy()[rows]
+    orbit = np.concatenate([zeros.orbit, orbit if found.period > 1 else np.full(len(rows), -1)])
+    joined = zeros.joined(added, [group] * len(rows), [found.reasons[i] for i in rows])
+    return dataclasses.replace(joined, orbit=orbit)
 
 
 def _nearest(x: Tensor, found: RegionSearch | None) -> tuple[int, float]:

@@ -21,10 +21,15 @@ from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.gates import CONVENTIONS
 
 GATED = {"lstm": CONVENTIONS["flax"].lstm, "gru": CONVENTIONS["flax"].gru}
-STACKED = {4: "lstm", 3: "gru"}
+STACKED = {1: "rnn", 3: "gru", 4: "lstm"}  # columns of dense_h over its rows
 OPTIMISER = "opt_state"  # its moments have the names of the parameters
-PARTS = ({"i", "h"}, *({f"{side}{gate}" for side in "ih" for gate in gates} for gates in GATED.values()))
+LAYOUTS = (  # what acts on the input, and what acts on h
+    *(([f"i{gate}" for gate in gates], [f"h{gate}" for gate in gates]) for gates in GATED.values()),
+    (["dense_i"], ["dense_h"]),
+    (["i"], ["h"]),
+)
 MINIMAL = {"if", "in", "hf", "hn"}
+ANOTHER = "step the module itself with dynsys.Map"
 
 
 def flax_networks(path: Path, contents: Contents, choices: Choices) -> list[Network]:
@@ -53,41 +58,37 @@ def _modules(arrays: Arrays) -> dict[str, dict[str, dict[str, str]]]:
 
 def _cell(path: Path, contents: Contents, choices: Choices, name: str, dense: dict[str, dict[str, str]]) -> Cell | None:
     """The cell whose Dense layers these are; None where they are no cell's."""
-    names, arrays = set(dense), contents.arrays
-    more = next((sorted(names - cell) for cell in PARTS if cell < names and _is_square(arrays, dense)), None)
-    if more is not None:
-        wrong = f"{name} has {', '.join(more)} beside the parameters of a cell of flax, so that its step is another"
-        raise CheckpointError(path, wrong, "step the module itself with dynsys.Map")
-    if names == MINIMAL:
-        wrong = f"{name} is an MGUCell, for which dynsys has no model"
-        raise CheckpointError(path, wrong, "step the module yourself with dynsys.Map")
-    gates = next((order for order in GATED.values() if names == {f"{s}{g}" for s in "ih" for g in order}), None)
-    of_cells = name.rpartition(".")[2].split("_")[0]
-    if gates is not None:
-        model, sides = (
-            next(m for m, order in GATED.items() if order == gates),
-            [[f"{s}{g}" for g in gates] for s in "ih"],
-        )
-    elif names == {"dense_i", "dense_h"} or (names == {"i", "h"} and of_cells not in ("LSTMCell", "GRUCell")):
-        sides = [["dense_i"], ["dense_h"]] if "dense_i" in names else [["i"], ["h"]]
-        shape = arrays[dense[sides[1][0]].get("kernel", "")].shape if "kernel" in dense[sides[1][0]] else ()
-        model = STACKED.get(shape[1] // shape[0], "rnn") if len(shape) == 2 and shape[0] else "rnn"
-    else:
+    if set(dense) == MINIMAL:
+        raise CheckpointError(path, f"{name} is an MGUCell, for which dynsys has no model", ANOTHER)
+    sides = next((sides for sides in LAYOUTS if set(sides[0] + sides[1]) <= set(dense)), None)
+    model = None if sides is None else _model(contents.arrays, dense, sides)
+    if sides is None or model is None:
         return None
-    held = _stacked(path, arrays, name, model, [[dense[gate] for gate in side] for side in sides])
+    keys = tuple(key for side in sides for gate in side for key in dense[gate].values())
+    inside = [key for key in contents.arrays if name and key.startswith(f"{name}.")] or [
+        k for d in dense.values() for k in d.values()
+    ]
+    more = [key for key in inside if key not in keys and not choices.ignores(key)]
+    if more:
+        wrong = f"{name} has {', '.join(more)} beside the parameters of a cell of flax, so that its step is another"
+        raise CheckpointError(path, wrong, f"{ANOTHER}, or --ignore {more[0]} if it plays no part in it")
+    held = _stacked(path, contents.arrays, name, model, [[dense[gate] for gate in side] for side in sides])
     settings, assumed = settings_of(path, choices, name, model, {})
     lines = ["flax: kernels act from the right, x K"]
     lines += ["flax: the reset gate acts after the product"] if model == "gru" else []
     if model == "rnn":
         assumed += ("its cell has residual=False, as the file does not say",)
-    keys = tuple(key for side in sides for gate in side for key in dense[gate].values())
     return Cell(name.removeprefix("params.") or "cell", model, held, settings, keys, said=tuple(lines), assumed=assumed)
 
 
-def _is_square(arrays: Arrays, dense: dict[str, dict[str, str]]) -> bool:
-    """Whether one of the parts that act on h has a square kernel, as every cell's has."""
-    kernels = [arrays[part["kernel"]].shape for name, part in dense.items() if name[0] == "h" and "kernel" in part]
-    return any(len(shape) == 2 and shape[0] == shape[1] for shape in kernels)
+def _model(arrays: Arrays, dense: dict[str, dict[str, str]], sides: tuple[list[str], list[str]]) -> str | None:
+    """Which cell it is, by its gates, or where they are stacked by the columns over the rows of what acts on h."""
+    own = next((model for model, gates in GATED.items() if len(gates) == len(sides[0])), None)
+    kernel = arrays.get(dense[sides[1][0]].get("kernel", ""))
+    if own is not None or kernel is None or kernel.ndim != 2 or not len(kernel):
+        return own
+    found = STACKED.get(kernel.shape[1] // len(kernel)) if kernel.shape[1] % len(kernel) == 0 else None
+    return found if sides[0] == ["dense_i"] or found == "rnn" else None
 
 
 def _stacked(path: Path, arrays: Arrays, name: str, model: str, sides: list[list[dict[str, str]]]) -> dict[str, Array]:

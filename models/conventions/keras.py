@@ -31,7 +31,7 @@ def keras_networks(path: Path, contents: Contents, choices: Choices) -> list[Net
     if any(key.startswith("weightsManifest.") for key in contents.settings):
         wrong = "it is the description of a TensorFlow.js model, whose weights lie in other files"
         raise CheckpointError(path, wrong, "save the model with Keras, model.save('x.keras')")
-    weights = Weights(path, contents)
+    weights = Weights(path, contents, choices)
     layers = layers_of(contents.settings)
     if not layers:
         return networks_by_names(path, contents, choices, weights)

@@ -24,14 +24,15 @@ KINDS = {"SimpleRNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
 KINDS |= {f"{name}Cell": model for name, model in KINDS.items()}
 ROLES = ("kernel", "recurrent_kernel", "bias")
 SAVE_AGAIN = "save the whole model again with model.save('x.keras')"
+NOT_PLAIN = "its step is not that of a plain layer: take it yourself with dynsys.wrap"
 HARD = {2: "hard-sigmoid-0.2", 3: "hard-sigmoid"}  # of a version: Keras 3 took over the hard sigmoid of others
 
 
 class Weights:
     """The arrays of a file by Keras's own names, whichever version wrote them, and which of them were used."""
 
-    def __init__(self, path: Path, contents: Contents) -> None:
-        self.path, self.arrays, self._odd = path, contents.arrays, contents.odd
+    def __init__(self, path: Path, contents: Contents, choices: Choices) -> None:
+        self.path, self.arrays, self._odd, self._choices = path, contents.arrays, contents.odd, choices
         held = [*contents.arrays, *contents.odd]
         plain = {key.replace("\\", ".").replace("_layer_checkpoint_dependencies", "layers"): key for key in held}
         self.by_place = any(".vars." in f".{name}" for name in plain)  # model.weights.h5 of Keras 2.12 and later
@@ -65,10 +66,12 @@ class Weights:
         for name, key in sorted(found.items()):
             last = name.rpartition(".")[2]
             role = legal[int(last)] if last.isdigit() and int(last) < len(legal) else last
+            if role not in legal and self._choices.ignores(key):
+                continue
             self.check(key)
             if role not in legal or role in roles:
                 wrong = f"the layer {layer} has {shown(key, self.arrays)}, which dynsys knows no part for"
-                raise CheckpointError(self.path, wrong, "its step is not that of a plain layer: use dynsys.wrap")
+                raise CheckpointError(self.path, wrong, f"{NOT_PLAIN}, or --ignore {key} if it plays no part in it")
             roles[role] = key
         missing = [role for role in legal if role not in roles and role != "bias"]
         if missing:
@@ -131,7 +134,7 @@ def cell_of(
     if bias is not None and bias.shape not in ((k * n,), (2, k * n))[: 1 + (model == "gru")]:
         wrong = f"{shown(roles['bias'], arrays)} is no bias of the layer {name}"
         raise CheckpointError(path, wrong, f"{n} units need ({k * n},){f' or (2, {k * n})' if model == 'gru' else ''}")
-    reset, lines, assumed = _reset(path, choices, name, model, bias, told)
+    reset, lines = _reset(path, choices, name, model, bias, told)
     order = {"gru": CONVENTIONS["keras"].gru, "lstm": CONVENTIONS["keras"].lstm}.get(model, "")
     held = {"weight_ih": in_our_order(K.T, order, model), "weight_hh": in_our_order(R.T, order, model)}
     if bias is not None:
@@ -144,7 +147,7 @@ def cell_of(
         lines.append(f"the hard sigmoid is that of Keras {told.version}, {told.gate}")
     lines.append(f"kernels act from the right, x K + h R{f'; gates of Keras, {_letters(model)}' if order else ''}")
     keys = tuple(roles.values())
-    return Cell(name, model, held, settings, keys, said=tuple(lines), assumed=(*assumed, *silent))
+    return Cell(name, model, held, settings, keys, said=tuple(lines), assumed=silent)
 
 
 def _letters(model: str) -> str:
@@ -158,20 +161,20 @@ def _matrix(path: Path, arrays: Arrays, key: str, layer: str) -> Any:
     return np.asarray(arrays[key], dtype=np.float64)
 
 
-def _reset(
-    path: Path, choices: Choices, name: str, model: str, bias: Any, told: Told
-) -> tuple[str, list[str], list[str]]:
+def _reset(path: Path, choices: Choices, name: str, model: str, bias: Any, told: Told) -> tuple[str, list[str]]:
     """Where the reset gate of a GRU acts: as configured, or as the shape of its bias tells, or as the user says."""
     if model != "gru":
-        return "after", [], []
+        return "after", []
     by_shape = None if bias is None else bias.ndim == 2
     asked = {"keras": True, "keras reset_after=False": False}.get(choices.convention or "")
     said = [value for value in (told.reset_after, by_shape, asked) if value is not None]
     if len(set(said)) > 1:
         wrong = f"the layer {name} has reset_after={said[0]} and a bias or a --convention for the other"
         raise CheckpointError(path, wrong, "leave --convention out, or save the model again")
-    after = said[0] if said else True
-    where = "after the product, as torch's does" if after else "before the product"
-    lines = [f"keras, reset_after={after}: the reset gate acts {where}"]
-    silent = "--convention 'keras reset_after=False' for the other, which weights without a bias do not tell"
-    return ("after" if after else "before"), lines, [] if said else [f"reset_after is True; {silent}"]
+    if not said:
+        wrong = f"the layer {name} has no bias, so that nothing tells whether its reset gate acts after the product"
+        both = "--convention keras (reset_after=True, the default of TensorFlow 2 and Keras 3)"
+        raise CheckpointError(path, wrong, f"say {both} or --convention 'keras reset_after=False'")
+    where = "after the product, as torch's does" if said[0] else "before the product"
+    lines = [f"keras, reset_after={said[0]}: the reset gate acts {where}"]
+    return ("after" if said[0] else "before"), lines

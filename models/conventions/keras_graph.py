@@ -110,14 +110,19 @@ def _inside(scopes: tuple[str, ...], edges: Iterable[Edge]) -> tuple[Edge, ...]:
 def _resolved(layer: Layer, same: dict[str, tuple[Edge, ...]]) -> Layer:
     """The layer with real layers as its inputs, in the place of models."""
 
-    def real(edge: Edge, depth: int) -> tuple[Edge, ...]:
-        if edge[0] not in same or depth == 0:
+    seen: set[Edge] = set()
+
+    def real(edge: Edge) -> tuple[Edge, ...]:
+        if edge[0] not in same:
             return (edge,)
+        if edge in seen:
+            return ()
+        seen.add(edge)
         found = same[edge[0]]
         chosen = found[edge[1] : edge[1] + 1] if len(found) > 1 else found
-        return tuple(inner for edge in chosen for inner in real(edge, depth - 1))
+        return tuple(inner for edge in chosen for inner in real(edge))
 
-    inputs = tuple(inner for edge in layer.inputs for inner in real(edge, 16))
+    inputs = tuple(inner for edge in layer.inputs for inner in real(edge))
     return Layer(layer.name, layer.kind, layer.config, inputs, layer.calls, layer.place, layer.scopes)
 
 

@@ -16,7 +16,7 @@ from dynsys.errors import CheckpointError
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
 from dynsys.models.conventions.network import WORDS, Cell, Network
-from dynsys.models.loading.choices import Choices, shown
+from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
 
 BY_BLOCKS = {1: "rnn", 3: "gru", 4: "lstm"}
@@ -32,9 +32,13 @@ def networks_by_names(path: Path, contents: Contents, choices: Choices, weights:
     halves: dict[str, dict[str, Cell]] = {}
     plain: list[Cell] = []
     for place in places:
+        if _is_anothers(choices, names[place], groups[place]):
+            continue
         for key in groups[place].values():
             weights.check(key)
-        cell = _cell(path, contents, choices, names[place], groups[place])
+        used = groups[place].values()
+        others = [key for key in _beside(weights, place, places) if key not in used and not choices.ignores(key)]
+        cell = _cell(path, contents, choices, names[place], groups[place], others)
         word = next((word for word in ("forward", "backward") if re.search(rf"(?:^|\.){word}_", place)), None)
         if word is None:
             plain.append(cell)
@@ -61,6 +65,17 @@ def _groups(weights: Weights) -> dict[str, dict[str, str]]:
     return found
 
 
+def _beside(weights: Weights, place: str, places: list[str]) -> list[str]:
+    """The arrays in a layer and what is inside it, without those of other layers in it."""
+    layer = place.removesuffix(".cell")
+    inner = tuple(f"{other}." for other in places if other != place and other.startswith(f"{layer}."))
+    return [
+        key
+        for name, key in weights.names()
+        if name.startswith(f"{layer}.") and "seed_generator" not in name and not name.startswith(inner)
+    ]
+
+
 def _place(contents: Contents, place: str) -> tuple[int, list[str | int]]:
     """First by Keras 2's own list of layers, then by the numbers in the names."""
     listed = {
@@ -82,20 +97,42 @@ def _names(places: list[str]) -> dict[str, str]:
     return first if len(set(first.values())) == len(places) else short
 
 
-def _cell(path: Path, contents: Contents, choices: Choices, name: str, roles: dict[str, str]) -> Cell:
+def _cell(
+    path: Path, contents: Contents, choices: Choices, name: str, roles: dict[str, str], others: list[str]
+) -> Cell:
     recurrent = contents.arrays[roles["recurrent_kernel"]]
-    others = [key for role, key in roles.items() if role not in ROLES]
+    others = [*others, *(key for role, key in roles.items() if role not in ROLES)]
     rows, columns = recurrent.shape if recurrent.ndim == 2 else (0, 0)
     model = BY_BLOCKS.get(columns // rows) if rows and columns % rows == 0 else None
     said = next((kind for word, kind in NAMED.items() if re.search(rf"(?:^|[._]){word}(?:$|[._])", name)), model)
-    if model is None or model != said or others or "kernel" not in roles:
-        held = ", ".join(shown(key, contents.arrays) for key in roles.values())
+    if model is None or model != said or others or "kernel" not in roles or _is_a_users_own(roles["kernel"]):
+        held = ", ".join(shown(key, contents.arrays) for key in dict.fromkeys([*roles.values(), *others]))
         wrong = f"its layer {name} holds {held}, which is no SimpleRNN, GRU or LSTM"
-        raise CheckpointError(path, wrong, f"dynsys has models for those three; if it is one, {SAVE_AGAIN}")
+        raise CheckpointError(path, wrong, f"if it is one, {SAVE_AGAIN}; {_own_equation(roles)}")
     cell = cell_of(path, choices, contents.arrays, name, model, roles, Told())
     silent = f"{name} is a plain {WORDS[model]}, as its sizes fit; no name in the file says so"
     named = any(word in key for word, kind in NAMED.items() if kind == model for key in roles.values())
     return cell if named else replace(cell, assumed=(silent, *cell.assumed))
+
+
+def _own_equation(roles: dict[str, str]) -> str:
+    """The way out for a cell of the user's own: its equation, with kernels that act from the right."""
+    sides = {"recurrent": "recurrent_kernel", "input": "kernel"}
+    said = {role: f"{roles[key]}.T" for role, key in sides.items() if key in roles}
+    said |= {"bias": roles["bias"]} if "bias" in roles else {}
+    return f"if not, --form with its equation (rnn, leaky, rate, ...) and {line_of(said)}; or dynsys.Map"
+
+
+def _is_anothers(choices: Choices, name: str, roles: dict[str, str]) -> bool:
+    """Whether it is a cell of the user's own class beside the one that was asked for."""
+    asked = choices.part is not None and name not in choices.part.split("+")
+    return asked and _is_a_users_own(roles.get("kernel", ""))
+
+
+def _is_a_users_own(kernel: str) -> bool:
+    """Whether the cell is of another class than Keras's own, which name theirs simple_rnn_cell, gru_cell and so on."""
+    scope = re.search(r"([a-z0-9_]*_cell)(?:_\d+)?[./]kernel(?::0)?$", kernel)
+    return scope is not None and not scope[1].endswith(tuple(f"{word}_cell" for word in NAMED))
 
 
 def _linear(contents: Contents, groups: dict[str, dict[str, str]]) -> dict[str, Linear]:

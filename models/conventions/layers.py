@@ -32,6 +32,14 @@ TOOLS: tuple[Find, ...] = (
     flax_networks,
     matlab_networks,
 )
+OF_TOOLS = {
+    "keras": ("keras", "keras reset_after=False"),
+    "keras json": ("keras", "keras reset_after=False"),
+    "onnx": ("onnx",),
+    "flax": ("flax",),
+    "matlab": ("matlab",),
+}
+FEW = 20  # networks of which it is looked for those that can follow each other
 MEANINGLESS = ("transposed", "tau", "alpha", "gates", "matrices")
 
 
@@ -43,6 +51,8 @@ def recognise_layers(path: Path, contents: Contents, choices: Choices) -> Recogn
     network = _chosen(path, networks, choices)
     because = f"it is recognised as a {network.tool} network, which says that itself"
     choices.refuse(path, MEANINGLESS, because)
+    if choices.convention not in (None, *OF_TOOLS.get(network.tool, ())):
+        choices.refuse(path, ("convention",), because)
     if network.backward is not None:
         network = _one_direction(path, network, choices)
     else:
@@ -76,10 +86,10 @@ def _chosen(path: Path, networks: list[Network], choices: Choices) -> Network:
 def _such_as(networks: list[Network]) -> str:
     """What to say for one network, and for the most that can follow each other where the file does not tell."""
     chains = []
-    for first in networks:
+    for first in networks[:FEW]:
         chain = [first]
-        for _ in networks:
-            chain += [n for n in networks if n not in chain and _can_follow(chain[-1], n)][:1]
+        for _ in networks[:FEW]:
+            chain += [n for n in networks[:FEW] if n not in chain and _can_follow(chain[-1], n)][:1]
         chains.append(chain)
     longest = max(chains, key=len)
     alone = f"--part {longest[0].name}"

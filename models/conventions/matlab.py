@@ -79,10 +79,13 @@ def _layer(path: Path, contents: Contents, choices: Choices, prefix: str) -> tup
         )
         raise CheckpointError(path, wrong, "n units need 4 n rows (lstmLayer), 3 n (gruLayer) or 8 n (bilstmLayer)")
     inside = [key for key in arrays if prefix and key.startswith(prefix) and "." not in key.removeprefix(prefix)]
-    unknown = [key for key in inside if arrays[key].size > 1 and not _is_known(_last(key))]
+    inside = [key for key in inside if arrays[key].size > 1 and not choices.ignores(key)]
+    unknown = [key for key in inside if not _is_known(_last(key))]
     if unknown:
         wrong = f"the layer {name} has {shown(unknown[0], arrays)}, which dynsys knows no part for"
-        raise CheckpointError(path, wrong, "it is no plain lstmLayer, gruLayer or bilstmLayer")
+        raise CheckpointError(
+            path, wrong, f"it is no plain lstmLayer, gruLayer or bilstmLayer; --ignore {unknown[0]} otherwise"
+        )
     b = np.asarray(arrays.get(f"{prefix}Bias", np.zeros(k * n)), dtype=np.float64).ravel()
     if b.size not in (k * n, 2 * k * n)[: 1 + (k == 3)]:
         raise CheckpointError(

@@ -24,7 +24,7 @@ BLOCKS = {"rnn": 1, "gru": 3, "lstm": 4, "lstm-peephole": 4}  # rows of a weight
 USUAL = {"activation": "tanh", "gate": "logistic", "reset": "after"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """One recurrent layer: torch's ``weight_ih`` and ``weight_hh``, both biases or none, and a ``peephole`` if any.
 
@@ -54,7 +54,7 @@ class Cell:
         return (self.model, self.settings, self.inputs) == (below.model, below.settings, below.units)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Readout:
     """z = W h + b of the top layer; with ``output``, z = V relu(W h + b) + c. ``said`` is what the user is told."""
 
@@ -66,7 +66,7 @@ class Readout:
     assumed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """Layers that follow each other in every step; of a bidirectional one the first layer, and the other half of it.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,22 @@ class Node:
     attributes: dict[str, Any]
 
 
+def _node(i: int, node: Mapping[str, Any]) -> Node:
+    kind = str(node.get("op_type"))
+    takes, gives = entries(node.get("input")), entries(node.get("output"))
+    return Node(str(node.get("name") or f"{kind}_{i}"), kind, takes, gives, node.get("attribute", {}))
+
+
 class Graph:
     """The operators of a model, its constants, and what gives and takes what."""
 
     def __init__(self, path: Path, contents: Contents) -> None:
         self.path, self.contents = path, contents
         tree = nested({key: value for key, value in contents.settings.items() if key.startswith("node.")})
+        self.nodes = [_node(i, node) for i, node in enumerate(entries(tree.get("node")))]
+        twice = {name for name, count in Counter(node.name for node in self.nodes).items() if count > 1}
         self.nodes = [
-            Node(
-                str(node.get("name") or f"{node.get('op_type')}_{i}"),
-                str(node.get("op_type")),
-                entries(node.get("input")),
-                entries(node.get("output")),
-                node.get("attribute", {}),
-            )
-            for i, node in enumerate(entries(tree.get("node")))
+            replace(node, name=f"{node.name}_{i}") if node.name in twice else node for i, node in enumerate(self.nodes)
         ]
         self._giver = {name: node for node in self.nodes for name in node.gives if name}
 
@@ -57,11 +59,11 @@ class Graph:
 
     def takers(self, name: str, through: set[str]) -> Iterator[Node]:
         """The operators that take a value, as it is or through those of some kinds."""
-        names = [name]
+        names = {name}
         for node in self.nodes:  # in an order in which every value is there before it is taken
             if any(taken in names for taken in node.takes):
                 if node.kind in through:
-                    names += node.gives[:1]
+                    names |= set(node.gives[:1])
                 else:
                     yield node
 

@@ -22,6 +22,7 @@ from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_
 from dynsys.models.loading.hdf5 import is_hdf5, read_hdf5
 from dynsys.models.loading.json_weights import is_json, read_json
 from dynsys.models.loading.keras import is_keras, read_keras
+from dynsys.models.loading.mat4 import is_mat4, read_mat4
 from dynsys.models.loading.mat5 import read_mat
 from dynsys.models.loading.numpy_files import read_npy, read_npz, read_safetensors
 from dynsys.models.loading.onnx import is_onnx, read_onnx
@@ -63,6 +64,7 @@ FORMATS = (  # the first that fits is taken
     Format("npy", starts(b"\x93NUMPY"), read_npy),
     Format("mat", starts(b"MATLAB 5"), read_mat),
     Format("mat", starts(b"MATLAB 7.3"), read_hdf5),
+    Format("mat", is_mat4, read_mat4),
     Format("hdf5", is_hdf5, read_hdf5),
     Format("json", is_json, read_json),
     Format("onnx", is_onnx, read_onnx),
@@ -71,6 +73,8 @@ FORMATS = (  # the first that fits is taken
     Format("pickle", is_pickle, read_pickle),
 )
 
+MOST_ARRAYS = 10_000  # of a network; what tells networks apart looks at each beside each
+LONGEST_NAME = 1000  # letters
 LARGEST_INTEGER = 2**63  # longer ones are states of random generators, and no float
 READ = "safetensors, .npz, .npy, .mat, .h5, .keras, .onnx, .json, msgpack of flax, pickles and .pt/.pth"
 
@@ -120,6 +124,8 @@ def sorted_out(read: Read, format: str) -> Contents:
     settings: dict[str, Any] = {}
     odd: dict[str, str] = {}
     for name, value in read.values.items():
+        if len(name) > LONGEST_NAME:
+            raise Unfit(f"one of its names has {len(name):,} letters", "save it with shorter names")
         key = printable(name)
         if isinstance(value, Odd):
             odd[key] = value.why
@@ -135,6 +141,8 @@ def sorted_out(read: Read, format: str) -> Contents:
             arrays[key] = array
         else:
             odd[key] = OBJECTS if array.dtype.kind == "O" else f"of type {array.dtype}, not of real numbers"
+    if len(arrays) + len(odd) > MOST_ARRAYS:
+        raise Unfit(f"it holds {len(arrays) + len(odd):,} arrays", "save those of the recurrent part alone")
     return Contents(arrays, settings, odd, printable(read.container), format)
 
 

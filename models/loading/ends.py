@@ -23,7 +23,9 @@ from dynsys.models.loading.state_dict import Stack
 READOUT_WORDS = {"readout", "out", "output", "outputs", "wout", "decoder", "head", "classifier", "predictor"}
 READOUT_WORDS |= {"linear", "lin", "fc", "dense", "proj", "projection", "h2o", "ho"}
 OTHER_WORDS = {"init", "initial", "h0", "c0", "x0", "embedding", "embed", "emb", "input", "inp", "encoder"}
-OTHER_WORDS |= {"attention", "attn", "query", "key", "value"}  # matrices as wide as a readout that are none
+OTHER_WORDS |= {"enc", "in_proj_weight"}
+ATTENTION = {"attention", "attn", "mha", "query", "key", "value"}  # its matrices are as wide as a readout
+OTHER_WORDS |= ATTENTION
 CELL_WORDS = {"c", "c0", "cell", "cells", "cx"}
 LEARNED_BESIDE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v")
 
@@ -113,7 +115,7 @@ def _module(key: str) -> str | None:
 
 
 def _can_read(arrays: Arrays, key: str, width: int) -> bool:
-    if arrays[key].ndim != 2 or arrays[key].shape[1] != width:
+    if arrays[key].ndim != 2 or arrays[key].shape[1] != width or _words(key) & (ATTENTION - {"key", "value"}):
         return False
     return _called_readout(key) or (key.endswith("weight") and not OTHER_WORDS & _words(_owner(key)))
 

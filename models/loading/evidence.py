@@ -16,11 +16,11 @@ import numpy as np
 
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
+from dynsys.models.loading.beside import NORMS, in_the_loop, is_stepped_by_hand
 from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.stated import of_another_module, words_of
 
-NORMS = {"norm", "layernorm", "ln", "bn", "batchnorm", "rmsnorm", "groupnorm", "gamma", "beta"}
 LEAKS = {"alpha", "tau", "taus", "leak", "leaky", "leakage", "leaking", "decay", "dt", "timeconstant"}
 MASKS = {"mask", "masks", "connectivity", "sparsity", "adjacency", "conn"}
 SIGNS = {"sign", "signs", "dale", "dales", "polarity"}
@@ -49,15 +49,12 @@ def refuse_unexplained(
     free = [k for k in free if not words_of(k.rpartition(".")[2]) & {"unused"}]
     holder = holder_of(prefix)
     own = [k for k in free if k.startswith(prefix)]
-    stepped_by_hand = not any(re.search(r"_l\d+(_reverse)?$", key) for key in cell.values())
-    for key in free:
-        if key in own:
-            continue
-        if _acts_on_state(key, arrays, holder, n) or (stepped_by_hand and _is_norm_in_the_loop(key, holder)):
-            own.append(key)
+    own += [k for k in free if k not in own and (_acts_on_state(k, arrays, holder, n) or _is_added(k, holder))]
+    if is_stepped_by_hand(cell.values()):
+        own += [k for k in in_the_loop(arrays, free, prefix, holder, n) if k not in own]
     if ("bias_ih" in cell) != ("bias_hh" in cell):  # torch's cells have both or none
         own.append(cell.get("bias_ih") or cell["bias_hh"])
-    odd = [k for k in contents.odd if k.startswith(prefix) and prefix and not choices.ignores(k)]
+    odd = [k for k in contents.odd if _is_odd_evidence(k, prefix) and not choices.ignores(k)]
     settings = [] if own or odd else _settings_of_a_leak(contents, choices, prefix, cell)
     if own or odd or settings:
         found = ", ".join([*(shown(k, arrays) for k in own), *(f"{printable(k)} ({contents.odd[k]})" for k in odd)])
@@ -161,8 +158,9 @@ def called_initial(key: str) -> bool:
 
 
 def holder_of(prefix: str) -> str:
-    """The prefix of the module that holds the one with this prefix."""
-    return re.sub(r"[^./]*$", "", prefix.rstrip("._/"))
+    """The prefix of the module that holds the one with this prefix; torch.compile and DataParallel hold none."""
+    own = re.sub(r"(?:(?:^|[./])(?:_orig_mod|module))+$", "", prefix.rstrip("._/"))
+    return re.sub(r"[^./]*$", "", own)
 
 
 def _called(key: str) -> set[str]:
@@ -171,6 +169,13 @@ def _called(key: str) -> set[str]:
 
 def _could_act(arrays: Arrays, key: str, n: int) -> bool:
     return n in arrays[key].shape or arrays[key].size in (1, n)
+
+
+def _is_odd_evidence(key: str, prefix: str) -> bool:
+    """Whether an array that cannot be used is the cell's own, or a mask, signs or a leak of a module around it."""
+    owner, dot, _ = key.rpartition(".")
+    around = holder_of(prefix).startswith(f"{owner}{dot}")
+    return bool(prefix) and (key.startswith(prefix) or (around and bool(_called(key) & EVIDENCE)))
 
 
 def _acts_on_state(key: str, arrays: Arrays, holder: str, n: int) -> bool:
@@ -188,16 +193,13 @@ def _acts_on_state(key: str, arrays: Arrays, holder: str, n: int) -> bool:
     return f"{owner}{dot}" == holder and bool(of_the_state) and all(size == n for size in of_the_state)
 
 
-def _is_norm_in_the_loop(key: str, holder: str) -> bool:
-    """A norm beside a cell that is stepped by hand: it may well stand between two steps."""
-    if not key.startswith(holder):
-        return False
-    module = key[len(holder) :].split(".")[0]
-    return "." in key[len(holder) :] and bool(words_of(module) & NORMS)
+def _is_added(key: str, holder: str) -> bool:
+    """A factor of low rank that is added to a weight (LoRA)."""
+    return key.startswith(holder) and "lora" in words_of(key)
 
 
 def _settings_of_a_leak(contents: Contents, choices: Choices, prefix: str, cell: dict[str, str]) -> list[str]:
-    """A leak that the configuration states beside a vanilla RNN, other than 1."""
+    """A leak that the configuration states beside a vanilla RNN, other than 1, or that it follows Dale's law."""
     W = contents.arrays.get(cell.get("weight_hh", ""), None)
     if W is None or W.ndim != 2 or len(W) != W.shape[1]:
         return []
@@ -205,11 +207,10 @@ def _settings_of_a_leak(contents: Contents, choices: Choices, prefix: str, cell:
         key
         for key, value in contents.settings.items()
         if isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and _called(key) & (LEAKS - {"decay"})
+        and (_called(key) & SIGNS if value is True else _called(key) & (LEAKS - {"decay"}))
         and not of_another_module(contents, key, prefix)
         and not _called(key) & {"weight", "lr", "learning", "rate", "l2", "l1"}
-        and value not in (0, 1)
+        and (value is True or value not in (0, 1))
         and not choices.ignores(key)
         and key not in contents.arrays
     ]
@@ -244,7 +245,7 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     words = {key: words_of(key.rpartition(".")[2]) for key in keys}
     lone = [k for k in keys if words[k] & {"bias", "b"} and k in arrays and arrays[k].size in (len(W), 2 * len(W))]
     leaks = [k for k in keys if words[k] & LEAKS]
-    masks = [k for k in keys if words[k] & (MASKS | SIGNS)]
+    masks = [k for k in keys if words[k] & (MASKS | SIGNS) and k in arrays]
     deep = any(re.search(r"weight_hh_l[1-9]", key) for key in arrays)
     if deep or form is None or set(keys) - set(lone) - set(leaks) - set(masks) or len(lone) > 1 or len(leaks) > 1:
         return ""

@@ -35,7 +35,9 @@ BIAS_WORDS = {"bias", "b", "brec", "bh", "bhh", "bih", "bx", "bin", "offset"}
 READOUT_BIAS_WORDS = {"bout", "bo", "by"}
 BESIDE = {"dt", "seed", "epoch", "epochs", "step", "steps", "iteration", "loss", "losses", "lr", "ratio", "accuracy"}
 BESIDE |= {"states", "trajectories", "trials", "history", "covariance", "cov", "inputs", "targets", "outputs", "times"}
+BESIDE |= {"hprev", "prev", "sequence", "state"}  # what a run left behind
 BESIDE |= {"activity", "recording", "eigenvalues", "pca", "grad", "i2o"}  # what is no part of an equation
+OF_CONFIGURATION = {"cfg", "config", "hparams", "hyper", "args", "settings"}
 GAINS = ("g", "gain")
 OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
 
@@ -43,9 +45,13 @@ OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
 def hint(path: Path, contents: Contents, choices: Choices) -> str:
     """What to do with a file in which no network was recognised."""
     contents = dataclasses.replace(contents, arrays=effective(contents.arrays).arrays)
-    lines = [line for line in _lines(contents) if _opens(path, contents, line)]
+    guesses = _lines(contents)
+    lines, more = [line for line in guesses if _opens(path, contents, line)], ""
+    if not lines:  # what the file says of f may be what keeps it back
+        lines = [line for line in guesses if _opens(path, contents, line, activation="tanh")]
+        more = " --activation F, as what the file says of it is not known"
     if lines:
-        said = [f"{words}, {line_of(m, **options)}" for words, m, options in lines]
+        said = [f"{words}, {line_of(m, **options)}{more}" for words, m, options in lines]
         return f"{SCHEME}; {'; or '.join(said)}"
     return SCHEME
 
@@ -62,13 +68,13 @@ def guessed_roles(contents: Contents) -> dict[str, str]:
 Line = tuple[str, dict[str, str], dict[str, str]]  # under which condition, the matrices, the other options
 
 
-def _opens(path: Path, contents: Contents, line: Line) -> bool:
+def _opens(path: Path, contents: Contents, line: Line, **more: str) -> bool:
     """Whether the network that the line says can be made, and uses every array that could be a part of it."""
     from dynsys.models.loading.forms import from_named
 
     _, matrices, options = line
     try:
-        found = from_named(path, contents, Choices(matrices=matrices, **options))  # type: ignore[arg-type]
+        found = from_named(path, contents, Choices(matrices=matrices, **options, **more))  # type: ignore[arg-type]
     except (CheckpointError, ValueError):
         return False
     left = [key for key in contents.arrays if shown(key, contents.arrays) in found.unused]
@@ -81,7 +87,17 @@ def _is_beside(arrays: Arrays, key: str) -> bool:
     gain = arrays[key].size == 1 and _last(key) & set(GAINS)
     if words_of(key) & {"rng", "random", "generator"}:  # the state of a generator of random numbers
         return True
+    if _last(key) & BIAS_WORDS and not arrays[key].any():
+        return True
+    is_switch = arrays[key].size == 1 and arrays[key].dtype.kind in "bu"
+    if is_switch or _is_configured(arrays, key):
+        return True
     return bool(_last(key) & (BESIDE | READOUT_WORDS) or called_initial(key) or (arrays[key] == 1).all() or gain)
+
+
+def _is_configured(arrays: Arrays, key: str) -> bool:
+    """A list of numbers in a configuration."""
+    return arrays[key].ndim < 2 and bool(words_of(key.rpartition(".")[0]) & OF_CONFIGURATION)
 
 
 def _lines(contents: Contents) -> list[Line]:
@@ -126,7 +142,9 @@ def _forms(contents: Contents, roles: dict[str, str]) -> list[Line]:
             ("if it is x' = (1 - a) x + a f(W x + ...)", roles, {"form": "leaky", **alpha}),
             ("if it is x' = (1 - a) x + a (W f(x) + ...)", roles, {"form": "leaky-rate", **alpha}),
         ]
-    others = "rate (tau dx/dt = -x + W f(x) + ...), activity (tau dr/dt = -r + f(W r + ...)) or leaky with --alpha"
+    others = (
+        "rate (tau dx/dt = -x + W f(x) + ...), activity (tau dr/dt = -r + f(W r + ...)), leaky or leaky-rate with a"
+    )
     return [(f"if it is x' = f(W x + ...), or with --form {others}", roles, {"form": "rnn"})]
 
 
@@ -233,7 +251,8 @@ def _gated(arrays: Arrays) -> list[Line]:
 
 def _stacked(arrays: Arrays) -> list[Line]:
     """All gates in one matrix, three or four times as long as wide, with an input matrix as long, and a bias."""
-    tall = {k: max(W.shape) // min(W.shape) for k, W in arrays.items() if _is_matrix(arrays, k)}
+    weights = [k for k in arrays if _is_matrix(arrays, k) and not _last(k) & BESIDE]  # three times as long by chance
+    tall = {k: max(arrays[k].shape) // min(arrays[k].shape) for k in weights}
     fits = [k for k, ratio in tall.items() if ratio in (3, 4) and max(arrays[k].shape) == ratio * min(arrays[k].shape)]
     clear = [k for k in fits if _last(k) & RECURRENT_WORDS and not _last(k) & INPUT_WORDS] or fits
     if len(clear) != 1:
@@ -312,11 +331,24 @@ def _low_rank(arrays: Arrays) -> list[Line]:
         keys = [k for k in arrays if _last(k) & words and N in arrays[k].shape and arrays[k].ndim == 2]
         if len(keys) == 1:
             roles[role] = keys[0]
+    roles |= _scaled(arrays, roles, N)
     lines: list[Line] = [("if it is tau dx/dt = -x + m n^T f(x) / N + ...", roles, {"form": "low-rank"})]
     if "readout" in roles:
-        divided = {**roles, "readout": f"{roles['readout']} / {N}"}
+        divided = {**roles, "readout": f"({roles['readout']}) / {N}"}
         lines.append(("if its readout is divided by N as well", divided, {"form": "low-rank"}))
     return lines
+
+
+def _scaled(arrays: Arrays, roles: dict[str, str], N: int) -> dict[str, str]:
+    """Inputs wi and readouts wo with a factor for each of them, si and so, which stand beside them."""
+    found = {}
+    for role, scale in (("input", "si"), ("readout", "so")):
+        key = roles.get(role, "")
+        others = [size for size in arrays[key].shape if size != N] if key in arrays else []
+        if scale in arrays and len(others) == 1 and arrays[scale].shape == (others[0],):
+            turned = f"{key}.T" if (arrays[key].shape[0] == N) == (role == "readout") else key
+            found[role] = f"{turned} @ diag({scale})" if role == "input" else f"diag({scale}) @ {turned}"
+    return found
 
 
 def _piecewise_linear(arrays: Arrays) -> list[Line]:

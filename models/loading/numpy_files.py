@@ -40,7 +40,15 @@ def _of_archive(archive: Any, key: str, room: Room, allowance: Allowance) -> Any
             allowance.take(size)
             return content_of(file.read(size), 0, allowance)
     room.take(key, *needs, within=archive.zip.getinfo(name).file_size)
-    return archive[key]
+    return _by_fields(archive[key])
+
+
+def _by_fields(array: Any) -> Any:
+    """A structured array as its fields by name; of a single record they have the shapes of their own."""
+    if array.dtype.names is None:
+        return array
+    record = array.reshape(-1)[0] if array.size == 1 else array
+    return {name: _by_fields(np.asarray(record[name])) for name in array.dtype.names}
 
 
 def _needs(file: Any) -> tuple[tuple[int, ...], int] | None:

@@ -15,6 +15,7 @@ import numpy as np
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
 from dynsys.models.conventions.layers import recognise_layers
+from dynsys.models.loading.beside import about_loop_and_readout, refuse_quantised, refuse_turned
 from dynsys.models.loading.choices import Choices, Recognised, listed, shown, weights
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.effective import effective
@@ -56,13 +57,14 @@ EQUATIONS = {
     "leaky-rate": "x' = (1 - a) x + a (W r(x) + B u + b), z = W_out r(x) + b_out, r = f",
     "plrnn": "z' = A z + W relu(z) + h + C u, or A z + W_1 relu(W_2 z + h_2) + h_1 + C u",
 }
+OF_TANH = ("rnn", "esn", "simple-rnn", "rate", "activity", "leaky", "leaky-rate")  # unless the settings say another
 RESET_BEFORE = "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + W_hn (r h) + b_hn), z and r logistic"
 
 
 def equation(model: str, settings: dict[str, Any]) -> str:
     """The equation of a model, with its own activation in the place of f, and of a gated one in that of its own."""
     text = RESET_BEFORE if model == "gru" and settings.get("reset") == "before" else EQUATIONS.get(model, "")
-    f = settings.get("activation") or settings.get("nonlinearity")
+    f = settings.get("activation") or settings.get("nonlinearity") or ("tanh" if model in OF_TANH else None)
     if not f:
         return text.replace("logistic", str(settings["gate"])) if "gate" in settings else text
     if model in ("gru", "lstm", "lstm-peephole", "lstm-coupled"):
@@ -124,7 +126,8 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
         odd = "".join(f", {printable(key)} {kind}" for key, kind in list(contents.odd.items())[:10])
         what = f"no {name}, whose names it has, but more" if left else "no known network"
         wrong = f"{what}: it holds {listed(contents.arrays)}{odd}"
-        aside = f"; if it is, with the rest put aside, {' '.join(f'--ignore {k}' for k in left[:12])}" if left else ""
+        makes = left and _can_be_made(model, contents)
+        aside = f"; if it is, with the rest put aside, {' '.join(f'--ignore {k}' for k in left)}" if makes else ""
         raise CheckpointError(path, wrong, hint(path, contents, choices) + aside)
     because = f"it is recognised as {name} by its names"
     options = ("part", "direction", "matrices", "transposed", "alpha", "convention", "gates", "gate_activation")
@@ -148,6 +151,14 @@ def _by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognise
     arrays = {key: contents.arrays[key] for key in model.weights}
     unused = tuple(shown(k, contents.arrays) for k in contents.arrays if k not in model.weights and not _is_tau(k))
     return Recognised(name, arrays, settings, tuple(why), tuple(assumed), unused)
+
+
+def _can_be_made(model: Any, contents: Contents) -> bool:
+    try:
+        model.from_arrays({key: contents.arrays[key] for key in model.weights}, {}, None)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def _explains(names: tuple[str, ...], key: str, choices: Choices) -> bool:
@@ -174,9 +185,13 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     both = "backward" in part.keys
     whole = read_stack(path, arrays, part, part.keys[direction], both)
     stack = Stack(whole.cell, whole.keys[:1], whole.hidden, whole.width, whole.n_input) if both else whole
-    recurrent = {key for p in parts.values() for layers in p.keys.values() for keys in layers for key in keys.values()}
-    recurrent |= {f"{p.prefix}{COUPLED}" for p in parts.values()}
+    cell = whole.keys[0]
+    beside = [p for p in parts.values() if p is part or not part.prefix or not p.prefix.startswith(part.prefix)]
+    recurrent = {key for p in beside for layers in p.keys.values() for keys in layers for key in keys.values()}
+    recurrent |= {f"{p.prefix}{COUPLED}" for p in beside}
+    refuse_quantised(path, arrays, (key for keys in stack.keys for key in keys.values()))
     free = [key for key in arrays if key not in recurrent]
+    refuse_turned(path, arrays, cell, (key for key in free if not choices.ignores(key)))
     named = Named(path, contents, choices)
     readout: Readout | None = None
     elsewhere: tuple[str, ...] = ()
@@ -194,10 +209,13 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
     heads = {key for key in free if readout and _beside(key, readout.keys[0] if readout.keys else "")}
     after = set(readout.after) if readout else set()
     explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
-    refuse_unexplained(path, contents, choices, part.prefix, whole.keys[0], explained, stack.width)
+    refuse_unexplained(path, contents, choices, part.prefix, cell, explained, stack.width)
     refuse_hooks(path, contents, choices, part.prefix)
     held, used, assumed = _cells(path, arrays, stack)
-    assumed += about_code(contents, part.prefix, readout.keys[:1] if readout else ())
+    said = about_code(contents, part.prefix, readout.keys[:1] if readout else ())
+    by_hand = () if said else cell.values()
+    width = None if readout is None else stack.width
+    assumed += [*said, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
     settings, about_f, why_f = _settings(path, contents, part, stack, choices)
     assumed = [*about_f, *assumed, *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere))]
     if readout is not None:
@@ -208,6 +226,7 @@ def _torch_module(path: Path, contents: Contents, parts: dict[str, Part], choice
         assumed += initial.assumed
     known = {*used, *ends, f"{part.prefix}{COUPLED}"}
     unused = tuple(shown(key, arrays) for key in arrays if key not in known)
+    unused += tuple(f"{key} ({why})" for key, why in contents.odd.items())
     why = (_why_cell(arrays, contents, part, stack), *why_f, *(() if both else _why_ends(readout, initial)))
     return Recognised(stack.cell, held, settings, why, tuple(assumed), unused)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -55,11 +56,29 @@ def activations_stated(contents: Contents, choices: Choices, prefix: str = "") -
         and not choices.ignores(key)
         and not of_another_module(contents, key, prefix)
     }
+    for key, value in _otherwise_said(contents).items():
+        if not choices.ignores(key) and not of_another_module(contents, key, prefix):
+            found[key] = value
     own = {key: value for key, value in found.items() if prefix and key.startswith(prefix)}
-    mode = contents.settings.get(f"{prefix}mode")  # how torch's RNN says it, all that older ones say
-    if not own and mode in ("RNN_TANH", "RNN_RELU"):
-        own = {f"{prefix}mode": mode.removeprefix("RNN_").lower()}
     return own or found
+
+
+def _otherwise_said(contents: Contents) -> dict[str, str]:
+    """f as a module in a configuration, ``activation=nn.ReLU()``, as torch's RNN_RELU, or as ``use_relu=True``."""
+    found = {}
+    for key, value in contents.settings.items():
+        base = key.removesuffix(".__class__")
+        owner, _, last = base.rpartition(".")
+        words = words_of(last)
+        if base != key:
+            of_a_module = f"{owner}.training" in contents.settings or not owner
+            if words & F_WORDS and not words & NOT_OF_THE_STATE and not of_a_module:
+                found[key] = str(value).rpartition(".")[2]
+        elif value in ("RNN_TANH", "RNN_RELU"):  # all that older modules of torch say
+            found[key] = str(value).removeprefix("RNN_").lower()
+        elif value is True and len(words - {"use", "is", "with"}) == 1 and words & {"relu", "softplus", "sigmoid"}:
+            found[key] = next(iter(words & {"relu", "softplus", "sigmoid"}))
+    return {key: value for key, value in found.items() if value.lower() not in NONE_SAID}
 
 
 def of_another_module(contents: Contents, key: str, prefix: str) -> bool:
@@ -97,16 +116,23 @@ def one_activation(contents: Contents, choices: Choices, path: Any, prefix: str 
 
 def _is_general(key: str, prefix: str) -> bool:
     """Whether a setting is of the whole network or of the part with the prefix, and not of a component beside it."""
-    owner = key.rpartition(".")[0]
+    owner = key.removesuffix(".__class__").rpartition(".")[0]
     words = words_of(owner)
     return words <= GENERAL | words_of(prefix) or (bool(prefix) and key.startswith(prefix))
+
+
+def _common_owner(keys: Iterable[str]) -> str:
+    """The prefix of the entry, or struct, that holds all of these arrays."""
+    owners = [key.split(".")[:-1] for key in keys]
+    shared = list(itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*owners, strict=False)))
+    return "".join(f"{parts[0]}." for parts in shared)
 
 
 def stated_activation(named: Named) -> tuple[str, list[str]]:
     """f of matrices that were named: what the user says, else what the file states, else tanh, which is assumed."""
     if named.choices.activation is not None:
         return named.choices.activation, []
-    found = one_activation(named.contents, named.choices, named.path)
+    found = one_activation(named.contents, named.choices, named.path, _common_owner(named.used))
     if found is not None:
         named.why.append(f"f is {found[0]}: the file says {printable(found[1])}")
         return found[0], []

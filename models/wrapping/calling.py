@@ -23,6 +23,7 @@ from dynsys.undisturbed import undisturbed
 ROWS = 5  # of a trial: few, and unlikely to be a width
 MOST_LAYERS = 8  # of h that are tried
 SAME = 1e-9  # relative to 1 + |value|: what rounding may change
+SIZES = (0.1, 1.0, 3.0, 30.0, 300.0)  # of the rows of another batch, which a maximum over rows would tell apart
 
 INPUT_NAMES = {"input", "inputs", "inp", "u", "input_", "x_t", "u_t", "data"}
 STATE_NAMES = {
@@ -143,10 +144,14 @@ def _words(convention: str | None) -> set[str]:
 def _try(trial: _Trial, form: Form, wanted: set[str]) -> None:
     """Call it in this form, and keep every reading of what it gives that can be a next state."""
     order = ORDERS[form.order]
+    x, u = trial.x.clone(), trial.u.clone()
     try:
-        given = form.call(trial.function, trial.x, trial.u)
+        given = form.call(trial.function, x, u)
     except Exception as error:
         trial.reasons.setdefault(order, first_line(error))
+        return
+    if not torch.equal(x, trial.x) or not torch.equal(u, trial.u):
+        trial.reasons[order] = "writes to what it is given, as x += ... does; give it x.clone()"
         return
     found = picks(given, form.layout, trial.x, form.time_axis)
     if found and form.layout.layers > 1 and _takes_one(trial, form):
@@ -182,16 +187,17 @@ def _takes_one(trial: _Trial, form: Form) -> bool:
 
 def _unusable(trial: _Trial, form: Form) -> str | None:
     """Why a form that takes the step does not make a system."""
-    x, u = trial.x, trial.u
-    try:
-        together, again = (form.step(trial.function, x, u) for _ in range(2))
-        alone = [form.step(trial.function, x[i : i + 1], u[i : i + 1]) for i in range(len(x))]
-    except Exception as error:
-        return f"takes {len(x)} rows at once and not one alone ({first_line(error)}); a batch may have any size"
-    if not torch.equal(together.nan_to_num(), again.nan_to_num()):
-        return "answers differently each time; take its noise out, or hold it still"
-    if any(row.shape != together[:1].shape for row in alone) or not close(together, torch.cat(alone)):
-        return "mixes the rows of a batch; each row of x must be stepped on its own"
+    sizes = torch.tensor(SIZES, dtype=torch.float64).unsqueeze(1)
+    for x, u in ((trial.x, trial.u), (2 * sizes * trial.x, 2 * trial.u)):
+        try:
+            together, again = (form.step(trial.function, x, u) for _ in range(2))
+            alone = [form.step(trial.function, x[i : i + 1], u[i : i + 1]) for i in range(len(x))]
+        except Exception as error:
+            return f"takes {len(x)} rows at once and not one alone ({first_line(error)}); a batch may have any size"
+        if not torch.equal(together.nan_to_num(), again.nan_to_num()):
+            return "answers differently each time; take its noise out, or hold it still"
+        if any(row.shape != together[:1].shape for row in alone) or not close(together, torch.cat(alone)):
+            return "mixes the rows of a batch; each row of x must be stepped on its own"
     return None
 
 
@@ -291,7 +297,7 @@ def _none(trial: _Trial, n_state: int, n_input: int, convention: str | None) -> 
         or "It does not take two arguments"
     )
     if "dtype" in tried or "scalar type" in tried:
-        tried += ". Where it casts to another precision inside, as .float() does, take that out"
+        tried += ". Where it casts to another precision inside, by .float() or with a tensor of its own, take that out"
     asked = "" if convention is None else f" in the convention {convention!r}"
     return (
         f"{trial.name} takes no step with n_state={n_state} and n_input={n_input}{asked}. {tried}. It must give "

@@ -8,6 +8,7 @@ module is stepped itself where it takes and gives its state, and refused where i
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from dynsys.system import System
 from dynsys.undisturbed import undisturbed
 
 SINGLE = 1e-4  # relative to 1 + |value|: what two ways of computing in single precision may differ by
-SEQUENCES = ((1, 1.0), (2, 1.0), (4, 1.0), (4, 30.0))  # steps that are run, and the size of the inputs
+SEQUENCES = ((1, 1.0), (2, 1.0), (4, 1.0), (4, 30.0), (40, 1.0))  # steps that are run, and the size of the inputs
 PUT_IN = (0.5, 3.0, 50.0)  # the size of states that are put in, to see whether they reach the next step unchanged
 
 
@@ -83,8 +84,13 @@ class Container:
 
     def runs(self) -> list[Run]:
         """Runs on a few sequences, short and long, of small and large inputs, from the module's own first state."""
-        asked = [(steps, size) for steps, size in SEQUENCES if steps <= self.way.most_steps]
-        return [self._run(steps, size, seed) for seed, (steps, size) in enumerate(asked)]
+        found = []
+        for seed, (steps, size) in enumerate(SEQUENCES):
+            if steps == 1 or self.way.sequences:
+                run = self._run(steps, size, seed)
+                self._check_input(run.input_off())
+                found.append(run)
+        return found
 
     def states(self, system: System, run: Run) -> Tensor:
         """The states (T, B, n_state) through which the part goes, from where the module has each of its calls begin."""
@@ -120,7 +126,7 @@ class Container:
         try:
             return find_form(self.held, system.n_state, system.n_input, None, self.name)
         except NoForm as error:
-            if self.way.most_steps > 1:
+            if self.way.sequences:
                 return None
             raise ValueError(f"{error}. {spelt(self.part_name)} would be its {self.part_name} alone") from error
 
@@ -133,20 +139,21 @@ class Container:
     def stepped(self, form: Form, system: System) -> Stepped:
         """The module itself as a map."""
         found = Stepped(self.held, form, system.n_state, system.n_input, name=self.name)
-        told = form.told(self.name, system.n_input)
-        found.how = (
-            f"stepped as {told}, since it does more to the state than its {self.part_name}: up to "
-            f"{self.step_off(form, system):.2g} in one step"
-        )
+        told, off = form.told(self.name, system.n_input), self.step_off(form, system)
+        if not math.isfinite(off):
+            raise ValueError(f"{self.name} gives states that are not finite (called as {told}); mend its weights")
+        found.how = f"stepped as {told}, since it does more to the state than its {self.part_name}: up to {off:.2g}"
+        found.how += " in one step"
         return found
 
     def reading(self, system: Recurrent | Stepped, runs: list[Run]) -> Recurrent | Stepped:
         """The system with a readout that says what the module does: an nn.Linear of its own, or all that follows h."""
         longest = max(runs, key=lambda run: len(run.u))
-        views = states_arranged(self.part_form, self.states(system, longest))
+        known = [*states_arranged(self.part_form, self.states(system, longest)), *arranged(longest.u)]
         found = tensors_of(longest.given, len(longest.u))
-        places = [i for i, value in enumerate(found) if off_by(value, views, self.tolerance) > 0]
+        places = [i for i, value in enumerate(found) if off_by(value, known, self.tolerance) > 0]
         if not places:
+            system.how += ", whose output is its states and nothing else that could be a readout"
             return system
         copied = copied_callable(self.held, self.dtype)
         assert isinstance(copied, nn.Module)
@@ -178,19 +185,24 @@ class Container:
             except NoWay as error:
                 reasons.append(str(error))
                 continue
-            if off == 0:
-                return held, way, dtype
-            what = "its input" if off != torch.inf else "the sequence that it is given"
-            by = f", by up to {off:.2g}" if off < torch.inf else ""
-            raise ValueError(
-                f"{self.name} changes {what} before {self.part_name} sees it{by}. Give {self.part_name} itself, "
-                f"{spelt(self.part_name)}, whose input is what reaches it, or n_state and n_input to have the module "
-                "called step by step"
-            )
+            self._check_input(off)
+            return held, way, dtype
         raise ValueError(
             f"{self.name} could not be run on inputs of {module.get_submodule(self.part_name).input_size} numbers, to "
             f"see what it does with its {self.part_name}: {reasons[0]}. Give the part itself and what reads it, "
             f"{spelt(self.part_name)}, or n_state and n_input to have the module called step by step"
+        )
+
+    def _check_input(self, off: float) -> None:
+        """Raise ValueError where the part sees other inputs than the module."""
+        if off == 0:
+            return
+        what = "its input" if off != torch.inf else "the sequence that it is given"
+        by = f", by up to {off:.2g}" if off < torch.inf else ""
+        raise ValueError(
+            f"{self.name} changes {what} before {self.part_name} sees it{by}. Give {self.part_name} itself, "
+            f"{spelt(self.part_name)}, whose input is what reaches it, or n_state and n_input to have the module "
+            "called step by step"
         )
 
     def _run(self, steps: int, size: float, seed: int) -> Run:
@@ -198,7 +210,7 @@ class Container:
 
     def _put_in(self) -> list[Run]:
         """Runs in which the part ends in random states, small and large, where the module calls it for each step."""
-        if self.way.most_steps == 1 or len(self._run(2, 1.0, 0).calls) < 2:
+        if not self.way.sequences or len(self._run(2, 1.0, 0).calls) < 2:
             return []
         n_state, found = max(part.stop for part in self.part_form.layout.parts.values()), []
         for seed, size in enumerate(PUT_IN):

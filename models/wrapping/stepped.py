@@ -3,9 +3,9 @@
 Products J v come from a graph that is built once per state: J^T w is linear in w, so its derivative by w, taken
 backwards, is J v. For many products that is several times faster than forward mode and needs no rule that it lacks.
 
-Slow points need the derivative of J^T w as well, which the rest of the package takes by ``torch.func``. That cannot
-look into a recorded graph, so it is told: along v it is H v, with H the Hessian of <w, F>. H is symmetric, so that a
-second backward pass gives H v.
+Slow points need the derivative of J^T F as well. H v, with H the Hessian of <w, F>, comes from a second backward pass,
+since H is symmetric. Where a system made of this one is differentiated by ``torch.func``, which cannot look into a
+recorded graph, it is told that.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.forward import jvp
 from dynsys.models.random_drive import driven_trajectories
 from dynsys.models.wrapping.derivative_tests import DerivativeTests
 from dynsys.models.wrapping.module_copy import first_line, holds_module, module_of, moved_callable
 from dynsys.models.wrapping.readout import Readout
 from dynsys.models.wrapping.step_form import Form
-from dynsys.system import _AUTODIFF, FORMED, Kind, Product, System, _reverse_jacobian
+from dynsys.system import _AUTODIFF, Kind, Product, System, _reverse_jacobian
 from dynsys.undisturbed import undisturbed
 
 WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first
+CALLS = 64  # of a module that keeps something, in which it has to give the same
 SINGLE = 1e-3  # relative: what a derivative in float32 may be off by
 APART = 6e-6  # relative to 1 + |x|: the cube root of the rounding error, best for a central difference
+COPIED = 256  # rows of Jacobians, up to which a copy of the state for each is cheaper than a batch of backward passes
 DENSE_ENTRIES = 2**26  # of a batch of Jacobians that is worked out at once
 
 _ONE_AT_A_TIME = threading.RLock()  # for modules that keep what they compute, which threads would change
@@ -93,10 +96,10 @@ class Stepped(System):
         )
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        if len(x) * self.n_state <= COPIED:
+            return _reverse_jacobian(self._field, x, u)
         together = max(1, DENSE_ENTRIES // self.n_state**2)
         pieces = zip(torch.split(x, together), torch.split(u, together), strict=True)
-        if self.n_state <= FORMED:
-            return torch.cat([_reverse_jacobian(self._field, *piece) for piece in pieces])
         return torch.cat([_dense(*self._recorded(*piece)) for piece in pieces])
 
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
@@ -128,6 +131,17 @@ class Stepped(System):
             return bent + self.transposed_product(y, u, dz)
 
         return _sealed(lambda y, z: self._pulled_back(y, u, z), slope, x, w)
+
+    def gradient_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        if self._way != "backward" or not self._twice or _in_transform(x):
+            return super().gradient_product(x, u, v)
+        y, F = self._recorded(x, u)
+        if not F.requires_grad:
+            return torch.zeros_like(v)
+        w = F.detach().requires_grad_()
+        pulled = _gradient(F, y, w, create_graph=True)  # J^T w: how it changes along v with y, and J v beside it
+        found = torch.autograd.grad(pulled, (y, w), v, retain_graph=True, allow_unused=True, materialize_grads=True)
+        return found[0] + _gradient(F, y, found[1])
 
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor:
         """Runs from zero under random inputs, and from random states without, (steps, runs, n_state)."""
@@ -170,7 +184,7 @@ class Stepped(System):
 
     def _pushed(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         with _AUTODIFF:
-            return torch.func.jvp(lambda y: self._field(y, u), (x,), (v,))[1].detach()
+            return jvp(lambda y: self._field(y, u), (x,), (v,)).detach()
 
     def _pulled_back(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         y, F = self._recorded(x, u)
@@ -205,11 +219,20 @@ def _keeps(system: Stepped) -> bool:
     def held() -> list[tuple[str, int]]:
         return [(key, id(value)) for part in module.modules() for key, value in vars(part).items()]
 
-    before = held()
-    with undisturbed():
+    def step() -> Tensor:
         x, u = (torch.zeros(2, n, dtype=torch.float64) for n in (system.n_state, system.n_input))
-        system._form.step(system._function, x, u)
-    return held() != before
+        return system._form.step(system._function, x, u)
+
+    with undisturbed():
+        before, first = held(), step()
+        if held() == before:
+            return False
+        if not all(torch.equal(step(), first) for _ in range(CALLS)):
+            raise ValueError(
+                f"{system.name} keeps something from call to call that changes what it gives; make that part of the "
+                "state, or hold it still"
+            )
+    return True
 
 
 class _Sealed(torch.autograd.Function):

@@ -64,6 +64,11 @@ class Run:
     calls: list[Call]
     given: Any
 
+    def input_off(self) -> float:
+        """By how much the part's inputs differ from those of the module; infinite where their shapes do."""
+        seen = torch.cat([call.u for call in self.calls])
+        return float((seen - self.u).abs().max()) if seen.shape == self.u.shape else torch.inf
+
 
 @dataclass(frozen=True)
 class Besides:
@@ -87,15 +92,16 @@ class Besides:
 
 @dataclass(frozen=True)
 class Way:
-    """How the module is run: the layout of its inputs, and what it gets besides."""
+    """How the module is run: the layout of its inputs, their name if they go by it, and what it gets besides."""
 
     layout: str
     besides: tuple[Besides, ...] = ()
+    name: str | None = None
 
     @property
-    def most_steps(self) -> int:
-        """How many steps of a sequence it takes."""
-        return 1 if self.layout.startswith("one step") else TRIED
+    def sequences(self) -> bool:
+        """Whether it takes more than one step at once."""
+        return not self.layout.startswith("one step")
 
     @property
     def rows(self) -> int:
@@ -104,7 +110,8 @@ class Way:
 
     def call(self, module: nn.Module, u: Tensor, still: bool = False) -> Any:
         """What the module gives; ``still`` for a first state of zeros where it demands one."""
-        return module(LAYOUTS[self.layout](u), *(argument.of(u, still) for argument in self.besides))
+        given, besides = LAYOUTS[self.layout](u), [argument.of(u, still) for argument in self.besides]
+        return module(given, *besides) if self.name is None else module(**{self.name: given})
 
     def run(self, module: nn.Module, part: nn.Module, u: Tensor) -> Run:
         """Raises whatever the module raises."""
@@ -140,7 +147,7 @@ def find_way(module: nn.Module, part: nn.Module, dtype: torch.dtype) -> tuple[Wa
     reasons: list[str] = []
     changed: list[tuple[float, Way]] = []
     for way in itertools.islice(_ways(module, part), MOST_WAYS):
-        u = inputs(way, way.most_steps, part, dtype)
+        u = inputs(way, TRIED if way.sequences else 1, part, dtype)
         try:
             run = way.run(module, part, u)
         except Exception as error:
@@ -149,7 +156,7 @@ def find_way(module: nn.Module, part: nn.Module, dtype: torch.dtype) -> tuple[Wa
         if not run.calls:
             reasons.append("it runs without its recurrent part")
             continue
-        off = _input_off(run)
+        off = run.input_off()
         if off == 0:
             return way, 0.0
         changed.append((off, way))
@@ -165,18 +172,14 @@ def inputs(way: Way, steps: int, part: Any, dtype: torch.dtype, size: float = 1.
     return size * torch.randn(steps, way.rows, part.input_size, generator=draw, dtype=torch.float64).to(dtype)
 
 
-def _input_off(run: Run) -> float:
-    """By how much the part's inputs differ from those of the module; infinite where their shapes do."""
-    seen = torch.cat([call.u for call in run.calls])
-    if seen.shape != run.u.shape:
-        return torch.inf
-    return float((seen - run.u).abs().max())
-
-
 def _ways(module: nn.Module, part: Any) -> Iterator[Way]:
-    parameters = [p for p in signature_of(module) or [] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    demanded = [p for p in parameters[1:] if p.default is p.empty]
+    parameters = signature_of(module) or []
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    demanded = [p for p in by_place[1:] if p.default is p.empty]
     for layout in LAYOUTS:
+        if len(by_name) == 1 and not by_place:
+            yield Way(layout, name=by_name[0])
         for besides in itertools.product(*(_candidates(p, part) for p in demanded)):
             yield Way(layout, besides)
 

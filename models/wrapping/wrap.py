@@ -34,21 +34,24 @@ def wrap(
     ``module`` may be
 
     - ``nn.RNN``, ``nn.GRU``, ``nn.LSTM`` (any number of layers, ``proj_size``, biases or none), ``nn.RNNCell``,
-      ``nn.GRUCell``, ``nn.LSTMCell``: sizes are inferred and derivatives are in closed form. The state is h of every
-      layer, then c of every layer. Of a bidirectional one, ``direction`` names the one to analyse. ``layer`` takes
-      one layer alone, whose input is then h of the layer below (of both directions).
-    - a module that holds one of these and besides nothing with weights but, possibly, an ``nn.Linear`` on its h,
-      taken as the readout, and parameters of the shape of h and c, taken as the first state. With ``n_state`` given
-      it is stepped as any other module is.
+      ``nn.GRUCell``, ``nn.LSTMCell``, with weights as hooks and parametrizations compute them: sizes are inferred and
+      derivatives are in closed form. The state is h of every layer, then c of every layer. Of a bidirectional one,
+      ``direction`` names the one to analyse. ``layer`` takes one layer alone, whose input is then h of the layer below
+      (of both directions). One whose hooks change its step is stepped itself.
+    - a module that holds one of these. A copy of it is run: where the part's steps are those of the whole, they are
+      the system, and what the module gives besides its states is the readout; where they are not, the module is stepped
+      if it takes and gives its state. With ``n_state`` given it is stepped as any other module is.
     - any other module or function, with ``n_state`` and ``n_input``: ``step(x, u) -> x'`` with x (B, n_state) and
-      u (B, n_input), or ``output, h_next = cell(input, h)``, h possibly (layers, B, n) or a pair (h, c). Which of the
-      two it is is found by trying, unless ``convention`` says "step" or "cell". Modules are evaluated in float64 and
-      in evaluation mode, on a copy, with their hooks.
+      u (B, n_input), or ``output, h_next = cell(input, h)``, in all the ways in which these are written. Which one it
+      is is found by trying; ``convention`` helps where that does not tell ("step", "cell", "output first", "state
+      first", "time first", "batch first", ..., joined by ";"). Modules are evaluated in float64 and in evaluation mode,
+      on a copy, with their hooks.
 
     ``readout`` is an ``nn.Linear``, a pair (W, b) with W (n_output, width) and b (n_output,) or None, or a function of
     h of the top layer (of the whole state, where it does not take that), (B, width) to (B, n_output).
 
-    Raises ValueError, which says what does not fit and what to do.
+    ``how`` of the system says in words what it is. Raises ValueError, which says what does not fit and what to do,
+    also where a step of the system is not a step of the module, with the size of the difference.
 
     >>> network = wrap(nn.GRU(3, 16, num_layers=2))
     >>> network.n_state, network.n_input, network.state_parts["h_l1"]
