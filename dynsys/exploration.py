@@ -124,8 +124,10 @@ class Exploration:
             self._fiber_round()
 
     def join(self, x: Tensor, groups: Tensor) -> int:
-        """Enter states (k, n) that trajectories came to rest at; how many were new. What they lead to is found too."""
+        """Enter states (k, n) within reach at which trajectories rest, and search on from them; how many were new."""
         before = len(self.catalogue)
+        inside = self.harvest.descender.inside(x, groups)
+        x, groups = x[inside], groups[inside]
         self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)
         new = range(before, len(self.catalogue))
         self.joined += new
