@@ -9,7 +9,7 @@ from pathlib import Path
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import PICTURES, Progress, draw, search_and_save
 from dynsys.errors import typed
-from dynsys.models.loading.checkpoint import FILE_NAME
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.recipe import PRESETS, Trained
 from dynsys.models.training_run import run_training
 from dynsys.points import FixedPoints

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,8 @@ from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
 from dynsys.memory.basins import Basins
 from dynsys.memory.connections import Connections
-from dynsys.models.loading.checkpoint import FILE_NAME, load
+from dynsys.models.loading.checkpoint import load
+from dynsys.models.loading.run_folder import check_room_for_points, network_of_points, note_of
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.training_run import read_curves
 from dynsys.points import FixedPoints
@@ -59,13 +59,14 @@ def search_and_save(
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
     """
     told = {"assumed": list(system.assumed), "unread": list(system.unread)}
-    noted = {**({"loading": loading} if loading else {}), **{k: v for k, v in told.items() if v}, **(noted or {})}
+    noted = {**note_of(checkpoint, loading), **{k: v for k, v in told.items() if v}, **(noted or {})}
+    check_room_for_points(folder, noted)
     folder, was_there = Path(folder), Path(folder).exists()
     check_writable(folder)
     try:
-        points = _of_checkpoint(find_fixed_points(system, progress=progress, **settings), checkpoint, noted)
+        points = _noting(find_fixed_points(system, progress=progress, **settings), noted)
     except SearchInterrupted as interrupt:
-        interrupt.points = _of_checkpoint(interrupt.points, checkpoint, noted)
+        interrupt.points = _noting(interrupt.points, noted)
         save_points(interrupt.points, folder)
         raise
     except ValueError:
@@ -99,16 +100,8 @@ def modes_to_json(modes: Modes) -> list[dict[str, Any]]:
     return [modes.to_json(i) for i in range(len(modes))]
 
 
-def _of_checkpoint(points: FixedPoints, checkpoint: str | Path, noted: dict[str, Any]) -> FixedPoints:
-    """The points with a note of the file that their network was in, so that no other is taken for it later."""
-    path = Path(checkpoint)
-    path = path / FILE_NAME if path.is_dir() else path
-    note = {"checkpoint": str(path.resolve()), "sha256": _sha256(path)} if path.is_file() else {"checkpoint": str(path)}
-    return dataclasses.replace(points, about={**points.about, **note, **noted})
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _noting(points: FixedPoints, noted: dict[str, Any]) -> FixedPoints:
+    return dataclasses.replace(points, about={**points.about, **noted})
 
 
 def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
@@ -120,31 +113,10 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
             folder, f"the folder has no {path.name} in it", "run 'dynsys find CHECKPOINT -o RUN' first"
         )
     points = FixedPoints.load(path)
-    system = _load_again(points, path)
+    network = network_of_points(points.about, path)
+    system = load(network.path, **network.loading)
     period = points.search.period
     return dataclasses.replace(points, system=Iterated(system, period) if period > 1 else system), system
-
-
-def _load_again(points: FixedPoints, path: Path) -> System:
-    """The network of the points, loaded with the choices with which it was loaded then."""
-    network, loading = _network_of(points, path), points.about.get("loading", {})
-    try:
-        return load(network, **loading)
-    except TypeError as error:
-        wrong = f"it says of its network that it was loaded with {loading!r}, which makes no sense"
-        raise CheckpointError(path, wrong, "run 'dynsys find' on the network again") from error
-
-
-def _network_of(points: FixedPoints, path: Path) -> Path:
-    """The checkpoint beside the points or where it was then, whichever holds the same network still."""
-    noted = Path(points.about.get("checkpoint", FILE_NAME))
-    if "sha256" not in points.about:
-        return noted  # the name of a model that needs no file
-    for candidate in (path.parent / FILE_NAME, path.parent / noted.name, noted):
-        if candidate.is_file() and _sha256(candidate) == points.about["sha256"]:
-            return candidate
-    wrong = f"its network is neither beside it nor at {noted}, or has been trained again since"
-    raise CheckpointError(path, wrong, "run 'dynsys find' on the network again")
 
 
 def portrait(
@@ -279,8 +251,7 @@ def _retrieval(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
 def _convergence(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.analyses.retrieval.settling_pictures import convergence_picture
 
-    path = run / f"{POINTS}.safetensors"
-    return convergence_picture(_network_of(FixedPoints.load(path), path) if path.is_file() else run)
+    return convergence_picture(run)
 
 
 def _evolution(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:

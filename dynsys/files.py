@@ -88,11 +88,13 @@ def write_json(path: str | Path, content: Any) -> Path:
 
 
 def write_tensors(path: str | Path, tensors: Arrays, header: dict[str, Any]) -> Path:
-    """One safetensors file; the header gains the library's version and the sha256 of the tensors."""
+    """One safetensors file; the header gains the library's version and the sha256 of itself and the tensors."""
     from safetensors.numpy import save
 
     whole = {key: np.ascontiguousarray(value) for key, value in tensors.items()}  # safetensors mixes up other orders
-    header = {**header, "version": version("dynsys-rnn"), "sha256": _digest(whole)}
+    about = {**_unsigned(header), "version": version("dynsys-rnn")}
+    about = json.loads(json.dumps(about))  # as it will be read
+    header = {**about, "sha256": _digest(whole, about)}
     return write_bytes(path, save(whole, metadata={HEADER: json.dumps(header, sort_keys=True)}))
 
 
@@ -112,8 +114,11 @@ def read_tensors(path: str | Path, schema: str) -> tuple[Arrays, dict[str, Any]]
     if header.get("schema") != schema:
         wrong = f"it holds {header.get('schema')!r} where {schema!r} is needed"
         raise CheckpointError(path, wrong, "give the file that the other command wrote")
-    if header.get("sha256") != _digest(tensors):
-        raise CheckpointError(path, "its tensors do not match their checksum", "it is damaged: make or copy it again")
+    if header.get("sha256") not in (
+        _digest(tensors, _unsigned(header)),
+        _digest(tensors),
+    ):  # the latter of earlier versions
+        raise CheckpointError(path, "its content does not match its checksum", "it is damaged: make or copy it again")
     return tensors, header
 
 
@@ -133,8 +138,14 @@ def open_safetensors(path: Path) -> tuple[Arrays, dict[str, Any] | None]:
     return tensors, header
 
 
-def _digest(tensors: Arrays) -> str:
+def _unsigned(header: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in header.items() if key != "sha256"}
+
+
+def _digest(tensors: Arrays, header: dict[str, Any] | None = None) -> str:
     digest = hashlib.sha256()
+    if header is not None:
+        digest.update(json.dumps(header, sort_keys=True).encode())
     for key in sorted(tensors):
         value = tensors[key]
         digest.update(f"{key}{value.dtype}{value.shape}".encode())

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
+from dynsys.header import About, Manifold, Settled, Told, check_arrays, checked, content_of
 
 if TYPE_CHECKING:
     from dynsys.system import System
@@ -221,24 +221,45 @@ class FixedPoints:
     def load(cls, path: str | Path, system: System | None = None) -> FixedPoints:
         """Read a result back; raises CheckpointError where the file is not one."""
         tensors, header = read_tensors(path, SCHEMA)
-        try:
-            discovery = [tuple(pair) for pair in header["search"]["discovery"]]
+        with content_of(path, "result", "run the search again"):
+            whole = {key: shape for key, shape in SHAPES.items() if key in tensors or key not in _NOTHING}
+            k = check_arrays(tensors, whole, alone=True)["k"]
+            words = {key: checked(list[str], header[key], key) for key in WORDS if key in header}
+            manifolds = checked(tuple[Manifold, ...], header.get("manifolds", []), "manifolds")
+            if any(len(told) != k for told in words.values()):
+                raise ValueError("its words are not as many as its points")
+            if (tensors.get("manifold", np.zeros(0)) >= len(manifolds)).any():
+                raise ValueError("its points are on manifolds that it does not tell of")
+            if not set(words["verdict"]) <= {"fixed", "slow"}:
+                raise ValueError("its verdicts are not of fixed and slow points")
             arrays: dict[str, Any] = {
-                **{key: np.array(header[key], dtype=np.str_) for key in WORDS if key in header},
+                **{key: np.array(told, dtype=np.str_) for key, told in words.items()},
                 **{key: _restored(key, value) for key, value in tensors.items()},
             }
-            if not isinstance(header["system"], dict) or {len(value) for value in arrays.values()} != {
-                len(arrays["q"])
-            }:
-                raise ValueError("its parts do not fit together")
-            search = SearchReport(**{**header["search"], "discovery": discovery})
-            manifolds = tuple(header.get("manifolds", ()))
-            return cls(**arrays, search=search, about=header["system"], system=system, manifolds=manifolds)
-        except (KeyError, TypeError, ValueError) as error:
-            wrong = f"it is no whole result of this version ({type(error).__name__}: {error})"
-            raise CheckpointError(path, wrong, "run the search again") from error
+            search = checked(SearchReport, header["search"], "search")
+            checked(Told | None, search.missing, "search.missing")  # type: ignore[arg-type]
+            checked(Settled | None, search.settling, "search.settling")  # type: ignore[arg-type]
+            about: Any = checked(About, header["system"], "system")
+            return cls(**arrays, search=search, about=about, system=system, manifolds=manifolds)  # type: ignore[arg-type]
 
 
+SHAPES = {
+    "states": "f k n",
+    "q": "f k",
+    "n_unstable": "i k",
+    "eigenvalues": "f k m 2",
+    "modes": "f k j n 2",
+    "error_bound": "f k",
+    "readouts": "f k o",
+    "inputs": "f k u",
+    "certified": "b k",
+    "uncertainty": "f k",
+    "kinks": "i k",
+    "active_bounds": "i k n",
+    "drift_time": "f k",
+    "orbit": "i k",
+    "manifold": "i k",
+}
 LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
 COMPLEX = ("eigenvalues", "modes")
 WORDS = ("verdict", "stability", "reasons")  # kept in the header of a file

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors, write_tensors
+from dynsys.header import check_arrays, checked, content_of
 
 STATE_SCHEMA = "dynsys.training_state/1"
 STATE = "training_state.safetensors"
+AFRESH = "train into another folder, or delete the file to begin afresh"
 
 
 class Lesson(Protocol):
@@ -183,11 +185,12 @@ def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same
 
 def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same: dict[str, Any]) -> None:
     tensors, header = read_tensors(path, STATE_SCHEMA)
-    kept = header.get("settings", {})
+    with content_of(path, "state of a training", AFRESH):
+        kept = checked(dict[str, Any], header["settings"], "settings")
     other = [key for key in {**same, **kept} if kept.get(key) != same.get(key)]
     if other:
         wrong = f"it is the state of a training with another {', '.join(other)}"
-        raise CheckpointError(path, wrong, "train into another folder, or delete the file to begin afresh")
+        raise CheckpointError(path, wrong, AFRESH)
     try:
         progress.network.load_state_dict(_part(tensors, "network"))
         progress.best = _part(tensors, "best")
@@ -198,12 +201,14 @@ def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, sa
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     except (RuntimeError, ValueError) as error:
         wrong = f"it is the state of another network ({str(error).splitlines()[0]})"
-        raise CheckpointError(path, wrong, "train into another folder, or delete the file to begin afresh") from error
-    progress.step, progress.best_step = int(header["step"]), int(header["best_step"])
-    progress.finished = bool(header["finished"])
-    progress.losses = tensors["losses"].tolist()
-    progress.validated = [(int(step), float(error)) for step, error in tensors["validated"]]
-    progress.best_error = dict(progress.validated)[progress.best_step]
+        raise CheckpointError(path, wrong, AFRESH) from error
+    with content_of(path, "state of a training", AFRESH):
+        check_arrays(tensors, {"losses": "f S", "validated": "f V 2"})
+        progress.step, progress.best_step = (checked(int, header[key], key) for key in ("step", "best_step"))
+        progress.finished = checked(bool, header["finished"], "finished")
+        progress.losses = tensors["losses"].tolist()
+        progress.validated = [(int(step), float(error)) for step, error in tensors["validated"]]
+        progress.best_error = dict(progress.validated)[progress.best_step]
 
 
 def _part(tensors: Arrays, name: str) -> dict[str, Tensor]:

@@ -18,7 +18,8 @@ from torch import nn
 
 from dynsys.files import check_writable, write_tensors
 from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
-from dynsys.models.loading.checkpoint import FILE_NAME, save_checkpoint
+from dynsys.models.loading.checkpoint import save_checkpoint
+from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 from dynsys.models.schedule import Wanted, every_or_at
 from dynsys.models.training_run import CURVE_POINTS, CURVES, CURVES_SCHEMA, forget_snapshots, write_snapshot
 from dynsys.system import System
@@ -59,6 +60,7 @@ class Course:
         Of a training that diverged the network of the best validation is written, if there was one.
         """
         folder = Path(folder)
+        check_room_for_network(folder)
         check_writable(folder)
         watched = _Watched(self, folder, *every_or_at(snapshots, self.settings.steps), on_progress)
         if not (folder / STATE).is_file():

@@ -15,7 +15,8 @@ from dynsys.bifurcation.family import Family
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors
 from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.loading.checkpoint import FILE_NAME, load
+from dynsys.models.loading.checkpoint import load
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.training_run import SNAPSHOT_SCHEMA, SNAPSHOTS
 from dynsys.system import System
 

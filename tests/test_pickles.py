@@ -26,6 +26,7 @@ from dynsys.errors import CheckpointError
 from dynsys.models.loading.contents import read_arrays
 from dynsys.models.loading.opcodes import BY_NAME, unpickled
 from dynsys.models.loading.pickle_machine import Machine
+from dynsys.models.loading.pickled_arrays import NumpyArray
 from dynsys.models.loading.pickles import content_of
 from dynsys.models.loading.rebuilt import KNOWN
 from dynsys.models.loading.stand_ins import Made, Named
@@ -292,6 +293,35 @@ def test_a_vocabulary_is_no_configuration(tmp_path):
     assert found.settings == {"tau": 3.0}
 
 
+def test_jax_s_arrays_and_numpy_s_brain_floats_are_read(tmp_path):
+    """JAX pickles (NumPy's rebuilding, its arguments, its state, and more); ml_dtypes' bfloat16 is half a float32."""
+    values = np.array([1.0, -2.5, 3.0], dtype=np.float32)
+    make, arguments, state = values.__reduce__()
+
+    class Jax:
+        def __reduce__(self):
+            return reconstruct, (make, arguments, state, {"weak_type": False})
+
+    def reconstruct(*given):
+        raise AssertionError("called")
+
+    reconstruct.__module__, reconstruct.__qualname__ = "jax._src.array", "_reconstruct_array"
+    module = types.ModuleType("jax._src.array")
+    module._reconstruct_array = reconstruct
+    with pytest.MonkeyPatch.context() as here:
+        for name in ("jax", "jax._src"):
+            here.setitem(sys.modules, name, types.ModuleType(name))
+        here.setitem(sys.modules, module.__name__, module)
+        found = contents(tmp_path, {"W": Jax()})
+    np.testing.assert_array_equal(found.arrays["W"], values)
+    halves = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+    written = (
+        b"cnumpy._core.multiarray\n_reconstruct\n)R(K\x01K\x03\x85cnumpy\ndtype\ncml_dtypes\nbfloat16\n\x85R"
+        b"(K\x03U\x01<NNNK\x02K\x02K@tb\x89C\x06" + halves + b"tb."
+    )
+    np.testing.assert_array_equal(NumpyArray.array(read(written), Allowance(0)), values)
+
+
 def nested(depth: int) -> bytes:
     return b"\x80\x02)" + pickle.TUPLE1 * depth
 
@@ -311,6 +341,19 @@ TRAPS = {
     "a text of negative length": b"T\xff\xff\xff\xff.",
     "a decimal of a million digits": b"I" + b"9" * 10**6 + b"\n.",
     "bytes made of a number": b"\x80\x03cbuiltins\nbytearray\nJ\x00\x00\x00\x7f\x85R.",
+    "a pattern that takes for ever": b"\x80\x04}"
+    + pickle.BINUNICODE
+    + struct.pack("<I", 600_001)
+    + b"optim_" * 100_000
+    + b"!}s.",
+    "a storage whose key takes for ever to write out": b"\x80\x02(X\x07\0\0\0storage" + LAUGHS[2:] + b"tQ.",
+    "a hook that takes for ever to write out": b"\x80\x02ca\nM\n)\x81}(S'_parameters'\n}S'_buffers'\n}S'_modules'\n}"
+    b"S'_forward_hooks'\n}K\x01" + LAUGHS[2:] + b"sub.",
+    "one state of many objects": b"\x80\x04ca\nM\n\x940}("
+    + b"".join(pickle.BININT2 + struct.pack("<H", i) + b"N" for i in range(30_000))
+    + b"u\x940]("
+    + b"h\x00)\x81h\x01b" * 20_000
+    + b"e.",
     "one long key again and again": b"\x80\x04}"
     + pickle.BINUNICODE
     + struct.pack("<I", 10**5)
@@ -353,8 +396,9 @@ def test_a_known_function_with_other_arguments_gives_no_array():
     assert isinstance(read(b"cbuiltins\ngetattr\ncos\npath\nS'join'\n\x86R."), Named)
 
 
-def test_tensors_in_a_plain_pickle_are_read_from_the_storages_within(tmp_path):
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_tensors_in_a_plain_pickle_are_read_from_the_storages_within(tmp_path, protocol):
     W = torch.arange(12.0).reshape(3, 4)
-    found = contents(tmp_path, {"W": W, "part": W[1:, ::2], "p": torch.nn.Parameter(W.double())})
+    found = contents(tmp_path, {"W": W, "part": W[1:, ::2], "p": torch.nn.Parameter(W.double())}, protocol)
     for key, value in {"W": W, "part": W[1:, ::2], "p": W}.items():
         np.testing.assert_array_equal(found.arrays[key], value.numpy())

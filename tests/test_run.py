@@ -1,5 +1,6 @@
 """A run's folder keeps points and network together, wherever it is moved."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -11,7 +12,8 @@ from dynsys.analyses import STUDIES
 from dynsys.analyses.flipflop import Demo, run
 from dynsys.analyses.run import draw, load_run, releases, search_and_save
 from dynsys.errors import CheckpointError
-from dynsys.models.loading.checkpoint import FILE_NAME, load, save_checkpoint
+from dynsys.models.loading.checkpoint import load, save_checkpoint
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.simple2d import Simple2D
 from dynsys.models.simple_rnn import SimpleRNN
 from dynsys.words import summary
@@ -63,8 +65,10 @@ def test_a_run_loads_its_network_again_as_it_was_loaded(relu_file, tmp_path):
 
 @pytest.mark.parametrize("loading", [{"color": "red"}, {"matrices": 3}, [1], "relu"], ids=str)
 def test_a_note_of_the_loading_that_makes_no_sense_is_one_clear_error(relu_file, tmp_path, loading):
-    search_and_save(load(relu_file), tmp_path / "run", relu_file, quiet, loading=loading, n_starts=8)
-    with pytest.raises(ValueError, match=r"makes no sense|knows no choice"):
+    points = search_and_save(load(relu_file), tmp_path / "run", relu_file, quiet, n_starts=8)
+    spoilt = dataclasses.replace(points, about={**points.about, "loading": loading})
+    spoilt.save(tmp_path / "run" / "fixed_points.safetensors")
+    with pytest.raises(CheckpointError, match=r"makes no sense|is no dict"):
         load_run(tmp_path / "run")
 
 

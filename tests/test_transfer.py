@@ -22,7 +22,8 @@ from dynsys.cli import main
 from dynsys.errors import CheckpointError
 from dynsys.models.echo_state import WEIGHTS, EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop
-from dynsys.models.loading.checkpoint import FILE_NAME, read_checkpoint, save_checkpoint
+from dynsys.models.loading.checkpoint import read_checkpoint, save_checkpoint
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.training_run import read_curves
 from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
 

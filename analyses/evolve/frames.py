@@ -16,6 +16,7 @@ from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.family import Family
 from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
+from dynsys.header import check_arrays, checked, content_of
 from dynsys.projection import Projection
 from dynsys.spectra.spectrum import excess, spectra
 from dynsys.starts import states_in_box
@@ -189,14 +190,31 @@ def save_frames(path: Path, frames: Frames, origin: Origin | None, made_from: st
 def load_frames(path: Path, made_from: str) -> tuple[Frames, Origin | None] | None:
     """What was written for the same snapshots; None where there is nothing of the kind."""
     try:
-        tensors, header = read_tensors(path, SCHEMA)
+        return _read(path, made_from)
     except CheckpointError:
         return None
+
+
+def _read(path: Path, made_from: str) -> tuple[Frames, Origin | None] | None:
+    tensors, header = read_tensors(path, SCHEMA)
     if header.get("made_from") != made_from:
         return None
-    axes = Projection(tensors["mean"], tensors["components"], tensors["explained"])
-    frames = Frames(axes, tensors["trajectories"], tensors["releases"])
-    if "origin" not in tensors:
-        return frames, None
-    values = np.ascontiguousarray(tensors["origin"]).view(np.complex128)[..., 0]
-    return frames, Origin(header["branch"], values, tensors["origin_unstable"])
+    with content_of(path, "set of frames", "run 'dynsys evolve' again"):
+        check_arrays(tensors, SHAPES | (OF_ORIGIN if "origin" in tensors else {}), alone=True)
+        axes = Projection(tensors["mean"], tensors["components"], tensors["explained"])
+        frames = Frames(axes, tensors["trajectories"], tensors["releases"])
+        if "origin" not in tensors:
+            return frames, None
+        values = np.ascontiguousarray(tensors["origin"]).view(np.complex128)[..., 0]
+        branch = checked(int | None, header["branch"], "branch")  # type: ignore[arg-type]
+        return frames, Origin(branch, values, tensors["origin_unstable"])
+
+
+SHAPES = {
+    "mean": "f n",
+    "components": "f c n",
+    "explained": "f c",
+    "trajectories": "f S B T 3",
+    "releases": "f S R U 3",
+}
+OF_ORIGIN = {"origin": "f S m 2", "origin_unstable": "i S"}

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.models.loading.run_folder import digest
 from dynsys.points import FixedPoints
 from dynsys.system import System
 
@@ -22,13 +23,13 @@ PLACES_OF_POINTS = 4  # decimals of a state that count: another machine's roundi
 
 @dataclass(frozen=True)
 class File:
-    """A network's file, by what is in it."""
+    """A network's file or folder, by what is in it."""
 
     path: Path = field(compare=False)
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", hashlib.sha256(self.path.read_bytes()).hexdigest())
+        object.__setattr__(self, "identity", digest(self.path))
 
 
 @dataclass(frozen=True)

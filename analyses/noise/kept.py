@@ -27,9 +27,9 @@ def kept_points(network: Network, which: str, folder: Path) -> Path | None:
     own = folder / which
     if _points(own, network, {MARK: network.identity}) is not None:
         return _in(own)
-    if network.path is None:
+    if network.folder is None:
         return None
-    found = _points(network.path.parent, network, {"sha256": network.sha256})
+    found = _points(network.folder, network, {"sha256": network.sha256})
     if found is None or found.search.period != 1 or found.inputs.any():
         return None
     own.mkdir(parents=True, exist_ok=True)

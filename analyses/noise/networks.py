@@ -12,7 +12,8 @@ from typing import Any
 from torch import nn
 
 from dynsys.analyses.noise.identity import File, Held
-from dynsys.models.loading.checkpoint import FILE_NAME, load
+from dynsys.models.loading.checkpoint import load
+from dynsys.models.loading.run_folder import FILE_NAME, Located, network_of
 from dynsys.models.perturbation import weights_chosen, weights_of
 from dynsys.models.wrapping.wrap import wrap
 from dynsys.system import System
@@ -25,6 +26,7 @@ class Network:
     name: str
     system: System
     source: File | Held | str
+    folder: Path | None = None  # where its points may be
     loading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,10 +92,12 @@ def _network(given: Any, loading: dict[str, Any]) -> Network:
         return Network(type(given).__name__, system, Held(system))
     path = Path(given)
     system = load(path, **loading)
-    if not path.exists():
-        return Network(str(path), system, str(path))  # the name of a model that needs no file
-    file = path / FILE_NAME if path.is_dir() else path
-    return Network(_called(file), system, File(file.resolve()), loading)
+    located = (network_of(path) if path.is_dir() else None) or Located(path)
+    if not located.path.exists():
+        return Network(str(located.path), system, str(located.path))  # the name of a model that needs no file
+    folder = path if path.is_dir() else path.parent
+    loading = {**located.loading, **loading}
+    return Network(_called(located.path), system, File(located.path.resolve()), folder.resolve(), loading)
 
 
 def _wrapped(module: nn.Module) -> System:

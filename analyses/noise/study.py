@@ -159,7 +159,13 @@ def _trials(study: NoiseStudy, network: Network, points: PointsFile | None) -> l
 
 
 def _hashable(loading: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, tuple(value.items()) if isinstance(value, Mapping) else value) for key, value in loading.items())
+    return tuple(
+        (key, tuple(value.items()) if isinstance(value, Mapping) else _fixed(value)) for key, value in loading.items()
+    )
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _arguments(trial: Trial) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from dynsys.attractors.settling import Ending, settle
 from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_json, write_tensors
+from dynsys.header import check_arrays, checked, content_of
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.retrieval import LETTERS, Strings
@@ -102,7 +103,19 @@ class Settlings:
     def load(cls, folder: str | Path) -> Settlings:
         """What ``save`` wrote; raises CheckpointError."""
         arrays, about = read_tensors(Path(folder) / f"{RECORD}.safetensors", SCHEMA)
-        return cls(inner=int(about["inner"]), units=int(about["units"]), **arrays)
+        with content_of(Path(folder) / f"{RECORD}.safetensors", "record of a settling loop", "study it again"):
+            check_arrays(arrays, SHAPES, alone=True)
+            inner, units = (checked(int, about[key], key) for key in ("inner", "units"))
+            return cls(inner=inner, units=units, **arrays)
+
+
+SHAPES = {
+    "right": "b T n",
+    "distance": "f T n",
+    "points": "f n R",
+    "radius": "f n",
+    **dict.fromkeys(("at_point", "right_at_point", "everywhere", "moved"), "b n"),
+}
 
 
 def run(settings: SettlingLoop, checkpoint: str | Path, folder: str | Path | None = None) -> Settlings:

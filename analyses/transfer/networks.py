@@ -19,7 +19,8 @@ import numpy as np
 from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
 from dynsys.errors import CheckpointError
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.loading.checkpoint import FILE_NAME, load, read_checkpoint, save_checkpoint
+from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpoint
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.recipe import Recipe, default_recipe, held_out
 from dynsys.models.training_run import run_training
 from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned

@@ -7,13 +7,13 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors, write_tensors
+from dynsys.header import check_arrays, checked, content_of
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -182,30 +182,81 @@ class Diagram:
     def load(cls, path: str | Path) -> Diagram:
         """Read a diagram back; raises CheckpointError where the file is not one."""
         tensors, header = read_tensors(path, SCHEMA)
-        try:
-            values = tensors["eigenvalues"]
-            tensors["eigenvalues"] = np.ascontiguousarray(values).view(np.complex128)[..., 0]
-            ends = np.cumsum([0, *(b["rows"] for b in header["branches"])])
+        with content_of(path, "diagram", "follow the points again"):
+            sizes = check_arrays(tensors, SHAPES, alone=True)
+            tensors["eigenvalues"] = np.ascontiguousarray(tensors["eigenvalues"]).view(np.complex128)[..., 0]
+            told = checked(list[_BranchWords], header["branches"], "branches")
+            ends = np.cumsum([0, *(b["rows"] for b in told)])
+            if min([b["rows"] for b in told], default=0) < 0 or ends[-1] != sizes["K"]:
+                raise ValueError(f"its branches have {ends[-1]} rows, and there are {sizes['K']}")
             branches = tuple(
                 _branch(b, {key: tensors[key][first:last] for key in PER_ROW})
-                for b, first, last in zip(header["branches"], ends[:-1], ends[1:], strict=True)
+                for b, first, last in zip(told, ends[:-1], ends[1:], strict=True)
             )
             events = tuple(
-                Event(
-                    e["id"], Bifurcation(e["kind"]), e["time"], (e["between"][0], e["between"][1]),
-                    tuple(e["branches"]), state, complex(*e["eigenvalue"]), e["sentence"],
+                Event(**{**e, "kind": Bifurcation(e["kind"]), "eigenvalue": complex(*e["eigenvalue"])}, state=state)  # type: ignore[arg-type]
+                for e, state in zip(
+                    checked(list[_EventWords], header["events"], "events"), tensors["event_states"], strict=True
                 )
-                for e, state in zip(header["events"], tensors["event_states"], strict=True)
+            )
+            diagram = cls(
+                tensors["steps"], branches, events, tensors["index_sums"], tensors["searched"],
+                checked(float, header["seconds"], "seconds"), checked(tuple[str, ...], header["notes"], "notes"),
+                checked(bool, header["index_known"], "index_known"),
+                checked(_Family, header["about"], "about"),  # type: ignore[arg-type]
             )  # fmt: skip
-            return cls(
-                tensors["steps"], branches, events, tensors["index_sums"], tensors["searched"], header["seconds"],
-                tuple(header["notes"]), header["index_known"], header["about"],
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            wrong = f"it is no whole diagram of this version ({type(error).__name__}: {error})"
-            raise CheckpointError(path, wrong, "follow the points again") from error
+            diagram._check()
+            return diagram
+
+    def _check(self) -> None:
+        """Raise ValueError where events and branches name each other wrongly, or snapshots that there are not."""
+        branches, events = {branch.id for branch in self.branches}, {event.id for event in self.events}
+        if len(branches) < len(self.branches) or len(events) < len(self.events):
+            raise ValueError("two of its branches or events have one number")
+        if any(not event.branches or not set(event.branches) <= branches for event in self.events):
+            raise ValueError("its events name branches that it does not have")
+        if not {end for branch in self.branches for end in (branch.born, branch.died)} <= {*events, None}:
+            raise ValueError("its branches end in events that it does not have")
+        if not len(self.steps) or any((branch.snapshot >= len(self.steps)).any() for branch in self.branches):
+            raise ValueError("its branches are at snapshots that it does not have")
 
 
+class _BranchWords(TypedDict):
+    id: int
+    rows: int
+    born: int | None
+    died: int | None
+    lost: str
+
+
+class _EventWords(TypedDict):
+    id: int
+    kind: str
+    time: float
+    between: tuple[float, float]
+    branches: tuple[int, ...]
+    eigenvalue: tuple[float, float]
+    sentence: str
+
+
+class _Family(TypedDict):
+    name: str
+    kind: Literal["map", "flow"]
+    n_state: int
+
+
+SHAPES = {
+    "steps": "f S",
+    "index_sums": "i S",
+    "searched": "b S",
+    "event_states": "f E n",
+    "s": "f K",
+    "states": "f K n",
+    "n_unstable": "i K",
+    "eigenvalues": "f K m 2",
+    "readouts": "f K o",
+    "snapshot": "i K",
+}
 PER_ROW = ("s", "states", "n_unstable", "eigenvalues", "readouts", "snapshot")
 _EMPTY: dict[str, Callable[[int, int, int], NDArray[Any]]] = {
     "s": lambda n, m, o: np.zeros(0),
@@ -217,7 +268,7 @@ _EMPTY: dict[str, Callable[[int, int, int], NDArray[Any]]] = {
 }
 
 
-def _branch(header: dict[str, Any], rows: dict[str, NDArray[Any]]) -> Branch:
+def _branch(header: _BranchWords, rows: dict[str, NDArray[Any]]) -> Branch:
     return Branch(id=header["id"], **rows, born=header["born"], died=header["died"], lost=header["lost"])
 
 

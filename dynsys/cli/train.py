@@ -97,7 +97,7 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
     from pathlib import Path
 
     from dynsys.models.learners import learner
-    from dynsys.models.loading.checkpoint import FILE_NAME
+    from dynsys.models.loading.run_folder import FILE_NAME, holds_points_of_another
 
     learn, choices = learner(task, model), {key: value for key, value in options.items() if value is not None}
     began = time.perf_counter()
@@ -124,6 +124,8 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
         click.echo(f"  {name.replace('_', ' ').replace('mse', 'MSE'):<21} {value:.4g}{NOTES.get(name, '')}")
     if not trained.learned:
         click.echo("The network did not learn the task. Try another --seed, more --units, or more --steps.")
+    if holds_points_of_another(folder):
+        click.echo(f"The fixed points in {folder} are of the network that was there before.")
     click.echo(f"Wrote {checkpoint}. Next: {typed('find', checkpoint, '-o', folder)}")
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from torch import Tensor
 
-from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
+from dynsys.header import checked, content_of
 from dynsys.memory.ends import NO_ATTRACTOR, Ends, Other, iterated, packed, unpacked
 from dynsys.points import FixedPoints
 from dynsys.projection import as_array
@@ -124,12 +124,12 @@ class Basins:
     def load(cls, path: str | Path) -> Basins:
         """Read a file of ``save`` back; raises CheckpointError where it is not one."""
         tensors, header = read_tensors(path, SCHEMA)
-        try:
-            task = None if header["task"] is None else Shares(**header["task"])
-            return cls(Shares(**header["box"]), task, unpacked(tensors, header["others"]))
-        except (KeyError, TypeError, ValueError) as error:
-            wrong = f"it holds no whole basins of this version ({type(error).__name__}: {error})"
-            raise CheckpointError(path, wrong, "sample the basins again") from error
+        with content_of(path, "set of basins", "sample the basins again"):
+            box, task = checked(Shares, header["box"]), checked(Shares | None, header["task"])  # type: ignore[arg-type]
+            for one in (box, task or box):
+                if min(one.counts.values(), default=0) < 0 or sum(one.counts.values()) != one.n or one.n > one.asked:
+                    raise ValueError(f"its counts of {one.of} do not add up to {one.n}")
+            return cls(box, task, unpacked(tensors, header["others"]))
 
 
 def basins(

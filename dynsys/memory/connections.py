@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
+from dynsys.header import check_arrays, checked, content_of
 from dynsys.memory.branches import leaving
 from dynsys.memory.ends import NO_ATTRACTOR, Ends, Other, iterated, packed, unpacked
 from dynsys.memory.following import follow
@@ -209,27 +209,36 @@ class Connections:
             "others": about,
             **{key: getattr(self, key).tolist() for key in WORDS},
         }
-        tensors = {key: np.ascontiguousarray(getattr(self, key)) for key in TENSORS}
+        tensors = {key: np.ascontiguousarray(getattr(self, key)) for key in SHAPES}
         return write_tensors(path, {**tensors, **others}, header)
 
     @classmethod
     def load(cls, path: str | Path) -> Connections:
         """Read a file of ``save`` back; raises CheckpointError where it is not one."""
         tensors, header = read_tensors(path, SCHEMA)
-        try:
-            arrays: dict[str, Any] = {key: tensors[key] for key in TENSORS}
-            words: dict[str, Any] = {key: np.array(header[key], dtype=np.str_) for key in WORDS}
-            return cls(
-                **arrays,
+        with content_of(path, "set of connections", "follow the branches again"):
+            sizes = check_arrays(tensors, SHAPES)
+            words: dict[str, Any] = {
+                key: np.array(checked(list[str], header[key], key), dtype=np.str_) for key in WORDS
+            }
+            found = cls(
+                **{key: tensors[key] for key in SHAPES},
                 **words,
                 others=unpacked(tensors, header["others"]),
-                left_out=header["left_out"],
-                kind=header["kind"],
-                points=header["points"],
+                left_out=checked(dict[str, int], header["left_out"], "left_out"),
+                kind=checked(str, header["kind"], "kind"),
+                points=checked(str, header["points"], "points"),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            wrong = f"it holds no whole connections of this version ({type(error).__name__}: {error})"
-            raise CheckpointError(path, wrong, "follow the branches again") from error
+            found._check(sizes["b"], sizes["k"])
+            return found
+
+    def _check(self, b: int, k: int) -> None:
+        """Raise ValueError where its words and numbers do not fit together."""
+        nodes = {f"point {i}" for i in range(k)} | {other.name for other in self.others} | set(NO_ATTRACTOR)
+        if not (len(self.part) == len(self.end) == b and len(self.stability) == k and set(self.end.tolist()) <= nodes):
+            raise ValueError("its words are not as many as its branches and points, or name ends that it does not have")
+        if b and not 0 <= self.source.min() <= self.source.max() < k:
+            raise ValueError(f"its branches come from points beyond its {k}")
 
 
 def connections(
@@ -279,7 +288,13 @@ def connections(
     )
 
 
-TENSORS = ("source", "mode", "sign", "time", "paths", "n_unstable", "readouts", "orbit")
+SHAPES = {
+    **dict.fromkeys(("source", "mode", "sign"), "i b"),
+    "time": "f b",
+    "paths": "f b d n",
+    **dict.fromkeys(("n_unstable", "orbit"), "i k"),
+    "readouts": "f k o",
+}
 WORDS = ("part", "end", "stability")
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors.known import Attractor
 from dynsys.attractors.settling import Ending, settle
+from dynsys.header import check_arrays, checked
 from dynsys.iterated import Iterated
 from dynsys.memory.walk import Walk
 from dynsys.points import FixedPoints
@@ -37,6 +38,14 @@ SHORT_STEPS, SHORT_STEP = 64, 0.1  # of the time constant, by which it is seen w
 SLOW, DIED_OUT = 1e-4, 0.1  # speed relative to the state that is slow, and what short steps leave of it at rest
 SAME = 1e-6  # of the size of its states, that two records of one orbit may differ
 SAME_LOOP = 0.02  # of its size, that a state may lie off the loop of the oscillation that it belongs to
+
+
+class Words(TypedDict):
+    """What a header says of an attractor that is none of the points."""
+
+    name: str
+    kind: str
+    period: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +173,9 @@ def packed(others: list[Other]) -> tuple[dict[str, NDArray[Any]], list[dict[str,
 def unpacked(tensors: dict[str, NDArray[Any]], words: list[dict[str, Any]]) -> list[Other]:
     """What ``packed`` made a file of."""
     found = []
-    for i, about in enumerate(words):
+    for i, about in enumerate(checked(list[Words], words, "others")):
         arrays: dict[str, Any] = {key: tensors[f"others.{i}.{key}"] for key in ARRAYS}
+        check_arrays(arrays, {"states": "f p n", "readout": "f o", "input": "f u"})
         found.append(Other(**about, **arrays))
     return found
 

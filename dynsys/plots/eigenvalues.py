@@ -83,7 +83,7 @@ def _system(about: dict[str, Any]) -> System:
     n = int(about["n_state"])
     if about["kind"] == Kind.MAP:
         return Map(lambda x, u: x, n)
-    return Flow(lambda x, u: x, n, time_constant=float(about["time_constant"]))
+    return Flow(lambda x, u: x, n, time_constant=float(about.get("time_constant", 1.0)))
 
 
 def _boundary(kind: Kind, low: NDArray[np.float64], high: NDArray[np.float64]) -> go.Scatter:

@@ -186,7 +186,10 @@ def _unstable_segments(points: FixedPoints, places: Array, axes: Projection, len
             if np.isnan(mode).any() or eigenvalue.imag < 0:  # the other of the pair has shown this plane
                 continue
             for part in (mode.real, mode.imag) if eigenvalue.imag else (mode.real,):
-                arm = length * axes.directions(part / np.linalg.norm(part))
+                size = np.linalg.norm(part)
+                if not size:
+                    continue
+                arm = length * axes.directions(part / size)
                 segments.append(np.stack([places[i] - arm, places[i] + arm]))
     return thinning.joined(segments)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dynsys.relu.pieces import Pieces
+from dynsys.relu.switching import all_grow, all_shrink, all_shrink_within, some_stay
 from dynsys.spectra.spectrum import excess, spectra
 from dynsys.stability import Stability, classify, eigenvalue_uncertainty
 from dynsys.system import Kind, System
@@ -33,10 +34,17 @@ class Side(System):
 
 @dataclass(frozen=True)
 class Sides:
-    """``patterns`` (S, m) around a point and dF/dx there (S, n, n); not ``all_of_them`` beyond ``MOST`` kinks."""
+    """``patterns`` (S, m) around a point and dF/dx there (S, n, n); not ``all_of_them`` beyond ``MOST`` kinks.
+
+    ``normals`` (S, k, n) are the gradients of the preactivations that are zero there, ``signs`` (S, k) theirs on each
+    side, +1 or -1. On no side an element of dF/dx differs from that of the first by more than in ``swing`` (n, n).
+    """
 
     patterns: Tensor
     jacobians: Tensor
+    normals: Tensor
+    signs: Tensor
+    swing: Tensor
     all_of_them: bool
 
 
@@ -56,21 +64,39 @@ def sides_of(pattern: Tensor, kinks: Tensor) -> tuple[Tensor, bool]:
 def one_sided_jacobians(pieces: Pieces, pattern: Tensor, kinks: Tensor) -> Sides:
     """dF/dx on every side of a point with the given ``pattern`` (m,) whose units ``kinks`` (m,) are on their kink."""
     patterns, complete = sides_of(pattern, kinks)
-    return Sides(patterns, pieces.affine(patterns)[0], complete)
+    normals = pieces.affine_margins(patterns)[:, kinks, :-1]
+    swing = torch.full_like(pieces.A, torch.inf)
+    if pieces.depth == 1:
+        swing = pieces.B[:, kinks].abs() @ pieces.C[kinks].abs()
+    signs = 2.0 * patterns[:, kinks].to(pieces.A) - 1
+    return Sides(patterns, pieces.affine(patterns)[0], normals, signs, swing, complete)
 
 
 def stability_at_kink(sides: Sides, kind: Kind) -> Stability:
     """The word that all sides share, else "marginal" with the least number of unstable directions.
 
-    Sides agree if they have as many unstable directions; node or focus is then that of the side whose leading mode
-    grows fastest or decays slowest. That all sides are stable does not prove that the point is: trajectories that keep
-    changing sides can grow.
+    Sides agree if they have as many unstable directions, and if it is proved for trajectories that keep changing sides
+    (``switching``). Node or focus is that of the side whose leading mode grows fastest or decays slowest.
     """
     words, leads = zip(*(stability_and_lead(A, kind) for A in sides.jacobians.cpu()), strict=True)
     fewest = min(word.n_unstable for word in words)
     if any(word.word == "marginal" for word in words) or any(word.n_unstable != fewest for word in words):
         return Stability("marginal", fewest)
+    if not (_is_stable(sides, kind) if fewest == 0 else _is_unstable(sides, kind)):
+        return Stability("marginal", 0)
     return words[int(excess(torch.tensor(leads, dtype=torch.complex128), kind).argmax())]
+
+
+def _is_stable(sides: Sides, kind: Kind) -> bool:
+    if sides.all_of_them:
+        return all_shrink(sides.jacobians, kind)
+    return bool(torch.isfinite(sides.swing).all()) and all_shrink_within(sides.jacobians[0], sides.swing, kind)
+
+
+def _is_unstable(sides: Sides, kind: Kind) -> bool:
+    if some_stay(sides.jacobians, sides.normals, sides.signs, kind):
+        return True
+    return sides.all_of_them and all_grow(sides.jacobians, kind)
 
 
 def stability_and_lead(A: Tensor, kind: Kind) -> tuple[Stability, complex]:

@@ -119,13 +119,17 @@ class Pieces:
 
     def affine(self, pattern: Tensor) -> tuple[Tensor, Tensor]:
         """A_s (B, n, n) and b_s (B, n) with F(x) = A_s x + b_s in the regions of ``pattern`` (B, m)."""
+        outer = (self.B * pattern.to(self.e.dtype).unsqueeze(1)) @ self.affine_margins(pattern)
+        return self.A + outer[..., :-1], self.c + outer[..., -1]
+
+    def affine_margins(self, pattern: Tensor) -> Tensor:
+        """y in the regions of ``pattern`` (B, m): its gradients, and behind them the constants, (B, m, n + 1)."""
         s = pattern.to(self.e.dtype)
         inner = torch.cat([self.C, self.e.unsqueeze(1)], dim=1).expand(len(s), -1, -1)
-        if self.depth > 1:
-            one_less = torch.eye(self.n_units, dtype=s.dtype, device=s.device) - self.D * s.unsqueeze(1)
-            inner = torch.linalg.solve_triangular(one_less, inner, upper=False, unitriangular=True)
-        outer = (self.B * s.unsqueeze(1)) @ inner
-        return self.A + outer[..., :-1], self.c + outer[..., -1]
+        if self.depth == 1:
+            return inner
+        one_less = torch.eye(self.n_units, dtype=s.dtype, device=s.device) - self.D * s.unsqueeze(1)
+        return torch.linalg.solve_triangular(one_less, inner, upper=False, unitriangular=True)
 
     def unfolded(self, pattern: Tensor) -> tuple[Tensor, Tensor]:
         """K (B, n + m, n + m) and h (n + m,) with K (x, y) = h at the zeros of F in a region.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from torch import Tensor
 
-from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
+from dynsys.header import About, check_arrays, checked, content_of
 from dynsys.iterated import Iterated
 from dynsys.points import FixedPoints
 from dynsys.spectra.eigenmodes import dense_modes, krylov_modes, largest_gain, numerical_abscissa
@@ -110,21 +110,28 @@ class Modes:
     def load(cls, path: str | Path) -> Modes:
         """Read a file of ``save``; raises CheckpointError where it is not one."""
         tensors, header = read_tensors(path, SCHEMA)
-        try:
-            if {len(tensors[key]) for key in ARRAYS} != {len(tensors["ids"])}:
-                raise ValueError("its parts do not fit together")
+        with content_of(path, "set of modes", "compute the modes again"):
+            check_arrays(tensors, SHAPES, alone=True)
             held = {key: np.ascontiguousarray(tensors[key]) for key in ARRAYS}
             held |= {key: held[key].view(np.complex128)[..., 0] for key in COMPLEX}
-            return cls(**held, about=header["system"])
-        except (KeyError, TypeError, ValueError) as error:
-            wrong = f"it holds no whole set of modes ({type(error).__name__}: {error})"
-            raise CheckpointError(path, wrong, "compute the modes again") from error
+            about: Any = checked(About, header["system"], "system")
+            return cls(**held, about=about)
 
 
 COMPLEX = ("eigenvalues", "right", "left", "input_push", "visibility")
 PER_MODE = ("condition", "time_constants", "frequencies", *COMPLEX)
 GROWTH = ("numerical_abscissa", "step_gain", "reactivity")
 ARRAYS = ("ids", *PER_MODE, "input_jacobian", *GROWTH)
+SHAPES = {
+    "ids": "i k",
+    **dict.fromkeys((*PER_MODE, "eigenvalues"), "f k m"),
+    **dict.fromkeys(("right", "left"), "f k m n 2"),
+    "eigenvalues": "f k m 2",
+    "input_push": "f k m u 2",
+    "visibility": "f k m o 2",
+    "input_jacobian": "f k n u",
+    **dict.fromkeys(GROWTH, "f k"),
+}
 
 
 def linear_modes(

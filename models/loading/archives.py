@@ -87,6 +87,9 @@ def unpacked(path: Path, name: str, folder: str) -> Path:
     """The entry of a zip as a file in ``folder``, under a name of ours: its own could lead elsewhere."""
     with zipfile.ZipFile(path) as archive:
         content = entry_of(archive, name, Allowance(path.stat().st_size))
-    inside = Path(folder) / f"weights{Path(name).suffix}"
-    inside.write_bytes(content)
+    inside = Path(folder) / f"weights{Path(name).suffix[:20]}"
+    try:
+        inside.write_bytes(content)
+    except OSError as error:
+        raise Unfit(f"it cannot be unpacked into {folder} ({error.strerror})", "make room there") from error
     return inside

@@ -11,12 +11,12 @@ from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, 
 from dynsys.models.loading.choices import Choices, Recognised
 from dynsys.models.loading.contents import read_arrays
 from dynsys.models.loading.recognise import equation, recognise, system_of
+from dynsys.models.loading.run_folder import network_of
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.models.stack import Stack
 from dynsys.system import System
 
 SCHEMA = "dynsys.checkpoint/1"
-FILE_NAME = "checkpoint.safetensors"
 
 
 def save_checkpoint(path: str | Path, system: Any, about: dict[str, Any] | None = None) -> Path:
@@ -45,12 +45,19 @@ def load(path: str | Path, **choices: Any) -> System:
 
 def load_and_tell(path: str | Path, **choices: Any) -> tuple[System, Recognised | None]:
     """As ``load``, with how the network was recognised where the file is another tool's."""
-    path, chosen = Path(path), _choices(choices)
+    path, choices = _located(Path(path), choices)
+    chosen = _choices(choices)
     if _is_example(path):
         chosen.refuse(path, tuple(chosen.given()), "it is no file")
         return _example(str(path)), None
     file, arrays, header = read_checkpoint(path, chosen)
     return _restore(file, arrays, header), header.get("found")
+
+
+def _located(path: Path, choices: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Of a run's folder the network that it is about, with the choices with which it was loaded, others on top."""
+    located = network_of(path) if path.is_dir() else None
+    return (path, choices) if located is None else (located.path, {**located.loading, **choices})
 
 
 def _is_example(path: Path) -> bool:
@@ -67,9 +74,8 @@ def _choices(given: dict[str, Any]) -> Choices:
 
 def read_checkpoint(path: str | Path, choices: Choices | None = None) -> tuple[Path, Arrays, dict[str, Any]]:
     """The file itself (inside a run's folder), its arrays and its header; a header is made up for foreign files."""
-    path, choices = Path(path), choices or Choices()
-    if (path / FILE_NAME).is_file():
-        path = path / FILE_NAME
+    path, given = _located(Path(path), {} if choices is None else choices.given())
+    choices = Choices(**given)
     error = None if path.is_dir() else file_error(path)
     if error is not None:
         raise error
@@ -97,9 +103,10 @@ def _is_ours(path: Path) -> bool:
 
 def describe_checkpoint(path: str | Path, **choices: Any) -> dict[str, Any]:
     """What ``dynsys info`` tells: the network, its equation and sizes, how it was recognised, what was assumed."""
+    path, choices = _located(Path(path), choices)
     chosen = _choices(choices)
     header: dict[str, Any] = {}
-    if _is_example(Path(path)):
+    if _is_example(path):
         system, why = load(path, **choices), ["the name of a model that needs no training"]
     else:
         file, arrays, header = read_checkpoint(path, chosen)
@@ -148,7 +155,7 @@ def _restore(path: Path, arrays: Arrays, header: dict[str, Any]) -> System:
         return model.from_arrays(arrays, header["hyperparameters"], _task(header.get("task")))
     except KeyError as error:
         raise CheckpointError(path, f"it lacks {error}", "train again, or mend the file") from error
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (ValueError, TypeError, AttributeError, RuntimeError, OverflowError, IndexError) as error:
         raise CheckpointError(path, str(error), "train again, or mend the file") from error
 
 

@@ -100,6 +100,8 @@ def read_arrays(path: Path, within: str = "") -> Contents:
         raise
     except Unfit as error:
         raise CheckpointError(path, error.wrong, error.remedy) from error
+    except MemoryError as error:
+        raise CheckpointError(path, "it takes more memory than there is", "save the recurrent part alone") from error
     except Exception as error:  # every library has its own errors for a file that is cut
         raise _damaged(path, error) from error
 
@@ -108,10 +110,12 @@ def _of_zip(path: Path) -> Contents:
     """What the one file of weights in a zip holds; its name there is the container, unless it has one itself."""
     name = weights_in_zip(path)
     with tempfile.TemporaryDirectory() as folder:
+        inside = unpacked(path, name, folder)
         try:
-            contents = read_arrays(unpacked(path, name, folder), within=name)
+            contents = read_arrays(inside, within=name)
         except CheckpointError as error:
-            raise CheckpointError(path, f"of its file {name}: {error.wrong}", error.remedy) from error
+            remedy = error.remedy.replace(str(inside), name)  # what to run on it, once it is unpacked
+            raise CheckpointError(path, f"of its file {name}: {error.wrong}", remedy) from error
     return dataclasses.replace(contents, container=contents.container or name)
 
 

@@ -50,7 +50,7 @@ def _files(folder: Path, ending: str) -> Iterator[Path]:
         inside = Path(at)
         folders[:] = sorted(folders) if len(inside.relative_to(folder).parts) < DEEPEST else []
         for name in sorted(names):
-            if name.endswith(ending) and not (inside / name).is_symlink():
+            if name.endswith(ending) and (inside / name).is_file() and not (inside / name).is_symlink():
                 found += 1
                 if found > MOST:
                     raise CheckpointError(folder, f"it holds more than {MOST:,} {ending} files", "name a folder inside")

@@ -29,6 +29,7 @@ from dynsys.models.loading.values import (
 MOST_SINGLE = 1000  # single values in one dict or list; where there are more they are data or a vocabulary, no settings
 MOST_NUMBERS = 10_000_000  # in lists
 LETTERS = 64  # of a name, and entries of a container, that count as one name more
+COPIED = 8  # entries of an object that count so
 
 
 def read_nested(
@@ -72,7 +73,14 @@ class Flattening:
             meaning = self.expand(value)
             meaning = self._array(meaning) if isinstance(meaning, list | tuple) else meaning
             self.known[id(value)] = (value, meaning)
+            if isinstance(meaning, Attributes | ModuleState):  # a copy of what may be the state of many objects
+                self._spend(len(meaning) // COPIED)
         return self.known[id(value)][1]
+
+    def _spend(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise Unfit(f"it holds more than {MOST:,} values", "save the weights alone, as a state dict or arrays")
 
     def walk(self, name: str, value: Any, depth: int, aside: str = "") -> None:
         """Name all that is in ``value``, but not an optimiser's state; ``aside`` says why arrays are not read."""
@@ -80,9 +88,7 @@ class Flattening:
             value, aside = value.value, aside or value.why
         key, value = id(value), self.meant(value)
         size = len(value) if isinstance(value, Mapping | list | tuple) else 0
-        self.left -= 1 + (len(name) + size) // LETTERS
-        if self.left < 0:
-            raise Unfit(f"it holds more than {MOST:,} values", "save the weights alone, as a state dict or arrays")
+        self._spend(1 + (len(name) + size) // LETTERS)
         if is_array(value) or isinstance(value, SINGLE):
             self._name(name, value, aside)
         elif isinstance(value, Mapping | list | tuple) and depth > 0 and key not in self.path:
@@ -116,8 +122,14 @@ class Flattening:
                 self.made[id(value)] = value.array(self.allowance)
             value = self.made[id(value)]
         known = self.named.setdefault(name, value)
-        if known is not value and is_array(known) and is_array(value) and not _same(known, value):
+        if known is not value and is_array(known) and is_array(value) and not self._same(known, value):
             raise Unfit(f"two of its arrays are called {name}", "save it again with a name of its own for each")
+
+    def _same(self, a: Any, b: Any) -> bool:
+        if isinstance(a, Odd) or isinstance(b, Odd):
+            return bool(a == b)
+        self.allowance.take(a.nbytes)  # the comparing too
+        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f"))
 
     def _array(self, value: list[Any] | tuple[Any, ...]) -> Any:
         """Nested lists of numbers as one array; others as they are, and plain lists of integers, which say sizes."""
@@ -158,12 +170,6 @@ class Flattening:
         if not isinstance(entries, Mapping) or isinstance(entries, Attributes):
             return False
         return any(is_array(self.meant(entry)) for entry in entries.values() if not isinstance(entry, list | tuple))
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Odd) or isinstance(b, Odd):
-        return bool(a == b)
-    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f"))
 
 
 def _without(container: str, named: dict[str, Any]) -> dict[str, Any]:

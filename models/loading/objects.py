@@ -7,13 +7,17 @@ change its weights or its steps are ``rnn.__hooks__``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from dynsys.models.loading.pickled_arrays import NumpyArray
 from dynsys.models.loading.sparse import sparse_matrix
-from dynsys.models.loading.stand_ins import Made, Named
+from dynsys.models.loading.stand_ins import Made, Named, name_of
 from dynsys.models.loading.values import Aside, Attributes, ModuleState, Read, Unfit, is_array
 
+MOST_HOOKS = 20  # that are told, and words of one
+MOST_KEPT = 1000  # buffers of one module that are no part of its state dict
 REGISTERED = ("_parameters", "_buffers", "_modules")  # what makes an object a torch module
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 BOOKKEEPING = {
@@ -96,9 +100,9 @@ def _entries(made: Made) -> Any:
     return Attributes(held | dict(enumerate(rest)))
 
 
-def _module(made: Made, attributes: dict[Any, Any]) -> ModuleState:
+def _module(made: Made, attributes: Mapping[Any, Any]) -> ModuleState:
     parameters, buffers, modules = (attributes[name] for name in REGISTERED)
-    kept_out = attributes.get("_non_persistent_buffers_set") or ()
+    kept_out = _texts(attributes.get("_non_persistent_buffers_set"))
     state = ModuleState({"__class__": made.path})
     hooks = "; ".join(_told(hook) for name in HOOKS for hook in _values(attributes.get(name)))
     if hooks:
@@ -113,21 +117,30 @@ def _module(made: Made, attributes: dict[Any, Any]) -> ModuleState:
     return state
 
 
+def _texts(values: Any) -> set[str]:
+    """The names in a set, which a pickle's reader makes a list."""
+    if not isinstance(values, list):
+        return set()
+    if len(values) > MOST_KEPT:
+        raise Unfit(f"it has a module with {len(values):,} buffers out of its state dict", "save a state dict")
+    return {value for value in values if isinstance(value, str)}
+
+
 def _values(hooks: Any) -> list[Any]:
-    return list(hooks.values()) if isinstance(hooks, dict) else []
+    return list(islice(hooks.values(), MOST_HOOKS)) if isinstance(hooks, dict) else []
 
 
 def _told(hook: Any) -> str:
     """A hook by its name and what it was given: ``torch.nn.utils.weight_norm.WeightNorm(name=weight_hh_l0, dim=0)``."""
-    given = hook.attributes() if isinstance(hook, Made) else {}
-    words = ", ".join(f"{key}={value}" for key, value in given.items() if isinstance(value, str | int | float))
-    return f"{hook}({words})" if isinstance(hook, Made) else str(hook)[:200]
+    given = islice(hook.attributes().items(), MOST_HOOKS) if isinstance(hook, Made) else ()
+    words = ", ".join(f"{key}={str(value)[:100]}" for key, value in given if isinstance(value, str | int | float))
+    return f"{hook.path}({words})" if isinstance(hook, Made) else name_of(hook)
 
 
 def refuse_empty(read: Read) -> Read:
     """The same; raises Unfit where it has no arrays at all, with what it has instead."""
     if not any(is_array(value) for value in read.values.values()):
-        classes = list(dict.fromkeys(value for key, value in read.values.items() if key.endswith("__class__")))
+        classes = list(dict.fromkeys(str(value) for key, value in read.values.items() if key.endswith("__class__")))
         named = ", ".join((classes or list(read.values))[:10])
         remedy = "save torch.save(model.state_dict(), path), or a dict of arrays"
         raise Unfit(f"it holds no arrays, only {named}" if named else "it holds no arrays", remedy)

@@ -90,7 +90,7 @@ def empty_array(allowance: Allowance, kind: Any = None, shape: Any = None, code:
 
 def from_buffer(allowance: Allowance, data: Any, dtype: Any, shape: Any, order: Any = "C", *rest: Any) -> Any:
     """``_frombuffer``, of protocol 5; an order of axes, for those neither C nor Fortran, is not known."""
-    return NumpyArray(shape, dtype, order == "F", data) if order in ("C", "F") else Odd(f"of an order {order!r}")
+    return NumpyArray(shape, dtype, order == "F", data) if order in ("C", "F") else Odd("of axes in an unusual order")
 
 
 def scalar(allowance: Allowance, dtype: Any, data: Any = b"") -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.models.loading.pickled_arrays import checked_sizes
-from dynsys.models.loading.stand_ins import Made
+from dynsys.models.loading.stand_ins import Made, name_of
 from dynsys.models.loading.values import Allowance, Lazy, Odd
 
 SCIPY = re.compile(r"scipy\.sparse\.(?:_?\w+\.)?(\w{3})_(?:matrix|array)$")  # scipy.sparse._csr.csr_matrix
@@ -65,7 +65,7 @@ def _outside(indices: NDArray[Any], size: tuple[int, ...]) -> bool:
 
 def sparse_tensor(allowance: Allowance, layout: Any, data: Any, *rest: Any) -> Any:
     """torch's ``_rebuild_sparse_tensor``."""
-    name = str(layout).removeprefix("torch.").removeprefix("sparse_")
+    name = name_of(layout).removeprefix("torch.").removeprefix("sparse_")
     count = 2 if name == "coo" else 3
     if not isinstance(data, tuple) or len(data) <= count:
         return Odd("sparse in a way that is not known; save it dense")
@@ -78,9 +78,9 @@ def sparse_matrix(made: Made) -> Lazy | Odd | None:
     if match is None:
         return None
     state = made.attributes()
-    rows_columns = state.get("coords")
-    if isinstance(rows_columns, tuple) and len(rows_columns) == 2:
-        state = {**state, "row": rows_columns[0], "col": rows_columns[1]}
+    coordinates = state.get("coords")
+    if isinstance(coordinates, tuple):  # coo from SciPy 1.13 on
+        return Sparse("coo", (*coordinates, state.get("data")), state.get("_shape"))
     return _of_parts(match[1], state, state.get("_shape"))
 
 

@@ -6,6 +6,8 @@ the name with its arguments; neither is looked up, imported or run.
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
 from typing import Any
 
 LONGEST_NAME = 1000  # characters of a dotted name; more is a trap
@@ -24,6 +26,13 @@ class Named:
 
     def __str__(self) -> str:
         return self.path
+
+
+def name_of(value: Any) -> str:
+    """A class, function or text by its name. Other values are not written out, which could take for ever."""
+    if isinstance(value, Named):
+        return value.path
+    return value[:LONGEST_NAME] if isinstance(value, str) else "without a name"
 
 
 class Filled:
@@ -62,7 +71,7 @@ class Made:
     def __str__(self) -> str:
         return self.path
 
-    def attributes(self) -> dict[Any, Any]:
-        """The object's own ``__dict__`` and slots, as far as its state is such; empty otherwise."""
+    def attributes(self) -> Mapping[Any, Any]:
+        """The object's own ``__dict__`` and slots, as far as its state is such; empty otherwise. Nothing is copied."""
         parts = self.state if isinstance(self.state, tuple) and len(self.state) == 2 else (self.state,)
-        return {key: part[key] for part in parts if isinstance(part, dict) for key in part}
+        return ChainMap(*(part for part in parts if isinstance(part, dict)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dynsys.models.loading.pickled_arrays import NumpyArray, checked_sizes
 from dynsys.models.loading.sparse import sparse_tensor
-from dynsys.models.loading.stand_ins import Named
+from dynsys.models.loading.stand_ins import Named, name_of
 from dynsys.models.loading.values import Allowance, Lazy, Odd
 
 NUMPY_CODES = {
@@ -57,7 +57,7 @@ OTHER_SIZES = {"qint8": 1, "quint8": 1, "qint32": 4}  # in bytes, of types that 
 
 def storage_type(kind: Any) -> str:
     """The dtype of a storage's class, ``torch.FloatStorage`` or that of a device; empty where it is not known."""
-    name = str(kind).rpartition(".")[2] if isinstance(kind, Named) else ""
+    name = kind.path.rpartition(".")[2] if isinstance(kind, Named) else ""
     return STORAGES.get(name.removesuffix("Storage"), "") if name.endswith("Storage") else ""
 
 
@@ -160,7 +160,7 @@ def typed_tensor(
     """``_rebuild_tensor_v3``: of types that have no storage of their own, over one of bytes."""
     made = tensor(allowance, storage, offset, size, stride, *rest)
     if isinstance(made, Tensor):
-        made.dtype = str(dtype).removeprefix("torch.")
+        made.dtype = name_of(dtype).removeprefix("torch.")
     return made
 
 
@@ -195,6 +195,6 @@ TORCH: dict[str, Callable[..., Any]] = {
     "torch.nn.parameter.Parameter": first,
     "torch.nn.parameter.Buffer": first,
     "torch.autograd.variable.Variable": first,
-    "torch.serialization._get_layout": lambda allowance, name, *rest: str(name),
+    "torch.serialization._get_layout": lambda allowance, name, *rest: name_of(name),
     "torch.Size": lambda allowance, sizes=(), *rest: sizes,
 }

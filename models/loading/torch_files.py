@@ -14,7 +14,7 @@ from dynsys.models.loading.objects import expand, refuse_empty
 from dynsys.models.loading.opcodes import unpickled
 from dynsys.models.loading.pickle_machine import Known, Machine, plain_key
 from dynsys.models.loading.rebuilt import KNOWN
-from dynsys.models.loading.stand_ins import Made, Named
+from dynsys.models.loading.stand_ins import Made, Named, name_of
 from dynsys.models.loading.tensors import Storage, item_size, storage_type
 from dynsys.models.loading.values import Allowance, Odd, Read, Unfit
 
@@ -51,11 +51,11 @@ class TorchZip:
         """What a persistent id stands for: ('storage', class, key, device, numbers)."""
         if not isinstance(key, tuple) or len(key) != 5 or key[0] != "storage":
             return Made(Named("torch", "an unknown persistent id"))
-        dtype, name, count = storage_type(key[1]), str(key[2]), checked_count(key[4])
         if not isinstance(key[2], str | int):
             raise ValueError("a storage of it has no name")
+        dtype, name, count = storage_type(key[1]), str(key[2]), checked_count(key[4])
         if not dtype:
-            return Odd(f"over a storage of the kind {key[1]}, which is not known")
+            return Odd(f"over a storage of the kind {name_of(key[1])}, which is not known")
         return self.storages.setdefault(
             (dtype, name, count), Storage(dtype, count, lambda: self.entry(f"data/{name}"), self.order)
         )
@@ -105,7 +105,8 @@ class OldTorch:
         root, count = str(plain_key(key[2], Allowance(0))), checked_count(key[4])
         dtype = self.types.setdefault(root, storage_type(key[1]))
         if not dtype:  # nor can what lies behind it be found
-            raise Unfit(f"it has a storage of the kind {key[1]}, which is not known", "save it with torch 1.6 or later")
+            wrong = f"it has a storage of the kind {name_of(key[1])}, which is not known"
+            raise Unfit(wrong, "save it with torch 1.6 or later")
         whole = self.storages.setdefault(root, Storage(dtype, count, lambda: self._bytes(root)))
         view = key[5] if len(key) == 6 else None
         if isinstance(view, tuple) and len(view) == 3:

@@ -55,6 +55,9 @@ class Odd:
 class Lazy:
     """An array that is made when it is asked for, so that what nobody reads costs nothing."""
 
+    def __str__(self) -> str:
+        return "an array"
+
     def array(self, allowance: Allowance) -> Any:
         """A NumPy array, or ``Odd``; raises ValueError where the file is damaged."""
         raise NotImplementedError
@@ -106,7 +109,8 @@ def starts(*heads: bytes) -> Callable[[Path, bytes], bool]:
 
 def is_beside(key: Any) -> bool:
     """Whether an entry of that name is a trainer's, such as an optimiser's state, and no part of the network."""
-    return NOT_WEIGHTS.match(str(key)) is not None
+    name = str(key)
+    return len(name) < 100 and NOT_WEIGHTS.match(name) is not None  # the pattern takes long on longer ones
 
 
 def is_array(value: Any) -> bool:
