@@ -25,7 +25,10 @@ from dynsys.errors import typed
     help="Input held, like 0,0,1; zeros if not given.",
 )
 @click.option(
-    "--solver", default="auto", show_default=True, help="auto, gauss-newton, conjugate-gradient, newton or adam."
+    "--solver",
+    default="auto",
+    show_default=True,
+    help="auto, gauss-newton, conjugate-gradient, trust-region, newton or adam.",
 )
 @click.option(
     "--engine",
@@ -62,6 +65,11 @@ from dynsys.errors import typed
 )
 @loading_options
 @click.option("--memory", help="What the search may use at most, like 4GiB.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="End the search after so long with what it has; without it, a search that still finds points ends by itself.",
+)
 @click.option("--device", help="cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def find(
@@ -82,6 +90,7 @@ def find(
     strings: str | None,
     noise: float,
     memory: str | None,
+    seconds: float | None,
     device: str | None,
     as_json: bool,
     **options: Any,
@@ -140,6 +149,7 @@ def find(
             verify=verify,
             seed=seed,
             memory=memory,
+            seconds=seconds,
             device=device,
         )
         modes = save_modes(points, folder, show) if with_modes else None
