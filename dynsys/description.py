@@ -92,6 +92,8 @@ def _judged(
     for i, sides in enumerate(zeros.sides):
         if sides is not None:
             judged[i] = stability_at_kink(sides, system.kind)
+        elif zeros.kinks[i]:  # too large for Jacobians on all sides
+            judged[i] = Stability("marginal", 0)
     for i in np.flatnonzero(zeros.manifold >= 0).tolist():  # at its end one side may see nothing of a line
         judged[i] = Stability("marginal", judged[i].n_unstable)
     return found, judged

@@ -121,7 +121,7 @@ class Known:
                 if (
                     beyond < -NOT_MARGINAL
                     and not known
-                    and attracts_on_every_side(self._applied(d), found.x[row], u[row])
+                    and attracts_on_every_side(self._applied(d), found.x[row], u[row], self.unit)
                 ):
                     self.enter(found.x[row], u[row], d, beyond)
 

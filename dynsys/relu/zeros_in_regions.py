@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dynsys.catalogue import Catalogue
 from dynsys.proof.certainty import unmoved
+from dynsys.relu.felt_kinks import felt_sides
 from dynsys.relu.kinks import Sides, one_sided_jacobians
 from dynsys.relu.pieces import Pieces
 from dynsys.relu.regions import RegionSearch
@@ -22,7 +23,10 @@ KINK = 1e-13  # of the largest preactivation, within which another is zero
 
 
 def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
-    """Inside a linear region the bound is that of a linear solve, and it is known which units are on their kink."""
+    """Inside a linear region the bound is that of a linear solve, and it is known which units are on their kink.
+
+    Where a system does not tell its regions, and a zero is not proved to have none beside it, kinks are felt for.
+    """
     bound, certified, reasons = zeros.points.error_bound.clone(), zeros.certified.copy(), list(zeros.reasons)
     kinks, sides = zeros.kinks.copy(), list[Sides | None]()
     for i, group in enumerate(zeros.groups):
@@ -41,6 +45,13 @@ def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapp
             pattern, on = found.patterns[j], found.kinks[j]
         kinks[i] = int(on.sum())
         sides.append(one_sided_jacobians(pieces, pattern, on) if kinks[i] else None)
+    told = [system.pieces(catalogue.inputs[g : g + 1]) is not None for g in range(len(catalogue.inputs))]
+    rows = [i for i, group in enumerate(zeros.groups) if not told[group] and not certified[i]]
+    u = catalogue.inputs[torch.tensor([zeros.groups[i] for i in rows], dtype=torch.long)]
+    felt, around = felt_sides(system, zeros.points.x[rows], u, bound[rows], catalogue.unit)
+    kinks[rows] = felt.cpu().numpy()
+    for i, sides_of_it in zip(rows, around, strict=True):
+        sides[i] = sides_of_it
     points = dataclasses.replace(zeros.points, error_bound=bound)
     return dataclasses.replace(
         zeros, points=points, certified=certified, reasons=reasons, kinks=kinks, sides=tuple(sides)

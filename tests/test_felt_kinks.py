@@ -1,0 +1,96 @@
+"""Functions with kinks that nobody tells of, and what is said of their fixed points, where one side would be false."""
+
+import pytest
+import torch
+from torch import nn
+
+from dynsys import Flow, Map, find_fixed_points, wrap
+from dynsys.relu.felt_kinks import felt_sides
+
+relu = torch.relu
+NO_INPUT = torch.zeros(1, 0).double()
+
+
+def searched(system):
+    return find_fixed_points(system, n_starts=16, slow_q=0.0)
+
+
+@pytest.mark.parametrize(
+    ("system", "word"),
+    [
+        (Map(lambda x, u: relu(2 * x), 1), "marginal"),  # driven away above 0, and still below
+        (Map(lambda x, u: relu(x / 2), 1), "stable node"),
+        (Map(lambda x, u: torch.where(x > 0, 0.9 * x, -0.5 * x), 1), "stable node"),
+        (Map(lambda x, u: torch.where(x > 0, 3 * x, 2 * x), 1, bounds=(-1, 1)), "unstable node"),
+        (Flow(lambda x, u: torch.where(x > 0, x, -x / 2), 1, bounds=(-1, 1)), "marginal"),
+        (Flow(lambda x, u: torch.where(x > 0, -x, -x / 2), 1, bounds=(-1, 1)), "stable node"),
+        (Flow(lambda x, u: x.abs(), 1, bounds=(-1, 1)), "marginal"),
+    ],
+)
+def test_a_kink_at_a_fixed_point_is_felt_from_both_sides(system, word):
+    points = searched(system)
+    assert abs(points.states).max() < 1e-9
+    assert points.stability.tolist() == [word]
+    assert points.kinks.tolist() == [1]
+    assert "1 of them on a kink" in points.summary()
+
+
+def test_two_sides_of_which_each_is_stable_and_their_products_are_not():
+    left, right = (torch.tensor(W).double() for W in ([[-1.918, 1.0], [-0.956, 0.0]], [[-0.4416, 1.0], [-0.9043, 0.0]]))
+    points = searched(Map(lambda x, u: torch.where(x[:, :1] < 0, x @ left.T, x @ right.T), 2))
+    assert points.stability.tolist() == ["marginal"]
+    x = torch.tensor([[1.0, 0.3]]).double()
+    for _ in range(500):
+        x = torch.where(x[:, :1] < 0, x @ left.T, x @ right.T)
+    assert x.norm() > 1e6
+
+
+def test_several_kinks_at_one_point_are_not_called_stable_where_one_of_them_is_not():
+    W = torch.diag(torch.tensor([0.5, 2.0, 0.3])).double()
+    assert searched(Map(lambda x, u: relu(x @ W), 3)).stability.tolist() == ["marginal"]
+
+
+def test_a_module_of_torch_that_was_wrapped_is_looked_at_from_both_sides():
+    class Doubled(nn.Module):
+        def forward(self, x, u):
+            return relu(2 * x)
+
+    points = searched(wrap(Doubled(), n_state=1, n_input=1, convention="step"))
+    assert points.stability.tolist() == ["marginal"]
+
+
+@pytest.mark.parametrize(
+    "velocity",
+    [
+        lambda x, u: -x + torch.tanh(2 * x),
+        lambda x, u: -x - x * x.abs(),  # a second derivative that jumps, and a first that does not
+        lambda x, u: -x - torch.sign(x) * x.abs() ** 1.5,
+        lambda x, u: -1e3 * torch.sin(1e3 * x),
+        lambda x, u: -torch.sinh(20 * x),
+    ],
+)
+def test_smooth_functions_have_no_kink_however_much_they_bend(velocity):
+    system = Flow(velocity, 1)
+    felt, sides = felt_sides(system, torch.zeros(1, 1).double(), NO_INPUT, torch.zeros(1).double(), 1.0)
+    assert felt.tolist() == [False]
+    assert sides == [None]
+
+
+def test_the_sides_of_one_kink_are_its_two_jacobians_and_its_normal():
+    """F = -x + b max(c x, 0)."""
+    b, c = (torch.tensor(v).double() for v in ([0.3, -0.2, 0.5], [2.0, -1.0, 2.0]))
+    system = Flow(lambda x, u: -x + relu(x @ c).unsqueeze(1) * b, 3)
+    felt, (sides,) = felt_sides(system, torch.zeros(1, 3).double(), NO_INPUT, torch.zeros(1).double(), 1.0)
+    assert felt.all()
+    assert sides.all_of_them
+    one = torch.eye(3).double()
+    above = sides.signs[:, 0] * (sides.normals[:, 0] @ c) > 0
+    torch.testing.assert_close((sides.normals[:, 0] @ c).abs(), torch.full((2,), 3.0).double())  # |c| is 3
+    torch.testing.assert_close(sides.jacobians[above], (-one + b.unsqueeze(1) * c).unsqueeze(0))
+    torch.testing.assert_close(sides.jacobians[~above], -one.unsqueeze(0))
+
+
+def test_a_kink_beside_a_point_is_none_of_its_own():
+    points = searched(Map(lambda x, u: relu(2 * x - 1), 1, bounds=(-1, 3)))
+    assert points.stability.tolist() == ["stable node", "unstable node"]
+    assert points.kinks.tolist() == [0, 0]
