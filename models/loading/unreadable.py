@@ -105,7 +105,7 @@ def refused(name: str, is_one: IsOne, wrong: str, remedy: str, named: Callable[[
 
 
 def orbax_folder(path: Path) -> str:
-    return str(path if path.is_dir() else path.parent)
+    return str((path if path.is_dir() else path.parent).absolute())  # orbax takes no other
 
 
 UNREADABLE = (
