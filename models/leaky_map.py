@@ -53,7 +53,6 @@ class LeakyStep(LeakyNetwork):
         return super().arrays() | ({} if self._is_one_for_all else {"alpha": self.alpha.cpu().numpy()})
 
     def settings(self) -> dict[str, Any]:
-        """What ``from_arrays`` needs besides the weights."""
         return {"activation": self.activation} | ({"alpha": float(self.alpha[0])} if self._is_one_for_all else {})
 
     @classmethod

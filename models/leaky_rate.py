@@ -82,6 +82,10 @@ class LeakyNetwork(RateNetwork):
         """The weights, by the names that a checkpoint gives them."""
         return {key: np.asarray(value) for key, value in self._held().items()}
 
+    @abc.abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What ``from_arrays`` needs besides the weights."""
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], settings: Mapping[str, Any], task: Any = None) -> Self:
         """``arrays`` may hold what the settings hold as one number, tau or alpha, as one for each unit."""
@@ -92,6 +96,10 @@ class LeakyNetwork(RateNetwork):
             initial=arrays.get("initial"),
             **{**settings, **each},
         )
+
+    def with_weights(self, changed: Mapping[str, Any]) -> Self:
+        """The same network with some of its ``arrays`` changed."""
+        return type(self).from_arrays({**self.arrays(), **changed}, self.settings())
 
     @classmethod
     def random(cls, n: int = 20, seed: int = 0, **options: Any) -> Self:
@@ -175,7 +183,6 @@ class LeakyFlow(LeakyNetwork):
         return super().arrays() | ({} if self.pace is None else {"tau": self.tau.cpu().numpy()})
 
     def settings(self) -> dict[str, Any]:
-        """What ``from_arrays`` needs besides the weights."""
         return {"activation": self.activation} | ({"tau": self.time_constant} if self.pace is None else {})
 
 

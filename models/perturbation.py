@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.models.leaky_rate import LeakyNetwork
+from dynsys.models.plrnn import PLRNN
 from dynsys.models.recurrent import Recurrent
 from dynsys.models.wrapping.stepped import Stepped
 from dynsys.system import System
@@ -83,7 +85,7 @@ def perturbed(system: System, noise: Noise, level: float) -> System:
     held = weights_of(system)
     weights_chosen(system, tuple(noise))
     changed = {name: held[name] + level * E for name, E in noise.items()}
-    if isinstance(system, Recurrent | Stepped):
+    if isinstance(system, Recurrent | Stepped | LeakyNetwork | PLRNN):
         return system.with_weights(changed)
     network: Any = system
     again: System = type(network).from_arrays(

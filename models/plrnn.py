@@ -103,6 +103,10 @@ class PLRNN(System):
         each = {"linear": arrays["linear"]} if "linear" in arrays else {}
         return cls({key: value for key, value in arrays.items() if key != "linear"}, **{**settings, **each})
 
+    def with_weights(self, changed: Mapping[str, Any]) -> Self:
+        """The same network with some of its ``arrays`` changed."""
+        return type(self).from_arrays({**self.arrays(), **changed}, self.settings())
+
     @classmethod
     def random(cls, units: int = 8, seed: int = 0, *, hidden: int = 0, linear: int = 0, clipped: bool = False) -> PLRNN:
         """Normal weights, and A between 0.3 and 0.9, with two inputs and two outputs; shallow with ``hidden`` units."""

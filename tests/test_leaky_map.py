@@ -11,6 +11,7 @@ from dynsys.models.activations import ACTIVATIONS
 from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.loading.checkpoint import load, save_checkpoint
+from dynsys.models.perturbation import perturbed, weights_chosen
 from dynsys.testing import check_system
 
 KINDS = {"leaky": LeakyMap, "leaky-rate": LeakyRateMap, "rate": LeakyRate, "activity": LeakyActivity}
@@ -164,6 +165,15 @@ def test_a_checkpoint_gives_the_network_back(tmp_path, kind, own):
     assert torch.equal(again.readout(x), net.readout(x))
     assert torch.equal(again.initial_state, net.initial_state)
     assert again.time_constant == net.time_constant
+    halved = again.with_weights({"W": 0.5 * net.arrays()["W"]})
+    assert torch.equal(halved.W, net.W / 2)
+    assert torch.equal(halved.initial_state, net.initial_state)
+    assert halved.settings() == net.settings()
+    assert (halved.pace is None) == (net.pace is None)
+    assert weights_chosen(net) == ("W",)
+    noisy = perturbed(net, {"W": np.ones((5, 5))}, 0.1)
+    np.testing.assert_allclose(noisy.W, net.W.numpy() + 0.1)
+    assert torch.equal(noisy.B, net.B)
 
 
 def test_runs_begin_at_the_first_state():

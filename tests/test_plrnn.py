@@ -8,6 +8,7 @@ import torch
 
 import dynsys
 from dynsys.models.loading.checkpoint import load, save_checkpoint
+from dynsys.models.perturbation import perturbed, weights_chosen
 from dynsys.models.plrnn import PLRNN
 from dynsys.testing import check_system
 from dynsys.trajectory import relax
@@ -176,6 +177,11 @@ def test_a_checkpoint_gives_the_network_back(tmp_path, form):
     assert again.initial_state.tolist() == [0.0, 1.0, 2.0, 3.0]
     assert torch.equal(again.linear, net.linear)
     assert again.clipped == net.clipped
+    name = "W1" if net.shallow else "W"
+    assert weights_chosen(net) == (name,)
+    noisy = perturbed(net, {name: np.ones_like(net.arrays()[name])}, 0.1)
+    np.testing.assert_allclose(noisy.arrays()[name], net.arrays()[name] + 0.1)
+    assert noisy.settings() == net.settings()
 
 
 @pytest.mark.parametrize(
