@@ -18,7 +18,7 @@ from torch.linalg import vector_norm
 from dynsys.discovery import Source
 from dynsys.missing import Tally
 from dynsys.proof.certainty import Assessed, assess
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import ZERO, is_zero, rounding
 from dynsys.system import System
 
 LINEAR = 0.25  # b |F(x) - J (x - p)| / |x - p|, up to which a state x is on its way to p
@@ -185,9 +185,7 @@ class Catalogue:
         for share in (0.25, 0.5, 0.75):
             between = a + share * (x - a)
             F = self.system.velocity(between, self.inputs[groups])
-            joined &= vector_norm(F, dim=1) <= JOINED * rounding(
-                self.system, between, self.inputs[groups], F, self.unit
-            )
+            joined &= is_zero(self.system, between, self.inputs[groups], F, self.unit, JOINED)
         return joined
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.rounding import ZERO, rate, rounding
+from dynsys.rounding import is_zero, rate
 from dynsys.solvers.base import Problem, Solver
 
 
@@ -49,7 +49,8 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
     for step in range(solver.max_steps + 1):
         enough = solver.tolerance * pace[rows] * (vector_norm(state.x, dim=1) + unit)
         if solver.tolerance == 0:
-            enough = ZERO * rounding(problem.system, state.x, problem.u, state.F, unit)
+            small = is_zero(problem.system, state.x, problem.u, state.F, unit)
+            enough = torch.where(small, torch.inf, 0.0)
         outcome = _judge(state, stuck, enough, unit)
         out.x[rows], out.F[rows], out.outcome[rows], out.steps[rows] = state.x, state.F, outcome, step
         going = (outcome == Outcome.OUT_OF_STEPS).nonzero().squeeze(1)

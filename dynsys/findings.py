@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dynsys.attractors.cycles import orbits
 from dynsys.catalogue import Catalogue
@@ -34,7 +35,7 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
     """
     zeros = Zeros.of(catalogue.points, list(catalogue.groups), NOT_TRIED)
     if isinstance(system, Iterated) and system.k > 1:
-        points, u = zeros.points, catalogue.inputs[torch.tensor(zeros.groups, device=zeros.points.x.device)]
+        points, u = zeros.points, catalogue.inputs[_rows(zeros)]
         cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
         zeros = Zeros.of(cycles.points, [zeros.groups[i] for i in cycles.of], NOT_TRIED)
         zeros = dataclasses.replace(zeros, orbit=cycles.orbit)
@@ -49,7 +50,7 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
 def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     """A proved bound takes the place of the estimated one, be it larger or smaller."""
     points = zeros.points
-    u = catalogue.inputs[torch.tensor(zeros.groups, dtype=torch.long, device=points.x.device)]
+    u = catalogue.inputs[_rows(zeros)]
     proof = certify(system, points.x, u, catalogue.unit)
     bound = torch.where(proof.certified, proof.error_bound, points.error_bound)
     reasons = [
@@ -58,6 +59,11 @@ def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     ]
     points = dataclasses.replace(points, error_bound=bound)
     return dataclasses.replace(zeros, points=points, certified=np.asarray(proof.certified.cpu()), reasons=reasons)
+
+
+def _rows(zeros: Zeros) -> Tensor:
+    """The input of each zero, by number; empty where there are none, and an index all the same."""
+    return torch.tensor(zeros.groups, dtype=torch.long, device=zeros.points.x.device)
 
 
 def _apart(zeros: Zeros) -> Zeros:

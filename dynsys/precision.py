@@ -1,7 +1,8 @@
 """Whether a velocity that comes as float64 has been computed in single precision on the way.
 
 ``F = G(x) - x`` is float64 wherever x is, though G be float32, and then every error bound would be wrong. It shows in
-steps: single precision sees a relative change of the state of 1e-4 and of 1e-5, and is blind to one of 1e-11.
+steps: single precision sees a relative change of the state of 1e-4 and of 1e-5, and is blind to one of 1e-9, which a float64 in
+which terms of 1e6 cancel is not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from torch import Tensor
 from dynsys.rounding import EPS
 from dynsys.system import System
 
-LARGE, MIDDLE, SMALL = 1e-4, 1e-5, 1e-11  # relative changes of a state; single precision rounds to 6e-8
+LARGE, MIDDLE, SMALL = 1e-4, 1e-5, 1e-9  # relative changes of a state; single precision rounds to 6e-8
 CLEAR = 100.0  # times the rounding error in float64, that the change expected of the small one has to be
 LINEAR = 0.5  # of its size, up to which the middle change may differ from a tenth of the large one
 BLIND = 0.5  # of the values that should change, from where it is not chance

@@ -18,7 +18,7 @@ from torch.linalg import vector_norm
 
 from dynsys.descent import Descent, Outcome, descend
 from dynsys.proof.false_zeros import only_rounding
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import at_origin, is_zero
 from dynsys.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.speed import gradient, q_of
 from dynsys.system import Reduction, System
@@ -28,6 +28,7 @@ CLOSER = 2e-6  # the same, as near as single precision goes: for large systems, 
 FORCING, SHARE = 0.1, 0.6  # of a Newton-Krylov step on the cheap way: relative residual, and how many must meet it
 NEAR_ZERO = 1e-5  # the same, where the last descent of a large system begins
 FINISH_LIMIT = 512  # units, up to which the few states that are finished are worth a factorisation per step
+SMALL = 1e-2  # of a state's size: a state this near to the origin may be at it
 MOVED = 1e-3  # of a state's size: farther than this, Newton has gone to another point than the solver's
 STATIONARY = 1e-4  # of |grad q| * size / q, beneath which a start has plainly reached a minimum
 FAR_OUTSIDE = 0.05  # of the box's width: a state this far outside it is on its way to no point inside
@@ -110,7 +111,7 @@ class Descender:
         near = outcome == Outcome.CONVERGED
         if solver.tolerance < HANDOVER and self.system.n_state <= DENSE_LIMIT:
             near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
-        return Landed(end, F, outcome, near, groups, self._size_reached(end, outcome))
+        return Landed(end, F, outcome, near, groups, self._size_reached(end, F, groups, outcome))
 
     def nearer(self, landed: Landed, rows: Tensor) -> Landed:
         """Some landed states taken on by the cheap way, to where more of them can be told from each other."""
@@ -135,10 +136,15 @@ class Descender:
         F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
         return end, F, torch.where(torch.isfinite(F).all(dim=1), down.outcome, int(Outcome.DIVERGED))
 
-    def _size_reached(self, x: Tensor, outcome: Tensor) -> float:
-        """The usual size of a state again: starts may have been much farther out than anything they lead to."""
-        size = vector_norm(x, dim=1)[outcome != Outcome.DIVERGED]
-        return min(self.unit, float(size.median()) if len(size) else self.unit) or self.unit
+    def _size_reached(self, x: Tensor, F: Tensor, groups: Tensor, outcome: Tensor) -> float:
+        """The usual size of a state again: starts may have been much farther out than anything they lead to.
+
+        A state that ends at the origin, as far as F tells, has no size.
+        """
+        size, telling = vector_norm(x, dim=1), outcome != Outcome.DIVERGED
+        small = (telling & (size < SMALL * self.unit)).nonzero().squeeze(1)
+        telling[small] = ~at_origin(self.system, x[small], self.inputs[groups[small]], F[small])
+        return min(self.unit, float(size[telling].median()) if bool(telling.any()) else self.unit) or self.unit
 
     def finish(self, landed: Landed) -> Finished:
         """Newton in float64 from states near a zero; the others are judged as they are."""
@@ -146,7 +152,7 @@ class Descender:
         first = Descent(landed.x, landed.F, landed.outcome, torch.zeros_like(landed.outcome))
         near = self.may_be_zeros(landed)
         last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
-        zero = near & (vector_norm(last.F, dim=1) <= ZERO * rounding(self.system, last.x, u, last.F, landed.unit))
+        zero = near & is_zero(self.system, last.x, u, last.F, landed.unit)
         inside = self.inside(last.x, landed.groups)
         slow, where = self._slow(first, last, zero, landed.groups)
         rejected = self._reasons(last, u, zero | (landed.near & ~near), inside, slow)

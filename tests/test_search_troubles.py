@@ -302,3 +302,12 @@ def test_a_descent_into_infinite_derivatives_ends_without_a_minimum():
     u = torch.zeros(1, 0, dtype=torch.float64)
     for x in (0.0, 5e-37, -1.0):
         assert not descend_to_minimum(system, torch.tensor([[x]], dtype=torch.float64), u, 1.0).is_stationary
+
+
+@pytest.mark.parametrize(
+    "step", [lambda x, u: x + 1, lambda x, u: x / 2], ids=["no point at all", "a point of period 1"]
+)
+def test_a_map_without_a_cycle_of_the_period_asked_for_gives_an_empty_result(step):
+    points = find_fixed_points(Map(step, n_state=1), n_starts=16, period=2, workers=1)
+    assert len(points) == 0
+    assert points.summary().startswith("Found 0 cycles of period 2.")

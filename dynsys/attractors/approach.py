@@ -26,7 +26,7 @@ from torch.linalg import vector_norm
 from dynsys.attractors.runge_kutta import Course, advance
 from dynsys.iterated import Iterated
 from dynsys.krylov import gmres
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import is_zero
 from dynsys.system import Kind, Product, System
 
 LINEAR = 0.25  # of the distance, seen through a power of J^-1, that F may deviate from its linearisation
@@ -99,7 +99,7 @@ class Phase:
         close = (~arrived & (distance <= CLOSE * size)).nonzero().squeeze(1)
         if len(close):  # at rest they may come no nearer
             F = F[close]
-            arrived[close] = vector_norm(F, dim=1) <= ZERO * rounding(self.system, x[close], u[close], F, unit)
+            arrived[close] = is_zero(self.system, x[close], u[close], F, unit)
         return arrived
 
     def _is_linear(self, e: Tensor, F: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch.linalg import vector_norm
 
 from dynsys.iterated import Iterated, divisors
 from dynsys.proof.certainty import Assessed, assess
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import ZERO, is_zero, rounding
 from dynsys.system import System
 
 JOINED = 4 * ZERO  # times the rounding error of F, within which it is zero on the way between two states
@@ -146,7 +146,7 @@ def _joined(system: System, a: Tensor, b: Tensor, u: Tensor, unit: float) -> boo
     between = a + a.new_tensor(SHARES).unsqueeze(1) * (b - a)
     held = u.expand(len(SHARES), -1)
     F = system.velocity(between, held)
-    return bool((vector_norm(F, dim=1) <= JOINED * rounding(system, between, held, F, unit)).all())
+    return bool(is_zero(system, between, held, F, unit, JOINED).all())
 
 
 def _first(same: Tensor) -> int:

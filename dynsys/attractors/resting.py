@@ -12,7 +12,7 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors.runge_kutta import TOLERANCE
 from dynsys.budget import MATRIX_FREE_ABOVE
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import is_zero
 from dynsys.solvers import DENSE_LIMIT
 from dynsys.system import Kind, System
 
@@ -48,7 +48,7 @@ def _hovers(system: System, x: Tensor, u: Tensor, unit: float) -> bool:
         inverse = torch.linalg.pinv(system.jacobian(y, u), rtol=SINGULAR)
         y = y - (inverse @ system.velocity(y, u).unsqueeze(2)).squeeze(2)
     F = system.velocity(y, u)
-    at_rest = vector_norm(F) <= ZERO * rounding(system, y, u, F, unit)
+    at_rest = is_zero(system, y, u, F, unit)
     if not bool(at_rest) or float(vector_norm(y - x)) > NEAR * unit:
         return False
     J = system.jacobian(y, u)

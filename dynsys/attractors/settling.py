@@ -20,7 +20,7 @@ from dynsys.attractors.known import Attractor, Known
 from dynsys.attractors.motion import Followed, Motion
 from dynsys.attractors.neighbours import draws_in
 from dynsys.attractors.resting import hovers
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import is_zero
 from dynsys.solvers import DENSE_LIMIT
 from dynsys.system import Kind, System
 from dynsys.threads import alone
@@ -176,7 +176,7 @@ class _Course:
     def _at_rest(self, seen: Followed) -> Tensor:
         x, u = seen.history[-1], self.u[seen.rows]
         F = self.system.velocity(x, u)
-        return vector_norm(F, dim=1) <= ZERO * rounding(self.system, x, u, F, self.unit)
+        return is_zero(self.system, x, u, F, self.unit)
 
     def _owners_at_rest(self, seen: Followed) -> Tensor:
         """The attractor of each trajectory at rest, every one of which is looked at; -1 where there is none."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.rounding import ZERO, rounding
+from dynsys.rounding import ZERO, is_zero
 from dynsys.system import System
 
 NULL = 1e-6  # of the largest singular value of J, beneath which a direction may be tangent to a manifold
@@ -73,7 +73,7 @@ class Walker:
 
     def is_zero(self, x: Tensor, F: Tensor) -> Tensor:
         """Where |F| (B,) cannot be told from zero."""
-        return vector_norm(F, dim=1) <= ON_IT * rounding(self.system, x, self._held(x), F, self.unit)
+        return is_zero(self.system, x, self._held(x), F, self.unit, ON_IT)
 
     def corrected(self, x: Tensor, borders: Place) -> tuple[Place, Tensor]:
         """The zeros of F nearest to x (B, n) across the borders, with their frames, and whether (B,) each is one."""

@@ -222,18 +222,41 @@ class Objective:
             return Minimum(x, q, 0.0, 1.0, 0.0, active)
         slope = norm(g[~held])
         least, largest, v = self._curvatures(s, ~held)
-        error = slope + self._rounding(x, s, g, ~held)
-        bound = 2 * self.unit * error / least if least > 1e-10 * largest else float("inf")
+        bound = 2 * (slope + self._rounding(x, g, ~held)) / least if least > 1e-10 * largest else float("inf")
+        bound = self.unit * bound if self._stays_curved(s, v, least, bound, ~held) else float("inf")
         relative = slope * self.scale / max(q, 1e-300)
         if abs(least) <= FLAT * largest and self._falls(s, v):
             least = -largest  # flat to second order, and yet a saddle of q
         return Minimum(x, q, relative, least / max(largest, 1e-300), bound, active)
 
-    def _rounding(self, x: Tensor, s: Array, g: Array, free: Mask) -> float:
-        """The error of the gradient in float64: what it changes by when the state is moved by its last digits."""
-        moved = gradient(self.system, x + 2 * EPS * x.abs(), self.u)[0] * (self.unit / self.scale)
-        change = np.asarray(moved.cpu()) - g
-        return norm(change[free]) + EPS * norm(g)
+    def _rounding(self, x: Tensor, g: Array, free: Mask) -> float:
+        """The error of the gradient in float64: what it changes by when the state is moved by its last digits.
+
+        Or by those of a usual state, where x is next to zero: dF/dx of a map is what is left of dG/dx beside 1.
+        """
+        digits = EPS * (2 * x.abs() + self.unit / x.shape[1] ** 0.5)
+        moved = (gradient(self.system, x + sign * digits, self.u)[0] * (self.unit / self.scale) for sign in (1, -1))
+        return max(norm((np.asarray(there.cpu()) - g)[free]) for there in moved) + EPS * norm(g)
+
+    def _stays_curved(self, s: Array, v: Array, least: float, bound: float, free: Mask) -> bool:
+        """Whether all over the bound the least curvature is half of what it is at s, as the bound takes for granted.
+
+        It is looked at to both sides along its direction v, and along two others.
+        """
+        if not np.isfinite(bound):
+            return False
+        others = np.random.default_rng(0).standard_normal((2, len(s))) * free
+        try:
+            for d in (v, *others):
+                for step in (bound, -bound):
+                    there = np.clip(s + step / norm(d) * d, self.low, self.high)
+                    small = len(s) <= TRUST_LIMIT
+                    curved = self._curvatures(there, free)[0] if small else v @ self.hessian_product(there, v)
+                    if not curved >= least / 2:
+                        return False
+        except NotFinite:
+            return False
+        return True
 
     def _falls(self, s: Array, v: Array) -> bool:
         """Whether q is lower anywhere near along +-v, as it is between two zeros that are about to meet."""

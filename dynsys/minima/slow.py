@@ -21,7 +21,7 @@ from torch import Tensor
 from dynsys.minima.constrained import NEARLY_ZERO, lowered
 from dynsys.minima.minimum import TRUST_LIMIT, Minimum, descend_to_minimum, minimum_at
 from dynsys.minima.projected_newton import newton_in_box
-from dynsys.rounding import ZERO, rate, rounding
+from dynsys.rounding import is_zero, rate
 from dynsys.speed import q_of, speed
 from dynsys.system import System
 from dynsys.trajectory import relax
@@ -192,8 +192,7 @@ class Minima:
         u = self._held(group)
         if not self._inside(minimum.x, u):
             return Rejection.OUTSIDE
-        noise = rounding(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)
-        if (2 * minimum.q) ** 0.5 <= ZERO * float(noise):
+        if bool(is_zero(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)):
             zero, refused = accepted(
                 self.system, minimum.x, u, torch.ones(1, dtype=torch.bool, device=u.device), self.unit
             )
