@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REPORT, RESULTS = "report.html", "results.json"
 MOST_SCENES = 8  # three-dimensional, on one page: a browser has so many WebGL contexts
-PACKAGES = ("dynsys-rnn", "numpy", "scipy", "torch", "scikit-learn", "plotly", "joblib")
+PACKAGES = ("dynsys-rnn", "numpy", "scipy", "torch", "plotly", "joblib")
 HEIGHT = 640  # pixels of a figure that says none
 SOLID = ("scatter3d", "surface", "mesh3d", "cone", "streamtube", "isosurface", "volume")
 

@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from dynsys.analyses.portrait import Fit, portrait, title_of
+from dynsys.analyses.recorded import Recorded
 from dynsys.errors import CheckpointError, typed
 from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
@@ -24,24 +25,16 @@ from dynsys.models.training_run import read_curves
 from dynsys.points import FixedPoints
 from dynsys.search import SearchInterrupted, find_fixed_points
 from dynsys.spectra.modes import Modes, linear_modes
-from dynsys.starts import states_in_box
-from dynsys.system import System
-from dynsys.trajectory import relax
+from dynsys.system import Kind, System
 
 Array = NDArray[np.float64]
-Fit = Literal["points", "trajectories"]
 Progress = Callable[[str, int, int], None]
 
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 MODES = "modes.safetensors"
 CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"
-OF_POINTS = (MODES, CONNECTIONS, BASINS, MEMORY)  # what belongs to the points beside them, and to no others
-RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
-RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
-TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
-OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
-TASK_STEPS, TASK_RUNS = 2500, 4
-DRIVEN_STEPS = 1000  # of a network whose task is not known: more would hide the points
+RECORDED = "trajectories.safetensors"  # those that a search began from
+OF_POINTS = (MODES, CONNECTIONS, BASINS, MEMORY, RECORDED)  # what belongs to the points beside them, and to no others
 
 
 def search_and_save(
@@ -51,12 +44,14 @@ def search_and_save(
     progress: Progress,
     loading: dict[str, Any] | None = None,
     noted: dict[str, Any] | None = None,
+    recorded: list[Array] | None = None,
     **settings: Any,
 ) -> FixedPoints:
     """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up.
 
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
+    Of the trajectories (T_i, n) that were ``recorded`` enough are kept to be drawn.
     """
     told = {"assumed": list(system.assumed), "unread": list(system.unread)}
     noted = {**note_of(checkpoint, loading), **{k: v for k, v in told.items() if v}, **(noted or {})}
@@ -67,23 +62,25 @@ def search_and_save(
         points = _noting(find_fixed_points(system, progress=progress, **settings), noted)
     except SearchInterrupted as interrupt:
         interrupt.points = _noting(interrupt.points, noted)
-        save_points(interrupt.points, folder)
+        save_points(interrupt.points, folder, recorded)
         raise
     except ValueError:
         if not was_there:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
-    save_points(points, folder)
+    save_points(points, folder, recorded)
     return points
 
 
-def save_points(points: FixedPoints, folder: str | Path) -> None:
+def save_points(points: FixedPoints, folder: str | Path, recorded: list[Array] | None = None) -> None:
     """Write ``fixed_points.safetensors`` and the same in words as ``fixed_points.json``."""
     for name in OF_POINTS:
         (Path(folder) / name).unlink(missing_ok=True)
     points.save(Path(folder) / f"{POINTS}.safetensors")
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
+    if recorded:
+        Recorded.of(recorded, Kind(points.about["kind"])).save(Path(folder) / RECORDED)
 
 
 def save_modes(points: FixedPoints, folder: str | Path, progress: Progress) -> Modes:
@@ -117,35 +114,6 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
     system = load(network.path, **network.loading)
     period = points.search.period
     return dataclasses.replace(points, system=Iterated(system, period) if period > 1 else system), system
-
-
-def portrait(
-    points: FixedPoints,
-    system: System,
-    seed: int = 0,
-    fit: Fit = "points",
-    connections: Connections | None = None,
-) -> Any:
-    """The phase portrait as a plotly figure: a run of the task, releases from random states, and the points."""
-    from dynsys.plots import phase_portrait
-
-    u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
-    task = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
-    if task is not None and getattr(system, "task", None) is None:
-        task = task[:DRIVEN_STEPS, ::2]  # driven at random: every other run by pulses, the rest by what shows no order
-    return phase_portrait(
-        points,
-        trajectories=None if task is None else np.asarray(task),
-        releases=releases(system, u, seed),
-        connections=connections,
-        fit=fit,
-        title=_title(system),
-    )
-
-
-def _title(system: System) -> str:
-    counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
-    return f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}"
 
 
 def draw(
@@ -192,14 +160,15 @@ def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     points, system = load_run(run)
     followed = Connections.load(run / CONNECTIONS) if chosen is None and (run / CONNECTIONS).is_file() else None
     known = followed is not None and followed.are_of(points)
-    return portrait(_some(points, chosen), system, seed, fit, followed if known else None)
+    recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
+    return portrait(_some(points, chosen), system, seed, fit, followed if known else None, recorded)
 
 
 def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import spectrum
 
     points, system = load_run(run)
-    return spectrum(points, _numbers(points, chosen), title=_title(system))
+    return spectrum(points, _numbers(points, chosen), title=title_of(system))
 
 
 def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -228,7 +197,7 @@ def _modes(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
     from dynsys.plots import modes
 
     points, system = load_run(run)
-    return modes(points, _numbers(points, chosen), title=_title(system))
+    return modes(points, _numbers(points, chosen), title=title_of(system))
 
 
 def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -238,7 +207,7 @@ def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
         raise CheckpointError(run, "nobody has followed its saddles yet", f"first: {typed('basins', run)}")
     basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
     _, system = load_run(run)
-    return memory_graph(Connections.load(run / CONNECTIONS), basins, title=_title(system))
+    return memory_graph(Connections.load(run / CONNECTIONS), basins, title=title_of(system))
 
 
 def _retrieval(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
@@ -300,17 +269,3 @@ def _numbers(points: FixedPoints, chosen: list[int] | None) -> list[int] | None:
     if wrong:
         raise ValueError(f"there is no point {wrong[0]}; this run has points 0 to {len(points) - 1}")
     return chosen
-
-
-def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
-    """Trajectories, each (T, n), let go where random outputs put the network, or in its box.
-
-    Each ends where it has left the scene: a picture has no room for infinity.
-    """
-    rng = np.random.default_rng(seed)
-    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
-    if x is None:
-        x = states_in_box(system, u, RELEASES, rng)
-    paths = torch.cat([x.unsqueeze(0), relax(system, x, u, RELEASE_STEPS)])
-    inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
-    return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]

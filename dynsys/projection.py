@@ -39,8 +39,6 @@ class Projection:
         explain nothing, so that what is projected always has ``n_components`` columns. Raises ValueError where there
         is no state or one is not finite.
         """
-        from sklearn.decomposition import PCA
-
         rows = as_array(states)
         if rows.ndim < 2 or rows.size == 0:
             raise ValueError(f"states has shape {rows.shape}; a projection is fitted to at least one state, (..., n)")
@@ -50,11 +48,14 @@ class Projection:
         k, n = rows.shape
         components, ratio = np.zeros((n_components, n)), np.zeros(n_components)
         spanned = min(n_components, n, k - 1) if np.ptp(rows, axis=0).any() else 0
+        mean = rows.mean(axis=0)
         if spanned:
-            # Both solvers are exact and have no seed; the covariance is the cheaper where states are many.
-            pca = PCA(spanned, svd_solver="covariance_eigh" if k > n else "full").fit(rows)
-            components[:spanned], ratio[:spanned] = _upright(pca.components_), pca.explained_variance_ratio_
-        return cls(rows.mean(axis=0), components, ratio)
+            rows = rows - mean
+            rows -= rows.mean(axis=0)  # what the mean is off by, its own last digits, far from the origin
+            # Singular values keep the digits of small components, which are squared away in a covariance.
+            _, sizes, axes = np.linalg.svd(rows / np.abs(rows).max(), full_matrices=False)
+            components[:spanned], ratio[:spanned] = _upright(axes[:spanned]), (sizes**2 / (sizes**2).sum())[:spanned]
+        return cls(mean, components, ratio)
 
     def transform(self, states: Any) -> Array:
         """Coordinates (..., c) of states (..., n)."""

@@ -14,6 +14,7 @@ import torch
 
 from dynsys import plots
 from dynsys.errors import OutputError
+from dynsys.memory.ends import Other
 from dynsys.plots import camera, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection
@@ -107,14 +108,39 @@ class TestPhasePortrait:
 
     def test_runs_side_by_side_are_drawn_as_a_list_of_them_is(self, points):
         runs = np.random.default_rng(0).standard_normal((5, 3, 4))
-        together = trace(plots.phase_portrait(points, torch.as_tensor(runs), projection=PLAIN), "trajectories")
         listed = trace(plots.phase_portrait(points, list(runs.swapaxes(0, 1)), projection=PLAIN), "trajectories")
-        np.testing.assert_array_equal(xyz(together), xyz(listed))
-        assert np.isnan(together.x).sum() == 2
+        for time_axis, array in ((0, torch.as_tensor(runs)), (1, runs.swapaxes(0, 1))):
+            figure = plots.phase_portrait(points, array, time_axis=time_axis, projection=PLAIN)
+            together = trace(figure, "trajectories")
+            np.testing.assert_array_equal(xyz(together), xyz(listed))
+            assert np.isnan(together.x).sum() == 2  # breaks between three runs
+
+    def test_an_array_of_many_runs_is_refused_unless_it_is_said_which_axis_is_time(self, points):
+        hidden = np.zeros((8, 50, 4))  # trials x time x units, as training code records them
+        for given in ({"trajectories": hidden}, {"releases": hidden}):
+            with pytest.raises(ValueError, match=r"time_axis=0 if these are 50 trials of 8 steps.*time_axis=1 if they"):
+                plots.phase_portrait(points, **given)
+        with pytest.raises(ValueError, match="time_axis is 2"):
+            plots.phase_portrait(points, hidden, time_axis=2)
+        for one in (np.zeros((1, 50, 4)), np.zeros((50, 1, 4))):  # one run, whichever way
+            assert len(trace(plots.phase_portrait(points, one), "trajectories").x) == 50
+
+    def test_trajectories_bear_the_name_that_says_what_they_are(self, points):
+        figure = plots.phase_portrait(points, np.zeros((5, 4)), called="recorded trajectories")
+        assert "recorded trajectories" in names(figure)
+        assert "trajectories" not in names(figure)
+
+    def test_attractors_that_are_no_points_are_drawn_as_loops_and_told_of(self, points):
+        orbit = Other("orbit 0", "stable orbit of period 2", 2, np.stack([E[0], E[1]]), np.ones(1), np.zeros(0))
+        figure = plots.phase_portrait(points, beside=[orbit, orbit], projection=PLAIN)
+        np.testing.assert_array_equal(
+            xyz(trace(figure, "stable orbit of period 2"))[:3], [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
+        )
+        assert "Attractors that are no points: 2 stable orbits of period 2." in caption(figure)
 
     def test_releases_are_marked_where_they_start(self, points):
         runs = np.arange(24.0).reshape(3, 2, 4)
-        figure = plots.phase_portrait(points, releases=runs, projection=PLAIN)
+        figure = plots.phase_portrait(points, releases=runs, time_axis=0, projection=PLAIN)
         np.testing.assert_array_equal(xyz(trace(figure, "where they start")), [[0, 1, 2], [4, 5, 6]])
         assert trace(figure, "releases from other states").mode == "lines"
 
@@ -143,12 +169,12 @@ class TestPhasePortrait:
         assert f"{kept:,} of 450,000 states are drawn" in caption(figure)
 
     def test_short_trajectories_are_drawn_whole_and_the_caption_is_silent(self, points):
-        figure = plots.phase_portrait(points, np.ones((1000, 20, 4)), projection=PLAIN)
+        figure = plots.phase_portrait(points, np.ones((1000, 20, 4)), time_axis=0, projection=PLAIN)
         assert len(trace(figure, "trajectories").x) == 20 * 1001 - 1
         assert "thinned" not in caption(figure)
 
     def test_the_caption_counts_points_by_kind(self, points):
-        text = caption(plots.phase_portrait(points, projection=PLAIN))
+        text = caption(plots.phase_portrait(points, projection=PLAIN)).replace("<br>", " ")
         assert "5 points: 1 stable, 1 with 1 unstable direction, 1 with 2 or more unstable directions" in text
         assert "1 marginal with no unstable direction, 1 slow with 1 unstable direction" in text
 
@@ -205,7 +231,7 @@ class TestPhasePortrait:
     def test_a_projection_is_fitted_once(self, points, monkeypatch):
         seen, fit = [], Projection.fit
         monkeypatch.setattr(Projection, "fit", lambda states: seen.append(np.shape(states)) or fit(states))
-        plots.phase_portrait(points, np.ones((7, 2, 4)), np.zeros((3, 4)))
+        plots.phase_portrait(points, np.ones((7, 2, 4)), np.zeros((3, 4)), time_axis=0)
         assert seen == [(5, 4)]
 
     def test_axes_can_be_fitted_to_the_trajectories(self, points):

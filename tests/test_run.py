@@ -10,7 +10,8 @@ import torch
 import dynsys
 from dynsys.analyses import STUDIES
 from dynsys.analyses.flipflop import Demo, run
-from dynsys.analyses.run import draw, load_run, releases, search_and_save
+from dynsys.analyses.portrait import releases
+from dynsys.analyses.run import draw, load_run, search_and_save
 from dynsys.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME

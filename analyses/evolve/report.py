@@ -13,8 +13,8 @@ from dynsys.analyses.evolve.frames import Frames
 from dynsys.analyses.evolve.study import Evolution, Evolve, studied
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
 from dynsys.analyses.flipflop_memories import CLEAR
+from dynsys.analyses.portrait import TITLES
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.analyses.run import TITLES
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.errors import typed
 from dynsys.projection import Projection

@@ -129,9 +129,8 @@ def picture(compared: Comparison) -> Any:
         if len(network.memories) < 2:
             return None
         runs = network.network.task_trajectories(TASK_STEPS, TASK_RUNS, compared.settings.seed)
-        shown = None if runs is None else runs.numpy()
         numbers = network.memories.numbers.tolist()
-        panels.append(Panel(capital(in_words(compared, name)), network.points, solids[name], numbers, before, shown))
+        panels.append(Panel(capital(in_words(compared, name)), network.points, solids[name], numbers, before, runs, 0))
     return side_by_side(panels, caption=CAPTION.format(small=compared.settings.bits - 1))
 
 

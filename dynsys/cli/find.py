@@ -108,7 +108,7 @@ def find(
     """
     from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
-    from dynsys.models.loading.trajectories import starts_from_file
+    from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
     from dynsys.models.queries import queries_named
     from dynsys.spectra.of_flow import stability_of_flow, told_of_flow
 
@@ -125,11 +125,12 @@ def find(
     chosen: Any = None
     at: Any = held
     noted: dict[str, Any] = {}
+    recorded: Any = None
     if strings is not None:
         at, chosen, noted = queries_named(system, strings.split(","), starts, seed)
     if trajectories is not None:
-        states = keys.split(",") if keys else None
-        chosen = starts_from_file(trajectories, system, starts, noise=noise, seed=seed, keys=states)
+        recorded = runs_from_file(trajectories, system, keys.split(",") if keys else None)
+        chosen = noisy_starts(recorded, starts, noise=noise, seed=seed)
     with progress() as show:
         points = search_and_save(
             system,
@@ -138,6 +139,7 @@ def find(
             show,
             loading=choices,
             noted=noted,
+            recorded=recorded,
             starts=chosen,
             input=at,
             n_starts=starts,

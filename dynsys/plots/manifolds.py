@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ Array = NDArray[np.float64]
 
 FADING = [[0, "#DFC8A2"], [1, style.BROWN]]  # from the unstable point to the end
 ASIDE = 0.06  # of a segment's half, within which a branch is hidden by it
+NOUN, NOUNS = r"(orbit|oscillation|point)", r"\1s"
 HEAD = 0.7  # of the way to the end, where a branch bears a marker
 
 
@@ -24,9 +28,8 @@ def branches(connections: Connections | None) -> list[Array]:
     return [] if connections is None else [_without_repeats(path) for path in connections.paths.astype(np.float64)]
 
 
-def loops(connections: Connections | None) -> list[Array]:
+def loops(others: list[Other]) -> list[Array]:
     """The attractors that are none of the points: closed (p + 1, n), or one state at rest."""
-    others = [] if connections is None else connections.others
     return [np.concatenate([o.states, o.states[:1]]) if len(o.states) > 1 else o.states for o in others]
 
 
@@ -53,13 +56,24 @@ def _leaves(run: Array, arm: Array) -> int:
     return min(int(np.argmin((along < length) & (aside < ASIDE * length))), len(run) - 2)
 
 
-def traces(connections: Connections, branches: list[Array], loops: list[Array]) -> list[go.Scatter3d]:
-    """What to draw for the branches (d, 3) and loops (p + 1, 3), as the projection shows them."""
-    found = [_lines(branches), _heads(branches)] if branches else []
-    for kind in dict.fromkeys(other.kind for other in connections.others):
-        rows = [i for i, other in enumerate(connections.others) if other.kind == kind]
-        found.append(_loops(kind, [loops[i] for i in rows], [connections.others[i] for i in rows]))
+def traces(branches: list[Array]) -> list[go.Scatter3d]:
+    """What to draw for the branches (d, 3), as the projection shows them."""
+    return [_lines(branches), _heads(branches)] if branches else []
+
+
+def of_others(others: list[Other], loops: list[Array]) -> list[go.Scatter3d]:
+    """What to draw for the loops (p + 1, 3) of the attractors that are none of the points."""
+    found = []
+    for kind in dict.fromkeys(other.kind for other in others):
+        rows = [i for i, other in enumerate(others) if other.kind == kind]
+        found.append(_loops(kind, [loops[i] for i in rows], [others[i] for i in rows]))
     return found
+
+
+def counted(others: list[Other]) -> str:
+    """'8 stable orbits of period 2, 1 oscillation'."""
+    kinds = Counter(other.kind for other in others)
+    return ", ".join(f"{n} {re.sub(NOUN, NOUNS, kind) if n > 1 else kind}" for kind, n in kinds.items())
 
 
 def _without_repeats(path: Array) -> Array:

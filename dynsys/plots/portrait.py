@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dynsys.memory.connections import Connections
+from dynsys.memory.ends import Other
 from dynsys.plots import camera, manifolds, scene, style, thinning
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection
@@ -27,29 +29,37 @@ def phase_portrait(
     trajectories: Any = None,
     releases: Any = None,
     *,
+    time_axis: Literal[0, 1] | None = None,
+    called: str = "trajectories",
     connections: Connections | None = None,
+    beside: Sequence[Other] = (),
     projection: Projection | None = None,
     fit: Literal["points", "trajectories"] = "points",
     title: str | None = None,
 ) -> go.Figure:
     """Fixed points, trajectories of the task and releases from elsewhere, on principal components.
 
-    ``trajectories`` and ``releases`` are (T, n), (T, B, n) or lists of (T_i, n); a release is marked where it starts.
-    The axes are fitted to the points, to the trajectories where ``fit`` says so, and to both where the points are too
-    few to span three dimensions; ``projection`` gives them instead, such as those of an earlier figure.
+    ``trajectories`` and ``releases`` are (T, n), lists of (T_i, n), or single arrays of many: with ``time_axis`` 0
+    (T, B, n), as ``simulate`` gives them, with 1 (B, T, n), trials x time x units as most recordings are. ``called`` is
+    what the trajectories are called in the legend; a release is marked where it starts. The axes are fitted to the
+    points, to the trajectories where ``fit`` says so, and to both where the points are too few to span three
+    dimensions; ``projection`` gives them instead, such as those of an earlier figure.
 
     A red segment is a unit vector along an unstable mode (of a complex pair its real and its imaginary part): where
     it looks short, the mode points out of the picture. With ``connections`` the branches from the unstable points are
-    drawn, darker towards their ends, and orbits and oscillations as loops.
+    drawn, darker towards their ends, and orbits and oscillations as loops; those are given ``beside`` where there are
+    no connections.
     """
+    others = list(beside) if connections is None else connections.others
     _check(points, connections, fit)
     n_state = points.states.shape[1]
-    runs, released = thinning.runs_of(trajectories, n_state), thinning.runs_of(releases, n_state)
+    runs, released = (thinning.runs_of(given, n_state, time_axis) for given in (trajectories, releases))
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
-    passed = _thinned(points, runs, released, connections, axes)
+    passed = _thinned(points, runs, released, connections, others, axes)
     places = axes.transform(points.states)
     low, high = scene.ranges(np.concatenate([places, *passed.runs, *passed.released, *passed.branches, *passed.loops]))
-    figure = go.Figure(_traces(points, places, passed, connections, axes, MODE_SHARE * float((high - low).max())))
+    arm = MODE_SHARE * float((high - low).max())
+    figure = go.Figure(_traces(points, places, passed, called, connections, others, axes, arm))
 
     stable = places[points.n_unstable == 0]
     views = camera.presets(stable if len(stable) > 1 else places)
@@ -57,13 +67,14 @@ def phase_portrait(
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
     names = scene.axis_names(axes)
+    caption, room = style.lines(_caption(points, connections, others, passed, axes, fitted_to))
     return style.dressed(
         figure,
         title,
-        "<br>".join(_caption(points, connections, passed, axes, fitted_to)),
-        below=62,
+        caption,
+        below=style.BELOW,
         scene=scene.box(names, low, high, views[view]),
-        margin={"l": 20, "r": 20, "t": 50, "b": 120},
+        margin={"l": 20, "r": 20, "t": 50, "b": room},
         legend={
             "x": 0,
             "xanchor": "left",
@@ -103,10 +114,11 @@ def _thinned(
     runs: list[Array],
     released: list[Array],
     connections: Connections | None,
+    others: list[Other],
     axes: Projection,
 ) -> _Passed:
     """All paths, as many of their states as leave room for the points, their modes and the loops."""
-    branches, loops = manifolds.branches(connections), manifolds.loops(connections)
+    branches, loops = manifolds.branches(connections), manifolds.loops(others)
     n_modes = int(points.n_unstable.clip(0, min(MODES_SHOWN, points.modes.shape[1])).sum())
     limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
     limit -= thinning.size(loops) + 2 * len(branches)
@@ -122,14 +134,16 @@ def _traces(
     points: FixedPoints,
     places: Array,
     passed: _Passed,
+    called: str,
     connections: Connections | None,
+    others: list[Other],
     axes: Projection,
     arm: float,
 ) -> list[go.Scatter3d]:
     """Paths first and points last, which then lie on top; a mode is ``arm`` long to each side of its point."""
     traces: list[go.Scatter3d] = []
     if passed.runs:
-        traces.append(scene.lines("trajectories", passed.runs, style.GREY, width=1.6, opacity=0.75))
+        traces.append(scene.lines(called, passed.runs, style.GREY, width=1.6, opacity=0.75))
     if passed.released:
         traces.append(scene.lines("releases from other states", passed.released, style.SKY, width=1.2, opacity=0.55))
         traces.append(_release_starts(passed.released))
@@ -137,7 +151,8 @@ def _traces(
         branches = passed.branches
         if len(branches) == len(connections):  # else thinned out, and no longer one for each
             branches = manifolds.beyond(branches, manifolds.arms(points, connections, axes, arm, MODES_SHOWN))
-        traces += manifolds.traces(connections, branches, passed.loops)
+        traces += manifolds.traces(branches)
+    traces += manifolds.of_others(others, passed.loops)
     segments = _unstable_segments(points, places, axes, arm)
     if len(segments):
         line = {"color": style.RED, "width": 5}
@@ -150,13 +165,20 @@ def _traces(
 
 
 def _caption(
-    points: FixedPoints, connections: Connections | None, passed: _Passed, axes: Projection, fitted_to: str
+    points: FixedPoints,
+    connections: Connections | None,
+    others: list[Other],
+    passed: _Passed,
+    axes: Projection,
+    fitted_to: str,
 ) -> list[str]:
     told = [f"{style.counted(points)}.", _source(axes, fitted_to)]
     if (points.n_unstable > MODES_SHOWN).any():
         told[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
     if connections is not None:
         told.append(connections.summary())
+    if others:
+        told.append(f"Attractors that are no points: {manifolds.counted(others)}.")
     assumed, unread = (points.about.get(key, ()) for key in ("assumed", "unread"))
     told += [f"Assumed: {line}." for line in assumed]
     if unread:

@@ -53,7 +53,7 @@ def retrieval_portrait(
         )
     n = states.shape[2]
     axes = Projection.fit(states[-1]) if projection is None else projection
-    settling = [axes.transform(_plain(run, space)) for run in thinning.runs_of(paths, n)]
+    settling = [axes.transform(_plain(run, space)) for run in thinning.runs_of(paths, n, time_axis=0)]
     shown = max(1, min(len(digits), (thinning.LIMIT - thinning.size(settling)) // (len(states) + 6)))
     seen = axes.transform(states[:, :shown])
     places = np.zeros((0, 3)) if points is None else axes.transform(_plain(getattr(points, space), space))

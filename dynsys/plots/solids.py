@@ -50,7 +50,8 @@ class Panel:
     memories: Solid
     numbers: Sequence[int]  # of the memories among the points
     before: Solid | None = None
-    trajectories: Any = None  # (T, n), (T, B, n) or a list of (T_i, n)
+    trajectories: Any = None  # (T, n), a list of (T_i, n), or as ``time_axis`` says
+    time_axis: int | None = None  # 0 of time x trials x units, 1 of trials x time x units
 
 
 def side_by_side(panels: Sequence[Panel], *, title: str | None = None, caption: str = "") -> go.Figure:
@@ -116,7 +117,7 @@ def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
     """Adds the traces of one scene, the furthest behind first."""
     axes = Projection.fit(panel.memories.corners)
     corners, places = axes.transform(panel.memories.corners), axes.transform(panel.points.states)
-    runs = thinning.thinned(thinning.runs_of(panel.trajectories, panel.points.states.shape[1]), PASSED)
+    runs = thinning.thinned(thinning.runs_of(panel.trajectories, panel.points.states.shape[1], panel.time_axis), PASSED)
     passed = [axes.transform(run) for run in runs]
     everything = [corners, places, *passed]
     edges: list[Array] = []

@@ -14,22 +14,40 @@ Array = NDArray[np.float64]
 LIMIT = 100_000  # points in one figure, from which on a browser becomes slow to turn
 
 
-def runs_of(trajectories: Any, n_state: int) -> list[Array]:
-    """Trajectories (T, n), (T, B, n) or a list of (T_i, n) as a list of (T_i, n); None is an empty list."""
+def runs_of(trajectories: Any, n_state: int, time_axis: int | None = None) -> list[Array]:
+    """Trajectories (T, n), a list of (T_i, n), or many in one array as a list of (T_i, n); None is an empty list.
+
+    Of one array ``time_axis`` says whether it is time x trials x units (0) or trials x time x units (1): nothing else
+    tells them apart. Raises ValueError where it is needed and not given, and for other shapes.
+    """
+    if time_axis not in (0, 1, None):
+        raise ValueError(f"time_axis is {time_axis!r}; it is 0 for time x trials x units, 1 for trials x time x units")
     if trajectories is None:
         return []
-    if isinstance(trajectories, list | tuple):
-        runs = [as_array(run) for run in trajectories]
-    else:
-        array = as_array(trajectories)
-        runs = list(array.swapaxes(0, 1)) if array.ndim == 3 else [array]
+    listed = isinstance(trajectories, list | tuple)
+    runs = [as_array(run) for run in trajectories] if listed else _apart(as_array(trajectories), time_axis)
     for run in runs:
         if run.ndim != 2 or run.shape[1] != n_state:
             raise ValueError(
                 f"a trajectory has shape {run.shape}; with {n_state} state variables it needs (T, {n_state}), "
-                f"(T, B, {n_state}), or a list of (T, {n_state})"
+                f"(T, B, {n_state}) with time_axis=0, (B, T, {n_state}) with time_axis=1, or a list of (T, {n_state})"
             )
     return [run for run in runs if len(run)]
+
+
+def _apart(array: Array, time_axis: int | None) -> list[Array]:
+    """The runs in one array."""
+    if array.ndim != 3:
+        return [array]
+    if time_axis is None and 1 not in array.shape[:2]:
+        a, b = array.shape[:2]
+        raise ValueError(
+            f"trajectories has shape {array.shape}: give time_axis=0 if these are {b} trials of {a} steps, as simulate "
+            f"gives them, or time_axis=1 if they are {a} trials of {b} steps"
+        )
+    if time_axis is None:
+        time_axis = int(array.shape[0] == 1)
+    return list(array.swapaxes(0, 1) if time_axis == 0 else array)
 
 
 def size(runs: list[Array]) -> int:

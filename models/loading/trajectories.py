@@ -29,6 +29,11 @@ def states_from_file(path: str | Path, system: System, keys: list[str] | None = 
     States with NaN, the padding of short trials, are left out. Raises CheckpointError, which names the shapes, where
     no array fits.
     """
+    return np.concatenate(runs_from_file(path, system, keys))
+
+
+def runs_from_file(path: str | Path, system: System, keys: list[str] | None = None) -> list[Array]:
+    """The same trial by trial, each (T_i, n_state)."""
     path = Path(path)
     error = file_error(path)
     if error is not None:
@@ -36,11 +41,11 @@ def states_from_file(path: str | Path, system: System, keys: list[str] | None = 
     arrays = read_arrays(path).arrays
     chosen = _chosen(path, arrays, system.n_state) if keys is None else _named(path, arrays, keys, system.n_state)
     states = np.concatenate([np.asarray(arrays[key], dtype=np.float64) for key in chosen], axis=-1)
-    states = states.reshape(-1, system.n_state)
-    states = states[np.isfinite(states).all(axis=1)]
-    if len(states) == 0:
+    trials = states.reshape(-1, *states.shape[-2:])
+    runs = [run for run in (trial[np.isfinite(trial).all(axis=1)] for trial in trials) if len(run)]
+    if not runs:
         raise CheckpointError(path, f"{' and '.join(chosen)} hold no state without NaN", "record the network again")
-    return states
+    return runs
 
 
 def starts_from_file(
@@ -52,11 +57,16 @@ def starts_from_file(
     and the tools after them use, to reach saddles beside the trajectories. Raises ValueError for n below 1 and for
     negative noise, and CheckpointError as ``states_from_file`` does.
     """
+    return noisy_starts(runs_from_file(path, system, keys), n, noise=noise, seed=seed)
+
+
+def noisy_starts(runs: list[Array], n: int, *, noise: float = 0.5, seed: int = 0) -> Array:
+    """The same of trajectories (T_i, n_state) that are at hand."""
     if n < 1:
         raise ValueError(f"n is {n}; a search needs at least 1 start")
     if not 0 <= noise < float("inf"):
         raise ValueError(f"noise is {noise}; a standard deviation is 0 or more")
-    drawn = states_at(torch.as_tensor(states_from_file(path, system, keys)), n, seed).numpy()
+    drawn = states_at(torch.as_tensor(np.concatenate(runs)), n, seed).numpy()
     return np.asarray(drawn + noise * np.random.default_rng(seed).standard_normal(drawn.shape))
 
 

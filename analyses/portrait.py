@@ -1,0 +1,102 @@
+"""The phase portrait of a run: its points, where trajectories go among them, and what attracts beside them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.analyses.recorded import Recorded
+from dynsys.memory.connections import Connections
+from dynsys.memory.ends import Ends, Other, iterated
+from dynsys.points import FixedPoints
+from dynsys.starts import first_starts, states_in_box
+from dynsys.system import System
+from dynsys.trajectory import relax
+
+Array = NDArray[np.float64]
+Fit = Literal["points", "trajectories"]
+
+RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
+RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
+TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
+OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
+TASK_STEPS, TASK_RUNS = 2500, 4
+DRIVEN_STEPS = 1000  # of a network whose task is not known: more would hide the points
+OF_TASK, DRIVEN = "trajectories of the task", "runs under random pulses (no task is known)"
+FOLLOWED, ATTEMPTS = 64, 8  # states followed at a time to attractors that are none of the points, and how often
+
+
+def portrait(
+    points: FixedPoints,
+    system: System,
+    seed: int = 0,
+    fit: Fit = "points",
+    connections: Connections | None = None,
+    recorded: Recorded | None = None,
+) -> Any:
+    """The phase portrait as a plotly figure: trajectories, releases from random states, and the points.
+
+    The trajectories are those ``recorded`` where there are any, else runs of the task, else under random pulses; the
+    legend says which. Where the search saw trajectories settle at something that is no point of it, as in an orbit,
+    that is looked for and drawn as well.
+    """
+    from dynsys.plots import phase_portrait
+
+    u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
+    passed, called = (recorded.runs, recorded.called) if recorded else _runs(system, seed)
+    return phase_portrait(
+        points,
+        trajectories=passed,
+        releases=releases(system, u, seed),
+        time_axis=0,
+        called=called,
+        connections=connections,
+        beside=() if connections is not None else beside(points, system, u, seed),
+        fit=fit,
+        title=title_of(system),
+    )
+
+
+def _runs(system: System, seed: int) -> tuple[Any, str]:
+    """Trajectories (T, B, n) of the system itself, and what they are called."""
+    runs = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
+    if runs is None or getattr(system, "task", None) is not None:
+        return runs, OF_TASK
+    # Driven at random: every other run by pulses, the rest by what shows no order.
+    return runs[:DRIVEN_STEPS, ::2], DRIVEN if system.n_input else "runs from random states"
+
+
+def beside(points: FixedPoints, system: System, u: torch.Tensor, seed: int) -> list[Other]:
+    """The attractors that are none of the points, if the search met any: from states like those it started from."""
+    settling = points.search.settling
+    met = 0 if settling is None else sum(end["point"] is None for end in settling["ends"])
+    ends = Ends(iterated(points), points)
+    for attempt in range(ATTEMPTS):
+        if len(ends.others) >= met:
+            break
+        x = first_starts(system, u, FOLLOWED, seed + attempt)
+        ends.of(x, u.expand(len(x), -1))
+    return ends.others
+
+
+def title_of(system: System) -> str:
+    """The kind of network and its size."""
+    counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
+    return f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}"
+
+
+def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
+    """Trajectories, each (T, n), let go where random outputs put the network, or in its box.
+
+    Each ends where it has left the scene: a picture has no room for infinity.
+    """
+    rng = np.random.default_rng(seed)
+    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
+    if x is None:
+        x = states_in_box(system, u, RELEASES, rng)
+    paths = torch.cat([x.unsqueeze(0), relax(system, x, u, RELEASE_STEPS)])
+    inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
+    return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]
