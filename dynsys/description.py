@@ -23,6 +23,7 @@ from dynsys.zeros import Zeros
 Progress = Callable[[str, int, int], None]
 
 SLOW = "it is no fixed point"
+UNBOUNDED = f"{SLOW}; no bound: along some direction q hardly bends there, or less and less"
 
 
 def describe(
@@ -106,10 +107,11 @@ def _of_zeros_and_minima(system: System, zeros: Zeros, minima: Minima) -> dict[s
     q = np.array([m.q for m in minima.points], dtype=np.float64)
     active = [np.zeros(system.n_state, dtype=np.int8)] * n_fixed + [m.active for m in minima.points]
     bounds = [*zeros.points.error_bound.tolist(), *(m.error_bound for m in minima.points)]
+    reasons = [SLOW if np.isfinite(m.error_bound) else UNBOUNDED for m in minima.points]
     return {
         "error_bound": np.array(bounds, dtype=np.float64),
         "certified": np.concatenate([zeros.certified, none > 0]),
-        "reasons": np.array(zeros.reasons + [SLOW] * n_slow, dtype=np.str_),
+        "reasons": np.array(zeros.reasons + reasons, dtype=np.str_),
         "uncertainty": np.concatenate([zeros.uncertainty, np.full(n_slow, np.nan)]),
         "kinks": np.concatenate([zeros.kinks, 0 * none]),
         "active_bounds": np.array(active, dtype=np.int8).reshape(n_fixed + n_slow, system.n_state),
