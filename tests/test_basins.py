@@ -6,7 +6,7 @@ import torch
 from described import described
 from scipy.stats import binom
 
-from dynsys import Flow, Map
+from dynsys import Flow, Map, find_fixed_points, wrap
 from dynsys.errors import CheckpointError
 from dynsys.memory.basins import Basins, Shares, basins
 from dynsys.memory.connections import connections
@@ -128,11 +128,19 @@ class TestSampling:
         assert (found.task.n, found.task.asked) == (256, 600)
         assert found.summary().startswith("Left out, for want of time: 744 of 1,000 starts, random starts in")
 
-    def test_without_a_box_starts_are_drawn_around_the_tasks_states(self):
+    def test_without_a_box_starts_are_drawn_around_the_states_given(self):
         free = Flow(lambda x, u: x - x**3, n_state=1)
         found = basins(described(free, [[0], [1], [-1]]), 100, states=np.array([[0.2], [3.0]]))
-        assert found.box.of == "random starts in the box around the task's states"
+        assert found.box.of == "random starts in the box around the states given"
+        assert found.task.of == "the states given"
         assert max(found.box.counts.values()) == 100  # all above 0
+
+    def test_states_under_random_inputs_are_not_called_those_of_a_task(self):
+        system = wrap(torch.nn.RNN(1, 2))
+        found = basins(find_fixed_points(system, n_starts=16), 16)
+        assert found.task is not None
+        assert found.task.of == "the states under random inputs"
+        assert "16 of the states under random inputs end in" in found.summary()
 
     def test_with_neither_box_nor_states_it_says_what_to_give(self):
         with pytest.raises(ValueError, match="give states"):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dynsys.files import read_tensors, write_tensors
 from dynsys.header import checked, content_of
+from dynsys.iterated import Iterated
 from dynsys.memory.ends import NO_ATTRACTOR, Ends, Other, iterated, packed, unpacked
 from dynsys.points import FixedPoints
 from dynsys.projection import as_array
@@ -28,8 +29,8 @@ SCHEMA = "dynsys.basins/1"
 CONFIDENCE = 0.95
 TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states are drawn
 TOGETHER = 256  # starts followed side by side, and after which the time is looked at
-BOX, TASK = "random starts in the reachable box", "the task's states"
-AROUND = "random starts in the box around the task's states"
+BOX, AROUND = "random starts in the reachable box", "random starts in the box around {}"
+TASK, DRIVEN, GIVEN = "the task's states", "the states under random inputs", "the states given"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Shares:
             return f"no start of {self.of}"
         ends = sorted((node for node in self.counts if node not in NO_ATTRACTOR), key=lambda node: -self.counts[node])
         reached = [node for node in ends if self.counts[node]]
-        count = f"{self.n:,} of {self.of}" if self.of == TASK else f"{self.n:,} {self.of}"
+        count = f"{self.n:,} {'of ' * (self.of in (TASK, DRIVEN, GIVEN))}{self.of}"
         text = f"{count} end in {len(reached)} of {len(ends)} attractor{'s' * (len(ends) != 1)}"
         if reached and len(ends) <= 4:
             text += ": " + ", ".join(self._told(node) for node in ends)
@@ -157,11 +158,12 @@ def basins(
     if n < 1:
         raise ValueError(f"n is {n}; give at least one start")
     system, u = iterated(points), _input(points)
-    visited = _visited(system, states, seed)
-    starts = {(BOX if _box(system, u) is not None else AROUND): _in_box(system, u, visited, n, seed)}
+    visited, which = _visited(system, states, seed), _which(points.system, states)
+    around = BOX if _box(system, u) is not None else AROUND.format(which)
+    starts = {around: _in_box(system, u, visited, n, seed)}
     if visited is not None:
         order = np.random.default_rng(seed).permutation(len(visited))[:n]
-        starts[TASK] = visited[torch.as_tensor(order)]
+        starts[which] = visited[torch.as_tensor(order)]
     ends = Ends(system, points, list(others))
     began = time.monotonic()
     counted: dict[str, Counter[str]] = {of: Counter() for of in starts}
@@ -184,6 +186,14 @@ def _input(points: FixedPoints) -> Tensor:
             f"the points were found under {len(inputs)} inputs; basins belong to one: give points[mask] of one input"
         )
     return torch.as_tensor(np.asarray(inputs, dtype=np.float64))
+
+
+def _which(system: System, states: Any) -> str:
+    """What the states that are visited are: a network whose task is not known drives itself at random."""
+    if states is not None:
+        return GIVEN
+    inner = system.system if isinstance(system, Iterated) else system
+    return TASK if getattr(inner, "task", None) is not None else DRIVEN
 
 
 def _visited(system: System, states: Any, seed: int) -> Tensor | None:
