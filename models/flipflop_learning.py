@@ -40,7 +40,7 @@ def flipflop_course(
         return metrics, metrics["settled_bit_accuracy"] >= LEARNED
 
     def curves() -> dict[str, Any]:
-        inputs, target, _ = lesson.trials(task, 1, SHOWN, [seed, TEST])
+        inputs, target = lesson.trials(task, 1, SHOWN, [seed, TEST])
         with torch.no_grad():
             output = network(inputs)
         shown = {"test_input": inputs, "test_output": output, "test_target": target}

@@ -28,7 +28,7 @@ class FlipFlopLesson:
     seed: int = 0
 
     def loss(self, network: nn.Module, step: int) -> Tensor:
-        inputs, target, _ = self.trials(self.practice, self.batch, self.steps, [self.seed, 0, step])
+        inputs, target = self.trials(self.practice, self.batch, self.steps, [self.seed, 0, step])
         squares = (network(inputs) - target) ** 2
         return squares[target != 0].mean()
 
@@ -37,18 +37,12 @@ class FlipFlopLesson:
 
     def score(self, network: nn.Module, kind: int = TEST) -> dict[str, float]:
         """As ``Trial.score``, over all of the trials."""
-        inputs, target, settled = self.trials(self.task, self.test_batch, self.test_steps, [self.seed, kind])
+        trials = self.task.trials(self.test_batch, self.test_steps, [self.seed, kind])
         with torch.no_grad():
-            output = network(inputs)
-        judged = settled.unsqueeze(2) & (target != 0)
-        squares = (output - target) ** 2
-        return {
-            "mse": float(squares.mean()),
-            "settled_mse": float(squares[judged].mean()),
-            "settled_bit_accuracy": float((output.sign() == target)[judged].double().mean()),
-        }
+            output = network(torch.as_tensor(trials.inputs).float())
+        return trials.score(output.double().numpy())
 
-    def trials(self, task: FlipFlop, count: int, steps: int, seed: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """inputs and target (B, T, bits) in single precision, and where (B, T) the memory may be judged."""
+    def trials(self, task: FlipFlop, count: int, steps: int, seed: list[int]) -> tuple[Tensor, Tensor]:
+        """inputs and target (B, T, bits) in single precision."""
         some = task.trials(count, steps, seed)
-        return torch.as_tensor(some.inputs).float(), torch.as_tensor(some.target).float(), torch.as_tensor(some.settled)
+        return torch.as_tensor(some.inputs).float(), torch.as_tensor(some.target).float()

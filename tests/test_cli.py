@@ -44,7 +44,7 @@ def found(trained):
 def test_train_prints_one_object_with_what_was_reached(trained):
     folder, printed = trained
     assert printed["schema"] == "dynsys.training/1"
-    assert set(printed["metrics"]) == {"mse", "settled_mse", "settled_bit_accuracy"}
+    assert set(printed["metrics"]) == {"mse", "mse_after_pulses", "settled_mse", "settled_bit_accuracy"}
     assert Path(printed["checkpoint"]) == folder / "checkpoint.safetensors"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dynsys.models.flipflop import FlipFlop, Trial
+from dynsys.models.flipflop import FlipFlop, Trial, of_the_error
 from dynsys.models.recipe import PRESETS, train_flipflop
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -81,7 +81,38 @@ def test_the_score_counts_settled_bits_and_only_these():
     scores = trial.score(output)  # judged: (1, 0), (3, 0), (3, 1); of these (3, 0) is wrong by 2
     assert scores["settled_bit_accuracy"] == pytest.approx(2 / 3)
     assert scores["settled_mse"] == pytest.approx(4 / 3)
-    assert scores["mse"] == pytest.approx((100 + 81 + 0 + 81 + 100 + 100 + 4 + 0) / 8)
+    assert scores["mse"] == pytest.approx((100 + 0 + 100 + 100 + 4 + 0) / 6)  # bit 1 has no target in steps 0 and 1
+    assert scores["mse_after_pulses"] == pytest.approx((100 + 100 + 100) / 6)
+    assert of_the_error(scores, 3) == "99 % of it within 3 steps of the beginning of a pulse"  # 300 / 304
+
+
+def test_a_network_that_turns_at_once_has_no_error_at_all():
+    """Nothing keeps a map from that: its state and what is read out of it can jump as the target does."""
+    trial = FlipFlop(2, pulse=1, gap=5.0, settle=3, overlap=True).trial(200, seed=0)
+    held, said = np.zeros(2), []
+    for u in trial.inputs:
+        held = np.where(u != 0, u, held)
+        said.append(held)
+    scores = trial.score(np.array(said))
+    assert (scores["mse"], scores["settled_mse"], scores["settled_bit_accuracy"]) == (0.0, 0.0, 1.0)
+    assert of_the_error(scores, 3) == ""
+
+
+@pytest.mark.parametrize("guess", [-1.0, 0.0, 3.0])
+def test_what_is_said_before_a_bit_was_pulsed_makes_no_error(guess):
+    trial = FlipFlop(3).trial(400, 0)
+    scores = trial.score(np.where(trial.target == 0, guess, trial.target + 0.5))
+    assert scores["mse"] == pytest.approx(0.25)
+
+
+def test_many_trials_score_as_all_of_their_bits_together():
+    many = FlipFlop(2, pulse=1, gap=5.0, settle=3, overlap=True).trials(4, 50, 0)
+    output = np.random.default_rng(0).standard_normal((4, 50, 2))
+    squares = [
+        (output[b, t, i] - many.target[b, t, i]) ** 2
+        for b in range(4) for t in range(50) for i in range(2) if many.target[b, t, i]
+    ]  # fmt: skip
+    assert many.score(output)["mse"] == pytest.approx(np.mean(squares))
 
 
 def test_a_trial_in_which_nothing_settles_scores_nan_and_not_a_warning():

@@ -105,7 +105,7 @@ def test_a_course_that_diverges_leaves_the_best_network_before(tmp_path):
     kept = []
     until.run(tmp_path / "usual", on_progress=lambda done, total: kept.append(until.system().arrays()))
     assert same_arrays(dynsys.load(tmp_path).arrays(), kept[told.value.kept - 1])
-    assert set(about(tmp_path)["metrics"]) == {"mse", "settled_mse", "settled_bit_accuracy"}
+    assert set(about(tmp_path)["metrics"]) == {"mse", "mse_after_pulses", "settled_mse", "settled_bit_accuracy"}
 
 
 def test_a_folder_that_holds_the_state_of_another_course_is_refused(tmp_path):

@@ -82,7 +82,7 @@ def test_where_none_fails_by_itself_nothing_is_said_of_it(tmp_path):
     assert len(summary(found)) == 3
     assert "without any noise" not in " ".join(summary(found))
     assert "fail without noise" not in failing(found)[0]
-    assert "no network can" in write(found, tmp_path, "").read_text()
+    assert "Dotted: the MSE without noise." in write(found, tmp_path, "").read_text()
 
 
 def test_a_network_that_always_fails_is_neither_compared_nor_said_to_fail_by_noise(tmp_path):

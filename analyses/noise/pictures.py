@@ -12,6 +12,7 @@ from dynsys.analyses.noise.able import told
 from dynsys.analyses.noise.tables import by_level, by_memory, compared, failing, tells_failures
 from dynsys.analyses.noise.words import alone, fewer, has_task, summary
 from dynsys.analyses.report import Report, Section, write_report
+from dynsys.models.flipflop import of_the_error
 from dynsys.plots import drift_prediction, noise_curves
 
 WHERE = {
@@ -99,7 +100,9 @@ def _floor(results: Mapping[str, Any]) -> str:
     failing = [sentence for sentence in map(told, results["networks"]) if sentence]
     if failing:
         return f"Dotted: the MSE without noise, the mean over all trials, failed ones too: {'; '.join(failing)}."
-    return "The MSE has a floor even without noise (dotted): the target jumps at once, and no network can."
+    parts = {one["name"]: of_the_error(one["noiseless"], one["settle"]) for one in results["networks"]}
+    known = "; ".join(f"{name}: {part}" for name, part in parts.items() if part)
+    return f"Dotted: the MSE without noise{f' ({known})' if known else ''}."
 
 
 def _against(results: Mapping[str, Any]) -> list[Section]:

@@ -53,6 +53,7 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
         "outputs": network.system.n_output,
         "weights": list(weights_chosen(network.system, settings["weights"])) if on_weights else [],
         "compared_with": "target" if isinstance(network.task, FlipFlop) else "its own run without noise",
+        "settle": network.task.settle if isinstance(network.task, FlipFlop) else None,
         "trials": sorted(trials),
         "fails_without_noise": failing_alone(trials),
         "noiseless": _means([trial["noiseless"] for trial in done]),
@@ -63,7 +64,8 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
 
 
 def _noted(done: Sequence[Any], key: str) -> list[str]:
-    return list(done[0][key]) if done else []
+    """Those of every trial: one of an earlier version may not have them all."""
+    return [name for name in done[0][key] if all(name in one[key] for one in done)] if done else []
 
 
 def _failing(done: Sequence[Any], levels: Sequence[float]) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def _measure(done: Sequence[Any], name: str) -> dict[str, Any]:
 
 
 def _means(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    known = {name: [one[name] for one in found if one[name] is not None] for name in (found[0] if found else ())}
+    names = [name for name in found[0] if all(name in one for one in found)] if found else []
+    known = {name: [one[name] for one in found if one[name] is not None] for name in names}
     return {name: float(np.mean(values)) if values else None for name, values in known.items()}  # type: ignore[arg-type]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.errors import typed
+
+if TYPE_CHECKING:
+    from dynsys.models.learning import Learned
 
 TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must not be imported for --help
 
@@ -121,7 +124,8 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
         return
     click.echo(f"{trained.steps} steps in {seconds:.1f} s; on what it had not seen:")
     for name, value in trained.metrics.items():
-        click.echo(f"  {name.replace('_', ' ').replace('mse', 'MSE'):<21} {value:.4g}{NOTES.get(name, '')}")
+        if name != PART:
+            click.echo(f"  {name.replace('_', ' ').replace('mse', 'MSE'):<21} {value:.4g}{_note(name, trained)}")
     if not trained.learned:
         click.echo("The network did not learn the task. Try another --seed, more --units, or more --steps.")
     if holds_points_of_another(folder):
@@ -129,4 +133,13 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
     click.echo(f"Wrote {checkpoint}. Next: {typed('find', checkpoint, '-o', folder)}")
 
 
-NOTES = {"mse": "   (the target jumps at once, which no network can)"}
+PART = "mse_after_pulses"
+
+
+def _note(name: str, trained: Learned) -> str:
+    """Beside the MSE, which part of it comes while the bits settle."""
+    from dynsys.models.flipflop import FlipFlop, of_the_error
+
+    task = getattr(trained.network, "task", None)
+    told = of_the_error(trained.metrics, task.settle) if name == "mse" and isinstance(task, FlipFlop) else ""
+    return f"   ({told})" if told else ""
