@@ -213,8 +213,8 @@ class _OfFunction(System):
         return function(x) if self._alone else function(x, u)
 
     def _look_at(self, x: Tensor, u: Tensor) -> None:
-        if self._looked_at or len(x) == 0 or torch._C._functorch.is_functorch_wrapped_tensor(x):
-            return
+        if self._looked_at or len(x) == 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+            return  # within torch.func nothing can be tried; what is differentiated has been used before
         check_function(self._function, self._call, x, u, self.name, self.of)
         self._looked_at = True
 

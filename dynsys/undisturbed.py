@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,10 +16,11 @@ _DEFAULT = threading.RLock()  # torch's default type belongs to the process
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Without gradients; every random stream goes on afterwards as if nothing had been drawn."""
+    """Without gradients and warnings; every random stream goes on afterwards as if nothing had been drawn."""
     plain, of_numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.no_grad():
+            warnings.simplefilter("ignore")  # of what is tried, much is not meant
             yield
     finally:
         random.setstate(plain)

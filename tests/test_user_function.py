@@ -144,6 +144,18 @@ def test_a_function_is_looked_at_where_it_is_first_used_and_no_more():
     assert len(calls) == before + 2
 
 
+@pytest.mark.parametrize("kind", [Map, Flow])
+def test_a_function_may_be_differentiated_before_it_is_used(kind):
+    x, u = torch.ones(3, 40, dtype=torch.float64), torch.full((3, 1), 0.5, dtype=torch.float64)
+    for derivative in (
+        lambda s: s.input_jacobian(x, u),
+        lambda s: s.jacobian(x, u),
+        lambda s: s.jacobian_product(x, u, x),
+        lambda s: s.transposed_product(x, u, x),
+    ):
+        assert bool(torch.isfinite(derivative(kind(lambda x, u: torch.tanh(x * u), 40, 1))).all())
+
+
 def test_what_is_drawn_to_look_at_a_function_leaves_the_random_streams_alone():
     state, of_numpy, plain = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     with pytest.raises(ValueError, match="another each time"):

@@ -500,6 +500,17 @@ class Noisy(Sequence):
         return self.read(self.rnn(u + 0.1 * torch.randn_like(u))[0])
 
 
+class Convolves(Sequence):
+    """Needs three steps at least."""
+
+    def __init__(self):
+        super().__init__()
+        self.over_time = nn.Conv1d(5, 5, 3)
+
+    def say(self, h):
+        return self.read(self.over_time(h.transpose(1, 2)).transpose(1, 2))
+
+
 class Twice(Sequence):
     def forward(self, u):
         return self.read(self.rnn(u, self.rnn(u)[1])[0])
@@ -726,6 +737,32 @@ def test_weights_that_the_module_makes_of_its_input_are_no_system():
 
     with pytest.raises(ValueError, match="is another system"):
         dynsys.wrap(made(Hyper))
+
+
+def test_a_head_that_needs_several_steps_is_no_readout():
+    with pytest.raises(ValueError, match=r"Convolves cannot be run with a state .* put in.*Give readout="):
+        dynsys.wrap(made(Convolves))
+    module = made(Convolves)
+    assert dynsys.wrap(module, readout=module.read).n_output == 2
+
+
+def test_a_call_that_is_tried_does_not_end_the_process():
+    """torch's LSTMCell ends it where it gets one row of input and a batch of states, as in this loop over the batch."""
+
+    class OverLSTM(Loop):
+        def __init__(self):
+            super().__init__(nn.LSTMCell(3, 5))
+
+        def forward(self, u, state=None):
+            h, c = (u.new_zeros(u.shape[0], 5),) * 2 if state is None else state
+            said = []
+            for t in range(u.shape[1]):
+                h, c = self.cell(u[:, t], (h, c))
+                said.append(self.read(h))
+            return torch.stack(said, 1), (h, c)
+
+    module, u = made(OverLSTM), sequence()
+    torch.testing.assert_close(through(dynsys.wrap(module), u)[1], run(module, u)[0], rtol=0, atol=1e-12)
 
 
 def test_two_recurrent_modules_are_not_chosen_between():

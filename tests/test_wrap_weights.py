@@ -18,6 +18,12 @@ from dynsys.testing import check_system
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 COMPUTED = {
     "weight_norm": lambda cell: weight_norm(cell, "weight_hh_l0"),
     "spectral_norm": lambda cell: spectral_norm(cell, "weight_hh_l0"),

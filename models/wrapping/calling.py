@@ -8,28 +8,24 @@ where those do not tell either, the user is asked.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dynsys.models.wrapping.forms import INPUT_NAMES, STATE_NAMES, forms, signature_of
 from dynsys.models.wrapping.module_copy import first_line
 from dynsys.models.wrapping.step_form import ORDERS, TIMES, Form, Layout, picks
+from dynsys.models.wrapping.torch_faults import guarded
 from dynsys.undisturbed import undisturbed
 
 ROWS = 5  # of a trial: few, and unlikely to be a width
-MOST_LAYERS = 8  # of h that are tried
 SAME = 1e-9  # relative to 1 + |value|: what rounding may change
 SIZES = (0.1, 1.0, 3.0, 30.0, 300.0)  # of the rows of another batch, which a maximum over rows would tell apart
 
-INPUT_NAMES = {"input", "inputs", "inp", "u", "input_", "x_t", "u_t", "data"}
-STATE_NAMES = {
-    *("h", "hx", "hidden", "hiddens", "state", "states", "h_prev", "h_0", "h0", "hidden_state", "prev", "h_t"),
-    *("prev_state", "prev_h", "prev_hidden", "h_tm1", "hidden_0", "init_state", "initial_state"),
-}
 WORDS = (
     *("step", "cell", "state alone", "output first", "state first", *TIMES.values(), "one state", "h and c"),
     *("h, c apart", "layers first", "layers second", "list of layers", "1 layers", "2 layers, ..."),
@@ -64,70 +60,13 @@ def find_form(function: Callable[..., Any], n_state: int, n_input: int, conventi
     x = torch.rand(ROWS, n_state, generator=draw, dtype=torch.float64) - 0.5
     u = torch.rand(ROWS, n_input, generator=draw, dtype=torch.float64) - 0.5
     trial = _Trial(function, x, u, name)
-    with undisturbed():
+    with undisturbed(), guarded(function):
         for form in forms(function, n_state, n_input):
-            if form.layout.layers and (trial.fitting or trial.wrong):
-                break
             _try(trial, form, wanted)
         if not trial.fitting:
             raise NoForm(_none(trial, n_state, n_input, convention))
         groups = _followed(trial, _distinct(trial.fitting))
     return _meant(function, groups, name, n_input)[0]
-
-
-def forms(function: Callable[..., Any], n_state: int, n_input: int) -> Iterator[Form]:
-    """Every form that is tried, the plainest first: a state (B, n_state), then those of parts and layers.
-
-    A plain function has states of the first kind wherever they come first, as in step(x, u) -> x'.
-    """
-    orders = list(_orders(function, n_input))
-    plain, *structured = layouts(n_state)
-    for layout in (plain, *structured):
-        for order, names in orders:
-            if layout is not plain and order != "cell" and not isinstance(function, nn.Module):
-                continue
-            if layout.nesting == "spread" and names is not None:
-                continue
-            for time_axis in (None,) if order == "alone" else (None, 0, 1):
-                yield Form(order, layout, time_axis, names=names)
-
-
-def layouts(n_state: int) -> Iterator[Layout]:
-    """How a state of that size may be handed over: h or (h, c), with an axis of layers or none, or a list of layers."""
-    yield Layout((n_state,))
-    if n_state % 2 == 0:
-        yield from (Layout((n_state // 2,) * 2, nesting=nesting) for nesting in ("parts", "spread"))
-    sizes = [(n_state // (k * layers), k, layers) for k in (1, 2) for layers in range(1, MOST_LAYERS + 1)]
-    legal = [((width,) * k, layers) for width, k, layers in sizes if width * k * layers == n_state]
-    yield from (Layout(widths, layers, axis) for widths, layers in legal for axis in (0, 1))
-    yield from (Layout(widths, layers, nesting="layers") for widths, layers in legal)
-
-
-def signature_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters that a call may give; None where Python does not know them."""
-    called = function.forward if isinstance(function, nn.Module) else function
-    try:
-        return list(inspect.signature(called).parameters.values())
-    except (TypeError, ValueError):
-        return None
-
-
-def _orders(function: Callable[..., Any], n_input: int) -> Iterator[tuple[str, tuple[str, str] | None]]:
-    """Orders of the arguments that the signature allows, and names where they can only go by name."""
-    parameters = signature_of(function)
-    if parameters is None:
-        yield from (("step", None), ("cell", None))
-        return
-    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if n_input == 0 and sum(p.default is p.empty for p in by_place) == 1:
-        yield "alone", None
-    if len(by_place) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        yield from (("step", None), ("cell", None))
-    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    state = next((name for name in named if name in STATE_NAMES), None)
-    given = next((name for name in named if name in INPUT_NAMES or name == "x"), None)
-    if state is not None and given is not None and {state, given} != {p.name for p in by_place[:2]}:
-        yield "cell", (given, state)
 
 
 def _words(convention: str | None) -> set[str]:
@@ -160,7 +99,7 @@ def _try(trial: _Trial, form: Form, wanted: set[str]) -> None:
     if not found:
         trial.reasons.setdefault(order, _unlike(given, form, trial.x))
     for pick in found:
-        form = Form(form.order, form.layout, form.time_axis, pick, form.names)
+        form = dataclasses.replace(form, pick=pick)
         if not wanted <= set(form.words()):
             continue
         new = form.layout.unpack(pick.of(given))
@@ -168,20 +107,21 @@ def _try(trial: _Trial, form: Form, wanted: set[str]) -> None:
         reason = reason or _unusable(trial, form)
         if reason is None:
             trial.fitting.append((form, new))
-        elif pick.time is None:
+        elif form.is_plain:
             trial.wrong.append(f"{reason} (called as {form.told(trial.name, trial.u.shape[1])})")
 
 
 def _takes_one(trial: _Trial, form: Form) -> bool:
     """Whether what looks like layers are so many states side by side, of a network with one layer."""
-    x = trial.x[:, : sum(form.layout.widths)]
+    narrow = _Trial(trial.function, trial.x[:, : sum(form.layout.widths)], trial.u, trial.name)
     for time_axis in {None, form.time_axis}:
         one = Form(form.order, Layout(form.layout.widths), time_axis, names=form.names)
         try:
-            if picks(one.call(trial.function, x, trial.u), one.layout, x, time_axis):
-                return True
+            found = picks(one.call(trial.function, narrow.x, trial.u), one.layout, narrow.x, time_axis)
         except Exception:
             continue
+        if any(_unusable(narrow, dataclasses.replace(one, pick=pick)) is None for pick in found):
+            return True
     return False
 
 
@@ -198,6 +138,9 @@ def _unusable(trial: _Trial, form: Form) -> str | None:
             return "answers differently each time; take its noise out, or hold it still"
         if any(row.shape != together[:1].shape for row in alone) or not close(together, torch.cat(alone)):
             return "mixes the rows of a batch; each row of x must be stepped on its own"
+    here, there = (form.step(trial.function, x, trial.u) for x in (trial.x, trial.x.flip(0)))
+    if form.layout.layers and close(here, there):
+        return "gives a next state that the state does not change"
     return None
 
 
@@ -219,46 +162,53 @@ def _distinct(fitting: list[tuple[Form, Tensor]]) -> list[list[Form]]:
 
 
 def _followed(trial: _Trial, groups: list[list[Form]]) -> list[list[Form]]:
-    """The groups that a sequence of two steps does not speak against, and in them the forms that it does not."""
+    """The groups that a sequence of two steps confirms, or else those that it does not speak against."""
     off = [[_off(trial, form) for form in group] for group in groups]
-    if all(size > 0 for sizes in off for size in sizes):
+    sizes = [size for sizes in off for size in sizes]
+    if all(size is not None and size > 0 for size in sizes):
         raise NoForm(
             f"{trial.name} ends a sequence of two steps elsewhere than two calls of one step each, by up to "
-            f"{min(map(min, off)):.2g}: what it carries from step to step is not what it takes and gives. Give a "
-            "function step(x, u) -> x' of all that it carries"
+            f"{min(size or 0.0 for size in sizes):.2g}: what it carries from step to step is not what it takes and "
+            "gives. Give a function step(x, u) -> x' of all that it carries"
         )
-    kept = [[form for form, size in zip(*both, strict=True) if size == 0] for both in zip(groups, off, strict=True)]
+    unsure = [form.time_axis is not None for group in groups for form in group]
+    legal = (0.0,) if 0.0 in sizes and all(unsure) else (0.0, None)
+    kept = [[form for form, size in zip(*both, strict=True) if size in legal] for both in zip(groups, off, strict=True)]
     return [group for group in kept if group]
 
 
-def _off(trial: _Trial, form: Form) -> float:
-    """By how much two calls differ from a sequence of two steps; 0 where they do not, or it takes none."""
+def _off(trial: _Trial, form: Form) -> float | None:
+    """By how much two calls differ from a sequence of two steps; None where it takes none, or nothing comparable."""
     if form.time_axis is None:
-        return 0.0
+        return None
     x, u = trial.x, trial.u
     sequence = torch.stack([u, u.flip(0)])
     try:
         at_once = form.step(trial.function, x, sequence)
     except Exception:
-        return 0.0
+        return None
     twice = form.step(trial.function, form.step(trial.function, x, sequence[0]), sequence[1])
-    if at_once.shape != twice.shape or close(at_once, twice):
-        return 0.0
-    return float((at_once - twice).abs().nan_to_num(torch.inf).max())
+    if at_once.shape != twice.shape:
+        return None
+    return 0.0 if close(at_once, twice) else float((at_once - twice).abs().nan_to_num(torch.inf).max())
 
 
 def _meant(function: Callable[..., Any], groups: list[list[Form]], name: str, n_input: int) -> list[Form]:
-    """Of groups that differ, the one that the names of the arguments tell; step(x, u) for a plain function."""
-    if len(groups) == 1:
-        return groups[0]
+    """Of groups that differ, the one that names tell: of the arguments, or of what comes back; then the plainest state.
+
+    For a plain function, that is step(x, u).
+    """
     order = _order_named(function)
     if order is None and not isinstance(function, nn.Module):
         order = "step"
     left = [group for group in groups if order in (None, ORDERS[group[0].order])] or groups
+    left = [group for group in left if group[0].pick.place in STATE_NAMES] or left
+    if len({ORDERS[group[0].order] for group in left}) == 1:
+        left = [group for group in left if group[0].layout.layers == 0] or left
     if len(left) == 1:
         return left[0]
     (one, *_), (other, *_), *_ = left
-    words = [next(w for w in a.words() if w not in b.words()) for a, b in ((one, other), (other, one))]
+    words = [next((w for w in a.words() if w not in b.words()), a.words()[0]) for a, b in ((one, other), (other, one))]
     raise NoForm(
         f"{name} can be called as {one.told(name, n_input)} and as {other.told(name, n_input)}, which give different "
         f"next states, and its arguments do not tell which is meant; give convention={words[0]!r} or "

@@ -9,6 +9,7 @@ module is stepped itself where it takes and gives its state, and refused where i
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,17 +18,18 @@ from torch import Tensor, nn
 from dynsys.models.recurrent import Recurrent
 from dynsys.models.wrapping.calling import SAME, NoForm, find_form
 from dynsys.models.wrapping.closed_form import completed, form_of, is_known, probes, readout_arrays, system_of
-from dynsys.models.wrapping.module_copy import copied_callable, describe
+from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line
 from dynsys.models.wrapping.readout import CalledReadout, LinearReadout, linear_readout
 from dynsys.models.wrapping.said import Substituted, arranged, off_by, put_in, states_arranged, tensors_of
 from dynsys.models.wrapping.step_form import Form
 from dynsys.models.wrapping.stepped import Stepped
-from dynsys.models.wrapping.trial_run import NoWay, Run, Way, find_way, inputs
+from dynsys.models.wrapping.trial_run import TRIED, NoWay, Run, Way, find_way, inputs
 from dynsys.system import System
 from dynsys.undisturbed import undisturbed
 
 SINGLE = 1e-4  # relative to 1 + |value|: what two ways of computing in single precision may differ by
 SEQUENCES = ((1, 1.0), (2, 1.0), (4, 1.0), (4, 30.0), (40, 1.0))  # steps that are run, and the size of the inputs
+ROUNDING, GROWTH = 1e-13, 1e3  # a change of the first state, and how many times what comes of it may be an error
 PUT_IN = (0.5, 3.0, 50.0)  # the size of states that are put in, to see whether they reach the next step unchanged
 
 
@@ -54,19 +56,43 @@ def system_within(module: nn.Module, part_name: str, *, reads: bool) -> Recurren
     Raises ValueError where what the module does is not what the system would do, with the size of the difference.
     """
     with undisturbed():
-        container = Container(module, part_name)
-        runs = container.runs()
-        system = system_of(copied_callable(container.part), held_by=container.name)
-        form = container.form(system)
-        if form is not None and container.step_off(form, system) > 0:
-            return container.stepped(form, system)
-        container.check_states(system, runs)
-        system.how += f"; so do runs of {container.name}, {container.way.layout}"
-        first = runs[0].calls[0].first.double()
-        constant = not container.way.besides and bool((first == first[0]).all() & first.any())
-        if isinstance(system, Recurrent) and constant:
-            system = completed(system, {"initial_state": first[0]})
-        return container.reading(system, runs) if reads else system
+        try:
+            return _confirmed(Container(module, part_name), reads)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{describe(module)} runs on some inputs and not on others ({first_line(error)}). Give the part itself "
+                f"and what reads it, {spelt(part_name)}"
+            ) from error
+
+
+def _confirmed(container: Container, reads: bool) -> Recurrent | Stepped:
+    runs = container.runs()
+    system = system_of(copied_callable(container.part), held_by=container.name)
+    form = container.form(system)
+    if form is not None and container.step_off(form, system) > 0:
+        return container.stepped(form, system)
+    traced = [container.traced(system, run) for run in runs]
+    container.check_states(traced)
+    system.how += f"; so do runs of {container.name}, {container.way.layout}"
+    firsts = torch.cat([run.calls[0].first for run in runs]).double()
+    constant = not container.way.besides and bool((firsts == firsts[0]).all() & firsts.any())
+    if isinstance(system, Recurrent) and constant:
+        system = completed(system, {"initial_state": firsts[0]})
+    return container.reading(system, traced) if reads else system
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A run, with the states (T, B, n_state) of the system from where each call of the part begins.
+
+    ``tolerance`` is what may differ: where the system is chaotic, rounding grows with every step.
+    """
+
+    run: Run
+    states: Tensor
+    tolerance: float
 
 
 class Container:
@@ -86,30 +112,36 @@ class Container:
         """Runs on a few sequences, short and long, of small and large inputs, from the module's own first state."""
         found = []
         for seed, (steps, size) in enumerate(SEQUENCES):
-            if steps == 1 or self.way.sequences:
+            if steps > 1 and not self.way.sequences:
+                continue
+            try:
                 run = self._run(steps, size, seed)
-                self._check_input(run.input_off())
-                found.append(run)
+            except Exception:  # a module may need so many steps, or take no more
+                continue
+            self._check_input(run.input_off())
+            found.append(run)
         return found
 
-    def states(self, system: System, run: Run) -> Tensor:
-        """The states (T, B, n_state) through which the part goes, from where the module has each of its calls begin."""
-        found = []
+    def traced(self, system: System, run: Run) -> Traced:
+        """The states of the system along a run, and how far rounding can lead them apart."""
+        states, apart = [], []
         for call in run.calls:
             x = call.first.double()
+            y = x + ROUNDING * (1 + x.abs())
             for u in call.u.double():
-                x = x + system.velocity(x, u)
-                found.append(x)
-        return torch.stack(found)
+                x, y = x + system.velocity(x, u), y + system.velocity(y, u)
+                states.append(x)
+                apart.append(float(((y - x).abs() / (1 + x.abs())).nan_to_num(torch.inf).max()))
+        return Traced(run, torch.stack(states), self.tolerance + GROWTH * max(apart))
 
-    def check_states(self, system: System, runs: list[Run]) -> None:
+    def check_states(self, traced: list[Traced]) -> None:
         """Raise ValueError where the module's states are not the system's, within a call of the part or between two."""
-        within, between = [], []
-        for run in runs:
-            ends = torch.cumsum(torch.tensor([len(call.u) for call in run.calls]), 0) - 1
-            last = torch.stack([call.last for call in run.calls])
-            within.append(off_by(last, [self.states(system, run)[ends]], self.tolerance))
-        for run in [*runs, *self._put_in()]:
+        runs, within, between = [each.run for each in traced], [], []
+        for each in traced:
+            ends = torch.cumsum(torch.tensor([len(call.u) for call in each.run.calls]), 0) - 1
+            last = torch.stack([call.last for call in each.run.calls])
+            within.append(off_by(last, [each.states[ends]], each.tolerance))
+        for run in [*runs, *self._put_in(runs)]:
             pairs = zip(run.calls, run.calls[1:], strict=False)
             between.append(max((off_by(b.first, [a.last], self.tolerance) for a, b in pairs), default=0.0))
         for where, sizes in ((f"within a call of {self.part_name}", within), ("between two steps", between)):
@@ -146,27 +178,33 @@ class Container:
         found.how += " in one step"
         return found
 
-    def reading(self, system: Recurrent | Stepped, runs: list[Run]) -> Recurrent | Stepped:
+    def reading(self, system: Recurrent | Stepped, traced: list[Traced]) -> Recurrent | Stepped:
         """The system with a readout that says what the module does: an nn.Linear of its own, or all that follows h."""
-        longest = max(runs, key=lambda run: len(run.u))
-        known = [*states_arranged(self.part_form, self.states(system, longest)), *arranged(longest.u)]
-        found = tensors_of(longest.given, len(longest.u))
-        places = [i for i, value in enumerate(found) if off_by(value, known, self.tolerance) > 0]
+        longest = max(traced, key=lambda each: (len(each.run.u) <= TRIED, len(each.run.u)))
+        known = [*states_arranged(self.part_form, longest.states), *arranged(longest.run.u)]
+        found = tensors_of(longest.run.given, len(longest.run.u))
+        places = [i for i, value in enumerate(found) if off_by(value, known, longest.tolerance) > 0]
         if not places:
             system.how += ", whose output is its states and nothing else that could be a readout"
             return system
         copied = copied_callable(self.held, self.dtype)
         assert isinstance(copied, nn.Module)
         said = Substituted(copied, self.part_name, self.part_form, self.way, places)
-        sizes = [self._said_off(said, self.states(system, run), run) for run in runs]
+        remedy = f"Give readout=..., a function of h, or {spelt(self.part_name)}"
+        try:
+            sizes = [self._said_off(said, each) for each in traced]
+        except Exception as error:
+            raise ValueError(
+                f"{self.name} cannot be run with a state of its {self.part_name} put in, to see what it says there "
+                f"({first_line(error)}). {remedy}"
+            ) from error
         off = next((size for size in sizes if size > 0), 0.0)
         if off > 0:
             by = "something of another shape" if off == torch.inf else f"by up to {off:.2g}"
             raise ValueError(
-                f"what {self.name} says is not a function of the present state of its {self.part_name}: put into the "
-                f"states of a run, it says something else, {by}: it depends on its input, on earlier states or on "
-                f"chance. Give readout=..., a function of h, or "
-                f"{spelt(self.part_name)}"
+                f"what {self.name} says is not a function of the present state of its {self.part_name}: with the "
+                f"states of a run put in it says something else, {by}; it depends on its input, on earlier states or "
+                f"on chance. {remedy}"
             )
         linear = self._linear(said, system)
         if linear is None:
@@ -208,24 +246,24 @@ class Container:
     def _run(self, steps: int, size: float, seed: int) -> Run:
         return self.way.run(self.held, self.part, inputs(self.way, steps, self.part, self.dtype, size, seed))
 
-    def _put_in(self) -> list[Run]:
+    def _put_in(self, runs: list[Run]) -> list[Run]:
         """Runs in which the part ends in random states, small and large, where the module calls it for each step."""
-        if not self.way.sequences or len(self._run(2, 1.0, 0).calls) < 2:
+        if all(len(run.calls) == 1 for run in runs):
             return []
         n_state, found = max(part.stop for part in self.part_form.layout.parts.values()), []
         for seed, size in enumerate(PUT_IN):
             draw = torch.Generator().manual_seed(seed)
-            x = size * torch.randn(4, len(self._run(2, 1.0, 0).u[0]), n_state, generator=draw, dtype=torch.float64)
+            x = size * torch.randn(TRIED, self.way.rows, n_state, generator=draw, dtype=torch.float64)
             with put_in(self.part, self.part_form, list(x.to(self.dtype))):
-                found.append(self._run(len(x), 1.0, seed))
+                found.append(self._run(TRIED, 1.0, seed))
         return found
 
-    def _said_off(self, said: Substituted, x: Tensor, run: Run) -> float:
-        """By how much the outputs of a run differ from what is said of its states x (T, B, n_state)."""
-        found = tensors_of(run.given, len(run.u))
+    def _said_off(self, said: Substituted, each: Traced) -> float:
+        """By how much the outputs of a run differ from what is said of its states."""
+        found, x = tensors_of(each.run.given, len(each.run.u)), each.states
         series = said(x.flatten(0, 1)).unflatten(0, x.shape[:2]).split(list(said.sizes), dim=2)
         return max(
-            off_by(found[place], arranged(part), self.tolerance)
+            off_by(found[place], arranged(part), each.tolerance)
             for place, part in zip(said.places, series, strict=True)
         )
 

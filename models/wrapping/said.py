@@ -19,7 +19,6 @@ from dynsys.models.wrapping.calling import close
 from dynsys.models.wrapping.module_copy import FORWARD_HOOKS
 from dynsys.models.wrapping.step_form import Form
 from dynsys.models.wrapping.trial_run import Way
-from dynsys.undisturbed import in_double
 
 _PUT_IN = threading.local()  # the states that the part is said to be in, one call after the other
 
@@ -92,8 +91,7 @@ class Substituted(nn.Module):
             return torch.cat([self(row) for row in torch.split(x, 1)])
         _PUT_IN.states = [x.to(self.dtype)]
         u = x.new_zeros(1, len(x), self.n_input, dtype=self.dtype)
-        with in_double(self.dtype):
-            found = tensors_of(self.way.call(self.held, u, still=True), 1)
+        found = tensors_of(self.way.call(self.held, u, still=True), 1)
         said = [found[place].reshape(len(x), -1) for place in self.places]
         self.sizes = tuple(part.shape[1] for part in said)
         return torch.cat(said, dim=1).to(x.dtype)

@@ -149,6 +149,11 @@ class Form:
         """The next state (B, n_state), after all of a sequence."""
         return self.layout.unpack(self.pick.of(self.call(function, x, u)))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one step of a state (B, n_state) without further axes."""
+        return self.time_axis is None and self.layout.layers == 0 and len(self.layout.widths) == 1
+
     def parts(self) -> dict[str, slice]:
         """Where h_l0, h_l1, ..., and c_l0, ... lie in the state of a cell."""
         return self.layout.parts if self.order == "cell" else {}

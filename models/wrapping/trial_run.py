@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from dynsys.models.wrapping.calling import signature_of
 from dynsys.models.wrapping.closed_form import form_of
+from dynsys.models.wrapping.forms import signature_of
 from dynsys.models.wrapping.module_copy import first_line
 from dynsys.models.wrapping.step_form import Form
+from dynsys.models.wrapping.torch_faults import guarded
 from dynsys.undisturbed import in_double
 
 ROWS, TRIED = 3, 4  # of a batch, and steps of the sequence by which a way of running is found
@@ -128,7 +129,7 @@ class Way:
             part.register_forward_hook(after, with_kwargs=True),
         ]
         try:
-            with in_double(u.dtype):
+            with in_double(u.dtype), guarded(module):
                 return Run(u, calls, self.call(module, u))
         finally:
             for handle in handles:
