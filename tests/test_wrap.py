@@ -455,6 +455,8 @@ def test_a_step_that_is_nan_in_half_of_the_space_still_works_in_the_other():
         ((nn.GRU(3, 5), 7), "readout is a int"),
         ((nn.GRU(3, 5), (1, 2, 3)), "readout has 3 parts"),
         ((nn.GRU(3, 5), lambda h: h.sum()), r"readout cannot be used: for states of shape \(3, 5\) it gives \(\)"),
+        ((nn.GRU(3, 5), lambda h: h.softmax(0)), "is another each time, or mixes the rows"),
+        ((nn.GRU(3, 5), lambda h: h + torch.rand_like(h)), "is another each time, or mixes the rows"),
         ((lambda x, u: x[:, :3], None, 4, 2), r"gives shape \(5, 3\) for a state of shape \(5, 4\)"),
         ((Gated(5), None, 4, 3), "Gated takes no step with n_state=4 and n_input=3"),
         ((lambda x, u: x.float(), None, 4, 2), "computes in torch.float32"),

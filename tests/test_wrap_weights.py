@@ -134,6 +134,21 @@ def test_a_cell_with_a_weight_that_another_module_puts_there_is_not_taken_alone(
         dynsys.wrap(dropped.cell)
 
 
+@pytest.mark.parametrize("normed", [weight_norm, parametrizations.weight_norm, spectral_norm])
+def test_a_readout_has_the_weights_of_the_moment_too(normed):
+    readout = normed(nn.Linear(6, 2))
+    trained = normed(nn.Linear(6, 2))
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.mul_(1.5)
+    readout.load_state_dict(trained.state_dict())
+    system = dynsys.wrap(nn.GRU(3, 6), readout)
+    x = places(system)[0]
+    copied = normed(nn.Linear(6, 2))
+    copied.load_state_dict(trained.state_dict())
+    torch.testing.assert_close(system.readout(x), exact(copied)(x).detach(), rtol=0, atol=1e-12)
+
+
 HOOKS = {
     "h is masked": lambda m: m.register_forward_hook(lambda m, i, h: h * torch.tensor([1.0, 1, 0, 1, 1, 1])),
     "h is clipped": lambda m: m.register_forward_hook(lambda m, i, h: h.clamp(-0.2, 0.2)),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dynsys.models.wrapping.module_copy import moved_callable
+from dynsys.models.wrapping.module_copy import first_line, moved_callable
+from dynsys.undisturbed import undisturbed
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,23 @@ def relu_readout(first: LinearReadout, V: Tensor, c: Tensor | None) -> ReluReado
 
 def called_readout(function: Callable[[Tensor], Tensor], n_state: int, parts: Mapping[str, slice]) -> CalledReadout:
     """A function tried on h of the top layer first, then on the whole state. Raises ValueError where neither does."""
-    x = torch.zeros(3, n_state, dtype=torch.float64)
+    x = torch.randn(3, n_state, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     top = [part for name, part in parts.items() if name.startswith("h")][-1:]
     reasons = []
     for seen in dict.fromkeys((part.start, part.stop) for part in (*top, slice(0, n_state))):
         width = seen[1] - seen[0]
         try:
-            given = function(x[:, slice(*seen)])
+            with undisturbed():
+                given, again = function(x[:, slice(*seen)]), function(x[:, slice(*seen)])
+                rows = [function(row[:, slice(*seen)]) for row in torch.split(x, 1)]
         except Exception as error:
-            reasons.append(f"for {width} columns it raises {type(error).__name__}: {error}")
+            reasons.append(f"for {width} columns it raises {first_line(error)}")
             continue
         if isinstance(given, Tensor) and given.ndim == 2 and len(given) == len(x) and given.dtype == x.dtype:
-            return CalledReadout(function, slice(*seen), given.shape[1])
+            if torch.allclose(given, again, equal_nan=True) and torch.allclose(given, torch.cat(rows), equal_nan=True):
+                return CalledReadout(function, slice(*seen), given.shape[1])
+            reasons.append(f"for {width} columns it is another each time, or mixes the rows of a batch")
+            continue
         what = f"{tuple(given.shape)} {given.dtype}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
         reasons.append(f"for states of shape {(len(x), width)} it gives {what}")
     raise ValueError(f"readout cannot be used: {'; '.join(reasons)}; it must give (B, n_output) in float64")

@@ -10,7 +10,7 @@ from torch import nn
 
 from dynsys.models.recurrent import Recurrent, checked
 from dynsys.models.wrapping.calling import find_form
-from dynsys.models.wrapping.closed_form import completed, is_known, readout_arrays, system_of
+from dynsys.models.wrapping.closed_form import completed, hooked, is_known, readout_arrays, system_of
 from dynsys.models.wrapping.container import recurrent_part, spelt, system_within
 from dynsys.models.wrapping.module_copy import copied_callable, describe
 from dynsys.models.wrapping.module_kinds import opened
@@ -119,8 +119,8 @@ def _stepped(module: Callable[..., Any], n_state: int | None, n_input: int | Non
 
 
 def _matrix_and_bias(readout: Any) -> tuple[Any, Any] | None:
-    """W and b of a linear readout; None for any other."""
-    if type(readout) is nn.Linear:
+    """W and b of a linear readout; None for any other, also for one whose weights hooks compute before each pass."""
+    if type(readout) is nn.Linear and "weight" in readout._parameters and not hooked(readout):
         return readout.weight, readout.bias
     if isinstance(readout, tuple | list):
         if len(readout) != 2:
@@ -132,6 +132,7 @@ def _matrix_and_bias(readout: Any) -> tuple[Any, Any] | None:
 def _with_readout(system: Recurrent | Stepped, readout: Any) -> System:
     if readout is None:
         return system
+    readout = opened(readout)
     pair = _matrix_and_bias(readout)
     if pair is not None and isinstance(system, Recurrent):
         return completed(system, readout_arrays(*pair))
