@@ -1,8 +1,8 @@
 """Whether a velocity that comes as float64 has been computed in single precision on the way.
 
 ``F = G(x) - x`` is float64 wherever x is, though G be float32, and then every error bound would be wrong. It shows in
-steps: single precision sees a relative change of the state of 1e-4 and of 1e-5, and is blind to one of 1e-9, which a float64 in
-which terms of 1e6 cancel is not.
+steps: single precision sees a relative change of the state of 1e-4 and of 1e-5, and is blind to one of 1e-9, which
+double precision is not where terms of 1e6 cancel.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _unevenness(system: System, x: Tensor, u: Tensor, F: Tensor, step: Tensor) -
     for sign in (1.0, -1.0):
         there = torch.stack(_velocities(system, [x + sign * s * step for s in lengths], u))
         off = (there - F - x.new_tensor(lengths)[:, None, None] * sign * tangent).abs().nan_to_num(0.0, posinf=0.0)
-        sides.append(_plateau(off.unflatten(0, (len(STEPS), len(ROW))).amax(dim=1), tangent))
+        sides.append(_plateau(off.view(len(STEPS), len(ROW), *F.shape).amax(dim=1), tangent))
     return vector_norm(torch.minimum(*sides), dim=1)
 
 
@@ -144,7 +144,8 @@ def _velocities(system: System, states: list[Tensor], u: Tensor) -> list[Tensor]
     found: list[Tensor] = []
     for k in range(0, len(states), together):
         some = states[k : k + together]
-        found += system.velocity(torch.cat(some), u.repeat(len(some), 1)).unflatten(0, (len(some), len(u))).unbind(0)
+        there = system.velocity(torch.cat(some), u.repeat(len(some), 1))
+        found += there.view(len(some), *states[0].shape).unbind(0)
     return found
 
 

@@ -168,14 +168,14 @@ class Minima:
         return ~near.any(dim=1)
 
     def _minimum(self, state: _State) -> Minimum:
-        """Where the state leads: as far as it will go without a box, else along its boundary where need be."""
+        """Where the state leads. Of a small system, and at a second look, all are all but there already; a large one is
+        followed as far as it will go, and along the boundary of its box where that leaves it.
+        """
         system, u = self.system, self._held(state.group)
-        lowered_before = state.counted or system.n_state <= TRUST_LIMIT
-        bounded = system.box(u) is not None
-        if bounded and lowered_before:
+        if state.counted or system.n_state <= TRUST_LIMIT:
             return minimum_at(system, state.x, u, self.unit)
         minimum = descend_to_minimum(system, state.x, u, self.unit)
-        if not bounded or self._inside(minimum.x, u):
+        if self._inside(minimum.x, u):
             return minimum
         group = torch.tensor([state.group], device=u.device)
         return minimum_at(system, self._finished(self._down(state.x, group), group), u, self.unit)
