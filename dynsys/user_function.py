@@ -114,7 +114,7 @@ def _value(function: Function, call: Function, x: Tensor, u: Tensor, name: str, 
     """What the function gives, which has to be a tensor of the states' shape."""
     (B, n), m = x.shape, u.shape[1]
     shapes = f"for states of shape {(B, n)} and inputs of shape {(B, m)}, n_state={n} and n_input={m}"
-    single = _takes_one_state(call, x, u)
+    single = takes_one_state(call, x, u)
     y, held = x.clone(), u.clone()
     try:
         F = call(y, held)
@@ -153,7 +153,7 @@ def _value(function: Function, call: Function, x: Tensor, u: Tensor, name: str, 
     return F
 
 
-def _takes_one_state(call: Function, x: Tensor, u: Tensor) -> bool:
+def takes_one_state(call: Function, x: Tensor, u: Tensor) -> bool:
     """Whether it gives one state for one state."""
     try:
         F = call(x[0], u[0])
@@ -161,7 +161,7 @@ def _takes_one_state(call: Function, x: Tensor, u: Tensor) -> bool:
         return False
     if isinstance(F, tuple | list):
         return len(F) == x.shape[1] and not any(isinstance(part, Tensor) and part.ndim for part in F)
-    return getattr(F, "shape", None) == x[0].shape
+    return isinstance(F, Tensor) and F.shape == x[0].shape
 
 
 def _one_state(name: str, one: str) -> str:

@@ -455,6 +455,8 @@ def test_a_step_that_is_nan_in_half_of_the_space_still_works_in_the_other():
         ((nn.GRU(3, 5), 7), "readout is a int"),
         ((nn.GRU(3, 5), (1, 2, 3)), "readout has 3 parts"),
         ((nn.GRU(3, 5), lambda h: h.sum()), r"readout cannot be used: for states of shape \(3, 5\) it gives \(\)"),
+        ((lambda x, u: torch.stack([x[1], -x[0]]), None, 2, 0), r"takes one state, .*torch\.vmap\(<lambda>\)"),
+        ((lambda x, u: np.tanh(np.asarray(x)), None, 2, 0), "Compute in torch throughout, not in NumPy"),
         ((nn.GRU(3, 5), lambda h: h.softmax(0)), "is another each time, or mixes the rows"),
         ((nn.GRU(3, 5), lambda h: h + torch.rand_like(h)), "is another each time, or mixes the rows"),
         ((lambda x, u: x[:, :3], None, 4, 2), r"gives shape \(5, 3\) for a state of shape \(5, 4\)"),

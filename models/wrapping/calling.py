@@ -21,6 +21,7 @@ from dynsys.models.wrapping.module_copy import first_line
 from dynsys.models.wrapping.step_form import ORDERS, TIMES, Form, Layout, picks
 from dynsys.models.wrapping.torch_faults import guarded
 from dynsys.undisturbed import undisturbed
+from dynsys.user_function import takes_one_state
 
 ROWS = 5  # of a trial: few, and unlikely to be a width
 SAME = 1e-9  # relative to 1 + |value|: what rounding may change
@@ -248,6 +249,10 @@ def _none(trial: _Trial, n_state: int, n_input: int, convention: str | None) -> 
     )
     if "dtype" in tried or "scalar type" in tried:
         tried += ". Where it casts to another precision inside, by .float() or with a tensor of its own, take that out"
+    if takes_one_state(trial.function, trial.x, trial.u):
+        tried += f". It takes one state, x[0], x[1], ...: give torch.vmap({trial.name}) in its place"
+    if "ndarray" in tried:
+        tried += ". Compute in torch throughout, not in NumPy"
     asked = "" if convention is None else f" in the convention {convention!r}"
     return (
         f"{trial.name} takes no step with n_state={n_state} and n_input={n_input}{asked}. {tried}. It must give "
