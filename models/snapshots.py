@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.bifurcation.family import Family
+from dynsys.bifurcation.family import TRAINING, Family
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors
 from dynsys.models.echo_state import EchoStateNetwork
@@ -30,6 +30,8 @@ class Snapshots(Family):
 
     Raises ValueError where the arrays of a snapshot do not make a network like the others.
     """
+
+    parameter = TRAINING
 
     def __init__(self, network: Any, steps: Any, weights: list[Arrays], u: Tensor | None = None) -> None:
         self.network, self.weights = network, weights

@@ -436,3 +436,33 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     exec(compile(code, "docs/modes.md", "exec"), {})
     assert (tmp_path / "modes.html").stat().st_size > 1e6
     assert len(Modes.load(tmp_path / "modes.safetensors")) > 0
+
+
+class TestOnTheBoundary:
+    """A mode whose eigenvalue is on the boundary of stability neither fades nor grows, whatever its last digits are."""
+
+    def test_a_slow_point_has_one_mode_that_lasts_for_ever(self):
+        """x' = 1e-4 + x^4 is slowest at 0, where its slope 4 x^3 is 0; y fades in 1/2."""
+        F = Flow(lambda x, u: torch.stack([1e-4 + x[:, 0] ** 4, -2 * x[:, 1]], 1), n_state=2, bounds=(-1, 1))
+        points = find_fixed_points(F, n_starts=16)
+        slow = np.flatnonzero(points.verdict == "slow")
+        assert len(slow) == 1
+        found = linear_modes(points, slow)
+        np.testing.assert_allclose(sorted(found.time_constants[0]), [0.5, np.inf])
+        assert found.to_json(0)["modes"][0]["time_constant"] is None
+
+    def test_a_slow_point_of_a_map_as_well(self):
+        """x + 1e-4 + x^2 / 2 has slope 1 at 0, where it moves least; y halves in every step."""
+        step = Map(lambda x, u: torch.stack([x[:, 0] + 1e-4 + x[:, 0] ** 2 / 2, x[:, 1] / 2], 1), 2, bounds=(-1, 1))
+        points = find_fixed_points(step, n_starts=16)
+        (slow,) = np.flatnonzero(points.verdict == "slow")
+        np.testing.assert_allclose(sorted(linear_modes(points, [slow]).time_constants[0]), [1 / np.log(2), np.inf])
+
+    def test_a_pair_on_the_imaginary_axis_lasts_for_ever_both_halves(self):
+        found = linear_modes(linear(np.array([[1e-17, 2.0, 0], [-2.0, -1e-17, 0], [0, 0, -1.0]])))
+        assert np.isinf(found.time_constants[0][:2]).all()
+        assert found.time_constants[0][2] == pytest.approx(1.0)
+
+    def test_what_is_slow_but_sure_keeps_its_time_constant(self):
+        found = linear_modes(linear(np.diag([-1e-12, -1.0])))
+        np.testing.assert_allclose(found.time_constants[0], [1e12, 1.0])

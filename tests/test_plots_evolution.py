@@ -40,7 +40,7 @@ def branch(number, s, x, slope, steps, **ends):
 def diagram_of(steps, branches, events, index_sums=None):
     sums = np.ones(len(steps), dtype=np.int64) if index_sums is None else np.array(index_sums)
     searched = np.zeros(len(steps), dtype=bool)
-    about = {"kind": "flow", "n_state": N, "time_constant": 1.0, "name": "normal form"}
+    about = {"kind": "flow", "n_state": N, "time_constant": 1.0, "name": "normal form", "parameter": "step of training"}
     return Diagram(np.array(steps), tuple(branches), tuple(events), sums, searched, 0.0, (), True, about)
 
 
@@ -147,6 +147,33 @@ def test_of_many_events_those_without_a_stable_point_are_hidden_and_the_caption_
     assert trace(figure, "pitchfork").visible is True
     (caption,) = [note.text for note in figure.layout.annotations if note.name == "caption"]
     assert "hidden" in caption
+
+
+def of_family(about):
+    some = fold()
+    known = {key: value for key, value in some.about.items() if key != "parameter"}
+    return dataclasses.replace(some, about=known | about)
+
+
+@pytest.mark.parametrize(
+    ("about", "axis", "said"),
+    [
+        ({"parameter": "gain"}, "gain", "gain 0.25"),
+        ({}, "parameter", "parameter 0.25"),
+        ({"parameter": "step of training"}, "step of training", "step 0.25"),
+        ({"made_from": "0" * 64}, "step of training", "step 0.25"),  # what 'evolve' of an earlier version wrote
+    ],
+)
+def test_the_axis_of_a_family_bears_the_name_of_its_parameter(about, axis, said):
+    diagram = of_family(about)
+    branches, counts = plots.bifurcation_diagram(diagram), plots.point_counts(diagram)
+    assert [figure.layout[f"xaxis{'2' * (figure is branches)}"].title.text for figure in (branches, counts)] == [
+        axis
+    ] * 2
+    assert said in trace(branches, "no unstable direction").text[0]
+    others = {"step", "gain", "parameter"} - {said.split()[0]}
+    for text in [*trace(branches, "no unstable direction").text, *trace(branches, "fold").text]:
+        assert not [word for word in others if f"{word} " in text]
 
 
 class TestTrainingTime:

@@ -134,3 +134,26 @@ def test_a_caption_of_many_lines_is_given_their_room():
     assert max(len(line) for line in text.split("<br>")) <= style.LINE
     assert text.count("<br>") == 2
     assert room - style.lines(["b"])[1] == 2 * 18
+
+
+def test_the_words_of_a_map_are_those_of_maps_and_of_a_flow_those_of_flows():
+    A, B = np.array([[0.5, 3.0], [0.0, -0.25]]), np.eye(2)
+    of_map, of_flow = (
+        caption(plots.modes(linear(A - shift, B, kind=kind))) for kind, shift in ((Map, 0), (Flow, np.eye(2)))
+    )
+    for word in ("dG/dx", "dG/du", "in one step", "per step"):
+        assert word in of_map
+    for word in ("dF/", "unit of time", "time constant of the network"):
+        assert word not in of_map
+    for word in ("dF/dx", "dF/du", "time constant of the network", "per unit of time"):
+        assert word in of_flow
+    assert "dG/" not in of_flow
+    assert "step" not in of_flow
+    figure = plots.modes(linear(A, B, kind=Map))
+    hovers = [text for one in figure.data if one.hovertext is not None for text in one.hovertext]
+    assert all("steps<br>" in text and "per step" in text for text in hovers)
+
+
+def test_a_mode_on_the_boundary_is_said_to_last_for_ever():
+    figure = plots.modes(linear(np.diag([0.0, -1.0])))
+    assert "∞ (on the boundary of stability)" in trace(figure, "lasts for ever (on the boundary)").hovertext[0]

@@ -239,10 +239,14 @@ class _EventWords(TypedDict):
     sentence: str
 
 
-class _Family(TypedDict):
+class _Network(TypedDict):
     name: str
     kind: Literal["map", "flow"]
     n_state: int
+
+
+class _Family(_Network, total=False):
+    parameter: str
 
 
 SHAPES = {

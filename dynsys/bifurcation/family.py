@@ -21,6 +21,7 @@ from dynsys.system import System
 
 Array = NDArray[np.float64]
 
+TRAINING = "step of training"  # what the parameter is of a network while it learns
 DIFFERENCE = 1e-5  # of the way between two snapshots, over which dF/dp is taken where there is no closed form
 KEPT = 8  # systems, the latest used
 TRIED = 3  # snapshots, and states at each, at which oddness is tested
@@ -28,11 +29,13 @@ ODD = 1e-12  # relative to |F|, up to which F(-x) + F(x) counts as zero
 
 
 class Family(abc.ABC):
-    """Systems over a parameter s; ``steps`` (S,) are the values of s at the snapshots, rising.
+    """Systems over a parameter s; ``steps`` (S,) are the values of s at the snapshots, rising. ``parameter`` names it.
 
     For developers: a new family gives ``at`` and, where there is a closed form, ``rate``. ``u`` (1, n_input) is the
     input held at every s.
     """
+
+    parameter = "parameter"
 
     def __init__(self, steps: Any, u: Tensor | None = None) -> None:
         self.steps: Array = np.asarray(steps, dtype=np.float64)
@@ -103,8 +106,10 @@ class FamilyOf(Family):
     tensor([0.5000], dtype=torch.float64)
     """
 
-    def __init__(self, make: Callable[[float], System], steps: Any, u: Tensor | None = None) -> None:
-        self._make = make
+    def __init__(
+        self, make: Callable[[float], System], steps: Any, u: Tensor | None = None, parameter: str = "parameter"
+    ) -> None:
+        self._make, self.parameter = make, parameter
         super().__init__(steps, u)
 
     def at(self, s: float) -> System:

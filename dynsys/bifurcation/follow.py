@@ -252,6 +252,7 @@ class _Study:
         lost = [f"branch {b.id} was lost between {b.s[0]:g} and {b.s[-1]:g}: {b.lost}" for b in branches if b.lost]
         system = self.family.system(float(len(steps) - 1))
         about = {"name": system.name, "kind": str(system.kind), "n_state": system.n_state, "odd": self.curves.odd}
+        about["parameter"] = self.family.parameter
         notes = (*self.curves.notes, *lost, *self._at_once(events), *self._unresolved(branches))
         notes += tuple(self._completeness(sums))
         return Diagram(steps, branches, events, sums, searched, 0.0, notes, self.index_known, about)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dynsys.bifurcation.family import TRAINING
 from dynsys.plots import style
 
 PACE = 300  # milliseconds from one frame to the next
 
 
-def slider(names: Sequence[str], top: int = 10) -> dict[str, Any]:
-    """Over the steps of training, ``top`` pixels under the axes; 60 pixels high."""
+def slider(names: Sequence[str], top: int = 10, over: str = TRAINING) -> dict[str, Any]:
+    """Over a parameter, ``top`` pixels under the axes; 60 pixels high."""
     at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     return {
         "active": 0,
@@ -20,7 +21,7 @@ def slider(names: Sequence[str], top: int = 10) -> dict[str, Any]:
         "y": 0,
         "yanchor": "top",
         "pad": {"t": top, "b": 0},
-        "currentvalue": {"prefix": "step of training: ", "xanchor": "left", "font": {"size": 14}},
+        "currentvalue": {"prefix": f"{over}: ", "xanchor": "left", "font": {"size": 14}},
         "font": {"size": 11, "color": style.GREY},
         "ticklen": 3,
         "bordercolor": style.PALE,

@@ -1,4 +1,4 @@
-"""The bifurcation diagram: what every fixed point says, or where it lies, against the training time."""
+"""The bifurcation diagram: what every fixed point says, or where it lies, against the parameter of its family."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from plotly.subplots import make_subplots
 
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.stable import of_stable_points
-from dynsys.plots import style, thinning, training_time
+from dynsys.plots import style, thinning
+from dynsys.plots.training_time import TrainingTime
 from dynsys.projection import Projection
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ def bifurcation_diagram(
     axes are fitted to the points. Of more readouts the first ``ROWS`` are shown.
     """
     rows = _rows(diagram, projection)
-    time = training_time.TrainingTime.of(diagram.steps)
+    time = TrainingTime.of_diagram(diagram)
     figure = make_subplots(rows=len(rows), cols=1, shared_xaxes=True, vertical_spacing=0.1 / len(rows))
     kinds = sorted({int(n) for branch in diagram.branches for n in branch.n_unstable.clip(0, len(style.SHAPES) - 1)})
     limit = thinning.LIMIT // max(len(rows), 1)
@@ -92,7 +93,7 @@ def _pieces(
     diagram: Diagram,
     values: Sequence[Array],
     kind: int,
-    time: training_time.TrainingTime,
+    time: TrainingTime,
     step: int,
     named: bool,
 ) -> go.Scatter:
@@ -108,7 +109,7 @@ def _pieces(
             end = min(last + 1, len(branch))  # the next row too: the line goes on to where its stability has changed
             rows = np.unique([*range(first, end, step), end - 1])
             parts.append(np.stack([time.place(branch.s[rows]), value[rows]], axis=1))
-            texts += [_hover(branch, int(k)) for k in rows] + [""]
+            texts += [_hover(branch, int(k), time) for k in rows] + [""]
             dots += [size if branch.snapshot[k] >= 0 else 0.0 for k in rows] + [0.0]
     line = {
         "color": colour,
@@ -151,7 +152,7 @@ def _events(
     kind: str,
     events: Sequence[Event],
     values: Sequence[Array],
-    time: training_time.TrainingTime,
+    time: TrainingTime,
     named: bool,
 ) -> go.Scatter:
     """Those events, each on the first of its branches that is there at its time."""
@@ -162,7 +163,7 @@ def _events(
             branch, value = by_id[name]
             if len(branch):
                 places.append((event.time, float(np.interp(event.time, branch.s, value))))
-                texts.append(f"<b>{event.kind}</b> at step {event.time:,.6g}<br>{event.sentence}")
+                texts.append(f"<b>{event.kind}</b> at {time.said(event.time)}<br>{event.sentence}")
                 break
     at = np.array(places).reshape(-1, 2)
     symbol, size = ("circle", 4) if kind == OTHERS else (SYMBOLS[Bifurcation(kind)], 9)
@@ -180,10 +181,10 @@ def _events(
     )
 
 
-def _hover(branch: Branch, k: int) -> str:
+def _hover(branch: Branch, k: int, time: TrainingTime) -> str:
     leading = branch.eigenvalues[k, 0] if branch.eigenvalues.shape[1] else np.nan
     return (
-        f"<b>branch {branch.id}</b>, step {branch.s[k]:,.6g}<br>unstable directions: {branch.n_unstable[k]}"
+        f"<b>branch {branch.id}</b>, {time.said(branch.s[k])}<br>unstable directions: {branch.n_unstable[k]}"
         f"<br>leading eigenvalue: {style.complex_text(complex(leading))}<br>readout: {style.vector(branch.readouts[k])}"
     )
 

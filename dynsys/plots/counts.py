@@ -1,4 +1,4 @@
-"""How many points there are over training, by their unstable directions, and how many the origin has."""
+"""How many points there are over a parameter, by their unstable directions, and how many the origin has."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def point_counts(
     ``origin`` (S,) is the number of unstable directions of one point, called ``name``, -1 where it is no more: it is
     drawn in a second row.
     """
-    time, table = TrainingTime.of(diagram.steps), diagram.counts()
+    time, table = TrainingTime.of_diagram(diagram), diagram.counts()
     rows = 1 if origin is None else 2
     figure = make_subplots(
         rows=rows,
@@ -58,7 +58,7 @@ def point_counts(
                 fillcolor=_pale(shade),
                 name=label,
                 text=[
-                    f"{style.plural(n, 'point')} with {label}, step {step:,.0f}"
+                    f"{style.plural(n, 'point')} with {label}, {time.said(step)}"
                     for n, step in zip(count, diagram.steps, strict=True)
                 ],
                 hovertemplate="%{text}<extra></extra>",
@@ -66,7 +66,7 @@ def point_counts(
             1,
             1,
         )
-    notes = _completeness(diagram)
+    notes = _completeness(diagram, time)
     if diagram.index_known and (wrong := diagram.index_sums != 1).any():
         totals = table.sum(axis=1)[wrong]
         figure.add_trace(
@@ -83,7 +83,7 @@ def point_counts(
             1,
         )
     if origin is not None:
-        figure.add_trace(_steps_of(x, origin, diagram.steps), 2, 1)
+        figure.add_trace(_steps_of(x, origin, diagram.steps, time), 2, 1)
         few = {"dtick": 1} if origin.max() <= FEW else {}
         figure.update_yaxes(style.axis(f"unstable directions<br>of {name}", rangemode="tozero", **few), row=2, col=1)
     figure.update_yaxes(style.axis("fixed points", rangemode="tozero"), row=1, col=1)
@@ -93,7 +93,7 @@ def point_counts(
     return style.under(figure, title, [*notes, "Counts change half way between two snapshots.", time.note])
 
 
-def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
+def _steps_of(x: Array, origin: Integers, steps: Array, time: TrainingTime) -> go.Scatter:
     there = origin >= 0
     return go.Scatter(
         x=x,
@@ -103,15 +103,15 @@ def _steps_of(x: Array, origin: Integers, steps: Array) -> go.Scatter:
         marker={"size": 4},
         name="unstable directions",
         showlegend=False,
-        text=[f"{n} unstable directions, step {step:,.0f}" for n, step in zip(origin, steps, strict=True)],
+        text=[f"{n} unstable directions, {time.said(step)}" for n, step in zip(origin, steps, strict=True)],
         hovertemplate="%{text}<extra></extra>",
     )
 
 
-def _completeness(diagram: Diagram) -> list[str]:
+def _completeness(diagram: Diagram, time: TrainingTime) -> list[str]:
     total = diagram.counts().sum(axis=1)
     first, last = diagram.steps[0], diagram.steps[-1]
-    notes = [f"{style.plural(total[0], 'point')} at step {first:,.0f}, {total[-1]} at step {last:,.0f}."]
+    notes = [f"{style.plural(total[0], 'point')} at {time.said(first)}, {total[-1]} at {time.said(last)}."]
     if diagram.index_known:
         wrong = int((diagram.index_sums != 1).sum())
         notes.append(

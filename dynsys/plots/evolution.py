@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dynsys.bifurcation.diagram import Diagram, PointsAt
 from dynsys.plots import animation, camera, scene, style, thinning
+from dynsys.plots.training_time import TrainingTime
 from dynsys.projection import Projection
 
 Array = NDArray[np.float64]
@@ -46,7 +47,8 @@ def portrait_animation(
     figure = go.Figure(frames[0])
     figure.add_trace(_at_the_end(diagram, axes))
     moving = list(range(len(frames[0])))
-    names = [f"{step:,.0f}" for step in diagram.steps]
+    time = TrainingTime.of_diagram(diagram)
+    names = [f"{step:,.6g}" for step in diagram.steps]
     heads = [_head(diagram, i, title) for i in range(len(frames))]
     figure.frames = [
         go.Frame(data=traces, traces=moving, name=name, layout={"title": {"text": head}})
@@ -70,7 +72,7 @@ def portrait_animation(
         legend=_legend(),
         height=HEIGHT,
         uirevision="kept",  # the view that the reader has turned to stays from frame to frame
-        sliders=[animation.slider(names)],
+        sliders=[animation.slider(names, over=time.name)],
         updatemenus=[animation.player(), {**turn, "x": 0.22, "pad": {"t": 94}}],
     )
 
@@ -88,6 +90,7 @@ def portrait_stills(
     _check(diagram, trajectories, releases)
     if not 1 <= len(which) <= STILLS:
         raise ValueError(f"{len(which)} snapshots were chosen; 1 to {STILLS} are drawn beside each other")
+    time = TrainingTime.of_diagram(diagram)
     low, high = _ranges(diagram, trajectories, releases, axes)
     places = _stable_at_the_end(diagram, axes)
     view = camera.camera(camera.clearest_view(places))
@@ -107,7 +110,7 @@ def portrait_stills(
         for trace in drawn:
             figure.add_trace(trace.update(scene=key, showlegend=k == 0, legendgroup=trace.name))
         letter = f"<b>{'abcd'[k]}</b>  " if len(which) > 1 else ""
-        text = f"{letter}step {diagram.steps[i]:,.0f}: {_counted(diagram.points_at(i))}"
+        text = f"{letter}{time.said(diagram.steps[i])}: {_counted(diagram.points_at(i))}"
         figure.add_annotation(
             text=text, showarrow=False, x=x[0], y=y[1] + 0.035, xref="paper", yref="paper", xanchor="left", align="left"
         )
@@ -209,7 +212,7 @@ def _counted(points: PointsAt) -> str:
 
 def _head(diagram: Diagram, i: int, title: str | None) -> str:
     """The title over a frame: the step, the points, and what has happened since the snapshot before."""
-    told = f"step {diagram.steps[i]:,.0f}: {_counted(diagram.points_at(i))}"
+    told = f"{TrainingTime.of_diagram(diagram).said(diagram.steps[i])}: {_counted(diagram.points_at(i))}"
     if i:
         before, now = diagram.steps[i - 1], diagram.steps[i]
         since = Counter(str(event.kind) for event in diagram.events if before < event.time <= now)

@@ -36,8 +36,9 @@ def modes(given: FixedPoints | Modes, which: Any = None, *, count: int = COUNT, 
     """One row for each point: its modes by |time constant|, and how strongly each input pushes along the slowest.
 
     From points, whose system must be at hand, the leading ``count`` modes of those that ``which`` chooses; from
-    ``Modes`` those that are in it. A complex pair is drawn once. The push |l^H dF/du| is that of a unit of input on
-    the amplitude of a mode of unit length, per unit of F's time. Raises ValueError as ``linear_modes`` does.
+    ``Modes`` those that are in it. A complex pair is drawn once. The push |l^H dF/du| (of a map dG/du, which is the
+    same) is that of a unit of input on the amplitude of a mode of unit length, per unit of F's time. Raises ValueError
+    as ``linear_modes`` does.
     """
     known = given if isinstance(given, Modes) else linear_modes(given, which, count)
     if isinstance(given, Modes) and which is not None:
@@ -150,11 +151,21 @@ def _hover(known: Modes, i: int, j: int, rank: int) -> str:
     return (
         f"<b>point {known.ids[i]}</b>, mode {rank}"
         f"<br>eigenvalue: {style.complex_text(known.eigenvalues[i, j])}"
-        f"<br>time constant: {known.time_constants[i, j]:.4g}".replace("-", "−")
+        f"<br>time constant: {_time(known, float(known.time_constants[i, j]))}"
         + f"<br>frequency: {known.frequencies[i, j]:.3g}<br>{shape}"
         + (f"<br>moves the readout by: {shown}" if shown else "")
-        + f"<br>first growth at this point: {known.reactivity[i]:.3g} per unit of time".replace("-", "−")
+        + f"<br>first growth at this point: {known.reactivity[i]:.3g} per {_unit(known)}".replace("-", "−")
     )
+
+
+def _unit(known: Modes) -> str:
+    return "step" if known.about["kind"] == "map" else "unit of time"
+
+
+def _time(known: Modes, value: float) -> str:
+    if np.isinf(value):
+        return "∞ (on the boundary of stability)"
+    return f"{value:.4g}{' steps' if known.about['kind'] == 'map' else ''}".replace("-", "−")
 
 
 def _add_push(figure: go.Figure, known: Modes, rows: NDArray[np.int64], once: NDArray[np.bool_], pushed: int) -> bool:
@@ -215,12 +226,13 @@ def _short(value: float) -> str:
 
 
 def _notes(known: Modes, rows: NDArray[np.int64], pushed: int, saturated: bool) -> list[str]:
-    what = "dG/dx" if known.about["kind"] == "map" else "dF/dx"
-    notes = [f"Leading modes of {what} at {style.plural(len(known), 'point')}; of a complex pair one is drawn."]
+    is_map = known.about["kind"] == "map"
+    f = "dG" if is_map else "dF"
+    notes = [f"Leading modes of {f}/dx at {style.plural(len(known), 'point')}; of a complex pair one is drawn."]
     if pushed:
         notes[0] += " Mode 1 grows fastest or fades slowest."
-        span = "step" if known.about["kind"] == "map" else "time constant of the network"
-        notes.append(f"Push: |l · dF/du|, what a unit of each input does to the amplitude of a mode in one {span}.")
+        span = "step" if is_map else "time constant of the network"
+        notes.append(f"Push: |l · {f}/du|, what a unit of each input does to the amplitude of a mode in one {span}.")
         if saturated:
             notes.append("The darkest colour stands for all that is above the scale.")
     elif len(known):
@@ -231,7 +243,7 @@ def _notes(known: Modes, rows: NDArray[np.int64], pushed: int, saturated: bool) 
     if growing.any():
         most, where = known.reactivity[growing].max(), style.plural(int(growing.sum()), "point")
         notes.append(
-            f"At {where} without a growing mode a deviation can grow at first, at up to {most:.3g} per unit of time."
+            f"At {where} without a growing mode a deviation can grow at first, at up to {most:.3g} per {_unit(known)}."
         )
     defective = int(np.isinf(known.condition).any(axis=1).sum())
     if defective:

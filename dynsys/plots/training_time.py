@@ -1,4 +1,5 @@
-"""The axis of training time: linear, or logarithmic where the snapshots are spaced geometrically, with step 0 on it."""
+"""The axis of a family's parameter. Training time is logarithmic where the snapshots are spaced geometrically, with
+step 0 on it."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.bifurcation.diagram import Diagram
+from dynsys.bifurcation.family import TRAINING
 from dynsys.plots import style
 
 Array = NDArray[np.float64]
@@ -27,12 +30,21 @@ class TrainingTime:
     first: float
     last: float
     shift: float | None = None
+    name: str = TRAINING
 
     @classmethod
-    def of(cls, steps: Array) -> TrainingTime:
+    def of_diagram(cls, diagram: Diagram) -> TrainingTime:
+        """By what the diagram says of its parameter, or of the snapshots that it was made from."""
+        usual = TRAINING if "made_from" in diagram.about else "parameter"
+        return cls.of(diagram.steps, str(diagram.about.get("parameter", usual)))
+
+    @classmethod
+    def of(cls, steps: Array, name: str = TRAINING) -> TrainingTime:
         """The axis on which snapshots at these steps lie best apart."""
         at = np.sort(np.asarray(steps, dtype=np.float64))
         gaps = np.diff(at)
+        if name != TRAINING:
+            return cls(float(at[0]), float(at[-1]), None, name)
         if len(gaps) < 3 or at[0] < 0 or not gaps.max() > UNEVEN * np.median(gaps):
             return cls(float(at[0]), float(at[-1]))
         wider = int(np.argmax(gaps > WIDER * gaps[0]))
@@ -48,7 +60,7 @@ class TrainingTime:
 
     def axis(self, *, named: bool = True, **settings: Any) -> dict[str, Any]:
         """The axis of a figure; ``named`` where it is the one that has the title."""
-        title = "step of training" if named else ""
+        title = self.name if named else ""
         if self.shift is None:
             room = 0.02 * ((self.last - self.first) or 1.0)
             return style.axis(title, range=[self.first - room, self.last + room], **settings)
@@ -66,6 +78,10 @@ class TrainingTime:
             ticktext=[f"{tick:,.0f}" for tick in ticks],
             **settings,
         )
+
+    def said(self, value: float) -> str:
+        """A value of the parameter in words: 'step 1,200', 'gain 0.95'."""
+        return f"{'step' if self.name == TRAINING else self.name} {value:,.6g}"
 
     @property
     def note(self) -> str:

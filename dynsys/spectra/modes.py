@@ -22,7 +22,9 @@ from dynsys.files import read_tensors, write_tensors
 from dynsys.header import About, check_arrays, checked, content_of
 from dynsys.iterated import Iterated
 from dynsys.points import FixedPoints
-from dynsys.spectra.eigenmodes import dense_modes, krylov_modes, largest_gain, numerical_abscissa
+from dynsys.rounding import EPS
+from dynsys.spectra.eigenmodes import Eigenmodes, dense_modes, krylov_modes, largest_gain, numerical_abscissa
+from dynsys.spectra.spectrum import excess
 from dynsys.stability import frequencies, time_constants
 from dynsys.system import Kind, System
 from dynsys.threads import in_order
@@ -32,6 +34,7 @@ ComplexArray = NDArray[np.complex128]
 
 SCHEMA = "dynsys.modes/1"
 COUNT = 8  # modes given per point
+BOUNDARY = 1e-6  # of the largest eigenvalue: how far a marginal point's may be off the boundary of stability
 DENSE_LIMIT = 1000  # units, up to which all eigenvalues cost no more than Krylov spaces of A and of A^T
 
 
@@ -162,7 +165,8 @@ def linear_modes(
 
     def at(i: int) -> dict[str, NDArray[Any]]:
         x, u = torch.as_tensor(points.states[i : i + 1]), torch.as_tensor(points.inputs[i : i + 1])
-        return _at_point(searched, x, u, count, whole)
+        marginal = points.stability[i] == "marginal" and not points.kinks[i]  # at a kink two Jacobians differ
+        return _at_point(searched, x, u, count, whole, bool(marginal))
 
     found = list(in_order(at, ids.tolist(), workers))
     width = max((len(one["eigenvalues"]) for one in found), default=0)
@@ -184,12 +188,12 @@ def _searched(points: FixedPoints, system: System) -> System:
     return Iterated(system, period) if period > 1 and not isinstance(system, Iterated) else system
 
 
-def _at_point(system: System, x: Tensor, u: Tensor, count: int, whole: bool) -> dict[str, NDArray[Any]]:
+def _at_point(system: System, x: Tensor, u: Tensor, count: int, whole: bool, marginal: bool) -> dict[str, NDArray[Any]]:
     """Everything about the modes at one state x (1, n), by the names in ``Modes``."""
     A = aslinearoperator(_decisive(system, x, u)) if whole else _products(system, x, u)
     modes = dense_modes(A.A, count, system.kind) if whole else krylov_modes(A, count, system.kind)
     values, B = torch.as_tensor(modes.values), np.asarray(system.input_jacobian(x, u))[0]
-    times = np.asarray(time_constants(values, system))
+    times = np.where(_on_boundary(modes, system, marginal), np.inf, np.asarray(time_constants(values, system)))
     right = torch.as_tensor(modes.right)
     here = x.expand(len(right), -1)
     seen = torch.complex(system.readout_product(here, right.real), system.readout_product(here, right.imag))
@@ -211,6 +215,21 @@ def _at_point(system: System, x: Tensor, u: Tensor, count: int, whole: bool) -> 
         "step_gain": np.array(gain),
         "reactivity": np.array(reactivity / system.time_constant),
     }
+
+
+def _on_boundary(modes: Eigenmodes, system: System, marginal: bool) -> NDArray[np.bool_]:
+    """Which modes (m,) neither fade nor grow, to rounding; at a marginal point the one nearest the boundary is there.
+
+    Where F is not zero and q least, J^T F = 0: one eigenvalue of a slow point is 0 (of a map 1), whatever digits the
+    computed one has. Where not all eigenvalues were asked for, that one may be none of them.
+    """
+    size = np.abs(np.asarray(excess(torch.as_tensor(modes.values), system.kind)))
+    norm = float(np.abs(modes.values).max(initial=0.0))
+    there: NDArray[np.bool_] = size <= 8 * EPS * norm * np.where(np.isfinite(modes.condition), modes.condition, 1.0)
+    if marginal and len(size):
+        known = len(size) == system.n_state or size.min() <= BOUNDARY * norm
+        there |= known & (size <= size.min() * (1 + BOUNDARY))  # both of a pair
+    return there
 
 
 def _decisive(system: System, x: Tensor, u: Tensor) -> Array:
