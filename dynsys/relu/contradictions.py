@@ -22,7 +22,7 @@ from dynsys.relu.dictionaries import Dictionaries
 from dynsys.relu.equations import Equations
 from dynsys.relu.rationals import Row, combined, solved
 
-WORK = 4e7  # numbers in the whole rows that one search may form
+WORK = 1e7  # numbers in the whole rows that one search may form: some seconds
 NOISE = 1e-11  # of the largest multiplier, beneath which one is rounding
 DEPENDENT = 1e-12  # of the largest pivot of the equations, beneath which one may follow from the others
 SCALINGS, WIDELY = 3, 2.0**10

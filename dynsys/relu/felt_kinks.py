@@ -58,7 +58,7 @@ def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
     """Every different Jacobian around x (1, n): two of them, if it is one kink that parts them."""
     v = _directions(x, ALL_ROUND if x.shape[1] <= LARGE else 1, seed=2)
     v = torch.cat([v, -v])
-    J = system.jacobian(x + length * v, u.expand(len(v), -1))
+    J, v = system.jacobian(x + length * v, u.expand(len(v), -1)).cpu(), v.cpu()
     scale = SAME * float(J.abs().max())
     side = torch.full((len(v),), -1)
     distinct: list[Tensor] = []

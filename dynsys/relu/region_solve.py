@@ -5,8 +5,9 @@ In the region of a pattern the unfolded system K (x, y) = h is solved through an
 
     |v* - v| <= d + theta / (1 - theta) max d,      d = |R (h - K v)|       (Rump 1983),
 
-so that the sign of each preactivation is known, or is known to be within rounding of its kink. Residuals are taken from
-exact products, so that the bound is some units in the last place of v unless K is nearly singular.
+and with that for the right-hand side once more |v* - v| <= d + |I - R K| |v* - v|, row by row. So the sign of each
+preactivation is known, or is known to be within rounding of its kink. Residuals are taken from exact products, so that
+the bound is some units in the last place of v unless K is nearly singular.
 """
 
 from __future__ import annotations
@@ -26,19 +27,14 @@ CHUNK = 2**22  # numbers in the matrices of one batch
 
 @dataclass(frozen=True)
 class Solved:
-    """In B regions: x (B, n), y (B, m), bounds on their errors, |K^-1| <= ``inverse_norm`` in the maximum norm.
-
-    ``regular`` (B,) says that K is proved to be regular; ``orientation`` (B,) is the sign of det K.
-    """
+    """In B regions: x (B, n), y (B, m), bounds on their errors, and whether (B,) K is proved to be ``regular``."""
 
     pattern: Tensor
     x: Tensor
     y: Tensor
     x_error: Tensor
     y_error: Tensor
-    inverse_norm: Tensor
     regular: Tensor
-    orientation: Tensor
 
     def __len__(self) -> int:
         return len(self.x)
@@ -62,22 +58,24 @@ def _solved(pieces: Pieces, pattern: Tensor) -> Solved:
     R, failed = torch.linalg.inv_ex(K)
     R = R.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     size, n = len(h), pieces.n_state
+    g, aR, left_out = gamma(2 * size + 4), R.abs(), _left_out(pieces).unsqueeze(1)
+    off = (R @ K - torch.eye(size, dtype=K.dtype, device=K.device)).abs()
+    theta = up(off.sum(2) + (aR @ (g * K.abs().sum(2, keepdim=True) + left_out)).squeeze(2) + g).amax(1)
     v = R @ h
+    regular = (failed == 0) & (theta < 1) & torch.isfinite(v).all(1)
+    v = torch.where(regular.unsqueeze(1), v, 0.0)
     for _ in range(REFINEMENTS):
         v = v - (R @ residual(pieces, v[:, :n], v[:, n:], pattern)[0].unsqueeze(2)).squeeze(2)
     missing, unsure = residual(pieces, v[:, :n], v[:, n:], pattern)
-    g, aR = gamma(2 * size + 4), R.abs()
-    one = torch.eye(size, dtype=K.dtype, device=K.device)
-    unsure_K = g * K.abs().sum(2, keepdim=True) + _left_out(pieces).unsqueeze(1)
-    theta = up((R @ K - one).abs().sum(2) + (aR @ unsure_K).squeeze(2) + g).amax(1)
-    regular = (failed == 0) & (theta < 1) & torch.isfinite(v).all(1)
-    step = (R @ missing.unsqueeze(2)).squeeze(2).abs()
-    d = up(step + (aR @ (g * missing.abs() + unsure).unsqueeze(2)).squeeze(2))
-    share = torch.where(regular, theta / (1 - theta), torch.inf)
-    error = torch.where(regular.unsqueeze(1), up(d + share.unsqueeze(1) * d.amax(1, keepdim=True)), torch.inf)
-    norm = torch.where(regular, up(aR.sum(2).amax(1) / (1 - theta)), torch.inf)
-    sign = torch.linalg.slogdet(K).sign
-    return Solved(pattern, v[:, :n], v[:, n:], error[:, :n], error[:, n:], norm, regular, sign)
+    step = (R @ missing.unsqueeze(2)).abs()
+    d = up(step + aR @ (g * missing.abs() + unsure).unsqueeze(2))
+    share = torch.where(regular, theta / (1 - theta), torch.inf)[:, None, None]
+    error = torch.where(regular[:, None, None], up(d + share * d.amax(1, keepdim=True)), torch.inf)
+    unknown = g * (K.abs() @ error) + left_out * error.amax(1, keepdim=True)
+    error = torch.minimum(error, up(d + off @ error + aR @ unknown + g * error)).nan_to_num(nan=torch.inf).squeeze(2)
+    none = v.abs() <= error
+    v, error = torch.where(none, 0.0, v), torch.where(none, up(error + v.abs()), error)
+    return Solved(pattern, v[:, :n], v[:, n:], error[:, :n], error[:, n:], regular)
 
 
 def _left_out(pieces: Pieces) -> Tensor:

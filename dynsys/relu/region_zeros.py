@@ -22,7 +22,7 @@ from dynsys.relu.pieces import Pieces
 from dynsys.relu.rationals import TooManyRays, nearest
 from dynsys.relu.region_solve import Solved, decided, solve_regions
 
-WORK = 4e8  # numbers in the whole rows that one search may form, about a minute
+WORK = 1e7  # numbers in the whole rows that one search may form: up to a minute
 SCALINGS = 3
 NEARLY = 2.0**-48  # times the size of a matrix and its largest singular value, beneath which one may be rounding
 NEAR_A_KINK = "within rounding of a kink, where another point may be"
