@@ -289,7 +289,8 @@ class TestAnimation:
 
     def test_a_frame_shows_the_points_of_its_snapshot(self, diagram, animation):
         for i, frame in enumerate(animation.frames):
-            shown = {t.name: sum(x is not None for x in t.x) for t in frame.data if t.mode == "markers"}
+            high = animation.layout.scene.xaxis.range[1]
+            shown = {t.name: sum(x <= high for x in t.x) for t in frame.data if t.mode == "markers"}
             points = diagram.points_at(i)
             assert shown["no unstable direction"] == int((points.n_unstable == 0).sum())
             assert shown["1 unstable direction"] == int((points.n_unstable == 1).sum())
@@ -305,7 +306,20 @@ class TestAnimation:
                 for key in "xyz":
                     low, high = scene[f"{key}axis"].range
                     assert scene[f"{key}axis"].autorange is False
-                    assert all(low <= x <= high for x in getattr(shown, key) if x is not None)
+                    values = np.asarray(getattr(shown, key))
+                    assert (low <= values).all()
+                    assert (values <= high).all() or len(values) == 1
+
+    def test_a_kind_without_points_has_one_far_outside_so_that_its_markers_keep_their_size(self, animation):
+        """Plotly draws the markers too small of a trace that began with a point without coordinates."""
+        scene = animation.layout.scene
+        for frame in animation.frames:
+            assert all(x is not None for shown in frame.data if shown.mode == "markers" for x in shown.x)
+            (none,) = [shown for shown in frame.data if shown.name == "2 or more unstable directions"]
+            for key in "xyz":
+                low, high = scene[f"{key}axis"].range
+                assert getattr(none, key)[0] > high + 5 * (high - low)
+            assert none.text is None
 
     def test_the_slider_leads_to_every_frame_and_nothing_plays_by_itself(self, animation, tmp_path):
         (slider,) = animation.layout.sliders

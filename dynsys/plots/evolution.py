@@ -24,6 +24,7 @@ Runs = Sequence[Sequence[Array]]  # for each snapshot some runs (T_i, 3)
 
 LIMIT = 5_000  # points of one trace in a frame of an animation, from which on a browser becomes slow
 OUTLIERS = 0.5  # per cent of the trajectories' states, at either end of an axis, that may lie outside the ranges
+AWAY = 10.0  # times the ranges beyond their ends, where what has no place is
 STILLS = 4  # snapshots that are drawn beside each other
 HEIGHT, STILLS_HEIGHT = 860, 1000  # pixels
 TASK, RELEASED = "#999999", "#99D1F2"  # pale, not transparent: of several scenes a PNG hides what lies behind glass
@@ -42,10 +43,11 @@ def portrait_animation(
     ``trajectories`` and ``releases`` are, for each snapshot, runs (T_i, 3) in the components ``axes``.
     """
     _check(diagram, trajectories, releases)
-    frames = [_traces(diagram, i, trajectories[i], releases[i], axes) for i in range(len(diagram.steps))]
     low, high = _ranges(diagram, trajectories, releases, axes)
+    away = high + AWAY * (high - low)
+    frames = [_traces(diagram, i, trajectories[i], releases[i], axes, away) for i in range(len(diagram.steps))]
     figure = go.Figure(frames[0])
-    figure.add_trace(_at_the_end(diagram, axes))
+    figure.add_trace(_at_the_end(diagram, axes, away))
     moving = list(range(len(frames[0])))
     time = TrainingTime.of_diagram(diagram)
     names = [f"{step:,.6g}" for step in diagram.steps]
@@ -92,6 +94,7 @@ def portrait_stills(
         raise ValueError(f"{len(which)} snapshots were chosen; 1 to {STILLS} are drawn beside each other")
     time = TrainingTime.of_diagram(diagram)
     low, high = _ranges(diagram, trajectories, releases, axes)
+    away = high + AWAY * (high - low)
     places = _stable_at_the_end(diagram, axes)
     view = camera.camera(camera.clearest_view(places))
     if axes.n_shown < 3:
@@ -106,7 +109,7 @@ def portrait_stills(
         x, y = [column / across, (column + 1) / across], [1 - (row + 1) / down, 1 - row / down - 0.04]
         box = scene.box(words, low, high, view, {"x": x, "y": y})
         layout[key] = box
-        drawn = [*_traces(diagram, i, trajectories[i], releases[i], axes), _at_the_end(diagram, axes)]
+        drawn = [*_traces(diagram, i, trajectories[i], releases[i], axes, away), _at_the_end(diagram, axes, away)]
         for trace in drawn:
             figure.add_trace(trace.update(scene=key, showlegend=k == 0, legendgroup=trace.name))
         letter = f"<b>{'abcd'[k]}</b>  " if len(which) > 1 else ""
@@ -136,45 +139,40 @@ def _check(diagram: Diagram, trajectories: Runs, releases: Runs) -> None:
 
 
 def _traces(
-    diagram: Diagram, i: int, trajectories: Sequence[Array], releases: Sequence[Array], axes: Projection
+    diagram: Diagram, i: int, trajectories: Sequence[Array], releases: Sequence[Array], axes: Projection, away: Array
 ) -> list[go.Scatter3d]:
     """What a frame consists of: the same traces, in the same order, at every snapshot."""
     points = diagram.points_at(i)
     places = axes.transform(points.states)
     texts = _hover(points)
     drawn = [
-        _or_nothing(
-            scene.lines("trajectories of the task", thinning.thinned(list(trajectories), LIMIT), TASK, 1.6, 1.0)
-        ),
-        _or_nothing(
-            scene.lines("releases from other states", thinning.thinned(list(releases), LIMIT), RELEASED, 1.4, 1.0)
-        ),
+        scene.lines("trajectories of the task", thinning.thinned(list(trajectories), LIMIT), TASK, 1.6, 1.0),
+        scene.lines("releases from other states", thinning.thinned(list(releases), LIMIT), RELEASED, 1.4, 1.0),
     ]
     for kind, (label, symbol, colour) in enumerate(style.SHAPES):
         rows = np.flatnonzero(np.minimum(points.n_unstable, len(style.SHAPES) - 1) == kind)
         group = style.Group(label, label, symbol, colour, rows)
-        drawn.append(_or_nothing(scene.markers(group, places[rows], [texts[k] for k in rows])))
-    return drawn
+        drawn.append(scene.markers(group, places[rows], [texts[k] for k in rows]))
+    return [_or_away(trace, away) for trace in drawn]
 
 
-def _or_nothing(trace: go.Scatter3d) -> go.Scatter3d:
-    """A trace without points leaves the legend and, in some browsers, does not come back: it gets one that is no
-    place."""
-    return trace if len(trace.x) else trace.update({key: [None] for key in "xyz"}, text=None, customdata=None)
+def _or_away(trace: go.Scatter3d, away: Array) -> go.Scatter3d:
+    """A trace without points leaves the legend, and one whose only point is no place gets its markers too small when
+    others come in a later frame: it has one outside of the ranges, where nothing is drawn."""
+    return trace if len(trace.x) else trace.update(thinning.xyz(away[None]), text=None, customdata=None)
 
 
-def _at_the_end(diagram: Diagram, axes: Projection) -> go.Scatter3d:
+def _at_the_end(diagram: Diagram, axes: Projection, away: Array) -> go.Scatter3d:
     places = _stable_at_the_end(diagram, axes)
     marker = {"symbol": "circle-open", "color": style.GREY, "size": 9, "line": {"color": style.GREY, "width": 1}}
-    return _or_nothing(
-        go.Scatter3d(
-            **thinning.xyz(places.reshape(-1, 3)),
-            mode="markers",
-            marker=marker,
-            name="stable at the end of training",
-            hoverinfo="skip",
-        )
+    trace = go.Scatter3d(
+        **thinning.xyz(places.reshape(-1, 3)),
+        mode="markers",
+        marker=marker,
+        name="stable at the end of training",
+        hoverinfo="skip",
     )
+    return _or_away(trace, away)
 
 
 def _stable_at_the_end(diagram: Diagram, axes: Projection) -> Array:
