@@ -40,9 +40,7 @@ class Recorded:
 
     def save(self, path: Path) -> Path:
         """Raises OutputError."""
-        with np.errstate(over="ignore"):  # what is beyond single precision is off every picture
-            states = np.concatenate(self.runs).astype(np.float32)
-        lengths = np.array([len(run) for run in self.runs])
+        states, lengths = np.concatenate(self.runs).astype(np.float32), np.array([len(run) for run in self.runs])
         return write_tensors(path, {"states": states, "lengths": lengths}, {"schema": SCHEMA, "trials": self.trials})
 
     @classmethod
