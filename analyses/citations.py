@@ -100,6 +100,81 @@ CITATIONS = {
             "Applications of Bifurcation Theory (ed. P. H. Rabinowitz), Academic Press, 359-384",
         ),
         Citation(
+            "kingma2015",
+            "inproceedings",
+            ("Kingma, Diederik P.", "Ba, Jimmy"),
+            2015,
+            "Adam: A Method for Stochastic Optimization",
+            "International Conference on Learning Representations, arXiv:1412.6980",
+        ),
+        Citation(
+            "elman1990",
+            "article",
+            ("Elman, Jeffrey L.",),
+            1990,
+            "Finding structure in time",
+            "Cognitive Science 14(2), 179-211",
+            "10.1207/s15516709cog1402_1",
+        ),
+        Citation(
+            "le2015",
+            "misc",
+            ("Le, Quoc V.", "Jaitly, Navdeep", "Hinton, Geoffrey E."),
+            2015,
+            "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+            "arXiv:1504.00941",
+        ),
+        Citation(
+            "hochreiter1997",
+            "article",
+            ("Hochreiter, Sepp", "Schmidhuber, Jürgen"),
+            1997,
+            "Long short-term memory",
+            "Neural Computation 9(8), 1735-1780",
+            "10.1162/neco.1997.9.8.1735",
+        ),
+        Citation(
+            "gers2000",
+            "inproceedings",
+            ("Gers, Felix A.", "Schmidhuber, Jürgen"),
+            2000,
+            "Recurrent nets that time and count",
+            "Proceedings of the IEEE-INNS-ENNS International Joint Conference on Neural Networks, vol. 3, 189-194",
+            "10.1109/IJCNN.2000.861302",
+        ),
+        Citation(
+            "greff2017",
+            "article",
+            (
+                "Greff, Klaus",
+                "Srivastava, Rupesh K.",
+                "Koutník, Jan",
+                "Steunebrink, Bas R.",
+                "Schmidhuber, Jürgen",
+            ),
+            2017,
+            "LSTM: A Search Space Odyssey",
+            "IEEE Transactions on Neural Networks and Learning Systems 28(10), 2222-2232",
+            "10.1109/TNNLS.2016.2582924",
+        ),
+        Citation(
+            "cho2014",
+            "inproceedings",
+            (
+                "Cho, Kyunghyun",
+                "van Merriënboer, Bart",
+                "Gulcehre, Caglar",
+                "Bahdanau, Dzmitry",
+                "Bougares, Fethi",
+                "Schwenk, Holger",
+                "Bengio, Yoshua",
+            ),
+            2014,
+            "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
+            "Proceedings of EMNLP, 1724-1734",
+            "10.3115/v1/D14-1179",
+        ),
+        Citation(
             "wilson1927",
             "article",
             ("Wilson, Edwin B.",),
@@ -119,3 +194,19 @@ CITATIONS = {
         ),
     )
 }
+
+OF_NETWORKS = {  # whom to cite for a network and for how it learns here
+    "esn": ("sussillo2009",),
+    "rnn": ("elman1990", "kingma2015"),
+    "irnn": ("le2015", "kingma2015"),
+    "gru": ("cho2014", "kingma2015"),
+    "lstm": ("hochreiter1997", "kingma2015"),
+    "lstm-peephole": ("gers2000", "kingma2015"),
+    "lstm-coupled": ("greff2017", "kingma2015"),
+    "fast-weights": ("ba2016", "kingma2015"),
+}
+
+
+def of_network(name: str) -> tuple[str, ...]:
+    """The names of citations for a network of that kind as it is trained here; none where it is another's."""
+    return OF_NETWORKS.get(name, ())

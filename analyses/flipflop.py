@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from dynsys.analyses.point_table import point_rows
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import PICTURES, Progress, draw, search_and_save
 from dynsys.errors import typed
@@ -16,6 +17,7 @@ from dynsys.points import FixedPoints
 from dynsys.words import search_lines, summary
 
 SCHEMA = "dynsys.flipflop/1"
+PROVED = "A * marks the points that are proved to exist, and to be alone within their error bounds."
 PORTRAIT = "portrait.html"
 PICTURES_SHOWN = {"Phase portrait": "phase", "Eigenvalues": "spectrum", "Training": "training"}
 
@@ -62,17 +64,6 @@ def _report(settings: Demo, result: DemoResult) -> None:
     trained, points, folder = result.trained, result.points, result.folder
     found = summary(points)
     sentences = [f"The network remembers {trained.metrics['settled_bit_accuracy']:.1%} of its bits and has {found}."]
-    rows = [
-        {
-            "id": str(i),
-            "stability": str(points.stability[i]),
-            "unstable directions": int(points.n_unstable[i]),
-            "leading eigenvalue": float(points.leading_eigenvalue[i].real),
-            "error bound": float(points.error_bound[i]),
-            "readout": " ".join(f"{value:+.2f}" for value in points.readouts[i]),
-        }
-        for i in range(len(points))
-    ]
     drawn = {
         title: PICTURES[name](folder, None, settings.seed, "points")
         for title, name in PICTURES_SHOWN.items()
@@ -83,7 +74,8 @@ def _report(settings: Demo, result: DemoResult) -> None:
         typed("demo", "-o", folder, "--bits", settings.bits, "--units", settings.units, "--seed", settings.seed),
         [*sentences, *search_lines(points)],
         dataclasses.asdict(settings),
-        [Section(title, figures=[figure]) for title, figure in drawn.items()] + [Section("Points", table=rows)],
+        [Section(title, figures=[figure]) for title, figure in drawn.items()]
+        + [Section("Points", PROVED, table=point_rows(points))],
         ["sussillo2013", "sussillo2009", "jang"],
     )
     write_report(report, {"schema": SCHEMA, "metrics": trained.metrics, "found": found}, folder)

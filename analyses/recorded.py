@@ -40,7 +40,7 @@ class Recorded:
 
     def save(self, path: Path) -> Path:
         """Raises OutputError."""
-        states, lengths = np.concatenate(self.runs).astype(np.float32), np.array([len(run) for run in self.runs])
+        states, lengths = np.concatenate(self.runs), np.array([len(run) for run in self.runs])
         return write_tensors(path, {"states": states, "lengths": lengths}, {"schema": SCHEMA, "trials": self.trials})
 
     @classmethod

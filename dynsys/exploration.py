@@ -71,8 +71,8 @@ class Exploration:
         self.solver, self.solvers = solver, [solver.name]
         self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton))
         self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
-        self.minima = Minima(system, inputs, unit, settings.slow_q)
         descender = Descender(system, inputs, unit, settings.slow_q)
+        self.minima = Minima(system, inputs, unit, settings.slow_q, descender.within_reach)
         self.harvest = Harvest(descender, self.catalogue, self.minima, self.plan.workers)
         self.discovery = Discovery()
         self.stopped = Stop.USED_UP
@@ -337,6 +337,9 @@ class Exploration:
         )
         for x, group in self.minima.zeros:
             groups = torch.tensor([group], device=x.device)
+            if bool(self.harvest.descender.held(x, groups, torch.ones_like(groups, dtype=torch.bool))):
+                self.harvest.rejected[Rejection.HELD] += 1
+                continue
             self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)
 
     def missing(self, index_sum: int | None) -> Missing:

@@ -19,11 +19,9 @@ OUTSIDE = 2.0  # random outputs reach this far, the memories being at +-1
 ITERATED = 300  # steps of a map that comes to rest
 RELAXED, COARSE = 30.0, 0.25  # time constants of a flow that does, and in one step of it
 RELEASED, SIZES, KEPT = 24, (0.1, 10.0), 40  # trajectories of a system without a box, sizes, and states kept of each
-VISITS, FOLLOWED, GONE = (
-    200,
-    30.0,
-    1e4,
-)  # steps of a map, time constants of a flow, and a variable that is gone for good
+VISITS, FOLLOWED = 200, 30.0  # steps of a map for which they are followed, and time constants of a flow
+GONE = 1e4  # size of a variable that is gone for good
+MOVED, LEEWAY = 0.1, 0.5  # of its first value, that a variable has moved by; of their range, beyond what was visited
 BACK = 0.7  # of the largest state that trajectories begin at, within which all end that come back
 MEANS, DRAWN = 3, (0.0, 1.4)  # states of a weighted mean, and how far it is drawn in or out
 MOST_OUTPUTS = 6  # whose corners, 2 to that power, are all visited
@@ -117,10 +115,17 @@ def _drawn(rng: np.random.Generator, k: int, shape: tuple[int, ...], like: Tenso
 class Visited:
     """States (k, n_state) that trajectories from states of many sizes pass through; those that leave for infinity count
     as long as they are finite. ``come_back`` says that none leaves, and that all end well within the largest state that
-    they began at: then there seems to be a ball that traps them, in which the indices of fixed points sum to 1."""
+    they began at: then there seems to be a ball that traps them, in which the indices of fixed points sum to 1.
+
+    ``reach`` are bounds (1, n_state) somewhat beyond the values that each variable comes to, ``late`` those of the
+    second half of the trajectories. A variable that stays where it was put, far out, shows nothing of them: a gate that
+    is shut to rounding keeps any value.
+    """
 
     states: Tensor
     come_back: bool
+    reach: tuple[Tensor, Tensor]
+    late: tuple[Tensor, Tensor]
 
 
 _VISITED: weakref.WeakKeyDictionary[System, dict[tuple[float, ...], Visited]] = weakref.WeakKeyDictionary()
@@ -139,7 +144,27 @@ def visited(system: System, u: Tensor) -> Visited:
             states = relax(system, x, u, steps, COARSE)
         end = states[-1].norm(dim=1)
         back = bool(torch.isfinite(end).all()) and float(end.max()) <= BACK * float(x.norm(dim=1).max())
+        small = torch.as_tensor(size[:, 0] <= 1.0, device=u.device)
+        low, high = _range(x, states, small)
+        reach = low - LEEWAY * (high - low), high + LEEWAY * (high - low)
+        late = _range(x, states[steps // 2 :], small)
         states = states[:: max(1, steps // KEPT)].flatten(0, 1)
         reached = torch.isfinite(states).all(dim=1) & (states.norm(dim=1) <= GONE * system.n_state**0.5)
-        known[key] = Visited(states[reached], back)
+        known[key] = Visited(states[reached], back, reach, late)
     return known[key]
+
+
+def _range(x: Tensor, states: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and greatest value (1, n) of each variable in the trajectories ``states`` (T, B, n) from x, infinite
+    where none of them stays finite; ``small`` (B,) are those that count from their beginning.
+    """
+    stays = torch.isfinite(states).all(dim=2).all(dim=0) & (states.norm(dim=2) <= GONE * x.shape[1] ** 0.5).all(dim=0)
+    if not bool(stays.any()):
+        whole = torch.full_like(x[:1], torch.inf)
+        return -whole, whole
+    x, states, small = x[stays], states[:, stays], small[stays]
+    told = ((states - x).abs() > MOVED * x.abs()) | small.unsqueeze(1)
+    told |= ~told.any(dim=0).any(dim=0)
+    low = torch.where(told, states, torch.inf).amin(dim=0).amin(dim=0, keepdim=True)
+    high = torch.where(told, states, -torch.inf).amax(dim=0).amax(dim=0, keepdim=True)
+    return low, high

@@ -21,6 +21,7 @@ from dynsys.proof.false_zeros import only_rounding
 from dynsys.rounding import at_origin, is_zero
 from dynsys.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.speed import gradient, q_of
+from dynsys.starts import visited
 from dynsys.system import Reduction, System
 
 HANDOVER = 1e-4  # |F| relative to a state's size, where a start may be told from others and joined to a known point
@@ -31,6 +32,8 @@ FINISH_LIMIT = 512  # units, up to which the few states that are finished are wo
 SMALL = 1e-2  # of a state's size: a state this near to the origin may be at it
 MOVED = 1e-3  # of a state's size: farther than this, Newton has gone to another point than the solver's
 STATIONARY = 1e-4  # of |grad q| * size / q, beneath which a start has plainly reached a minimum
+NO_CHANGE = 1e-12  # of the largest entry of J where a trajectory goes: a row below it shows no change at all
+HELD_TOGETHER = 16  # Jacobians looked at together
 FAR_OUTSIDE = 0.05  # of the box's width: a state this far outside it is on its way to no point inside
 
 
@@ -46,6 +49,7 @@ class Rejection(enum.StrEnum):
     NOT_CONVERGED = "slow, but not brought to a minimum of q within the steps allowed"
     ESCAPED = "left the states that the network can reach, and met no minimum of q on the way"
     NOT_FOLLOWED = "slow, and beyond the number of slow states that are followed"
+    HELD = "ended far from the network's own trajectories, where rounding holds a variable that moves elsewhere"
     ONLY_ROUNDING = "ended where only rounding makes F zero: it is proved that there is no fixed point near"
     NOT_FINITE = "was given with NaN or infinite values"
 
@@ -98,6 +102,7 @@ class Descender:
         self.fast = system.to(dtype=torch.float32) if system.single_precision else system
         self.reduction: Reduction | None = self.fast.reduction()
         self._box = system.box(inputs)
+        self._reach, self._late = (self._box, self._box) if self._box else _ranges(system, inputs)
 
     def land(self, solver: Solver, x: Tensor, groups: Tensor) -> Landed:
         """The cheap way, for starts x (B, n); a solver asked for by name goes all of its own way instead."""
@@ -155,9 +160,30 @@ class Descender:
         zero = near & is_zero(self.system, last.x, u, last.F, landed.unit)
         inside = self.inside(last.x, landed.groups)
         slow, where = self._slow(first, last, zero, landed.groups)
-        rejected = self._reasons(last, u, zero | (landed.near & ~near), inside, slow)
-        zero, refused = accepted(self.system, last.x, u, zero & inside, landed.unit)
+        reached = self.within_reach(last.x, landed.groups) | (zero & inside)
+        rejected = self._reasons(last, u, zero | (landed.near & ~near), reached, slow)
+        held = self.held(last.x, landed.groups, zero & inside)
+        zero, refused = accepted(self.system, last.x, u, zero & inside & ~held, landed.unit)
+        refused[Rejection.HELD] += int(held.sum())
         return Finished(last.x, last.F, zero, where[slow], landed.groups[slow], rejected + refused)
+
+    def held(self, x: Tensor, groups: Tensor, zero: Tensor) -> Tensor:
+        """Which of the zeros x (B,) are those of a gate that has shut, where no trajectory of an unbounded system goes.
+
+        One variable there has a velocity that is zero to rounding whatever the state near by, and a value that it never
+        comes to by itself.
+        """
+        held = torch.zeros_like(zero)
+        if self._box is not None:
+            return held
+        beyond = ~self._in(self._late, x, groups)
+        rows = (zero & beyond.any(dim=1)).nonzero().squeeze(1)
+        for some in torch.split(rows, HELD_TOGETHER) if len(rows) else ():
+            u, low, high = self.inputs[groups[some]], *(bound[groups[some]] for bound in self._late)
+            usual = self.system.jacobian((low + high) / 2, u).abs().amax(dim=(1, 2))
+            still = self.system.jacobian(x[some], u).abs().amax(dim=2) <= NO_CHANGE * usual.unsqueeze(1)
+            held[some] = (still & beyond[some]).any(dim=1)
+        return held
 
     def _to_the_end(self, problem: Problem, first: Descent, near: Tensor, unit: float) -> Descent:
         """Small systems by LU; large ones by GMRES, and by LU the few where that falls short of the last digits."""
@@ -178,9 +204,18 @@ class Descender:
         """Where x (B, n) is within the reachable box, a little rounding allowed."""
         if self._box is None:
             return torch.isfinite(x).all(dim=1)
-        low, high = (bound[groups] if len(bound) > 1 else bound for bound in self._box)
-        margin = share * (high - low)
-        return ((x >= low - margin) & (x <= high + margin)).all(dim=1)
+        return self._in(self._box, x, groups, share).all(dim=1)
+
+    @staticmethod
+    def _in(bounds: tuple[Tensor, Tensor], x: Tensor, groups: Tensor, share: float = 0.0) -> Tensor:
+        """Which variables (B, n) are within their bounds, a share of the width allowed."""
+        low, high = (bound[groups] if len(bound) > 1 else bound for bound in bounds)
+        margin = share * (high - low) if share else 0.0
+        return (x >= low - margin) & (x <= high + margin)
+
+    def within_reach(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Where x (B, n) is within the reachable box, or without one about where trajectories go."""
+        return torch.isfinite(x).all(dim=1) & self._in(self._reach, x, groups, 1e-9 if self._box else 0.0).all(dim=1)
 
     def _slow(self, first: Descent, last: Descent, zero: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Which starts reached a slow state that is not a zero's, and where: the solver's state, else Newton's.
@@ -192,7 +227,7 @@ class Descender:
         at_first = (first.outcome != Outcome.CONVERGED) & (q_first <= self.slow_q) & (~zero | leapt)
         at_last = ~zero & (q_last <= self.slow_q)
         where = torch.where(at_first.unsqueeze(1), first.x, last.x)
-        slow = (at_first | at_last) & torch.isfinite(where).all(dim=1) & self.inside(where, groups)
+        slow = (at_first | at_last) & self.within_reach(where, groups)
         return slow, where
 
     def _reasons(self, last: Descent, u: Tensor, zero: Tensor, inside: Tensor, slow: Tensor) -> Counter[Rejection]:
@@ -214,6 +249,13 @@ class Descender:
             reasons[Rejection.STUCK] = int(stuck.sum())
             reasons[Rejection.OUT_OF_STEPS] = len(rest) - sum(int(n.sum()) for n in (escaped, at_minimum, stuck))
         return +reasons
+
+
+def _ranges(system: System, inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """About where trajectories go, and what they come to, under each of the inputs (G, m)."""
+    found = [visited(system, inputs[g : g + 1]) for g in range(len(inputs))]
+    both = ([each.reach for each in found], [each.late for each in found])
+    return [(torch.cat([low for low, _ in bounds]), torch.cat([high for _, high in bounds])) for bounds in both]
 
 
 def accepted(system: System, x: Tensor, u: Tensor, zero: Tensor, unit: float) -> tuple[Tensor, Counter[Rejection]]:

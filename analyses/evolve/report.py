@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.analyses.citations import of_network
 from dynsys.analyses.evolve.frames import Frames
 from dynsys.analyses.evolve.study import Evolution, Evolve, studied
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+FOLLOWING = ("keller1977", "kuznetsov2004", "govaerts2000")  # of points through a parameter, and what happens to them
 EVENTS_SHOWN = 400  # rows of the page's table; the files hold all
 
 PORTRAIT_TEXT = (
@@ -54,7 +56,7 @@ def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
         summary=sentences(evolution),
         settings={key: value for key, value in dataclasses.asdict(settings).items() if value is not None},
         sections=sections(evolution),
-        citations=["jang", "sussillo2013", "sussillo2009"],
+        citations=["jang", "sussillo2013", *FOLLOWING, *of_network(evolution.network)],
     )
     write_report(report, results(evolution), evolution.folder)
 

@@ -124,16 +124,20 @@ def _of_the_stable(evolution: Evolution) -> list[str]:
     if not found:
         return [f"No fixed point is stable at step {last:,.0f}."]
     if not evolution.flipflop:
-        return [_came_about(found, "stable points", last)]
+        return [_came_about(found, STABLE, last)]
     kept = [point for point in found if point.memory]
     others = [point for point in found if not point.memory]
-    told = [_came_about(kept, "memories", last) if kept else f"No stable point is a memory at step {last:,.0f}."]
-    return [*told, _came_about(others, "points that are stable but no memory", last)] if others else told
+    told = [_came_about(kept, MEMORIES, last) if kept else f"No stable point is a memory at step {last:,.0f}."]
+    return [*told, _came_about(others, OTHERS, last)] if others else told
 
 
 def _came_about(points: list[StablePoint], what: str, last: float) -> str:
     told = "; ".join(f"{n} {way}" for way, n in Counter(point.way for point in points).most_common())
-    return f"{len(points)} {what} at step {last:,.0f}: {told}."
+    return f"{len(points)} {what if len(points) != 1 else ONE[what]} at step {last:,.0f}: {told}."
+
+
+STABLE, MEMORIES, OTHERS = "stable points", "memories", "points that are stable but no memory"
+ONE = {STABLE: "stable point", MEMORIES: "memory", OTHERS: "point that is stable but no memory"}
 
 
 def found_stable(evolution: Evolution) -> list[StablePoint]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dynsys.cli.options import choices_given, loading_options, sweep_options
-from dynsys.cli.output import print_json
+from dynsys.cli.output import print_json, print_rows
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.errors import typed
@@ -108,21 +108,6 @@ def noise(
     _print(results, folder, shard)
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from dynsys.analyses.report import in_words
-
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    titles = list(dict.fromkeys(title for row in rows for title in row))
-    for title in titles:
-        shown.add_column(title, no_wrap=True)
-    for row in rows:
-        shown.add_row(*(in_words(row.get(title)) for title in titles))
-    Console(width=160).print(shown)
-
-
 def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
     from dynsys.analyses.noise.tables import by_level, failing, tells_failures
     from dynsys.analyses.noise.words import has_task, summary
@@ -132,10 +117,10 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
     if tells_failures(results):
         tasks = any(map(has_task, results["networks"]))
         click.echo(f"\n{'MSE and bits right are those without noise; t' if tasks else 'T'}rials fail at these levels:")
-        _show(failing(results))
+        print_rows(failing(results))
     if not all(map(has_task, results["networks"])):
         click.echo("\nMSE against the network's own run without noise, mean and 95 % band over trials:")
-        _show(by_level(results))
+        print_rows(by_level(results))
     if results["failed"]:
         click.echo(f"{len(results['failed'])} trials failed, the first: {results['failed'][0]['error']}")
     if shard is None:

@@ -58,6 +58,7 @@ class Minima:
     inputs: Tensor  # (G, n_input)
     unit: float
     slow_q: float
+    within_reach: Callable[[Tensor, Tensor], Tensor]  # which states (B, n), by the inputs (B,) that they belong to
     points: list[Minimum] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     zeros: list[tuple[Tensor, int]] = field(default_factory=list)  # minima whose velocity cannot be told from zero
@@ -175,14 +176,13 @@ class Minima:
         if state.counted or system.n_state <= TRUST_LIMIT:
             return minimum_at(system, state.x, u, self.unit)
         minimum = descend_to_minimum(system, state.x, u, self.unit)
-        if self._inside(minimum.x, u):
+        if self._inside(minimum.x, state.group):
             return minimum
         group = torch.tensor([state.group], device=u.device)
         return minimum_at(system, self._finished(self._down(state.x, group), group), u, self.unit)
 
-    def _inside(self, x: Tensor, u: Tensor) -> bool:
-        box = self.system.box(u)
-        return box is None or bool(((x >= box[0]) & (x <= box[1])).all())
+    def _inside(self, x: Tensor, group: int) -> bool:
+        return bool(self.within_reach(x, torch.tensor([group], device=x.device)))
 
     def _held(self, group: int) -> Tensor:
         return self.inputs[group : group + 1]
@@ -190,7 +190,7 @@ class Minima:
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
         """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
         u = self._held(group)
-        if not self._inside(minimum.x, u):
+        if not self._inside(minimum.x, group):
             return Rejection.OUTSIDE
         if bool(is_zero(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)):
             zero, refused = accepted(
