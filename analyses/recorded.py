@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 SCHEMA = "dynsys.trajectories/1"
 SHOWN = {Kind.MAP: 1_000, Kind.FLOW: 10_000}  # states, of whole trials where it can be: more would hide the points
+LARGEST = 1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,14 @@ class Recorded:
 
     @classmethod
     def of(cls, runs: Sequence[Array], kind: Kind) -> Recorded:
-        """Evenly spaced trials, as many as have room and one at least, which is cut if it has none itself."""
+        """Evenly spaced trials, as many as have room and one at least, which is cut if it has none itself.
+
+        States beyond ``LARGEST`` are left out: a picture is drawn in single precision.
+        """
+        runs = [run[(np.abs(run) < LARGEST).all(axis=1)] for run in runs]
+        runs = [run for run in runs if len(run)]
+        if not runs:
+            return cls([], 0)
         some = min(len(runs), max(1, SHOWN[kind] * len(runs) // sum(map(len, runs))))
         kept = [runs[i] for i in np.linspace(0, len(runs) - 1, some).round().astype(int)]
         return cls([run[: SHOWN[kind]] for run in kept], len(runs))

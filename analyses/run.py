@@ -79,8 +79,9 @@ def save_points(points: FixedPoints, folder: str | Path, recorded: list[Array] |
         (Path(folder) / name).unlink(missing_ok=True)
     points.save(Path(folder) / f"{POINTS}.safetensors")
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
-    if recorded:
-        Recorded.of(recorded, Kind(points.about["kind"])).save(Path(folder) / RECORDED)
+    kept = Recorded.of(recorded or [], Kind(points.about["kind"]))
+    if kept.runs:
+        kept.save(Path(folder) / RECORDED)
 
 
 def save_modes(points: FixedPoints, folder: str | Path, progress: Progress) -> Modes:
