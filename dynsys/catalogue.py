@@ -8,6 +8,7 @@ dear end of a search is paid once per point.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -154,12 +155,22 @@ class Catalogue:
                 owner[i] = len(self) + len(entered)
                 entered.append(i)
         kept = torch.tensor(entered, dtype=torch.long, device=x.device)
-        self._known = Assessed.joined([self.points, found[kept]])
-        self.groups += groups[kept].tolist()
-        self.fresh += [False] * len(entered)
-        for counts in (self.hits, self.crossings, self.visits, self.tests):
-            counts += [0] * len(entered)
+        self.append(found[kept], groups[kept])
         return torch.tensor(owner, dtype=torch.long, device=x.device)
+
+    def append(self, found: Assessed, groups: Tensor) -> None:
+        """Enter distinct points that are not known yet."""
+        self._known = Assessed.joined([self.points, found])
+        self.groups += groups.tolist()
+        self.fresh += [False] * len(found)
+        for counts in (self.hits, self.crossings, self.visits, self.tests):
+            counts += [0] * len(found)
+
+    def prove(self, rows: Tensor, bound: Tensor, index: Tensor) -> None:
+        """Take note of what was proved of some points, where only estimates were known."""
+        bounds, indices = self.points.error_bound.clone(), self.points.index.clone()
+        bounds[rows], indices[rows] = bound, index
+        self._known = dataclasses.replace(self.points, error_bound=bounds, index=indices)
 
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
         """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""

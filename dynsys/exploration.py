@@ -29,6 +29,7 @@ from dynsys.relu.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
 from dynsys.starts import first_starts, states_in_box, visited
 from dynsys.system import System
+from dynsys.twins import prove
 from dynsys.wave import HANDOVER, Descender, Rejection
 
 Progress = Callable[[str, int, int], None]
@@ -39,6 +40,7 @@ FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more 
 LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
 REGIONS, REGION_STARTS = 5_000, 64  # nodes of the tree over linear regions, and starts whose regions are looked at
 TESTS, TEST_ROUNDS = 32, 8  # hits that a search given up still asks for, to tell what it missed, and rounds at most
+PROVED = 8  # times that a search goes on for what was proved
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 
 
@@ -99,6 +101,15 @@ class Exploration:
         self.follow_slow()
 
     def _go_on(self) -> None:
+        """Rounds until the rule says stop, and again for what proofs add that are tried before points are counted."""
+        self._rounds()
+        for _ in range(PROVED if self.settings.verify and not self.is_proved else 0):
+            if not prove(self.catalogue) or not self.settings.closure or self.stopped.is_early:
+                return
+            self.discovery.reopen(len(self.catalogue.isolated()))
+            self._rounds()
+
+    def _rounds(self) -> None:
         """Rounds until the rule says stop."""
         while (stop := self._verdict()) is None:
             if len(self.own):

@@ -14,7 +14,7 @@ from dynsys.rounding import rate
 from dynsys.system import Kind, System
 
 FIRST = {Kind.MAP: 16, Kind.FLOW: 4}  # steps, or time constants, up to the first look; then twice as many at each
-LONGEST = {Kind.MAP: 512, Kind.FLOW: 128}
+LONGEST = {Kind.MAP: 512, Kind.FLOW: 512}  # an oscillation has to come back several times between two looks
 FIRST_RATES = 40.0  # of a flow faster than its time constant: the first look is after this many times 1 / |dF/dx|
 HELD = 2**22  # numbers in the states of one look
 MOST_STEPS, STEPS_PER_TIME = 5_000, 5  # of a flow's trajectory in all, whichever are more: a stiffer one is given up
