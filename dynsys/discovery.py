@@ -51,6 +51,7 @@ class Stop(enum.StrEnum):
     SPENT = "nothing new for long, but too few starts reached points to call that flat"
     TIME = "the seconds given were used up"
     LONG = "long enough, while points were still being found; give seconds for more"
+    OVERRULED = "every linear region was solved, and yet a point is missing"
     INTERRUPTED = "interrupted"
 
     @property

@@ -14,7 +14,7 @@ intervals cover on networks whose points are all known.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,8 @@ class Missing:
     lines, rings, surfaces) apart; ``has_surfaces`` where these have more than one dimension. ``early`` says that the
     search was ended while it may still have found points, ``unmet`` how many points were met by no start at all, but by
     trajectories that came to rest there; ``doubted`` that the indices do not sum to 1, as they do where all
-    trajectories come back, which was seen but not proved. Then nothing seems to be all.
+    trajectories come back, which was seen but not proved; ``lost`` that many starts ended at slow states of which no
+    more is known. Then nothing seems to be all.
     """
 
     known: int
@@ -83,6 +84,7 @@ class Missing:
     early: bool = False
     unmet: int = 0
     doubted: bool = False
+    lost: bool = False
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -114,7 +116,7 @@ class Missing:
             return "Most points are missing"
         if self.certain or self.least > self.known:
             return "Points are missing"
-        if self.early or self.unmet or self.doubted:
+        if self.early or self.unmet or self.doubted or self.lost:
             return "Points seem to be missing" if self.estimate >= 1 else "Points may be missing"
         near = max(FEW if self.tests else 0, self.known // 4)
         narrow = self.most is not None and self.most <= self.known + near
@@ -135,6 +137,22 @@ class Missing:
     def to_json(self) -> dict[str, Any]:
         """The fields, the ends of the interval among them, and the sentence."""
         return {**dataclasses.asdict(self), "sentence": self.sentence}
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Missing:
+        """What ``to_json`` or ``told`` gave."""
+        return cls(**{f.name: told[f.name] for f in dataclasses.fields(cls)})
+
+    def told(self, period: int) -> dict[str, Any]:
+        """As JSON; of cycles it counts the fixed points of the map applied ``period`` times, all of them.
+
+        A complete list of cycles has only those whose least period that is.
+        """
+        told = self.to_json()
+        if period > 1:
+            those = f"that come back after {period} steps" if not self.complete else f"of cycles of period {period}"
+            told["sentence"] = f"Of the points {those}: {told['sentence']}"
+        return told
 
 
 def _rounded(number: float) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from dynsys.attractors.known import Attractor
 from dynsys.attractors.settlement import settlement, settling_summary
 from dynsys.attractors.settling import settle
+from dynsys.consistency import agreed
 from dynsys.description import describe
 from dynsys.discovery import Source, Stop
 from dynsys.exploration import Exploration
@@ -39,7 +40,7 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
     """
     points = _described(search, full_spectrum)
     if not search.settings.verify or search.stopped is Stop.INTERRUPTED:
-        return points
+        return agreed(points)
     for again in range(JOINED + 1):
         settling, found = _settling(search, points)
         if again == JOINED or search.is_late or not search.settings.closure:  # then only what was given is searched
@@ -48,7 +49,7 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
         if not search.join(*found) and (index_sum is None or not search.doubt(index_sum)):
             break
         points = _described(search, full_spectrum)
-    return dataclasses.replace(points, search=dataclasses.replace(points.search, settling=settling))
+    return agreed(dataclasses.replace(points, search=dataclasses.replace(points.search, settling=settling)))
 
 
 def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
@@ -60,7 +61,7 @@ def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
     if not search.plan.jacobians:  # no determinants were computed on the way
         report = dataclasses.replace(report, index_sum=_index_sum_of(points, search, proved=True))
     missing = _counted(search.missing(report.index_sum), zeros)
-    report = dataclasses.replace(report, estimated_missed=missing.estimate, missing=_told(missing, report.period))
+    report = dataclasses.replace(report, estimated_missed=missing.estimate, missing=missing.told(report.period))
     return dataclasses.replace(points, search=report)
 
 
@@ -102,18 +103,6 @@ def _counted(missing: Missing, zeros: Zeros) -> Missing:
     lines = zeros.manifolds
     more = any(line["dimension"] > 1 for line in lines)
     return dataclasses.replace(missing, known=known, least=known, most=known, manifolds=len(lines), has_surfaces=more)
-
-
-def _told(missing: Missing, period: int) -> dict[str, Any]:
-    """The estimate as JSON; of cycles it counts the fixed points of the map applied ``period`` times, all of them.
-
-    A complete list of cycles has only those whose least period that is.
-    """
-    told = missing.to_json()
-    if period > 1:
-        those = f"that come back after {period} steps" if not missing.complete else f"of cycles of period {period}"
-        told["sentence"] = f"Of the points {those}: {told['sentence']}"
-    return told
 
 
 def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] | None, tuple[Tensor, Tensor]]:
