@@ -293,7 +293,7 @@ def test_a_network_without_memories_has_no_solid(done):
     points = done[1].networks["small"].points
     empty = Panel("empty", points, Solid(points.states[:0], [], []), [])
     with pytest.raises(ValueError, match="empty has 0 memories"):
-        plots.side_by_side([empty])
+        plots.memory_solids([empty])
 
 
 def command(*arguments, code=0):

@@ -115,7 +115,7 @@ SHAPE_TEXT = (
 
 def picture(compared: Comparison) -> Any:
     """The portraits of the larger networks side by side (seed 003, figure 8), the cube of before in both; or None."""
-    from dynsys.plots import side_by_side
+    from dynsys.plots import memory_solids
     from dynsys.plots.solids import Panel, Solid
 
     solids = {
@@ -131,7 +131,7 @@ def picture(compared: Comparison) -> Any:
         runs = network.network.task_trajectories(TASK_STEPS, TASK_RUNS, compared.settings.seed)
         numbers = network.memories.numbers.tolist()
         panels.append(Panel(capital(in_words(compared, name)), network.points, solids[name], numbers, before, runs, 0))
-    return side_by_side(panels, caption=CAPTION.format(small=compared.settings.bits - 1))
+    return memory_solids(panels, caption=CAPTION.format(small=compared.settings.bits - 1))
 
 
 CAPTION = (

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.plots.beside import side_by_side
     from dynsys.plots.bifurcation import bifurcation_diagram
     from dynsys.plots.confusion import confusions
     from dynsys.plots.counts import point_counts
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
     from dynsys.plots.portrait import phase_portrait
     from dynsys.plots.readouts import readout_learning
     from dynsys.plots.retrieval import retrieval_convergence, retrieval_portrait
-    from dynsys.plots.solids import side_by_side
+    from dynsys.plots.solids import Panel, Solid, memory_solids
     from dynsys.plots.time_constants import modes
     from dynsys.plots.training import training_curves
 
 _HOME = {
+    "Panel": "dynsys.plots.solids",
     "PictureError": "dynsys.plots.export",
+    "Solid": "dynsys.plots.solids",
     "bifurcation_diagram": "dynsys.plots.bifurcation",
     "confusions": "dynsys.plots.confusion",
     "drift_prediction": "dynsys.plots.noise",
     "learning_curves": "dynsys.plots.learning",
     "memory_graph": "dynsys.plots.graph",
+    "memory_solids": "dynsys.plots.solids",
     "modes": "dynsys.plots.time_constants",
     "noise_curves": "dynsys.plots.noise",
     "origin_eigenvalues": "dynsys.plots.origin",
@@ -49,18 +53,21 @@ _HOME = {
     "retrieval_portrait": "dynsys.plots.retrieval",
     "save_html": "dynsys.plots.export",
     "save_picture": "dynsys.plots.export",
-    "side_by_side": "dynsys.plots.solids",
+    "side_by_side": "dynsys.plots.beside",
     "spectrum": "dynsys.plots.eigenvalues",
     "training_curves": "dynsys.plots.training",
 }
 
 __all__ = [
+    "Panel",
     "PictureError",
+    "Solid",
     "bifurcation_diagram",
     "confusions",
     "drift_prediction",
     "learning_curves",
     "memory_graph",
+    "memory_solids",
     "modes",
     "noise_curves",
     "origin_eigenvalues",

@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
 MODES_SHOWN = 3  # of each point, the leading ones: more hide the point itself
+WIDE = 160  # characters of a line of the caption, since a scene fills its window
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
 
@@ -67,7 +68,7 @@ def phase_portrait(
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
     names = scene.axis_names(axes)
-    caption, room = style.lines(_caption(points, connections, others, passed, axes, fitted_to))
+    caption, room = style.lines(_caption(points, connections, others, passed, axes, fitted_to), WIDE)
     return style.dressed(
         figure,
         title,

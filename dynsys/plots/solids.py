@@ -14,12 +14,12 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dynsys.plots import camera, labels, scene, style, thinning
+from dynsys.plots.beside import domain, heading
 from dynsys.points import FixedPoints
 from dynsys.projection import Projection
 
 Array = NDArray[np.float64]
 
-GUTTER = 0.01  # of the page's width, between two scenes
 PASSED = 12_000  # states of the task's trajectories in one scene
 HEIGHT, BELOW = 760, 62  # pixels: of the figure, and from the scenes to the caption
 LEGEND = {"x": 0.5, "y": 1.06, "itemsizing": "constant"}
@@ -54,7 +54,7 @@ class Panel:
     time_axis: int | None = None  # 0 of time x trials x units, 1 of trials x time x units
 
 
-def side_by_side(panels: Sequence[Panel], *, title: str | None = None, caption: str = "") -> go.Figure:
+def memory_solids(panels: Sequence[Panel], *, title: str | None = None, caption: str = "") -> go.Figure:
     """One scene for each panel, each on the first three principal components of its own memories.
 
     Edges along the last bit have a colour of their own. Raises ValueError for a panel without memories.
@@ -68,7 +68,7 @@ def side_by_side(panels: Sequence[Panel], *, title: str | None = None, caption: 
     seen = [_draw(figure, panel, _key(i)) for i, panel in enumerate(panels)]
     _name_once(figure)
     scenes = {
-        _key(i): _box(one.axes, one.low, one.high, one.views[camera.OBLIQUE], _domain(i, len(seen)))
+        _key(i): _box(one.axes, one.low, one.high, one.views[camera.OBLIQUE], domain(i, len(seen)))
         for i, one in enumerate(seen)
     }
     notes, below = style.lines([caption] if caption else [])
@@ -84,23 +84,8 @@ def side_by_side(panels: Sequence[Panel], *, title: str | None = None, caption: 
         **scenes,
     )
     for i, panel in enumerate(panels):
-        figure.add_annotation(_heading(panel.title, _domain(i, len(panels))))
+        figure.add_annotation(heading(panel.title, domain(i, len(panels))))
     return figure
-
-
-def _heading(title: str, domain: list[float]) -> dict[str, Any]:
-    return {
-        "name": "heading",
-        "text": f"<b>{title}</b>",
-        "showarrow": False,
-        "font": {"size": 16},
-        "xref": "paper",
-        "yref": "paper",
-        "x": sum(domain) / 2,
-        "y": 1.0,
-        "xanchor": "center",
-        "yanchor": "bottom",
-    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +127,7 @@ def _draw(figure: go.Figure, panel: Panel, key: str) -> _Seen:
             if group.label == "stable":
                 traces.append(_dots(NO_MEMORY, places[rows], described, style.SKY, group.symbol, 5))
             else:
-                dots = _dots(group.label, places[rows], described, _paler(group.colour), group.symbol, 2.5)
+                dots = _dots(group.label, places[rows], described, style.paler(group.colour, PALER), group.symbol, 2.5)
                 traces.append(dots.update(visible=False))
     seen = _Seen(axes, *scene.ranges(np.concatenate(everything)), camera.presets(corners))
     traces.append(_memories(corners, panel.memories, seen, edges))
@@ -184,12 +169,6 @@ def _memories(corners: Array, memories: Solid, seen: _Seen, before: list[Array])
     )
 
 
-def _paler(colour: str) -> str:
-    """Mixed with white."""
-    channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return "#" + "".join(f"{round(value + PALER * (255 - value)):02X}" for value in channels)
-
-
 def _hiding(figure: go.Figure) -> list[dict[str, Any]]:
     """Buttons that show and hide the points that are not stable; none where there are none."""
     hidden = [i for i, trace in enumerate(figure.data) if trace.visible is False]
@@ -206,10 +185,6 @@ def _name_once(figure: go.Figure) -> None:
     for trace in figure.data:
         trace.showlegend = trace.name not in named
         named.add(trace.name)
-
-
-def _domain(i: int, n: int) -> list[float]:
-    return [i / n + GUTTER / 2, (i + 1) / n - GUTTER / 2]
 
 
 def _key(i: int) -> str:

@@ -64,6 +64,16 @@ def counted(points: FixedPoints) -> str:
     return f"{plural(len(points), 'point')}: {', '.join(kinds)}" if kinds else "no point was found"
 
 
+def paler(colour: str, white: float) -> str:
+    """The colour with that share of white: what a line that can be seen through looks like on a page.
+
+    >>> paler("#0072B2", 0.5)
+    '#80B8D8'
+    """
+    channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(value + white * (255 - value)):02X}" for value in channels)
+
+
 def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
@@ -128,9 +138,9 @@ def dressed(figure: go.Figure, title: str | None, caption: str, *, below: int = 
     return figure
 
 
-def lines(notes: list[str]) -> tuple[str, int]:
+def lines(notes: list[str], width: int = LINE) -> tuple[str, int]:
     """Sentences as a caption, one below the other, and the margin in pixels that it needs with ``below=BELOW``."""
-    broken = [line for note in notes for line in textwrap.wrap(note, LINE)]
+    broken = [line for note in notes for line in textwrap.wrap(note, width)]
     return "<br>".join(broken), BELOW + 18 * len(broken) + 22
 
 
