@@ -168,3 +168,22 @@ def test_commands_work_with_stderr_closed(streams, tmp_path):
 
 def test_a_mistake_with_all_streams_closed_ends_with_its_status(tmp_path):
     assert dynsys_with_closed((0, 1, 2), "info", tmp_path / "nowhere").returncode == 1
+
+
+def test_what_a_file_says_of_itself_cannot_steer_the_terminal(tmp_path):
+    from dynsys.files import write_tensors
+    from dynsys.models.loading.checkpoint import save_checkpoint
+    from dynsys.models.simple_rnn import SimpleRNN
+
+    escapes = "\x1b]0;title\x07\x1b[2J\nmodel            gru"
+    path = save_checkpoint(tmp_path / "c.safetensors", SimpleRNN.random(2), {"metrics": {escapes: 1.0}})
+    printed = run("info", path).stdout
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+    assert sum(line.startswith("model ") for line in printed.splitlines()) == 1
+    np.savez(tmp_path / "m.npz", **{escapes: np.eye(2), "b": np.eye(3)})
+    told = run("info", tmp_path / "m.npz", code=1).stderr
+    assert "\x1b" not in told
+    assert len(told.splitlines()) == 1
+    write_tensors(tmp_path / "x.safetensors", {escapes: np.eye(2)}, {"schema": escapes})
+    assert "\x1b" not in run("portrait", tmp_path / "x.safetensors", code=1).stderr

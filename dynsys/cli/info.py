@@ -9,6 +9,7 @@ import click
 from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
+from dynsys.errors import printable
 
 
 @click.command()
@@ -36,4 +37,4 @@ def info(checkpoint: str, as_json: bool, **options: Any) -> None:
             value = ", ".join(f"{name} {item}" for name, item in value.items()) or "-"
         lines = (value or ["-"]) if isinstance(value, list) else [value]
         for i, line in enumerate(lines):
-            click.echo(f"{key if i == 0 else '':<16} {line}")
+            click.echo(f"{key if i == 0 else '':<16} {printable(str(line))}")
