@@ -63,6 +63,8 @@ def test_a_module_of_torch_that_was_wrapped_is_looked_at_from_both_sides():
     "velocity",
     [
         lambda x, u: -x + torch.tanh(2 * x),
+        lambda x, u: x**2,  # a fold: all of the derivative changes its sign
+        lambda x, u: -(x**3),
         lambda x, u: -x - x * x.abs(),  # a second derivative that jumps, and a first that does not
         lambda x, u: -x - torch.sign(x) * x.abs() ** 1.5,
         lambda x, u: -1e3 * torch.sin(1e3 * x),

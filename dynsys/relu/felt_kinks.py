@@ -17,7 +17,7 @@ NEAR, FARTHER = 1e-10, 100.0  # in units of the state, where the sides are taken
 WITHIN = 10.0  # times the error bound, beyond which a side is that of the true zero
 LINES = 4  # through each zero, along which a kink is felt
 ALL_ROUND, LARGE = 8, 256  # lines by which all sides are found, up to so many variables; one line above
-JUMP = 1e-6  # of the largest derivative, beneath which a difference is rounding
+JUMP = 1e-6  # of the largest derivative farther out, beneath which a difference is rounding
 FALLS = 0.1  # of a difference, that at most is left of it nearer by ``FARTHER`` where F is smooth
 SAME = 1e-5  # of the largest derivative, within which two Jacobians are of one side
 
@@ -32,8 +32,8 @@ def felt_sides(system: System, x: Tensor, u: Tensor, bound: Tensor, unit: float)
         return x[:, 0] > 0, []
     length = NEAR * (unit + x.norm(dim=1))
     length = torch.maximum(length, torch.where(torch.isfinite(bound), WITHIN * bound, 0.0))
-    near, far = (_jump(system, x, u, share * length) for share in (1.0, FARTHER))
-    felt = (near > JUMP) & (near > FALLS * far)
+    (near, _), (far, size) = (_jump(system, x, u, share * length) for share in (1.0, FARTHER))
+    felt = (near > JUMP * size) & (near > FALLS * far)
     sides = [
         _sides(system, x[i : i + 1], u[i : i + 1], float(length[i])) if on and x.shape[1] <= MATRIX_FREE_ABOVE else None
         for i, on in enumerate(felt.tolist())
@@ -41,17 +41,15 @@ def felt_sides(system: System, x: Tensor, u: Tensor, bound: Tensor, unit: float)
     return felt, sides
 
 
-def _jump(system: System, x: Tensor, u: Tensor, length: Tensor) -> Tensor:
-    """The largest change (B,) of a derivative across a zero, relative to its size; NaN counts as none."""
+def _jump(system: System, x: Tensor, u: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest change (B,) of a derivative across a zero, and the largest derivative; NaN counts as no change."""
     (w,) = _directions(x, 1, seed=1)
     largest, size = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
     for v in _directions(x, LINES, seed=0):
         there = [system.jacobian_product(x + sign * length.unsqueeze(1) * v, u, w.expand_as(x)) for sign in (1, -1)]
-        if system.kind is Kind.MAP:
-            size = torch.maximum(size, (there[0] + w).norm(dim=1))
-        size = torch.maximum(size, there[0].norm(dim=1))
-        largest = torch.maximum(largest, (there[0] - there[1]).norm(dim=1))
-    return (largest / size).nan_to_num(0.0, posinf=0.0)
+        size = torch.maximum(size, there[0].norm(dim=1) + (system.kind is Kind.MAP) * w.norm())
+        largest = torch.maximum(largest, (there[0] - there[1]).norm(dim=1).nan_to_num(0.0, posinf=0.0))
+    return largest, size
 
 
 def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
