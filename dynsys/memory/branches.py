@@ -68,7 +68,8 @@ def leaving(system: System, points: FixedPoints, limit: int) -> Leaving:
     kept = np.repeat(np.flatnonzero(good.numpy()), 2)
     flips = (values.real < 0) & (values.imag == 0) & (system.kind is Kind.MAP)
     sign = np.tile(np.array([1, -1]), int(good.sum()))
-    rate = growth.numpy() if system.kind is Kind.FLOW else np.log1p(growth.numpy())
+    with np.errstate(divide="ignore"):  # an eigenvalue of 0 to rounding, beside huge ones
+        rate = growth.numpy() if system.kind is Kind.FLOW else np.log1p(growth.numpy())
     return Leaving(source[kept], mode[kept], part[kept], sign, start.flatten(0, 1), flips[kept], rate[kept], left_out)
 
 
