@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import distances, nearest, wrapped
 from dynsys.discovery import Source
 from dynsys.missing import Tally
 from dynsys.proof.certainty import Assessed, assess
@@ -81,13 +82,14 @@ class Catalogue:
         if not len(self) or not len(x):
             return torch.full((len(x),), NOBODY, device=x.device)
         known = self.points
-        apart = torch.cdist(x, known.x)
+        apart = torch.cdist(x, known.x) if self.system.periods is None else self._apart(x, known.x)
         if len(self.inputs) > 1:
             apart = torch.where(groups.unsqueeze(1) == torch.tensor(self.groups, device=x.device), apart, torch.inf)
         distance, owner = apart.min(dim=1)
         p = known.x[owner]
-        distance = vector_norm(x - p, dim=1)
-        bend = (F - self.system.jacobian_product(p, self.inputs[groups], x - p)).norm(dim=1)
+        way = nearest(x - p, self.system.periods)
+        distance = vector_norm(way, dim=1)
+        bend = (F - self.system.jacobian_product(p, self.inputs[groups], way)).norm(dim=1)
         bound = known.error_bound[owner]
         linear = known.inverse_norm[owner] * bend <= LINEAR * distance + bound
         return torch.where(linear & torch.isfinite(bound) & torch.isfinite(apart.amin(dim=1)), owner, NOBODY)
@@ -140,7 +142,8 @@ class Catalogue:
         """States x (B, n) refined and bounded, as many at once as memory allows."""
         rows = torch.split(torch.arange(len(x), device=x.device), max(self.together, 1))
         dense, u = self.together > 0, self.inputs[groups]
-        return Assessed.joined([assess(self.system, x[some], u[some], self.unit, dense) for some in rows])
+        found = Assessed.joined([assess(self.system, x[some], u[some], self.unit, dense) for some in rows])
+        return dataclasses.replace(found, x=wrapped(found.x, self.system.periods))
 
     def enter(self, found: Assessed, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:
         """Enter one of each distinct zero among assessed states that came from candidates x; returns all indices."""
@@ -172,6 +175,9 @@ class Catalogue:
         bounds[rows], indices[rows] = bound, index
         self._known = dataclasses.replace(self.points, error_bound=bounds, index=indices)
 
+    def _apart(self, x: Tensor, y: Tensor) -> Tensor:
+        return distances(x, y, self.system.periods)
+
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
         """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""
         if not len(points):
@@ -180,7 +186,7 @@ class Catalogue:
         bound = points.error_bound
         reach = torch.where(torch.isfinite(bound), bound + 2 * points.inverse_norm * error.unsqueeze(1), 0.0)
         same_input = groups.unsqueeze(1) == of
-        same = (_apart(x, points.x) <= reach) & same_input
+        same = (self._apart(x, points.x) <= reach) & same_input
         for j in torch.isinf(bound).nonzero().squeeze(1).tolist():
             same[:, j] |= same_input[:, j] & self._joined(points.x[j : j + 1], x, groups)
         return same
@@ -188,13 +194,13 @@ class Catalogue:
     def _overlap(self, found: Assessed, groups: Tensor, points: Assessed, of: Tensor) -> Tensor:
         """Whether (B, k) the bounds of assessed candidate i and of point j meet."""
         bounds = _finite(found.error_bound).unsqueeze(1) + _finite(points.error_bound)
-        return (_apart(found.x, points.x) <= bounds) & (groups.unsqueeze(1) == of)
+        return (self._apart(found.x, points.x) <= bounds) & (groups.unsqueeze(1) == of)
 
     def _joined(self, a: Tensor, x: Tensor, groups: Tensor) -> Tensor:
         """Where F stays zero to rounding all along the way from a to x: one degenerate point, or one line of them."""
         joined = torch.ones(len(x), dtype=torch.bool, device=x.device)
         for share in (0.25, 0.5, 0.75):
-            between = a + share * (x - a)
+            between = a + share * nearest(x - a, self.system.periods)
             F = self.system.velocity(between, self.inputs[groups])
             joined &= is_zero(self.system, between, self.inputs[groups], F, self.unit, JOINED)
         return joined
@@ -202,10 +208,6 @@ class Catalogue:
 
 def _sum(known: list[int], new: list[int]) -> list[int]:
     return [a + b for a, b in zip(known, new, strict=True)]
-
-
-def _apart(x: Tensor, y: Tensor) -> Tensor:
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _first(belongs: Tensor) -> Tensor:

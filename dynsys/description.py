@@ -156,6 +156,7 @@ def about(system: System) -> dict[str, Any]:
         "n_input": system.n_input,
         "n_output": system.n_output,
         "time_constant": system.time_constant,
+        **({} if system.periods is None else {"periods": [p if p < np.inf else 0.0 for p in system.periods.tolist()]}),
         **cycles,
     }
 

@@ -228,6 +228,8 @@ class Exploration:
         proved = self.catalogue.index_sum()
         if proved is not None or self.system.box_is_trapping or len(self.catalogue.inputs) > 1:
             return proved
+        if self.system.periods is not None:  # of a cylinder or a torus they would sum to 0
+            return None
         index = self.catalogue.points.index
         total = int(index.sum()) if len(index) and bool((index != 0).all()) else self.by_eigenvalues.get(len(index))
         if total in (1, None):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.angles import distances
 from dynsys.attractors.cycles import orbits
 from dynsys.catalogue import Catalogue
 from dynsys.iterated import Iterated
@@ -40,7 +41,7 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
         zeros = Zeros.of(cycles.points, [zeros.groups[i] for i in cycles.of], NOT_TRIED)
         zeros = dataclasses.replace(zeros, orbit=cycles.orbit)
     if prove:
-        zeros = _apart(_certified(system, zeros, catalogue))
+        zeros = _apart(_certified(system, zeros, catalogue), system.periods)
     for group, found in regions.items():
         zeros = listed(system, zeros, catalogue, group, found)
     zeros = by_regions(system, zeros, catalogue, regions)
@@ -66,11 +67,11 @@ def _rows(zeros: Zeros) -> Tensor:
     return torch.tensor(zeros.groups, dtype=torch.long, device=zeros.points.x.device)
 
 
-def _apart(zeros: Zeros) -> Zeros:
+def _apart(zeros: Zeros, periods: Tensor | None) -> Zeros:
     """Of points whose balls meet the one with the smallest; cycles, which have been told apart already, all stay."""
     bound = torch.where(torch.isfinite(zeros.points.error_bound), zeros.points.error_bound, 0.0)
     groups = torch.tensor(zeros.groups, device=bound.device)
-    near = torch.cdist(zeros.points.x, zeros.points.x, compute_mode="donot_use_mm_for_euclid_dist")
+    near = distances(zeros.points.x, zeros.points.x, periods)
     meet = (near <= bound + bound.unsqueeze(1)) & (groups == groups.unsqueeze(1))
     meet &= torch.as_tensor(zeros.orbit < 0, device=bound.device).unsqueeze(1)
     meet.fill_diagonal_(False)

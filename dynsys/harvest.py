@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import distances
 from dynsys.budget import Plan
 from dynsys.catalogue import NOBODY, Catalogue
 from dynsys.minima.slow import Minima
@@ -39,7 +40,8 @@ class Harvest:
             landed = self.descender.nearer(landed, near)
             near = self._left(landed, near, owner)
         leading = torch.zeros(len(near), dtype=torch.bool, device=x.device)
-        leading[_leaders(landed[near], TOGETHER * self.catalogue.unit)] = True
+        periods = self.descender.system.periods
+        leading[_leaders(landed[near], TOGETHER * self.catalogue.unit, periods)] = True
         lost = (~landed.near).nonzero().squeeze(1)
         self._finish(landed, plan, torch.cat([near[leading], lost]), owner)
         self._finish(landed, plan, self._left(landed, near[~leading], owner), owner)
@@ -90,11 +92,12 @@ class Harvest:
         return rows[owner[rows] == NOBODY]
 
 
-def _leaders(landed: Landed, radius: float) -> Tensor:
+def _leaders(landed: Landed, radius: float, periods: Tensor | None) -> Tensor:
     """One state of each cluster of landed states that lie within ``radius`` of it, those of least |F| first."""
     order = torch.argsort(vector_norm(landed.F, dim=1), stable=True)
     x, groups = landed.x[order], landed.groups[order]
-    close = ((torch.cdist(x, x) <= radius) & (groups.unsqueeze(1) == groups)).tolist()
+    apart = torch.cdist(x, x) if periods is None else distances(x, x, periods)
+    close = ((apart <= radius) & (groups.unsqueeze(1) == groups)).tolist()
     leaders: list[int] = []
     for i, row in enumerate(close):
         if not any(row[j] for j in leaders):

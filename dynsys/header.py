@@ -63,6 +63,7 @@ class About(Kept, total=False):
     n_input: int
     n_output: int
     time_constant: float
+    periods: list[float]
     checkpoint: str
     sha256: str
     loading: dict[str, Any]

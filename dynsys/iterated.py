@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from dynsys.angles import nearest, wrapped
 from dynsys.relu.pieces import Pieces, iterated
 from dynsys.system import Kind, Product, System
 
@@ -39,12 +40,13 @@ class Iterated(System):
         self.time_constant = k * system.time_constant
         self.name = f"{system.name} applied {k} times" if k > 1 else system.name
         self.box_is_trapping, self.single_precision = system.box_is_trapping, system.single_precision
+        self.periods = system.periods
 
     def phases(self, x: Tensor, u: Tensor) -> list[Tensor]:
         """x, G(x), ..., G^k(x), each (B, n_state)."""
         visited = [x]
         for _ in range(self.k):
-            visited.append(visited[-1] + self.system.velocity(visited[-1], u))
+            visited.append(wrapped(visited[-1] + self.system.velocity(visited[-1], u), self.periods))
         return visited
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
@@ -53,7 +55,7 @@ class Iterated(System):
         for _ in range(self.k):
             step = self.system.velocity(y, u)
             y, total = y + step, total + step
-        return total
+        return nearest(total, self.periods)
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         chained: Tensor | None = None

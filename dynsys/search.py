@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.angles import check_periodic
 from dynsys.budget import Budget, bytes_of
 from dynsys.exploration import Exploration, Progress, Settings, silent
 from dynsys.findings import zeros_of
@@ -173,6 +174,7 @@ def _asked(
     if len(u) not in (1, len(x)):
         raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
     _check_velocity(system, x[torch.isfinite(x).all(dim=1)], u)
+    check_periodic(system, x[torch.isfinite(x).all(dim=1)], u)
     return Exploration(system, method, *_distinct(u, len(x)), x, settings)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.angles import within_a_turn, wrapped
 from dynsys.system import Kind, System
 from dynsys.threads import alone
 from dynsys.trajectory import relax, states_at
@@ -96,7 +97,7 @@ def _where_it_goes(system: System, u: Tensor, n: int, rng: np.random.Generator) 
     What lies between is a weighted mean of a few, drawn out or in: a network of low rank has all its points in a plane
     that its trajectories fall onto, of which random states know nothing.
     """
-    anywhere = _tensor(rng.standard_normal((n, system.n_state)), u)
+    anywhere = _scattered(system, u, np.ones((n, 1)), rng)
     passed = visited(system, u).states
     if len(passed) < MEANS:
         return anywhere
@@ -105,6 +106,15 @@ def _where_it_goes(system: System, u: Tensor, n: int, rng: np.random.Generator) 
     means = (weights.unsqueeze(2) * passed[_drawn(rng, len(passed), (half, MEANS), u)]).sum(dim=1)
     states = _with_noise(passed[_drawn(rng, len(passed), (quarter,), u)], rng)
     return torch.cat([means, states, anywhere[half + quarter :]])
+
+
+def _scattered(system: System, u: Tensor, size: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Normal deviates of each ``size`` (n, 1), and angles anywhere."""
+    x = _tensor(size * rng.standard_normal((len(size), system.n_state)), u)
+    if system.periods is None:
+        return x
+    turns = system.periods.to(u) * _tensor(rng.uniform(0, 1, x.shape), u)
+    return torch.where(torch.isfinite(system.periods).to(u.device), turns, x)
 
 
 def _drawn(rng: np.random.Generator, k: int, shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -138,16 +148,16 @@ def visited(system: System, u: Tensor) -> Visited:
     if key not in known:
         draw = np.random.default_rng(0)
         size = np.geomspace(*SIZES, RELEASED)[:, None]
-        x = _tensor(size * draw.standard_normal((RELEASED, system.n_state)), u)
+        x = _scattered(system, u, size, draw)
         steps = VISITS if system.kind is Kind.MAP else round(FOLLOWED / COARSE)
         with alone():
-            states = relax(system, x, u, steps, COARSE)
+            states = wrapped(relax(system, x, u, steps, COARSE), system.periods)
         end = states[-1].norm(dim=1)
         back = bool(torch.isfinite(end).all()) and float(end.max()) <= BACK * float(x.norm(dim=1).max())
         small = torch.as_tensor(size[:, 0] <= 1.0, device=u.device)
         low, high = _range(x, states, small)
-        reach = low - LEEWAY * (high - low), high + LEEWAY * (high - low)
-        late = _range(x, states[steps // 2 :], small)
+        reach = within_a_turn(low - LEEWAY * (high - low), high + LEEWAY * (high - low), system.periods)
+        late = within_a_turn(*_range(x, states[steps // 2 :], small), system.periods)
         states = states[:: max(1, steps // KEPT)].flatten(0, 1)
         reached = torch.isfinite(states).all(dim=1) & (states.norm(dim=1) <= GONE * system.n_state**0.5)
         known[key] = Visited(states[reached], back, reach, late)

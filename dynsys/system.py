@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from dynsys.angles import checked_periods, nearest, within_a_turn
 from dynsys.forward import jacfwd, jvp
 from dynsys.relu.pieces import Pieces
 from dynsys.user_function import check_function, takes_states_alone
@@ -63,6 +64,9 @@ class System(abc.ABC):
     assumed: tuple[str, ...] = ()  # what had to be assumed to make it, as nothing told it
     unread: tuple[str, ...] = ()  # what the file that it came from holds besides, and was not used
     single_precision: bool = False  # whether ``to(dtype=torch.float32)`` gives a system that computes in float32
+    periods: Tensor | None = (
+        None  # (n_state,) of variables that are angles, infinite for the others (``dynsys.angles``)
+    )
     how: str = ""  # of a user's own network: how it is computed, and how that was made sure of
 
     def __repr__(self) -> str:
@@ -190,6 +194,7 @@ class _OfFunction(System):
         readout: Callable[[Tensor], Tensor] | None = None,
         n_output: int = 0,
         bounds: tuple[float, float] | None = None,
+        periods: Any = None,
         name: str | None = None,
     ) -> None:
         self._function, self._readout, self._bounds = function, readout, _checked_bounds(bounds)
@@ -197,6 +202,7 @@ class _OfFunction(System):
         self._in_reverse: bool | None = None  # whether derivatives are taken so; not known before the first
         self.n_state, self.n_input, self.n_output = n_state, n_input, n_output
         self.time_constant, self.name = time_constant, name or str(self.kind)
+        self.periods = checked_periods(periods, n_state)
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         self._look_at(x, u)
@@ -230,16 +236,19 @@ class _OfFunction(System):
         return z
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
-        if self._bounds is None:
+        if self._bounds is None and not (self.periods is not None and bool(torch.isfinite(self.periods).all())):
             return None
-        low, high = self._bounds
-        return u.new_full((len(u), self.n_state), low), u.new_full((len(u), self.n_state), high)
+        low, high = self._bounds or (0.0, 0.0)
+        bounds = u.new_full((len(u), self.n_state), low), u.new_full((len(u), self.n_state), high)
+        return within_a_turn(*bounds, self.periods)
 
 
 class Map(_OfFunction):
     """A map given by its step, ``step(x, u) -> x'``, with x (B, n_state) and u (B, n_input) float64 tensors.
 
     ``readout(x)`` gives (B, n_output); ``bounds`` are the least and the greatest value that a state variable can take.
+    ``periods`` tells which variables are angles, of which 0 and a whole turn are one: ``{0: 2 * math.pi}``, or a number
+    for each variable, 0 for one that is no angle.
 
     >>> logistic = Map(lambda x, u: 3.0 * x * (1 - x), n_state=1)
     >>> logistic.velocity(torch.tensor([[0.5]]), torch.zeros(1, 0))
@@ -250,7 +259,7 @@ class Map(_OfFunction):
     of = "step"
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._value(x, u) - x
+        return nearest(self._value(x, u) - x, self.periods)
 
 
 class Flow(_OfFunction):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import wrapped
 from dynsys.descent import Descent, Outcome, descend
 from dynsys.proof.false_zeros import only_rounding
 from dynsys.rounding import at_origin, is_zero
@@ -112,7 +113,7 @@ class Descender:
             end, F, outcome = self._roughly(solver, x, groups)
         else:
             down = descend(solver, Problem(self.system, self.inputs[groups]), x, self.unit)
-            end, F, outcome = down.x, down.F, down.outcome
+            end, F, outcome = wrapped(down.x, self.system.periods), down.F, down.outcome
         near = outcome == Outcome.CONVERGED
         if solver.tolerance < HANDOVER and self.system.n_state <= DENSE_LIMIT:
             near = outcome != Outcome.DIVERGED  # Newton may end what the solver has not
@@ -139,6 +140,7 @@ class Descender:
         down = descend(solver, Problem(system, u), y, self.unit)
         end = (down.x if self.reduction is None else self.reduction.lift(down.x, u)).double()
         F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
+        end = wrapped(end, self.system.periods)
         return end, F, torch.where(torch.isfinite(F).all(dim=1), down.outcome, int(Outcome.DIVERGED))
 
     def _size_reached(self, x: Tensor, F: Tensor, groups: Tensor, outcome: Tensor) -> float:
@@ -157,6 +159,7 @@ class Descender:
         first = Descent(landed.x, landed.F, landed.outcome, torch.zeros_like(landed.outcome))
         near = self.may_be_zeros(landed)
         last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
+        last = dataclasses.replace(last, x=wrapped(last.x, self.system.periods))
         zero = near & is_zero(self.system, last.x, u, last.F, landed.unit)
         inside = self.inside(last.x, landed.groups)
         slow, where = self._slow(first, last, zero, landed.groups)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import nearest
 from dynsys.attractors.runge_kutta import Course, advance
 from dynsys.iterated import Iterated
 from dynsys.krylov import gmres
@@ -86,7 +87,9 @@ class Phase:
         back = (T // 2) // self.period * self.period
         if back == 0:
             return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        e, e_before, F = x - self.x, history[-1 - back] - self.x, self.system.velocity(x, u)
+        periods = self.system.periods
+        e, e_before = nearest(x - self.x, periods), nearest(history[-1 - back] - self.x, periods)
+        F = self.system.velocity(x, u)
         distance, time = vector_norm(e, dim=1), duration * back / T
         shrunk = distance <= vector_norm(e_before, dim=1) * self.pace(time) ** PACE
         linear = self._is_linear(e, F)

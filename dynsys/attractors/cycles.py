@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import distances, nearest
 from dynsys.iterated import Iterated, divisors
 from dynsys.proof.certainty import Assessed, assess
 from dynsys.rounding import ZERO, is_zero, rounding
@@ -118,7 +119,7 @@ def _assessed(system: System, x: Tensor, u: Tensor, unit: float, together: int) 
 
 def _same(system: System, x: Tensor, bound: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
     """Whether (B,) the states x, with their error bounds, are the points beside them."""
-    apart = vector_norm(x - points.x, dim=1)
+    apart = vector_norm(nearest(x - points.x, system.periods), dim=1)
     none = ~torch.isfinite(points.error_bound)
     same = apart <= points.error_bound.where(~none, 0.0) + bound.where(torch.isfinite(bound), 0.0)
     for i in (none & ~same & (apart <= NEAR * unit)).nonzero().squeeze(1).tolist():
@@ -132,7 +133,7 @@ def _belongs(system: System, y: Tensor, held: Tensor, points: Assessed, u: Tenso
     """
     F = system.velocity(y, held)
     error = vector_norm(F, dim=1) + rounding(system, y, held, F, unit)
-    apart = torch.cdist(y, points.x, compute_mode="donot_use_mm_for_euclid_dist")
+    apart = distances(y, points.x, system.periods)
     none = ~torch.isfinite(points.error_bound)
     reach = torch.where(none, 0.0, points.error_bound + 2 * points.inverse_norm * error.unsqueeze(1))
     same, same_input = apart <= reach, (held.unsqueeze(1) == u).all(dim=2)
@@ -143,7 +144,7 @@ def _belongs(system: System, y: Tensor, held: Tensor, points: Assessed, u: Tenso
 
 def _joined(system: System, a: Tensor, b: Tensor, u: Tensor, unit: float) -> bool:
     """Where a point has no bound: whether F is zero to rounding all along the way from it to the other state."""
-    between = a + a.new_tensor(SHARES).unsqueeze(1) * (b - a)
+    between = a + a.new_tensor(SHARES).unsqueeze(1) * nearest(b - a, system.periods)
     held = u.expand(len(SHARES), -1)
     F = system.velocity(between, held)
     return bool(is_zero(system, between, held, F, unit, JOINED).all())

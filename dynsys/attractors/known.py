@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import distances, nearest, wrapped
 from dynsys.attractors.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
 from dynsys.attractors.cycles import first_phase
 from dynsys.budget import MATRIX_FREE_ABOVE
@@ -90,7 +91,8 @@ class Known:
         owner = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
         if not phases or not len(x):
             return owner
-        apart = torch.cdist(x, torch.stack([phase.x for phase in phases]))
+        at = torch.stack([phase.x for phase in phases])
+        apart = torch.cdist(x, at) if self.system.periods is None else distances(x, at, self.system.periods)
         other = (u.unsqueeze(1) != torch.stack([phase.u for phase in phases])).any(dim=2)
         nearest = torch.where(other, torch.inf, apart).min(dim=1)
         for j in torch.unique(nearest.indices).tolist():
@@ -102,6 +104,7 @@ class Known:
     def discover(self, x: Tensor, u: Tensor, k: int) -> None:
         """Enter the attractors, not known before, to which Newton's method on G^k leads from the states x (B, n)."""
         p, ended = _newton(self._applied(k), x, u, self.unit)
+        p = wrapped(p, self.system.periods)
         found = self._assessed(self._applied(k), p[ended], u[ended])
         found, u = found[found.converged], u[ended][found.converged]
         period = torch.full((len(found),), k)
@@ -110,7 +113,7 @@ class Known:
             rows = ((period == k) & small).nonzero().squeeze(1)
             if len(rows):
                 shorter = self._assessed(self._applied(d), found.x[rows], u[rows])
-                apart = vector_norm(shorter.x - found.x[rows], dim=1)
+                apart = vector_norm(self._way(shorter.x, found.x[rows]), dim=1)
                 period[rows[shorter.converged & (apart <= shorter.error_bound + found.error_bound[rows])]] = d
         new = self._distinct(found, u)
         for d in sorted(set(period[new].tolist())):
@@ -130,11 +133,14 @@ class Known:
         kept: list[int] = []
         near = found.error_bound + CONVERGED * self.unit
         for i in range(len(found)):
-            same = vector_norm(found.x[kept] - found.x[i], dim=1) <= near[kept] + near[i]
+            same = vector_norm(self._way(found.x[kept], found.x[i]), dim=1) <= near[kept] + near[i]
             row = slice(i, i + 1)
             if not bool((same & (u[kept] == u[i]).all(dim=1)).any()) and not self._has(found.x[row], u[row], 0.0):
                 kept.append(i)
         return torch.tensor(kept, dtype=torch.long, device=u.device)
+
+    def _way(self, x: Tensor, y: Tensor) -> Tensor:
+        return nearest(x - y, self.system.periods)
 
     def _applied(self, k: int) -> System:
         return self.system if k == 1 else Iterated(self.system, k)
@@ -145,7 +151,7 @@ class Known:
     def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
         """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""
         near = 2 * bound + CONVERGED * self.unit
-        return any(bool((p.u == u[0]).all()) and float(vector_norm(p.x - x[0])) <= near for p in self.phases)
+        return any(bool((p.u == u[0]).all()) and float(vector_norm(self._way(p.x, x[0]))) <= near for p in self.phases)
 
 
 def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, Tensor]:

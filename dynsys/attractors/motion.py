@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from dynsys.angles import wrapped
 from dynsys.attractors.returns import Returns
 from dynsys.attractors.runge_kutta import SHORTEST, Course, advance
 from dynsys.rounding import rate
@@ -95,6 +96,8 @@ class MapMotion(Motion):
         history[0] = x
         for t in range(T):
             x = torch.add(x, self.system.velocity(x, u), out=history[t + 1])
+            if self.system.periods is not None:
+                x = history[t + 1] = wrapped(x, self.system.periods)
         self.x = x
         never = torch.full_like(x[:, 0], torch.nan)
         return Followed(self.rows, history, never > 0, never > 0, never, x.new_zeros(len(x), 2, 0), T)
@@ -113,8 +116,10 @@ class FlowMotion(Motion):
         self.span = min(self.span, FIRST_RATES / _usual_rate(system, x, u, unit))
 
     def follow(self) -> Followed:
+        periods = self.system.periods
+        self.now.x = wrapped(self.now.x, periods)
         T, states = self._next(), [self.now.x.clone()]
-        returns = Returns.starting(self.now, self.unit)
+        returns = Returns.starting(self.now, self.unit, periods)
         start = self.time - T
         for until in (start + T / 2, self.time):
             left = self.steps_left

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.attractors.returns import crossing
+from dynsys.attractors.returns import beside, crossing
 from dynsys.attractors.runge_kutta import Course, advance
 from dynsys.system import System
 
@@ -35,7 +35,7 @@ def draws_in(system: System, x: Tensor, u: Tensor, unit: float, period: Tensor, 
     K = ways.shape[1]
     start = torch.cat([x.unsqueeze(1), x.unsqueeze(1) + DISPLACED * size[:, None, None] * ways], dim=1).reshape(-1, n)
     each = torch.arange(C, device=x.device).repeat_interleave(K + 1)
-    watch = _Section(x[each], normal[each], period[each])
+    watch = _Section(x[each], normal[each], period[each], system.periods)
     course = Course.starting(system, start, u[each], unit)
     until = (TURNS + 0.5) * period[each]
     advance(system, course, u[each], unit, until, most_steps=STEPS, watch=watch.watch)
@@ -49,12 +49,13 @@ def draws_in(system: System, x: Tensor, u: Tensor, unit: float, period: Tensor, 
 class _Section:
     """Where (TURNS, B, n) trajectories return to their sections, NaN where they do not."""
 
-    def __init__(self, origin: Tensor, normal: Tensor, period: Tensor) -> None:
-        self.origin, self.normal, self.period = origin, normal, period
+    def __init__(self, origin: Tensor, normal: Tensor, period: Tensor, periods: Tensor | None) -> None:
+        self.origin, self.normal, self.period, self.periods = origin, normal, period, periods
         self.places = origin.new_full((TURNS, *origin.shape), torch.nan)
 
     def watch(self, rows: Tensor, before: Course, after: Course) -> None:
         origin, normal = self.origin[rows], self.normal[rows]
+        before, after, _ = beside(origin, before, after, self.periods)
         below = ((before.x - origin) * normal).sum(1) < 0
         crossed = below & (((after.x - origin) * normal).sum(1) >= 0)
         turn = torch.round(after.t / self.period[rows])

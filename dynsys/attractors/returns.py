@@ -8,6 +8,7 @@ last two returns; a spiral that runs out at a point has its place a whole turn a
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import nearest, once_round
 from dynsys.attractors.runge_kutta import Course
 
 Values = NDArray[np.float64]
@@ -46,26 +48,30 @@ class Returns:
     high: Tensor
     period: Tensor
     span: Tensor
+    periods: Tensor | None = None  # of the variables that are angles
 
     @classmethod
-    def starting(cls, now: Course, unit: float) -> Returns:
+    def starting(cls, now: Course, unit: float, periods: Tensor | None = None) -> Returns:
         x, t, unknown = now.x, now.t, torch.full_like(now.t, torch.nan)
         parts = (x, now.F, x, t, unknown, unknown, x, x, unknown, torch.stack([x, x], dim=1))
-        return cls(LEAST * unit, *(part.clone() for part in parts))
+        returns = cls(LEAST * unit, *(part.clone() for part in parts))
+        returns.periods = periods
+        return returns
 
     def watch(self, rows: Tensor, before: Course, after: Course) -> None:
         """Take note of one step of each of the trajectories ``rows``."""
         self.low[rows] = torch.minimum(self.low[rows], after.x)
         self.high[rows] = torch.maximum(self.high[rows], after.x)
         origin, normal = self.origin[rows], self.normal[rows]
+        before, after, back = beside(origin, before, after, self.periods)
         height = ((after.x - origin) * normal).sum(1)
         crossed = (((before.x - origin) * normal).sum(1) < 0) & (height >= 0)
         moved, size = vector_norm(after.x - before.x, dim=1), vector_norm(self.high[rows] - self.low[rows], dim=1)
         crossed &= vector_norm(after.x - self.place[rows], dim=1) - moved <= NEAR * size  # the others are no returns
         if bool(crossed.any()):
-            self._cross(rows[crossed], before[crossed], after[crossed])
+            self._cross(rows[crossed], before[crossed], after[crossed], back[crossed])
 
-    def _cross(self, rows: Tensor, before: Course, after: Course) -> None:
+    def _cross(self, rows: Tensor, before: Course, after: Course, back: Tensor) -> None:
         place, time = crossing(before, after, self.origin[rows], self.normal[rows])
         size = vector_norm(self.high[rows] - self.low[rows], dim=1)
         gap, turn = vector_norm(place - self.place[rows], dim=1), time - self.time[rows]
@@ -77,10 +83,19 @@ class Returns:
         settled &= ((turn - self.turn[rows]).abs() <= SAME_TIME * turn) & near
         done = rows[settled]
         self.period[done] = turn[settled]
-        self.span[done] = torch.stack([self.low[done], self.high[done]], dim=1)
-        rows, place, time, gap, turn = rows[near], place[near], time[near], gap[near], turn[near]
+        self.span[done] = torch.stack(once_round(self.low[done], self.high[done], self.periods), dim=1)
+        rows, place, time, gap, turn, back = (part[near] for part in (rows, place, time, gap, turn, back))
         self.place[rows], self.time[rows], self.gap[rows], self.turn[rows] = place, time, gap, turn
-        self.low[rows], self.high[rows] = place, place
+        self.low[rows], self.high[rows] = place - back, place - back
+
+
+def beside(origin: Tensor, before: Course, after: Course, periods: Tensor | None) -> tuple[Course, Course, Tensor]:
+    """One step of each trajectory, with as many whole turns of its angles (B, n) added as bring it near ``origin``."""
+    way = before.x - origin
+    back = nearest(way, periods) - way
+    if periods is None:
+        return before, after, back
+    return dataclasses.replace(before, x=before.x + back), dataclasses.replace(after, x=after.x + back), back
 
 
 def crossing(before: Course, after: Course, origin: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:

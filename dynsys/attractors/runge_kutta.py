@@ -25,6 +25,7 @@ E = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40
 TOLERANCE = 1e-6  # error of a step, relative to the size of the state
 LEAST, MOST, SAFETY = 0.2, 5.0, 0.9  # change of step length from one to the next
 FIRST = 0.01  # of a state's size, moved in the first step
+PART_OF_TURN = 1 / 8  # that an angle moves by in one step
 MOST_STEPS = 10_000
 SHORTEST = 1e-12  # time constants: a state that needs shorter steps is running off to infinity
 
@@ -55,7 +56,7 @@ class Course:
 
 def step(system: System, now: Course, u: Tensor, unit: float, until: Tensor) -> Course:
     """One step of each state, not beyond the times ``until`` (B,); where the error is too large only h gets shorter."""
-    h = torch.minimum(now.h, until - now.t)
+    h = torch.minimum(_not_round(system, now), until - now.t)
     slopes, x = [now.F], now.x
     for weights in A:
         x = now.x + h.unsqueeze(1) * _combined(weights, slopes)
@@ -73,6 +74,15 @@ def step(system: System, now: Course, u: Tensor, unit: float, until: Tensor) -> 
         torch.where(clipped, torch.maximum(now.h, h * factor), h * factor),
         torch.where(good, torch.where(h == until - now.t, until, now.t + h), now.t),
     )
+
+
+def _not_round(system: System, now: Course) -> Tensor:
+    """The steps (B,) that the states would take, no angle by more than a part of its turn: two of half a turn each look
+    like rest.
+    """
+    if system.periods is None:
+        return now.h
+    return torch.minimum(now.h, (PART_OF_TURN * system.periods.to(now.x) / now.F.abs().clamp_min(1e-300)).amin(dim=1))
 
 
 def advance(

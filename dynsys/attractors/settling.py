@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import distances, nearest
 from dynsys.attractors.known import Attractor, Known
 from dynsys.attractors.motion import Followed, Motion
 from dynsys.attractors.neighbours import draws_in
@@ -114,12 +115,12 @@ class _Oscillation:
     state: Tensor
     u: Tensor
 
-    def is_like(self, other: _Oscillation) -> bool:
+    def is_like(self, other: _Oscillation, periods: Tensor | None) -> bool:
         size = float(vector_norm(self.span[1] - self.span[0]))
         return (
             torch.equal(self.u, other.u)
             and abs(self.period - other.period) <= SAME_PERIOD * self.period
-            and float((self.span - other.span).abs().max()) <= SAME_SPAN * size
+            and float(nearest(self.span - other.span, periods).abs().max()) <= SAME_SPAN * size
         )
 
 
@@ -203,7 +204,7 @@ class _Course:
             rows = (owner < 0).nonzero().squeeze(1)
             owner[rows] = self.known.owners(seen.history[:, rows], seen.duration, u[rows], since=known)
             left = TRIES if len(self.known.phases) > known else left - 1
-            done = (torch.cdist(x, x[some]) <= TOGETHER * self.unit) & (u.unsqueeze(1) == u[some]).all(dim=2)
+            done = (self._apart(x, x[some]) <= TOGETHER * self.unit) & (u.unsqueeze(1) == u[some]).all(dim=2)
             open_ &= (owner < 0) & ~(done & (k.unsqueeze(1) == k[some])).any(dim=1)
         return owner
 
@@ -213,12 +214,19 @@ class _Course:
         order = order[torch.isfinite(apart[order]) & (k[order] == k[order[0]])]
         leaders: list[int] = []
         for i in order.tolist():
-            near = (vector_norm(x[leaders] - x[i], dim=1) <= TOGETHER * self.unit) & (u[leaders] == u[i]).all(dim=1)
+            near = vector_norm(self._way(x[leaders], x[i]), dim=1) <= TOGETHER * self.unit
+            near &= (u[leaders] == u[i]).all(dim=1)
             if not bool(near.any()):
                 leaders.append(i)
             if len(leaders) == self._at_once():
                 break
         return torch.tensor(leaders, device=x.device)
+
+    def _way(self, x: Tensor, y: Tensor) -> Tensor:
+        return nearest(x - y, self.system.periods)
+
+    def _apart(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.cdist(x, y) if self.system.periods is None else distances(x, y, self.system.periods)
 
     def _recurrence(self, seen: Followed, u: Tensor) -> tuple[Tensor, Tensor]:
         """The period k (B,) after which each trajectory comes back nearest, and how near it stays; inf where it does
@@ -230,13 +238,13 @@ class _Course:
             before = vector_norm(self.system.velocity(history[T // 2], u), dim=1)
             return torch.ones_like(seen.rows), torch.where(apart <= before, apart, torch.inf)
         most = max(1, min(self.max_period, T // 2))
-        gaps = torch.stack([vector_norm(history[-1] - history[-1 - k], dim=1) for k in range(1, most + 1)])
+        gaps = torch.stack([vector_norm(self._way(history[-1], history[-1 - k]), dim=1) for k in range(1, most + 1)])
         enough = gaps <= 4 * gaps.amin(dim=0) + 1e-9 * self.unit  # a multiple of the period does as well, but no better
         period = enough.to(torch.uint8).argmax(dim=0) + 1
         apart = torch.full_like(gaps[0], torch.inf)
         for k in torch.unique(period).tolist():
             rows = (period == k).nonzero().squeeze(1)
-            late = history[T // 2 :, rows] - history[T // 2 - k : T + 1 - k, rows]
+            late = self._way(history[T // 2 :, rows], history[T // 2 - k : T + 1 - k, rows])
             earlier, later = (part.amax(dim=0) for part in vector_norm(late, dim=2).tensor_split(2))
             apart[rows] = torch.where((later <= earlier) & (later <= COARSE * self.unit), later, torch.inf)
         return period, apart
@@ -250,7 +258,7 @@ class _Course:
         new: list[int] = []
         for i, orbit in enumerate(orbits):
             known = self.oscillations + self.neutral + [orbits[j] for j in new]
-            if not any(one.is_like(orbit) for one in known):
+            if not any(one.is_like(orbit, self.system.periods) for one in known):
                 new.append(i)
         if new:
             size = vector_norm(seen.span[new, 1] - seen.span[new, 0], dim=1)
@@ -260,9 +268,9 @@ class _Course:
                 if closes:
                     (self.oscillations if attracts else self.neutral).append(orbits[i])
         for row, orbit in zip(seen.rows.tolist(), orbits, strict=True):
-            like = next((j for j, one in enumerate(self.oscillations) if one.is_like(orbit)), -1)
+            like = next((j for j, one in enumerate(self.oscillations) if one.is_like(orbit, self.system.periods)), -1)
             self.turning[row] = like
-            if like >= 0 or any(one.is_like(orbit) for one in self.neutral):
+            if like >= 0 or any(one.is_like(orbit, self.system.periods) for one in self.neutral):
                 self.kind[row] = Ending.OSCILLATION if like >= 0 else Ending.CIRCLING
         told = (Ending.OSCILLATION, Ending.CIRCLING)
         return torch.tensor([self.kind[row] in told for row in seen.rows.tolist()], dtype=torch.bool, device=u.device)

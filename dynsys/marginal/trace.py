@@ -118,10 +118,11 @@ def trace(system: System, x: Tensor, u: Tensor, unit: float, group: int = 0) -> 
 def _vanishes(walker: Walker, x: Tensor) -> bool:
     """Whether every component of F vanishes at the states x (m, n), to the rounding of its own terms.
 
-    The norm of F alone would not tell where variables have very different units, as the largest hides the others.
+    The norm of F alone would not tell where variables have very different units, as the largest hides the others. The
+    terms are those of all the states, as a row of J may vanish at one of them where large terms cancel.
     """
     u = walker.u.expand(len(x), -1)
-    terms = (walker.system.jacobian(x, u).abs() @ x.abs().unsqueeze(2)).squeeze(2)
+    terms = (walker.system.jacobian(x, u).abs() @ x.abs().unsqueeze(2)).squeeze(2).amax(dim=0)
     return bool((walker.system.velocity(x, u).abs() <= OF_TERMS * EPS * terms).all())
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.angles import unwound
 from dynsys.minima.minimum import TRUST_LIMIT
 from dynsys.rounding import rate
 from dynsys.speed import q_of
@@ -36,7 +37,7 @@ class Box:
     def of(system: System, u: Tensor) -> Box:
         box = system.box(u)
         if box is not None:
-            return Box(*box)
+            return Box(*unwound(*box, system.periods))
         free = u.new_full((1, system.n_state), torch.inf)
         return Box(-free, free)
 

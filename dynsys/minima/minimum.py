@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
+from dynsys.angles import unwound
 from dynsys.descent import descend
 from dynsys.rounding import EPS
 from dynsys.solvers import GaussNewton, Problem
@@ -113,7 +114,7 @@ def _trusted(objective: Objective, s: Array, max_steps: int) -> Array:
 
 def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
     """The local minimum of q within the reachable box at the state x (1, n), which is all but there."""
-    box = system.box(u)
+    box = _bounds(system, u)
     objective = Objective(system, x if box is None else torch.clamp(x, *box), u, unit, bounded=True)
     s = np.clip(np.zeros(x.shape[1]), objective.low, objective.high)
     try:
@@ -123,6 +124,11 @@ def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
         return objective.minimum(objective.polished(s))
     except NotFinite as there:
         return objective.nothing(there.s)
+
+
+def _bounds(system: System, u: Tensor) -> tuple[Tensor, Tensor] | None:
+    box = system.box(u)
+    return None if box is None else unwound(*box, system.periods)
 
 
 class Objective:
@@ -135,7 +141,7 @@ class Objective:
     def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, bounded: bool = False) -> None:
         self.system, self.x, self.u, self.unit = system, x, u, unit
         self.scale = max(float(speed(system, x, u)), 1e-300)
-        self._box = system.box(u) if bounded else None
+        self._box = _bounds(system, u) if bounded else None
         n = x.shape[1]
         self.low, self.high = np.full(n, -np.inf), np.full(n, np.inf)
         if self._box is not None:

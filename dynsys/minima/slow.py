@@ -10,6 +10,7 @@ system is slow by its own motion, far from every point found; and where many wer
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.angles import distances, nearest, wrapped
 from dynsys.minima.constrained import NEARLY_ZERO, lowered
 from dynsys.minima.minimum import TRUST_LIMIT, Minimum, descend_to_minimum, minimum_at
 from dynsys.minima.projected_newton import newton_in_box
@@ -87,12 +89,13 @@ class Minima:
         followed: list[tuple[Tensor, int]] = []
         waiting = self._lowered() + self._second_looks(known, torch.tensor(known_groups, device=known.device))
         for i, state in enumerate(waiting):
-            if any(g == state.group and float((state.x - y).norm()) <= NEAR * self.unit for y, g in followed):
+            if any(g == state.group and self._apart(state.x, y) <= NEAR * self.unit for y, g in followed):
                 continue
             if len(followed) >= 2 * most:
                 rejected[Rejection.NOT_FOLLOWED] += not state.counted
                 continue
             minimum = self._minimum(state)
+            minimum = dataclasses.replace(minimum, x=wrapped(minimum.x, self.system.periods))
             followed += [(state.x, state.group), (minimum.x, state.group)]
             reason = self._judge(minimum, state.group)
             if reason is not None and not state.counted:
@@ -165,7 +168,7 @@ class Minima:
         """Whether (B,) each state is farther than ``far`` from every known point of its input."""
         if len(known) == 0:
             return torch.ones(len(x), dtype=torch.bool, device=x.device)
-        near = (torch.cdist(x, known) <= far * self.unit) & (groups.unsqueeze(1) == known_groups)
+        near = (distances(x, known, self.system.periods) <= far * self.unit) & (groups.unsqueeze(1) == known_groups)
         return ~near.any(dim=1)
 
     def _minimum(self, state: _State) -> Minimum:
@@ -214,4 +217,7 @@ class Minima:
 
     def _same(self, a: Minimum, b: Minimum) -> bool:
         bounds = [m.error_bound if np.isfinite(m.error_bound) else NEAR * self.unit for m in (a, b)]
-        return float((a.x - b.x).norm()) <= sum(bounds)
+        return self._apart(a.x, b.x) <= sum(bounds)
+
+    def _apart(self, x: Tensor, y: Tensor) -> float:
+        return float(nearest(x - y, self.system.periods).norm())
