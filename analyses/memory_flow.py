@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynsys.analyses.run import BASINS, CONNECTIONS, MEMORY, Progress, load_run
+import numpy as np
+from numpy.typing import NDArray
+
+from dynsys.analyses.recorded import Recorded
+from dynsys.analyses.run import BASINS, CONNECTIONS, MEMORY, RECORDED, Progress, load_run
 from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
 from dynsys.memory.basins import Basins, basins
 from dynsys.memory.connections import Connections, connections
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,21 @@ def run(settings: MemoryFlow, folder: str | Path, progress: Progress) -> tuple[C
     progress("branches", 1, 1)
     found.save(folder / CONNECTIONS)
     progress("basins", 0, 1)
-    shares = basins(points, settings.samples, others=found.others, seed=settings.seed, budget_seconds=settings.seconds)
+    shares = basins(
+        points,
+        settings.samples,
+        states=_recorded(folder),
+        others=found.others,
+        seed=settings.seed,
+        budget_seconds=settings.seconds,
+    )
     progress("basins", 1, 1)
     shares.save(folder / BASINS)
     write_json(folder / MEMORY, {"connections": found.to_json(), "basins": shares.to_json()})
     return found, shares
+
+
+def _recorded(folder: Path) -> Array | None:
+    """States of the trajectories that the search began from; None where the network's own are taken."""
+    path = folder / RECORDED
+    return np.concatenate(Recorded.load(path).runs) if path.is_file() else None

@@ -53,6 +53,16 @@ def test_the_trajectories_drawn_are_those_that_the_search_began_from(gru, tmp_pa
     assert "recorded trajectories" in (tmp_path / "p.html").read_text()
 
 
+def test_basins_take_the_states_that_were_recorded(gru, tmp_path):
+    model, trials, hidden = gru
+    folder = tmp_path / "run"
+    run("find", model, "-o", folder, "--trajectories", trials, "--starts", 16)
+    told = run("basins", folder, "--samples", 8).stdout
+    assert "8 of the states given end in" in told
+    run("find", model, "-o", folder, "--starts", 16)
+    assert "8 of the states under random inputs end in" in run("basins", folder, "--samples", 8).stdout
+
+
 def test_a_search_without_recorded_trajectories_forgets_those_of_the_one_before(gru, tmp_path):
     model, trials, _ = gru
     folder = tmp_path / "run"
