@@ -25,8 +25,8 @@ def checked_periods(given: Any, n: int) -> Tensor | None:
     ``given`` is a number for each variable, 0, None or infinite for no angle, or a dict {variable: period}. Raises
     ValueError for anything else.
 
-    >>> checked_periods({1: 6.28}, 2), checked_periods([None, 0.0], 2)
-    (tensor([  inf, 6.2800], dtype=torch.float64), None)
+    >>> checked_periods({1: 6.25}, 2).tolist(), checked_periods([None, 0.0], 2)
+    ([inf, 6.25], None)
     """
     if given is None:
         return None

@@ -2,13 +2,19 @@
 
 ``F = G(x) - x`` is float64 wherever x is, though G be float32, and then every error bound would be wrong. It shows in
 steps: single precision sees a relative change of the state of 1e-4 and of 1e-5, and is blind to one of 1e-9, which
-double precision is not where terms of 1e6 cancel.
+double precision is not unless its terms are 1e6 times their sum. Whether it is that is told by what is computed: a
+tensor of single precision on the way, or, from NumPy, values that all are numbers of single precision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from dynsys.rounding import EPS
 from dynsys.system import System
@@ -27,7 +33,29 @@ def computes_in_single(system: System, x: Tensor, u: Tensor) -> bool:
     F = system.velocity(x, u)
     noise = EPS * (F.abs() + x.abs())
     dF, dx = zip(*(_changes(system, x, u, F, h) for h in (LARGE, MIDDLE, SMALL)), strict=True)
-    return any(_in_steps([a + part * b for a, b in zip(dF, dx, strict=True)], noise) for part in (0.0, 1.0))
+    steps = any(_in_steps([a + part * b for a, b in zip(dF, dx, strict=True)], noise) for part in (0.0, 1.0))
+    return steps and _is_single(system, x, u)
+
+
+def _is_single(system: System, x: Tensor, u: Tensor) -> bool:
+    """Whether F is computed by way of tensors of single precision, or is, as it is or with x, of such numbers."""
+    with _Lowest() as lowest:  # type: ignore[no-untyped-call]
+        F = system.velocity(x, u)
+    return lowest.single or any(bool((G.float().double() == G).all()) for G in (F, F + x))
+
+
+class _Lowest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, notes whether an operation of torch returns numbers of less than double precision."""
+
+    single = False
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor) and leaf.is_floating_point())
+        self.single = self.single or any(tensor.dtype != torch.float64 for tensor in tensors)
+        return result
 
 
 def _changes(system: System, x: Tensor, u: Tensor, F: Tensor, h: float) -> tuple[Tensor, Tensor]:

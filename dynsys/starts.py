@@ -21,6 +21,7 @@ ITERATED = 300  # steps of a map that comes to rest
 RELAXED, COARSE = 30.0, 0.25  # time constants of a flow that does, and in one step of it
 RELEASED, SIZES, KEPT = 24, (0.1, 10.0), 40  # trajectories of a system without a box, sizes, and states kept of each
 VISITS, FOLLOWED = 200, 30.0  # steps of a map for which they are followed, and time constants of a flow
+SLOWEST = 1e-6  # rate of change of a flow's velocity, for which it is still followed longer
 GONE = 1e4  # size of a variable that is gone for good
 MOVED, LEEWAY = 0.1, 0.5  # of its first value, that a variable has moved by; of their range, beyond what was visited
 BACK = 0.7  # of the largest state that trajectories begin at, within which all end that come back
@@ -151,7 +152,8 @@ def visited(system: System, u: Tensor) -> Visited:
         x = _scattered(system, u, size, draw)
         steps = VISITS if system.kind is Kind.MAP else round(FOLLOWED / COARSE)
         with alone():
-            states = wrapped(relax(system, x, u, steps, COARSE), system.periods)
+            step = COARSE / min(1.0, max(_pace(system, x, u), SLOWEST))
+            states = wrapped(relax(system, x, u, steps, step), system.periods)
         end = states[-1].norm(dim=1)
         back = bool(torch.isfinite(end).all()) and float(end.max()) <= BACK * float(x.norm(dim=1).max())
         small = torch.as_tensor(size[:, 0] <= 1.0, device=u.device)
@@ -162,6 +164,14 @@ def visited(system: System, u: Tensor) -> Visited:
         reached = torch.isfinite(states).all(dim=1) & (states.norm(dim=1) <= GONE * system.n_state**0.5)
         known[key] = Visited(states[reached], back, reach, late)
     return known[key]
+
+
+def _pace(system: System, x: Tensor, u: Tensor) -> float:
+    """How fast F changes with the states x (B, n), the median of what it does from each to the next: a flow is given in
+    any unit of time. 1 where it does not change.
+    """
+    dF = (system.velocity(x, u.expand(len(x), -1)).diff(dim=0)).norm(dim=1)
+    return float((dF / x.diff(dim=0).norm(dim=1)).nanmedian()) or 1.0
 
 
 def _range(x: Tensor, states: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:

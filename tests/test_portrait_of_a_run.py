@@ -54,7 +54,7 @@ def test_the_trajectories_drawn_are_those_that_the_search_began_from(gru, tmp_pa
 
 
 def test_basins_take_the_states_that_were_recorded(gru, tmp_path):
-    model, trials, hidden = gru
+    model, trials, _ = gru
     folder = tmp_path / "run"
     run("find", model, "-o", folder, "--trajectories", trials, "--starts", 16)
     told = run("basins", folder, "--samples", 8).stdout
