@@ -118,14 +118,12 @@ class Known:
         new = self._distinct(found, u)
         for d in sorted(set(period[new].tolist())):
             rows = new[period[new] == d]
-            for i, beyond in zip(rows.tolist(), self._excess(self._applied(d), found.x[rows], u[rows]), strict=True):
+            excesses = self._excess(self._applied(d), found.x[rows], u[rows])
+            attracts = attracts_on_every_side(self._applied(d), found.x[rows], u[rows], self.unit)
+            for i, beyond, attracting in zip(rows.tolist(), excesses, attracts, strict=True):
                 row = slice(i, i + 1)
                 known = self._has(found.x[row], u[row], float(found.error_bound[i]))
-                if (
-                    beyond < -NOT_MARGINAL
-                    and not known
-                    and attracts_on_every_side(self._applied(d), found.x[row], u[row], self.unit)
-                ):
+                if beyond < -NOT_MARGINAL and attracting and not known:
                     self.enter(found.x[row], u[row], d, beyond)
 
     def _distinct(self, found: Assessed, u: Tensor) -> Tensor:

@@ -94,12 +94,29 @@ class _Tree:
         known, few = against >= 0, (~nodes.decided).sum(1) <= SPELT_OUT
         if bool(known.any()):
             reach[known], refuted = self.problem.reach(nodes[known], against[known])
-            reach[known] = torch.where(refuted & few[known], 0.0, reach[known])
+            for i in known.nonzero().squeeze(1)[refuted].tolist():
+                against[i], reach[i] = self._anew(nodes, i, 0.0 if few[i] else float(reach[i]))
             self.reach = min([self.reach, *reach[reach >= REACH].tolist()])
         unclear = (against != POSSIBLE) & (reach < REACH)
         self.found.append(_spelt_out(nodes[unclear & few], self.m))
         self.left += _regions(nodes[unclear & ~few])
         return nodes[against == POSSIBLE]
+
+    def _anew(self, nodes: Dictionaries, i: int, reach: float) -> tuple[int, float]:
+        """Node i once more from the first dictionary on, as the rounding of many steps may have spoilt its own.
+
+        Returns what ``drive`` says, and how far a contradiction holds, ``reach`` if nothing better comes out.
+        """
+        one = self.problem.root()
+        for name in [2 * self.m, *nodes.zero[i, :-1].nonzero().squeeze(1).tolist()]:
+            against = drive(one, torch.tensor([name]))
+            one.zero[0, name] = True
+            if int(against) != POSSIBLE:
+                anew, _ = self.problem.reach(one, against) if int(against) >= 0 else (torch.zeros(1), None)
+                return int(against), max(float(anew), reach)
+        for old, new in ((nodes.T, one.T), (nodes.basic, one.basic), (nodes.nonbasic, one.nonbasic)):
+            old[i] = new[0]
+        return POSSIBLE, 0.0
 
     def _decide_what_follows(self, nodes: Dictionaries) -> None:
         """Units of which z or w is zero in all of a node: its other side is a face of this one, and no region more."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 1e-9  # of the pivots, in units of the scaled system; no proof rests on it
+NOISE = 1e-11  # of the largest number in a row or column, beneath which one is rounding of many steps
 POSSIBLE, UNKNOWN = -1, -2  # in the place of a row that says no
 
 
@@ -75,7 +76,7 @@ def drive(nodes: Dictionaries, target: Tensor) -> Tensor:
         else:  # Bland's rule, which cannot go round in circles
             column = torch.where(falling < -TOLERANCE, names, 2 * T.shape[1] + columns).argmin(1)
         least = falling.gather(1, column.unsqueeze(1)).squeeze(1)
-        lowest = least >= -TOLERANCE
+        lowest = least >= -(NOISE * slope.abs().amax(1)).clamp(min=TOLERANCE)
         if bool(lowest.any()):
             against[busy[lowest & (value > TOLERANCE)]] = row[lowest & (value > TOLERANCE)]
             most, other = torch.where(barred, -torch.inf, slope).max(1)
@@ -96,7 +97,8 @@ def _leaving(nodes: Dictionaries, busy: Tensor, row: Tensor, column: Tensor, by_
     """
     T, k = nodes.T, torch.arange(len(busy))
     fall = -T[busy, :, column]
-    ratio = torch.where(fall > TOLERANCE, T[busy, :, -1].clamp(min=0) / fall, torch.inf)
+    falls = fall > (NOISE * fall.abs().amax(1, keepdim=True)).clamp(min=TOLERANCE)
+    ratio = torch.where(falls, T[busy, :, -1].clamp(min=0) / fall, torch.inf)
     tied = ratio <= ratio.amin(1, keepdim=True) * (1 + TOLERANCE) + 1e-15
     if by_name:
         named = torch.where(tied, nodes.basic[busy], torch.iinfo(torch.long).max)
