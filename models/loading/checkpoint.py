@@ -10,7 +10,8 @@ from dynsys.errors import CheckpointError
 from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, write_tensors
 from dynsys.models.loading.choices import Choices, Recognised
 from dynsys.models.loading.contents import read_arrays
-from dynsys.models.loading.recognise import equation, recognise, system_of
+from dynsys.models.loading.equations import equation
+from dynsys.models.loading.recognise import recognise, system_of
 from dynsys.models.loading.run_folder import network_of
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.models.stack import Stack

@@ -1,0 +1,183 @@
+"""A recurrent network of torch's names: its cells, its readout, its first state, and whether that is all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynsys.errors import CheckpointError, printable
+from dynsys.files import Arrays
+from dynsys.models.loading.beside import about_loop_and_readout, refuse_quantised, refuse_turned
+from dynsys.models.loading.choices import Choices, Recognised, shown, weights
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.ends import Initial, Readout, find_initial, find_readout
+from dynsys.models.loading.evidence import about_code, holder_of, refuse_hooks, refuse_unexplained
+from dynsys.models.loading.named import Named
+from dynsys.models.loading.state_dict import COUPLED, WORDS, Part, Stack, choose_direction, choose_part, read_stack
+from dynsys.models.loading.stated import one_activation
+
+
+def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices: Choices) -> Recognised:
+    arrays = contents.arrays
+    part = choose_part(path, arrays, parts, choices.part)
+    options = ("transposed", "tau", "alpha", "convention", "gates", "gate_activation")
+    choices.refuse(path, options, "it is recognised by torch's names; --form with --matrix says another equation")
+    direction = choose_direction(path, part, choices)
+    both = "backward" in part.keys
+    whole = read_stack(path, arrays, part, part.keys[direction], both)
+    stack = Stack(whole.cell, whole.keys[:1], whole.hidden, whole.width, whole.n_input) if both else whole
+    cell = whole.keys[0]
+    beside = [p for p in parts.values() if p is part or not part.prefix or not p.prefix.startswith(part.prefix)]
+    recurrent = {key for p in beside for layers in p.keys.values() for keys in layers for key in keys.values()}
+    recurrent |= {f"{p.prefix}{COUPLED}" for p in beside}
+    refuse_quantised(path, arrays, (key for keys in stack.keys for key in keys.values()))
+    free = [key for key in arrays if key not in recurrent]
+    refuse_turned(path, arrays, cell, (key for key in free if not choices.ignores(key)))
+    named = Named(path, contents, choices)
+    readout: Readout | None = None
+    elsewhere: tuple[str, ...] = ()
+    initial: Initial | None = None
+    if both:
+        choices.refuse(path, ("matrices",), "of a bidirectional network one half is analysed, without a readout")
+    else:
+        alone = sum(holder_of(p) == holder_of(part.prefix) for p in parts) == 1
+        readout, elsewhere = find_readout(path, arrays, free, stack, part.prefix, named, alone=alone)
+        named.used.clear()
+        initial = find_initial(path, arrays, [k for k in free if not readout or k not in readout.keys], stack, named)
+    if readout is None and choices.matrices.get("readout_bias"):
+        raise CheckpointError(path, "--matrix readout_bias was given without a readout", "name the readout too")
+    ends = {key for end in (readout, initial) if end is not None for key in end.keys}
+    heads = {key for key in free if readout and _beside(key, readout.keys[0] if readout.keys else "")}
+    after = set(readout.after) if readout else set()
+    explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
+    refuse_unexplained(path, contents, choices, part.prefix, cell, explained, stack.width)
+    refuse_hooks(path, contents, choices, part.prefix)
+    held, used, assumed = _cells(path, arrays, stack)
+    said = about_code(contents, part.prefix, readout.keys[:1] if readout else ())
+    by_hand = () if said else cell.values()
+    width = None if readout is None else stack.width
+    assumed += [*said, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
+    settings, about_f, why_f = _settings(path, contents, part, stack, choices)
+    assumed = [*about_f, *assumed, *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere))]
+    if readout is not None:
+        b = np.zeros(len(readout.W)) if readout.b is None else readout.b
+        held |= {"readout.weight": readout.W, "readout.bias": b}
+    if initial is not None:
+        held["initial_state"] = initial.state
+        assumed += initial.assumed
+    known = {*used, *ends, f"{part.prefix}{COUPLED}"}
+    unused = tuple(shown(key, arrays) for key in arrays if key not in known)
+    unused += tuple(f"{key} ({why})" for key, why in contents.odd.items())
+    why = (_why_cell(arrays, contents, part, stack), *why_f, *(() if both else _why_ends(readout, initial)))
+    return Recognised(stack.cell, held, settings, why, tuple(assumed), unused)
+
+
+def _beside(key: str, weight: str) -> bool:
+    """Whether a key is of the same layer as the readout's weight."""
+    owner = weight.rpartition(".")[0]
+    return bool(owner) and key.rpartition(".")[0] == owner
+
+
+def _biases(keys: set[str]) -> set[str]:
+    return {key.removesuffix("weight") + "bias" for key in keys if key.endswith("weight")}
+
+
+def _readouts_of_both(arrays: Arrays, free: list[str], stack: Stack, both: bool) -> set[str]:
+    """Of a bidirectional network, the layers that read h of both directions, and their biases."""
+    wide = {k for k in free if both and arrays[k].ndim == 2 and arrays[k].shape[1] == 2 * stack.width}
+    return wide | _biases(wide)
+
+
+def _cells(path: Path, arrays: Arrays, stack: Stack) -> tuple[Arrays, list[str], list[str]]:
+    """The weights of every layer by torch's names, the keys used, and what was assumed of them."""
+    held: Arrays = {}
+    used: list[str] = []
+    assumed: list[str] = []
+    for k, keys in enumerate(stack.keys):
+        biases = [name for name in ("bias_ih", "bias_hh") if name in keys]
+        for name, key in keys.items():
+            values = weights(path, arrays, key)
+            held[f"{name}_l{k}"] = values.ravel() if name.startswith("bias") else values
+            used.append(key)
+        for name in ("bias_ih", "bias_hh"):
+            if name not in keys and any("bias_ih" in k or "bias_hh" in k for k in stack.keys):
+                held[f"{name}_l{k}"] = np.zeros(len(arrays[keys["weight_hh"]]))
+                assumed.append(f"{name}_l{k} is zero, as the file has {' and '.join(biases) or 'no bias there'} only")
+    return held, used, assumed
+
+
+def _about_half(direction: str, whole: Stack) -> list[str]:
+    lines = [f"the {direction} direction alone is analysed, without the readout, which reads both"]
+    if whole.layers > 1:
+        lines.append("only its first layer is, since the layers above are driven by both directions")
+    if direction == "backward":
+        lines.append("its time runs from the end of a sequence to its beginning")
+    return lines
+
+
+def _about_readout(readout: Readout | None, elsewhere: tuple[str, ...]) -> list[str]:
+    if readout is None:
+        if not elsewhere:
+            return []
+        keys = ", ".join(printable(key) for key in elsewhere[:3])
+        return [
+            f"there is no readout, as {keys} stands in another module or beside several recurrent parts; "
+            f"--matrix readout={printable(elsewhere[0])} if it reads this part"
+        ]
+    lines = []
+    if readout.others:
+        best = readout.keys[0]
+        lines.append(f"the readout is {best}, not {', '.join(readout.others)}; --matrix readout=KEY")
+    if readout.after:
+        best = readout.keys[0]
+        lines.append(f"the readout is {best} alone, without {', '.join(readout.after)} after it")
+    return lines
+
+
+def _settings(
+    path: Path, contents: Contents, part: Part, stack: Stack, choices: Choices
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The nonlinearity of a vanilla RNN, the line that says where it was only assumed, and why it was not.
+
+    A gated cell of torch has tanh; a configuration that says another shows that it is no cell of torch.
+    """
+    stated = one_activation(contents, choices, path, part.prefix) if choices.activation is None else None
+    if stack.cell != "rnn":
+        choices.refuse(path, ("activation",), f"a {WORDS[stack.cell]} of torch has its own; --form says another")
+        if stated is not None and stated[0] != "tanh":
+            key = printable(stated[1])
+            wrong = f"its configuration says {key} = {contents.settings[stated[1]]}, and torch's cell has tanh"
+            form = "gru" if stack.cell == "gru" else "lstm"
+            remedy = (
+                f"--ignore {key} if that is of another layer; else --form {form} --activation {stated[0]} with --matrix"
+            )
+            raise CheckpointError(path, wrong, remedy)
+        return {}, [], []
+    if choices.activation is not None:
+        return {"nonlinearity": choices.activation}, [], []
+    if stated is not None:
+        return {"nonlinearity": stated[0]}, [], [f"f is {stated[0]}: the file says {printable(stated[1])}"]
+    assumed = "the activation is tanh (weights do not tell); --activation relu for the other"
+    return {"nonlinearity": "tanh"}, [assumed], []
+
+
+def _why_cell(arrays: Arrays, contents: Contents, part: Part, stack: Stack) -> str:
+    key = stack.keys[0]["weight_hh"]
+    rows = f"rows over units are {len(arrays[key]) // stack.hidden}"
+    prefix = f", under the prefix {printable(part.prefix)}" if part.prefix else ""
+    inside = f", in the entry {printable(contents.container)}" if contents.container else ""
+    gates = {"gru": ", torch's GRU: reset after the product", "lstm": ", torch's LSTM"}.get(stack.cell, "")
+    return f"{stack}: {shown(key, arrays)}, whose {rows}{prefix}{inside}{gates}"
+
+
+def _why_ends(readout: Readout | None, initial: Initial | None) -> list[str]:
+    lines = []
+    if readout is not None:
+        lines.append(f"readout: {readout.told}")
+    else:
+        lines.append("no readout: no matrix that is left reads the hidden state")
+    if initial is not None:
+        lines.append(f"initial state: {initial.told}")
+    return lines
