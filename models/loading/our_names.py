@@ -1,4 +1,4 @@
-"""Networks whose arrays bear the names that our own networks give theirs, such as ``W_r``, ``W_fb``, ``W_out``, ``B``."""
+"""Networks whose arrays bear the names that our own networks give theirs: ``W_r``, ``W_fb``, ``W_out``, ``B``."""
 
 from __future__ import annotations
 
