@@ -27,7 +27,7 @@ from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.evidence import refuse_unexplained_beside
 from dynsys.models.loading.gates import gated
 from dynsys.models.loading.named import Array, Named
-from dynsys.models.loading.stated import stated_activation, stated_number
+from dynsys.models.loading.stated import ALPHAS, TAUS, stated_activation, stated_number
 
 MAPS = ("rnn", "leaky", "leaky-rate", "esn", "gru", "lstm", "plrnn")
 
@@ -122,7 +122,7 @@ def _flow(named: Named, model: str, W: Array) -> Made:
     n = len(W)
     held = {"W": W, **_around(named, n)}
     activation, assumed = stated_activation(named)
-    given, source = stated_number(named, "tau", ("tau",), n)
+    given, source = stated_number(named, "tau", TAUS, n)
     settings: dict[str, Any] = {"activation": activation}
     if given is None:
         settings["tau"] = 1.0
@@ -138,7 +138,7 @@ def _leaky(named: Named, model: str, W: Array, *, default: float | None = None) 
     n = len(W)
     held = {"W": W, **_around(named, n)}
     activation, assumed = stated_activation(named)
-    alpha, source = stated_number(named, "alpha", ("alpha", "leak", "leak_rate", "leaking_rate"), n)
+    alpha, source = stated_number(named, "alpha", ALPHAS, n)
     if alpha is None and default is None:
         remedy = "give --alpha, a number in (0, 1] or an expression with one for each unit"
         raise CheckpointError(named.path, f"the leak of the form {named.choices.form} was not given", remedy)

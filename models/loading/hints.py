@@ -15,7 +15,7 @@ from dynsys.files import Arrays
 from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.effective import effective
-from dynsys.models.loading.evidence import called_initial, masked
+from dynsys.models.loading.evidence import called_initial
 from dynsys.models.loading.layout_lines import (
     BESIDE,
     Line,
@@ -25,8 +25,9 @@ from dynsys.models.loading.layout_lines import (
     piecewise_linear,
     stacked,
 )
+from dynsys.models.loading.remedies import masked
 from dynsys.models.loading.roles import BIAS_WORDS, READOUT_WORDS, name_words, roles_by_name
-from dynsys.models.loading.stated import words_of
+from dynsys.models.loading.stated import ALPHAS, is_called, words_of
 
 SCHEME = (
     "name its matrices, --matrix recurrent=KEY and input, bias, readout, readout_bias, initial where there are such, "
@@ -35,7 +36,6 @@ SCHEME = (
 )
 OF_CONFIGURATION = {"cfg", "config", "hparams", "hyper", "args", "settings"}
 GAINS = ("g", "gain")
-OF_LEAK = ("alpha", "leak", "leak_rate", "leaking_rate")
 
 
 def hint(path: Path, contents: Contents, choices: Choices) -> str:
@@ -116,8 +116,8 @@ def _masked_roles(arrays: Arrays) -> list[tuple[dict[str, str], str, dict[str, s
 def _forms(contents: Contents, roles: dict[str, str]) -> list[Line]:
     """The equations that the file speaks for, else the first that can be."""
     arrays = contents.arrays
-    leak = next((k for k in arrays if k.rpartition(".")[2].lower() in OF_LEAK), None)
-    named_leak = leak or next((k for k in contents.settings if k.rpartition(".")[2].lower() in OF_LEAK), None)
+    leak = next((k for k in arrays if is_called(k, ALPHAS)), None)
+    named_leak = leak or next((k for k in contents.settings if is_called(k, ALPHAS)), None)
     if "feedback" in roles:
         return [("if it is an echo state network", roles, {"form": "esn"})]
     if named_leak is not None:

@@ -22,9 +22,10 @@ from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, file_error
 from dynsys.models.activations import ACTIVATIONS
 from dynsys.models.loading.choices import Choices, Recognised, line_of, listed
+from dynsys.models.loading.configured import SIGNS
 from dynsys.models.loading.contents import Contents, read_arrays
-from dynsys.models.loading.evidence import MASKS, SIGNS
 from dynsys.models.loading.hints import guessed_roles
+from dynsys.models.loading.remedies import MASKS
 from dynsys.models.loading.stated import words_of
 from dynsys.system import Kind, System
 

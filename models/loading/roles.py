@@ -8,7 +8,8 @@ import numpy as np
 
 from dynsys.errors import printable
 from dynsys.files import Arrays
-from dynsys.models.loading.evidence import MASKS, RAW, SIGNS
+from dynsys.models.loading.configured import SIGNS
+from dynsys.models.loading.remedies import MASKS, RAW
 from dynsys.models.loading.stated import words_of
 
 RECURRENT_WORDS = {"rec", "wrec", "recurrent", "hh", "whh", "w", "j", "h2h", "wr", "res", "reservoir", "lateral", "wh"}

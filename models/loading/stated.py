@@ -31,6 +31,24 @@ GENERAL = {
 }
 GENERAL |= {"arguments", "kwargs", "options", "opts", "opt", "settings", "model", "net", "network", "architecture"}
 GENERAL |= {"rnn", "gru", "lstm", "elman", "cell", "recurrent", "reservoir", "init", "experiment", "metadata", "data"}
+SAYS_NOTHING = {
+    "rate",
+    "value",
+    "val",
+    "init",
+    "initial",
+    "factor",
+    "constant",
+    "enabled",
+    "enable",
+    "use",
+    "type",
+    "mode",
+}
+SAYS_NOTHING |= {"std", "level", "strength", "prob", "p", "scale", "on", "active"}
+VALUE = {"value", "val", "init", "initial"}
+ALPHAS = ("alpha", "leak", "leak_rate", "leaking_rate", "leaky_rate", "leakage", "leakiness")
+TAUS = ("tau", "time_constant", "tau_m", "tau_mem", "tau_rec")
 NONE_SAID = {"", "none", "null", "default"}
 
 
@@ -38,6 +56,22 @@ def words_of(key: str) -> set[str]:
     """The words of a key, whatever stands between them, in lower case."""
     parts = re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", key)
     return {part.lower() for part in parts if part}
+
+
+def said_words(key: str) -> set[str]:
+    """The words of a setting's last name, and of the one before where that says nothing itself, as in leak.rate."""
+    *owners, last = key.split(".")
+    own = words_of(last)
+    return own | words_of(owners[-1]) if own <= SAYS_NOTHING and owners else own
+
+
+def is_called(key: str, names: Iterable[str]) -> bool:
+    """Whether the words of a setting in their order are one of the names: leakingRate and leaking.rate are
+    ``leaking_rate``, and alpha.value is ``alpha``."""
+    *owners, last = key.split(".")
+    parts = [owners[-1], last] if words_of(last) <= SAYS_NOTHING and owners else [last]
+    words = [w.lower() for part in parts for w in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", part) if w]
+    return "_".join(word for word in words if word not in VALUE) in names
 
 
 def activations_stated(contents: Contents, choices: Choices, prefix: str = "") -> dict[str, str]:
@@ -148,14 +182,14 @@ def stated_number(named: Named, option: str, names: Iterable[str], n: int) -> tu
         return said, []
     contents = named.contents
     for key, array in contents.arrays.items():
-        if key.rpartition(".")[2].lower() in names and array.size in (1, n) and not named.choices.ignores(key):
+        if is_called(key, names) and array.size in (1, n) and not named.choices.ignores(key):
             named.used.append(key)
             named.why.append(f"{option} is the file's {printable(key)} {tuple(array.shape)}")
             value = np.asarray(array, dtype=np.float64).ravel()
             return (float(value[0]) if value.size == 1 else value), []
     for key, setting in contents.settings.items():
         number = isinstance(setting, int | float) and not isinstance(setting, bool)
-        if number and key.rpartition(".")[2].lower() in names and not named.choices.ignores(key):
+        if number and is_called(key, names) and not named.choices.ignores(key):
             named.why.append(f"{option} is {setting:g}: the file says {printable(key)}")
             return float(setting), []
     return None, []

@@ -11,6 +11,7 @@ from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.beside import about_loop_and_readout, refuse_quantised, refuse_turned
 from dynsys.models.loading.choices import Choices, Recognised, shown, weights
+from dynsys.models.loading.configured import about_the_output_and_noise
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.ends import Initial, Readout, find_initial, find_readout
 from dynsys.models.loading.evidence import about_code, holder_of, refuse_hooks, refuse_unexplained
@@ -52,13 +53,14 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     heads = {key for key in free if readout and _beside(key, readout.keys[0] if readout.keys else "")}
     after = set(readout.after) if readout else set()
     explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
-    refuse_unexplained(path, contents, choices, part.prefix, cell, explained, stack.width)
+    refuse_unexplained(path, contents, choices, part.prefix, cell, explained, stack.width, stack.cell)
     refuse_hooks(path, contents, choices, part.prefix)
     held, used, assumed = _cells(path, arrays, stack)
+    aside = about_the_output_and_noise(contents, choices, part.prefix)
     said = about_code(contents, part.prefix, readout.keys[:1] if readout else ())
     by_hand = () if said else cell.values()
     width = None if readout is None else stack.width
-    assumed += [*said, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
+    assumed += [*said, *aside, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
     settings, about_f, why_f = _settings(path, contents, part, stack, choices)
     assumed = [*about_f, *assumed, *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere))]
     if readout is not None:
