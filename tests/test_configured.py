@@ -1,4 +1,4 @@
-"""Settings of a file that show another step than torch's cell takes, though no array does; and those that show nothing."""
+"""Settings of a file that show another step than that of torch's cell, though no array does; and those that do not."""
 
 import json
 import shlex
