@@ -114,6 +114,7 @@ def _missing(points: FixedPoints, report: SearchReport) -> SearchReport:
         early=missing.early or any(report.stopped == stop for stop in Stop if stop.is_early),
         unmet=0 if report.complete else unmet,
         lost=_share_lost(report) > LOST,
+        unresolved=0 if report.complete or report.period > 1 else _unresolved(points),
     )
     return dataclasses.replace(report, missing=missing.told(report.period), estimated_missed=missing.estimate)
 
@@ -142,6 +143,11 @@ def _may_hold(points: FixedPoints) -> bool:
 
 def _is_stable(points: FixedPoints) -> Any:
     return (points.verdict == "fixed") & np.char.startswith(points.stability.astype(np.str_), "stable")
+
+
+def _unresolved(points: FixedPoints) -> int:
+    """The points on no manifold of which it is not known whether another is beside them."""
+    return int(((points.verdict == "fixed") & (points.manifold < 0) & ~np.isfinite(points.error_bound)).sum())
 
 
 def _isolated(points: FixedPoints, report: SearchReport) -> int:

@@ -67,7 +67,8 @@ class Missing:
     search was ended while it may still have found points, ``unmet`` how many points were met by no start at all, but by
     trajectories that came to rest there; ``doubted`` that the indices do not sum to 1, as they do where all
     trajectories come back, which was seen but not proved; ``lost`` that many starts ended at slow states of which no
-    more is known. Then nothing seems to be all.
+    more is known; ``unresolved`` how many points are listed besides that may be several, or of a line: no distance is
+    known within which they are alone. Then nothing seems to be all.
     """
 
     known: int
@@ -85,6 +86,7 @@ class Missing:
     unmet: int = 0
     doubted: bool = False
     lost: bool = False
+    unresolved: int = 0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -99,7 +101,10 @@ class Missing:
         proof = f" At least {self.certain} for certain, by their indices." if self.certain else ""
         if self.estimate is None:
             return "Nothing can be said of what is missing: no independent start led to an isolated point." + proof
-        return f"{self._verdict()}: {self.known:,} known, {self._range()}.{proof}"
+        known = f"{self.known:,} known"
+        if self.unresolved:
+            known += f" to be alone, {self.unresolved:,} more that may each be several or of a line"
+        return f"{self._verdict()}: {known}, {self._range()}.{proof}"
 
     def _counted(self) -> str:
         """What is known, in words: points, and what is not a point but a line of them."""
@@ -116,7 +121,7 @@ class Missing:
             return "Most points are missing"
         if self.certain or self.least > self.known:
             return "Points are missing"
-        if self.early or self.unmet or self.doubted or self.lost:
+        if self.early or self.unmet or self.doubted or self.lost or self.unresolved:
             return "Points seem to be missing" if self.estimate >= 1 else "Points may be missing"
         near = max(FEW if self.tests else 0, self.known // 4)
         narrow = self.most is not None and self.most <= self.known + near

@@ -18,13 +18,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.angles import distances, nearest, wrapped
 from dynsys.minima.constrained import NEARLY_ZERO, lowered
-from dynsys.minima.minimum import TRUST_LIMIT, Minimum, descend_to_minimum, minimum_at
+from dynsys.minima.minimum import GRADIENT_TOLERANCE, TRUST_LIMIT, Minimum, descend_to_minimum, minimum_at
 from dynsys.minima.projected_newton import newton_in_box
+from dynsys.minima.slow_manifold import along_slow_manifold
 from dynsys.rounding import is_zero, rate
-from dynsys.speed import q_of, speed
+from dynsys.speed import gradient, q_of, speed
 from dynsys.system import System
 from dynsys.trajectory import relax
 from dynsys.wave import Rejection, accepted
@@ -38,6 +40,8 @@ RELAXING, RELAXING_STEP = 30, 0.2  # steps for which they go, and their length f
 STEPS, STEPS_LARGE = 60, 30  # in which they are brought down together
 NEWTON_STEPS, NEWTON_STEPS_LARGE = 60, 12  # and from there to the minimum
 TOGETHER, ENTRIES = 512, 2**21  # slow states lowered at once, and the entries of their Jacobians
+ALONG = 2**20  # entries of the Jacobians of states that are followed along a slow manifold
+LED_TOGETHER = 1e-9  # in units of the state: states led to zeros this near to each other were led to one
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 ARRIVING = 1e-2  # in units of the state: a slow state this near to a known point is taken to be on its way there
 FAR = 0.1  # in units of the state: a slow start this far from every point may be at a slow point
@@ -109,9 +113,11 @@ class Minima:
             return []
         x = torch.cat([state.x for state in self._waiting])
         groups = torch.tensor([state.group for state in self._waiting], device=x.device)
+        order = torch.arange(len(x), device=x.device)
         if self.system.n_state <= TRUST_LIMIT:
             x = self._finished(self._down(x, groups), groups)
-        order = torch.argsort(speed(self.system, x, self.inputs[groups]), stable=True)
+            order = order[~self._led_to_zeros(x, groups)]
+        order = order[torch.argsort(speed(self.system, x[order], self.inputs[groups[order]]), stable=True)]
         return [_State(x[i : i + 1], int(groups[i]), self._waiting[i].counted) for i in order.tolist()]
 
     def _down(self, x: Tensor, groups: Tensor) -> Tensor:
@@ -130,6 +136,26 @@ class Minima:
         for rows in torch.split(slow.nonzero().squeeze(1), self._together()):
             x[rows] = newton_in_box(self.system, x[rows], self.inputs[groups[rows]], self.unit, steps)
         return x
+
+    def _led_to_zeros(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Which of the slow states x (B, n) are at no minimum, but on a slow manifold on which there are zeros; those
+        are kept.
+        """
+        slope = vector_norm(gradient(self.system, x, self.inputs[groups]), dim=1)
+        going = slope * self.unit > GRADIENT_TOLERANCE * speed(self.system, x, self.inputs[groups])
+        rows = going.nonzero().squeeze(1)[: max(MOST_FOLLOWED, ALONG // self.system.n_state**2)]
+        led = torch.zeros_like(going)
+        for some in torch.split(rows, self._together()):
+            u = self.inputs[groups[some]]
+            there = along_slow_manifold(self.system, x[some], u, self.unit)
+            zero = is_zero(self.system, there, u, self.system.velocity(there, u), self.unit)
+            zero, _ = accepted(self.system, there, u, zero & self.within_reach(there, groups[some]), self.unit)
+            led[some] = zero
+            for i in zero.nonzero().squeeze(1).tolist():
+                y, g = there[i : i + 1], int(groups[some[i]])
+                if not any(g == group and self._apart(y, x) <= LED_TOGETHER * self.unit for x, group in self.zeros):
+                    self.zeros.append((y, g))
+        return led
 
     def _together(self) -> int:
         return max(8, min(TOGETHER, ENTRIES // self.system.n_state**2))
