@@ -1,4 +1,4 @@
-"""Training by backpropagation through time: Adam with clipping and a cosine decay, validation, early stopping.
+"""Training by backpropagation through time: clipped gradients, a cosine decay, validation, early stopping.
 
 The trainer knows no network and no task. A ``Lesson`` gives the loss of step t, which depends on the seed and on t
 alone, and the error on validation data; so a run that was interrupted goes on from its last snapshot as if nothing had
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors, write_tensors
 from dynsys.header import check_arrays, checked, content_of
+from dynsys.models.optimisers import ADAM, MU, OPTIMISERS, check_optimiser
 
 STATE_SCHEMA = "dynsys.training_state/1"
 STATE = "training_state.safetensors"
@@ -51,8 +52,9 @@ class TrainingDiverged(FloatingPointError):
 
 @dataclass(frozen=True)
 class Backprop:
-    """How to train: Adam (Kingma & Ba 2015) under a cosine decay from ``learning_rate`` to ``last_rate`` of it.
+    """How to train: by one of ``OPTIMISERS`` under a cosine decay from ``learning_rate`` to ``last_rate`` of it.
 
+    ``momentum`` is mu of the optimizer of that name; None is 0.9.
     ``clip`` is the largest norm of the whole gradient. The network is validated every ``validate_every`` steps; where
     ``patience`` is more than 0, training ends when so many validations in a row were not better than the best, or when
     one is at most ``enough``. The best weights are kept.
@@ -67,8 +69,11 @@ class Backprop:
     patience: int = 0
     enough: float = 0.0
     seed: int = 0
+    optimizer: str = ADAM
+    momentum: float | None = None
 
     def __post_init__(self) -> None:
+        check_optimiser(self.optimizer, self.momentum)
         whole = {"steps": self.steps, "validate_every": self.validate_every}
         for name, value in whole.items():
             if value < 1:
@@ -116,7 +121,8 @@ def train(
     one there goes on from it; ``about`` names what else makes it the same run. Raises TrainingDiverged, and
     CheckpointError where the state in the folder is that of another run.
     """
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    mu = MU if settings.momentum is None else settings.momentum
+    optimiser = OPTIMISERS[settings.optimizer](network.parameters(), mu)
     progress, kept = Progress(network), None if folder is None else Path(folder) / STATE
     same = {**dataclasses.asdict(settings), **(about or {})}
     if kept is not None and kept.is_file():
@@ -170,13 +176,18 @@ def _validate(progress: Progress, lesson: Lesson, settings: Backprop) -> None:
 
 def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same: dict[str, Any]) -> None:
     """Everything that the next step depends on."""
-    adam = optimiser.state_dict()["state"]
+    moments = optimiser.state_dict()["state"]
     tensors: Arrays = {
         "losses": np.array(progress.losses),
         "validated": np.array(progress.validated, dtype=np.float64).reshape(-1, 2),
         **{f"network/{key}": _array(value) for key, value in progress.network.state_dict().items()},
         **{f"best/{key}": _array(value) for key, value in progress.best.items()},
-        **{f"adam/{i}/{key}": _array(value) for i, state in adam.items() for key, value in state.items()},
+        **{
+            f"optimiser/{i}/{key}": _array(value)
+            for i, state in moments.items()
+            for key, value in state.items()
+            if value is not None  # the velocity of plain descent
+        },
     }
     numbers = {"step": progress.step, "best_step": progress.best_step, "finished": progress.finished}
     header = {"schema": STATE_SCHEMA, "settings": same, **numbers}
@@ -195,7 +206,7 @@ def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, sa
         progress.network.load_state_dict(_part(tensors, "network"))
         progress.best = _part(tensors, "best")
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "adam").items():
+        for name, value in _part(tensors, "optimiser").items():
             i, key = name.split("/")
             state.setdefault(int(i), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

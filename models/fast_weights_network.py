@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dynsys.models.attention import Constants, attended
+from dynsys.models.beginning import USUAL, begin_matrices, check_beginning
 from dynsys.models.retrieval import CHARACTERS, DIGITS
 
 NORMALISED = ("all", "slow")
@@ -26,7 +27,8 @@ class FastWeightsConfig:
     """Sizes and constants. ``decay`` is lambda, ``rate`` eta, ``inner`` the number S of inner steps.
 
     ``normalise`` is "all", layer normalisation around the whole sum as in the paper, or "slow", around z alone as in
-    seed 001. "all" is the default: A h grows with h, and under "slow" nothing holds it back.
+    seed 001. "all" is the default: A h grows with h, and under "slow" nothing holds it back. W begins at ``identity``
+    times the identity; another ``begin`` is one of ``BEGINNINGS``, for W, C and what reads h, ``reach`` its range.
     """
 
     units: int = 50
@@ -38,8 +40,11 @@ class FastWeightsConfig:
     hidden: int = 100
     normalise: str = "all"
     seed: int = 0
+    begin: str = USUAL
+    reach: float | None = None
 
     def __post_init__(self) -> None:
+        check_beginning(self.begin, None, self.reach)
         if self.normalise not in NORMALISED:
             raise ValueError(f"normalise is {self.normalise!r}; it is one of {', '.join(NORMALISED)}")
         if not (self.units >= 2 and self.inner >= 0 and 0 <= self.decay < 1):
@@ -69,6 +74,8 @@ class FastWeightsNetwork(nn.Module):
             self.gain, self.shift = nn.Parameter(torch.ones(R)), nn.Parameter(torch.zeros(R))
             self.hidden = nn.Linear(R, config.hidden)
             self.output = nn.Linear(config.hidden, len(DIGITS))
+            matrices = (self.W, self.C.weight, self.hidden.weight)
+            begin_matrices(matrices, config.begin, identity=config.identity, reach=config.reach)
 
     def forward(self, characters: Tensor) -> Tensor:
         return self.read(self.states(characters)[-1])

@@ -8,16 +8,18 @@ from typing import Any
 import torch
 
 from dynsys.models.backprop import Backprop
+from dynsys.models.beginning import USUAL, check_beginning
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.flipflop_lesson import TEST, FlipFlopLesson
 from dynsys.models.learning import Course
+from dynsys.models.optimisers import ADAM, rate_beside_adam
 from dynsys.models.recipe import LEARNED
 from dynsys.models.recurrent_network import RecurrentNetwork
 
 STEPS = 3000
 RATE = 0.05  # of Adam, over the square root of the units
 BEGIN: dict[str, dict[str, Any]] = {"irnn": {"identity": 0.8, "input_scale": 0.5}}  # where it is not torch's start
-FASTER = {"irnn": 2.0}  # times that rate: with the start above 5 times fewer steps than at the identity and N(0, 0.1^2)
+FASTER = {"irnn": 2.0}  # times that rate of Adam: 5 times fewer steps than from the identity and N(0, 0.1^2)
 PRACTICE_GAP, GAP = 4.0, 30.0  # steps between the pulses of one bit, in training and in the task
 SETTLE = 3  # steps after which a bit is judged
 ENOUGH = 1e-4  # settled MSE at which training ends
@@ -25,15 +27,39 @@ SHOWN = 400  # steps of the test that are kept
 
 
 def flipflop_course(
-    cell: str, *, bits: int = 3, units: int = 64, layers: int = 1, steps: int | None = None, seed: int = 0
+    cell: str,
+    *,
+    bits: int = 3,
+    units: int = 64,
+    layers: int = 1,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    optimizer: str = ADAM,
+    momentum: float | None = None,
+    begin: str = USUAL,
+    reach: float | None = None,
+    identity: float | None = None,
+    seed: int = 0,
 ) -> Course:
-    """Pulses of one step, in training one in four steps of each bit; ``cell`` is a name in ``CELLS``."""
+    """Pulses of one step, in training one in four steps of each bit; ``cell`` is a name in ``CELLS``.
+
+    ``begin``, ``reach`` and ``identity`` are of an IRNN, see ``RecurrentNetwork``.
+    """
+    check_beginning(begin, identity, reach)
     task = FlipFlop(bits, pulse=1, gap=GAP, settle=SETTLE, overlap=True)
     practice = dataclasses.replace(task, gap=PRACTICE_GAP)
     lesson = FlipFlopLesson(practice, task, seed=seed)
-    network = RecurrentNetwork(cell, bits, units, bits, layers=layers, seed=seed, **BEGIN.get(cell, {}))
-    rate = RATE * FASTER.get(cell, 1.0) / units**0.5
-    settings = Backprop(steps or STEPS, rate, enough=ENOUGH, seed=seed)
+    first = {**BEGIN.get(cell, {}), "begin": begin, "reach": reach}
+    first |= {} if identity is None else {"identity": identity}
+    network = RecurrentNetwork(cell, bits, units, bits, layers=layers, seed=seed, **first)
+    faster = FASTER.get(cell, 1.0) if optimizer == ADAM else 1.0
+    usual = RATE * faster / units**0.5 * rate_beside_adam(optimizer)
+    how: dict[str, Any] = {
+        "learning_rate": usual if learning_rate is None else learning_rate,
+        "optimizer": optimizer,
+        "momentum": momentum,
+    }
+    settings = Backprop(steps or STEPS, enough=ENOUGH, seed=seed, **how)
 
     def judge() -> tuple[dict[str, float], bool]:
         metrics = lesson.score(network)
@@ -46,5 +72,5 @@ def flipflop_course(
         shown = {"test_input": inputs, "test_output": output, "test_target": target}
         return {key: value[0].double().numpy() for key, value in shown.items()}
 
-    about = {"model": cell, "units": units, "layers": layers, **dataclasses.asdict(lesson)}
+    about = {"model": cell, "units": units, "layers": layers, **how, **first, **dataclasses.asdict(lesson)}
     return Course(network, lesson, settings, lambda: network.system(task), judge, curves, about)

@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dynsys.models.flipflop_learning import flipflop_course
+from dynsys.models.beginning import USUAL
+from dynsys.models.flipflop_learning import BEGIN, flipflop_course
 from dynsys.models.learning import Learned, OnProgress
+from dynsys.models.optimisers import ADAM, rate_beside_adam
 from dynsys.models.recipe import PRESETS
 from dynsys.models.recurrent_network import CELLS
 from dynsys.models.retrieval_learning import FAST, IDENTITY, retrieval_course, usual_recipe
@@ -19,7 +21,7 @@ from dynsys.models.training_run import run_training
 
 Learn = Callable[..., Learned]
 
-NAMES = {"rate": "eta", "decay": "lambda"}  # what the paper calls them
+NAMES = {"rate": "eta", "decay": "lambda", "reach": "range"}  # what the papers and the command line call them
 
 
 @dataclass(frozen=True)
@@ -77,25 +79,31 @@ def _retrieval(
     steps: int | None,
     batch: int | None,
     learning_rate: float | None,
+    optimizer: str,
+    momentum: float | None,
     **choices: Any,
 ) -> Learned:
     usual = usual_recipe(model, choices["units"], choices.get("start"))
-    recipe = dataclasses.replace(
-        usual, steps=steps or usual.steps, batch=batch or usual.batch, rate=learning_rate or usual.rate
-    )
+    rate = usual.rate * rate_beside_adam(optimizer) if learning_rate is None else learning_rate
+    sizes = {"steps": steps or usual.steps, "batch": batch or usual.batch}
+    recipe = dataclasses.replace(usual, rate=rate, optimizer=optimizer, momentum=momentum, **sizes)
     return retrieval_course(model, recipe=recipe, **choices).run(folder, snapshots, on_progress)
 
 
 _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "gain": None, "steps": None, "seed": 0}
-_FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, "steps": None, "seed": 0}
-_RETRIEVAL = {"units": 50, "steps": None, "batch": None, "learning_rate": None, "seed": 0}
-_AT_IDENTITY = {"identity": None}  # of a network whose recurrent weights begin at a multiple of the identity
+_BACKPROP = {"steps": None, "learning_rate": None, "optimizer": ADAM, "momentum": None, "seed": 0}
+_FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, **_BACKPROP}
+_RETRIEVAL = {"units": 50, **_BACKPROP, "batch": None}
+_AT_IDENTITY = {"identity": None, "begin": USUAL, "reach": None}  # where W begins at a multiple of the identity
 _FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": None, "decay": 0.95, "normalise": "all", "start": None}
 
 LEARNERS: dict[str, dict[str, Learner]] = {
     "flipflop": {
         "esn": Learner(_esn, _ESN),
-        **{cell: Learner(partial(_flipflop, cell), _FLIPFLOP) for cell in CELLS},
+        **{
+            cell: Learner(partial(_flipflop, cell), {**_FLIPFLOP, **(_AT_IDENTITY if cell in BEGIN else {})})
+            for cell in CELLS
+        },
     },
     "retrieval": {
         FAST: Learner(partial(_retrieval, FAST), _FAST),

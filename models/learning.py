@@ -36,6 +36,8 @@ class Learned:
     metrics: dict[str, float]
     learned: bool
     steps: int
+    validation_error: float | None = None  # the least; None where nothing is validated
+    enough: float = 0.0  # at which training ends
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Course:
             shown = self.curves()
         write_tensors(folder / CURVES, {**learning_curves(progress), **shown}, {"schema": CURVES_SCHEMA})
         (folder / STATE).unlink(missing_ok=True)
-        return Learned(self.system(), metrics, learned, progress.step)
+        return Learned(self.system(), metrics, learned, progress.step, progress.best_error, self.settings.enough)
 
     def _judge_and_save(self, folder: Path) -> tuple[dict[str, float], bool]:
         metrics, learned = self.judge()

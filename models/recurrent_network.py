@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dynsys.models.beginning import USUAL, begin_matrices
 from dynsys.models.coupled import CoupledLSTM
 from dynsys.models.gru import GRU
 from dynsys.models.irnn import IRNN
@@ -49,7 +50,7 @@ class RecurrentNetwork(nn.Module):
     ``cell`` is a name in ``CELLS``. A ``bidirectional`` network reads h of both directions; it has no ``system``, but
     ``directions``, since one of them runs from the future and together they are no dynamical system. The recurrent
     weights of an "irnn" (Le, Jaitly & Hinton 2015) begin as ``identity`` times the identity, its biases at 0, and its
-    input weights as N(0, ``input_scale``^2), or, with ``uniform``, between -``input_scale`` and ``input_scale``.
+    input weights as N(0, ``input_scale``^2); another ``begin`` is one of ``BEGINNINGS``, for these and the readout's.
     """
 
     def __init__(
@@ -64,7 +65,8 @@ class RecurrentNetwork(nn.Module):
         seed: int = 0,
         identity: float = 1.0,
         input_scale: float = 0.1,
-        uniform: bool = False,
+        begin: str = USUAL,
+        reach: float | None = None,
     ) -> None:
         super().__init__()
         if cell not in CELLS:
@@ -75,7 +77,9 @@ class RecurrentNetwork(nn.Module):
             self.rnn = CELLS[cell](n_input, units, layers, batch_first=True, bidirectional=bidirectional)
             self.readout = nn.Linear(units * (1 + bidirectional), n_output)
             if cell == "irnn":
-                _begin_at_the_identity(self.rnn, identity, input_scale, uniform)
+                _begin_at_the_identity(self.rnn, identity, input_scale)
+                matrices = [value for name, value in self.rnn.named_parameters() if "weight" in name]
+                begin_matrices([*matrices, self.readout.weight], begin, identity=identity, reach=reach)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.readout(self.rnn(inputs)[0])
@@ -118,14 +122,12 @@ class RecurrentNetwork(nn.Module):
         return {f"{name.removesuffix(end)}_l0": value for name, value in held if name.endswith(end)}
 
 
-def _begin_at_the_identity(rnn: nn.Module, identity: float, scale: float, uniform: bool) -> None:
+def _begin_at_the_identity(rnn: nn.Module, identity: float, scale: float) -> None:
     with torch.no_grad():
         for name, value in rnn.named_parameters():
             if "weight_hh" in name:
                 value.copy_(identity * torch.eye(len(value)))
             elif "bias" in name:
                 value.zero_()
-            elif uniform:
-                value.uniform_(-scale, scale)
             else:
                 value.normal_(0.0, scale)

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 from dynsys.models.backprop import Backprop
+from dynsys.models.beginning import USUAL, check_beginning
 from dynsys.models.fast_weights import FastWeights
 from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.learning import Course
 from dynsys.models.loading.checkpoint import load
+from dynsys.models.optimisers import ADAM
 from dynsys.models.retrieval import Retrieval, Strings
 from dynsys.models.retrieval_lesson import RetrievalLesson, answers
 from dynsys.models.retrieval_mistakes import mistakes
@@ -29,12 +31,14 @@ IDENTITY = {FAST: 0.5, "irnn": 1.0}  # where the recurrent weights begin at a mu
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long, in what batches, how fast and with what clipping; see ``docs/retrieval.md``."""
+    """How long, in what batches, how fast, with what clipping and by which optimizer; see ``docs/retrieval.md``."""
 
     steps: int = 20_000
     batch: int = 128
     rate: float = 3e-3
     clip: float = 5.0
+    optimizer: str = ADAM
+    momentum: float | None = None
 
 
 SMALL = Recipe(18_000, 512)  # of a fast-weights network below ``FEW`` units, which learns from large batches only
@@ -57,6 +61,8 @@ def retrieval_course(
     decay: float = 0.95,
     normalise: str = "all",
     identity: float | None = None,
+    begin: str = USUAL,
+    reach: float | None = None,
     start: str | Path | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -65,22 +71,25 @@ def retrieval_course(
     """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
 
     The recurrent weights of a fast-weights network and of an IRNN begin at ``identity`` times the identity; None is
-    ``IDENTITY``, and a ``rate`` of None ``ETA``. ``data_seed`` draws the strings, ``seed`` the weights and the order of
-    the strings. With ``start``, the checkpoint or folder of another fast-weights run, training begins from its weights:
-    more inner steps than one are learned that way, and not from random weights. Raises CheckpointError, and ValueError
-    where that network is another.
+    ``IDENTITY``, and a ``rate`` of None ``ETA``. Another ``begin``, with its ``reach``, is one of ``BEGINNINGS``.
+    ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``, the checkpoint
+    or folder of another fast-weights run, training begins from its weights: more inner steps than one are learned that
+    way, and not from random weights. Raises CheckpointError, and ValueError where that network is another.
     """
+    check_beginning(begin, identity, reach)
     chosen = recipe or usual_recipe(model, units, start)
     task = Retrieval()
     lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
     multiple = IDENTITY.get(model, 1.0) if identity is None else identity
     eta = ETA.get(normalise, 0.0) if rate is None else rate
-    fast = FastWeightsConfig(units, inner, eta, decay, identity=multiple, normalise=normalise, seed=seed)
+    first: dict[str, Any] = {"identity": multiple, "begin": begin, "reach": reach}
+    fast = FastWeightsConfig(units, inner, eta, decay, normalise=normalise, seed=seed, **first)
     network: FastWeightsNetwork | StringNetwork
-    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, identity=multiple, seed=seed)
+    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed, **first)
     if start is not None:
         begin_from(network, start)
-    settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed)
+    how: dict[str, Any] = {"optimizer": chosen.optimizer, "momentum": chosen.momentum}
+    settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed, **how)
 
     def system() -> Any:
         return FastWeights.of(network, task=task) if isinstance(network, FastWeightsNetwork) else network.system(task)
@@ -94,7 +103,7 @@ def retrieval_course(
         return {**mistakes(test, answers(network, test))}
 
     own = dataclasses.asdict(fast) if model == FAST else {"units": units, "seed": seed}
-    own |= {"identity": multiple} if model in IDENTITY else {}
+    own |= first if model in IDENTITY else {}
     own |= {} if start is None else {"start": str(start)}
     about = {"model": model, **own, **dataclasses.asdict(chosen), "data_seed": data_seed}
     return Course(network, lesson, settings, system, judge, curves, about)

@@ -19,10 +19,11 @@ class StringNetwork(nn.Module):
     """Strings (B, T) of character numbers to the logits (B, 10); around the cell it is as ``FastWeightsNetwork``."""
 
     def __init__(
-        self, cell: str, units: int, *, embedding: int = 100, hidden: int = 100, identity: float = 1.0, seed: int = 0
+        self, cell: str, units: int, *, embedding: int = 100, hidden: int = 100, seed: int = 0, **options: Any
     ) -> None:
+        """``options`` are those of ``RecurrentNetwork``."""
         super().__init__()
-        self.network = RecurrentNetwork(cell, embedding, units, hidden, seed=seed, identity=identity)
+        self.network = RecurrentNetwork(cell, embedding, units, hidden, seed=seed, **options)
         own = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # not the numbers of the cell once more
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(own)

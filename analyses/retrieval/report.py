@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynsys.analyses.grid.points import shown, told_choice
+from dynsys.analyses.grid.report import markdown
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.errors import typed
 from dynsys.files import write_text
-from dynsys.models.learners import NAMES
+from dynsys.models.optimisers import ADAM
 from dynsys.models.training_run import read_curves
 
 if TYPE_CHECKING:
@@ -50,8 +52,11 @@ def command(settings: Retrieve, folder: Path) -> str:
     sizes = ",".join(map(str, settings.units))
     words: list[object] = ["-o", folder, "--models", ",".join(settings.models), "--units", sizes]
     words += ["--seeds", settings.seeds, "--grid", settings.grid, "--jobs", settings.jobs]
-    for key in ("steps", "batch"):
-        words += [f"--{key}", getattr(settings, key)] if getattr(settings, key) else []
+    for name, values in settings.over.items():
+        words += ["--over", f"{told_choice(name).replace(' ', '-')}={','.join(map(shown, values))}"]
+    words += ["--optimizer", settings.optimizer] if settings.optimizer != ADAM else []
+    for key in ("steps", "batch", "momentum"):
+        words += [f"--{key}", getattr(settings, key)] if getattr(settings, key) is not None else []
     return typed("retrieve", *words)
 
 
@@ -68,17 +73,12 @@ MISTAKES = (
 
 def table(results: dict[str, Any]) -> str:
     """The entries as a table in Markdown, then the claims."""
-    rows = [HEAD, *map(_row, results["entries"])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    lines = [
-        "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join([*lines, *(f"\n{claim['sentence']}." for claim in results["claims"])])
+    rows = [dict(zip(HEAD, _row(entry), strict=True)) for entry in results["entries"]]
+    return "\n".join([markdown(rows), *(f"\n{claim['sentence']}." for claim in results["claims"])])
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    point = [f"{NAMES.get(key, key.replace('_', ' '))} {value:g}" for key, value in entry["point"].items()]
+    point = [f"{told_choice(key)} {shown(value)}" for key, value in entry["point"].items()]
     return (
         str(entry["units"]),
         entry["model"],

@@ -7,20 +7,23 @@ of these points from the other seeds; the seed and the point that are shown are 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dynsys.analyses.grid.points import check_lists, told_choice
 from dynsys.analyses.retrieval.report import write_table
-from dynsys.analyses.retrieval.trial import Trial, grid
+from dynsys.analyses.retrieval.trial import FULL, Trial, grid
 from dynsys.analyses.run import Progress
 from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS
+from dynsys.models.optimisers import ADAM, check_optimiser
 from dynsys.models.retrieval import SETS
 from dynsys.models.retrieval_learning import FAST
-from dynsys.sweep import Row, read_objects, run_sweep, summary, write_rows
+from dynsys.sweep import Row, check_cluster, check_sweep, read_objects, rows_of_all, run_sweep, summary, write_rows
 
 SCHEMA = "dynsys.retrieval_table/1"
 TRIALS = "trials.jsonl"
@@ -40,7 +43,10 @@ ORDER = (FAST, "lstm", "irnn")  # by test error, least first: what is to be veri
 
 @dataclass(frozen=True)
 class Retrieve:
-    """Which networks, of which sizes, from how many seeds; ``steps`` and ``batch`` of None are those of the size."""
+    """Which networks, of which sizes, from how many seeds; ``steps`` and ``batch`` of None are those of the size.
+
+    ``over`` are the lists of the grid "full", by the choices' names; a network without such a choice leaves that out.
+    """
 
     models: tuple[str, ...] = ORDER
     units: tuple[int, ...] = (20, 50)
@@ -49,6 +55,9 @@ class Retrieve:
     batch: int | None = None
     grid: str = "none"
     jobs: int = 1
+    over: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    optimizer: str = ADAM
+    momentum: float | None = None
 
     def __post_init__(self) -> None:
         unknown = [model for model in self.models if model not in LEARNERS["retrieval"]]
@@ -59,59 +68,99 @@ class Retrieve:
         if self.seeds < 1 or self.jobs < 1:
             raise ValueError(f"seeds is {self.seeds} and jobs {self.jobs}; both have to be 1 or more")
         grid(self.grid, self.models[0])
+        check_optimiser(self.optimizer, self.momentum)
+        self._check_over()
+
+    def _check_over(self) -> None:
+        if self.over and self.grid != FULL:
+            raise ValueError(f"lists are given with the grid {self.grid!r}; they are of --grid full")
+        check_lists(self.over)
+        known = {name for model in self.models for name in LEARNERS["retrieval"][model].choices}
+        known -= {"units", "seed", "steps", "batch", "optimizer", "momentum"}  # those of the whole table
+        unknown = [name for name in self.over if name not in known]
+        if unknown:
+            legal = ", ".join(map(told_choice, sorted(known)))
+            raise ValueError(f"{told_choice(unknown[0])} is no list of this grid; it can be over {legal}")
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all trainings have that is not usual."""
+        given = {"optimizer": self.optimizer, "momentum": self.momentum}
+        return {name: value for name, value in given.items() if value not in (None, ADAM)}
 
     def cells(self) -> list[tuple[str, int]]:
         return [(model, units) for units in dict.fromkeys(self.units) for model in dict.fromkeys(self.models)]
 
     def first_trials(self, model: str, units: int) -> list[Trial]:
         """Every point of the grid, from seed 0."""
-        return [Trial.of(model, units, 0, point, self.steps, self.batch) for point in grid(self.grid, model)]
+        points = grid(self.grid, model, self.over)
+        return [Trial.of(model, units, 0, point, self.steps, self.batch, self.shared) for point in points]
 
     def further_trials(self, best: Row) -> list[Trial]:
         """The other seeds, at the point of the best of the first trials."""
         return [
-            Trial.of(best["model"], best["units"], seed, best["point"], self.steps, self.batch)
+            Trial.of(best["model"], best["units"], seed, best["point"], self.steps, self.batch, self.shared)
             for seed in range(1, self.seeds)
         ]
 
 
-def run(settings: Retrieve, folder: str | Path, progress: Progress) -> dict[str, Any]:
+def run(
+    settings: Retrieve, folder: str | Path, progress: Progress, *, cluster: Any = None, shard: str | None = None
+) -> dict[str, Any]:
     """Train what is not in the folder yet, and write ``table.md``, ``report.html`` and ``results.json`` there.
 
-    Raises OutputError, and FloatingPointError where every training of a network diverged.
+    A shard writes its rows only: its part of the grid and, once all of the grid is done, of the other seeds, for which
+    the same command is given again. Raises OutputError, and FloatingPointError where every training of a network
+    diverged.
     """
     folder = Path(folder)
+    check_sweep(settings.jobs, cluster, shard)
+    if cluster is not None:
+        check_cluster(cluster)
     check_writable(folder)
-    cells = settings.cells()
-    first = [settings.first_trials(*cell) for cell in cells]
+    sweep = _Sweep(settings, folder, progress, cluster, shard)
+    first = [settings.first_trials(*cell) for cell in settings.cells()]
     _adopt_earlier_lines(folder / TRIALS)
-    of_first = _trained(first, settings, folder, progress, "seed 0")
-    further = [settings.further_trials(_best(rows)) for rows in of_first]
-    of_further = _trained(further, settings, folder, progress, "other seeds")
+    of_first = sweep.trained(first, "seed 0")
+    if of_first is None:
+        return {"schema": SCHEMA, "shard": shard, "left": "the other shards of the grid"}
+    of_further = sweep.trained([settings.further_trials(_best(rows)) for rows in of_first], "other seeds")
+    if of_further is None or shard is not None:
+        return {"schema": SCHEMA, "shard": shard, "left": "the other shards" if of_further is None else ""}
     entries = [_entry([*a, *b]) for a, b in zip(of_first, of_further, strict=True)]
     results = {"schema": SCHEMA, "entries": entries, "claims": claims(entries)}
     write_table(settings, results, folder)
     return results
 
 
-def _trained(
-    cells: list[list[Trial]], settings: Retrieve, folder: Path, progress: Progress, stage: str
-) -> list[list[Row]]:
-    """What the trials of each cell left; raises RuntimeError where one could not be done."""
-    within = progress if settings.jobs == 1 else None  # what other processes are doing is not seen from here
-    rows = run_sweep(
-        partial(train, str(folder), within),
-        [trial.task() for trial in chain(*cells)],
-        folder / TRIALS,
-        jobs=settings.jobs,
-        retry_failed=True,
-        progress=progress,
-        stage=stage,
-    )
-    if any("result" not in row for row in rows):
-        raise RuntimeError(f"{summary(rows)}; the same command tries again what was not done")
-    left = iter(rows)
-    return [[next(left)["result"] for _ in trials] for trials in cells]
+@dataclass(frozen=True)
+class _Sweep:
+    """The trainings of a table, done in a folder."""
+
+    settings: Retrieve
+    folder: Path
+    progress: Progress
+    cluster: Any
+    shard: str | None
+
+    def trained(self, cells: list[list[Trial]], stage: str) -> list[list[Row]] | None:
+        """What the trials of each cell left, None while other shards have some of them to do.
+
+        Raises RuntimeError where one could not be done.
+        """
+        jobs, path = self.settings.jobs, self.folder / TRIALS
+        within = self.progress if jobs == 1 and self.cluster is None else None  # other processes are not seen from here
+        tasks = [trial.task() for trial in chain(*cells)]
+        how: dict[str, Any] = {"jobs": jobs, "cluster": self.cluster, "shard": self.shard, "retry_failed": True}
+        work = partial(train, str(self.folder), within)
+        rows = run_sweep(work, tasks, path, progress=self.progress, stage=stage, **how)
+        if any("result" not in row for row in rows):
+            raise RuntimeError(f"{summary(rows)}; the same command tries again what was not done")
+        done = {name: row["result"] for name, row in rows_of_all(path).items() if "result" in row}
+        if any(task.id not in done for task in tasks):
+            return None
+        left = iter(tasks)
+        return [[done[next(left).id] for _ in trials] for trials in cells]
 
 
 def train(folder: str, progress: Progress | None, key: Row, seed: int) -> Row:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynsys.models.backprop import STATE, TrainingDiverged
-from dynsys.models.learners import NAMES, learner
+from dynsys.analyses.grid.points import Lists, Point, folder_of, of_network, points, usual_lists
+from dynsys.analyses.grid.training import trained_row
 from dynsys.models.learning import OnProgress
 from dynsys.models.retrieval_learning import FAST, usual_recipe
 from dynsys.sweep import DONE, Row, Task
 
-Point = dict[str, float]  # what a grid changes
-
+FULL = "full"  # the product of lists
 # One thing changed at a time from what is known to work, which comes first.
 GRIDS: dict[str, dict[str, list[Point]]] = {
     "none": {},
@@ -27,29 +26,48 @@ GRIDS: dict[str, dict[str, list[Point]]] = {
 }
 
 
-def grid(name: str, model: str) -> list[Point]:
-    """The points of that grid for that network; raises ValueError where there is no such grid."""
+def grid(name: str, model: str, over: Lists | None = None) -> list[Point]:
+    """The points of that grid for that network; raises ValueError where there is no such grid.
+
+    The full one is over those of the lists (``over``) that the network has a choice for, or the usual ones.
+    """
+    if name == FULL:
+        return points(of_network(over, "retrieval", model) if over else usual_lists("retrieval", model))
     if name not in GRIDS:
-        raise ValueError(f"there is no grid {name!r}; the grids are {', '.join(GRIDS)}")
+        raise ValueError(f"there is no grid {name!r}; the grids are {', '.join((*GRIDS, FULL))}")
     return GRIDS[name].get(model, GRIDS[name].get("other", [{}]))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A network of one size, at one point of the grid, from one seed, on ``steps`` x ``batch`` strings."""
+    """A network of one size, at one point of the grid, from one seed, on ``steps`` x ``batch`` strings.
+
+    ``shared`` is what all trainings of the table have beside that, as another optimizer.
+    """
 
     model: str
     units: int
     seed: int
     steps: int
     batch: int
-    point: tuple[tuple[str, float], ...] = ()
+    point: tuple[tuple[str, Any], ...] = ()
+    shared: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, model: str, units: int, seed: int, point: Point, steps: int | None, batch: int | None) -> Trial:
+    def of(
+        cls,
+        model: str,
+        units: int,
+        seed: int,
+        point: Point,
+        steps: int | None,
+        batch: int | None,
+        shared: Mapping[str, Any] | None = None,
+    ) -> Trial:
         """With as many strings as a fast-weights network of that size needs, whichever network it is."""
         usual = usual_recipe(FAST, units)
-        return cls(model, units, seed, steps or usual.steps, batch or usual.batch, tuple(sorted(point.items())))
+        sizes = steps or usual.steps, batch or usual.batch
+        return cls(model, units, seed, *sizes, tuple(sorted(point.items())), tuple(sorted((shared or {}).items())))
 
     @property
     def strings_seen(self) -> int:
@@ -58,29 +76,23 @@ class Trial:
     @property
     def name(self) -> str:
         """The folder of the trial below that of the table."""
-        changed = "".join(f"-{NAMES.get(key, key.replace('_', '-'))}-{value:g}" for key, value in self.point)
-        return f"{self.model}-{self.units}/seed-{self.seed}{changed}"
+        changed = folder_of(dict((*self.shared, *self.point)))
+        return f"{self.model}-{self.units}/seed-{self.seed}" + (f"-{changed}" if changed else "")
 
     def key(self) -> Row:
         """What makes it this trial, in a row."""
-        return {**dataclasses.asdict(self), "point": dict(self.point)}
+        key = {**dataclasses.asdict(self), "point": dict(self.point), "shared": dict(self.shared)}
+        return key if self.shared else {name: value for name, value in key.items() if name != "shared"}
 
     def run(self, folder: str | Path, on_progress: OnProgress | None = None) -> Row:
         """Train in its folder; the row has ``validation_error``, ``test_error`` and CPU ``seconds``, or ``diverged``.
 
         A trial that was broken off goes on from its last snapshot, and its seconds are not known then.
         """
-        place = Path(folder) / self.name
-        resumed, began = (place / STATE).is_file(), time.process_time()
-        choices: dict[str, Any] = {"steps": self.steps, "batch": self.batch, **dict(self.point)}
-        try:
-            learned = learner("retrieval", self.model)(
-                place, on_progress=on_progress, units=self.units, seed=self.seed, **choices
-            )
-        except TrainingDiverged as error:
-            return {**self.key(), "diverged": str(error)}
-        seconds = None if resumed else time.process_time() - began
-        return {**self.key(), **learned.metrics, "folder": self.name, "seconds": seconds}
+        own = {"units": self.units, "seed": self.seed, "steps": self.steps, "batch": self.batch}
+        choices = {**own, **dict(self.shared), **dict(self.point)}
+        left = trained_row("retrieval", self.model, Path(folder) / self.name, choices, on_progress)
+        return {**left, **self.key(), **({} if "diverged" in left else {"folder": self.name})}
 
     def task(self) -> Task:
         """In a sweep; its seed is the trial's own."""
@@ -93,5 +105,6 @@ class Trial:
     @classmethod
     def of_row(cls, row: Row) -> Trial:
         """The one that left this row, or has this key."""
-        key = {field.name: row[field.name] for field in dataclasses.fields(cls)}
-        return cls(**{**key, "point": tuple(sorted(row["point"].items()))})
+        key = {field.name: row[field.name] for field in dataclasses.fields(cls) if field.name in row}
+        both = {name: tuple(sorted(row.get(name, {}).items())) for name in ("point", "shared")}
+        return cls(**{**key, **both})

@@ -12,6 +12,7 @@ from dynsys.cli.basins import basins
 from dynsys.cli.demo import demo
 from dynsys.cli.evolve import evolve
 from dynsys.cli.find import find
+from dynsys.cli.grid import grid
 from dynsys.cli.info import info
 from dynsys.cli.merge import merge
 from dynsys.cli.noise import noise
@@ -75,5 +76,5 @@ def main() -> None:
     """
 
 
-for command in (demo, train, info, find, portrait, basins, retrieve, evolve, transfer, noise, merge):
+for command in (demo, train, info, find, portrait, basins, retrieve, grid, evolve, transfer, noise, merge):
     main.add_command(command)

@@ -110,7 +110,12 @@ _SWEEP = (
 
 def sweep_options(command: Command) -> Command:
     """Who does a study's tasks: ``jobs``, ``cluster``, ``shard`` and ``retry_failed``, as ``run_sweep`` takes them."""
-    for option in reversed(_SWEEP):
+    return who_works_options(_SWEEP[-1](command))
+
+
+def who_works_options(command: Command) -> Command:
+    """The first three of them, of a study that always tries again what failed."""
+    for option in reversed(_SWEEP[:-1]):
         command = option(command)
     return command
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import click
 
+from dynsys.cli.grid import Chosen, lists_given
 from dynsys.cli.numbers import Numbers
+from dynsys.cli.options import who_works_options
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
+from dynsys.errors import typed
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -32,12 +35,30 @@ class Names(click.ParamType[tuple[str, ...]]):
     "--grid",
     default="none",
     show_default=True,
-    type=click.Choice(["none", "small"]),
-    help="small: try other learning rates, eta, lambda, and the IRNN's first weights.",
+    type=click.Choice(["none", "small", "full"]),
+    help="small: one thing changed at a time. full: every point of learning rate x eta x lambda, or of --over.",
 )
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Trainings at a time.")
+@click.option(
+    "--over",
+    multiple=True,
+    type=Chosen(),
+    metavar="NAME=VALUE,VALUE",
+    help="With --grid full: a list of it, like eta=0.05,0.1, once for each; networks without that leave it out.",
+)
+@click.option(
+    "--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "sgd", "momentum"]), help="Of all."
+)
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: mu.  [0.9]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def retrieve(folder: str, as_json: bool, **options: Any) -> None:
+@who_works_options
+def retrieve(
+    folder: str,
+    as_json: bool,
+    over: tuple[tuple[str, tuple[Any, ...]], ...],
+    cluster: str | None,
+    shard: str | None,
+    **options: Any,
+) -> None:
     """Train networks on associative retrieval and set their test errors beside the paper's.
 
     Networks of one size R see equally many strings; seed and point of the grid are chosen by validation error. A table
@@ -51,10 +72,20 @@ def retrieve(folder: str, as_json: bool, **options: Any) -> None:
     from dynsys.analyses.retrieval.table import Retrieve, run
 
     options["units"] = tuple(options["units"])
+    settings = Retrieve(**options, over=lists_given(over, "--over"))
     with progress() as show:
-        results = run(Retrieve(**options), folder, show)
+        results = run(settings, folder, show, cluster=cluster, shard=shard)
     if as_json:
         print_json(results)
+        return
+    if shard is not None:
+        waits = (
+            f"it waits for {results['left']}, and then has more to do" if results["left"] else "nothing is left to it"
+        )
+        click.echo(
+            f"Shard {shard} is done as far as it can be; {waits}. When all are through, the same command without "
+            f"--shard, after: {typed('merge', folder)}"
+        )
         return
     click.echo(table(results))
     click.echo(f"\nWrote {TABLE}, report.html and results.json into {folder}.")

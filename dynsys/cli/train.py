@@ -69,11 +69,31 @@ class Schedule(click.ParamType[int | str]):
 @click.option(
     "--identity",
     type=click.FloatRange(0),
-    help="Retrieval, irnn and fast-weights: W begins at this multiple of the identity.  [1, 0.5]",
+    help="irnn and fast-weights: W begins at this multiple of the identity.  [1, 0.5; flip-flop 0.8]",
+)
+@click.option(
+    "--begin",
+    type=click.Choice(["usual", "uniform", "identity"]),
+    help="irnn and fast-weights: W, U and V begin uniform, or all three at --identity times the identity.  [usual: W]",
+)
+@click.option(
+    "--range",
+    "reach",
+    type=click.FloatRange(0, min_open=True),
+    metavar="NUMBER",
+    help="With --begin uniform: between minus this and this.  [sqrt(6 / (rows + columns))]",
 )
 @click.option("--steps", type=click.IntRange(100), help="Steps of training; the network's own number if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Retrieval: strings in a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Retrieval: of Adam.  [0.003]")
+@click.option("--optimizer", type=click.Choice(["adam", "sgd", "momentum"]), help="All but esn.  [adam]")
+@click.option(
+    "--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: its mu.  [0.9]"
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="All but esn.  [retrieval: 0.003, flip-flop: 0.05 / sqrt(units); sgd 80, momentum 8 times that]",
+)
 @click.option(
     "--snapshots",
     default="0",

@@ -6,7 +6,7 @@ Each finished task is one JSON line on the disk; the same call goes on from the 
 
 from dynsys.sweep.cluster import check_cluster
 from dynsys.sweep.merging import Merged, merge
-from dynsys.sweep.rows import read_objects, read_rows, write_rows
+from dynsys.sweep.rows import read_objects, read_rows, rows_of_all, write_rows
 from dynsys.sweep.running import check_sweep, run_sweep
 from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, Task, Work, summary
 
@@ -24,6 +24,7 @@ __all__ = [
     "merge",
     "read_objects",
     "read_rows",
+    "rows_of_all",
     "run_sweep",
     "summary",
     "write_rows",

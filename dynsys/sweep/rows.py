@@ -80,6 +80,11 @@ def family(path: str | Path) -> list[Path]:
     return [file for file in (path, *shards) if file.is_file()]
 
 
+def rows_of_all(path: str | Path) -> dict[str, Row]:
+    """The row that counts of each task, of a sweep and all of its shards."""
+    return by_id([row for source in family(path) for row in read_rows(source)])
+
+
 def by_id(rows: list[Row]) -> dict[str, Row]:
     """The row that counts of each task: one that is done before one that is not, else the later one."""
     found: dict[str, Row] = {}

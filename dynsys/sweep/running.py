@@ -11,7 +11,7 @@ from dynsys.sweep.attempt import attempt, single_threaded
 from dynsys.sweep.cluster import ClusterWorkers
 from dynsys.sweep.local import LocalWorkers
 from dynsys.sweep.mark import Mark
-from dynsys.sweep.rows import RowFile, by_id, count_strange, family, read_rows, shard_file
+from dynsys.sweep.rows import RowFile, count_strange, family, rows_of_all, shard_file
 from dynsys.sweep.task import DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
 from dynsys.sweep.workers import last_try, spread
 
@@ -47,7 +47,7 @@ def run_sweep(
     check_sweep(jobs, cluster, shard)
     mine = _of_shard(unique(tasks), shard)
     with RowFile(shard_file(path, shard)) as file:
-        earlier = by_id([row for source in family(path) for row in read_rows(source)])
+        earlier = rows_of_all(path)
         _tell_strange(path, progress)
         rows = {task.id: earlier[task.id] for task in mine if task.id in earlier}
         _refuse_other_settings([task for task in mine if task.id in rows], rows, seed, path)

@@ -1,0 +1,31 @@
+"""One training of a study, in a folder of its own: what it came to, or that it diverged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dynsys.models.backprop import STATE, TrainingDiverged
+from dynsys.models.learners import learner
+from dynsys.models.learning import OnProgress
+from dynsys.sweep import Row
+
+
+def trained_row(
+    task: str, model: str, folder: Path, choices: Mapping[str, Any], on_progress: OnProgress | None = None
+) -> Row:
+    """Train, or go on where it was broken off: the metrics, ``validation_error``, ``steps`` and CPU ``seconds``.
+
+    ``enough`` is the validation error at which such a training ends. The seconds of one that was broken off are None.
+    Where it diverged the row has ``diverged`` alone.
+    """
+    resumed, began = (folder / STATE).is_file(), time.process_time()
+    try:
+        learned = learner(task, model)(folder, on_progress=on_progress, **choices)
+    except TrainingDiverged as error:
+        return {"diverged": str(error)}
+    seconds = None if resumed else time.process_time() - began
+    validated = {"validation_error": learned.validation_error, "enough": learned.enough, "steps": learned.steps}
+    return {**validated, **learned.metrics, "seconds": seconds}
