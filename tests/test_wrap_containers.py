@@ -696,8 +696,8 @@ def test_a_step_of_a_cell_is_the_cell_in_closed_form_with_its_readout():
 
 def test_an_end_that_is_changed_behind_the_last_step_is_output_and_no_state():
     class HalvesEnd(Sequence):
-        def forward(self, u, h=None):
-            out, h = self.rnn(u, h)
+        def forward(self, u):
+            out, h = self.rnn(u)
             return self.read(out), 0.5 * h
 
     module, u = made(HalvesEnd), sequence()
@@ -707,6 +707,34 @@ def test_an_end_that_is_changed_behind_the_last_step_is_output_and_no_state():
     torch.testing.assert_close(found[:, :, :2], said, rtol=0, atol=1e-12)
     torch.testing.assert_close(found[:, -1, 2:], end[0], rtol=0, atol=1e-12)
     torch.testing.assert_close(states[:, -1], 2 * end[0], rtol=0, atol=1e-12)
+
+
+class NormsEnd(Sequence):
+    """A layer norm of the last h, in which the next call begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(5)
+
+    def forward(self, u, h=None):
+        out, h = self.rnn(u, h)
+        return self.read(out), self.norm(h)
+
+
+class LoopNormsEnd(Loop):
+    def forward(self, u, h=None):
+        h = u.new_zeros(len(u), 5) if h is None else h
+        said = []
+        for t in range(u.shape[1]):
+            h = self.cell(u[:, t], h)
+            said.append(self.read(h))
+        return torch.stack(said, 1), torch.tanh(h)
+
+
+@pytest.mark.parametrize(("kind", "part"), [(NormsEnd, "rnn"), (LoopNormsEnd, "cell")])
+def test_where_one_call_ends_in_another_state_than_the_next_one_takes_neither_is_taken_for_granted(kind, part):
+    with pytest.raises(ValueError, match=rf"sequence of two steps elsewhere.*dynsys\.wrap\(module\.{part}"):
+        dynsys.wrap(made(kind))
 
 
 def test_hooks_of_the_module_and_of_its_part_are_part_of_what_it_computes():

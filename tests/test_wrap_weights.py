@@ -420,7 +420,7 @@ def test_complex_weights_keep_their_imaginary_parts():
 def test_complex_weights_of_a_recurrent_module_and_complex_states_are_refused():
     gru = nn.GRU(3, 6)
     gru.weight_hh_l0 = nn.Parameter(torch.randn(18, 6, dtype=torch.complex64))
-    with pytest.raises(ValueError, match=r"weight_hh_l0 is complex|cannot be run"):
+    with pytest.raises(ValueError, match="weight_hh_l0 of this GRU is complex"):
         dynsys.wrap(gru)
     with pytest.raises(ValueError, match="complex128"):
         dynsys.wrap(lambda x, u: x * (1 + 1j), n_state=3, n_input=0)

@@ -37,6 +37,10 @@ class NoForm(ValueError):
     """There is no way, or more than one, to call it step by step."""
 
 
+class NotFollowed(NoForm):
+    """It takes a step in a form, and a sequence of two steps ends elsewhere than two such steps."""
+
+
 @dataclass
 class _Trial:
     """What came of trying: the forms that fit, each with the next states that it gives, and reasons against others."""
@@ -167,7 +171,7 @@ def _followed(trial: _Trial, groups: list[list[Form]]) -> list[list[Form]]:
     off = [[_off(trial, form) for form in group] for group in groups]
     sizes = [size for sizes in off for size in sizes]
     if all(size is not None and size > 0 for size in sizes):
-        raise NoForm(
+        raise NotFollowed(
             f"{trial.name} ends a sequence of two steps elsewhere than two calls of one step each, by up to "
             f"{min(size or 0.0 for size in sizes):.2g}: what it carries from step to step is not what it takes and "
             "gives. Give a function step(x, u) -> x' of all that it carries"

@@ -66,6 +66,7 @@ def system_of(
     _check_direction(cell, direction, layer)
     kind = kind_of(cell)
     form = form_of(cell)
+    _check_real(cell)
     with undisturbed():
         x, u = probes(form.layout, cell.input_size)
         before = {name: getattr(cell, name) for name in _loose(cell)}
@@ -178,6 +179,16 @@ def _roles(cell: nn.Module) -> list[str]:
     if isinstance(cell, nn.RNNBase):
         return [name for names in cell._all_weights for name in names]
     return [role for role in ROLES if getattr(cell, role, None) is not None]
+
+
+def _check_real(cell: nn.Module) -> None:
+    """torch's recurrent modules compute in real numbers alone."""
+    found = [role for role in _roles(cell) if getattr(cell, role).is_complex()]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)} of this {kind_of(cell).__name__} is complex, with which torch cannot run it; give a "
+            "function step(x, u) -> x' of real numbers, such as the real and imaginary parts side by side"
+        )
 
 
 def _loose(cell: nn.Module) -> list[str]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dynsys.models.recurrent import Recurrent
-from dynsys.models.wrapping.calling import SAME, NoForm, find_form
+from dynsys.models.wrapping.calling import SAME, NoForm, NotFollowed, find_form
 from dynsys.models.wrapping.closed_form import completed, form_of, is_known, probes, readout_arrays, system_of
 from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line
 from dynsys.models.wrapping.readout import CalledReadout, LinearReadout, linear_readout
@@ -157,6 +157,11 @@ class Container:
         """The form in which the module takes and gives the state; None where it does not, but runs whole sequences."""
         try:
             return find_form(self.held, system.n_state, system.n_input, None, self.name)
+        except NotFollowed as error:  # as where the last h of a sequence is normed, or fed back, once it is over
+            raise ValueError(
+                f"{error}; or give {spelt(self.part_name)}, its {self.part_name} alone, which is what it steps within "
+                "one sequence"
+            ) from error
         except NoForm as error:
             if self.way.sequences:
                 return None
