@@ -128,10 +128,8 @@ def test_square_matrices_beside_a_readout_that_acts_from_the_right_are_not_taken
     W, B, b, c, V, d = draw(N, N), draw(N, N), draw(N), draw(N), draw(N, 2), draw(2)
     names = ("rnn.weight_hh_l0", "rnn.weight_ih_l0", "rnn.bias_hh_l0", "rnn.bias_ih_l0", "fc.weight", "fc.bias")
     path = saved(tmp_path, dict(zip(names, (W, B, b, c, V, d), strict=True)))
-    line = refused(path).split("; if not")[0].partition("--form")[2]
-    words = shlex.split(f"--form{line}")
-    said = dict(word.split("=", 1) for word in words[3::2])
-    system = dynsys.load(path, form=words[1], matrices=said)
+    assert "--transposed" in refused(path)
+    system = dynsys.load(path, transposed=True)
     x, u = RNG.standard_normal(N), RNG.standard_normal(N)
     expected = np.tanh(x @ W.numpy() + u @ B.numpy() + b.numpy() + c.numpy())
     np.testing.assert_allclose(step(system, x, u), expected, rtol=1e-12)

@@ -14,10 +14,11 @@ import numpy as np
 
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
-from dynsys.models.loading.choices import line_of, shown
+from dynsys.models.loading.choices import shown
 from dynsys.models.loading.stated import words_of
 
 NORMS = {"norm", "layernorm", "ln", "bn", "batchnorm", "rmsnorm", "groupnorm", "gamma", "beta"}
+NORMS |= {"norms", "layernorms", "lns", "bns"}
 OF_TRAINING = {"noise", "sigma", "std", "logstd", "var", "variance", "loss", "criterion", "lr", "step", "steps"}
 OF_TRAINING |= {
     "epoch",
@@ -98,17 +99,8 @@ def refuse_turned(path: Path, arrays: Arrays, cell: dict[str, str], free: Iterab
         is_linear = key.endswith("weight") and W.ndim == 2 and bias.size == max(bias.shape, default=0)
         if is_linear and W.shape[0] != W.shape[1] == bias.size:
             wrong = f"{shown(key, arrays)} with a bias of {bias.size} acts from the right, x W, unlike torch's"
-            raise CheckpointError(path, wrong, f"{_turned(arrays, cell, key)}; if not, --ignore {printable(key)}")
-
-
-def _turned(arrays: Arrays, cell: dict[str, str], readout: str) -> str:
-    """What to say where every matrix of a vanilla RNN acts from the right."""
-    named = {role: f"{cell[name]}.T" for role, name in (("recurrent", "weight_hh"), ("input", "weight_ih"))}
-    bias = "+".join(cell[name] for name in ("bias_ih", "bias_hh") if name in cell)
-    named |= {"bias": bias} if bias else {}
-    if len(arrays[readout]) == len(arrays[cell["weight_hh"]]):
-        named |= {"readout": f"{readout}.T", "readout_bias": readout.removesuffix("weight") + "bias"}
-    return f"if the square ones do as well, {line_of(named, form='rnn')}"
+            remedy = f"--transposed, if the square ones do as well; if not, --ignore {printable(key)}"
+            raise CheckpointError(path, wrong, remedy)
 
 
 def about_loop_and_readout(

@@ -9,6 +9,7 @@ of ``weight_hh`` over the units are the gates: 1 for an RNN, 3 for a GRU, 4 for 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,10 +31,16 @@ class Part:
 
     prefix: str
     keys: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # "forward" or "backward" -> layers
+    prefixes: tuple[str, ...] = ()  # of the modules that were put on top of each other, the lowest first
 
     @property
     def name(self) -> str:
-        return self.prefix.rstrip("._/")
+        return "+".join(prefix.rstrip("._/") for prefix in self.own)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The prefixes of its modules."""
+        return self.prefixes or (self.prefix,)
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Stack:
 
     cell: str
     keys: list[dict[str, str]]
-    hidden: int  # units of a layer
-    width: int  # of what a layer hands on: the projection's if there is one
+    units: tuple[int, ...]  # of each layer
+    widths: tuple[int, ...]  # of what each layer hands on: the projection's if there is one
     n_input: int
 
     @property
@@ -51,19 +58,29 @@ class Stack:
         return len(self.keys)
 
     @property
+    def width(self) -> int:
+        """Of what the top layer hands on."""
+        return self.widths[-1]
+
+    @property
     def n_hidden(self) -> int:
         """State variables that are h."""
-        return self.layers * self.width
+        return sum(self.widths)
 
     @property
     def n_cell(self) -> int:
         """State variables that are c."""
-        return self.layers * self.hidden if self.cell.startswith("lstm") else 0
+        return sum(self.units) if self.cell.startswith("lstm") else 0
 
     def __str__(self) -> str:
         layers = f"{self.layers} layers of " if self.layers > 1 else ""
-        projected = f" projected to {self.width}" if self.width != self.hidden else ""
-        return f"{WORDS[self.cell]}, {layers}{_count(self.hidden, 'unit')}{projected}, {_count(self.n_input, 'input')}"
+        units = _count(self.units[0], "unit") if len(set(self.units)) == 1 else f"{_each(self.units)} units"
+        projected = "" if self.widths == self.units else f" projected to {_each(sorted(set(self.widths)))}"
+        return f"{WORDS[self.cell]}, {layers}{units}{projected}, {_count(self.n_input, 'input')}"
+
+
+def _each(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes))
 
 
 def _count(n: int, word: str) -> str:
@@ -89,38 +106,15 @@ def find_parts(path: Path, arrays: Arrays) -> dict[str, Part]:
     }
 
 
-def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str | None) -> Part:
-    """The one part there is, or the one that was asked for; CheckpointError names them all otherwise."""
-    found = "; ".join(f"{part.name or '(no prefix)'} ({_summary(path, arrays, part)})" for part in parts.values())
-    if choice is None:
-        if len(parts) > 1:
-            first = next(part.name for part in parts.values() if part.name)
-            remedy = f"choose one with --part, such as --part {first}"
-            raise CheckpointError(path, f"it holds {len(parts)} recurrent networks: {found}", remedy)
-        return next(iter(parts.values()))
-    wanted = choice.rstrip("._/")
-    fits = [part for part in parts.values() if part.name == wanted]
-    fits = fits or [part for part in parts.values() if f".{part.name}".endswith(f".{wanted}")]
-    if len(fits) != 1:
-        wrong = f"--part {choice} fits {len(fits)} of its recurrent networks"
-        raise CheckpointError(path, wrong, f"it holds {found}")
-    return fits[0]
-
-
-def _summary(path: Path, arrays: Arrays, part: Part) -> str:
-    try:
-        both = "backward" in part.keys
-        text = str(read_stack(path, arrays, part, part.keys["forward"], both))
-        return f"bidirectional {text}" if both else text
-    except CheckpointError as error:
-        return error.wrong
-
-
 def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, str]], both: bool = False) -> Stack:
     """The cell and sizes of some layers, checked against each other; CheckpointError names what does not fit.
 
     ``both`` says that upper layers are driven by both directions.
     """
+    if part.prefixes and len(layers) > 1:
+        each = [read_stack(path, arrays, Part(part.prefix), [keys]) for keys in layers]
+        sizes = tuple(s.units[0] for s in each), tuple(s.width for s in each)
+        return Stack(each[0].cell, layers, *sizes, each[0].n_input)
     remedy = "the file is not a whole state dict of one torch module: save it again"
     for k, keys in enumerate(layers):
         for name in ("weight_ih", "weight_hh"):
@@ -158,7 +152,7 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
                 raise CheckpointError(path, f"{shown(key, arrays)} does not fit: {needs}", remedy)
         if ("weight_hr" in keys) != (hr is not None):
             raise CheckpointError(path, f"only some layers of {part.name} have a projection", remedy)
-    return Stack(cell, layers, hidden, width, n_input)
+    return Stack(cell, layers, (hidden,) * len(layers), (width,) * len(layers), n_input)
 
 
 def choose_direction(path: Path, part: Part, choices: Choices) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +12,33 @@ import numpy as np
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.beside import about_loop_and_readout, refuse_quantised, refuse_turned
+from dynsys.models.loading.chains import about_layers, choose_part
 from dynsys.models.loading.choices import Choices, Recognised, shown, weights
 from dynsys.models.loading.configured import about_the_output_and_noise
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.ends import Initial, Readout, find_initial, find_readout
-from dynsys.models.loading.evidence import about_code, holder_of, refuse_hooks, refuse_unexplained
+from dynsys.models.loading.evidence import about_code, called_initial, holder_of, refuse_hooks, refuse_unexplained
 from dynsys.models.loading.named import Named
-from dynsys.models.loading.state_dict import COUPLED, WORDS, Part, Stack, choose_direction, choose_part, read_stack
+from dynsys.models.loading.state_dict import COUPLED, WORDS, Part, Stack, choose_direction, read_stack
 from dynsys.models.loading.stated import one_activation
 
 
 def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices: Choices) -> Recognised:
+    """The network of one of the ``parts``; CheckpointError for what is no network of torch's, with the way out."""
+    contents = _turned(contents) if choices.transposed else contents
     arrays = contents.arrays
     part = choose_part(path, arrays, parts, choices.part)
-    options = ("transposed", "tau", "alpha", "convention", "gates", "gate_activation")
+    options = ("tau", "alpha", "convention", "gates", "gate_activation")
     choices.refuse(path, options, "it is recognised by torch's names; --form with --matrix says another equation")
     direction = choose_direction(path, part, choices)
     both = "backward" in part.keys
-    whole = read_stack(path, arrays, part, part.keys[direction], both)
-    stack = Stack(whole.cell, whole.keys[:1], whole.hidden, whole.width, whole.n_input) if both else whole
+    whole = _read(path, contents, part, direction)
+    stack = Stack(whole.cell, whole.keys[:1], whole.units[:1], whole.widths[:1], whole.n_input) if both else whole
     cell = whole.keys[0]
-    beside = [p for p in parts.values() if p is part or not part.prefix or not p.prefix.startswith(part.prefix)]
+    inside = tuple(prefix for prefix in part.own if prefix)  # what has torch's names in a part is none of its own
+        prefix for prefix in part.own if prefix
+    )  # what has torch's names within a part is no part of its own
+    beside = [part, *(p for p in parts.values() if p is not part and not p.prefix.startswith(inside))]
     recurrent = {key for p in beside for layers in p.keys.values() for keys in layers for key in keys.values()}
     recurrent |= {f"{p.prefix}{COUPLED}" for p in beside}
     refuse_quantised(path, arrays, (key for keys in stack.keys for key in keys.values()))
@@ -43,7 +51,7 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     if both:
         choices.refuse(path, ("matrices",), "of a bidirectional network one half is analysed, without a readout")
     else:
-        alone = sum(holder_of(p) == holder_of(part.prefix) for p in parts) == 1
+        alone = all(p in part.own or holder_of(p) != holder_of(part.prefix) for p in parts)
         readout, elsewhere = find_readout(path, arrays, free, stack, part.prefix, named, alone=alone)
         named.used.clear()
         initial = find_initial(path, arrays, [k for k in free if not readout or k not in readout.keys], stack, named)
@@ -53,8 +61,9 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     heads = {key for key in free if readout and _beside(key, readout.keys[0] if readout.keys else "")}
     after = set(readout.after) if readout else set()
     explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
-    refuse_unexplained(path, contents, choices, part.prefix, cell, explained, stack.width, stack.cell)
-    refuse_hooks(path, contents, choices, part.prefix)
+    for prefix, keys, n in _modules(part, stack):
+        refuse_unexplained(path, contents, choices, prefix, keys, explained, n, stack.cell)
+        refuse_hooks(path, contents, choices, prefix)
     held, used, assumed = _cells(path, arrays, stack)
     aside = about_the_output_and_noise(contents, choices, part.prefix)
     said = about_code(contents, part.prefix, readout.keys[:1] if readout else ())
@@ -62,18 +71,53 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     width = None if readout is None else stack.width
     assumed += [*said, *aside, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
     settings, about_f, why_f = _settings(path, contents, part, stack, choices)
-    assumed = [*about_f, *assumed, *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere))]
+    assumed = [
+        *about_f,
+        *about_layers(part),
+        *assumed,
+        *(_about_half(direction, whole) if both else _about_readout(readout, elsewhere)),
+    ]
     if readout is not None:
         b = np.zeros(len(readout.W)) if readout.b is None else readout.b
         held |= {"readout.weight": readout.W, "readout.bias": b}
     if initial is not None:
         held["initial_state"] = initial.state
         assumed += initial.assumed
-    known = {*used, *ends, f"{part.prefix}{COUPLED}"}
+    known = {*used, *ends, *(f"{prefix}{COUPLED}" for prefix in part.own)}
     unused = tuple(shown(key, arrays) for key in arrays if key not in known)
     unused += tuple(f"{key} ({why})" for key, why in contents.odd.items())
     why = (_why_cell(arrays, contents, part, stack), *why_f, *(() if both else _why_ends(readout, initial)))
     return Recognised(stack.cell, held, settings, why, tuple(assumed), unused)
+
+
+def _read(path: Path, contents: Contents, part: Part, direction: str) -> Stack:
+    """The cell and sizes of the part; where they fit once all matrices are turned, CheckpointError says so."""
+    layers, both = part.keys[direction], "backward" in part.keys
+    try:
+        return read_stack(path, contents.arrays, part, layers, both)
+    except CheckpointError as error:
+        try:
+            read_stack(path, _turned(contents).arrays, part, layers, both)
+        except CheckpointError:
+            raise error from None
+        remedy = "its matrices act from the right, x W: --transposed turns them all"
+        gates = (
+            "; gates in another order than torch's are for --form gru or lstm with --gates" if len(layers) == 1 else ""
+        )
+        raise CheckpointError(path, error.wrong, remedy + gates) from error
+
+
+def _turned(contents: Contents) -> Contents:
+    """The same with every matrix turned, but first states."""
+    arrays = {k: v.T if v.ndim == 2 and not called_initial(k) else v for k, v in contents.arrays.items()}
+    return dataclasses.replace(contents, arrays=arrays)
+
+
+def _modules(part: Part, stack: Stack) -> Iterator[tuple[str, dict[str, str], int]]:
+    """Of each module of the part its prefix, the keys of its lowest layer and the width of its h."""
+    for prefix in part.own:
+        k = next((k for k, keys in enumerate(stack.keys) if keys["weight_hh"].startswith(prefix)), 0)
+        yield prefix, stack.keys[k], stack.widths[k]
 
 
 def _beside(key: str, weight: str) -> bool:
@@ -167,8 +211,9 @@ def _settings(
 
 def _why_cell(arrays: Arrays, contents: Contents, part: Part, stack: Stack) -> str:
     key = stack.keys[0]["weight_hh"]
-    rows = f"rows over units are {len(arrays[key]) // stack.hidden}"
-    prefix = f", under the prefix {printable(part.prefix)}" if part.prefix else ""
+    rows = f"rows over units are {len(arrays[key]) // stack.units[0]}"
+    under = " then ".join(printable(prefix) for prefix in part.own if prefix)
+    prefix = f", under the prefix {under}" if under else ""
     inside = f", in the entry {printable(contents.container)}" if contents.container else ""
     gates = {"gru": ", torch's GRU: reset after the product", "lstm": ", torch's LSTM"}.get(stack.cell, "")
     return f"{stack}: {shown(key, arrays)}, whose {rows}{prefix}{inside}{gates}"
