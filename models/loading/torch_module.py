@@ -36,8 +36,6 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     stack = Stack(whole.cell, whole.keys[:1], whole.units[:1], whole.widths[:1], whole.n_input) if both else whole
     cell = whole.keys[0]
     inside = tuple(prefix for prefix in part.own if prefix)  # what has torch's names in a part is none of its own
-        prefix for prefix in part.own if prefix
-    )  # what has torch's names within a part is no part of its own
     beside = [part, *(p for p in parts.values() if p is not part and not p.prefix.startswith(inside))]
     recurrent = {key for p in beside for layers in p.keys.values() for keys in layers for key in keys.values()}
     recurrent |= {f"{p.prefix}{COUPLED}" for p in beside}
