@@ -11,9 +11,10 @@ import numpy as np
 
 from dynsys.errors import CheckpointError, printable
 from dynsys.files import Arrays
-from dynsys.models.loading.beside import about_loop_and_readout, refuse_quantised, refuse_turned
+from dynsys.models.loading.beside import about_loop_and_readout, is_stepped_by_hand, refuse_quantised, refuse_turned
 from dynsys.models.loading.chains import about_layers, choose_part
 from dynsys.models.loading.choices import Choices, Recognised, shown, weights
+from dynsys.models.loading.closed_loops import about_loops, refuse_fed_back
 from dynsys.models.loading.configured import about_the_output_and_noise
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.ends import Initial, Readout, find_initial, find_readout
@@ -62,12 +63,15 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     for prefix, keys, n in _modules(part, stack):
         refuse_unexplained(path, contents, choices, prefix, keys, explained, n, stack.cell)
         refuse_hooks(path, contents, choices, prefix)
+    refuse_fed_back(path, contents, choices, part.prefix, stack, readout)
     held, used, assumed = _cells(path, arrays, stack)
     aside = about_the_output_and_noise(contents, choices, part.prefix)
     said = about_code(contents, part.prefix, readout.keys[:1] if readout else ())
     by_hand = () if said else cell.values()
     width = None if readout is None else stack.width
-    assumed += [*said, *aside, *about_loop_and_readout(arrays, free, part.name, by_hand, holder_of(part.prefix), width)]
+    holder = holder_of(part.prefix)
+    assumed += [*said, *aside, *about_loop_and_readout(arrays, free, part.name, by_hand, holder, width)]
+    assumed += about_loops(arrays, free, holder, stack, readout) if is_stepped_by_hand(by_hand) else []
     settings, about_f, why_f = _settings(path, contents, part, stack, choices)
     assumed = [
         *about_f,
