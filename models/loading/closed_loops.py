@@ -44,7 +44,7 @@ def refuse_fed_back(
 
 
 def about_loops(arrays: Arrays, free: Iterable[str], holder: str, stack: Stack, readout: Readout | None) -> list[str]:
-    """What a cell stepped by hand leaves open: whether its output is among its inputs, and whether a layer acts on h."""
+    """What a cell stepped by hand leaves open: whether its output is among its inputs, whether a layer acts on h."""
     lines = []
     outputs = 0 if readout is None or not readout.keys else len(readout.W)
     if readout is not None and 0 < outputs < stack.n_input:
