@@ -104,8 +104,36 @@ def test_where_the_reset_gate_of_a_gru_acts_is_found_by_replay(tmp_path):
 
     path, record = saved(tmp_path, blocks, *trial(step))
     named = {f"{role}_{g}": key + g for role, key in (("input", "W"), ("recurrent", "U")) for g in "rzn"}
-    system = dynsys.load(path, form="gru", matrices=named, replay=record)
+    system = dynsys.load(path, form="gru", matrices=named, activation="tanh", replay=record)
     assert system.settings()["reset"] == "before"
+
+
+def test_the_function_of_the_gates_is_found_by_replay(tmp_path):
+    """Keras 2's hard sigmoid, in a GRU whose reset gate acts before the product."""
+    blocks = {f"{k}{g}": RNG.standard_normal((N, s)) for k, s in (("W", M), ("U", N)) for g in "rzn"}
+
+    def step(h, u):
+        r, z = (np.clip(0.2 * (blocks["W" + g] @ u + blocks["U" + g] @ h) + 0.5, 0, 1) for g in "rz")
+        return (1 - z) * np.tanh(blocks["Wn"] @ u + blocks["Un"] @ (r * h)) + z * h
+
+    path, record = saved(tmp_path, blocks, *trial(step))
+    named = {f"{role}_{g}": key + g for role, key in (("input", "W"), ("recurrent", "U")) for g in "rzn"}
+    system = dynsys.load(path, form="gru", matrices=named, activation="tanh", replay=record)
+    assert (system.settings()["reset"], system.settings()["gate"]) == ("before", "hard-sigmoid-0.2")
+
+
+def test_a_state_dict_that_was_stored_turned_is_found_by_replay(tmp_path):
+    torch.manual_seed(0)
+    module = nn.RNN(N, N).double()  # all square: no shape tells
+    torch.save({k: v.T if v.ndim == 2 else v for k, v in module.state_dict().items()}, tmp_path / "m.pt")
+    u = torch.randn(T, 1, N, dtype=torch.float64)
+    with torch.no_grad():
+        np.savez(tmp_path / "trial.npz", inputs=u[:, 0], states=module(u)[0][:, 0])
+    system = dynsys.load(tmp_path / "m.pt", replay=str(tmp_path / "trial.npz"))
+    x = torch.randn(1, N, dtype=torch.float64)
+    with torch.no_grad():
+        expected = module(u[:1], x[None])[0][0]
+    torch.testing.assert_close(x + system.velocity(x, u[0]), expected, rtol=0, atol=1e-12)
 
 
 def test_trials_may_be_tables(tmp_path):

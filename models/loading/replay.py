@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,9 @@ from numpy.typing import NDArray
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, file_error
-from dynsys.models.activations import ACTIVATIONS
 from dynsys.models.loading.choices import Choices, Recognised, line_of, listed
-from dynsys.models.loading.configured import SIGNS
 from dynsys.models.loading.contents import Contents, read_arrays
-from dynsys.models.loading.hints import guessed_roles
-from dynsys.models.loading.remedies import MASKS
-from dynsys.models.loading.stated import words_of
+from dynsys.models.loading.readings import readings
 from dynsys.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -39,7 +35,6 @@ INPUTS = ("inputs", "input", "u", "in", "stimulus", "stimuli")
 STATES = ("hidden", "hiddens", "states", "state", "h", "x", "r", "rates", "activity")
 CELLS = ("cell", "cells", "c")
 OUTPUTS = ("outputs", "output", "z", "y", "out", "readout", "readouts")
-ORDERS = ("torch", "keras", "keras reset_after=False", "onnx", "flax")
 
 
 @dataclass(frozen=True)
@@ -160,7 +155,7 @@ def _tried(path: Path, contents: Contents, choices: Choices, trial: Trial) -> It
     """Every reading that can be made and has the sizes of the trial."""
     from dynsys.models.loading.recognise import recognise, system_of
 
-    for reading in itertools.islice(_readings(contents, choices), MOST):
+    for reading in itertools.islice(readings(contents, choices), MOST):
         try:
             found = recognise(path, contents, reading)
             system = system_of(path, found)
@@ -169,91 +164,6 @@ def _tried(path: Path, contents: Contents, choices: Choices, trial: Trial) -> It
         off = _distance(system, trial)
         if off is not None:
             yield _Tried(found, reading, system, off)
-
-
-def _readings(contents: Contents, choices: Choices) -> Iterator[Choices]:
-    """The choices with everything filled in that they and the file leave open."""
-    everything = tuple(contents.arrays) + tuple(contents.settings)
-    ignore = (*choices.ignore, *everything)
-    for start in _starts(contents, choices):
-        for activation in [start.activation] if start.activation else [*ACTIVATIONS, None]:
-            for matrices in _sides(start):
-                for convention in _conventions(start):
-                    yield dataclasses.replace(
-                        start, activation=activation, matrices=matrices, convention=convention, ignore=ignore
-                    )
-
-
-def _starts(contents: Contents, choices: Choices) -> Iterator[Choices]:
-    """As torch's names say, where the user names no matrices; and by every equation that the matrices could be of."""
-    if choices.form is not None:
-        yield from (dataclasses.replace(choices, matrices=m) for m in _masked(contents, dict(choices.matrices)))
-        return
-    around = {role: text for role, text in choices.matrices.items() if role in ("readout", "readout_bias", "initial")}
-    if len(around) == len(choices.matrices):
-        yield choices
-    roles = dict(choices.matrices) if len(around) < len(choices.matrices) else {**guessed_roles(contents), **around}
-    if "recurrent" not in roles:
-        return
-    leaks: list[float | str | None] = [choices.alpha] if choices.alpha is not None else list(_leaks(contents))
-    for matrices in _masked(contents, roles):
-        if choices.alpha is None:
-            yield dataclasses.replace(choices, form="rnn", matrices=matrices)
-        for alpha, form in itertools.product(leaks, ("leaky", "leaky-rate")):
-            own = {k: v for k, v in matrices.items() if k != "initial" or form != "rate"}
-            yield dataclasses.replace(choices, form=form, alpha=alpha, matrices=own)
-
-
-def _leaks(contents: Contents) -> Iterator[float]:
-    """a, 1 - a, dt and dt / tau of what the file calls so."""
-    numbers: dict[str, float] = {}
-    for key, value in contents.settings.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            for word in words_of(key.rpartition(".")[2]):
-                numbers.setdefault(word, float(value))
-    found = [numbers[word] for word in ("alpha", "leak", "leaking", "leaky", "decay") if word in numbers]
-    found += [1 - value for value in found]
-    if numbers.get("tau"):
-        found += [1 / numbers["tau"], numbers.get("dt", 1.0) / numbers["tau"]]
-    yield from dict.fromkeys(value for value in found if 0 < value <= 1)
-
-
-def _masked(contents: Contents, roles: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The recurrent matrix as it is, and under the masks and signs of the file."""
-    yield roles
-    if "recurrent" not in roles:
-        return
-    W = roles["recurrent"]
-    arrays = contents.arrays
-    called = {key: words_of(key.rpartition(".")[2]) for key in arrays if key not in W}
-    n = len(arrays[W]) if W in arrays else 0
-    masks = [key for key, words in called.items() if words & MASKS and arrays[key].shape == (n, n)]
-    signs = [key for key, words in called.items() if words & SIGNS and arrays[key].size in (n, n * n) and n > 1]
-    for mask in [None, *masks[:2]]:
-        held = f"{W} * {mask}" if mask else W
-        if mask:
-            yield {**roles, "recurrent": held}
-        for sign in signs[:2]:
-            D = sign if arrays[sign].size == n * n else f"diag({sign})"
-            for text in (f"abs({held}) @ {D}", f"({held}) @ {D}", f"{D} @ abs({held})", f"relu({held}) @ {D}"):
-                yield {**roles, "recurrent": text}
-
-
-def _sides(choices: Choices) -> Iterator[Mapping[str, str]]:
-    """Every recurrent matrix as it is and turned, all alike; shapes decide about the others."""
-    yield choices.matrices
-    turned = {
-        role: f"({text}).T" if role.startswith("recurrent") and "bias" not in role else text
-        for role, text in choices.matrices.items()
-    }
-    if choices.form is not None and not choices.transposed and turned != dict(choices.matrices):
-        yield turned
-
-
-def _conventions(choices: Choices) -> list[str | None]:
-    if choices.form in ("gru", "lstm") and choices.convention is None:
-        return list(ORDERS)
-    return [choices.convention]
 
 
 def _distance(system: System, trial: Trial) -> float | None:
