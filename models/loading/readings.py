@@ -26,8 +26,8 @@ def readings(contents: Contents, choices: Choices) -> Iterator[Choices]:
         for activation, matrices, convention, gate in itertools.product(
             activations, _sides(start), _conventions(start), _gates(start)
         ):
-            open_ = {"activation": activation, "matrices": matrices, "convention": convention, "gate_activation": gate}
-            yield dataclasses.replace(start, **open_, ignore=ignore)
+            filled = dataclasses.replace(start, activation=activation, matrices=matrices, ignore=ignore)
+            yield dataclasses.replace(filled, convention=convention, gate_activation=gate)
 
 
 def _starts(contents: Contents, choices: Choices) -> Iterator[Choices]:
