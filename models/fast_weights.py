@@ -139,19 +139,26 @@ class FastWeights(System):
     # strings
 
     def states_of(self, strings: Strings) -> tuple[Tensor, Tensor, Tensor]:
-        """h_0 ... h_T (T + 1, B, R), C x + b (T, B, R) of each step, and A (B, R, R) before the last, in float64."""
+        """h_0 ... h_T (T + 1, B, R), C x + b (T, B, R) of each step, and A (B, R, R) before the last, in float64.
+
+        The last state of a string that is shorter than others is repeated to the end.
+        """
         drive = (self.embedding_weight @ self.C_weight.T + self.C_bias)[torch.as_tensor(strings.characters.T)]
         states = attended(drive, self.W, self.gain, self.shift, self.config.constants)
-        past = states[:-1]
-        A = torch.einsum("tbi,tbj->bij", self.config.constants.weights(len(past), past) * past, past)
-        return torch.cat([torch.zeros_like(states[:1]), states]), drive, A
+        past, ends = states[:-1], torch.as_tensor(strings.ends)
+        ages = (ends - 1 - torch.arange(len(past)).unsqueeze(1)).unsqueeze(2)  # (T - 1, B, 1), below 0 from the end on
+        weights = self.config.rate * self.config.decay ** ages.clamp_min(0).to(past) * (ages >= 0)
+        A = torch.einsum("tbi,tbj->bij", weights * past, past)
+        states = torch.cat([torch.zeros_like(states[:1]), states])
+        return resting(states, ends), drive, A
 
     def context(self, strings: Strings) -> tuple[Tensor, Tensor]:
         """What the query of each string holds the system at (B, n_input), and the state (B, n_state) it begins in."""
-        return self._context(*self.states_of(strings))
+        return self._context(torch.as_tensor(strings.ends), *self.states_of(strings))
 
-    def _context(self, states: Tensor, drive: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
-        h, d = states[-2], drive[-1]
+    def _context(self, ends: Tensor, states: Tensor, drive: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
+        each = torch.arange(len(ends))
+        h, d = states[ends, each], drive[ends, each]
         if self.view == "joint":
             return d, torch.cat([h, A.flatten(1)], dim=1)
         if self.view == "step":
@@ -166,7 +173,7 @@ class FastWeights(System):
         """
         R, rng = self.config.units, np.random.default_rng(seed)
         known = self.states_of(strings)
-        inputs, own = self._context(*known)
+        inputs, own = self._context(torch.as_tensor(strings.ends), *known)
         which = torch.arange(n) % len(strings)
         u, x = inputs[which], own[which]
         visited = known[0].flatten(0, 1)
@@ -244,6 +251,12 @@ class FastWeights(System):
         outer = D.unsqueeze(2) * new[:, None, :, None]
         dA = kept + self.config.rate * (outer + outer.transpose(1, 2))
         return torch.cat([D, dA.flatten(1, 2)], dim=1) - V
+
+
+def resting(states: Tensor, ends: Tensor) -> Tensor:
+    """States (T + 1, B, n) of which those of each string after its ``ends`` (B,) are the last of its own."""
+    steps = torch.minimum(torch.arange(len(states)).unsqueeze(1), ends + 1)
+    return states[steps, torch.arange(len(ends))]
 
 
 @dataclass(frozen=True, eq=False)

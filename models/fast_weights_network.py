@@ -77,8 +77,10 @@ class FastWeightsNetwork(nn.Module):
             matrices = (self.W, self.C.weight, self.hidden.weight)
             begin_matrices(matrices, config.begin, identity=config.identity, reach=config.reach)
 
-    def forward(self, characters: Tensor) -> Tensor:
-        return self.read(self.states(characters)[-1])
+    def forward(self, characters: Tensor, ends: Tensor | None = None) -> Tensor:
+        """``ends`` (B,) are the places at which the strings end, before the last where they do not fill their rows."""
+        states = self.states(characters)
+        return self.read(states[-1] if ends is None else states[ends, torch.arange(len(ends))])
 
     def read(self, h: Tensor) -> Tensor:
         """The logits (B, 10) in states h (B, R)."""

@@ -93,7 +93,7 @@ def _retrieval(
 _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "gain": None, "steps": None, "seed": 0}
 _BACKPROP = {"steps": None, "learning_rate": None, "optimizer": ADAM, "momentum": None, "seed": 0}
 _FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, **_BACKPROP}
-_RETRIEVAL = {"units": 50, **_BACKPROP, "batch": None}
+_RETRIEVAL = {"units": 50, **_BACKPROP, "batch": None, "pairs": 4}
 _AT_IDENTITY = {"identity": None, "begin": USUAL, "reach": None}  # where W begins at a multiple of the identity
 _FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": None, "decay": 0.95, "normalise": "all", "start": None}
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.models.fast_weights import FastWeights
+from dynsys.models.fast_weights import FastWeights, resting
 from dynsys.models.retrieval import CHARACTERS, Retrieval, Strings
 from dynsys.system import System
 from dynsys.trajectory import simulate
@@ -21,7 +21,10 @@ def task_of(system: System) -> Retrieval:
 
 
 def states_of(system: System, strings: Strings) -> Tensor:
-    """The states (T + 1, B, n) that the strings lead to, the first before anything is read; of fast weights h alone."""
+    """The states (T + 1, B, n) that the strings lead to, the first before anything is read; of fast weights h alone.
+
+    The last state of a string that is shorter than others is repeated to the end.
+    """
     task_of(system)
     if isinstance(system, FastWeights):
         return system.states_of(strings)[0]
@@ -29,7 +32,7 @@ def states_of(system: System, strings: Strings) -> Tensor:
     x = torch.zeros(system.n_state, dtype=torch.float64) if first is None else first
     x = x.expand(len(strings), -1)
     inputs = torch.eye(len(CHARACTERS), dtype=torch.float64)[torch.as_tensor(strings.characters.T)]
-    return torch.cat([x.unsqueeze(0), simulate(system, x, inputs)])
+    return resting(torch.cat([x.unsqueeze(0), simulate(system, x, inputs)]), torch.as_tensor(strings.ends))
 
 
 def queries(system: System, strings: Strings, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -42,8 +45,8 @@ def queries(system: System, strings: Strings, n: int, seed: int) -> tuple[Tensor
         return system.contexts(strings, n, seed)
     states = states_of(system, strings)
     which = np.arange(n) % len(strings)
-    letters = torch.eye(len(CHARACTERS), dtype=torch.float64)[torch.as_tensor(strings.characters[which, -1])]
-    x = states[-2][which]
+    letters = torch.eye(len(CHARACTERS), dtype=torch.float64)[torch.as_tensor(strings.asked[which])]
+    x = states[strings.ends[which], which]
     visited = states.flatten(0, 1)
     others = torch.as_tensor(np.random.default_rng(seed).integers(len(visited), size=max(n - len(strings), 0)))
     x[len(strings) :] = visited[others]

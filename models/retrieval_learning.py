@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from dynsys.models.string_network import StringNetwork
 
 LEARNED = 0.05  # test error up to which a network counts as one that has learned the task
 FAST = "fast-weights"
+OF_PAIRS = "test_error_of_pairs_"  # before their number, of strings of mixed lengths
 ETA = {"all": 0.1, "slow": 0.003}  # where A h is not normalised it feeds on itself, and at 0.1 overflows in one string
 IDENTITY = {FAST: 0.5, "irnn": 1.0}  # where the recurrent weights begin at a multiple of the identity, and at which
 
@@ -63,6 +65,7 @@ def retrieval_course(
     identity: float | None = None,
     begin: str = USUAL,
     reach: float | None = None,
+    pairs: int | str = 4,
     start: str | Path | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -71,14 +74,15 @@ def retrieval_course(
     """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
 
     The recurrent weights of a fast-weights network and of an IRNN begin at ``identity`` times the identity; None is
-    ``IDENTITY``, and a ``rate`` of None ``ETA``. Another ``begin``, with its ``reach``, is one of ``BEGINNINGS``.
-    ``data_seed`` draws the strings, ``seed`` the weights and the order of the strings. With ``start``, the checkpoint
-    or folder of another fast-weights run, training begins from its weights: more inner steps than one are learned that
-    way, and not from random weights. Raises CheckpointError, and ValueError where that network is another.
+    ``IDENTITY``, and a ``rate`` of None ``ETA``. Another ``begin``, with its ``reach``, is one of ``BEGINNINGS``. The
+    strings have ``pairs`` pairs, or mixed numbers of them, "2:6". ``data_seed`` draws the strings, ``seed`` the weights
+    and the order of the strings. With ``start``, the checkpoint or folder of another fast-weights run, training begins
+    from its weights: more inner steps than one are learned that way, and not from random weights. Raises
+    CheckpointError, and ValueError where that network is another.
     """
     check_beginning(begin, identity, reach)
     chosen = recipe or usual_recipe(model, units, start)
-    task = Retrieval()
+    task = Retrieval.of(pairs)
     lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
     multiple = IDENTITY.get(model, 1.0) if identity is None else identity
     eta = ETA.get(normalise, 0.0) if rate is None else rate
@@ -95,8 +99,10 @@ def retrieval_course(
         return FastWeights.of(network, task=task) if isinstance(network, FastWeightsNetwork) else network.system(task)
 
     def judge() -> tuple[dict[str, float], bool]:
-        errors = {f"{name}_error": lesson.share_wrong(network, name) for name in ("validation", "test")}
-        return errors, errors["test_error"] <= LEARNED
+        by_pairs = lesson.wrong_by_pairs(network, "test")
+        errors = {"validation_error": lesson.error(network), "test_error": statistics.fmean(by_pairs.values())}
+        each = {f"{OF_PAIRS}{k}": error for k, error in by_pairs.items()} if len(by_pairs) > 1 else {}
+        return errors | each, errors["test_error"] <= LEARNED
 
     def curves() -> dict[str, Any]:
         test = lesson.sets["test"]
@@ -105,7 +111,7 @@ def retrieval_course(
     own = dataclasses.asdict(fast) if model == FAST else {"units": units, "seed": seed}
     own |= first if model in IDENTITY else {}
     own |= {} if start is None else {"start": str(start)}
-    about = {"model": model, **own, **dataclasses.asdict(chosen), "data_seed": data_seed}
+    about = {"model": model, **own, **dataclasses.asdict(chosen), "pairs": str(pairs), "data_seed": data_seed}
     return Course(network, lesson, settings, system, judge, curves, about)
 
 

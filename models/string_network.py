@@ -38,6 +38,8 @@ class StringNetwork(nn.Module):
         named = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
         return SYSTEMS[self.network.cell](weights | named, task=task)
 
-    def forward(self, characters: Tensor) -> Tensor:
-        h = self.network.rnn(self.embedding(characters))[0][:, -1]
-        return self.output(self.network.readout(h).relu())
+    def forward(self, characters: Tensor, ends: Tensor | None = None) -> Tensor:
+        """``ends`` (B,) are the places at which the strings end, before the last where they do not fill their rows."""
+        h = self.network.rnn(self.embedding(characters))[0]
+        last = h[:, -1] if ends is None else h[torch.arange(len(ends)), ends]
+        return self.output(self.network.readout(last).relu())

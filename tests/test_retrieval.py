@@ -1,11 +1,20 @@
 """Associative retrieval: its strings, its sets, and what is counted of wrong answers."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
+from dynsys.analyses.retrieval.settling_loop import swapped
+from dynsys.models.fast_weights import FastWeights
+from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.queries import queries, states_of
 from dynsys.models.retrieval import CHARACTERS, SETS, Retrieval, Strings
-from dynsys.models.retrieval_learning import strings
+from dynsys.models.retrieval_learning import retrieval_course, strings
+from dynsys.models.retrieval_lesson import RetrievalLesson
 from dynsys.models.retrieval_mistakes import mistakes
+from dynsys.models.string_network import StringNetwork
 
 PAPERS = ("c9k8j3f1??c", "j0a5s5z2??a")  # the examples of Ba et al. (2016), section 4.1
 
@@ -127,3 +136,143 @@ def test_a_part_of_the_strings_keeps_their_answers(sets):
     assert isinstance(part, Strings)
     assert part.texts() == sets["test"].texts()[10:13]
     assert part.answers.tolist() == sets["test"].answers[10:13].tolist()
+
+
+MIXED = Retrieval.of("1:5")
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return MIXED.sets(2, train=400, validation=60, test=100)
+
+
+def test_mixed_sets_have_every_number_of_pairs_equally_often_and_share_no_string(mixed):
+    for some, size in zip(mixed.values(), (80, 12, 20), strict=True):
+        most_of_one_pair = size * 5 * 130 // 560  # half of the 260 strings of one pair, each set its part
+        expected = dict.fromkeys(range(1, 6), size) | {1: min(size, most_of_one_pair)}
+        assert {int(k): int(n) for k, n in zip(*np.unique(some.pairs, return_counts=True), strict=True)} == expected
+    texts = [set(some.texts()) for some in mixed.values()]
+    assert len(set().union(*texts)) == sum(map(len, mixed.values()))
+
+
+def test_the_papers_sets_are_halved_where_there_are_few_strings():
+    total = sum(SETS.values())
+    for k, there_are in ((1, 260), (2, 26 * 25 * 100 * 2)):
+        sizes = {name: share[k] for name, share in Retrieval(k).sizes().items()}
+        assert sizes == {name: min(size, size * (there_are // 2) // total) for name, size in SETS.items()}
+    assert Retrieval(3).sizes() == {name: {3: size} for name, size in SETS.items()}
+    assert {len(some) for some in Retrieval(1).sets().values()} == {100, 10, 20}
+
+
+def test_mixed_strings_are_strings_of_their_own_task_and_are_parsed_again(mixed):
+    some = mixed["validation"]
+    for text, answer, asked in zip(some.texts(), some.answers, some.asked, strict=True):
+        end = text.index("??")
+        pairs = dict(zip(text[0:end:2], text[1:end:2], strict=True))
+        assert len(pairs) == end // 2
+        assert pairs[text[-1]] == str(answer)
+        assert CHARACTERS[asked] == text[-1]
+    again = MIXED.parse(*some.texts())
+    assert again.texts() == some.texts()
+    assert again.answers.tolist() == some.answers.tolist()
+    with pytest.raises(ValueError, match="no string of 1 to 5"):
+        MIXED.parse("a1b2c3d4e5f6??a")
+
+
+@pytest.mark.parametrize("text", ["0", "27", "3:2", "a", "2:", ":3", "2:3:4", "-1"])
+def test_numbers_of_pairs_that_there_are_not_are_refused(text):
+    with pytest.raises(ValueError, match="pairs"):
+        Retrieval.of(text)
+
+
+def test_every_length_is_as_frequent_in_training_whatever_the_set_has(mixed):
+    """Of 40 x 250 draws 1 in 5 each, to five standard deviations; the set itself has 80 of each, or fewer."""
+    lesson = RetrievalLesson(mixed, batch=250)
+    drawn = np.concatenate([mixed["train"][lesson.rows(step)].pairs for step in range(40)])
+    counts = np.bincount(drawn, minlength=6)[1:]
+    assert np.abs(counts - 2000).max() < 5 * math.sqrt(10_000 * 0.2 * 0.8)
+
+
+NETWORKS = {
+    "fast-weights": FastWeightsNetwork(FastWeightsConfig(5, 2, rate=0.4, seed=1)),
+    "lstm": StringNetwork("lstm", 5, seed=1),
+    "lstm-peephole": StringNetwork("lstm-peephole", 4, layers=2, seed=1),
+    "irnn": StringNetwork("irnn", 5, seed=2),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_says_of_mixed_strings_what_it_says_of_each_alone(name, mixed):
+    some, network = mixed["validation"][:30], NETWORKS[name]
+    with torch.no_grad():
+        together = network(torch.as_tensor(some.characters), torch.as_tensor(some.ends))
+        for row, text in zip(together, some.texts(), strict=True):
+            alone = network(torch.as_tensor([[CHARACTERS.index(c) for c in text]]))
+            torch.testing.assert_close(row, alone[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fast-weights", "lstm"])
+def test_mixed_strings_hold_a_network_at_what_each_alone_holds_it_at(name, mixed):
+    some, network = mixed["test"][:12], NETWORKS[name]
+    system = FastWeights.of(network, task=MIXED) if name == "fast-weights" else network.system(MIXED)
+    inputs, x = queries(system, some, len(some), 0)
+    states = states_of(system, some)
+    for i, text in enumerate(some.texts()):
+        alone = Retrieval((len(text) - 3) // 2).parse(text)
+        own_inputs, own = queries(system, alone, 1, 0)
+        torch.testing.assert_close(inputs[i], own_inputs[0], rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(x[i], own[0], rtol=1e-12, atol=1e-13)
+        own_states = states_of(system, alone)[:, 0]
+        torch.testing.assert_close(states[: len(own_states), i], own_states, rtol=1e-12, atol=1e-13)
+        assert (states[len(own_states) :, i] == states[len(own_states) - 1, i]).all()
+
+
+def test_the_next_letter_of_mixed_strings_is_asked_for_with_its_digit():
+    some = swapped(MIXED.parse("a1??a", "a1b2??b", "a1b2c3??b"))
+    assert some.texts() == ["a1??a", "a1b2??a", "a1b2c3??c"]
+    assert some.answers.tolist() == [1, 1, 3]
+
+
+def test_places_of_mixed_strings_are_counted_in_the_columns_of_the_longest():
+    some = MIXED.parse("a1??a", "a1b2??b", "a1b2c3??b", "a1b2c3??c")
+    places = mistakes(some, np.array([7, 1, 2, 9]))["places"]
+    assert places.tolist() == [[0, 0, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1]]
+
+
+def test_errors_by_length_are_counted_and_their_mean_is_the_test_error(mixed):
+    class First(torch.nn.Module):
+        """Says the digit of the first pair, which is right where the first letter is asked for."""
+
+        def forward(self, characters, ends):
+            return torch.nn.functional.one_hot(characters[:, 1] - 26, 10).float()
+
+    lesson = RetrievalLesson(mixed)
+    found = lesson.wrong_by_pairs(First(), "test")
+    texts, answers = mixed["test"].texts(), mixed["test"].answers
+    for k in range(1, 6):
+        own = [text[1] != str(a) for text, a in zip(texts, answers, strict=True) if len(text) == 2 * k + 3]
+        assert found[k] == pytest.approx(sum(own) / len(own))
+    assert lesson.share_wrong(First(), "test") == pytest.approx(sum(found.values()) / 5)
+
+
+def test_a_trial_of_mixed_strings_is_a_row_of_them():
+    trial = MIXED.trial(200, 3)
+    text = "".join(CHARACTERS[i] for i in trial.inputs.argmax(axis=1))
+    lengths = set()
+    while "??" in text[:-1]:
+        end = text.index("??") + 3
+        MIXED.parse(text[:end])
+        lengths.add(end)
+        text = text[end:]
+    assert len(lengths) == 5
+
+
+def test_a_course_of_mixed_strings_is_scored_by_length(monkeypatch):
+    few = MIXED.sets(0, train=50, validation=25, test=50)
+    monkeypatch.setattr("dynsys.models.retrieval_learning.strings", lambda task, seed: few)
+    course = retrieval_course("irnn", units=3, pairs="1:5")
+    metrics, _ = course.judge()
+    assert [name for name in metrics if name.startswith("test_error_of_pairs_")] == [
+        f"test_error_of_pairs_{k}" for k in range(1, 6)
+    ]
+    assert course.system().task == MIXED

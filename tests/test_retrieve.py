@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dynsys import plots
 from dynsys.analyses.retrieval import table as retrieval_table
-from dynsys.analyses.retrieval.report import table
+from dynsys.analyses.retrieval.report import length_rows, table
 from dynsys.analyses.retrieval.table import ORDER, PAPER, Retrieve, claims, run
 from dynsys.analyses.retrieval.trial import GRIDS, Trial, grid
 from dynsys.cli import main
@@ -273,3 +273,31 @@ class TestCommand:
     )
     def test_mistakes_get_one_line(self, options, code, says, tmp_path):
         assert says in self.run(*options, "-o", tmp_path, code=code).stderr
+
+
+class TestLengths:
+    def test_the_standard_error_of_mixed_lengths_is_that_of_a_mean_of_shares(self):
+        row = {"test_error": 0.3, "test_error_of_pairs_1": 0.1, "test_error_of_pairs_2": 0.5}
+        variance = (0.1 * 0.9 / 50 + 0.5 * 0.5 / 400) / 4
+        assert retrieval_table.standard_error(row, {1: 50, 2: 400}) == pytest.approx(variance**0.5)
+
+    def test_a_table_of_mixed_lengths_has_a_column_for_each(self):
+        def entry(model, *errors):
+            own = {f"test_error_of_pairs_{k}": error for k, error in enumerate(errors, 9)}
+            return {"model": model, "units": 20, **own}
+
+        rows = length_rows([entry("lstm", 0.1, 0.2, 0.3), entry("gru", 0.0, 0.05, 1.0)])
+        assert list(rows[0]) == ["R", "network", "9", "10", "11"]
+        assert list(rows[1].values()) == ["20", "gru", "0.00%", "5.00%", "100.00%"]
+        assert length_rows([{"model": "lstm", "units": 20, "test_error": 0.1}]) == []
+
+    def test_the_papers_errors_stand_beside_strings_of_the_paper_only(self, monkeypatch, tmp_path):
+        def pretended(self, folder, on_progress=None):
+            return {**self.key(), "validation_error": 0.1, "test_error": 0.1, "folder": self.name, "seconds": 1.0}
+
+        monkeypatch.setattr(Trial, "run", pretended)
+        monkeypatch.setattr(retrieval_table, "write_table", lambda *_: None)
+        for pairs, paper in (("4", 0.608), ("6", None), ("2:6", None)):
+            settings = Retrieve(models=("lstm",), units=(20,), seeds=1, pairs=pairs)
+            (entry,) = run(settings, tmp_path / pairs.replace(":", "-"), silent)["entries"]
+            assert entry["paper"] == paper

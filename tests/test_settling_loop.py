@@ -73,7 +73,7 @@ def test_the_radius_is_that_of_the_loop_s_derivative():
 
 def test_swapping_asks_for_the_next_letter_of_the_string():
     task = Retrieval()
-    others = swapped(task.parse("c9k8j3f1??c", "c9k8j3f1??f"), task.pairs)
+    others = swapped(task.parse("c9k8j3f1??c", "c9k8j3f1??f"))
     assert others.texts() == ["c9k8j3f1??k", "c9k8j3f1??c"]
     assert others.answers.tolist() == [8, 9]
 

@@ -65,7 +65,8 @@ def shown(value: Any) -> str:
 
 def folder_of(point: Mapping[str, Any]) -> str:
     """The name of its folder: what is chosen, and how."""
-    return "-".join(f"{told_choice(name).replace(' ', '-')}-{shown(value)}" for name, value in point.items())
+    parts = [f"{told_choice(name).replace(' ', '-')}-{shown(value)}" for name, value in point.items()]
+    return "-".join(parts).replace(":", "-")
 
 
 def check_lists(lists: Lists) -> None:

@@ -12,6 +12,7 @@ from dynsys.analyses.report import Report, Section, write_report
 from dynsys.errors import typed
 from dynsys.files import write_text
 from dynsys.models.optimisers import ADAM
+from dynsys.models.retrieval_learning import OF_PAIRS
 from dynsys.models.training_run import read_curves
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
 
     write_text(folder / TABLE, table(results) + "\n")
     entries = results["entries"]
+    lengths = [Section("Test errors by length", BY_LENGTH, length_rows(entries))] if length_rows(entries) else []
     records = [read_curves(folder / entry["folder"]) for entry in entries]
     panels: dict[str, dict[str, Any]] = {}
     for entry, record in zip(entries, records, strict=True):
@@ -39,6 +41,7 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
         dataclasses.asdict(settings),
         [
             Section("Test errors", BESIDE, [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries]),
+            *lengths,
             Section("Learning", figures=[learning_curves(panels, title="Learning curves")]),
             Section("Mistakes", MISTAKES, figures=[wrong]),
         ],
@@ -55,6 +58,7 @@ def command(settings: Retrieve, folder: Path) -> str:
     for name, values in settings.over.items():
         words += ["--over", f"{told_choice(name).replace(' ', '-')}={','.join(map(shown, values))}"]
     words += ["--optimizer", settings.optimizer] if settings.optimizer != ADAM else []
+    words += ["--pairs", settings.pairs] if settings.pairs != "4" else []
     for key in ("steps", "batch", "momentum"):
         words += [f"--{key}", getattr(settings, key)] if getattr(settings, key) is not None else []
     return typed("retrieve", *words)
@@ -65,6 +69,10 @@ BESIDE = (
     "Of each network and size R the training of the least validation error is shown, with the standard error of a test "
     "set of this size, and beside it the error in table 1 of the paper. Networks of one size see equally many strings."
 )
+BY_LENGTH = (
+    "The share of wrong answers to strings of each number of pairs. In training each is as frequent as any other, and "
+    "in the test error each counts as much."
+)
 MISTAKES = (
     "The digit given for each right digit; the pair that was asked for and the pair whose digit was given (the last "
     "column: a digit that is not in the string); the share of wrong answers by letter."
@@ -72,9 +80,21 @@ MISTAKES = (
 
 
 def table(results: dict[str, Any]) -> str:
-    """The entries as a table in Markdown, then the claims."""
+    """The entries as a table in Markdown, that of strings of each length where they are mixed, then the claims."""
     rows = [dict(zip(HEAD, _row(entry), strict=True)) for entry in results["entries"]]
-    return "\n".join([markdown(rows), *(f"\n{claim['sentence']}." for claim in results["claims"])])
+    lengths = length_rows(results["entries"])
+    more = ["\nTest error of the strings of so many pairs:\n", markdown(lengths)] if lengths else []
+    return "\n".join([markdown(rows), *more, *(f"\n{claim['sentence']}." for claim in results["claims"])])
+
+
+def length_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A row for each network, a column for each number of pairs; none where all strings have one length."""
+    rows = []
+    for entry in entries:
+        errors = {key.removeprefix(OF_PAIRS): entry[key] for key in entry if key.startswith(OF_PAIRS)}
+        cells = {k: f"{errors[k]:.2%}" for k in sorted(errors, key=int)}
+        rows += [{"R": str(entry["units"]), "network": entry["model"], **cells}] if cells else []
+    return rows
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:

@@ -201,17 +201,20 @@ def _reached(system: FastWeights, asked: Strings, points: Tensor, settings: Sett
 
 def _moved(system: FastWeights, asked: Strings) -> Tensor:
     """Whether (n,) the loop settles at the digit of the next letter in the string when that one is asked for."""
-    others = swapped(asked, system.task.pairs)
+    others = swapped(asked)
     inputs, x = system.context(others)
     points, settled = stable_points(system, x, inputs)
     return settled & (_said(system, points) == torch.as_tensor(others.answers))
 
 
-def swapped(asked: Strings, pairs: int) -> Strings:
-    """The same strings, the letter after the one asked for now being asked for; A is the same, as it is made before."""
+def swapped(asked: Strings) -> Strings:
+    """The same strings, the letter after the one asked for now being asked for; A is the same, as it is made before.
+
+    In a string of one pair that is the same letter.
+    """
     rows, n = asked.characters.copy(), np.arange(len(asked))
-    which = (rows[:, 0 : 2 * pairs : 2] == rows[:, -1:]).argmax(axis=1)
-    following = (which + 1) % pairs
-    rows[:, -1] = rows[n, 2 * following]
+    which = (rows[:, ::2] == asked.asked[:, None]).argmax(axis=1)  # of a string's letters it is the first
+    following = (which + 1) % asked.pairs
+    rows[n, asked.ends] = rows[n, 2 * following]
     digits = rows[n, 2 * following + 1]
     return dataclasses.replace(asked, characters=rows, answers=digits - len(LETTERS))

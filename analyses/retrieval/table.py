@@ -21,8 +21,8 @@ from dynsys.analyses.run import Progress
 from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS
 from dynsys.models.optimisers import ADAM, check_optimiser
-from dynsys.models.retrieval import SETS
-from dynsys.models.retrieval_learning import FAST
+from dynsys.models.retrieval import Retrieval
+from dynsys.models.retrieval_learning import FAST, OF_PAIRS
 from dynsys.sweep import Row, check_cluster, check_sweep, read_objects, rows_of_all, run_sweep, summary, write_rows
 
 SCHEMA = "dynsys.retrieval_table/1"
@@ -58,6 +58,7 @@ class Retrieve:
     over: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     optimizer: str = ADAM
     momentum: float | None = None
+    pairs: str = "4"
 
     def __post_init__(self) -> None:
         unknown = [model for model in self.models if model not in LEARNERS["retrieval"]]
@@ -69,6 +70,7 @@ class Retrieve:
             raise ValueError(f"seeds is {self.seeds} and jobs {self.jobs}; both have to be 1 or more")
         grid(self.grid, self.models[0])
         check_optimiser(self.optimizer, self.momentum)
+        Retrieval.of(self.pairs)
         self._check_over()
 
     def _check_over(self) -> None:
@@ -76,7 +78,7 @@ class Retrieve:
             raise ValueError(f"lists are given with the grid {self.grid!r}; they are of --grid full")
         check_lists(self.over)
         known = {name for model in self.models for name in LEARNERS["retrieval"][model].choices}
-        known -= {"units", "seed", "steps", "batch", "optimizer", "momentum"}  # those of the whole table
+        known -= {"units", "seed", "steps", "batch", "optimizer", "momentum", "pairs"}  # those of the whole table
         unknown = [name for name in self.over if name not in known]
         if unknown:
             legal = ", ".join(map(told_choice, sorted(known)))
@@ -85,8 +87,9 @@ class Retrieve:
     @property
     def shared(self) -> dict[str, Any]:
         """What all trainings have that is not usual."""
-        given = {"optimizer": self.optimizer, "momentum": self.momentum}
-        return {name: value for name, value in given.items() if value not in (None, ADAM)}
+        given = {"optimizer": self.optimizer, "momentum": self.momentum, "pairs": self.pairs}
+        usual = {"optimizer": ADAM, "momentum": None, "pairs": "4"}
+        return {name: value for name, value in given.items() if value != usual[name]}
 
     def cells(self) -> list[tuple[str, int]]:
         return [(model, units) for units in dict.fromkeys(self.units) for model in dict.fromkeys(self.models)]
@@ -185,12 +188,20 @@ def _best(rows: list[Row]) -> Row:
 
 
 def _entry(rows: list[Row]) -> dict[str, Any]:
-    """One network and size: the trial that is shown, the paper's error, and all of the trials."""
+    """One network and size: the trial that is shown, the paper's error of its strings, and all of the trials."""
     best = _best(rows)
-    error, paper = best["test_error"], PAPER.get((best["model"], best["units"]))
-    spread = math.sqrt(error * (1 - error) / SETS["test"])  # of the error of another test set of that size
+    pairs = str(best.get("shared", {}).get("pairs", "4"))
+    paper = PAPER.get((best["model"], best["units"])) if pairs == "4" else None
     seen = best["steps"] * best["batch"]
+    spread = standard_error(best, Retrieval.of(pairs).sizes()["test"])
     return {**best, "standard_error": spread, "paper": paper, "strings_seen": seen, "trials": rows}
+
+
+def standard_error(row: Row, sizes: Mapping[int, int]) -> float:
+    """Of the test error, over test sets with so many strings of each number of pairs, which count alike."""
+    keys = {k: f"{OF_PAIRS}{k}" if len(sizes) > 1 else "test_error" for k in sizes}
+    errors = {k: row[key] for k, key in keys.items()}
+    return math.sqrt(sum(errors[k] * (1 - errors[k]) / n for k, n in sizes.items())) / len(sizes)
 
 
 def claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

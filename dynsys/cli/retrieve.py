@@ -46,6 +46,9 @@ class Names(click.ParamType[tuple[str, ...]]):
     help="With --grid full: a list of it, like eta=0.05,0.1, once for each; networks without that leave it out.",
 )
 @click.option(
+    "--pairs", default="4", show_default=True, metavar="K|LOW:HIGH", help="Pairs of a string; 2:6 are 2 to 6 of them."
+)
+@click.option(
     "--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "sgd", "momentum"]), help="Of all."
 )
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: mu.  [0.9]")

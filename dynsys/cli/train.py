@@ -84,6 +84,11 @@ class Schedule(click.ParamType[int | str]):
     help="With --begin uniform: between minus this and this.  [sqrt(6 / (rows + columns))]",
 )
 @click.option("--steps", type=click.IntRange(100), help="Steps of training; the network's own number if not given.")
+@click.option(
+    "--pairs",
+    metavar="K|LOW:HIGH",
+    help="Retrieval: pairs of letter and digit, 1 to 26; 2:6 are strings of 2 to 6.  [4]",
+)
 @click.option("--batch", type=click.IntRange(1), help="Retrieval: strings in a step.")
 @click.option("--optimizer", type=click.Choice(["adam", "sgd", "momentum"]), help="All but esn.  [adam]")
 @click.option(
