@@ -293,7 +293,8 @@ class TestLengths:
 
     def test_the_papers_errors_stand_beside_strings_of_the_paper_only(self, monkeypatch, tmp_path):
         def pretended(self, folder, on_progress=None):
-            return {**self.key(), "validation_error": 0.1, "test_error": 0.1, "folder": self.name, "seconds": 1.0}
+            errors = dict.fromkeys(["test_error", *(f"test_error_of_pairs_{k}" for k in range(2, 7))], 0.1)
+            return {**self.key(), "validation_error": 0.1, **errors, "folder": self.name, "seconds": 1.0}
 
         monkeypatch.setattr(Trial, "run", pretended)
         monkeypatch.setattr(retrieval_table, "write_table", lambda *_: None)
