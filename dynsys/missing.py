@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95  # of the interval
 FEWEST, COVERED = 5, 0.5  # hits, and share of them on points hit before, without which abundance bounds nothing
@@ -208,7 +208,7 @@ def chao_least(hits: Counts, level: float = LEVEL) -> float:
     else:
         b = 2 * (twice + 1)
         variance = unseen + once * (2 * once - 1) ** 2 / b**2 + once**2 * twice * (once - 1) ** 2 / (b**2 / 2) ** 2
-    spread = np.sqrt(np.log1p(variance / unseen**2)) * stats.norm.ppf((1 + level) / 2)
+    spread = np.sqrt(np.log1p(variance / unseen**2)) * special.ndtri((1 + level) / 2)
     return seen + unseen / float(np.exp(spread))
 
 
@@ -222,8 +222,8 @@ def chao_most(hits: Counts, level: float = LEVEL) -> float | None:
     if total < FEWEST or total - once < COVERED * total:
         return None
     tail = (1 - level) / 2
-    most_once = float(stats.chi2.ppf(1 - tail, 2 * once + 2)) / 2  # Garwood (1936)
-    fewest_twice = float(stats.chi2.ppf(tail, 2 * twice)) / 2 if twice else 0.0
+    most_once = float(special.gammaincinv(once + 1, 1 - tail))  # Garwood (1936)
+    fewest_twice = float(special.gammaincinv(twice, tail)) if twice else 0.0
     return float((hits > 0).sum()) + most_once * (most_once - 1) / (2 * (fewest_twice + 1))
 
 
@@ -238,11 +238,26 @@ def recapture_limits(first: int, second: int, both: int, level: float = LEVEL) -
     None for no overlap, which bounds nothing.
     """
     tail, union = (1 - level) / 2, first + second - both
-    least = _first(lambda n: stats.hypergeom.cdf(both, n, first, second) >= tail, union)
+    least = _first(lambda n: in_common(both, n, first, second) >= tail, union)
     if both == 0:
         return least or union, None
-    beyond = _first(lambda n: stats.hypergeom.sf(both - 1, n, first, second) < tail, union)
+    beyond = _first(lambda n: 1 - in_common(both - 1, n, first, second) < tail, union)
     return least or union, None if beyond is None else max(beyond - 1, union)
+
+
+def in_common(most: int, n: int, first: int, second: int) -> float:
+    """The probability that of n points ``first`` and ``second`` drawn independently have ``most`` in common, or fewer.
+
+    >>> in_common(1, 5, 2, 2)  # all but the one pair of 10
+    0.9
+    """
+    k = np.arange(max(0, first + second - n), min(most, first, second) + 1)
+    ways = _log_choose(first, k) + _log_choose(n - first, second - k) - _log_choose(n, np.asarray(second))
+    return round(float(np.exp(ways).sum()), 12)
+
+
+def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(-special.betaln(n - k + 1, k + 1) - np.log(n + 1))
 
 
 def _first(holds: Callable[[int], bool], low: int) -> int | None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from torch import Tensor
 
 from dynsys.files import read_tensors, write_tensors
@@ -49,6 +48,8 @@ class Shares:
         """The ends of Wilson's 95 % interval of the share: of no start at all it is (0, 1)."""
         if not self.n:
             return 0.0, 1.0
+        from scipy.stats import binomtest  # here, as it takes as long to load as half of torch
+
         found = binomtest(self.counts.get(node, 0), self.n).proportion_ci(CONFIDENCE, method="wilson")
         return float(found.low), float(found.high)
 
