@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+import dynsys
 from dynsys import CheckpointError
+from dynsys.models.loading import text_heaps
 from dynsys.models.loading.contents import read_arrays
 
 W = np.random.default_rng(0).normal(size=(4, 4))
@@ -81,3 +83,34 @@ def test_a_damaged_file_opens_or_is_refused_in_one_line(tmp_path, write):
             refused.append(str(error))
     assert len(refused) > 10
     assert not [line for line in refused if "\n" in line]
+
+
+def with_text(path):
+    """An HDF5 file with a text, which is kept in a heap, and weights that look like the beginning of one."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file.attrs["about"] = "a text of some letters"
+        file["W"] = np.frombuffer(b"GCOL" + b"\xff" * 60, dtype=np.float32).reshape(4, 4)
+        file["V"] = np.ones((4, 4))
+    return path.read_bytes()
+
+
+def test_weights_that_look_like_a_heap_of_texts_are_weights(tmp_path):
+    with_text(tmp_path / "w.h5")
+    system = dynsys.load(tmp_path / "w.h5", form="rnn", matrices={"recurrent": "V"})
+    assert system.n_state == 4
+
+
+@pytest.mark.parametrize(("place", "value"), [(16, 0), (24, 255), (8, 7)])
+def test_a_damaged_heap_of_texts_keeps_no_one_waiting(tmp_path, monkeypatch, place, value):
+    """The C library of HDF5 goes round in some of them for ever."""
+    monkeypatch.setattr(text_heaps, "LONGEST", 1.0)
+    content = bytearray(with_text(tmp_path / "w.h5"))
+    heap = content.index(b"GCOL\x01")  # with the version of its layout
+    content[heap + place] = value
+    (tmp_path / "w.h5").write_bytes(content)
+    assert not text_heaps.are_sound(bytes(content))
+    try:
+        dynsys.load(tmp_path / "w.h5", form="rnn", matrices={"recurrent": "V"})
+    except CheckpointError as error:
+        assert "damaged" in str(error)

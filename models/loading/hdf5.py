@@ -6,6 +6,7 @@ MATLAB says that it wrote it, and nowhere else: h5py, Keras and JAX do not turn 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dynsys.files import first_bytes
 from dynsys.models.loading.json_weights import single_values
 from dynsys.models.loading.matlab import matlab_member
 from dynsys.models.loading.sizes import Room
+from dynsys.models.loading.text_heaps import check_heaps
 from dynsys.models.loading.values import DEEPEST, MOST, Odd, Read, is_beside
 
 CONFIGURATION = "model_config"  # the attribute in which Keras keeps the layers; its entries are named without it
@@ -47,6 +49,7 @@ def open_hdf5(path: Path, content: Any) -> Any:
     except ImportError as error:
         remedy = "pip install 'dynsys-rnn[hdf5]' (from MATLAB, save with -v7 instead)"
         raise CheckpointError(path, "it is an HDF5 file, which needs h5py", remedy) from error
+    check_heaps(path, content.getvalue() if isinstance(content, io.BytesIO) else None)
     return h5py.File(content, "r")
 
 
