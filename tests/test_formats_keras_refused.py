@@ -1,10 +1,12 @@
 """What of Keras there is no model for is refused by name, with what to do instead."""
 
+import shlex
 import zipfile
 
 import h5py
 import numpy as np
 import pytest
+import torch
 from foreign import off_by, right_lstm, right_rnn
 from keras_files import kernels, layer, roles, save, save_by_place, wrapped
 
@@ -121,3 +123,33 @@ def test_keras_1_and_a_keras_file_without_weights_are_told_what_to_save(tmp_path
         archive.writestr("metadata.json", "{}")
     with pytest.raises(CheckpointError, match=r"without model.weights.h5; save it with model.save"):
         load(tmp_path / "net.keras")
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "LeakyRNN"])
+@pytest.mark.parametrize("leak", [0.3, 5.0])
+def test_a_leak_in_the_configuration_of_a_layer_has_its_line_and_is_never_passed_over(tmp_path, kind, leak):
+    """Above 1 it is a time constant."""
+    K, R, b = kernels("SimpleRNN", 3, 5, 1)
+    path = save(tmp_path / "old.h5", [layer("SimpleRNN", "rec", (K, R, b), leak=leak)], "keras 2 .h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace("SimpleRNN", kind)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    text = str(caught.value).partition("--form ")[2].partition(";")[0]
+    form = "leaky --activation tanh --alpha" if leak < 1 else "activity --activation tanh --tau"
+    assert text.startswith(f"{form} {leak}")
+    words = shlex.split(text)
+    matrices = dict(word.split("=", 1) for word in words[words.index("--matrix") + 1 :: 2])
+    x, u = np.linspace(-1, 1, 5), np.linspace(0, 1, 3)
+    f = np.tanh(x @ R + u @ K + b)
+    system = load(path, form="leaky", alpha=0.3, activation="tanh", matrices=matrices)
+    X, U = torch.tensor(x)[None], torch.tensor(u)[None]
+    np.testing.assert_allclose(x + system.velocity(X, U)[0].numpy(), 0.7 * x + 0.3 * f, atol=1e-6)
+
+
+def test_a_single_number_beside_the_kernels_is_a_weight(tmp_path):
+    save(tmp_path / "old.h5", [layer("SimpleRNN", "rec", kernels("SimpleRNN", 3, 5, 1))], "keras 2 .h5", config=False)
+    with h5py.File(tmp_path / "old.h5", "a") as file:
+        file["rec/rec/simple_rnn_cell/leak:0"] = 0.3
+    with pytest.raises(CheckpointError, match=r"leak:0 \(\).*--form leaky --alpha rec"):
+        load(tmp_path / "old.h5")

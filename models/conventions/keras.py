@@ -17,10 +17,12 @@ from dynsys.errors import CheckpointError
 from dynsys.models.conventions.keras_cells import KINDS, Weights, cell_of, told_by
 from dynsys.models.conventions.keras_graph import Layer, kind_of, layers_of, snake
 from dynsys.models.conventions.keras_names import networks_by_names
+from dynsys.models.conventions.keras_own import own_equation
 from dynsys.models.conventions.keras_readout import readout_of
 from dynsys.models.conventions.network import Cell, Network
 from dynsys.models.conventions.tree import entries
 from dynsys.models.loading.choices import Choices
+from dynsys.models.loading.configured import more_than_plain
 from dynsys.models.loading.contents import Contents
 
 KNOWN = "dynsys has models for SimpleRNN, GRU and LSTM; step another layer yourself with dynsys.Map"
@@ -42,7 +44,8 @@ def keras_networks(path: Path, contents: Contents, choices: Choices) -> list[Net
     found = {layer.name: made for layer in layers if (made := cells.of(layer)) is not None}
     if not found:
         kinds = ", ".join(f"{layer.name} ({_described(layer)})" for layer in layers if not layer.is_passive)
-        raise CheckpointError(path, f"no recurrent layer that dynsys knows is among its layers: {kinds}", KNOWN)
+        wrong = f"no recurrent layer that dynsys knows is among its layers: {kinds}"
+        raise CheckpointError(path, wrong, "; ".join([KNOWN, *cells.own_equations(layers)]))
     return list(_networks(weights, layers, found))
 
 
@@ -99,6 +102,16 @@ class _Cells:
             return None
         return Recurrent(halves[0][:1], halves[1][0])
 
+    def own_equations(self, layers: list[Layer]) -> Iterator[str]:
+        """The lines for cells of a user's own class."""
+        for layer in layers:
+            keys = self.weights.under(layer.place, layer.scopes)
+            roles = {name.rpartition(".")[2]: key for name, key in keys.items()}
+            if "recurrent_kernel" in roles:
+                inner = layer.config.get("cell") or layer.config.get("layer")
+                own = inner.get("config", {}) if isinstance(inner, dict) else {}
+                yield own_equation(self.contents, roles, {**layer.config, **own})
+
     def _inside(
         self, name: str, kind: str, config: Mapping[str, Any], keys: Mapping[str, str]
     ) -> tuple[Cell, ...] | None:
@@ -127,6 +140,11 @@ class _Cells:
     def _cell(self, name: str, kind: str, config: Mapping[str, Any], keys: Mapping[str, str]) -> Cell:
         roles = self.weights.roles(keys, name)
         told = told_by(self.path, name, config, self.version)
+        more = [key for key in more_than_plain(config, KINDS[kind]) if not self.choices.ignores(key)]
+        if more:
+            wrong = f"its layer {name} says {more[0]} = {config[more[0]]}, for which Keras's {kind} has no place"
+            remedy = f"{own_equation(self.contents, roles, config)}; --ignore {more[0]} if it plays no part in the step"
+            raise CheckpointError(self.path, wrong, remedy)
         return cell_of(self.path, self.choices, self.contents.arrays, name, KINDS[kind], roles, told)
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from dynsys.errors import CheckpointError
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
+from dynsys.models.conventions.keras_own import own_equation
 from dynsys.models.conventions.network import WORDS, Cell, Network
-from dynsys.models.loading.choices import Choices, line_of, shown
+from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
 
 BY_BLOCKS = {1: "rnn", 3: "gru", 4: "lstm"}
@@ -108,19 +109,16 @@ def _cell(
     if model is None or model != said or others or "kernel" not in roles or _is_a_users_own(roles["kernel"]):
         held = ", ".join(shown(key, contents.arrays) for key in dict.fromkeys([*roles.values(), *others]))
         wrong = f"its layer {name} holds {held}, which is no SimpleRNN, GRU or LSTM"
-        raise CheckpointError(path, wrong, f"if it is one, {SAVE_AGAIN}; {_own_equation(roles)}")
+        own = own_equation(contents, {**roles, **dict(zip(others, others, strict=True))}, {})
+        raise CheckpointError(
+            path,
+            wrong,
+            f"if it is one, {SAVE_AGAIN}; {own}",
+        )
     cell = cell_of(path, choices, contents.arrays, name, model, roles, Told())
     silent = f"{name} is a plain {WORDS[model]}, as its sizes fit; no name in the file says so"
     named = any(word in key for word, kind in NAMED.items() if kind == model for key in roles.values())
     return cell if named else replace(cell, assumed=(silent, *cell.assumed))
-
-
-def _own_equation(roles: dict[str, str]) -> str:
-    """The way out for a cell of the user's own: its equation, with kernels that act from the right."""
-    sides = {"recurrent": "recurrent_kernel", "input": "kernel"}
-    said = {role: f"{roles[key]}.T" for role, key in sides.items() if key in roles}
-    said |= {"bias": roles["bias"]} if "bias" in roles else {}
-    return f"if not, --form with its equation (rnn, leaky, rate, ...) and {line_of(said)}; or dynsys.Map"
 
 
 def _is_anothers(choices: Choices, name: str, roles: dict[str, str]) -> bool:

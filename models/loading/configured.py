@@ -8,7 +8,7 @@ value is neither no nor none. Noise acts in training alone: it is told, and left
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynsys.errors import printable
@@ -99,6 +99,12 @@ def of_the_step(contents: Contents, choices: Choices, prefix: str, cell: str) ->
     ]
 
 
+def more_than_plain(config: Mapping[str, Any], cell: str) -> list[str]:
+    """Of one layer's own configuration what a plain cell has no place for."""
+    plain = Contents({})
+    return [key for key, value in config.items() if _is_leak(key, value, cell) or _changes_h(plain, key, value)]
+
+
 def about_the_output_and_noise(contents: Contents, choices: Choices, prefix: str) -> list[str]:
     """What a configuration says that acts on no step: noise, and an input that is added to the output."""
     lines = []
@@ -130,7 +136,7 @@ def called_a_leak(words: Iterable[str]) -> bool:
 def _is_leak(key: str, value: Any, cell: str) -> bool:
     """A leak other than none and 1, a time constant, or Dale's law; beside a gated cell only what can be no other."""
     words = said_words(key)
-    if isinstance(value, str) or words & OF_TRAINING:
+    if not isinstance(value, int | float) or words & OF_TRAINING:
         return False
     if words & SIGNS and cell == "rnn":
         return bool(value)
@@ -139,7 +145,7 @@ def _is_leak(key: str, value: Any, cell: str) -> bool:
 
 
 def _is_on(value: Any) -> bool:
-    return value.strip().lower() not in NO if isinstance(value, str) else bool(value)
+    return value.strip().lower() not in NO if isinstance(value, str) else isinstance(value, int | float) and bool(value)
 
 
 def _changes_h(contents: Contents, key: str, value: Any) -> bool:

@@ -146,7 +146,7 @@ def _leaky(named: Named, model: str, W: Array, *, default: float | None = None) 
         alpha, source = default, ["the leak is 1, no leak at all; --alpha for another"]
     assert alpha is not None
     if not 0 < np.min(alpha) <= np.max(alpha) <= 1:
-        remedy = "of x' = (1 - alpha) x + ... it is in (0, 1]: give --alpha"
+        remedy = "of x' = (1 - alpha) x + ... it is in (0, 1]: give --alpha, which of a time constant is dt / tau"
         raise CheckpointError(named.path, f"alpha is {float(np.min(alpha)):g} to {float(np.max(alpha)):g}", remedy)
     settings: dict[str, Any] = {"activation": activation}
     if isinstance(alpha, float):

@@ -115,7 +115,7 @@ class Members:
             yield name, Odd("an empty dataset")
         else:
             value = self.read(name, dataset)
-            yield name, np.array(value) if dataset.shape else value
+            yield name, np.array(value)
 
     def _attributes(self, name: str, group: Any) -> Iterator[tuple[str, Any]]:
         for key in group.attrs:

@@ -62,7 +62,7 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     roles = {"recurrent": cell["weight_hh"], "input": cell["weight_ih"]}
     if form == "rnn":
         roles |= {"bias": "+".join([*biases, *lone])} if biases or lone else {}
-        said = [_of_vanilla(contents, {**roles, "recurrent": text}, leaks, words) for words, text in readings]
+        said = [of_vanilla(contents, {**roles, "recurrent": text}, leaks, words) for words, text in readings]
         return "; ".join(line for line in said if line)
     if leaks:
         return ""
@@ -77,29 +77,28 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     return f"if it resets before the product, {before}; if after it, {after}"
 
 
-def _of_vanilla(contents: Contents, roles: dict[str, str], leaks: list[str], supposed: str) -> str:
+def of_vanilla(
+    contents: Contents, roles: dict[str, str], leaks: list[str], supposed: str, activation: str | None = None
+) -> str:
     """A leak in (0, 1] is that of a step; a greater one a time constant, and with a step dt the leak is dt / tau."""
+
+    def line(form: str, **leak: float | str) -> str:
+        return line_of(roles, form=form, activation=activation, **leak)
+
     condition = f"if {supposed}" if supposed else "if so"
     if not leaks:
-        return f"{condition}, {line_of(roles, form='rnn')}"
+        return f"{condition}, {line('rnn')}"
     both = _step_and_time(leaks)
-    if both:
-        return _leaky_line(contents, roles, _ratio(contents, *both))
-    key = leaks[0]
-    value = _values(contents, key)
-    told = key if key in contents.arrays else float(value)
-    if said_words(key) & TIMES or float(value.max()) > 1:
-        flow = f"if it is the flow tau dr/dt = -r + f(W r + ...), {line_of(roles, form='activity', tau=told)}"
-        step = line_of(roles, form="leaky")
-        return f"{flow}; if it is x' = (1 - a) x + a f(W x + ...), {step} and --alpha, which is dt / tau"
-    if float(value.min()) <= 0 or said_words(key) & {"dt", "decay"}:
-        return ""
-    return _leaky_line(contents, roles, told)
-
-
-def _leaky_line(contents: Contents, roles: dict[str, str], alpha: float | str) -> str:
-    inside = line_of(roles, form="leaky", alpha=alpha)
-    outside = line_of(roles, form="leaky-rate", alpha=alpha)
+    told: float | str = _ratio(contents, *both) if both else leaks[0]
+    if not both:
+        key, value = leaks[0], _values(contents, leaks[0])
+        told = key if key in contents.arrays else float(value)
+        if said_words(key) & TIMES or float(value.max()) > 1:
+            flow = f"if it is the flow tau dr/dt = -r + f(W r + ...), {line('activity', tau=told)}"
+            return f"{flow}; if it is x' = (1 - a) x + a f(W x + ...), {line('leaky')} and --alpha, which is dt / tau"
+        if float(value.min()) <= 0 or said_words(key) & {"dt", "decay"}:
+            return ""
+    inside, outside = line("leaky", alpha=told), line("leaky-rate", alpha=told)
     return f"if it is x' = (1 - a) x + a f(W x + ...), {inside}; if W f(x) is inside, {outside}"
 
 

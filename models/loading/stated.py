@@ -60,7 +60,7 @@ def words_of(key: str) -> set[str]:
 
 def said_words(key: str) -> set[str]:
     """The words of a setting's last name, and of the one before where that says nothing itself, as in leak.rate."""
-    *owners, last = key.split(".")
+    *owners, last = re.sub(r":\d+$", "", key).split(".")  # Keras's kernel:0
     own = words_of(last)
     return own | words_of(owners[-1]) if own <= SAYS_NOTHING and owners else own
 
@@ -68,7 +68,7 @@ def said_words(key: str) -> set[str]:
 def is_called(key: str, names: Iterable[str]) -> bool:
     """Whether the words of a setting in their order are one of the names: leakingRate and leaking.rate are
     ``leaking_rate``, and alpha.value is ``alpha``."""
-    *owners, last = key.split(".")
+    *owners, last = re.sub(r":\d+$", "", key).split(".")
     parts = [owners[-1], last] if words_of(last) <= SAYS_NOTHING and owners else [last]
     words = [w.lower() for part in parts for w in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", part) if w]
     return "_".join(word for word in words if word not in VALUE) in names
