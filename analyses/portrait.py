@@ -36,12 +36,13 @@ def portrait(
     fit: Fit = "points",
     connections: Connections | None = None,
     recorded: Recorded | None = None,
+    starts: bool = False,
 ) -> Any:
     """The phase portrait as a plotly figure: trajectories, releases from random states, and the points.
 
     The trajectories are those ``recorded`` where there are any, else runs of the task, else under random pulses; the
-    legend says which. Where the search saw trajectories settle at something that is no point of it, as in an orbit,
-    that is looked for and drawn as well.
+    legend says which. With ``starts`` those of the search are drawn. Where the search saw trajectories settle at
+    something that is no point of it, as in an orbit, that is looked for and drawn as well.
     """
     from dynsys.plots import phase_portrait
 
@@ -53,6 +54,7 @@ def portrait(
         releases=releases(system, u, seed),
         time_axis=0,
         called=called,
+        starts=starts,
         connections=connections,
         beside=() if connections is not None else beside(points, system, u, seed),
         fit=fit,

@@ -125,10 +125,12 @@ def draw(
     chosen: list[int] | None = None,
     seed: int = 0,
     fit: Fit = "points",
+    starts: bool = False,
 ) -> str:
     """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
 
-    None is the phase portrait, or the portrait of retrieval for a network that learned it.
+    None is the phase portrait, or the portrait of retrieval for a network that learned it. The phase portrait may show
+    the ``starts`` of the search.
     """
     from dynsys.plots import save_html, save_picture
 
@@ -136,7 +138,9 @@ def draw(
     picture = picture or _usual(Path(run))
     if picture in WITHOUT_POINTS and chosen is not None:
         raise ValueError(f"the picture {picture!r} shows no points; leave out the choice of points")
-    figure = PICTURES[picture](Path(run), chosen, seed, fit)
+    if starts and picture != "phase":
+        raise ValueError(f"the picture {picture!r} shows no starts of a search; the picture 'phase' does")
+    figure = _phase(Path(run), chosen, seed, fit, starts) if starts else PICTURES[picture](Path(run), chosen, seed, fit)
     save_html(figure, path)
     if png is not None:
         save_picture(IN_PRINT[picture](Path(run)) if picture in IN_PRINT else figure, png)
@@ -157,12 +161,12 @@ def _usual(run: Path) -> str:
     return "retrieval" if isinstance(getattr(load_run(run)[1], "task", None), Retrieval) else "phase"
 
 
-def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
+def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit, starts: bool = False) -> Any:
     points, system = load_run(run)
     followed = Connections.load(run / CONNECTIONS) if chosen is None and (run / CONNECTIONS).is_file() else None
     known = followed is not None and followed.are_of(points)
     recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
-    return portrait(_some(points, chosen), system, seed, fit, followed if known else None, recorded)
+    return portrait(_some(points, chosen), system, seed, fit, followed if known else None, recorded, starts)
 
 
 def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:

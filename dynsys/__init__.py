@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dynsys.search import find_fixed_points
     from dynsys.spectra.modes import linear_modes
     from dynsys.system import Flow, Kind, Map, System
+    from dynsys.tolerances import Tolerances
     from dynsys.trajectory import simulate
 
 _HOME = {
@@ -29,6 +30,7 @@ _HOME = {
     "OutputError": "dynsys.errors",
     "Projection": "dynsys.projection",
     "System": "dynsys.system",
+    "Tolerances": "dynsys.tolerances",
     "find_fixed_points": "dynsys.search",
     "linear_modes": "dynsys.spectra.modes",
     "load": "dynsys.models.loading.checkpoint",
@@ -47,6 +49,7 @@ __all__ = [
     "OutputError",
     "Projection",
     "System",
+    "Tolerances",
     "find_fixed_points",
     "linear_modes",
     "load",

@@ -12,6 +12,7 @@ from torch.linalg import vector_norm
 
 from dynsys.rounding import is_zero, rate
 from dynsys.solvers.base import Problem, Solver
+from dynsys.speed import q_of
 
 
 class Outcome(enum.IntEnum):
@@ -33,8 +34,14 @@ class Descent:
     steps: Tensor
 
 
-def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent:
-    """Run ``solver`` from every row of x (B, n) until |F| is small, no step helps, or its steps are used up."""
+def descend(
+    solver: Solver, problem: Problem, x: Tensor, unit: float, tol_q: float | None = None, tol_dq: float = 0.0
+) -> Descent:
+    """Run ``solver`` from every row of x (B, n) until |F| is small, no step helps, or its steps are used up.
+
+    Small is what the solver says, or with ``tol_q`` that q is no larger; with ``tol_dq`` a step that changes q by no
+    more than such a share of it does not help.
+    """
     B = len(x)
     out = Descent(
         x.clone(),
@@ -48,7 +55,9 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
     stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
     for step in range(solver.max_steps + 1):
         enough = solver.tolerance * pace[rows] * (vector_norm(state.x, dim=1) + unit)
-        if solver.tolerance == 0:
+        if tol_q is not None:
+            enough = torch.full_like(enough, (2 * tol_q) ** 0.5)
+        elif solver.tolerance == 0:
             small = is_zero(problem.system, state.x, problem.u, state.F, unit)
             enough = torch.where(small, torch.inf, 0.0)
         outcome = _judge(state, stuck, enough, unit)
@@ -58,8 +67,11 @@ def descend(solver: Solver, problem: Problem, x: Tensor, unit: float) -> Descent
             break
         if len(going) < len(rows):
             rows, problem, state = rows[going], problem.at(going), type(state)(*(part[going] for part in state))
+        q = q_of(state.F)
         state, info = solver.step(problem, state)
         stuck = info.stuck
+        if tol_dq:  # a step that was refused changes nothing, and the next one may be taken
+            stuck = stuck | ((info.length > 0) & ((q_of(state.F) - q).abs() <= tol_dq * q))
     return out
 
 

@@ -62,7 +62,8 @@ def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
         report = dataclasses.replace(report, index_sum=_index_sum_of(points, search, proved=True))
     missing = _counted(search.missing(report.index_sum), zeros)
     report = dataclasses.replace(report, estimated_missed=missing.estimate, missing=missing.told(report.period))
-    return dataclasses.replace(points, search=report)
+    used = search.sample[0][: search.discovery.tried[Source.OWN]]
+    return dataclasses.replace(points, search=report, starts=np.asarray(used.float().cpu()))
 
 
 def _left_out(search: Exploration, zeros: Zeros) -> list[str]:

@@ -69,6 +69,7 @@ class SearchReport:
     complete: bool = False  # whether it is proved that there are no more points
     missing: dict[str, Any] | None = None  # ``dynsys.missing.Missing`` and its sentence
     settling: dict[str, Any] | None = None  # where trajectories settle (``attractors.settlement``), its sentence
+    tolerances: str = ""  # by which points were counted (``dynsys.tolerances``), if they were
     left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
 
 
@@ -90,7 +91,8 @@ class FixedPoints:
     ``active_bounds`` (k, n) are -1 where the lower and +1 where the upper bound of the reachable box holds them, and
     ``drift_time`` (k,) is the time in which the state moves by a hundredth of its usual size. ``orbit`` (k,) numbers
     the cycles of a search with ``period``, ``manifold`` (k,) those of ``manifolds``, which are lines, rings and planes
-    of marginal points of which a few represent the rest; -1 stands for neither.
+    of marginal points of which a few represent the rest; -1 stands for neither. ``starts`` (B, n) are the states that
+    the search used of those it was given or drew itself, in single precision; those made from points are not kept.
     """
 
     states: Array
@@ -115,12 +117,15 @@ class FixedPoints:
     orbit: NDArray[np.int64] = _ABSENT
     manifold: NDArray[np.int64] = _ABSENT
     manifolds: tuple[dict[str, Any], ...] = ()
+    starts: NDArray[np.float32] = _ABSENT
 
     def __post_init__(self) -> None:
         """What was not given says nothing: results of earlier versions, and points without cycles or manifolds."""
         for key, nothing in _NOTHING.items():
             if getattr(self, key) is _ABSENT:
                 object.__setattr__(self, key, nothing(*self.states.shape))
+        if self.starts is _ABSENT:
+            object.__setattr__(self, "starts", np.zeros((0, self.states.shape[1]), dtype=np.float32))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -207,7 +212,7 @@ class FixedPoints:
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one safetensors file; raises OutputError where it cannot be written."""
-        tensors = {key: _storable(getattr(self, key)) for key in PER_POINT}
+        tensors = {key: _storable(getattr(self, key)) for key in (*PER_POINT, *SINCE)}
         header = {
             "schema": SCHEMA,
             "system": self.about,
@@ -222,7 +227,7 @@ class FixedPoints:
         """Read a result back; raises CheckpointError where the file is not one."""
         tensors, header = read_tensors(path, SCHEMA)
         with content_of(path, "result", "run the search again"):
-            whole = {key: shape for key, shape in SHAPES.items() if key in tensors or key not in _NOTHING}
+            whole = {key: shape for key, shape in SHAPES.items() if key in tensors or key not in (*_NOTHING, *SINCE)}
             k = check_arrays(tensors, whole, alone=True)["k"]
             words = {key: checked(list[str], header[key], key) for key in WORDS if key in header}
             manifolds = checked(tuple[Manifold, ...], header.get("manifolds", []), "manifolds")
@@ -259,7 +264,9 @@ SHAPES = {
     "drift_time": "f k",
     "orbit": "i k",
     "manifold": "i k",
+    "starts": "f s n",
 }
+SINCE = ("starts",)  # what belongs to no point, and which files of earlier versions lack
 LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
 COMPLEX = ("eigenvalues", "modes")
 WORDS = ("verdict", "stability", "reasons")  # kept in the header of a file

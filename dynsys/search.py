@@ -28,6 +28,7 @@ from dynsys.solvers import Solver, solver_named
 from dynsys.starts import first_starts
 from dynsys.system import System
 from dynsys.threads import alone
+from dynsys.tolerances import Tolerances, points_by_tolerance
 
 ENGINES = ("auto", "fiber")
 LOOKED_AT = 64  # starts, by which it is told in what precision a velocity is computed
@@ -54,6 +55,7 @@ def find_fixed_points(
     closure: bool = True,
     full_spectrum: bool = False,
     verify: bool = True,
+    tolerances: Tolerances | None = None,
     memory: int | str | None = None,
     seconds: float | None = None,
     seed: int = 0,
@@ -71,7 +73,9 @@ def find_fixed_points(
     first engine found. ``period`` k searches a map for its cycles of k steps, as the fixed points of the map applied k
     times without those of its divisors; whole cycles come out, numbered by ``orbit``. ``slow_q`` is the largest q of a
     slow point. ``closure=False`` leaves out every start that was not given. ``verify=False`` leaves out the proofs
-    (bounds are estimates then) and the look at where trajectories settle. ``memory`` is what the working arrays may
+    (bounds are estimates then) and the look at where trajectories settle. With ``tolerances`` only the starts given
+    are taken down, and points are counted by how small q is and how far apart they lie, as the literature does, without
+    proofs or a word on what is missing (``dynsys.tolerances``). ``memory`` is what the working arrays may
     take, like "4GiB"; 2 GiB unless given. ``seconds`` end the search when they are over, with what it has, and let it
     go on as long where it would otherwise end while points are still being found (``dynsys.discovery``).
     ``progress(stage, done, total)`` is called as it goes.
@@ -85,6 +89,11 @@ def find_fixed_points(
     ([-1.0, 1.0, 0.0], ['stable node', 'stable node', 'unstable node'])
     """
     began = time.perf_counter()
+    if tolerances is not None and (engine != "auto" or period != 1 or seconds is not None):
+        raise ValueError(
+            f"with tolerances every start goes its own way to a fixed point: engine={engine!r}, period={period} and "
+            f"seconds={seconds} belong to the search without; leave them or the tolerances out"
+        )
     system = Iterated(system, period) if period != 1 else system
     with alone():
         search = _asked(
@@ -104,6 +113,8 @@ def find_fixed_points(
             workers=workers,
             progress=progress,
         )
+        if tolerances is not None:
+            return _timed(points_by_tolerance(search, tolerances, full_spectrum), began)
         try:
             search.run()
             return _timed(outcome(search, full_spectrum), began)

@@ -26,7 +26,9 @@ def summary(points: FixedPoints) -> str:
         kinds[(int(unstable), "stable" if word.startswith("stable") else str(word))] += 1
     listed = ", ".join(_counted(kinds[kind], kind) for kind in sorted(kinds))
     name = f"cycle{'s' * (len(fixed) != 1)} of period {points.search.period}" if cycles else "fixed point"
-    found = [f"{len(fixed)} {name}{'s' * (len(fixed) != 1 and not cycles)}{': ' + listed if listed else ''}"]
+    if points.search.tolerances:
+        name = f"point{'s' * (len(fixed) != 1)} counted as fixed by tolerance"
+    found = [f"{len(fixed)} {name}{'s' * (len(fixed) != 1 and name == 'fixed point')}{': ' + listed if listed else ''}"]
     found += [str(manifold["sentence"]) for manifold in points.manifolds]
     n_slow = int((points.verdict == "slow").sum())
     if n_slow:
@@ -82,6 +84,9 @@ def _proofs(points: FixedPoints) -> list[str]:
         return [f"* all {proved} are proved to exist, and to be alone within their error bounds"]
     reasons = Counter(str(reason) for reason, sure in zip(fixed.reasons, fixed.certified, strict=True) if not sure)
     why = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common())
+    if points.search.tolerances:
+        near = int(np.isfinite(fixed.error_bound).sum())
+        return [f"{near} of {len(fixed)} have a zero of F within their error bounds, by estimate"]
     return [
         f"* {proved} of {len(fixed)} are proved to exist, and to be alone within their error bounds; not proved {why}"
     ]

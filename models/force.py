@@ -56,7 +56,7 @@ class TrainingRecord:
 
     W_out: Array  # (O, N)
     output: Array  # (T, O) the output as it was while the weights changed
-    weight_norm: Array  # (T,) |W_out|, Frobenius
+    weight_norm: Array  # (T, O) |W_out| of each output
     state: Array  # (N,) the last x
     snapshots: list[tuple[int, Array]] = field(default_factory=list)
 
@@ -80,9 +80,9 @@ def train_force(
     learner = RecursiveLeastSquares(network.W_out.numpy(), settings.alpha)
     steps = len(inputs)
     kept = _snapshot_steps(settings, steps)
-    output, weight_norm = np.empty((steps, network.n_output)), np.empty(steps)
+    output, weight_norm = np.empty((2, steps, network.n_output))
     noise = settings.noise * rng.standard_normal(output.shape)
-    norm = learner.weight_norm()
+    norm = learner.weight_norms()
     snapshots: list[tuple[int, Array]] = []
 
     def keep(step: int) -> None:
@@ -98,11 +98,11 @@ def train_force(
             output[t] = simulation.advance(inputs[t], learner.W_out)
             if t % settings.interval == 0:
                 learner.update(simulation.r, output[t] - target[t])
-                norm = learner.weight_norm()
+                norm = learner.weight_norms()
             weight_norm[t] = norm
             simulation.feedback += noise[t]
             if (t + 1) % REPORT_EVERY == 0 or t + 1 == steps:
-                if not np.isfinite(norm):
+                if not np.isfinite(norm).all():
                     raise FloatingPointError(f"W_out is no longer finite at step {t}: lower the gain or raise alpha")
                 if on_progress is not None:
                     on_progress(t + 1, steps)
@@ -160,7 +160,7 @@ class RecursiveLeastSquares:
     def __init__(self, W_out: Array, alpha: float) -> None:
         n = W_out.shape[1]
         self._W = np.array(W_out.T, order="F")  # (N, O)
-        self._W_flat = self._W.ravel(order="F")  # the same numbers in a row: a view
+        self._rows = [self._W[:, k] for k in range(self._W.shape[1])]  # those of each output: views
         self._S = np.asfortranarray(np.eye(n) / alpha)  # only its lower triangle is kept up to date
         self._V = np.zeros((n, self.WAITING), order="F")
         self._waiting = 0
@@ -176,8 +176,9 @@ class RecursiveLeastSquares:
         lower = np.tril(self._S - self._V @ self._V.T)
         return lower + np.tril(lower, -1).T
 
-    def weight_norm(self) -> float:
-        return float(blas.dnrm2(self._W_flat))
+    def weight_norms(self) -> list[float]:
+        """The Euclidean norm of the weights of each output."""
+        return [blas.dnrm2(row) for row in self._rows]
 
     def update(self, r: Array, e: Array) -> None:
         """Eq. 28 and then eq. 27 for the rates r and the error e = z - y before it.

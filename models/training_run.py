@@ -21,8 +21,8 @@ CURVES_SCHEMA = "dynsys.training_curves/1"
 SNAPSHOT_SCHEMA = "dynsys.snapshot/1"
 CURVES = "training.safetensors"
 SNAPSHOTS = "snapshots"
-CURVE_POINTS = 600  # error and |W_out| are means over this many stretches of the run
-TEST_SHOWN = 2000  # steps of the test run that are kept
+CURVE_POINTS = 600  # the MSE and |W_out| are means over this many stretches of the run
+SHOWN = 2000  # steps of the test run that are kept, from its beginning, and of the training, up to its end
 
 
 def run_training(
@@ -67,18 +67,24 @@ def forget_snapshots(folder: Path) -> None:
 
 
 def curves(trained: Trained) -> Arrays:
-    """step, error and weight_norm (S,) over training; test_input, test_output and test_target (T, bits)."""
-    steps = len(trained.record.output)
+    """step, mse (S,) and weight_norm (S, O) over training; train_step (T,), train_input, train_output and train_target
+    (T, bits) of its end; test_input, test_output and test_target (T, bits)."""
+    record, test = trained.record, trained.test
+    steps = len(record.output)
     edges = np.unique(np.linspace(0, steps, min(CURVE_POINTS, steps) + 1).astype(int))
-    error = np.abs(trained.record.output - trained.target).mean(axis=1)
+    mse = ((record.output - trained.target) ** 2).mean(axis=1)
     lengths = np.diff(edges)
     return {
         "step": edges[1:],
-        "error": np.add.reduceat(error, edges[:-1]) / lengths,
-        "weight_norm": np.add.reduceat(trained.record.weight_norm, edges[:-1]) / lengths,
-        "test_input": trained.test.inputs[:TEST_SHOWN],
-        "test_output": trained.test_output[:TEST_SHOWN],
-        "test_target": trained.test.target[:TEST_SHOWN],
+        "mse": np.add.reduceat(mse, edges[:-1]) / lengths,
+        "weight_norm": np.add.reduceat(record.weight_norm, edges[:-1]) / lengths[:, None],
+        "train_step": np.arange(max(0, steps - SHOWN), steps),
+        "train_input": trained.inputs[-SHOWN:],
+        "train_output": record.output[-SHOWN:],
+        "train_target": trained.target[-SHOWN:],
+        "test_input": test.inputs[:SHOWN],
+        "test_output": trained.test_output[:SHOWN],
+        "test_target": test.target[:SHOWN],
     }
 
 

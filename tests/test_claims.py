@@ -8,6 +8,8 @@ from dynsys.analyses import STUDIES
 from dynsys.analyses.claims import study as claims
 from dynsys.analyses.claims.study import Claims, run
 from dynsys.analyses.claims.words import FAILS, HOLDS, OPEN, SOMETIMES, verdicts
+from dynsys.models.loading.checkpoint import read_checkpoint
+from dynsys.models.recipe import PRESETS
 
 
 def formed(gain, seed, unstable, first, events):
@@ -90,12 +92,23 @@ def test_parts_that_failed_are_listed_and_counted_nowhere():
 def test_the_study_runs_at_toy_size_and_goes_on_from_what_is_there(tmp_path, monkeypatch):
     assert STUDIES["claims"] == run.__module__
     settings = Claims(
-        units=40, seeds=1, bits=2, gains=(0.9,), snapshots=("log:6",), levels=(1e-3, 1e-1), trials=1, steps=100
+        units=40,
+        seeds=1,
+        bits=2,
+        gains=(0.9,),
+        snapshots=("log:6",),
+        levels=(1e-3, 1e-1),
+        trials=1,
+        steps=100,
+        preset="paper",
     )
     results = run(settings, tmp_path, claims.silent)
     assert results["failed"] == []
     assert {"Formation", "Transfer", "Noise"} == set(results["tables"])
     assert {claim["section"] for claim in results["claims"]} >= {"6.1", "7", "8"}
+    for part in ("transfer/scratch", "logistic", "gain_0.9"):
+        recipe = read_checkpoint(tmp_path / "seed_0" / part)[2]["about"]["recipe"]
+        assert recipe["steps"] == PRESETS["paper"]().steps == 30_000
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["claims"] == results["claims"]
     assert "The origin is stable at first" in (tmp_path / "report.html").read_text()

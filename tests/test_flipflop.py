@@ -138,6 +138,8 @@ def test_the_paper_preset_is_table_1():
     assert (recipe.force.alpha, recipe.force.interval) == (1.0, 2)
     assert (recipe.steps, recipe.test_steps) == (30_000, 5_000)
     assert recipe.task.overlap
+    ours = PRESETS["default"]().network
+    assert (recipe.network.feedback, recipe.network.input_scale) == (ours.feedback, ours.input_scale) == (3.0, 3.0)
     inputs = recipe.task.trial(200_000, seed=0).inputs
     silent = np.mean(inputs == 0)
     assert silent == pytest.approx(0.98**10, abs=0.01)  # no pulse began in the last ten steps

@@ -125,7 +125,7 @@ def test_snapshots_are_delivered_as_they_come_and_end_with_the_result():
 def test_weight_norm_is_that_of_the_readout_at_the_end():
     task = FlipFlop(2).trial(301, seed=0)
     record = train_force(network(), task.inputs, task.target)
-    assert record.weight_norm[-1] == pytest.approx(np.sqrt((record.W_out**2).sum()))
+    assert record.weight_norm[-1] == pytest.approx(np.sqrt((record.W_out**2).sum(axis=1)))
 
 
 @pytest.mark.parametrize("steps", [50, 1500])

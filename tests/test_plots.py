@@ -364,8 +364,12 @@ class TestSpectrum:
 def record(steps: int = 40, S: int = 30, inputs: int = 2) -> dict[str, np.ndarray]:
     return {
         "step": np.arange(S) * 10,
-        "error": 10.0 ** -np.linspace(0, 2, S),
-        "weight_norm": np.linspace(0, 3, S),
+        "mse": 10.0 ** -np.linspace(0, 2, S),
+        "weight_norm": np.outer(np.linspace(0, 3, S), [1.0, 2.0]),
+        "train_step": np.arange(steps) + 500,
+        "train_input": np.zeros((steps, inputs)),
+        "train_output": np.full((steps, 2), -0.5),
+        "train_target": -np.ones((steps, 2)),
         "test_input": np.zeros((steps, inputs)),
         "test_output": np.full((steps, 2), 0.75),
         "test_target": np.ones((steps, 2)),
@@ -376,42 +380,52 @@ class TestTrainingCurves:
     def test_every_output_has_a_row_with_its_target_and_its_input(self):
         figure = plots.training_curves(record())
         assert (
-            names(figure).count("output") == names(figure).count("target") == names(figure).count("input pulses") == 2
+            names(figure).count("output") == names(figure).count("target") == names(figure).count("input pulses") == 4
         )
         rows = {name: [one.yaxis for one in figure.data if one.name == name] for name in ("output", "target")}
-        assert rows["output"] == rows["target"] == ["y", "y2"]
+        assert rows["output"] == rows["target"] == ["y", "y3", "y2", "y4"]
+
+    def test_the_four_panels_of_figure_5_are_the_end_of_training_the_test_the_mse_and_the_weights(self):
+        figure = plots.training_curves(record())
+        shown = {(one.yaxis, float(one.y[0])): one for one in figure.data if one.name == "output"}
+        assert shown["y", -0.5].x[0] == 500
+        assert shown["y2", 0.75].x[0] == 0
+        assert {trace(figure, "MSE").yaxis, trace(figure, "|W_out| of output 2").yaxis} == {"y5", "y6"}
 
     def test_curves_of_training_are_those_of_the_record(self):
         figure, given = plots.training_curves(record()), record()
-        np.testing.assert_allclose(trace(figure, "error").y, given["error"], rtol=1e-6)
-        np.testing.assert_allclose(trace(figure, "|W_out|").y, given["weight_norm"], rtol=1e-6)
-        np.testing.assert_array_equal(trace(figure, "error").x, given["step"])
-        assert figure.layout[trace(figure, "error").yaxis.replace("y", "yaxis")].type == "log"
+        np.testing.assert_allclose(trace(figure, "MSE").y, given["mse"], rtol=1e-6)
+        for k in range(2):
+            norms = trace(figure, f"|W_out| of output {k + 1}").y
+            np.testing.assert_allclose(norms, given["weight_norm"][:, k], rtol=1e-6)
+        np.testing.assert_array_equal(trace(figure, "MSE").x, given["step"])
+        assert figure.layout[trace(figure, "MSE").yaxis.replace("y", "yaxis")].type == "log"
 
     def test_the_caption_gives_the_error_of_the_test(self):
         assert "mean absolute error 0.25 over 40 steps" in caption(plots.training_curves(record()))
 
     def test_inputs_of_another_number_get_a_row_of_their_own(self):
         figure = plots.training_curves(record(inputs=3))
-        assert {one.yaxis for one in figure.data if one.name == "input pulses"} == {"y3"}
+        assert {one.yaxis for one in figure.data if one.name == "input pulses"} == {"y5", "y6"}
 
     def test_long_records_are_thinned_out_and_the_caption_says_so(self):
         figure = plots.training_curves(record(steps=200_000, S=300_000))
         assert sum(len(one.x) for one in figure.data) <= 100_000
-        assert "of the test is drawn" in caption(figure)
-        assert "of training is drawn" in caption(figure)
+        assert "of the runs is drawn" in caption(figure)
+        assert "of the curves is drawn" in caption(figure)
 
     def test_an_error_of_zero_leaves_a_gap_in_the_logarithm(self):
         given = record()
-        given["error"][3] = 0.0
-        assert np.isnan(trace(plots.training_curves(given), "error").y).nonzero()[0].tolist() == [3]
+        given["mse"][3] = 0.0
+        assert np.isnan(trace(plots.training_curves(given), "MSE").y).nonzero()[0].tolist() == [3]
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"error": None}, "lacks error"),
-            ({"error": np.zeros(3)}, "shapes"),
-            ({"test_target": np.zeros((40, 3))}, "one T and one O"),
+            ({"mse": None}, "lacks mse"),
+            ({"mse": np.zeros(3)}, "the curves have shapes"),
+            ({"train_step": np.zeros(3)}, "end of the training has shapes"),
+            ({"test_target": np.zeros((40, 3))}, "of one T"),
         ],
     )
     def test_records_that_do_not_fit_are_refused(self, change, message):

@@ -1,11 +1,13 @@
 """What the portrait of a run shows: the trajectories that its search began from, and attractors that are no points."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
-from dynsys import find_fixed_points
+from dynsys import FixedPoints, find_fixed_points, plots
 from dynsys.analyses.portrait import portrait
 from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.run import RECORDED, load_run
@@ -51,6 +53,31 @@ def test_the_trajectories_drawn_are_those_that_the_search_began_from(gru, tmp_pa
     assert len(figure["recorded trajectories"].x) == 6 * 30 + 10 + 6  # and a break between each two
     run("portrait", folder, "-o", tmp_path / "p.html", "--fit", "trajectories")
     assert "recorded trajectories" in (tmp_path / "p.html").read_text()
+
+
+def test_the_starts_of_a_search_are_kept_with_its_points_and_drawn_where_asked(tmp_path):
+    """Each of those used is one of those given, in single precision."""
+    given = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+    points = find_fixed_points(load("simple2d"), given, workers=1)
+    assert len(points.starts) == points.search.starts
+    rows = {tuple(row) for row in given.astype(np.float32).tolist()}
+    assert {tuple(row) for row in points.starts.tolist()} <= rows
+    again = FixedPoints.load(points.save(tmp_path / "points.safetensors"))
+    np.testing.assert_array_equal(again.starts, points.starts)
+    figure = {one.name: one for one in plots.phase_portrait(again, starts=True).data}
+    assert len(figure["starts of the search"].x) == len(points.starts)
+    assert "starts of the search" not in {one.name for one in plots.phase_portrait(again).data}
+    nothing = dataclasses.replace(points, starts=points.starts[:0])
+    with pytest.raises(ValueError, match="do not tell what their search began from"):
+        plots.phase_portrait(nothing, starts=True)
+
+
+def test_the_starts_are_drawn_by_the_command_and_by_no_other_picture(tmp_path):
+    run("find", "simple2d", "-o", tmp_path, "--starts", 16, "--no-verify")
+    run("portrait", tmp_path, "-o", tmp_path / "p.html", "--starts")
+    assert "starts of the search" in (tmp_path / "p.html").read_text()
+    told = run("portrait", tmp_path, "-o", tmp_path / "s.html", "--starts", "--picture", "spectrum", code=1)
+    assert "'spectrum' shows no starts" in told.stderr
 
 
 def test_basins_take_the_states_that_were_recorded(gru, tmp_path):

@@ -22,7 +22,7 @@ EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
 def test_every_solver_finds_exactly_the_known_points(solver, known):
     system = known.make()
-    more = (solver, known.name) != ("adam", "simple2d")  # thousands of steps for starts that bring nothing there
+    more = solver not in ("adam", "gradient-descent") or known.name != "simple2d"  # thousands of steps in vain
     points = find_fixed_points(system, solver=solver, n_starts=48, closure=more, workers=1)
     assert len(points) == len(known.states)
     distance = np.linalg.norm(points.states[:, None] - known.states[None], axis=2)
@@ -49,7 +49,7 @@ def test_no_solver_reports_a_point_where_there_is_none(solver):
     assert sum(points.search.rejected.values()) == 16
 
 
-@pytest.mark.parametrize("name", ["gauss-newton", "conjugate-gradient", "newton", "trust-region"])
+@pytest.mark.parametrize("name", ["gauss-newton", "conjugate-gradient", "gradient-descent", "newton", "trust-region"])
 @examples(max_examples=20)
 @given(n=st.integers(1, 6), seed=SEEDS)
 def test_no_step_of_a_descent_raises_q(name, n, seed):
@@ -84,6 +84,18 @@ def test_newton_doubles_its_digits_at_each_step():
         state, _ = Newton().step(problem, state)
         assert state.x.item() == pytest.approx(2 * x**3 / (3 * x**2 - 1), abs=1e-14)
     assert abs(state.x.item() - 1) < 5e-8
+
+
+def test_where_f_is_straight_a_step_of_gradient_descent_ends_where_the_slope_is_across_it():
+    """q = |A x|^2 / 2 is least along d = -g at a = |g|^2 / |A g|^2, where the new gradient is at right angles to d."""
+    A = torch.as_tensor(np.random.default_rng(0).standard_normal((3, 3)))
+    system, x = Flow(lambda x, u: x @ A.T, n_state=3), torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
+    problem, solver = Problem(system, EMPTY), solver_named("gradient-descent", 3)
+    g = x @ A.T @ A
+    a = (g @ g.T) / (g @ A.T @ A @ g.T)
+    state, _ = solver.step(problem, solver.init(problem, x))
+    torch.testing.assert_close(state.x, x - a * g)
+    assert abs(float((state.x @ A.T @ A) @ g.T)) < 1e-10
 
 
 @pytest.mark.parametrize("rank", [1, 2])

@@ -151,7 +151,7 @@ def test_each_network_is_a_run_of_its_own(done):
     for name in NETWORKS:
         points = FixedPoints.load(folder / name / "fixed_points.safetensors")
         assert len(points) == len(compared.networks[name].points)
-        assert len(read_curves(folder / name)["error"]) > 100
+        assert len(read_curves(folder / name)["mse"]) > 100
 
 
 def test_results_and_report_are_written(done):

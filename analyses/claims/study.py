@@ -40,8 +40,9 @@ AT_ORIGIN = 1e-6  # of the largest state
 
 @dataclass(frozen=True)
 class Claims:
-    """``seeds`` networks of ``units`` for each claim. ``gains`` are those of the networks that are followed through
-    training at ``snapshots``: above 1 an untrained network is chaotic, and its origin unstable."""
+    """``seeds`` networks of ``units`` for each claim, trained by the recipe ``preset``. ``gains`` are those of the
+    networks that are followed through training at ``snapshots``: above 1 an untrained network is chaotic, and its
+    origin unstable."""
 
     units: int = 500
     seeds: int = 5
@@ -51,6 +52,7 @@ class Claims:
     levels: tuple[float, ...] = noise.FIGURE_9
     trials: int = 10
     steps: int = 5000
+    preset: str = "default"
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.units < 10 or self.bits < 2:
@@ -66,7 +68,7 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     """
     folder = Path(folder)
     check_writable(folder)
-    size = {"units": settings.units, "bits": settings.bits}
+    size = {"units": settings.units, "bits": settings.bits, "preset": settings.preset}
     under = {"levels": settings.levels, "trials": settings.trials, "steps": settings.steps}
 
     def sweep(part: Part, tasks: list[Task], stage: str) -> list[Row]:
@@ -103,6 +105,7 @@ def formation(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, A
     trained = learner("flipflop", "esn")(
         home,
         snapshots=read_schedule(arguments["snapshots"]),
+        preset=arguments["preset"],
         bits=arguments["bits"] - 1,
         units=arguments["units"],
         gain=arguments["gain"],
@@ -126,13 +129,10 @@ def at_the_origin(diagram: Diagram) -> list[dict[str, Any]]:
 
 def transferred(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     """One more bit, from scratch and on top of the others, and a logistic network of as many bits."""
-    home, bits, units = _home(folder, arguments), arguments["bits"], arguments["units"]
-    compared = transfer.run(
-        transfer.Transfer(bits=bits, units=units, seed=arguments["network"]), home / "transfer", silent
-    )
-    logistic = learner("flipflop", "esn")(
-        home / LOGISTIC, bits=bits, units=units, activation="logistic", seed=arguments["network"]
-    )
+    home, number = _home(folder, arguments), arguments["network"]
+    kind = {key: arguments[key] for key in ("bits", "units", "preset")}
+    compared = transfer.run(transfer.Transfer(**kind, seed=number), home / "transfer", silent)
+    logistic = learner("flipflop", "esn")(home / LOGISTIC, **kind, activation="logistic", seed=number)
     return {**transfer_results(compared), "logistic": logistic.metrics}
 
 
@@ -159,9 +159,10 @@ def silent(stage: str, done: int, total: int) -> None:
 
 def _write(settings: Claims, results: dict[str, Any], folder: Path) -> None:
     rows = [{key: claim[key] for key in ("claim", "section", "verdict", "found")} for claim in results["claims"]]
+    asked = f"--preset {settings.preset} --units {settings.units} --seeds {settings.seeds}"
     report = Report(
         "What the claims of the paper come to on other networks",
-        f"python benchmarks/claims.py {folder} --units {settings.units} --seeds {settings.seeds}",
+        f"python benchmarks/claims.py {folder} {asked}",
         [f"{claim['claim']} {claim['verdict'].capitalize()}: {claim['found']}" for claim in results["claims"]],
         dataclasses.asdict(settings),
         [Section("Claims", table=rows), *(Section(name, table=table) for name, table in results["tables"].items())],

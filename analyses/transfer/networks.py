@@ -21,7 +21,7 @@ from dynsys.errors import CheckpointError
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.recipe import Recipe, default_recipe, held_out
+from dynsys.models.recipe import PRESETS, Recipe, held_out
 from dynsys.models.training_run import run_training
 from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
 from dynsys.points import FixedPoints
@@ -65,7 +65,7 @@ def _small(
         return network, recipe.network, metrics
     network, config = load_start(settings.start, bits)
     recipe = dataclasses.replace(
-        default_recipe(bits, network.n_state, network.activation, settings.seed), network=config
+        PRESETS[settings.preset](bits, network.n_state, network.activation, settings.seed), network=config
     )
     test, output = held_out(network, recipe)
     metrics = test.score(output)

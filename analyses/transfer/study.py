@@ -18,7 +18,7 @@ from dynsys.analyses.transfer.geometry import Distances, bit_axes, distances, pr
 from dynsys.analyses.transfer.networks import LARGE, SCRATCH, SMALL, TRANSFER, searched, trained
 from dynsys.files import check_writable
 from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.recipe import LEARNED, Recipe, default_recipe
+from dynsys.models.recipe import LEARNED, PRESETS, Recipe
 from dynsys.models.schedule import Wanted, every_or_at
 from dynsys.models.transfer import load_start
 from dynsys.points import FixedPoints
@@ -30,7 +30,8 @@ SPACES = ("state", "rate", "readout")  # x, r = f(x) and z, in which distances a
 
 @dataclass(frozen=True)
 class Transfer:
-    """``bits`` of the two networks that are compared. ``steps`` of None are as many as the recipe for them has.
+    """``bits`` of the two networks that are compared, which learn by the recipe ``preset`` of ``PRESETS``. ``steps`` of
+    None are as many as that has.
 
     ``start`` is a run or checkpoint that remembers ``bits`` - 1 already: units and activation are then its own. With
     ``fresh`` the network from scratch has feedback and input weights of its own.
@@ -45,6 +46,7 @@ class Transfer:
     snapshots: Wanted = 0
     start: str | None = None
     fresh: bool = False
+    preset: str = "default"
 
     def __post_init__(self) -> None:
         if self.bits < 2:
@@ -54,7 +56,7 @@ class Transfer:
 
     def recipe(self, bits: int, units: int, activation: str) -> Recipe:
         """By which the network of so many bits learns."""
-        usual = default_recipe(bits, units, activation, self.seed)
+        usual = PRESETS[self.preset](bits, units, activation, self.seed)
         steps = (self.steps if bits == self.bits else None) or usual.steps
         every, at = every_or_at(self.snapshots, steps)
         force = dataclasses.replace(usual.force, snapshot_every=every, snapshot_steps=at)

@@ -28,7 +28,7 @@ from dynsys.errors import typed
     "--solver",
     default="auto",
     show_default=True,
-    help="auto, gauss-newton, conjugate-gradient, trust-region, newton or adam.",
+    help="auto, gauss-newton, conjugate-gradient, trust-region, newton, gradient-descent or adam.",
 )
 @click.option(
     "--engine",
@@ -40,6 +40,21 @@ from dynsys.errors import typed
     "--period", default=1, show_default=True, type=click.IntRange(1), help="Search a map for cycles of so many steps."
 )
 @click.option("--slow-q", default=1e-4, show_default=True, type=click.FloatRange(0), help="Largest q of a slow point.")
+@click.option(
+    "--tol-q",
+    type=click.FloatRange(0, min_open=True),
+    help="Count points by tolerance: a solver stops at this q, and there is a fixed point.  [1e-12 with the others]",
+)
+@click.option(
+    "--tol-dq",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="By tolerance: a solver stops where a step changes q by no more than this share.  [0, never]",
+)
+@click.option(
+    "--tol-unique",
+    type=click.FloatRange(0),
+    help="By tolerance: states within this distance are the same point.  [0.001]",
+)
 @click.option("--full-spectrum", is_flag=True, help="All eigenvalues, however large the network.")
 @click.option("--modes", "with_modes", is_flag=True, help="Left and right modes, what an input does to them, growth.")
 @click.option(
@@ -81,6 +96,9 @@ def find(
     engine: str,
     period: int,
     slow_q: float,
+    tol_q: float | None,
+    tol_dq: float | None,
+    tol_unique: float | None,
     full_spectrum: bool,
     with_modes: bool,
     verify: bool,
@@ -111,7 +129,10 @@ def find(
     from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
     from dynsys.models.queries import queries_named
     from dynsys.spectra.of_flow import stability_of_flow, told_of_flow
+    from dynsys.tolerances import Tolerances
 
+    given = {"q": tol_q, "dq": tol_dq, "unique": tol_unique}
+    asked = {key: value for key, value in given.items() if value is not None}
     if keys is not None and trajectories is None:
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
     if strings is not None and (held is not None or trajectories is not None):
@@ -149,6 +170,7 @@ def find(
             slow_q=slow_q,
             full_spectrum=full_spectrum,
             verify=verify,
+            tolerances=Tolerances(**asked) if asked else None,
             seed=seed,
             memory=memory,
             seconds=seconds,

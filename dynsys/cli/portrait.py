@@ -46,9 +46,17 @@ from dynsys.cli.place import PLACE
     type=click.Choice(["points", "trajectories"]),
     help="What the principal components of the phase portrait are fitted to.",
 )
+@click.option("--starts", is_flag=True, help="Draw the states that the search began from, in the phase portrait.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the trajectories shown.")
 def portrait(
-    run: str, path: str, png: str | None, picture: str | None, chosen: list[int] | None, seed: int, fit: Any
+    run: str,
+    path: str,
+    png: str | None,
+    picture: str | None,
+    chosen: list[int] | None,
+    starts: bool,
+    seed: int,
+    fit: Any,
 ) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
@@ -58,5 +66,5 @@ def portrait(
     """
     from dynsys.analyses.run import draw
 
-    click.echo(draw(picture, run, path, png, chosen, seed, fit))
+    click.echo(draw(picture, run, path, png, chosen, seed, fit, starts))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")

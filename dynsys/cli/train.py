@@ -47,7 +47,8 @@ class Schedule(click.ParamType[int | str]):
 @click.option(
     "--preset",
     type=click.Choice(["default", "paper"]),
-    help="esn: 'paper' is table 1 of Jang's term paper; it does not train reliably.",
+    help="esn: 'paper' is table 1 of Jang's term paper; what its text leaves open, as pulses and the range of W_fb and "
+    "B, is this project's.  [default]",
 )
 @click.option("--inner", type=click.IntRange(0), help="fast-weights: inner steps S.  [1]")
 @click.option(

@@ -22,6 +22,7 @@ MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share
 MODES_SHOWN = 3  # of each point, the leading ones: more hide the point itself
 WIDE = 160  # characters of a line of the caption, since a scene fills its window
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
+MOST_STARTS = 1_000  # of a search that are drawn, evenly thinned: more hide the rest
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to
 
 
@@ -32,6 +33,7 @@ def phase_portrait(
     *,
     time_axis: Literal[0, 1] | None = None,
     called: str = "trajectories",
+    starts: bool = False,
     connections: Connections | None = None,
     beside: Sequence[Other] = (),
     projection: Projection | None = None,
@@ -42,7 +44,8 @@ def phase_portrait(
 
     ``trajectories`` and ``releases`` are (T, n), lists of (T_i, n), or single arrays of many: with ``time_axis`` 0
     (T, B, n), as ``simulate`` gives them, with 1 (B, T, n), trials x time x units as most recordings are. ``called`` is
-    what the trajectories are called in the legend; a release is marked where it starts. The axes are fitted to the
+    what the trajectories are called in the legend; a release is marked where it starts. With ``starts`` the states that
+    the search began from are drawn, as far as the points tell them. The axes are fitted to the
     points, to the trajectories where ``fit`` says so, and to both where the points are too few to span three
     dimensions; ``projection`` gives them instead, such as those of an earlier figure.
 
@@ -52,15 +55,20 @@ def phase_portrait(
     no connections.
     """
     others = list(beside) if connections is None else connections.others
-    _check(points, connections, fit)
+    _check(points, connections, fit, starts)
     n_state = points.states.shape[1]
     runs, released = (thinning.runs_of(given, n_state, time_axis) for given in (trajectories, releases))
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
     passed = _thinned(points, runs, released, connections, others, axes)
     places = axes.transform(points.states)
-    low, high = scene.ranges(np.concatenate([places, *passed.runs, *passed.released, *passed.branches, *passed.loops]))
+    begun = axes.transform(_starts(points)) if starts else places[:0]
+    low, high = scene.ranges(
+        np.concatenate([places, begun, *passed.runs, *passed.released, *passed.branches, *passed.loops])
+    )
     arm = MODE_SHARE * float((high - low).max())
     figure = go.Figure(_traces(points, places, passed, called, connections, others, axes, arm))
+    if starts:
+        figure.add_trace(_search_starts(begun))
 
     stable = places[points.n_unstable == 0]
     views = camera.presets(stable if len(stable) > 1 else places)
@@ -68,7 +76,10 @@ def phase_portrait(
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
     names = scene.axis_names(axes)
-    caption, room = style.lines(_caption(points, connections, others, passed, axes, fitted_to), WIDE)
+    told = _caption(points, connections, others, passed, axes, fitted_to)
+    if 0 < len(begun) < len(points.starts):
+        told.append(f"Of the {len(points.starts):,} starts of the search {len(begun):,} are drawn.")
+    caption, room = style.lines(told, WIDE)
     return style.dressed(
         figure,
         title,
@@ -88,7 +99,9 @@ def phase_portrait(
     )
 
 
-def _check(points: FixedPoints, connections: Connections | None, fit: str) -> None:
+def _check(points: FixedPoints, connections: Connections | None, fit: str, starts: bool) -> None:
+    if starts and not len(points.starts):
+        raise ValueError("these points do not tell what their search began from; search again to draw its starts")
     if fit not in ("points", "trajectories"):
         raise ValueError(f"fit is {fit!r}; the axes are fitted to 'points' or to 'trajectories'")
     if connections is not None and not connections.are_of(points):
@@ -222,6 +235,19 @@ def _release_starts(runs: list[Array]) -> go.Scatter3d:
     starts = np.stack([run[0] for run in runs])
     return go.Scatter3d(
         **thinning.xyz(starts), mode="markers", marker=marker, name="where they start", hoverinfo="skip"
+    )
+
+
+def _starts(points: FixedPoints) -> Array:
+    """Those of the search, evenly thinned."""
+    rows = np.linspace(0, len(points.starts) - 1, min(len(points.starts), MOST_STARTS)).round().astype(np.int64)
+    return points.starts[rows].astype(np.float64)
+
+
+def _search_starts(places: Array) -> go.Scatter3d:
+    marker = {"size": 2, "color": style.INK, "symbol": "x", "opacity": 0.7}
+    return go.Scatter3d(
+        **thinning.xyz(places), mode="markers", marker=marker, name="starts of the search", hoverinfo="skip"
     )
 
 

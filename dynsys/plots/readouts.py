@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dynsys.plots import style
 
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.BROWN)
-QUANTITIES = {"error": "mean |error| in training", "weight_norm": "|W_out|"}
+QUANTITIES = {"mse": "MSE in training", "weight_norm": "|W_out|"}
 
 
 def readout_learning(runs: Mapping[str, Mapping[str, Any]], *, title: str | None = None) -> go.Figure:
-    """``error`` and ``weight_norm`` (S,) against ``step`` (S,) for each of ``runs``, as the curves of a run hold them.
-
-    Both together are the seed's figure 5. Raises ValueError where there is no run.
+    """``mse`` (S,) and |W_out|, of all outputs together, against ``step`` (S,) for each of ``runs``, as the curves of a
+    run hold them (``weight_norm`` (S, O) is that of each output). Raises ValueError where there is no run.
     """
     if not runs:
         raise ValueError("there are no training runs to draw")
@@ -27,7 +27,8 @@ def readout_learning(runs: Mapping[str, Mapping[str, Any]], *, title: str | None
             line = {"color": COLOURS[i % len(COLOURS)], "width": 1.6}
             shown = {"name": name, "legendgroup": name, "showlegend": col == 1}
             about = f"{name}: %{{y:.4g}}<br>step %{{x}}<extra></extra>"
-            trace = go.Scatter(x=run["step"], y=run[key], mode="lines", line=line, hovertemplate=about, **shown)
+            y = np.linalg.norm(run[key], axis=1) if np.ndim(run[key]) > 1 else run[key]
+            trace = go.Scatter(x=run["step"], y=y, mode="lines", line=line, hovertemplate=about, **shown)
             figure.add_trace(trace, 1, col)
         figure.update_xaxes(style.axis("step of training", rangemode="tozero"), row=1, col=col)
         figure.update_yaxes(style.axis(label, rangemode="tozero"), row=1, col=col)

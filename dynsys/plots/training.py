@@ -1,7 +1,8 @@
-"""How training went: what the trained network says, over two curves of its training.
+"""How training went: output against target at its end and in the test, over two curves of the training.
 
-Those are the error and the size of the weights of FORCE learning (seed 003, figure 5), or the loss and the validation
-error of backpropagation.
+Of FORCE learning these are the four panels of seed 003, figure 5: the two outputs, the MSE in training and the size of
+the weights of each output. Backpropagation has no training run of its own: one output, the loss and the validation
+error.
 """
 
 from __future__ import annotations
@@ -35,101 +36,157 @@ class Quantity:
 
 
 FORCE = (
-    Quantity("step", "error", "error", "mean absolute error", style.PURPLE, 1.2, True),
-    Quantity("step", "weight_norm", "|W_out|", "|W<sub>out</sub>|", style.GREEN, 1.8, False),
+    Quantity("step", "mse", "MSE", "MSE", style.PURPLE, 1.2, True),
+    Quantity("step", "weight_norm", "|W_out|", "|W<sub>out</sub>| of each output", style.GREEN, 1.8, False),
 )
 BACKPROP = (
     Quantity("step", "loss", "loss", "loss", style.PURPLE, 1.2, True),
     Quantity("validated_step", "validation_error", "validation error", "validation error", style.GREEN, 1.8, True),
 )
-TEST = ("test_input", "test_output", "test_target")
+DASHES = ("solid", "dash", "dot", "dashdot")  # of the curves of several outputs
 CURVES = 0.36  # share of the height that the two curves take
+TRAINED, TESTED = "end of the training", "test"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Inputs (T, I), output and target (T, O) of some steps (T,) of a run."""
+
+    called: str
+    axis: str
+    steps: Array
+    inputs: Array
+    output: Array
+    target: Array
 
 
 def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> go.Figure:
     """Output against target, one row per output, over two curves of the training.
 
-    ``record`` holds ``step``, ``error`` (mean absolute, of the output) and ``weight_norm`` (|W_out|), each (S,), or
-    ``step`` and ``loss`` (S,), ``validated_step`` and ``validation_error`` (V,); ``test_input`` (T, I), ``test_output``
-    and ``test_target`` (T, O). An input is drawn behind the output of its own number where there are as many of one as
-    of the other, and in a row of their own otherwise.
+    ``record`` holds of FORCE learning ``step`` (S,), ``mse`` (S,) and ``weight_norm`` (S, O), and ``train_step`` (T',),
+    ``train_input``, ``train_output`` and ``train_target`` of some of its steps; else ``step`` and ``loss`` (S,),
+    ``validated_step`` and ``validation_error`` (V,). Both have ``test_input`` (T, I), ``test_output`` and
+    ``test_target`` (T, O). An input is drawn behind the output of its own number where there are as many of one as of
+    the other, and in a row of their own otherwise.
     """
-    quantities = BACKPROP if "loss" in record else FORCE
-    needed = dict.fromkeys([*(key for one in quantities for key in (one.x, one.y)), *TEST])
-    curves = {key: as_array(record[key]) for key in needed if key in record}
-    _check(curves, quantities, list(needed))
-    inputs, outputs, target = (curves[key] for key in TEST)
-    n_output = outputs.shape[1]
-    paired = inputs.shape[1] == n_output
-    labels = [f"output {i + 1}" for i in range(n_output)] + ["input"] * (not paired and inputs.shape[1] > 0)
-    rows, n_lines = len(labels) + 1, 2 * n_output + inputs.shape[1]
-    half = thinning.LIMIT // 2  # for the test, and as much for training; a line may end in one point more
-    every = max(1, -(-(len(outputs) * n_lines) // (half - n_lines)))
-    every_step = max(1, -(-sum(len(curves[one.x]) for one in quantities) // (half - 2)))
+    quantities, stretches, curves = _read(record)
+    n_input, n_output = stretches[0].inputs.shape[1], stretches[0].output.shape[1]
+    labels = [f"output {i + 1}" for i in range(n_output)] + ["input"] * (n_input != n_output and n_input > 0)
+    rows, n_lines = len(labels) + 1, len(stretches) * (2 * n_output + n_input)
+    half = thinning.LIMIT // 2  # for the runs, and as much for the curves; a line may end in one point more
+    every = max(1, -(-(sum(len(one.steps) for one in stretches) * (n_lines // len(stretches))) // (half - n_lines)))
+    lines = sum(len(curves[one.x]) * _width(curves[one.y]) for one in quantities)
+    every_step = max(1, -(-lines // (half - sum(_width(curves[one.y]) for one in quantities))))
 
-    gap = 0.5 / (rows + 6)
-    heights = [(1 - CURVES) / (rows - 1)] * (rows - 1) + [CURVES]
-    figure = make_subplots(
-        rows=rows,
-        cols=2,
-        specs=[[{"colspan": 2}, None]] * (rows - 1) + [[{}, {}]],
-        row_heights=heights,
-        vertical_spacing=gap,
-        horizontal_spacing=0.09,
-    )
-    times = np.arange(len(outputs))[::every]
-    for i in range(inputs.shape[1]):
-        row = i + 1 if paired else rows - 1
-        trace = _line(times, inputs[::every, i], "input pulses", style.ORANGE, width=0, first=i == 0)
-        trace.update(fill="tozeroy", fillcolor="rgba(230,159,0,0.3)")
-        figure.add_trace(trace, row, 1)
-    for i in range(n_output):
-        figure.add_trace(_line(times, target[::every, i], "target", style.INK, 1.4, i == 0, dash="dot"), i + 1, 1)
-        figure.add_trace(_line(times, outputs[::every, i], "output", style.BLUE, 1.8, i == 0), i + 1, 1)
+    figure = _panels(rows, stretches)
+    for col, stretch in enumerate(stretches, 1):
+        _draw_run(figure, stretch, col, rows, every)
     for col, one in enumerate(quantities, 1):
-        x, y = curves[one.x][::every_step], curves[one.y][::every_step]
-        drawn = np.where(y > 0, y, np.nan) if one.log else y  # a logarithm has no place for others
-        figure.add_trace(_line(x, drawn, one.name, one.colour, one.width, False), rows, col)
-
-    for i, label in enumerate(labels, 1):
-        last = i == rows - 1
-        limits = {} if label == "input" else {"range": _limits(outputs, target, inputs if paired else target)}
-        figure.update_yaxes(style.axis(label, nticks=4, **limits), row=i, col=1)
-        figure.update_xaxes(
-            style.axis(
-                "step of the test" if last else "", matches="x", showticklabels=last, range=[0, len(outputs) - 1]
-            ),
-            row=i,
-            col=1,
-        )
+        _draw_curve(figure, one, curves, rows, col, every_step)
+    paired = n_input == n_output
+    ranged = [one for s in stretches for one in (s.output, s.target, s.inputs if paired else s.target)]
+    for col, stretch in enumerate(stretches, 1):
+        for i, label in enumerate(labels, 1):
+            last = i == rows - 1
+            limits = {} if label == "input" else {"range": _limits(*ranged)}
+            figure.update_yaxes(style.axis(label if col == 1 else "", nticks=4, **limits), row=i, col=col)
+            ends = {"range": _ends(stretch.steps), "matches": "x" if col == 1 else "x2", "showticklabels": last}
+            figure.update_xaxes(style.axis(stretch.axis if last else "", **ends), row=i, col=col)
     for col, one in enumerate(quantities, 1):
         figure.update_xaxes(style.axis("step of training", range=_ends(curves[one.x])), row=rows, col=col)
         figure.update_yaxes(style.axis(one.label, **_scale(one, curves[one.y])), row=rows, col=col)
-    _make_room(figure, rows)
+    _make_room(figure, rows, len(stretches))
     return style.dressed(
         figure,
         title,
-        _caption(curves, every, every_step),
+        _caption(stretches[-1], every, every_step),
         below=58,
-        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 105},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
+        margin={"l": 80, "r": 30, "t": 115 if title else 80, "b": 105},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.05, "yanchor": "bottom"},
     )
 
 
-def _check(curves: dict[str, Array], quantities: tuple[Quantity, ...], needed: list[str]) -> None:
+def _read(record: Mapping[str, Any]) -> tuple[tuple[Quantity, ...], list[Stretch], dict[str, Array]]:
+    """Which curves there are, the runs beside each other, and the curves by name."""
+    quantities = BACKPROP if "loss" in record else FORCE
+    parts = {TESTED: "test"} if quantities is BACKPROP else {TRAINED: "train", TESTED: "test"}
+    needed = dict.fromkeys(key for one in quantities for key in (one.x, one.y))
+    needed |= dict.fromkeys(f"{part}_{key}" for part in parts.values() for key in ("input", "output", "target"))
+    if quantities is FORCE:
+        needed["train_step"] = None
+    curves = {key: as_array(record[key]) for key in needed if key in record}
     missing = [key for key in needed if key not in curves]
     if missing:
-        raise ValueError(f"the training record lacks {', '.join(missing)}; it needs {', '.join(needed)}")
-    pairs = [(curves[one.x].shape, curves[one.y].shape) for one in quantities]
-    test = [curves[key].shape for key in TEST]
-    if any(x != y or len(x) != 1 for x, y in pairs) or {len(shape) for shape in test} != {2}:
-        shapes = {key: value.shape for key, value in curves.items()}
         raise ValueError(
-            f"the training record has shapes {shapes}; it needs a step for each value of a curve, then (T, I), (T, O) "
-            "and (T, O)"
+            f"the training record lacks {', '.join(missing)}; it needs {', '.join(needed)}: train again where an "
+            "earlier version wrote it"
         )
-    if test[1] != test[2] or test[0][0] != test[1][0]:
-        raise ValueError(f"the test has shapes {test}; it needs (T, I), (T, O), (T, O) with one T and one O")
+    stretches = []
+    for called, part in parts.items():
+        inputs, output, target = (curves[f"{part}_{key}"] for key in ("input", "output", "target"))
+        steps = curves["train_step"] if part == "train" else np.arange(float(len(output)))
+        axis = "step of training" if part == "train" else "step of the test"
+        stretches.append(Stretch(called, axis, steps, inputs, output, target))
+    _check(curves, quantities, stretches)
+    return quantities, stretches, curves
+
+
+def _panels(rows: int, stretches: list[Stretch]) -> go.Figure:
+    """A row of panels for each output, a column for each run, and the two curves below."""
+    above: list[Any] = [{}, {}] if len(stretches) == 2 else [{"colspan": 2}, None]
+    return make_subplots(
+        rows=rows,
+        cols=2,
+        specs=[above] * (rows - 1) + [[{}, {}]],
+        row_heights=[(1 - CURVES) / (rows - 1)] * (rows - 1) + [CURVES],
+        vertical_spacing=0.5 / (rows + 6),
+        horizontal_spacing=0.09,
+        column_titles=[stretch.called for stretch in stretches] if len(stretches) == 2 else None,
+    )
+
+
+def _draw_run(figure: go.Figure, run: Stretch, col: int, rows: int, every: int) -> None:
+    """The pulses, and output against target over them."""
+    steps, paired = run.steps[::every], run.inputs.shape[1] == run.output.shape[1]
+    for i in range(run.inputs.shape[1]):
+        pulses = _line(steps, run.inputs[::every, i], "input pulses", style.ORANGE, 0, i == 0 and col == 1)
+        figure.add_trace(
+            pulses.update(fill="tozeroy", fillcolor="rgba(230,159,0,0.3)"), i + 1 if paired else rows - 1, col
+        )
+    for i in range(run.output.shape[1]):
+        first = i == 0 and col == 1
+        figure.add_trace(_line(steps, run.target[::every, i], "target", style.INK, 1.4, first, dash="dot"), i + 1, col)
+        figure.add_trace(_line(steps, run.output[::every, i], "output", style.BLUE, 1.8, first), i + 1, col)
+
+
+def _draw_curve(figure: go.Figure, one: Quantity, curves: dict[str, Array], row: int, col: int, every: int) -> None:
+    """A line, or one for each output."""
+    x, y = curves[one.x][::every], curves[one.y][::every]
+    y = np.where(y > 0, y, np.nan) if one.log else y  # a logarithm has no place for others
+    for k, values in enumerate(y.T if y.ndim > 1 else [y]):
+        name = one.name if y.ndim == 1 else f"{one.name} of output {k + 1}"
+        dash = DASHES[k % len(DASHES)]
+        figure.add_trace(_line(x, values, name, one.colour, one.width, False, dash=dash), row, col)
+
+
+def _width(values: Array) -> int:
+    return 1 if values.ndim == 1 else values.shape[1]
+
+
+def _check(curves: dict[str, Array], quantities: tuple[Quantity, ...], stretches: list[Stretch]) -> None:
+    for one in quantities:
+        x, y = curves[one.x].shape, curves[one.y].shape
+        if len(x) != 1 or y[:1] != x or len(y) > 2:
+            raise ValueError(f"{one.x} has shape {x} and {one.y} {y}; the curves have shapes (S,) and (S,) or (S, O)")
+    for run in stretches:
+        shapes = [part.shape for part in (run.inputs, run.output, run.target)]
+        fits = {len(shape) for shape in shapes} == {2} and len({shape[0] for shape in shapes} | {len(run.steps)}) == 1
+        if not fits or shapes[1] != shapes[2]:
+            raise ValueError(
+                f"the {run.called} has shapes {shapes}; it needs (T, I), (T, O), (T, O) of one T and one O"
+            )
+    if len({run.output.shape[1] for run in stretches}) > 1 or len({run.inputs.shape[1] for run in stretches}) > 1:
+        raise ValueError("the training and the test have other numbers of inputs or outputs; they need the same")
 
 
 def _ends(steps: Array) -> list[float]:
@@ -171,19 +228,20 @@ def _decades(values: Array) -> float:
     return float(np.log10(known.max() / known.min())) if len(known) else 0.0
 
 
-def _make_room(figure: go.Figure, rows: int) -> None:
+def _make_room(figure: go.Figure, rows: int, columns: int) -> None:
     """Move the last row down a little: the title of the time axis above it needs more than rows of one axis do."""
-    for name in (f"yaxis{rows}", f"yaxis{rows + 1}"):
+    below = columns * (rows - 1)
+    for name in (f"yaxis{below + 1}", f"yaxis{below + 2}"):
         low, high = figure.layout[name].domain
         figure.layout[name].domain = (low, high - 0.075)
 
 
-def _caption(curves: dict[str, Array], every: int, every_step: int) -> str:
-    error = np.abs(curves["test_output"] - curves["test_target"])[curves["test_target"] != 0].mean()
-    steps = style.plural(len(curves["test_output"]), "step")
+def _caption(test: Stretch, every: int, every_step: int) -> str:
+    error = np.abs(test.output - test.target)[test.target != 0].mean()
+    steps = style.plural(len(test.output), "step")
     text = f"Test: mean absolute error {error:.3g} over {steps}, outputs whose target is still 0 left out."
     if every > 1:
-        text += f" Thinned out evenly: 1 in {every} steps of the test is drawn."
+        text += f" Thinned out evenly: 1 in {every} steps of the runs is drawn."
     if every_step > 1:
-        text += f" Thinned out evenly: 1 in {every_step} steps of training is drawn."
+        text += f" Thinned out evenly: 1 in {every_step} steps of the curves is drawn."
     return text

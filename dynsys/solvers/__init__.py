@@ -6,6 +6,7 @@ from dynsys.solvers.adam import Adam
 from dynsys.solvers.base import Info, Problem, Solver
 from dynsys.solvers.conjugate_gradient import ConjugateGradient
 from dynsys.solvers.gauss_newton import GaussNewton
+from dynsys.solvers.gradient_descent import GradientDescent
 from dynsys.solvers.newton import DENSE_LIMIT, LU_LIMIT, Newton
 from dynsys.solvers.trust_region import TrustRegion
 
@@ -14,6 +15,7 @@ SOLVERS: dict[str, type[Solver]] = {
     ConjugateGradient.name: ConjugateGradient,
     Newton.name: Newton,
     TrustRegion.name: TrustRegion,
+    GradientDescent.name: GradientDescent,
     Adam.name: Adam,
 }
 
@@ -21,7 +23,7 @@ __all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton"
 
 
 def solver_named(name: str | Solver, n_state: int) -> Solver:
-    """The solver of that name; ``auto`` is damped Gauss-Newton while dense algebra is cheap, Newton-Krylov above."""
+    """The solver of that name; ``auto`` is Newton, for which a search puts Gauss-Newton where it mostly fails."""
     if isinstance(name, Solver):
         return name
     if name == "auto":
