@@ -14,6 +14,7 @@ from dynsys.memory.ends import Ends, Other, iterated
 from dynsys.points import FixedPoints
 from dynsys.starts import first_starts, states_in_box
 from dynsys.system import System
+from dynsys.threads import alone
 from dynsys.trajectory import relax
 
 Array = NDArray[np.float64]
@@ -47,16 +48,19 @@ def portrait(
     from dynsys.plots import phase_portrait
 
     u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
-    passed, called = (recorded.runs, recorded.called) if recorded else _runs(system, seed)
+    with alone():
+        passed, called = (recorded.runs, recorded.called) if recorded else _runs(system, seed)
+        released = releases(system, u, seed)
+        others = () if connections is not None else beside(points, system, u, seed)
     return phase_portrait(
         points,
         trajectories=passed,
-        releases=releases(system, u, seed),
+        releases=released,
         time_axis=0,
         called=called,
         starts=starts,
         connections=connections,
-        beside=() if connections is not None else beside(points, system, u, seed),
+        beside=others,
         fit=fit,
         title=title_of(system),
     )
@@ -64,11 +68,13 @@ def portrait(
 
 def _runs(system: System, seed: int) -> tuple[Any, str]:
     """Trajectories (T, B, n) of the system itself, and what they are called."""
-    runs = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
-    if runs is None or getattr(system, "task", None) is not None:
+    if getattr(system, "task", None) is not None:
+        return system.task_trajectories(TASK_STEPS, TASK_RUNS, seed), OF_TASK
+    runs = system.task_trajectories(DRIVEN_STEPS, TASK_RUNS, seed)
+    if runs is None:
         return runs, OF_TASK
     # Driven at random: every other run by pulses, the rest by what shows no order.
-    return runs[:DRIVEN_STEPS, ::2], DRIVEN if system.n_input else "runs from random states"
+    return runs[:, ::2], DRIVEN if system.n_input else "runs from random states"
 
 
 def beside(points: FixedPoints, system: System, u: torch.Tensor, seed: int) -> list[Other]:
