@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dynsys.analyses.point_table import point_rows
-from dynsys.analyses.report import Report, Section, write_report
+from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import PICTURES, Progress, draw, search_and_save
+from dynsys.deadline import Cut, Deadline, Part
+from dynsys.discovery import Stop
 from dynsys.errors import typed
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.recipe import PRESETS, Trained
@@ -19,6 +22,7 @@ from dynsys.words import search_lines, summary
 SCHEMA = "dynsys.flipflop/1"
 PROVED = "A * marks the points that are proved to exist, and to be alone within their error bounds."
 PORTRAIT = "portrait.html"
+PARTS = "parts (training, search)"
 PICTURES_SHOWN = {"Phase portrait": "phase", "Eigenvalues": "spectrum", "Training": "training"}
 
 
@@ -40,17 +44,25 @@ class DemoResult:
     trained: Trained
     points: FixedPoints
     folder: Path
+    cut: Cut | None = None  # by time, in the search
 
 
-def run(settings: Demo, folder: str | Path, progress: Progress) -> DemoResult:
-    """Train, search, classify, draw; each result is written as soon as it is there."""
-    folder = Path(folder)
+def run(settings: Demo, folder: str | Path, progress: Progress, seconds: float | Deadline | None = None) -> DemoResult:
+    """Train, search, classify, draw; each result is written as soon as it is there.
+
+    After so many ``seconds`` the search ends with what it has. Where the training is not over by then CutShort is
+    raised, and the same call goes on with it.
+    """
+    folder, deadline = Path(folder), Deadline.of(seconds)
     recipe = PRESETS["default"](settings.bits, settings.units, settings.activation, settings.seed)
-    trained = run_training(recipe, folder, lambda done, total: progress("train", done, total))
-    points = search_and_save(
-        trained.network, folder, folder / FILE_NAME, progress, n_starts=settings.n_starts, seed=settings.seed
-    )
-    result = DemoResult(trained, points, folder)
+    trained = run_training(recipe, folder, lambda done, total: progress("train", done, total), deadline=deadline)
+    if trained.cut is not None:
+        asked = dataclasses.asdict(settings)
+        raise cut_short(trained.cut, _title(settings), _command(settings, folder), asked, SCHEMA, folder)
+    given: dict[str, Any] = {"n_starts": settings.n_starts, "seed": settings.seed, "seconds": deadline}
+    points = search_and_save(trained.network, folder, folder / FILE_NAME, progress, **given)
+    late = points.search.stopped == Stop.TIME
+    result = DemoResult(trained, points, folder, deadline.cut(Part(1, 1 + late, PARTS), goes_on=False))
     progress("draw", 0, 2)
     draw("phase", folder, folder / PORTRAIT, seed=settings.seed)
     progress("draw", 1, 2)
@@ -70,12 +82,21 @@ def _report(settings: Demo, result: DemoResult) -> None:
         if name != "spectrum" or len(points)
     }
     report = Report(
-        f"What a flip-flop network of {settings.units} units has learned",
-        typed("demo", "-o", folder, "--bits", settings.bits, "--units", settings.units, "--seed", settings.seed),
-        [*sentences, *search_lines(points)],
+        _title(settings),
+        _command(settings, folder),
+        [*([] if result.cut is None else [result.cut.sentence]), *sentences, *search_lines(points)],
         dataclasses.asdict(settings),
         [Section(title, figures=[figure]) for title, figure in drawn.items()]
         + [Section("Points", PROVED, table=point_rows(points))],
         ["sussillo2013", "sussillo2009", "jang"],
     )
-    write_report(report, {"schema": SCHEMA, "metrics": trained.metrics, "found": found}, folder)
+    cut = None if result.cut is None else result.cut.to_json()
+    write_report(report, {"schema": SCHEMA, "cut": cut, "metrics": trained.metrics, "found": found}, folder)
+
+
+def _title(settings: Demo) -> str:
+    return f"What a flip-flop network of {settings.units} units has learned"
+
+
+def _command(settings: Demo, folder: Path) -> str:
+    return typed("demo", "-o", folder, "--bits", settings.bits, "--units", settings.units, "--seed", settings.seed)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynsys.analyses.citations import CITATIONS, Citation
+from dynsys.deadline import Cut, CutShort
 from dynsys.files import write_drawn, write_json
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ def write_report(report: Report, results: Mapping[str, Any], folder: str | Path)
     found = {"settings": dict(report.settings), "command": report.command, "versions": versions(), **results}
     write_json(Path(folder) / RESULTS, found)
     return write_drawn(Path(folder) / REPORT, page(report).encode())
+
+
+def cut_short(
+    cut: Cut, title: str, command: str, settings: Mapping[str, Any], schema: str, folder: str | Path
+) -> CutShort:
+    """Write the page of a study that has nothing to show yet, and give what it raises."""
+    write_report(Report(title, command, [cut.sentence], settings), {"schema": schema, "cut": cut.to_json()}, folder)
+    return CutShort(cut)
 
 
 def page(report: Report) -> str:

@@ -7,7 +7,6 @@ engine where there is doubt -> and again, until the rule of ``discovery`` says s
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import Tensor
 from dynsys.budget import Budget
 from dynsys.catalogue import NOBODY, Catalogue
 from dynsys.closure import Closure
+from dynsys.deadline import ENDLESS, Deadline
 from dynsys.discovery import QUIET_CLOSURE, Discovery, Source, Stop
 from dynsys.fiber import Fibers
 from dynsys.harvest import Harvest
@@ -57,7 +57,8 @@ class Settings:
     workers: int
     budget: Budget
     progress: Progress
-    seconds: float | None = None  # of the clock, after which it ends with what it has; None for a limit of starts
+    deadline: Deadline = ENDLESS  # after which it ends with what it has
+    long: bool = False  # whether it may go on finding points until then
 
 
 class Exploration:
@@ -66,7 +67,7 @@ class Exploration:
     def __init__(
         self, system: System, solver: Solver, inputs: Tensor, groups: Tensor, x: Tensor, settings: Settings
     ) -> None:
-        self.system, self.settings, self.began = system, settings, time.monotonic()
+        self.system, self.settings = system, settings
         finite = torch.isfinite(x).all(dim=1)
         given, x, groups = len(x), x[finite], groups[finite]
         unit = usual_size(system, inputs, x)
@@ -208,14 +209,14 @@ class Exploration:
 
     def _early(self) -> Stop | None:
         """Whether its time is over, be it by the clock or by the starts made, while it may still find points."""
-        if self.settings.seconds is not None:
-            return Stop.TIME if self.is_late else None
-        return Stop.LONG if self.discovery.is_long(self.system.n_state) else None
+        if self.is_late:
+            return Stop.TIME
+        return Stop.LONG if not self.settings.long and self.discovery.is_long(self.system.n_state) else None
 
     @property
     def is_late(self) -> bool:
         """Whether the seconds given are over."""
-        return self.settings.seconds is not None and time.monotonic() - self.began >= self.settings.seconds
+        return self.settings.deadline.is_over
 
     def _must_end(self) -> bool:
         return self._is_spent() or self._early() is not None

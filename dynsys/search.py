@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dynsys.angles import check_periodic
 from dynsys.budget import Budget, bytes_of
+from dynsys.deadline import Deadline
 from dynsys.exploration import Exploration, Progress, Settings, silent
 from dynsys.findings import zeros_of
 from dynsys.iterated import Iterated
@@ -57,7 +58,7 @@ def find_fixed_points(
     verify: bool = True,
     tolerances: Tolerances | None = None,
     memory: int | str | None = None,
-    seconds: float | None = None,
+    seconds: float | Deadline | None = None,
     seed: int = 0,
     device: str | None = None,
     workers: int | None = None,
@@ -77,7 +78,8 @@ def find_fixed_points(
     are taken down, and points are counted by how small q is and how far apart they lie, as the literature does, without
     proofs or a word on what is missing (``dynsys.tolerances``). ``memory`` is what the working arrays may
     take, like "4GiB"; 2 GiB unless given. ``seconds`` end the search when they are over, with what it has, and let it
-    go on as long where it would otherwise end while points are still being found (``dynsys.discovery``).
+    go on as long where it would otherwise end while points are still being found (``dynsys.discovery``); a Deadline
+    that it shares with other work does no more than end it.
     ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
@@ -130,13 +132,24 @@ def fixed_states(
     *,
     closure: bool = True,
     verify: bool = False,
+    deadline: Deadline | None = None,
     seed: int = 0,
     workers: int | None = None,
 ) -> Tensor:
     """The fixed points (k, n) that ``find_fixed_points`` finds with the same arguments, in the order in which it finds
     them and without their eigenvalues, which cost a quarter of a search at 500 units."""
     with alone():
-        search = _asked(system, starts, input, slow_q=0.0, closure=closure, verify=verify, seed=seed, workers=workers)
+        search = _asked(
+            system,
+            starts,
+            input,
+            slow_q=0.0,
+            closure=closure,
+            verify=verify,
+            seconds=deadline,
+            seed=seed,
+            workers=workers,
+        )
         search.run()
         return zeros_of(system, search.catalogue, verify, search.regions).points.x
 
@@ -153,7 +166,7 @@ def _asked(
     closure: bool = True,
     verify: bool,
     memory: int | str | None = None,
-    seconds: float | None = None,
+    seconds: float | Deadline | None = None,
     seed: int,
     device: str | None = None,
     workers: int | None,
@@ -167,7 +180,7 @@ def _asked(
             raise ValueError(f"{name} is {value}; a search needs at least 1")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed is {seed!r}; it has to be a whole number of 0 or more")
-    if seconds is not None and not seconds > 0:
+    if not (seconds is None or isinstance(seconds, Deadline) or seconds > 0):
         raise ValueError(f"seconds is {seconds}; a search needs some time, more than 0")
     if not slow_q >= 0:
         raise ValueError(f"slow_q is {slow_q}; the largest q of a slow point is 0 or more")
@@ -179,7 +192,17 @@ def _asked(
     workers = workers or (len(os.sched_getaffinity(0)) if where.type == "cpu" else 1)
     budget = Budget(bytes_of(memory), workers)
     settings = Settings(
-        solver == "auto", slow_q, closure, engine, verify, seed, workers, budget, progress or silent, seconds
+        adaptive=solver == "auto",
+        slow_q=slow_q,
+        closure=closure,
+        engine=engine,
+        verify=verify,
+        seed=seed,
+        workers=workers,
+        budget=budget,
+        progress=progress or silent,
+        deadline=Deadline.of(seconds),
+        long=seconds is not None and not isinstance(seconds, Deadline),
     )
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
     if len(u) not in (1, len(x)):

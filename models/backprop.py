@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dynsys.deadline import ENDLESS, Deadline
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, read_tensors, write_tensors
 from dynsys.header import check_arrays, checked, content_of
@@ -114,12 +115,16 @@ def train(
     callbacks: Sequence[Callback] = (),
     folder: str | Path | None = None,
     about: Mapping[str, Any] | None = None,
+    deadline: Deadline = ENDLESS,
 ) -> Progress:
     """Train ``network`` in place and leave it with the weights of the best validation.
 
-    With a ``folder`` the whole state is written there at every validation, and a run of the same settings that finds
-    one there goes on from it; ``about`` names what else makes it the same run. Raises TrainingDiverged, and
-    CheckpointError where the state in the folder is that of another run.
+    When the time of ``deadline`` is over after some step, training ends there, unfinished: with the weights as they are
+    where nothing was validated yet.
+
+    With a ``folder`` the whole state is written there at every validation and when time is over, and a run of the same
+    settings that finds one there goes on from it; ``about`` names what else makes it the same run. Raises
+    TrainingDiverged, and CheckpointError where the state in the folder is that of another run.
     """
     mu = MU if settings.momentum is None else settings.momentum
     optimiser = OPTIMISERS[settings.optimizer](network.parameters(), mu)
@@ -135,7 +140,12 @@ def train(
                 _keep(kept, progress, optimiser, same)
         for callback in callbacks:
             callback(progress)
-    network.load_state_dict(progress.best)
+        if deadline.is_over and not progress.finished:
+            if kept is not None:
+                _keep(kept, progress, optimiser, same)
+            break
+    if progress.best:
+        network.load_state_dict(progress.best)
     return progress
 
 
@@ -219,7 +229,7 @@ def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, sa
         progress.finished = checked(bool, header["finished"], "finished")
         progress.losses = tensors["losses"].tolist()
         progress.validated = [(int(step), float(error)) for step, error in tensors["validated"]]
-        progress.best_error = dict(progress.validated)[progress.best_step]
+        progress.best_error = dict(progress.validated)[progress.best_step] if progress.best else math.inf
 
 
 def _part(tensors: Arrays, name: str) -> dict[str, Tensor]:

@@ -8,14 +8,17 @@ changes wait until one pass over P can apply many. BLAS overwrites x, W_out, P i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
+from dynsys.deadline import ENDLESS, Deadline
+from dynsys.header import check_arrays
 from dynsys.models.echo_state import EchoStateNetwork
 
 Array = NDArray[np.float64]
@@ -59,6 +62,7 @@ class TrainingRecord:
     weight_norm: Array  # (T, O) |W_out| of each output
     state: Array  # (N,) the last x
     snapshots: list[tuple[int, Array]] = field(default_factory=list)
+    unfinished: dict[str, Array] = field(default_factory=dict)  # what the next step depends on, where time was over
 
 
 def train_force(
@@ -68,11 +72,14 @@ def train_force(
     settings: Force = Force(),
     on_snapshot: OnSnapshot | None = None,
     on_progress: OnProgress | None = None,
+    deadline: Deadline = ENDLESS,
+    begun: Mapping[str, Array] | None = None,
 ) -> TrainingRecord:
     """Run the network over ``inputs`` (T, I) with its own output fed back, and learn W_out from ``target`` (T, O).
 
     Raises FloatingPointError when the weights leave the finite numbers. Snapshots are handed to ``on_snapshot`` as
-    they come, so that a run that is interrupted loses none.
+    they come, so that a run that is interrupted loses none. When the time of ``deadline`` is over after some step, the
+    record is of the steps done, and a run that is given what it left ``unfinished`` as ``begun`` does the others.
     """
     rng = np.random.default_rng(settings.seed)
     x = rng.standard_normal(network.n_state) * settings.initial_state
@@ -82,8 +89,9 @@ def train_force(
     kept = _snapshot_steps(settings, steps)
     output, weight_norm = np.empty((2, steps, network.n_output))
     noise = settings.noise * rng.standard_normal(output.shape)
-    norm = learner.weight_norms()
     snapshots: list[tuple[int, Array]] = []
+    first = _go_on(begun, simulation, learner, output, weight_norm) if begun else 0
+    norm, late = weight_norm[first - 1].tolist() if first else learner.weight_norms(), False
 
     def keep(step: int) -> None:
         snapshots.append((step, learner.W_out.copy()))
@@ -92,7 +100,7 @@ def train_force(
 
     # With two threads on a busy machine small products run fifty times slower. Overflow is looked for below.
     with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
-        for t in range(steps):
+        for t in range(first, steps):
             if t in kept:
                 keep(t)
             output[t] = simulation.advance(inputs[t], learner.W_out)
@@ -101,14 +109,42 @@ def train_force(
                 norm = learner.weight_norms()
             weight_norm[t] = norm
             simulation.feedback += noise[t]
-            if (t + 1) % REPORT_EVERY == 0 or t + 1 == steps:
+            late = t + 1 < steps and deadline.is_over
+            if (t + 1) % REPORT_EVERY == 0 or t + 1 == steps or late:
                 if not np.isfinite(norm).all():
                     raise FloatingPointError(f"W_out is no longer finite at step {t}: lower the gain or raise alpha")
                 if on_progress is not None:
                     on_progress(t + 1, steps)
-    if steps in kept:
+            if late:
+                break
+    left: dict[str, Array] = {}
+    if late:
+        output, weight_norm = output[: t + 1], weight_norm[: t + 1]
+        left = {"output": output, "weight_norm": weight_norm, **simulation.arrays(), **learner.arrays()}
+    elif steps in kept:
         keep(steps)
-    return TrainingRecord(learner.W_out.copy(), output, weight_norm, simulation.x, snapshots)
+    return TrainingRecord(learner.W_out.copy(), output, weight_norm, simulation.x, snapshots, left)
+
+
+def _go_on(
+    begun: Mapping[str, Array],
+    simulation: Simulation,
+    learner: RecursiveLeastSquares,
+    output: Array,
+    weight_norm: Array,
+) -> int:
+    """Put everything where an earlier run left it, and tell how many steps that had done; raises ValueError."""
+    shapes = {"output": "f T O", "weight_norm": "f T O", "x": "f N", "signal": "f S"}
+    shapes |= {"W": "f N O", "S": "f N N", "V": f"f N {RecursiveLeastSquares.WAITING}", "waiting": "i 1"}
+    sizes = check_arrays(begun, shapes)
+    own = {"O": output.shape[1], "N": len(simulation.x), "S": len(simulation.arrays()["signal"])}
+    waits = 0 <= begun["waiting"][0] < RecursiveLeastSquares.WAITING
+    if any(sizes[axis] != size for axis, size in own.items()) or not (waits and 0 < sizes["T"] < len(output)):
+        raise ValueError(f"it is the state of another network, or of another number of steps than {len(output)}")
+    simulation.restore(begun)
+    learner.restore(begun)
+    output[: sizes["T"]], weight_norm[: sizes["T"]] = begun["output"], begun["weight_norm"]
+    return sizes["T"]
 
 
 def _snapshot_steps(settings: Force, steps: int) -> set[int]:
@@ -138,6 +174,13 @@ class Simulation:
         self.x = np.array(x, dtype=np.float64)
         self._rate(self.x, self.r)
         np.dot(network.W_out.numpy(), self.r, out=self.feedback)
+
+    def arrays(self) -> dict[str, Array]:
+        """All that changes as it runs."""
+        return {"x": self.x, "signal": self._signal}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        self.x[:], self._signal[:] = arrays["x"], arrays["signal"]
 
     def advance(self, u: Array, W_out: Array) -> Array:
         """One Euler step of eq. 22 (step 1, so 1 / tau of the velocity); returns a copy of the output z after it."""
@@ -175,6 +218,14 @@ class RecursiveLeastSquares:
         """The inverse correlation (N, N) of eq. 28."""
         lower = np.tril(self._S - self._V @ self._V.T)
         return lower + np.tril(lower, -1).T
+
+    def arrays(self) -> dict[str, Any]:
+        """All that changes as it learns."""
+        return {"W": self._W, "S": self._S, "V": self._V, "waiting": np.array([self._waiting])}
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        self._W[:], self._S[:], self._V[:] = arrays["W"], arrays["S"], arrays["V"]
+        self._waiting = int(arrays["waiting"][0])
 
     def weight_norms(self) -> list[float]:
         """The Euclidean norm of the weights of each output."""

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dynsys.deadline import Deadline
 from dynsys.models.beginning import USUAL
 from dynsys.models.flipflop_learning import BEGIN, flipflop_course
 from dynsys.models.learning import Learned, OnProgress
@@ -26,26 +27,37 @@ NAMES = {"rate": "eta", "decay": "lambda", "reach": "range"}  # what the papers 
 
 @dataclass(frozen=True)
 class Learner:
-    """``learn(folder, snapshots, on_progress, **choices)``, and the choices it takes with what they are if not made."""
+    """``learn(folder, snapshots, on_progress, deadline, **choices)``, with the choices it takes."""
 
     learn: Learn
     choices: Mapping[str, Any]
 
     def __call__(
-        self, folder: str | Path, *, snapshots: Wanted = 0, on_progress: OnProgress | None = None, **choices: Any
+        self,
+        folder: str | Path,
+        *,
+        snapshots: Wanted = 0,
+        on_progress: OnProgress | None = None,
+        seconds: float | Deadline | None = None,
+        **choices: Any,
     ) -> Learned:
-        """Train into the folder; raises ValueError for a choice that this network does not have."""
+        """Train into the folder, for so many ``seconds`` at most; the same call goes on from where they were over.
+
+        Raises ValueError for a choice that this network does not have.
+        """
+        deadline = Deadline.of(seconds)
         unknown = [name for name in choices if name not in self.choices]
         if unknown:
             legal = ", ".join(NAMES.get(name, name) for name in self.choices)
             raise ValueError(f"{NAMES.get(unknown[0], unknown[0])} is no choice of this network; it has {legal}")
-        return self.learn(Path(folder), snapshots, on_progress, **{**self.choices, **choices})
+        return self.learn(Path(folder), snapshots, on_progress, deadline, **{**self.choices, **choices})
 
 
 def _esn(
     folder: Path,
     snapshots: Wanted,
     on_progress: OnProgress | None,
+    deadline: Deadline,
     *,
     preset: str,
     bits: int,
@@ -62,12 +74,14 @@ def _esn(
     recipe = dataclasses.replace(
         recipe, force=dataclasses.replace(recipe.force, snapshot_every=every, snapshot_steps=at)
     )
-    trained = run_training(recipe, folder, on_progress)
-    return Learned(trained.network, trained.metrics, trained.learned, recipe.steps)
+    trained = run_training(recipe, folder, on_progress, deadline=deadline)
+    return Learned(trained.network, trained.metrics, trained.learned, len(trained.target), cut=trained.cut)
 
 
-def _flipflop(cell: str, folder: Path, snapshots: Wanted, on_progress: OnProgress | None, **choices: Any) -> Learned:
-    return flipflop_course(cell, **choices).run(folder, snapshots, on_progress)
+def _flipflop(
+    cell: str, folder: Path, snapshots: Wanted, on_progress: OnProgress | None, deadline: Deadline, **choices: Any
+) -> Learned:
+    return flipflop_course(cell, **choices).run(folder, snapshots, on_progress, deadline)
 
 
 def _retrieval(
@@ -75,6 +89,7 @@ def _retrieval(
     folder: Path,
     snapshots: Wanted,
     on_progress: OnProgress | None,
+    deadline: Deadline,
     *,
     steps: int | None,
     batch: int | None,
@@ -87,7 +102,7 @@ def _retrieval(
     rate = usual.rate * rate_beside_adam(optimizer) if learning_rate is None else learning_rate
     sizes = {"steps": steps or usual.steps, "batch": batch or usual.batch}
     recipe = dataclasses.replace(usual, rate=rate, optimizer=optimizer, momentum=momentum, **sizes)
-    return retrieval_course(model, recipe=recipe, **choices).run(folder, snapshots, on_progress)
+    return retrieval_course(model, recipe=recipe, **choices).run(folder, snapshots, on_progress, deadline)
 
 
 _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "gain": None, "steps": None, "seed": 0}

@@ -2,7 +2,8 @@
 
 What a run leaves in its folder: ``checkpoint.safetensors`` (the network of the best validation),
 ``training.safetensors`` (its curves) and, where asked for, ``snapshots/step_*.safetensors`` (all weights). An
-interrupted run leaves ``training_state.safetensors`` instead, from which the same call goes on.
+interrupted run leaves ``training_state.safetensors`` instead, and one whose time was over both; from it the same call
+goes on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dynsys.deadline import ENDLESS, Cut, Deadline, Part
 from dynsys.files import check_writable, write_tensors
 from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
 from dynsys.models.loading.checkpoint import save_checkpoint
@@ -38,6 +40,7 @@ class Learned:
     steps: int
     validation_error: float | None = None  # the least; None where nothing is validated
     enough: float = 0.0  # at which training ends
+    cut: Cut | None = None  # by time, before its last step
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,13 @@ class Course:
     curves: Callable[[], dict[str, Any]]
     about: Mapping[str, Any]
 
-    def run(self, folder: str | Path, snapshots: Wanted = 0, on_progress: OnProgress | None = None) -> Learned:
+    def run(
+        self,
+        folder: str | Path,
+        snapshots: Wanted = 0,
+        on_progress: OnProgress | None = None,
+        deadline: Deadline = ENDLESS,
+    ) -> Learned:
         """Train, test and write; raises OutputError, TrainingDiverged and CheckpointError as ``train`` does.
 
         Of a training that diverged the network of the best validation is written, if there was one.
@@ -72,21 +81,32 @@ class Course:
             try:
                 with torch.enable_grad():
                     progress = train(
-                        self.network, self.lesson, self.settings, callbacks=[watched], folder=folder, about=self.about
+                        self.network,
+                        self.lesson,
+                        self.settings,
+                        callbacks=[watched],
+                        folder=folder,
+                        about=self.about,
+                        deadline=deadline,
                     )
             except TrainingDiverged as diverged:
                 if diverged.kept:
                     self._judge_and_save(folder)
                 raise
-            metrics, learned = self._judge_and_save(folder)
+            done = Part(progress.step, self.settings.steps, "steps of training")
+            cut = None if progress.finished else deadline.cut(done)
+            metrics, learned = self._judge_and_save(folder, cut)
             shown = self.curves()
         write_tensors(folder / CURVES, {**learning_curves(progress), **shown}, {"schema": CURVES_SCHEMA})
-        (folder / STATE).unlink(missing_ok=True)
-        return Learned(self.system(), metrics, learned, progress.step, progress.best_error, self.settings.enough)
+        if cut is None:
+            (folder / STATE).unlink(missing_ok=True)
+        validated = progress.best_error if progress.validated else None
+        return Learned(self.system(), metrics, learned, progress.step, validated, self.settings.enough, cut)
 
-    def _judge_and_save(self, folder: Path) -> tuple[dict[str, float], bool]:
+    def _judge_and_save(self, folder: Path, cut: Cut | None = None) -> tuple[dict[str, float], bool]:
         metrics, learned = self.judge()
         about = {"metrics": metrics, "recipe": dict(self.about), "learned": learned}
+        about |= {} if cut is None else {"cut": cut.to_json()}
         save_checkpoint(folder / FILE_NAME, self.system(), about)
         return metrics, learned
 

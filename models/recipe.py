@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.deadline import ENDLESS, Cut, Deadline, Part
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.flipflop import FlipFlop, Trial
 from dynsys.models.force import Force, OnProgress, OnSnapshot, TrainingRecord, simulate, train_force
@@ -48,6 +49,7 @@ class Trained:
     target: Array  # (T, bits) of it
     test: Trial
     test_output: Array  # (T', bits)
+    cut: Cut | None = None  # by time, before its last step
 
     @property
     def learned(self) -> bool:
@@ -100,19 +102,23 @@ def train_flipflop(
     on_snapshot: OnSnapshot | None = None,
     on_progress: OnProgress | None = None,
     start: EchoStateNetwork | None = None,
+    deadline: Deadline = ENDLESS,
+    begun: Mapping[str, Array] | None = None,
 ) -> Trained:
     """Draw a network, train its readout, and test it from another random state on pulses it has not seen.
 
-    A network to ``start`` from is trained instead of the one that the recipe draws. Raises FloatingPointError when the
-    weights leave the finite numbers.
+    A network to ``start`` from is trained instead of the one that the recipe draws; for ``deadline`` and ``begun`` see
+    ``train_force``. Raises FloatingPointError when the weights leave the finite numbers.
     """
     trial_seed, _, _ = _seeds(recipe)
     untrained = start or EchoStateNetwork.random(recipe.network, recipe.task)
     trial = recipe.practice.trial(recipe.steps, trial_seed)
-    record = train_force(untrained, trial.inputs, trial.target, recipe.force, on_snapshot, on_progress)
+    record = train_force(untrained, trial.inputs, trial.target, recipe.force, on_snapshot, on_progress, deadline, begun)
     network = untrained.with_readout(record.W_out)
     test, output = held_out(network, recipe)
-    return Trained(network, record, test.score(output), trial.inputs, trial.target, test, output)
+    done = len(record.output)
+    cut = deadline.cut(Part(done, recipe.steps, "steps of training"))
+    return Trained(network, record, test.score(output), trial.inputs[:done], trial.target[:done], test, output, cut)
 
 
 def held_out(network: EchoStateNetwork, recipe: Recipe) -> tuple[Trial, Array]:

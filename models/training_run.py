@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.deadline import ENDLESS, Deadline
+from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, check_writable, read_tensors, write_tensors
+from dynsys.header import content_of
+from dynsys.models.backprop import AFRESH, STATE
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
@@ -19,6 +26,7 @@ Array = NDArray[np.float64]
 
 CURVES_SCHEMA = "dynsys.training_curves/1"
 SNAPSHOT_SCHEMA = "dynsys.snapshot/1"
+STATE_SCHEMA = "dynsys.force_state/1"
 CURVES = "training.safetensors"
 SNAPSHOTS = "snapshots"
 CURVE_POINTS = 600  # the MSE and |W_out| are means over this many stretches of the run
@@ -31,27 +39,57 @@ def run_training(
     on_progress: Callable[[int, int], None] | None = None,
     start: EchoStateNetwork | None = None,
     noted: dict[str, Any] | None = None,
+    deadline: Deadline = ENDLESS,
 ) -> Trained:
     """Train by the recipe and write checkpoint, curves and snapshots into ``folder``.
 
-    What else the checkpoint has to say, as of the network it was trained from (``start``), is ``noted`` there.
+    What else the checkpoint has to say, as of the network it was trained from (``start``), is ``noted`` there. When the
+    time of ``deadline`` is over the network is written as it is, and beside it what the same call goes on from.
     The folder is tried before the training begins, so that no run is lost to a place that cannot be written. Raises
-    OutputError, and FloatingPointError when the weights diverge.
+    OutputError, CheckpointError where another training was left unfinished there, and FloatingPointError when the
+    weights diverge.
     """
     folder = Path(folder)
     check_room_for_network(folder)
     check_writable(folder)
-    forget_snapshots(folder)
+    same = {"recipe": recipe.describe(), **(noted or {}), "start": _weights_of(start)}
+    begun = _left_unfinished(folder / STATE, same)
+    if begun is None:
+        forget_snapshots(folder)
 
     def keep(step: int, W_out: Array) -> None:
         write_snapshot(folder, step, {"W_out": W_out})
 
-    trained = train_flipflop(recipe, keep, on_progress, start)
+    with contextlib.nullcontext() if begun is None else content_of(folder / STATE, "state of a training", AFRESH):
+        trained = train_flipflop(recipe, keep, on_progress, start, deadline, begun)
     recorded = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
-    about = {**recorded, **(noted or {})}
+    about = {**recorded, **(noted or {}), **({} if trained.cut is None else {"cut": trained.cut.to_json()})}
+    if trained.cut is not None:
+        write_tensors(folder / STATE, trained.record.unfinished, {"schema": STATE_SCHEMA, "settings": same})
     save_checkpoint(folder / FILE_NAME, trained.network, about)
     write_tensors(folder / CURVES, curves(trained), {"schema": CURVES_SCHEMA})
+    if trained.cut is None:
+        (folder / STATE).unlink(missing_ok=True)
     return trained
+
+
+def _weights_of(start: EchoStateNetwork | None) -> str | None:
+    if start is None:
+        return None
+    digest = hashlib.sha256()
+    for key, value in sorted(start.arrays().items()):
+        digest.update(key.encode() + np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def _left_unfinished(path: Path, same: dict[str, Any]) -> Arrays | None:
+    """What an earlier call left there, whose time was over; raises CheckpointError where that was another training."""
+    if not path.is_file():
+        return None
+    arrays, header = read_tensors(path, STATE_SCHEMA)
+    if header.get("settings") != json.loads(json.dumps(same)):
+        raise CheckpointError(path, "it is the state of a training with other settings", AFRESH)
+    return arrays
 
 
 def write_snapshot(folder: Path, step: int, arrays: Arrays) -> None:

@@ -95,7 +95,7 @@ def test_what_is_trained_is_not_trained_again_and_shards_make_the_whole(made, tm
     trained = {row["folder"]: row for entry in made[1]["points"] for row in entry["trials"]}
     asked = []
 
-    def known(task, model, folder, choices, told):
+    def known(task, model, folder, choices, told, seconds):
         asked.append(str(folder.relative_to(tmp_path)))
         return trained[asked[-1]]
 
@@ -109,7 +109,7 @@ def test_what_is_trained_is_not_trained_again_and_shards_make_the_whole(made, tm
 
 
 def test_a_table_with_a_full_grid_trains_the_product_and_its_shards_wait_for_one_another(tmp_path, monkeypatch):
-    def pretended(self, folder, on_progress=None):
+    def pretended(self, folder, on_progress=None, seconds=None):
         error = abs(dict(self.point)["learning_rate"] - 0.002) + 0.01 * self.seed
         return {**self.key(), "validation_error": error, "test_error": error, "folder": self.name, "seconds": 1.0}
 

@@ -64,7 +64,7 @@ def test_the_test_error_has_no_say(monkeypatch, tmp_path):
     """Seed 1 is worse in validation and better in the test: seed 0 is shown."""
     errors = {0: (0.1, 0.3), 1: (0.2, 0.0)}
 
-    def pretended(self, folder, on_progress=None):
+    def pretended(self, folder, on_progress=None, seconds=None):
         validation, test = errors[self.seed]
         return {**self.key(), "validation_error": validation, "test_error": test, "folder": self.name, "seconds": 1.0}
 
@@ -292,7 +292,7 @@ class TestLengths:
         assert length_rows([{"model": "lstm", "units": 20, "test_error": 0.1}]) == []
 
     def test_the_papers_errors_stand_beside_strings_of_the_paper_only(self, monkeypatch, tmp_path):
-        def pretended(self, folder, on_progress=None):
+        def pretended(self, folder, on_progress=None, seconds=None):
             errors = dict.fromkeys(["test_error", *(f"test_error_of_pairs_{k}" for k in range(2, 7))], 0.1)
             return {**self.key(), "validation_error": 0.1, **errors, "folder": self.name, "seconds": 1.0}
 

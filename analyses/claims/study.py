@@ -19,20 +19,22 @@ from dynsys.analyses.claims.words import verdicts
 from dynsys.analyses.evolve import study as evolve
 from dynsys.analyses.evolve.words import results as evolve_results
 from dynsys.analyses.noise import study as noise
-from dynsys.analyses.report import Report, Section, write_report
+from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer import study as transfer
 from dynsys.analyses.transfer.networks import SCRATCH, TRANSFER
 from dynsys.analyses.transfer.words import results as transfer_results
 from dynsys.bifurcation.diagram import Diagram
+from dynsys.deadline import Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.learners import learner
 from dynsys.models.schedule import read_schedule
-from dynsys.sweep import DONE, Row, Task, run_sweep
+from dynsys.sweep import DONE, Row, Task, of_shard, run_sweep
 
-Part = Callable[[Path, dict[str, Any], int], dict[str, Any]]
+Piece = Callable[[Path, dict[str, Any], int], dict[str, Any]]
 
 SCHEMA = "dynsys.claims/1"
+TITLE = "What the claims of the paper come to on other networks"
 ROWS = "rows.jsonl"
 LOGISTIC = "logistic"
 AT_ORIGIN = 1e-6  # of the largest state
@@ -61,20 +63,32 @@ class Claims:
             )
 
 
-def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: Any) -> dict[str, Any]:
+def run(
+    settings: Claims,
+    folder: str | Path,
+    progress: Progress,
+    *,
+    seconds: float | Deadline | None = None,
+    **sweeping: Any,
+) -> dict[str, Any]:
     """Do all, or go on with it, and write ``results.json`` and ``report.html``; returns the results.
 
-    ``sweeping`` are ``jobs``, ``cluster``, ``shard`` and ``retry_failed`` of ``run_sweep``.
+    ``sweeping`` are ``jobs``, ``cluster``, ``shard`` and ``retry_failed`` of ``run_sweep``. After so many ``seconds``
+    no network is begun: the results are of those that are done, "cut" says how many, and the same call goes on. Raises
+    CutShort where there are none yet.
     """
+    deadline = Deadline.of(seconds)
     folder = Path(folder)
     check_writable(folder)
     size = {"units": settings.units, "bits": settings.bits, "preset": settings.preset}
     under = {"levels": settings.levels, "trials": settings.trials, "steps": settings.steps}
 
-    def sweep(part: Part, tasks: list[Task], stage: str) -> list[Row]:
-        return run_sweep(
-            partial(part, folder.resolve()), tasks, folder / ROWS, progress=progress, stage=stage, **sweeping
-        )
+    asked: list[Task] = []
+
+    def sweep(part: Piece, tasks: list[Task], stage: str) -> list[Row]:
+        asked.extend(of_shard(tasks, sweeping.get("shard")))
+        given = {"deadline": deadline, "progress": progress, "stage": stage, **sweeping}
+        return run_sweep(partial(part, folder.resolve()), tasks, folder / ROWS, **given)
 
     seeds = range(settings.seeds)
     rows = sweep(
@@ -93,7 +107,11 @@ def run(settings: Claims, folder: str | Path, progress: Progress, **sweeping: An
     there = {row["id"] for row in rows if row["status"] == DONE}
     ready = [seed for seed in seeds if f"transfer/seed={seed}" in there]
     rows += sweep(noisy, [Task(f"noise/seed={seed}", {**size, **under, "network": seed}) for seed in ready], "noise")
-    results = {"schema": SCHEMA, "settings": dataclasses.asdict(settings), **verdicts(rows)}
+    cut = deadline.cut(Part(len(rows), len(asked), "networks and studies of them"))
+    if cut is not None and not rows:
+        raise cut_short(cut, TITLE, _command(settings, folder), dataclasses.asdict(settings), SCHEMA, folder)
+    told = None if cut is None else cut.to_json()
+    results = {"schema": SCHEMA, "cut": told, "settings": dataclasses.asdict(settings), **verdicts(rows)}
     if sweeping.get("shard") is None:
         _write(settings, results, folder)
     return results
@@ -157,13 +175,20 @@ def silent(stage: str, done: int, total: int) -> None:
     """A part of a sweep tells nothing of its own progress."""
 
 
+def _command(settings: Claims, folder: Path) -> str:
+    asked = f"--preset {settings.preset} --units {settings.units} --seeds {settings.seeds}"
+    return f"python benchmarks/claims.py {folder} {asked}"
+
+
 def _write(settings: Claims, results: dict[str, Any], folder: Path) -> None:
     rows = [{key: claim[key] for key in ("claim", "section", "verdict", "found")} for claim in results["claims"]]
-    asked = f"--preset {settings.preset} --units {settings.units} --seeds {settings.seeds}"
     report = Report(
-        "What the claims of the paper come to on other networks",
-        f"python benchmarks/claims.py {folder} {asked}",
-        [f"{claim['claim']} {claim['verdict'].capitalize()}: {claim['found']}" for claim in results["claims"]],
+        TITLE,
+        _command(settings, folder),
+        [
+            *([results["cut"]["sentence"]] if results["cut"] else []),
+            *(f"{claim['claim']} {claim['verdict'].capitalize()}: {claim['found']}" for claim in results["claims"]),
+        ],
         dataclasses.asdict(settings),
         [Section("Claims", table=rows), *(Section(name, table=table) for name, table in results["tables"].items())],
         ["jang", "sussillo2013", "sussillo2009"],

@@ -13,6 +13,9 @@ NOT_SEEN = (
 )
 
 
+KNOWN_BY_THEN = "What follows is of the points that were known by then."
+
+
 def lost_branches(diagram: Diagram) -> list[Branch]:
     """Those that were lost from sight at one end or at both."""
     return [b for b in diagram.branches if b.lost or begins_lost(diagram, b) or ends_lost(diagram, b)]
@@ -20,7 +23,7 @@ def lost_branches(diagram: Diagram) -> list[Branch]:
 
 def warnings(diagram: Diagram) -> list[str]:
     """What is to be read before anything else: branches that were lost, snapshots that are proved to miss points."""
-    told = []
+    told = [f"{diagram.about['cut']['sentence']} {KNOWN_BY_THEN}"] if "cut" in diagram.about else []
     lost = lost_branches(diagram)
     if lost:
         number = f"1 of {len(diagram.branches)} branches was" if len(lost) == 1 else None
@@ -44,7 +47,9 @@ def of_the_indices(diagram: Diagram) -> str:
     searched, total = int(diagram.searched.sum()), len(diagram.steps)
     afresh = f"{searched} of {total} snapshots were searched afresh"
     missed = (
-        "at the others states were released to come to rest, which finds no saddles: some of these can be missing"
+        "not all of them could be looked at in the time given: points can be missing"
+        if "cut" in diagram.about
+        else "at the others states were released to come to rest, which finds no saddles: some of these can be missing"
         if searched < total
         else "a search can miss points"
     )

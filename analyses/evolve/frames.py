@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.family import Family
+from dynsys.deadline import ENDLESS, CutShort, Deadline, Part
 from dynsys.errors import CheckpointError
 from dynsys.files import read_tensors, write_tensors
 from dynsys.header import check_arrays, checked, content_of
@@ -72,8 +73,13 @@ class Origin:
         return self.branch is None
 
 
-def make_frames(family: Family, diagram: Diagram, seed: int, progress: Progress) -> Frames:
-    """Simulate at every snapshot, from the same states under the same inputs; all snapshots share their axes."""
+def make_frames(
+    family: Family, diagram: Diagram, seed: int, progress: Progress, deadline: Deadline = ENDLESS
+) -> Frames:
+    """Simulate at every snapshot, from the same states under the same inputs; all snapshots share their axes.
+
+    Raises CutShort where time is over before the last of them.
+    """
     first = family.at(float(family.steps[0]))
     starts = _release_states(first, family.u, seed)
     size = float(starts.norm(dim=1).max())
@@ -81,6 +87,7 @@ def make_frames(family: Family, diagram: Diagram, seed: int, progress: Progress)
     released: list[NDArray[np.float32]] = []
     with alone():
         for i, step in enumerate(family.steps):
+            _check_time(deadline, "snapshots simulated", i, len(family.steps))
             progress("trajectories", i, len(family.steps))
             system = family.at(float(step))
             paths = system.task_trajectories(TASK_STEPS[system.kind], RUNS, seed)
@@ -96,13 +103,21 @@ def make_frames(family: Family, diagram: Diagram, seed: int, progress: Progress)
     )
 
 
-def origin_of(family: Family, diagram: Diagram, progress: Progress) -> Origin | None:
-    """Its eigenvalues at every snapshot, all of them up to ``FULL`` state variables; None without any point."""
+def _check_time(deadline: Deadline, what: str, done: int, of: int) -> None:
+    cut = deadline.cut(Part(done, of, what)) if deadline.is_over else None
+    if cut is not None:
+        raise CutShort(cut)
+
+
+def origin_of(family: Family, diagram: Diagram, progress: Progress, deadline: Deadline = ENDLESS) -> Origin | None:
+    """Its eigenvalues at every snapshot, all of them up to ``FULL`` state variables; None without any point. Raises
+    CutShort where time is over before the last."""
     states, branch = _origin_states(family, diagram)
     if states is None:
         return None
     found: list[NDArray[np.complex128]] = []
     for i, (step, x) in enumerate(zip(family.steps, states, strict=True)):
+        _check_time(deadline, "snapshots looked at", i, len(states))
         progress("eigenvalues of the origin", i, len(states))
         if x is None:
             found.append(np.zeros(0, dtype=np.complex128))

@@ -52,7 +52,7 @@ def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
     title = f"{TITLES.get(evolution.network, evolution.network)}: how its phase portrait forms"
     report = Report(
         title=title,
-        command=command(evolution, settings, run),
+        command=command(evolution.folder, settings, run),
         summary=sentences(evolution),
         settings={key: value for key, value in dataclasses.asdict(settings).items() if value is not None},
         sections=sections(evolution),
@@ -61,9 +61,9 @@ def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
     write_report(report, results(evolution), evolution.folder)
 
 
-def command(evolution: Evolution, settings: Evolve, run: Path) -> str:
+def command(folder: Path, settings: Evolve, run: Path) -> str:
     """What to type for the same again."""
-    usual, words = Evolve(), ["evolve", str(run), "-o", str(evolution.folder)]
+    usual, words = Evolve(), ["evolve", str(run), "-o", str(folder)]
     if settings.input is not None:
         words += ["--input", ",".join(f"{value:g}" for value in settings.input)]
     for name in ("searches", "seed"):
@@ -83,15 +83,13 @@ def sections(evolution: Evolution) -> list[Section]:
     )
 
     diagram, origin, frames = evolution.diagram, evolution.origin, evolution.frames
-    moving = portrait_animation(diagram, *_seen(frames))
     name = "the origin" if origin is None or origin.is_zero else f"branch {origin.branch}, first nearest the origin"
-    stills = portrait_stills(diagram, *_seen(frames), which=chosen_stills(diagram))
-    found = [
-        Section(
-            "The phase portrait over training",
-            PORTRAIT_TEXT,
-            figures=[moving, stills],
-        ),
+    found = []
+    if frames is not None:
+        moving = portrait_animation(diagram, *_seen(frames))
+        stills = portrait_stills(diagram, *_seen(frames), which=chosen_stills(diagram))
+        found.append(Section("The phase portrait over training", PORTRAIT_TEXT, figures=[moving, stills]))
+    found += [
         Section("Bifurcations", DIAGRAM_TEXT, figures=[bifurcation_diagram(diagram)]),
         Section(
             "How many points",

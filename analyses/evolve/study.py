@@ -13,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import dynsys.bifurcation
 from dynsys.analyses.evolve.completeness import KINKS
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
+from dynsys.analyses.report import cut_short
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.bifurcation.follow import SEARCHES, follow
+from dynsys.deadline import Cut, CutShort, Deadline, Part
 from dynsys.errors import CheckpointError, typed
 from dynsys.files import check_writable
 from dynsys.models.flipflop import FlipFlop
@@ -29,6 +32,8 @@ from dynsys.search import SearchInterrupted
 
 Progress = Callable[[str, int, int], None]
 
+SCHEMA = "dynsys.evolution/1"
+PICTURES = Part(0, 1, "sets of pictures over training")
 FOLDER = "evolve"  # in the folder of the run
 DIAGRAM, FRAMES = "diagram.safetensors", "frames.safetensors"
 
@@ -46,29 +51,45 @@ class Evolve:
 @dataclass(frozen=True, eq=False)
 class Evolution:
     """What a study came to. ``flipflop``: the network's outputs stand for bits. ``resumed`` where the points had been
-    followed before and were read from the folder."""
+    followed before and were read from the folder. ``frames`` are None where there was no time for them, as ``cut``
+    says."""
 
     diagram: Diagram
-    frames: Frames
+    frames: Frames | None
     origin: Origin | None
     network: str
     flipflop: bool
     folder: Path
     resumed: bool
+    cut: Cut | None = None
+
+    @property
+    def cut_told(self) -> dict[str, Any] | None:
+        """Where time was over: while points were followed, or while pictures were made of them."""
+        found = self.diagram.about.get("cut")
+        return found if found is not None or self.cut is None else self.cut.to_json()
 
 
 def run(
-    settings: Evolve, run_folder: str | Path, folder: str | Path | None, progress: Progress, again: bool = False
+    settings: Evolve,
+    run_folder: str | Path,
+    folder: str | Path | None,
+    progress: Progress,
+    again: bool = False,
+    seconds: float | Deadline | None = None,
 ) -> Evolution:
     """Follow, simulate, draw; writes the diagram, ``results.json`` and ``report.html`` into ``folder``.
 
     That is RUN/evolve if not given. What an earlier run of the same settings on the same snapshots has left there is
-    not computed again, unless by another version of this library, or with ``again``. Raises CheckpointError where the
-    run has no snapshots or they do not fit its network, ValueError for settings that make no sense, and OutputError.
+    not computed again, unless by another version of this library, or with ``again``. After so many ``seconds`` nothing
+    more is begun: the diagram is of what was followed by then, and is made anew by the next call; one that was whole,
+    with the pictures missing, is kept. Raises CheckpointError where the
+    run has no snapshots or they do not fit its network, ValueError for settings that make no sense, CutShort where
+    time was over before anything was found, and OutputError.
     """
     from dynsys.analyses.evolve.report import write_evolution
 
-    run_folder = Path(run_folder)
+    run_folder, deadline = Path(run_folder), Deadline.of(seconds)
     folder = run_folder / FOLDER if folder is None else Path(folder)
     family = read_snapshots(run_folder, settings.input)
     check_writable(folder)
@@ -76,24 +97,37 @@ def run(
     diagram = None if again else _known_diagram(folder / DIAGRAM, mark)
     resumed = diagram is not None
     if diagram is None:
-        found = _followed(family, settings, progress)
+        found = _followed(family, settings, progress, deadline)
+        if not found.searched.any():
+            raise _cut_short(found, settings, run_folder, folder)
         kinks = family.system(0.0).pieces(family.u) is not None
         diagram = dataclasses.replace(found, about={**found.about, "made_from": mark, KINKS: kinks})
         diagram.save(folder / DIAGRAM)
     known = load_frames(folder / FRAMES, mark) if resumed else None
-    frames, origin = known or _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress)
+    frames, origin = known or _seen(family, diagram, settings.seed, folder / FRAMES, mark, progress, deadline)
     flipflop = isinstance(getattr(family.network, "task", None), FlipFlop)
-    evolution = Evolution(diagram, frames, origin, family.network.name, flipflop, folder, resumed)
+    cut = deadline.cut(PICTURES) if frames is None else None
+    evolution = Evolution(diagram, frames, origin, family.network.name, flipflop, folder, resumed, cut)
     progress("draw", 0, 1)
     write_evolution(evolution, settings, run_folder)
     progress("draw", 1, 1)
     return evolution
 
 
-def _followed(family: Snapshots, settings: Evolve, progress: Progress) -> Diagram:
+def _cut_short(found: Diagram, settings: Evolve, run_folder: Path, folder: Path) -> CutShort:
+    from dynsys.analyses.evolve.report import command
+
+    told = found.about["cut"]
+    cut = Cut(told["seconds"], tuple(Part(**part) for part in told["reached"]), told["goes_on"])
+    given = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
+    return cut_short(cut, "How its phase portrait forms", command(folder, settings, run_folder), given, SCHEMA, folder)
+
+
+def _followed(family: Snapshots, settings: Evolve, progress: Progress, deadline: Deadline) -> Diagram:
     """A search that is interrupted leaves points of one snapshot only, of which nothing is written here."""
+    given: dict[str, Any] = {"searches": settings.searches, "workers": settings.jobs, "seed": settings.seed}
     try:
-        return follow(family, searches=settings.searches, workers=settings.jobs, seed=settings.seed, progress=progress)
+        return follow(family, **given, seconds=deadline, progress=progress)
     except SearchInterrupted as interrupt:
         raise KeyboardInterrupt from interrupt
 
@@ -107,6 +141,8 @@ def studied(folder: Path) -> tuple[Diagram, Frames]:
     diagram = Diagram.load(folder / DIAGRAM)
     known = load_frames(folder / FRAMES, str(diagram.about.get("made_from")))
     if known is None:
+        if not (folder / FRAMES).is_file():
+            raise CheckpointError(folder, "there was no time for its pictures", "run 'dynsys evolve' again")
         raise CheckpointError(
             folder / FRAMES, "it does not belong to the diagram beside it", "run 'dynsys evolve' again"
         )
@@ -131,12 +167,17 @@ def _known_diagram(path: Path, mark: str) -> Diagram | None:
         diagram = Diagram.load(path)
     except CheckpointError:
         return None
-    return diagram if diagram.about.get("made_from") == mark else None
+    whole = "cut" not in diagram.about and diagram.about.get("made_from") == mark
+    return diagram if whole else None
 
 
 def _seen(
-    family: Snapshots, diagram: Diagram, seed: int, path: Path, mark: str, progress: Progress
-) -> tuple[Frames, Origin | None]:
-    seen = make_frames(family, diagram, seed, progress), origin_of(family, diagram, progress)
+    family: Snapshots, diagram: Diagram, seed: int, path: Path, mark: str, progress: Progress, deadline: Deadline
+) -> tuple[Frames | None, Origin | None]:
+    """All of it, or nothing where time is over before."""
+    try:
+        seen = make_frames(family, diagram, seed, progress, deadline), origin_of(family, diagram, progress, deadline)
+    except CutShort:
+        return None, None
     save_frames(path, *seen, mark)
     return seen

@@ -10,11 +10,10 @@ import numpy as np
 
 from dynsys.analyses.evolve.completeness import NOT_SEEN, lost_branches, of_the_indices, warnings
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
-from dynsys.analyses.evolve.study import Evolution
+from dynsys.analyses.evolve.study import SCHEMA, Evolution
 from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.bifurcation.stable import of_stable_points
 
-SCHEMA = "dynsys.evolution/1"
 NO_MEMORY = "stable, no memory"
 
 
@@ -33,6 +32,7 @@ def sentences(evolution: Evolution) -> list[str]:
     first, last = diagram.steps[0], diagram.steps[-1]
     told = [
         *warnings(diagram),
+        *([] if evolution.cut is None or "cut" in diagram.about else [evolution.cut.sentence]),
         f"{len(diagram.steps)} snapshots from step {first:,.0f} to step {last:,.0f}: {counted(diagram, 0)} at the "
         f"first, {counted(diagram, len(diagram.steps) - 1)} at the last.",
         *_of_the_origin(evolution),
@@ -241,6 +241,7 @@ def results(evolution: Evolution) -> dict[str, Any]:
     return {
         **diagram.to_json(),
         "schema": SCHEMA,
+        "cut": evolution.cut_told,
         "network": evolution.network,
         "counts": diagram.counts().tolist(),
         "origin": None

@@ -26,13 +26,17 @@ def write_grid(results: dict[str, Any], folder: Path, command: str) -> None:
     curves = {_told(entry["point"]): read_curves(folder / entry["trials"][0]["folder"]) for entry in ranked}
     figures = [learning_curves({"": curves}, title="The best points of the grid")] if curves else []
     report = Report(
-        f"Grid search: {results['settings']['task']}, {results['settings']['model']}",
+        title(results),
         command,
         [best_sentence(results)],
         results["settings"],
         [Section("Points", HOW, rows), Section("Learning", figures=figures)],
     )
     write_report(report, results, folder)
+
+
+def title(results: dict[str, Any]) -> str:
+    return f"Grid search: {results['settings']['task']}, {results['settings']['model']}"
 
 
 HOW = (
@@ -67,6 +71,7 @@ def best_sentence(results: dict[str, Any]) -> str:
     entries, number = results["points"], results["best"]
     trials = sum(len(entry["trials"]) for entry in entries)
     failed = f" {len(results['failed'])} could not be done." if results["failed"] else ""
+    failed += f" {results['cut']['sentence']}" if results.get("cut") else ""
     if number is None:
         return f"No point of {len(entries)} had trainings none of which diverged ({trials} trainings).{failed}"
     error, steps = entries[number]["score"]

@@ -16,10 +16,12 @@ from typing import Any
 
 from dynsys.analyses.grid.points import Point, check_lists, folder_of, points, told_choice, usual_lists
 from dynsys.analyses.grid.training import trained_row
+from dynsys.analyses.report import cut_short
 from dynsys.analyses.run import Progress
+from dynsys.deadline import Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.learners import learner
-from dynsys.sweep import Row, Task, check_cluster, check_sweep, run_sweep
+from dynsys.sweep import Row, Task, check_cluster, check_sweep, of_shard, run_sweep
 
 SCHEMA = "dynsys.grid/1"
 TRIALS = "trials.jsonl"
@@ -78,36 +80,42 @@ def run(
     cluster: Any = None,
     shard: str | None = None,
     retry_failed: bool = False,
+    seconds: float | Deadline | None = None,
     command: str = "",
 ) -> dict[str, Any]:
     """Train what is not in the folder yet and write ``table.md``, ``report.html`` and ``results.json``.
 
-    A shard writes its rows only. Raises OutputError, SweepError, and RuntimeError where a training could not be done.
+    A shard writes its rows only. After so many ``seconds`` no training is begun and those under way are left as they
+    are: the results are of those that are done, "cut" says how many, and the same call goes on. Raises CutShort where
+    there are none yet, OutputError, SweepError, and RuntimeError where a training could not be done.
     """
-    folder = Path(folder)
+    folder, deadline = Path(folder), Deadline.of(seconds)
     check_sweep(jobs, cluster, shard)
     if cluster is not None:
         check_cluster(cluster)
     check_writable(folder)
     within = progress if jobs == 1 and cluster is None else None  # what other processes are doing is not seen from here
     how: dict[str, Any] = {"jobs": jobs, "cluster": cluster, "shard": shard, "retry_failed": retry_failed}
-    work = partial(train, str(folder), within)
-    rows = run_sweep(work, settings.tasks(), folder / TRIALS, progress=progress, stage="grid", **how)
-    results = results_of(settings, rows)
+    work, tasks = partial(train, str(folder), within, deadline), settings.tasks()
+    rows = run_sweep(work, tasks, folder / TRIALS, progress=progress, stage="grid", deadline=deadline, **how)
+    cut = deadline.cut(Part(len(rows), len(of_shard(tasks, shard)), "trainings"))
+    results = {**results_of(settings, rows), "cut": None if cut is None else cut.to_json()}
     if shard is None:
-        from dynsys.analyses.grid.report import write_grid
+        from dynsys.analyses.grid.report import title, write_grid
 
+        if cut is not None and not rows:
+            raise cut_short(cut, title(results), command, results["settings"], SCHEMA, folder)
         if not any(entry["trials"] for entry in results["points"]):
             raise RuntimeError(f"no training was done; {rows[0]['id']} ended in: {rows[0]['error']}")
         write_grid(results, folder, command)
     return results
 
 
-def train(folder: str, progress: Progress | None, key: Row, seed: int) -> Row:
+def train(folder: str, progress: Progress | None, deadline: Deadline, key: Row, seed: int) -> Row:
     """The work of the sweep; the seed of the training is in the key."""
     choices = {**key["fixed"], **key["point"], "seed": key["seed"]}
     told = partial(progress, key["name"]) if progress else None
-    left = trained_row(key["task"], key["model"], Path(folder) / key["name"], choices, told)
+    left = trained_row(key["task"], key["model"], Path(folder) / key["name"], choices, told, deadline)
     return {"point": key["point"], "seed": key["seed"], "folder": key["name"], **left}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dynsys.deadline import CutShort, Deadline
 from dynsys.models.backprop import STATE, TrainingDiverged
 from dynsys.models.learners import learner
 from dynsys.models.learning import OnProgress
@@ -14,18 +15,25 @@ from dynsys.sweep import Row
 
 
 def trained_row(
-    task: str, model: str, folder: Path, choices: Mapping[str, Any], on_progress: OnProgress | None = None
+    task: str,
+    model: str,
+    folder: Path,
+    choices: Mapping[str, Any],
+    on_progress: OnProgress | None = None,
+    seconds: float | Deadline | None = None,
 ) -> Row:
     """Train, or go on where it was broken off: the metrics, ``validation_error``, ``steps`` and CPU ``seconds``.
 
     ``enough`` is the validation error at which such a training ends. The seconds of one that was broken off are None.
-    Where it diverged the row has ``diverged`` alone.
+    Where it diverged the row has ``diverged`` alone. Raises CutShort where its own ``seconds`` are over before.
     """
     resumed, began = (folder / STATE).is_file(), time.process_time()
     try:
-        learned = learner(task, model)(folder, on_progress=on_progress, **choices)
+        learned = learner(task, model)(folder, on_progress=on_progress, seconds=seconds, **choices)
     except TrainingDiverged as error:
         return {"diverged": str(error)}
-    seconds = None if resumed else time.process_time() - began
+    if learned.cut is not None:
+        raise CutShort(learned.cut)
+    took = None if resumed else time.process_time() - began
     validated = {"validation_error": learned.validation_error, "enough": learned.enough, "steps": learned.steps}
-    return {**validated, **learned.metrics, "seconds": seconds}
+    return {**validated, **learned.metrics, "seconds": took}

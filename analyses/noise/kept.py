@@ -10,6 +10,8 @@ import torch
 
 from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.run import POINTS, Progress, save_points, search_and_save
+from dynsys.deadline import ENDLESS, Deadline
+from dynsys.discovery import Stop
 from dynsys.errors import CheckpointError
 from dynsys.points import FixedPoints
 from dynsys.starts import resting_states
@@ -17,6 +19,8 @@ from dynsys.starts import resting_states
 STARTS = 512  # of a search for all points
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for the memories: as many as make up such numbers
 MARK = "network"  # in what is noted with the points: whose they are
+COPIED = "copied"  # and whether they were there before the study, as whoever searched wanted them
+UNFINISHED = (Stop.TIME, Stop.INTERRUPTED)  # searches of the study's own that are made again
 
 
 def kept_points(network: Network, which: str, folder: Path) -> Path | None:
@@ -25,7 +29,8 @@ def kept_points(network: Network, which: str, folder: Path) -> Path | None:
     None where they have to be searched for: points of other weights, other inputs or of cycles are not taken.
     """
     own = folder / which
-    if _points(own, network, {MARK: network.identity}) is not None:
+    mine = _points(own, network, {MARK: network.identity})
+    if mine is not None and (mine.about.get(COPIED) or mine.search.stopped not in UNFINISHED):
         return _in(own)
     if network.folder is None:
         return None
@@ -33,12 +38,14 @@ def kept_points(network: Network, which: str, folder: Path) -> Path | None:
     if found is None or found.search.period != 1 or found.inputs.any():
         return None
     own.mkdir(parents=True, exist_ok=True)
-    save_points(dataclasses.replace(found, about={**found.about, MARK: network.identity}), own)
+    save_points(dataclasses.replace(found, about={**found.about, MARK: network.identity, COPIED: True}), own)
     return _in(own)
 
 
-def search_points(network: Network, which: str, folder: Path, progress: Progress, seed: int = 0) -> Path:
-    """The file of points that are found now.
+def search_points(
+    network: Network, which: str, folder: Path, progress: Progress, deadline: Deadline = ENDLESS, seed: int = 0
+) -> Path | None:
+    """The file of points that are found now; None where time was over before the search was.
 
     ``which`` is "all", or "memories": where the network comes to rest from its task and from every corner of its
     outputs, which takes seconds and finds no saddles.
@@ -49,7 +56,7 @@ def search_points(network: Network, which: str, folder: Path, progress: Progress
         n = min(MOST, max(LEAST, NUMBERS // system.n_state))
         u = torch.zeros(1, system.n_input, dtype=torch.float64)
         settings = {"starts": resting_states(system, u, n, seed), "closure": False, "verify": False}
-    search_and_save(
+    points = search_and_save(
         network.system,
         folder / which,
         network.path or network.name,
@@ -57,9 +64,10 @@ def search_points(network: Network, which: str, folder: Path, progress: Progress
         loading=dict(network.loading),
         noted={MARK: network.identity},
         seed=seed,
+        seconds=deadline,
         **settings,
     )
-    return _in(folder / which)
+    return None if points.search.stopped in UNFINISHED else _in(folder / which)
 
 
 def _in(folder: Path) -> Path:

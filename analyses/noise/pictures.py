@@ -49,7 +49,7 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
     ]
     report = Report(
         title=f"Noise on the {results['settings']['on']}",
-        command=command or "dynsys.analyses.noise.study.run",
+        command=command,
         summary=summary(results),
         settings=results["settings"],
         sections=sections,

@@ -11,6 +11,7 @@ from dynsys.analyses.noise.able import comparable, failing_alone, is_able
 from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.half import of_bits, of_memories
 from dynsys.analyses.noise.networks import Network
+from dynsys.deadline import Cut
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.perturbation import weights_chosen
 
@@ -20,12 +21,15 @@ KEPT = ("exist", "same_stability", "memories")  # of the points, and of those th
 Row = Mapping[str, Any]
 
 
-def results_of(settings: Mapping[str, Any], networks: Sequence[Network], rows: Sequence[Row]) -> dict[str, Any]:
+def results_of(
+    settings: Mapping[str, Any], networks: Sequence[Network], rows: Sequence[Row], cut: Cut | None = None
+) -> dict[str, Any]:
     """What ``results.json`` holds; trials that failed are listed with their errors and counted nowhere."""
     entries = [_entry(settings, network, _results(rows, network.name)) for network in networks]
     return {
         "schema": SCHEMA,
         "settings": dict(settings),
+        "cut": None if cut is None else cut.to_json(),
         "networks": entries,
         "comparisons": _comparisons(networks, rows),
         "failed": [{"id": row["id"], "error": row.get("error")} for row in rows if row["status"] != "done"],

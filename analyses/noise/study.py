@@ -19,14 +19,17 @@ from dynsys.analyses.noise.begun import check_begun
 from dynsys.analyses.noise.identity import PointsFile
 from dynsys.analyses.noise.kept import kept_points, search_points
 from dynsys.analyses.noise.networks import Network, check_comparable, networks_of
-from dynsys.analyses.noise.results import results_of
+from dynsys.analyses.noise.results import SCHEMA, results_of
 from dynsys.analyses.noise.trial import ON, POINTS, Trial, noise_trial
+from dynsys.analyses.report import cut_short
 from dynsys.analyses.run import Progress
+from dynsys.deadline import CutShort, Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.perturbation import weights_chosen
-from dynsys.sweep import Task, check_cluster, check_sweep, run_sweep
+from dynsys.sweep import Task, check_cluster, check_sweep, of_shard, run_sweep
 
 ROWS = "rows.jsonl"
+CALL = "dynsys.analyses.noise.study.run"
 HIGHEST = 1e100  # far above any weight, and its square is still a number
 FIGURE_9 = tuple(float(level) for level in np.geomspace(1e-4, 1, 20))
 
@@ -90,15 +93,19 @@ def run(
     *,
     loading: Mapping[str, Any] | None = None,
     command: str = "",
+    seconds: float | Deadline | None = None,
     **sweeping: Any,
 ) -> dict[str, Any]:
     """Do all trials, or go on with them, and write ``results.json`` and ``report.html``; returns the results.
+
+    After so many ``seconds`` no more is begun: the results are of the trials that are done, "cut" says how many, and
+    the same call goes on. Raises CutShort where there are none yet.
 
     ``networks`` are checkpoints, systems or modules, see ``networks_of``; ``sweeping`` are ``jobs``, ``cluster``,
     ``shard`` and ``retry_failed`` of ``run_sweep``. A shard writes its rows only, and the results hold those. Raises
     ValueError where the networks cannot be compared.
     """
-    folder = Path(folder)
+    folder, deadline = Path(folder), Deadline.of(seconds)
     compared = networks_of(networks, loading)
     check_comparable(compared, study.on, study.weights)
     check_sweep(**{key: sweeping[key] for key in ("jobs", "cluster", "shard") if key in sweeping})
@@ -107,37 +114,55 @@ def run(
         check_cluster(cluster)  # before there is a folder, and before a search that may take long
     check_writable(folder)
     check_begun(dataclasses.asdict(study), compared, folder, folder / ROWS)
-    points = _points(study, compared, folder, progress)
+    points = _points(study, compared, folder, progress, deadline)
+    if points is None:
+        done = [kept_points(network, study.points, folder / network.name) is not None for network in compared]
+        raise _cut_short(study, folder, command, deadline, Part(sum(done), len(done), "searches for points"))
     tasks = [
         Task(f"{network.name}/trial={trial.number}", _arguments(trial))
         for network, followed in zip(compared, points, strict=True)
         for trial in _trials(study, network, followed)
     ]
-    rows = run_sweep(noise_trial, tasks, folder / ROWS, seed=study.seed, progress=progress, stage="trials", **sweeping)
-    results = results_of(dataclasses.asdict(study), compared, rows)
+    going = {"seed": study.seed, "deadline": deadline, "progress": progress, "stage": "trials", **sweeping}
+    rows = run_sweep(noise_trial, tasks, folder / ROWS, **going)
+    reached = Part(len(rows), len(of_shard(tasks, sweeping.get("shard"))), "trials")
+    results = results_of(dataclasses.asdict(study), compared, rows, deadline.cut(reached))
     if sweeping.get("shard") is None:
         from dynsys.analyses.noise.pictures import write
 
+        if not rows:
+            raise _cut_short(study, folder, command, deadline, reached)
         if not any(network["trials"] for network in results["networks"]):
             raise ValueError(
                 f"no trial was done; {results['failed'][0]['id']} ended in: {results['failed'][0]['error']}"
             )
-        write(results, folder, command)
+        write(results, folder, command or CALL)
     return results
 
 
+def _cut_short(study: NoiseStudy, folder: Path, command: str, deadline: Deadline, reached: Part) -> CutShort:
+    """What to raise where time was over before the first trial."""
+    cut = deadline.cut(reached)
+    assert cut is not None
+    return cut_short(cut, f"Noise on the {study.on}", command or CALL, dataclasses.asdict(study), SCHEMA, folder)
+
+
 def _points(
-    study: NoiseStudy, networks: Sequence[Network], folder: Path, progress: Progress
-) -> list[PointsFile | None]:
-    """Of every network those that are followed."""
+    study: NoiseStudy, networks: Sequence[Network], folder: Path, progress: Progress, deadline: Deadline
+) -> list[PointsFile | None] | None:
+    """Of every network those that are followed; None where time was over before they were found."""
     if study.on != "weights" or study.points == "none":
         return [None] * len(networks)
-    kept = [kept_points(network, study.points, folder / network.name) for network in networks]
-    paths = [
-        path or search_points(network, study.points, folder / network.name, progress)
-        for network, path in zip(networks, kept, strict=True)
-    ]
-    return [PointsFile(path, study.points) for path in paths]
+    found: list[PointsFile | None] = []
+    for network in networks:
+        home = folder / network.name
+        path = kept_points(network, study.points, home)
+        if path is None and not deadline.is_over:
+            path = search_points(network, study.points, home, progress, deadline)
+        if path is None:
+            return None
+        found.append(PointsFile(path, study.points))
+    return found
 
 
 def _trials(study: NoiseStudy, network: Network, points: PointsFile | None) -> list[Trial]:

@@ -17,7 +17,8 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     """What was done, which networks fail by themselves, then a sentence or two of each network."""
     names = ", ".join(network["name"] for network in results["networks"])
     settings = results["settings"]
-    said = [
+    said = [results["cut"]["sentence"]] if results.get("cut") else []
+    said += [
         f"{names}: noise on the {settings['on']} at {plural(len(settings['levels']), 'level')}, "
         f"{plural(settings['trials'], 'trial')} of {plural(settings['steps'], 'step')} each"
         + (", the same for every network." if len(results["networks"]) > 1 else ".")

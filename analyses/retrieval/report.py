@@ -18,6 +18,7 @@ from dynsys.models.training_run import read_curves
 if TYPE_CHECKING:
     from dynsys.analyses.retrieval.table import Retrieve
 
+TITLE = "Associative retrieval: fast weights, LSTM and IRNN"
 TABLE = "table.md"
 
 
@@ -35,9 +36,9 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
     names = [f"{entry['model']}, R = {entry['units']}" for entry in entries]
     wrong = confusions(dict(zip(names, records, strict=True)), title="What is answered wrongly")
     report = Report(
-        "Associative retrieval: fast weights, LSTM and IRNN",
+        TITLE,
         command(settings, folder),
-        [f"{claim['sentence']}." for claim in results["claims"]],
+        [*_cut(results), *(f"{claim['sentence']}." for claim in results["claims"])],
         dataclasses.asdict(settings),
         [
             Section("Test errors", BESIDE, [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries]),
@@ -84,7 +85,8 @@ def table(results: dict[str, Any]) -> str:
     rows = [dict(zip(HEAD, _row(entry), strict=True)) for entry in results["entries"]]
     lengths = length_rows(results["entries"])
     more = ["\nTest error of the strings of so many pairs:\n", markdown(lengths)] if lengths else []
-    return "\n".join([markdown(rows), *more, *(f"\n{claim['sentence']}." for claim in results["claims"])])
+    first = [f"{line}\n" for line in _cut(results)]
+    return "\n".join([*first, markdown(rows), *more, *(f"\n{claim['sentence']}." for claim in results["claims"])])
 
 
 def length_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -95,6 +97,10 @@ def length_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
         cells = {k: f"{errors[k]:.2%}" for k in sorted(errors, key=int)}
         rows += [{"R": str(entry["units"]), "network": entry["model"], **cells}] if cells else []
     return rows
+
+
+def _cut(results: dict[str, Any]) -> list[str]:
+    return [results["cut"]["sentence"]] if results.get("cut") else []
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ of these points from the other seeds; the seed and the point that are shown are 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.grid.points import check_lists, told_choice
-from dynsys.analyses.retrieval.report import write_table
+from dynsys.analyses.report import cut_short
+from dynsys.analyses.retrieval.report import TITLE, command, write_table
 from dynsys.analyses.retrieval.trial import FULL, Trial, grid
 from dynsys.analyses.run import Progress
+from dynsys.deadline import Cut, Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.learners import LEARNERS
 from dynsys.models.optimisers import ADAM, check_optimiser
 from dynsys.models.retrieval import Retrieval
 from dynsys.models.retrieval_learning import FAST, OF_PAIRS
-from dynsys.sweep import Row, check_cluster, check_sweep, read_objects, rows_of_all, run_sweep, summary, write_rows
+from dynsys.sweep import (
+    Row,
+    check_cluster,
+    check_sweep,
+    of_shard,
+    read_objects,
+    rows_of_all,
+    run_sweep,
+    summary,
+    write_rows,
+)
 
 SCHEMA = "dynsys.retrieval_table/1"
 TRIALS = "trials.jsonl"
@@ -108,46 +121,69 @@ class Retrieve:
 
 
 def run(
-    settings: Retrieve, folder: str | Path, progress: Progress, *, cluster: Any = None, shard: str | None = None
+    settings: Retrieve,
+    folder: str | Path,
+    progress: Progress,
+    *,
+    cluster: Any = None,
+    shard: str | None = None,
+    seconds: float | Deadline | None = None,
 ) -> dict[str, Any]:
     """Train what is not in the folder yet, and write ``table.md``, ``report.html`` and ``results.json`` there.
 
     A shard writes its rows only: its part of the grid and, once all of the grid is done, of the other seeds, for which
-    the same command is given again. Raises OutputError, and FloatingPointError where every training of a network
-    diverged.
+    the same command is given again. After so many ``seconds`` no training is begun and those under way are left as they
+    are: the table is of those that are done, "cut" says how many, and the same call goes on. Raises CutShort where
+    there are none yet, OutputError, and FloatingPointError where every training of a network diverged.
     """
     folder = Path(folder)
     check_sweep(settings.jobs, cluster, shard)
     if cluster is not None:
         check_cluster(cluster)
     check_writable(folder)
-    sweep = _Sweep(settings, folder, progress, cluster, shard)
+    sweep = _Sweep(settings, folder, progress, cluster, shard, Deadline.of(seconds))
     first = [settings.first_trials(*cell) for cell in settings.cells()]
     _adopt_earlier_lines(folder / TRIALS)
     of_first = sweep.trained(first, "seed 0")
-    if of_first is None:
-        return {"schema": SCHEMA, "shard": shard, "left": "the other shards of the grid"}
-    of_further = sweep.trained([settings.further_trials(_best(rows)) for rows in of_first], "other seeds")
-    if of_further is None or shard is not None:
-        return {"schema": SCHEMA, "shard": shard, "left": "the other shards" if of_further is None else ""}
-    entries = [_entry([*a, *b]) for a, b in zip(of_first, of_further, strict=True)]
-    results = {"schema": SCHEMA, "entries": entries, "claims": claims(entries)}
+    if shard is not None and _lacks(of_first, first):
+        return sweep.told("the other shards of the grid")
+    further = [
+        settings.further_trials(_best(rows)) if len(rows) == len(trials) else []
+        for rows, trials in zip(of_first, first, strict=True)
+    ]
+    of_further = sweep.trained(further, "other seeds")
+    if shard is not None:
+        return sweep.told("the other shards" if _lacks(of_further, further) else "")
+    done = [[*a, *b] for a, b in zip(of_first, of_further, strict=True)]
+    cut = sweep.cut(sum(settings.seeds - 1 for trials in further if not trials))
+    entries = [_entry(rows) for rows in done if cut is None or any("diverged" not in row for row in rows)]
+    if cut is not None and not entries:
+        raise cut_short(cut, TITLE, command(settings, folder), dataclasses.asdict(settings), SCHEMA, folder)
+    told = None if cut is None else cut.to_json()
+    results = {"schema": SCHEMA, "cut": told, "entries": entries, "claims": claims(entries)}
     write_table(settings, results, folder)
     return results
 
 
-@dataclass(frozen=True)
+def _lacks(rows: list[list[Row]], trials: list[list[Trial]]) -> bool:
+    return any(len(left) < len(asked) for left, asked in zip(rows, trials, strict=True))
+
+
+@dataclass
 class _Sweep:
-    """The trainings of a table, done in a folder."""
+    """The trainings of a table, done in a folder: ``done`` of so many that this call has to do."""
 
     settings: Retrieve
     folder: Path
     progress: Progress
     cluster: Any
     shard: str | None
+    deadline: Deadline
+    done: int = 0
+    of: int = 0
 
-    def trained(self, cells: list[list[Trial]], stage: str) -> list[list[Row]] | None:
-        """What the trials of each cell left, None while other shards have some of them to do.
+    def trained(self, cells: list[list[Trial]], stage: str) -> list[list[Row]]:
+        """What the trials of each cell left, without those that other shards or a later call have to do.
 
         Raises RuntimeError where one could not be done.
         """
@@ -155,21 +191,28 @@ class _Sweep:
         within = self.progress if jobs == 1 and self.cluster is None else None  # other processes are not seen from here
         tasks = [trial.task() for trial in chain(*cells)]
         how: dict[str, Any] = {"jobs": jobs, "cluster": self.cluster, "shard": self.shard, "retry_failed": True}
-        work = partial(train, str(self.folder), within)
-        rows = run_sweep(work, tasks, path, progress=self.progress, stage=stage, **how)
+        work = partial(train, str(self.folder), within, self.deadline)
+        rows = run_sweep(work, tasks, path, progress=self.progress, stage=stage, deadline=self.deadline, **how)
+        self.done, self.of = self.done + len(rows), self.of + len(of_shard(tasks, self.shard))
         if any("result" not in row for row in rows):
             raise RuntimeError(f"{summary(rows)}; the same command tries again what was not done")
         done = {name: row["result"] for name, row in rows_of_all(path).items() if "result" in row}
-        if any(task.id not in done for task in tasks):
-            return None
-        left = iter(tasks)
-        return [[done[next(left).id] for _ in trials] for trials in cells]
+        return [[done[name] for trial in trials if (name := trial.task().id) in done] for trials in cells]
+
+    def cut(self, unknown: int = 0) -> Cut | None:
+        """How far it came, where time was over; so many trainings more are not known yet."""
+        return self.deadline.cut(Part(self.done, self.of + unknown, "trainings"))
+
+    def told(self, left: str) -> Row:
+        """Of a shard."""
+        cut = self.cut()
+        return {"schema": SCHEMA, "shard": self.shard, "left": left, "cut": None if cut is None else cut.to_json()}
 
 
-def train(folder: str, progress: Progress | None, key: Row, seed: int) -> Row:
+def train(folder: str, progress: Progress | None, deadline: Deadline, key: Row, seed: int) -> Row:
     """The work of a sweep over trials; the seed is in the key."""
     trial = Trial.of_row(key)
-    return trial.run(folder, partial(progress, trial.name) if progress else None)
+    return trial.run(folder, partial(progress, trial.name) if progress else None, deadline)
 
 
 def _adopt_earlier_lines(path: Path) -> None:

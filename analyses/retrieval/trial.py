@@ -10,6 +10,7 @@ from typing import Any
 
 from dynsys.analyses.grid.points import Lists, Point, folder_of, of_network, points, usual_lists
 from dynsys.analyses.grid.training import trained_row
+from dynsys.deadline import Deadline
 from dynsys.models.learning import OnProgress
 from dynsys.models.retrieval_learning import FAST, usual_recipe
 from dynsys.sweep import DONE, Row, Task
@@ -84,14 +85,17 @@ class Trial:
         key = {**dataclasses.asdict(self), "point": dict(self.point), "shared": dict(self.shared)}
         return key if self.shared else {name: value for name, value in key.items() if name != "shared"}
 
-    def run(self, folder: str | Path, on_progress: OnProgress | None = None) -> Row:
+    def run(
+        self, folder: str | Path, on_progress: OnProgress | None = None, seconds: float | Deadline | None = None
+    ) -> Row:
         """Train in its folder; the row has ``validation_error``, ``test_error`` and CPU ``seconds``, or ``diverged``.
 
-        A trial that was broken off goes on from its last snapshot, and its seconds are not known then.
+        A trial that was broken off goes on from its last snapshot, and its seconds are not known then. Raises CutShort
+        where its ``seconds`` are over before; then it goes on from there.
         """
         own = {"units": self.units, "seed": self.seed, "steps": self.steps, "batch": self.batch}
         choices = {**own, **dict(self.shared), **dict(self.point)}
-        left = trained_row("retrieval", self.model, Path(folder) / self.name, choices, on_progress)
+        left = trained_row("retrieval", self.model, Path(folder) / self.name, choices, on_progress, seconds)
         return {**left, **self.key(), **({} if "diverged" in left else {"folder": self.name})}
 
     def task(self) -> Task:

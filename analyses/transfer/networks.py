@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
+from dynsys.deadline import ENDLESS, Deadline
+from dynsys.discovery import Stop
 from dynsys.errors import CheckpointError
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpoint
@@ -34,13 +36,20 @@ SMALL, SCRATCH, TRANSFER = "small", "scratch", "transfer"
 LARGE = (SCRATCH, TRANSFER)
 NETWORKS = (SMALL, *LARGE)
 UNITS, ACTIVATION = 1000, "tanh"
+UNFINISHED = (Stop.TIME, Stop.INTERRUPTED)  # searches that are made again
 
 Scored = tuple[EchoStateNetwork, dict[str, float]]
 
 
-def trained(settings: Transfer, folder: Path, progress: Progress) -> dict[str, Scored]:
-    """The three networks by name, with their scores on held-out pulses; what is there already is not trained again."""
-    small, config, metrics = _small(settings, folder / SMALL, progress)
+def trained(settings: Transfer, folder: Path, progress: Progress, deadline: Deadline = ENDLESS) -> dict[str, Scored]:
+    """The three networks by name, with their scores on held-out pulses; what is there already is not trained again.
+
+    Without those for which there was no time.
+    """
+    found_small = _small(settings, folder / SMALL, progress, deadline)
+    if found_small is None:
+        return {}
+    small, config, metrics = found_small
     recipe = settings.recipe(settings.bits, small.n_state, small.activation)
     ranges = dataclasses.replace(config, n_input=settings.bits, n_output=settings.bits, seed=settings.seed)
     recipe = dataclasses.replace(recipe, network=ranges)
@@ -50,19 +59,22 @@ def trained(settings: Transfer, folder: Path, progress: Progress) -> dict[str, S
     known = read_checkpoint(folder / SMALL)[2]["sha256"]
     for name, start in ((SCRATCH, unlearned(begin)), (TRANSFER, larger)):
         noted = {"from": {"small": known, "as": name, "fresh": settings.fresh and name == SCRATCH}}
-        found[name] = _train(recipe, folder / name, start, noted, partial(progress, f"train {name}"))
+        scored = _train(recipe, folder / name, start, noted, partial(progress, f"train {name}"), deadline)
+        if scored is None:
+            break
+        found[name] = scored
     return found
 
 
 def _small(
-    settings: Transfer, folder: Path, progress: Progress
-) -> tuple[EchoStateNetwork, EchoStateConfig, dict[str, float]]:
-    """The network of one bit less, in its folder; what it was drawn from; its scores."""
+    settings: Transfer, folder: Path, progress: Progress, deadline: Deadline
+) -> tuple[EchoStateNetwork, EchoStateConfig, dict[str, float]] | None:
+    """The network of one bit less, in its folder; what it was drawn from; its scores. None where time was over."""
     bits = settings.bits - 1
     if settings.start is None:
         recipe = settings.recipe(bits, settings.units or UNITS, settings.activation or ACTIVATION)
-        network, metrics = _train(recipe, folder, None, {}, partial(progress, f"train {SMALL}"))
-        return network, recipe.network, metrics
+        scored = _train(recipe, folder, None, {}, partial(progress, f"train {SMALL}"), deadline)
+        return None if scored is None else (scored[0], recipe.network, scored[1])
     network, config = load_start(settings.start, bits)
     recipe = dataclasses.replace(
         PRESETS[settings.preset](bits, network.n_state, network.activation, settings.seed), network=config
@@ -88,11 +100,17 @@ def _train(
     start: EchoStateNetwork | None,
     noted: dict[str, Any],
     progress: Callable[[int, int], None],
-) -> Scored:
-    """What the folder holds already, if it was trained in this way; else ValueError, of the bits first."""
-    if not (folder / FILE_NAME).exists():
-        trained = run_training(recipe, folder, progress, start, noted)
-        return trained.network, trained.metrics
+    deadline: Deadline,
+) -> Scored | None:
+    """What the folder holds already, if it was trained in this way, to its end; else ValueError, of the bits first.
+
+    None where time was over before that end.
+    """
+    if not _is_whole(folder):
+        if deadline.is_over:
+            return None
+        trained = run_training(recipe, folder, progress, start, noted, deadline)
+        return (trained.network, trained.metrics) if trained.cut is None else None
     about = read_checkpoint(folder)[2].get("about") or {}
     there = about.get("recipe", {}).get("network", {}).get("n_output")
     if there is not None and there != recipe.network.n_output:
@@ -114,6 +132,11 @@ def _train(
     return network, about["metrics"]
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether the folder holds a network whose training was not cut by time."""
+    return (folder / FILE_NAME).exists() and not (read_checkpoint(folder)[2].get("about") or {}).get("cut")
+
+
 def _flat(settings: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """Every value of nested settings with the path to it, as JSON holds it."""
     if isinstance(settings, dict):
@@ -121,12 +144,19 @@ def _flat(settings: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [(prefix.removesuffix("."), list(settings) if isinstance(settings, tuple) else settings)]
 
 
-def searched(settings: Transfer, folder: Path, network: EchoStateNetwork, progress: Progress) -> FixedPoints:
-    """The points that the folder holds already, if they are those of this network and of such a search."""
+def searched(
+    settings: Transfer, folder: Path, network: EchoStateNetwork, progress: Progress, deadline: Deadline = ENDLESS
+) -> FixedPoints | None:
+    """The points that the folder holds already, if they are those of this network and of such a search; None where time
+    is over before they are found."""
     asked: dict[str, Any] = {"n_starts": settings.n_starts, "seed": settings.seed}
     if (folder / f"{POINTS}.safetensors").exists():
         with contextlib.suppress(CheckpointError):  # of a network that has been trained again since: searched again
             points, _ = load_run(folder)
-            if points.about.get("asked") == asked and not points.search.interrupted:
+            if points.about.get("asked") == asked and points.search.stopped not in UNFINISHED:
                 return points
-    return search_and_save(network, folder, folder / FILE_NAME, progress, noted={"asked": asked}, **asked)
+    if deadline.is_over:
+        return None
+    given = {"noted": {"asked": asked}, "seconds": deadline, **asked}
+    points = search_and_save(network, folder, folder / FILE_NAME, progress, **given)
+    return None if points.search.stopped in UNFINISHED else points

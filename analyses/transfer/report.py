@@ -11,7 +11,7 @@ from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.transfer.claims import TIE, Claim, claims
 from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR, SHOWN
 from dynsys.analyses.transfer.networks import LARGE, SMALL
-from dynsys.analyses.transfer.study import Comparison, in_words
+from dynsys.analyses.transfer.study import Comparison, Transfer, in_words
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
 from dynsys.analyses.transfer.words import capital, results, sentences
 from dynsys.errors import typed
@@ -32,8 +32,8 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
     settings, claimed = compared.settings, claims(compared)
     begun = FRESH_TEXT if settings.fresh else NETWORKS_TEXT
     report = Report(
-        f"{settings.bits} bits from scratch, and on top of {settings.bits - 1}",
-        command(compared, folder),
+        title(settings),
+        command(settings, folder),
         sentences(compared),
         _settings(compared),
         [
@@ -149,9 +149,12 @@ def _learning(compared: Comparison, folder: Path) -> list[Any]:
     return [readout_learning(runs)] if runs else []
 
 
-def command(compared: Comparison, folder: Path) -> str:
+def title(settings: Transfer) -> str:
+    return f"{settings.bits} bits from scratch, and on top of {settings.bits - 1}"
+
+
+def command(settings: Transfer, folder: Path) -> str:
     """The command that makes this page."""
-    settings = compared.settings
     words: list[object] = ["-o", folder]
     named_options = {"start": "start", "bits": "bits", "units": "units", "activation": "activation", "seed": "seed"}
     named_options |= {"steps": "steps", "n_starts": "starts", "snapshots": "snapshots"}

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynsys.analyses.flipflop_memories import Memories, memories
+from dynsys.analyses.report import cut_short
 from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer.cube_projection import Shape, projected_shape
 from dynsys.analyses.transfer.cube_survival import Survival, survival
 from dynsys.analyses.transfer.geometry import Distances, bit_axes, distances, principal_angles
-from dynsys.analyses.transfer.networks import LARGE, SCRATCH, SMALL, TRANSFER, searched, trained
+from dynsys.analyses.transfer.networks import LARGE, NETWORKS, SCRATCH, SMALL, TRANSFER, searched, trained
+from dynsys.deadline import Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.recipe import LEARNED, PRESETS, Recipe
@@ -97,22 +99,35 @@ class Comparison:
     angles: dict[str, tuple[float, ...]]
 
 
-def run(settings: Transfer, folder: str | Path, progress: Progress) -> Comparison:
+def run(
+    settings: Transfer, folder: str | Path, progress: Progress, seconds: float | Deadline | None = None
+) -> Comparison:
     """Train and search what the folder does not hold yet, compare, and write ``results.json`` and ``report.html``.
+
+    After so many ``seconds`` nothing more is begun, and a training that is under way is left as it is: where networks
+    or their points are missing then, they cannot be compared, CutShort is raised, and the same call goes on.
 
     Each network has a run's folder there, as ``dynsys train`` and ``find`` write it. Raises ValueError where the folder
     holds a network of other settings, CheckpointError for a ``start`` of another kind, OutputError.
     """
-    from dynsys.analyses.transfer.report import write_comparison
+    from dynsys.analyses.transfer.report import command, title, write_comparison
 
-    folder = Path(folder)
+    folder, deadline = Path(folder), Deadline.of(seconds)
     if settings.start is not None:
         load_start(settings.start, settings.bits - 1)  # a mistake is told before the folder is made
     check_writable(folder)
     networks = {}
-    for name, (network, metrics) in trained(settings, folder, progress).items():
-        points = searched(settings, folder / name, network, _of(name, progress))
+    found = trained(settings, folder, progress, deadline)
+    for name, (network, metrics) in found.items():
+        points = searched(settings, folder / name, network, _of(name, progress), deadline)
+        if points is None:
+            break
         networks[name] = described(name, network, metrics, points)
+    cut = deadline.cut(
+        *(Part(len(done), len(NETWORKS), what) for done, what in ((found, "trainings"), (networks, "searches")))
+    )
+    if cut is not None:
+        raise cut_short(cut, title(settings), command(settings, folder), dataclasses.asdict(settings), SCHEMA, folder)
     compared = compare(settings, networks)
     progress("report", 0, 1)
     write_comparison(compared, folder)

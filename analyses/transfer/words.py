@@ -20,6 +20,7 @@ def results(compared: Comparison) -> dict[str, Any]:
     """Everything that was measured, as JSON."""
     return {
         "schema": SCHEMA,
+        "cut": None,
         "networks": {name: _network(network) for name, network in compared.networks.items()},
         "survival": {name: dataclasses.asdict(found) for name, found in compared.survival.items()},
         "principal_angles": {name: list(degrees) for name, degrees in compared.angles.items()},

@@ -18,6 +18,7 @@ from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed
 from dynsys.bifurcation.reader import Reader
 from dynsys.bifurcation.walk import LONGEST_STEP, SAME, Walk
+from dynsys.deadline import ENDLESS, Deadline
 from dynsys.threads import in_order
 
 Progress = Callable[[str, int, int], None]
@@ -33,7 +34,10 @@ class Curves:
     ``unit`` is the usual size of a state.
     """
 
-    def __init__(self, family: Family, unit: float, workers: int, progress: Progress) -> None:
+    def __init__(
+        self, family: Family, unit: float, workers: int, progress: Progress, deadline: Deadline = ENDLESS
+    ) -> None:
+        self.deadline = deadline
         self.family, self.unit, self.workers, self.progress = family, unit, workers, progress
         self.odd = family.is_odd()
         self.newton = Bordered(family, unit)
@@ -62,16 +66,22 @@ class Curves:
     def is_origin(self, x: Tensor) -> bool:
         return float(x.norm()) <= SAME * self.unit
 
-    def walk_from(self, starts: list[Tensor], i: int) -> None:
+    def walk_from(self, starts: list[Tensor], i: int) -> int:
+        """Walk from states (n,) at the snapshot i, while there is time; from how many of them."""
         new: list[Followed] = []
+        done = 0
         for first in range(0, len(starts), TOGETHER):
+            if self.deadline.is_over:
+                break
             some = [x for x in starts[first : first + TOGETHER] if self.passing(x, i) is None]
             for x, curve in zip(some, in_order(lambda x: self._curve(x, i), some, self.workers), strict=True):
                 unmixed = None if self.passing(x, i) is not None else self._unmixed(curve, x, i)
                 if unmixed is not None:
                     new.append(self.enter(unmixed))
-            self.progress(f"following from {self.family.steps[i]:g}", min(first + TOGETHER, len(starts)), len(starts))
+            done = min(first + TOGETHER, len(starts))
+            self.progress(f"following from {self.family.steps[i]:g}", done, len(starts))
         self.read(new)
+        return done
 
     def _curve(self, x: Tensor, i: int, longest: float = LONGEST_STEP) -> Curve:
         """The curve through x, followed both ways."""

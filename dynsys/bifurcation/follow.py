@@ -25,6 +25,7 @@ from dynsys.bifurcation.family import Family
 from dynsys.bifurcation.junctions import Followed, Junction, is_walked, junctions
 from dynsys.bifurcation.switching import other_tangent
 from dynsys.bifurcation.walk import SAME, Walk
+from dynsys.deadline import Cut, Deadline, Part
 from dynsys.exploration import usual_size
 from dynsys.search import fixed_states
 from dynsys.starts import first_starts, resting_states
@@ -39,6 +40,8 @@ ELSEWHERE = 0.02  # usual sizes of a state, beyond which one that has come to re
 MOST_SWITCHES = 500  # from one curve to another at a branch point
 AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a state: events nearer are at one place
 BESIDE_ORIGIN = 1e-3  # usual sizes of a state, within which a curve that ends at a branch point does so at the origin
+SEARCHED, WALKS, RELEASES = "searches", "walks from the points found", "releases at snapshots not searched"
+SWITCHES, FURTHER = "switches at branch points", "further searches, which the indices ask for"
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
 
 
@@ -49,6 +52,7 @@ def follow(
     verify: bool = False,
     workers: int | None = None,
     seed: int = 0,
+    seconds: float | Deadline | None = None,
     progress: Progress | None = None,
 ) -> Diagram:
     """The bifurcation diagram of ``family`` over its snapshots.
@@ -57,7 +61,8 @@ def follow(
     between, at least 2), or which ones, counted from 0; ``verify`` has these searches prove what they find. Where the
     system has a trapping box and the indices do not add up to 1, up to ``MORE_SEARCHES`` more are made. The same seed
     gives the same diagram on any number of ``workers`` (threads). ``progress(stage, done, total)`` is called as it
-    goes.
+    goes. After so many ``seconds`` nothing more is begun: the diagram is of what was followed by then, and ``about``
+    and the first of the notes say that it was "cut", and what is left out.
 
     Nothing proves that all points have been found: ``notes`` says what was checked and what was lost. Raises
     ValueError for snapshots that there are not.
@@ -66,7 +71,8 @@ def follow(
     chosen = _chosen(searches, len(family.steps))
     workers = workers or len(os.sched_getaffinity(0))
     with alone():
-        study = _Study(family, workers, seed, verify, progress or (lambda stage, done, total: None))
+        told = progress or (lambda stage, done, total: None)
+        study = _Study(family, workers, seed, verify, told, Deadline.of(seconds))
         diagram = study.run(chosen)
     return _timed(diagram, time.perf_counter() - began)
 
@@ -95,18 +101,23 @@ def _points(n: int) -> str:
 class _Study:
     """One run of ``follow``."""
 
-    def __init__(self, family: Family, workers: int, seed: int, verify: bool, progress: Progress) -> None:
+    def __init__(
+        self, family: Family, workers: int, seed: int, verify: bool, progress: Progress, deadline: Deadline
+    ) -> None:
         self.family, self.workers, self.seed, self.verify, self.progress = family, workers, seed, verify, progress
+        self.deadline = deadline
         last = family.system(float(len(family.steps) - 1))
         unit = usual_size(last, family.u, first_starts(last, family.u, STARTS, seed))
-        self.curves = Curves(family, unit, workers, progress)
+        self.curves = Curves(family, unit, workers, progress, deadline)
         self.index_known = all(family.system(float(i)).box_is_trapping for i in range(len(family.steps)))
         self.searched: set[int] = set()
+        self.stages: dict[str, Part] = {}  # those that were begun
 
     def run(self, chosen: list[int]) -> Diagram:
         for k, i in enumerate(chosen):
             self.progress("searching", k, len(chosen))
             self._search(i)
+            self._came_to(SEARCHED, len(self.searched), len(chosen))
         self.progress("searching", len(chosen), len(chosen))
         self._go_on_at_branch_points()
         self._look_where_it_rests()
@@ -115,14 +126,30 @@ class _Study:
             wrong = self._worst()
             if wrong is None:
                 break
+            before = len(self.searched)
             self._search(wrong)
+            self._came_to(FURTHER, len(self.searched) - before, 1)
             self._go_on_at_branch_points()
         return self._diagram()
 
+    def _came_to(self, what: str, done: int, of: int) -> None:
+        self.stages[what] = Part(done, of, what)
+
     def _search(self, i: int) -> None:
-        """Search one snapshot, and walk from every point that is on no curve."""
-        system = self.family.system(float(i))
-        x = fixed_states(system, None, self.family.u, verify=self.verify, seed=self.seed, workers=self.workers)
+        """Search one snapshot, and walk from every point that is on no curve; nothing of it where time is over."""
+        if self.deadline.is_over:
+            return
+        x = fixed_states(
+            self.family.system(float(i)),
+            None,
+            self.family.u,
+            verify=self.verify,
+            deadline=self.deadline,
+            seed=self.seed,
+            workers=self.workers,
+        )
+        if self.deadline.is_over:
+            return
         if self.curves.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
             x = torch.cat([x[x.norm(dim=1) > SAME * self.curves.unit], x.new_zeros(1, self.family.n_state)])
         before = bool(self.searched)
@@ -140,13 +167,19 @@ class _Study:
         for row in x:
             if self.curves.passing(row, i) is None and not any(self.curves.is_same(row, other) for other in starts):
                 starts.append(row)
-        self.curves.walk_from(starts, i)
+        before = self.stages.get(WALKS, Part(0, 0, WALKS))
+        self._came_to(WALKS, before.done + self.curves.walk_from(starts, i), before.of + len(starts))
         return len(starts)
 
     def _look_where_it_rests(self) -> None:
         """Stable points that no search has met: where the system comes to rest at the snapshots not searched."""
         left = [i for i in range(len(self.family.steps) - 1, -1, -1) if i not in self.searched]
-        for k, (i, ends) in enumerate(zip(left, in_order(self._resting, left, self.workers), strict=True)):
+        going = left if not self.deadline.is_over else []
+        self._came_to(RELEASES, 0, len(left))
+        for k, (i, ends) in enumerate(zip(going, in_order(self._resting, going, self.workers), strict=True)):
+            if self.deadline.is_over:
+                return
+            self._came_to(RELEASES, k + 1, len(left))
             self.progress("coming to rest", k, len(left))
             ends = self.curves.far_from_all(ends, i, ELSEWHERE * self.curves.unit)
             if len(ends) == 0:
@@ -174,7 +207,8 @@ class _Study:
                 joints, _ = self._junctions(self.curves.followed)
             new = [j for j in joints if self._is_open(j) and not any(torch.equal(j.z, z) for z in tried)]
             self.progress("branch points", len(tried), len(tried) + len(new))
-            if not new:
+            self._came_to(SWITCHES, len(tried), len(tried) + len(new))
+            if not new or self.deadline.is_over:
                 return
             tried.append(new[0].z)  # one at a time: the other curve may end at another branch point of these
             self._switch(new[0])
@@ -253,9 +287,22 @@ class _Study:
         system = self.family.system(float(len(steps) - 1))
         about = {"name": system.name, "kind": str(system.kind), "n_state": system.n_state, "odd": self.curves.odd}
         about["parameter"] = self.family.parameter
-        notes = (*self.curves.notes, *lost, *self._at_once(events), *self._unresolved(branches))
+        cut = self._cut()
+        about |= {} if cut is None else {"cut": cut.to_json()}
+        notes = (
+            *([] if cut is None else [cut.sentence]),
+            *self.curves.notes,
+            *lost,
+            *self._at_once(events),
+            *self._unresolved(branches),
+        )
         notes += tuple(self._completeness(sums))
         return Diagram(steps, branches, events, sums, searched, 0.0, notes, self.index_known, about)
+
+    def _cut(self) -> Cut | None:
+        """What was not begun for want of time: what is done besides the searches is not told."""
+        left = [part for part in self.stages.values() if part.done < part.of or part.what == SEARCHED]
+        return self.deadline.cut(*left, goes_on=False)
 
     def _at_once(self, events: Sequence[Event]) -> list[str]:
         """Places where several eigenvalues cross at once, as in families with symmetries: no event there is simple."""

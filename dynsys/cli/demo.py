@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dynsys.cli.output import print_points
+from dynsys.cli.options import seconds_option
+from dynsys.cli.output import print_points, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 
@@ -14,7 +15,8 @@ from dynsys.cli.progress import progress
 @click.option("--bits", default=3, show_default=True, type=click.IntRange(1, 6), help="Bits to remember.")
 @click.option("--units", default=1000, show_default=True, type=click.IntRange(10), help="Units of the network.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
-def demo(folder: str, bits: int, units: int, seed: int) -> None:
+@seconds_option("the search ends with what it has; a training goes on with the same command.")
+def demo(folder: str, bits: int, units: int, seed: int, seconds: float | None) -> None:
     """Train a flip-flop network and draw its phase portrait: the main job in one go.
 
     \b
@@ -25,8 +27,10 @@ def demo(folder: str, bits: int, units: int, seed: int) -> None:
     from dynsys.words import search_lines, summary
 
     click.echo(f"Training an echo state network of {units} units on the {bits}-bit flip-flop.", err=True)
-    with progress() as show:
-        result = run(Demo(bits=bits, units=units, seed=seed), folder, show)
+    with told_if_cut(), progress() as show:
+        result = run(Demo(bits=bits, units=units, seed=seed), folder, show, seconds)
+    if result.cut is not None:
+        click.echo(result.cut.sentence)
     print_points(result.points)
     accuracy = result.trained.metrics["settled_bit_accuracy"]
     click.echo("\n" + "\n".join(search_lines(result.points)))

@@ -8,7 +8,8 @@ import textwrap
 import click
 
 from dynsys.cli.numbers import Numbers
-from dynsys.cli.output import print_json
+from dynsys.cli.options import seconds_option
+from dynsys.cli.output import print_json, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 
@@ -27,6 +28,7 @@ EVENTS = 40  # lines printed, of events at which a point is stable; the files ho
 )
 @click.option("--jobs", type=click.IntRange(1), help="Threads; all cores if not given.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
+@seconds_option("the points followed by then make the result, and the next run follows them anew.")
 @click.option("--again", is_flag=True, help="Follow the points anew, whatever the folder holds already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evolve(
@@ -36,6 +38,7 @@ def evolve(
     searches: int | None,
     jobs: int | None,
     seed: int,
+    seconds: float | None,
     again: bool,
     as_json: bool,
 ) -> None:
@@ -55,8 +58,8 @@ def evolve(
     from dynsys.bifurcation.follow import SEARCHES
 
     settings = Evolve(None if held is None else tuple(held), searches or SEARCHES, jobs, seed)
-    with progress() as show:
-        evolution = study(settings, run, folder, show, again)
+    with told_if_cut(as_json), progress() as show:
+        evolution = study(settings, run, folder, show, again, seconds)
     if evolution.resumed:
         click.echo(
             f"The points had been followed before: read from {evolution.folder / DIAGRAM} (--again follows them anew).",

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from dynsys.cli.options import sweep_options
-from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.options import GOES_ON, seconds_option, sweep_options
+from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.errors import typed
@@ -63,6 +63,7 @@ def lists_given(pairs: tuple[tuple[str, tuple[Any, ...]], ...], option: str) -> 
     "--fix", multiple=True, type=Chosen(), metavar="NAME=VALUE", help="What all trainings share, like units=16."
 )
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="How many seeds for each point.")
+@seconds_option(GOES_ON)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @sweep_options
 def grid(
@@ -95,12 +96,15 @@ def grid(
     if many is not None:
         raise click.UsageError(f"--fix {many.replace('_', '-')} is one value; a list is given with --over")
     settings = Grid(task, model, lists_given(over, "--over"), {name: value for name, (value,) in fixed.items()}, seeds)
-    with progress() as show:
+    with told_if_cut(as_json), progress() as show:
         results = run(settings, folder, show, command=shlex.join(["dynsys", *sys.argv[1:]]), **sweeping)
     if as_json:
         print_json(results)
         return
     shard = sweeping["shard"]
+    if shard is not None and results["cut"]:
+        click.echo(results["cut"]["sentence"])
+        return
     if shard is not None:
         done = sum(len(entry["trials"]) for entry in results["points"])
         click.echo(

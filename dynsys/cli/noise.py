@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from dynsys.cli.options import choices_given, loading_options, sweep_options
-from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.options import GOES_ON, choices_given, loading_options, seconds_option, sweep_options
+from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.errors import typed
@@ -67,6 +67,7 @@ class Levels(click.ParamType[tuple[float, ...]]):
     help="Which fixed points are followed under noise on the weights: all take at least five times as long.",
 )
 @click.option("--no-points", is_flag=True, help="The same as --points none.")
+@seconds_option(GOES_ON)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @sweep_options
 @loading_options
@@ -79,6 +80,7 @@ def noise(
     cluster: str | None,
     shard: str | None,
     retry_failed: bool,
+    seconds: float | None,
     **options: Any,
 ) -> None:
     """Add Gaussian noise of rising level to networks of one task and size, and see what they still do.
@@ -99,9 +101,10 @@ def noise(
     settings = {key: options.pop(key) for key in ("on", "weights", "levels", "trials", "steps", "seed", "points")}
     study = NoiseStudy(**{**settings, **({"points": "none"} if no_points else {})})
     command = shlex.join(["dynsys", *sys.argv[1:]])
-    sweeping = {"jobs": jobs, "cluster": cluster, "shard": shard, "retry_failed": retry_failed}
-    with progress() as show:
-        results = run(study, checkpoints, folder, show, loading=choices_given(options), command=command, **sweeping)
+    sweeping: dict[str, Any] = {"jobs": jobs, "cluster": cluster, "shard": shard, "retry_failed": retry_failed}
+    told: dict[str, Any] = {"loading": choices_given(options), "command": command, "seconds": seconds}
+    with told_if_cut(as_json), progress() as show:
+        results = run(study, checkpoints, folder, show, **told, **sweeping)
     if as_json:
         print_json(results)
         return
@@ -125,7 +128,7 @@ def _print(results: dict[str, Any], folder: str, shard: str | None) -> None:
         click.echo(f"{len(results['failed'])} trials failed, the first: {results['failed'][0]['error']}")
     if shard is None:
         click.echo(f"\nWrote report.html and results.json into {folder}.")
-    else:
+    elif not results["cut"]:
         click.echo(
             f"\nShard {shard} is done. When all are, the same command without --shard, after: {typed('merge', folder)}"
         )

@@ -120,6 +120,15 @@ def who_works_options(command: Command) -> Command:
     return command
 
 
+def seconds_option(what: str) -> Callable[[Command], Command]:
+    """How long the command may take; ``what`` becomes of the rest."""
+    text = f"Begin nothing more after so long; {what}"
+    return click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help=text)
+
+
+GOES_ON = "what is done is kept, and the same command goes on."
+
+
 def choices_given(options: dict[str, Any]) -> dict[str, Any]:
     """The options as ``dynsys.load`` takes them, without those that were not given."""
     pairs = options.pop("matrices")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from dynsys.deadline import CutShort
 
 if TYPE_CHECKING:
     from dynsys.points import FixedPoints
@@ -24,6 +27,19 @@ def told_of(system: System) -> list[str]:
         more = f" and {len(system.unread) - MOST_NAMED} more" if len(system.unread) > MOST_NAMED else ""
         lines.append(f"Not read from the file: {', '.join(system.unread[:MOST_NAMED])}{more}.")
     return lines
+
+
+@contextlib.contextmanager
+def told_if_cut(as_json: bool = False) -> Iterator[None]:
+    """Where the time given was over before there was a result: how far it came, and the end of the command."""
+    try:
+        yield
+    except CutShort as short:
+        if as_json:
+            print_json({"cut": short.cut.to_json()})
+        else:
+            click.echo(short.cut.sentence)
+        raise click.exceptions.Exit(0) from None
 
 
 def print_json(content: Any) -> None:

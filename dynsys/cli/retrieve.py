@@ -8,8 +8,8 @@ import click
 
 from dynsys.cli.grid import Chosen, lists_given
 from dynsys.cli.numbers import Numbers
-from dynsys.cli.options import who_works_options
-from dynsys.cli.output import print_json
+from dynsys.cli.options import GOES_ON, seconds_option, who_works_options
+from dynsys.cli.output import print_json, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.errors import typed
@@ -52,6 +52,7 @@ class Names(click.ParamType[tuple[str, ...]]):
     "--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "sgd", "momentum"]), help="Of all."
 )
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: mu.  [0.9]")
+@seconds_option(GOES_ON)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @who_works_options
 def retrieve(
@@ -60,6 +61,7 @@ def retrieve(
     over: tuple[tuple[str, tuple[Any, ...]], ...],
     cluster: str | None,
     shard: str | None,
+    seconds: float | None,
     **options: Any,
 ) -> None:
     """Train networks on associative retrieval and set their test errors beside the paper's.
@@ -76,10 +78,13 @@ def retrieve(
 
     options["units"] = tuple(options["units"])
     settings = Retrieve(**options, over=lists_given(over, "--over"))
-    with progress() as show:
-        results = run(settings, folder, show, cluster=cluster, shard=shard)
+    with told_if_cut(as_json), progress() as show:
+        results = run(settings, folder, show, cluster=cluster, shard=shard, seconds=seconds)
     if as_json:
         print_json(results)
+        return
+    if shard is not None and results["cut"]:
+        click.echo(results["cut"]["sentence"])
         return
     if shard is not None:
         waits = (

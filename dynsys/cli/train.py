@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynsys.cli.options import seconds_option
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
@@ -109,12 +110,16 @@ class Schedule(click.ParamType[int | str]):
     "first to the last: log:60.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed of everything random.  [0]")
+@seconds_option("the network is saved as it is, and the same command goes on with its training.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def train(task: str, model: str, folder: str, snapshots: int | str, as_json: bool, **options: Any) -> None:
+def train(
+    task: str, model: str, folder: str, snapshots: int | str, seconds: float | None, as_json: bool, **options: Any
+) -> None:
     """Train MODEL on TASK and write its checkpoint, curves and snapshots.
 
     TASK is flipflop or retrieval. MODEL is esn (flipflop only), fast-weights (retrieval only), rnn, irnn, gru, lstm,
-    lstm-peephole or lstm-coupled. A training that was interrupted (but of an esn) goes on with the same command.
+    lstm-peephole or lstm-coupled. A training that was interrupted goes on with the same command; that of an esn does
+    where --seconds ended it.
 
     \b
     Examples:
@@ -132,9 +137,13 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
     began = time.perf_counter()
     with progress() as show:
         trained = learn(
-            folder, snapshots=snapshots, on_progress=lambda done, total: show("train", done, total), **choices
+            folder,
+            snapshots=snapshots,
+            on_progress=lambda done, total: show("train", done, total),
+            seconds=seconds,
+            **choices,
         )
-    checkpoint, seconds = Path(folder) / FILE_NAME, time.perf_counter() - began
+    checkpoint, took = Path(folder) / FILE_NAME, time.perf_counter() - began
     if as_json:
         print_json(
             {
@@ -142,17 +151,20 @@ def train(task: str, model: str, folder: str, snapshots: int | str, as_json: boo
                 "task": task,
                 "model": model,
                 "checkpoint": str(checkpoint),
-                "seconds": seconds,
+                "seconds": took,
+                "cut": None if trained.cut is None else trained.cut.to_json(),
                 "metrics": trained.metrics,
                 "learned": trained.learned,
             }
         )
         return
-    click.echo(f"{trained.steps} steps in {seconds:.1f} s; on what it had not seen:")
+    click.echo(f"{trained.steps} steps in {took:.1f} s; on what it had not seen:")
     for name, value in trained.metrics.items():
         if name != PART:
             click.echo(f"  {name.replace('_', ' ').replace('mse', 'MSE'):<21} {value:.4g}{_note(name, trained)}")
-    if not trained.learned:
+    if trained.cut is not None:
+        click.echo(trained.cut.sentence)
+    elif not trained.learned:
         click.echo("The network did not learn the task. Try another --seed, more --units, or more --steps.")
     if holds_points_of_another(folder):
         click.echo(f"The fixed points in {folder} are of the network that was there before.")

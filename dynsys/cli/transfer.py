@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.options import GOES_ON, seconds_option
+from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.cli.train import Schedule
@@ -25,8 +26,9 @@ from dynsys.cli.train import Schedule
 )
 @click.option("--snapshots", default="0", show_default=True, type=Schedule(), help="As in dynsys train, for evolve.")
 @click.option("--fresh", is_flag=True, help="From scratch with feedback and input weights of its own.")
+@seconds_option(GOES_ON)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def transfer(folder: str, as_json: bool, **options: Any) -> None:
+def transfer(folder: str, seconds: float | None, as_json: bool, **options: Any) -> None:
     """Compare a network that learns 4 bits from scratch with one that knows 3 of them already.
 
     Both are trained on the same pulses from the same random weights, and so is the smaller network between them. Their
@@ -41,8 +43,8 @@ def transfer(folder: str, as_json: bool, **options: Any) -> None:
     from dynsys.analyses.transfer.tables import geometry_rows, network_rows
     from dynsys.analyses.transfer.words import results, sentences
 
-    with progress() as show:
-        compared = run(Transfer(**options), folder, show)
+    with told_if_cut(as_json), progress() as show:
+        compared = run(Transfer(**options), folder, show, seconds)
     if as_json:
         print_json(results(compared))
         return

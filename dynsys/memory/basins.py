@@ -3,7 +3,6 @@ states, each with the 95 % interval of the share (Wilson 1927)."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.deadline import Deadline
 from dynsys.files import read_tensors, write_tensors
 from dynsys.header import checked, content_of
 from dynsys.iterated import Iterated
@@ -141,7 +141,7 @@ def basins(
     states: Any = None,
     others: Sequence[Other] = (),
     seed: int = 0,
-    budget_seconds: float | None = None,
+    budget_seconds: float | Deadline | None = None,
     max_steps: int | None = None,
 ) -> Basins:
     """Where n random starts and n of the task's states end, under the one input at which the points were found.
@@ -166,12 +166,11 @@ def basins(
         order = np.random.default_rng(seed).permutation(len(visited))[:n]
         starts[which] = visited[torch.as_tensor(order)]
     ends = Ends(system, points, list(others))
-    began = time.monotonic()
+    deadline = Deadline.of(budget_seconds)
     counted: dict[str, Counter[str]] = {of: Counter() for of in starts}
     with alone():
         for of, chunk in _in_turns(starts):
-            late = budget_seconds is not None and time.monotonic() - began > budget_seconds
-            if late and counted[of]:
+            if counted[of] and deadline.is_over:
                 continue
             counted[of].update(ends.of(chunk, u.expand(len(chunk), -1), max_steps))
     shares = [Shares(of, counted[of].total(), len(starts[of]), _rows(ends, counted[of])) for of in starts]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.deadline import Deadline
 from dynsys.files import read_tensors, write_tensors
 from dynsys.header import check_arrays, checked, content_of
 from dynsys.memory.branches import leaving
@@ -242,7 +243,11 @@ class Connections:
 
 
 def connections(
-    points: FixedPoints, *, limit: int = LIMIT, max_steps: int | None = None, budget_seconds: float | None = None
+    points: FixedPoints,
+    *,
+    limit: int = LIMIT,
+    max_steps: int | None = None,
+    budget_seconds: float | Deadline | None = None,
 ) -> Connections:
     """Follow both ways along every unstable mode of the points, each branch to where it ends.
 
@@ -261,11 +266,11 @@ def connections(
         raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
     if limit < 2:
         raise ValueError(f"limit is {limit}; a point has two branches at least")
-    system = iterated(points)
+    system, deadline = iterated(points), Deadline.of(budget_seconds)
     ends = Ends(system, points)
     with alone():
         leave = leaving(system, points, limit)
-        followed = follow(ends, leave, max_steps, budget_seconds)
+        followed = follow(ends, leave, max_steps, deadline)
     done, left_out = slice(len(followed.end)), dict(leave.left_out)
     if len(followed.end) < len(leave.source):
         left_out["for want of time"] = len(leave.source) - len(followed.end)

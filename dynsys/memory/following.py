@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from time import monotonic
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.deadline import Deadline
 from dynsys.memory.branches import Leaving, nearest
 from dynsys.memory.ends import ESCAPED, NO_ATTRACTOR, UNSETTLED, Ends
 from dynsys.memory.walk import Walk
@@ -39,14 +39,14 @@ class Followed:
     paths: NDArray[np.float32]
 
 
-def follow(ends: Ends, leave: Leaving, max_steps: int | None, budget_seconds: float | None = None) -> Followed:
+def follow(ends: Ends, leave: Leaving, max_steps: int | None, deadline: Deadline) -> Followed:
     """Branches to their ends, the first of them where the time does not do for all; ``ends`` learns every attractor."""
-    n, began = leave.start.shape[1], monotonic()
+    n = leave.start.shape[1]
     together = max(1, min(TOGETHER, BYTES // (4 * n * WALKED)))
     everyone = torch.arange(len(leave.source))
     parts: list[Followed] = []
     for i in range(0, len(everyone), together):
-        if parts and budget_seconds is not None and monotonic() - began > budget_seconds:
+        if parts and deadline.is_over:
             break
         parts.append(_Course(ends, leave, everyone[i : i + together], max_steps).run())
     return Followed(

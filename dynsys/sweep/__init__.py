@@ -7,7 +7,7 @@ Each finished task is one JSON line on the disk; the same call goes on from the 
 from dynsys.sweep.cluster import check_cluster
 from dynsys.sweep.merging import Merged, merge
 from dynsys.sweep.rows import read_objects, read_rows, rows_of_all, write_rows
-from dynsys.sweep.running import check_sweep, run_sweep
+from dynsys.sweep.running import check_sweep, of_shard, run_sweep
 from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, Task, Work, summary
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "check_cluster",
     "check_sweep",
     "merge",
+    "of_shard",
     "read_objects",
     "read_rows",
     "rows_of_all",

@@ -13,8 +13,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from dynsys.deadline import CutShort
 from dynsys.sweep.rows import to_json
-from dynsys.sweep.task import DONE, FAILED, Row, Work
+from dynsys.sweep.task import CUT, DONE, FAILED, Row, Work
 
 # Read when a library is loaded: for processes that are about to start.
 LIMITS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")}
@@ -24,10 +25,13 @@ Caught = tuple[type[BaseException], ...]
 
 
 def attempt(work: Work, arguments: dict[str, Any], seed: int, caught: Caught = (Exception, SystemExit)) -> Row:
-    """``status`` with ``result`` or ``error``, and ``seconds``; Ctrl-C goes through."""
+    """``status`` with ``result`` or ``error``, and ``seconds``; Ctrl-C goes through. One that ran out of its time is
+    "cut": it is none that has ended."""
     began = time.perf_counter()
     try:
         outcome = {"status": DONE, "result": to_json(work(arguments, seed))}
+    except CutShort as cut:
+        outcome = {"status": CUT, "error": str(cut)}
     except caught as error:
         outcome = {"status": FAILED, "error": f"{told(error)} (at {_place(error)})"}
     return {**outcome, "seconds": round(time.perf_counter() - began, 4)}

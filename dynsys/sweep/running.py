@@ -7,12 +7,13 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynsys.deadline import ENDLESS, Deadline
 from dynsys.sweep.attempt import attempt, single_threaded
 from dynsys.sweep.cluster import ClusterWorkers
 from dynsys.sweep.local import LocalWorkers
 from dynsys.sweep.mark import Mark
 from dynsys.sweep.rows import RowFile, count_strange, family, rows_of_all, shard_file
-from dynsys.sweep.task import DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
+from dynsys.sweep.task import CUT, DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
 from dynsys.sweep.workers import last_try, spread
 
 Progress = Callable[[str, int, int], None]
@@ -29,6 +30,7 @@ def run_sweep(
     cluster: Any = None,
     shard: str | None = None,
     retry_failed: bool = False,
+    deadline: Deadline = ENDLESS,
     progress: Progress | None = None,
     stage: str = "tasks",
 ) -> list[Row]:
@@ -41,24 +43,30 @@ def run_sweep(
 
     A row has ``id``, ``seed``, ``arguments`` (a fingerprint), ``seconds``, ``status`` ("done", "failed": it raised,
     "crashed": it ended two processes, the second time alone) and ``result`` or ``error``. Rows that are there are not
-    made again, failed ones only with ``retry_failed``. Raises SweepError where the rows that are there were made with
-    other arguments or from another seed, and where the cluster does not answer; OutputError.
+    made again, failed ones only with ``retry_failed``. Once the time of ``deadline`` is over no task is begun: the rows
+    are then of those that are done, and the same call goes on with the others, and with a task that raised CutShort.
+    Raises SweepError where the rows that are there were made with other arguments or from another seed, and where the
+    cluster does not answer; OutputError.
     """
     check_sweep(jobs, cluster, shard)
-    mine = _of_shard(unique(tasks), shard)
+    mine = of_shard(unique(tasks), shard)
     with RowFile(shard_file(path, shard)) as file:
         earlier = rows_of_all(path)
         _tell_strange(path, progress)
         rows = {task.id: earlier[task.id] for task in mine if task.id in earlier}
         _refuse_other_settings([task for task in mine if task.id in rows], rows, seed, path)
         left = [task for task in mine if not _is_over(rows.get(task.id), retry_failed)]
+        for task in left:
+            rows.pop(task.id, None)
         tell = _teller(progress, stage, len(mine), before=len(mine) - len(left))
-        with contextlib.closing(_outcomes(work, left, seed, jobs, cluster, Mark(file.path), progress)) as outcomes:
-            for number, (task, outcome) in enumerate(outcomes, 1):
+        mark = Mark(file.path)
+        with contextlib.closing(_outcomes(work, left, seed, jobs, cluster, mark, progress, deadline)) as outcomes:
+            ended = (pair for pair in outcomes if pair[1]["status"] != CUT)
+            for number, (task, outcome) in enumerate(ended, 1):
                 rows[task.id] = task.row(seed, outcome)
                 file.append(rows[task.id])
                 tell(number)
-    return [rows[task.id] for task in mine]
+    return [rows[task.id] for task in mine if task.id in rows]
 
 
 def check_sweep(jobs: int = 1, cluster: Any = None, shard: str | None = None) -> None:
@@ -71,7 +79,8 @@ def check_sweep(jobs: int = 1, cluster: Any = None, shard: str | None = None) ->
         parse_shard(shard)
 
 
-def _of_shard(tasks: list[Task], shard: str | None) -> list[Task]:
+def of_shard(tasks: Sequence[Task], shard: str | None) -> Sequence[Task]:
+    """The tasks of that part; all of them for None."""
     if shard is None:
         return tasks
     number, count = parse_shard(shard)
@@ -111,25 +120,32 @@ def _teller(progress: Progress | None, stage: str, total: int, before: int) -> C
 
 
 def _outcomes(
-    work: Work, tasks: list[Task], seed: int, jobs: int, cluster: Any, mark: Mark, progress: Progress | None
+    work: Work,
+    tasks: list[Task],
+    seed: int,
+    jobs: int,
+    cluster: Any,
+    mark: Mark,
+    progress: Progress | None,
+    deadline: Deadline,
 ) -> Outcomes:
-    if not tasks:
+    if not tasks or deadline.is_over:
         return
     if cluster is not None:
         with ClusterWorkers(work, seed, cluster, _waiting(progress)) as workers:
-            yield from spread(tasks, workers)
+            yield from spread(tasks, workers, deadline)
     elif jobs > 1:
         with LocalWorkers(work, seed, jobs) as workers:
-            yield from spread(tasks, workers)
+            yield from spread(tasks, workers, deadline)
     else:
-        yield from _here(work, tasks, seed, mark)
+        yield from _here(work, tasks, seed, mark, deadline)
 
 
 def _waiting(progress: Progress | None) -> Callable[[bool], None] | None:
     return None if progress is None else lambda absent: progress("waiting for a worker", 0 if absent else 1, 1)
 
 
-def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
+def _here(work: Work, tasks: list[Task], seed: int, mark: Mark, deadline: Deadline) -> Outcomes:
     """One after the other in this process; one that may have ended it before is tried in a process of its own."""
     ended_with = mark.read()
     suspect = next((task for task in tasks if task.id == ended_with), None)
@@ -139,6 +155,8 @@ def _here(work: Work, tasks: list[Task], seed: int, mark: Mark) -> Outcomes:
             tasks = [task for task in tasks if task is not suspect]
     with single_threaded():
         for task in tasks:
+            if deadline.is_over:
+                return
             with mark.of(task.id):
                 outcome = attempt(work, task.arguments, task.seed(seed))
             yield task, outcome

@@ -19,6 +19,7 @@ Row = dict[str, Any]
 Work = Callable[[dict[str, Any], int], Any]
 
 DONE, FAILED, CRASHED = "done", "failed", "crashed"
+CUT = "cut"  # by time, and not over: it leaves no row
 
 
 class SweepError(ValueError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from dynsys.deadline import ENDLESS, Deadline
 from dynsys.sweep.task import CRASHED, Row, Task
 
 PATIENCE = 1.0  # seconds after which those who wait look around
@@ -50,20 +51,20 @@ class Workers(ABC):
         self.close()
 
 
-def spread(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[Task, Row]]:
-    """What each task came to, as they end."""
+def spread(tasks: Sequence[Task], workers: Workers, deadline: Deadline = ENDLESS) -> Iterator[tuple[Task, Row]]:
+    """What each task came to, as they end; none is handed out once time is over."""
     lost: list[Task] = []
-    for task, outcome in _round(tasks, workers, alone=False):
+    for task, outcome in _round(tasks, workers, deadline, alone=False):
         if isinstance(outcome, Lost):
             lost.append(task)
         else:
             yield task, outcome
-    yield from last_try(lost, workers)
+    yield from last_try(lost, workers, deadline)
 
 
-def last_try(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[Task, Row]]:
+def last_try(tasks: Sequence[Task], workers: Workers, deadline: Deadline = ENDLESS) -> Iterator[tuple[Task, Row]]:
     """Of tasks that were running when their process ended, each alone: those that end it again have crashed."""
-    for task, outcome in _round(tasks, workers, alone=True):
+    for task, outcome in _round(tasks, workers, deadline, alone=True):
         if isinstance(outcome, Lost):
             error = f"its process was lost twice, the second time alone: {outcome.reason}"
             yield task, {"status": CRASHED, "error": error, "seconds": None}
@@ -71,11 +72,11 @@ def last_try(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[Task, Ro
             yield task, outcome
 
 
-def _round(tasks: Sequence[Task], workers: Workers, alone: bool) -> Iterator[Ended]:
+def _round(tasks: Sequence[Task], workers: Workers, deadline: Deadline, alone: bool) -> Iterator[Ended]:
     """Hands out a task when a place is free, not before: what waits is not pickled yet."""
     waiting, running = deque(tasks), 0
-    while waiting or running:
-        while waiting and workers.start(waiting[0], alone):
+    while running or (waiting and not deadline.is_over):
+        while waiting and not deadline.is_over and workers.start(waiting[0], alone):
             waiting.popleft()
             running += 1
         for end in workers.ended():
