@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.portrait import Fit, portrait, title_of
@@ -25,6 +26,7 @@ from dynsys.models.training_run import read_curves
 from dynsys.points import FixedPoints
 from dynsys.search import SearchInterrupted, find_fixed_points
 from dynsys.spectra.modes import Modes, linear_modes
+from dynsys.starts import resting_states
 from dynsys.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -33,6 +35,7 @@ Progress = Callable[[str, int, int], None]
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 MODES = "modes.safetensors"
 CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"
+LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for stable points: as many as make up such numbers
 RECORDED = "trajectories.safetensors"  # those that a search began from
 OF_POINTS = (MODES, CONNECTIONS, BASINS, MEMORY, RECORDED)  # what belongs to the points beside them, and to no others
 
@@ -71,6 +74,14 @@ def search_and_save(
         raise
     save_points(points, folder, recorded)
     return points
+
+
+def at_rest(system: System, seed: int) -> dict[str, Any]:
+    """Settings of a search for stable points alone: where the network comes to rest from its task and from every corner
+    of its outputs, which takes seconds and finds no saddles."""
+    n = min(MOST, max(LEAST, NUMBERS // system.n_state))
+    u = torch.zeros(1, system.n_input, dtype=torch.float64)
+    return {"starts": resting_states(system, u, n, seed), "closure": False, "verify": False}
 
 
 def save_points(points: FixedPoints, folder: str | Path, recorded: list[Array] | None = None) -> None:

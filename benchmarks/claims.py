@@ -8,6 +8,8 @@ Interrupted, it goes on with the same command. ``report.html`` in the folder has
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from dynsys.analyses.claims.study import Claims, run
@@ -28,8 +30,9 @@ FORMED = {"default": ("1.2,0.9", "600,log:60"), "paper": ("1.5", "500")}  # gain
 @click.option("--steps", default=5000, show_default=True, help="Of each of these.")
 @click.option("--gains", help="[1.2,0.9; paper: 1.5]")
 @click.option("--snapshots", help="Of the training of each gain.  [600,log:60; paper: 500]")
+@click.option("--memories-only", is_flag=True, help="Of the networks compared search for stable points alone.")
 @click.option("--jobs", default=2, show_default=True)
-def main(folder: str, preset: str, jobs: int, gains: str | None, snapshots: str | None, **settings: int) -> None:
+def main(folder: str, preset: str, jobs: int, gains: str | None, snapshots: str | None, **settings: Any) -> None:
     usual = FORMED[preset]
     formed = {
         "gains": tuple(map(float, (gains or usual[0]).split(","))),

@@ -69,10 +69,10 @@ def points_by_tolerance(search: Exploration, tolerances: Tolerances, full_spectr
     ended = _ended(search, x, u, tolerances)
     states, q = wrapped(ended.x, system.periods), q_of(ended.F)
     inside = torch.isfinite(q) & search.harvest.descender.inside(states, groups)
-    fixed = _distinct(states, q, groups, inside & (q <= tolerances.q), tolerances.unique, system.periods)
+    fixed = distinct(states, q, groups, inside & (q <= tolerances.q), tolerances.unique, system.periods)
     slow = inside & (q > tolerances.q) & (q <= settings.slow_q)
     slow &= _apart(states, groups, fixed, tolerances.unique, system.periods)
-    slow_rows = _distinct(states, q, groups, slow, tolerances.unique, system.periods)
+    slow_rows = distinct(states, q, groups, slow, tolerances.unique, system.periods)
 
     zeros = Zeros.of(_assessed(search, states[fixed], u[fixed]), groups[fixed].tolist(), f"{COUNTED}: {tolerances}")
     search.minima.points = [_slow(search, states[i : i + 1], u[i : i + 1], float(q[i])) for i in slow_rows.tolist()]
@@ -94,7 +94,7 @@ def _ended(search: Exploration, x: Tensor, u: Tensor, tolerances: Tolerances) ->
     return Descent(*(torch.cat([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(Descent)))
 
 
-def _distinct(x: Tensor, q: Tensor, groups: Tensor, which: Tensor, unique: float, periods: Tensor | None) -> Tensor:
+def distinct(x: Tensor, q: Tensor, groups: Tensor, which: Tensor, unique: float, periods: Tensor | None) -> Tensor:
     """Of the states chosen (B,), one of each lot that is together, that of the least q: their rows."""
     rows = which.nonzero().squeeze(1)
     rows = rows[torch.argsort(q[rows], stable=True)]

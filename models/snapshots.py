@@ -13,11 +13,12 @@ from torch import Tensor
 
 from dynsys.bifurcation.family import TRAINING, Family
 from dynsys.errors import CheckpointError
-from dynsys.files import Arrays, read_tensors
+from dynsys.files import Arrays
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.training_run import SNAPSHOT_SCHEMA, SNAPSHOTS
+from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
+from dynsys.models.loading.snapshot import read_snapshot
 from dynsys.system import System
 
 Array = NDArray[np.float64]
@@ -99,9 +100,8 @@ def read_snapshots(run: str | Path, input: Any = None) -> Snapshots:
     network: Any = load(run / FILE_NAME)
     steps, weights = [], []
     for file in files:
-        arrays, header = read_tensors(file, SNAPSHOT_SCHEMA)
-        _check(file, arrays, network.arrays())
-        steps.append(_step(file, header))
+        step, arrays = read_snapshot(file, network.arrays())
+        steps.append(step)
         weights.append(arrays)
     order = np.argsort(steps, kind="stable")
     if len(set(steps)) < len(steps):
@@ -111,23 +111,3 @@ def read_snapshots(run: str | Path, input: Any = None) -> Snapshots:
     if u is not None and u.shape[1] != network.n_input:
         raise ValueError(f"input has {u.shape[1]} values; {network.name} takes {network.n_input}")
     return kind(network, np.array(steps, dtype=np.float64)[order], [weights[i] for i in order], u)
-
-
-def _step(file: Path, header: dict[str, Any]) -> int:
-    step = header.get("step")
-    if isinstance(step, bool) or not isinstance(step, int):
-        raise CheckpointError(file, f"its step is {step!r}", "train again")
-    return step
-
-
-def _check(file: Path, arrays: Arrays, of_checkpoint: Arrays) -> None:
-    """Raise CheckpointError unless every array is one of the checkpoint's, of the same shape and finite."""
-    for key, value in arrays.items():
-        legal = of_checkpoint[key].shape if key in of_checkpoint else None
-        if value.shape != legal:
-            wrong = f"its {key} has shape {value.shape}, that of the run's checkpoint {legal or 'does not exist'}"
-            raise CheckpointError(file, wrong, "the folder holds snapshots of another run: train into another folder")
-        if not np.isfinite(value).all():
-            raise CheckpointError(file, f"its {key} holds values that are NaN or infinite", "train again")
-    if not arrays:
-        raise CheckpointError(file, "it holds no weights", "train again")

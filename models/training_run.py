@@ -20,15 +20,15 @@ from dynsys.models.backprop import AFRESH, STATE
 from dynsys.models.echo_state import EchoStateNetwork
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
+from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
+from dynsys.models.loading.snapshot import SCHEMA as SNAPSHOT_SCHEMA
 from dynsys.models.recipe import Recipe, Trained, train_flipflop
 
 Array = NDArray[np.float64]
 
 CURVES_SCHEMA = "dynsys.training_curves/1"
-SNAPSHOT_SCHEMA = "dynsys.snapshot/1"
 STATE_SCHEMA = "dynsys.force_state/1"
 CURVES = "training.safetensors"
-SNAPSHOTS = "snapshots"
 CURVE_POINTS = 600  # the MSE and |W_out| are means over this many stretches of the run
 SHOWN = 2000  # steps of the test run that are kept, from its beginning, and of the training, up to its end
 

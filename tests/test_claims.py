@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dynsys import FixedPoints
 from dynsys.analyses import STUDIES
 from dynsys.analyses.claims import study as claims
 from dynsys.analyses.claims.study import Claims, run
@@ -101,10 +102,16 @@ def test_the_study_runs_at_toy_size_and_goes_on_from_what_is_there(tmp_path, mon
         trials=1,
         steps=100,
         preset="paper",
+        memories_only=True,
     )
     results = run(settings, tmp_path, claims.silent)
     assert results["failed"] == []
     assert {"Formation", "Transfer", "Noise"} == set(results["tables"])
+    assert {row["fixed points"] for row in results["tables"]["Transfer"]} == {None}
+    for name in ("small", "scratch", "transfer"):
+        points = FixedPoints.load(tmp_path / "seed_0" / "transfer" / name / "fixed_points.safetensors")
+        assert len(points) > 0
+        assert points.search.closure_starts == points.search.scattered_starts == 0
     assert {claim["section"] for claim in results["claims"]} >= {"6.1", "7", "8"}
     for part in ("transfer/scratch", "logistic", "gain_0.9"):
         recipe = read_checkpoint(tmp_path / "seed_0" / part)[2]["about"]["recipe"]

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from dynsys import FixedPoints
 from dynsys.bifurcation.family import Family
+from dynsys.cli import main
 from dynsys.errors import CheckpointError
 from dynsys.files import write_tensors
 from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.gru import GRU
-from dynsys.models.loading.checkpoint import save_checkpoint
+from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.recurrent import random_weights
 from dynsys.models.snapshots import EchoStateSnapshots, Snapshots, read_snapshots
 
@@ -114,3 +117,40 @@ def test_cut_snapshot_is_refused(run):
 def test_input_of_another_size_is_refused(run):
     with pytest.raises(ValueError, match="3 values"):
         read_snapshots(run, input=[0, 0, 0])
+
+
+def test_a_snapshot_is_the_network_of_its_step(run):
+    path = run / "snapshots" / "step_00000100.safetensors"
+    early, last = load(path), load(run)
+    np.testing.assert_array_equal(early.W_out, readouts()[1]["W_out"])
+    np.testing.assert_array_equal(early.W_r, last.W_r)
+    x = torch.randn(3, UNITS, dtype=torch.float64)
+    u = torch.zeros(3, 2, dtype=torch.float64)
+    torch.testing.assert_close(early.velocity(x, u), last.with_readout(readouts()[1]["W_out"]).velocity(x, u))
+
+
+def test_the_points_of_a_snapshot_are_found_and_drawn_as_those_of_a_network(run, tmp_path):
+    path = run / "snapshots" / "step_00000400.safetensors"
+    for command in (
+        ["info", path],
+        ["find", path, "-o", tmp_path / "then", "--starts", 16, "--no-verify"],
+        ["portrait", tmp_path / "then", "-o", tmp_path / "then.html"],
+    ):
+        result = CliRunner().invoke(main, [str(word) for word in command])
+        assert result.exit_code == 0, result.output + result.stderr
+        if command[0] == "info":
+            assert "a snapshot of the training, at step 400" in result.stdout
+    points = FixedPoints.load(tmp_path / "then" / "fixed_points.safetensors")
+    r = np.tanh(points.states)  # a zero of x = W_r r + W_fb W_out r, by the weights of that step
+    net = load(run)
+    W = net.W_r.numpy() + net.W_fb.numpy() @ readouts()[2]["W_out"]
+    np.testing.assert_allclose(r @ W.T, points.states, atol=1e-9)
+    refused = CliRunner().invoke(main, ["find", str(path), "-o", str(run)])
+    assert refused.exit_code == 1
+    assert "holds a checkpoint.safetensors of its own" in refused.stderr
+
+
+def test_a_snapshot_away_from_its_run_is_refused_with_what_to_do(run, tmp_path):
+    path = (run / "snapshots" / "step_00000100.safetensors").rename(tmp_path / "alone.safetensors")
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint\.safetensors of that training"):
+        load(path)

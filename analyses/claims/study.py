@@ -55,6 +55,7 @@ class Claims:
     trials: int = 10
     steps: int = 5000
     preset: str = "default"
+    memories_only: bool = False
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.units < 10 or self.bits < 2:
@@ -81,6 +82,7 @@ def run(
     folder = Path(folder)
     check_writable(folder)
     size = {"units": settings.units, "bits": settings.bits, "preset": settings.preset}
+    only = {"memories_only": settings.memories_only}
     under = {"levels": settings.levels, "trials": settings.trials, "steps": settings.steps}
 
     asked: list[Task] = []
@@ -103,7 +105,8 @@ def run(
         ],
         "formation",
     )
-    rows += sweep(transferred, [Task(f"transfer/seed={seed}", {**size, "network": seed}) for seed in seeds], "transfer")
+    moved = [Task(f"transfer/seed={seed}", {**size, **only, "network": seed}) for seed in seeds]
+    rows += sweep(transferred, moved, "transfer")
     there = {row["id"] for row in rows if row["status"] == DONE}
     ready = [seed for seed in seeds if f"transfer/seed={seed}" in there]
     rows += sweep(noisy, [Task(f"noise/seed={seed}", {**size, **under, "network": seed}) for seed in ready], "noise")
@@ -149,7 +152,8 @@ def transferred(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str,
     """One more bit, from scratch and on top of the others, and a logistic network of as many bits."""
     home, number = _home(folder, arguments), arguments["network"]
     kind = {key: arguments[key] for key in ("bits", "units", "preset")}
-    compared = transfer.run(transfer.Transfer(**kind, seed=number), home / "transfer", silent)
+    asked = transfer.Transfer(**kind, seed=number, memories_only=arguments["memories_only"])
+    compared = transfer.run(asked, home / "transfer", silent)
     logistic = learner("flipflop", "esn")(home / LOGISTIC, **kind, activation="logistic", seed=number)
     return {**transfer_results(compared), "logistic": logistic.metrics}
 

@@ -26,8 +26,8 @@ from dynsys.errors import CheckpointError, typed
 from dynsys.files import check_writable
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.loading.run_folder import FILE_NAME
+from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
 from dynsys.models.snapshots import Snapshots, read_snapshots
-from dynsys.models.training_run import SNAPSHOTS
 from dynsys.search import SearchInterrupted
 
 Progress = Callable[[str, int, int], None]

@@ -6,18 +6,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dynsys.analyses.noise.networks import Network
-from dynsys.analyses.run import POINTS, Progress, save_points, search_and_save
+from dynsys.analyses.run import POINTS, Progress, at_rest, save_points, search_and_save
 from dynsys.deadline import ENDLESS, Deadline
 from dynsys.discovery import Stop
 from dynsys.errors import CheckpointError
 from dynsys.points import FixedPoints
-from dynsys.starts import resting_states
 
 STARTS = 512  # of a search for all points
-LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for the memories: as many as make up such numbers
 MARK = "network"  # in what is noted with the points: whose they are
 COPIED = "copied"  # and whether they were there before the study, as whoever searched wanted them
 UNFINISHED = (Stop.TIME, Stop.INTERRUPTED)  # searches of the study's own that are made again
@@ -52,10 +48,7 @@ def search_points(
     """
     settings: dict[str, Any] = {"n_starts": STARTS}
     if which == "memories":
-        system = network.system
-        n = min(MOST, max(LEAST, NUMBERS // system.n_state))
-        u = torch.zeros(1, system.n_input, dtype=torch.float64)
-        settings = {"starts": resting_states(system, u, n, seed), "closure": False, "verify": False}
+        settings = at_rest(network.system, seed)
     points = search_and_save(
         network.system,
         folder / which,

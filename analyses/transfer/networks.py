@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynsys.analyses.run import POINTS, Progress, load_run, search_and_save
+from dynsys.analyses.run import POINTS, Progress, at_rest, load_run, search_and_save
 from dynsys.deadline import ENDLESS, Deadline
 from dynsys.discovery import Stop
 from dynsys.errors import CheckpointError
@@ -150,6 +150,8 @@ def searched(
     """The points that the folder holds already, if they are those of this network and of such a search; None where time
     is over before they are found."""
     asked: dict[str, Any] = {"n_starts": settings.n_starts, "seed": settings.seed}
+    if settings.memories_only:
+        asked = {"memories_only": True, "seed": settings.seed}
     if (folder / f"{POINTS}.safetensors").exists():
         with contextlib.suppress(CheckpointError):  # of a network that has been trained again since: searched again
             points, _ = load_run(folder)
@@ -157,6 +159,7 @@ def searched(
                 return points
     if deadline.is_over:
         return None
-    given = {"noted": {"asked": asked}, "seconds": deadline, **asked}
+    how = at_rest(network, settings.seed) | {"seed": settings.seed} if settings.memories_only else asked
+    given = {"noted": {"asked": asked}, "seconds": deadline, **how}
     points = search_and_save(network, folder, folder / FILE_NAME, progress, **given)
     return None if points.search.stopped in UNFINISHED else points

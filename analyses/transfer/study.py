@@ -36,7 +36,8 @@ class Transfer:
     None are as many as that has.
 
     ``start`` is a run or checkpoint that remembers ``bits`` - 1 already: units and activation are then its own. With
-    ``fresh`` the network from scratch has feedback and input weights of its own.
+    ``fresh`` the network from scratch has feedback and input weights of its own. With ``memories_only`` stable points
+    alone are searched for, where the networks come to rest: nothing else is compared, and it takes seconds.
     """
 
     bits: int = 4
@@ -49,6 +50,7 @@ class Transfer:
     start: str | None = None
     fresh: bool = False
     preset: str = "default"
+    memories_only: bool = False
 
     def __post_init__(self) -> None:
         if self.bits < 2:

@@ -20,7 +20,7 @@ def network_rows(compared: Comparison) -> list[dict[str, Any]]:
             "settled accuracy": f"{network.metrics['settled_bit_accuracy']:.2%}",
             "settled MSE": network.metrics["settled_mse"],
             "MSE": network.metrics["mse"],
-            "fixed points": network.points.search.found,
+            "fixed points": None if compared.settings.memories_only else network.points.search.found,
             "stable": int(((network.points.n_unstable == 0) & (network.points.verdict == "fixed")).sum()),
             "memories": f"{len(network.memories)} of {1 << network.memories.n_bits}",
             NO_MEMORY: len(network.memories.doubles) + len(network.memories.strangers),

@@ -21,7 +21,9 @@ def results(compared: Comparison) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "cut": None,
-        "networks": {name: _network(network) for name, network in compared.networks.items()},
+        "networks": {
+            name: _network(network, compared.settings.memories_only) for name, network in compared.networks.items()
+        },
         "survival": {name: dataclasses.asdict(found) for name, found in compared.survival.items()},
         "principal_angles": {name: list(degrees) for name, degrees in compared.angles.items()},
         "hypercube_spread": hypercube_spread(compared.settings.bits),
@@ -30,14 +32,18 @@ def results(compared: Comparison) -> dict[str, Any]:
     }
 
 
-def _network(network: Network) -> dict[str, Any]:
+def _network(network: Network, memories_only: bool) -> dict[str, Any]:
     found, points = network.memories, network.points
     kinds, counts = np.unique(points.n_unstable[points.verdict == "fixed"], return_counts=True)
     return {
         "metrics": network.metrics,
         "learned": network.learned,
-        "points": {"fixed": points.search.found, "slow": points.search.slow, "complete": points.search.complete}
-        | {"by_unstable_directions": dict(zip(map(str, kinds.tolist()), counts.tolist(), strict=True))},
+        "points": {
+            "fixed": None if memories_only else points.search.found,
+            "slow": points.search.slow,
+            "complete": points.search.complete,
+            "by_unstable_directions": dict(zip(map(str, kinds.tolist()), counts.tolist(), strict=True)),
+        },
         "memories": {
             "held": {name: int(number) for name, number in zip(found.names, found.numbers, strict=True)},
             "missing": [named(bits) for bits in found.missing],

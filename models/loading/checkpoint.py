@@ -13,6 +13,7 @@ from dynsys.models.loading.contents import read_arrays
 from dynsys.models.loading.equations import equation
 from dynsys.models.loading.recognise import recognise, system_of
 from dynsys.models.loading.run_folder import network_of
+from dynsys.models.loading.snapshot import checkpoint_of, is_snapshot, read_snapshot
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.models.stack import Stack
 from dynsys.system import System
@@ -82,10 +83,18 @@ def read_checkpoint(path: str | Path, choices: Choices | None = None) -> tuple[P
         raise error
     if _is_ours(path):
         choices.refuse(path, tuple(choices.given()), "dynsys wrote it, and it says itself what it holds")
-        return path, *read_tensors(path, SCHEMA)
+        return path, *(_of_snapshot(path) if is_snapshot(path) else read_tensors(path, SCHEMA))
     found = recognise(path, read_arrays(path), choices)
     header = {"model": found.model, "hyperparameters": found.settings, "task": None, "about": {}, "found": found}
     return path, found.arrays, header
+
+
+def _of_snapshot(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Of a snapshot of a training the arrays and header of its network; the scores at the end are not those of then."""
+    whole, header = read_tensors(checkpoint_of(path), SCHEMA)
+    step, arrays = read_snapshot(path, whole)
+    about = {key: value for key, value in (header.get("about") or {}).items() if key == "recipe"}
+    return {**whole, **arrays}, {**header, "about": {**about, "step": step}}
 
 
 def _is_ours(path: Path) -> bool:
@@ -113,6 +122,8 @@ def describe_checkpoint(path: str | Path, **choices: Any) -> dict[str, Any]:
         file, arrays, header = read_checkpoint(path, chosen)
         system = _restore(file, arrays, header)
         why = [f"written by dynsys {header.get('version')}"]
+        if isinstance(header.get("about"), dict) and "step" in header["about"]:
+            why.append(f"a snapshot of the training, at step {header['about']['step']}")
     found, about = header.get("found"), header.get("about")
     settings = header.get("hyperparameters", {})
     return {
