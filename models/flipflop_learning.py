@@ -15,6 +15,7 @@ from dynsys.models.learning import Course
 from dynsys.models.optimisers import ADAM, rate_beside_adam
 from dynsys.models.recipe import LEARNED
 from dynsys.models.recurrent_network import RecurrentNetwork
+from dynsys.system import System
 
 STEPS = 3000
 RATE = 0.05  # of Adam, over the square root of the units
@@ -32,6 +33,7 @@ def flipflop_course(
     bits: int = 3,
     units: int = 64,
     layers: int = 1,
+    bidirectional: bool = False,
     steps: int | None = None,
     learning_rate: float | None = None,
     optimizer: str = ADAM,
@@ -51,7 +53,8 @@ def flipflop_course(
     lesson = FlipFlopLesson(practice, task, seed=seed)
     first = {**BEGIN.get(cell, {}), "begin": begin, "reach": reach}
     first |= {} if identity is None else {"identity": identity}
-    network = RecurrentNetwork(cell, bits, units, bits, layers=layers, seed=seed, **first)
+    shape: dict[str, Any] = {"layers": layers, "bidirectional": bidirectional}
+    network = RecurrentNetwork(cell, bits, units, bits, seed=seed, **shape, **first)
     faster = FASTER.get(cell, 1.0) if optimizer == ADAM else 1.0
     usual = RATE * faster / units**0.5 * rate_beside_adam(optimizer)
     how: dict[str, Any] = {
@@ -72,5 +75,9 @@ def flipflop_course(
         shown = {"test_input": inputs, "test_output": output, "test_target": target}
         return {key: value[0].double().numpy() for key, value in shown.items()}
 
-    about = {"model": cell, "units": units, "layers": layers, **how, **first, **dataclasses.asdict(lesson)}
-    return Course(network, lesson, settings, lambda: network.system(task), judge, curves, about)
+    about = {"model": cell, "units": units, **shape, **how, **first, **dataclasses.asdict(lesson)}
+
+    def system() -> System | None:
+        return None if bidirectional else network.system(task)
+
+    return Course(network, lesson, settings, system, judge, curves, about)

@@ -14,6 +14,8 @@ from dynsys.models.beginning import USUAL
 from dynsys.models.flipflop_learning import BEGIN, flipflop_course
 from dynsys.models.learning import Learned, OnProgress
 from dynsys.models.optimisers import ADAM, rate_beside_adam
+from dynsys.models.patterns_learning import TASKS as PATTERN_TASKS
+from dynsys.models.patterns_learning import patterns_course
 from dynsys.models.recipe import PRESETS
 from dynsys.models.recurrent_network import CELLS
 from dynsys.models.retrieval_learning import FAST, IDENTITY, retrieval_course, usual_recipe
@@ -84,6 +86,18 @@ def _flipflop(
     return flipflop_course(cell, **choices).run(folder, snapshots, on_progress, deadline)
 
 
+def _patterns(
+    kind: str,
+    cell: str,
+    folder: Path,
+    snapshots: Wanted,
+    on_progress: OnProgress | None,
+    deadline: Deadline,
+    **choices: Any,
+) -> Learned:
+    return patterns_course(kind, cell, **choices).run(folder, snapshots, on_progress, deadline)
+
+
 def _retrieval(
     model: str,
     folder: Path,
@@ -107,7 +121,9 @@ def _retrieval(
 
 _ESN = {"preset": "default", "bits": 3, "units": 1000, "activation": "tanh", "gain": None, "steps": None, "seed": 0}
 _BACKPROP = {"steps": None, "learning_rate": None, "optimizer": ADAM, "momentum": None, "seed": 0}
-_FLIPFLOP = {"bits": 3, "units": 64, "layers": 1, **_BACKPROP}
+_SHAPE = {"layers": 1, "bidirectional": False}
+_FLIPFLOP = {"bits": 3, "units": 64, **_SHAPE, **_BACKPROP}
+_PATTERNS = {"patterns": 8, "length": 20, "channels": 2, "noise": None, "units": 64, **_SHAPE, **_BACKPROP, "batch": 64}
 _RETRIEVAL = {"units": 50, **_BACKPROP, "batch": None, "pairs": 4}
 _AT_IDENTITY = {"identity": None, "begin": USUAL, "reach": None}  # where W begins at a multiple of the identity
 _FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": None, "decay": 0.95, "normalise": "all", "start": None}
@@ -123,9 +139,18 @@ LEARNERS: dict[str, dict[str, Learner]] = {
     "retrieval": {
         FAST: Learner(partial(_retrieval, FAST), _FAST),
         **{
-            cell: Learner(partial(_retrieval, cell), {**_RETRIEVAL, **(_AT_IDENTITY if cell in IDENTITY else {})})
+            cell: Learner(
+                partial(_retrieval, cell), {**_RETRIEVAL, **_SHAPE, **(_AT_IDENTITY if cell in IDENTITY else {})}
+            )
             for cell in CELLS
         },
+    },
+    **{
+        kind: {
+            cell: Learner(partial(_patterns, kind, cell), {**_PATTERNS, **(_AT_IDENTITY if cell in BEGIN else {})})
+            for cell in CELLS
+        }
+        for kind in PATTERN_TASKS
     },
 }
 

@@ -4,6 +4,9 @@ What a run leaves in its folder: ``checkpoint.safetensors`` (the network of the 
 ``training.safetensors`` (its curves) and, where asked for, ``snapshots/step_*.safetensors`` (all weights). An
 interrupted run leaves ``training_state.safetensors`` instead, and one whose time was over both; from it the same call
 goes on.
+
+A bidirectional network is no dynamical system: its checkpoint holds its weights by torch's names and nothing else, and
+commands take one half of it (``--direction``).
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from safetensors.numpy import save
+from torch import Tensor, nn
 
 from dynsys.deadline import ENDLESS, Cut, Deadline, Part
-from dynsys.files import check_writable, write_tensors
+from dynsys.files import Arrays, check_writable, write_bytes, write_tensors
 from dynsys.models.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
@@ -32,9 +36,12 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained network, its scores on strings or trials it has not seen, and whether that counts as learned."""
+    """A trained network, its scores on what it has not seen, and whether that counts as learned.
 
-    network: System
+    The network is None where it is bidirectional, and so no dynamical system; its halves are in the checkpoint.
+    """
+
+    network: System | None
     metrics: dict[str, float]
     learned: bool
     steps: int
@@ -47,17 +54,19 @@ class Learned:
 class Course:
     """One run of learning: the torch ``network``, its ``lesson``, how to train, and what becomes of it.
 
-    ``system`` makes the dynamical system of the network as it stands, ``judge`` its scores and whether they will do,
-    ``curves`` what is shown of a test beside the curves of training. ``about`` are the choices that make the run.
+    ``system`` makes the dynamical system of the network as it stands, None where it is none, and ``weights`` are then
+    what is kept of it; ``judge`` gives its scores and whether they will do, ``curves`` what is shown of a test beside
+    the curves of training. ``about`` are the choices that make the run.
     """
 
     network: nn.Module
     lesson: Lesson
     settings: Backprop
-    system: Callable[[], System]
+    system: Callable[[], System | None]
     judge: Callable[[], tuple[dict[str, float], bool]]
     curves: Callable[[], dict[str, Any]]
     about: Mapping[str, Any]
+    weights: Callable[[], Mapping[str, Tensor]] | None = None
 
     def run(
         self,
@@ -107,8 +116,20 @@ class Course:
         metrics, learned = self.judge()
         about = {"metrics": metrics, "recipe": dict(self.about), "learned": learned}
         about |= {} if cut is None else {"cut": cut.to_json()}
-        save_checkpoint(folder / FILE_NAME, self.system(), about)
+        system = self.system()
+        if system is None:
+            write_bytes(folder / FILE_NAME, save(self.arrays()))
+        else:
+            save_checkpoint(folder / FILE_NAME, system, about)
         return metrics, learned
+
+    def arrays(self) -> Arrays:
+        """The weights as they stand."""
+        system = self.system()
+        if system is not None:
+            return system.arrays()  # type: ignore[attr-defined]
+        held = self.network.state_dict() if self.weights is None else self.weights()
+        return {key: np.ascontiguousarray(value.detach().numpy()) for key, value in held.items()}
 
 
 @dataclass
@@ -133,7 +154,7 @@ class _Watched:
             self._keep(step)
 
     def _keep(self, step: int) -> None:
-        write_snapshot(self.folder, step, self.course.system().arrays())  # type: ignore[attr-defined]
+        write_snapshot(self.folder, step, self.course.arrays())
 
 
 def learning_curves(progress: Progress) -> dict[str, Any]:

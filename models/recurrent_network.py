@@ -84,6 +84,23 @@ class RecurrentNetwork(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         return self.readout(self.rnn(inputs)[0])
 
+    def whole(self, inputs: Tensor, ends: Tensor | None = None) -> Tensor:
+        """What is left of each whole sequence, (B, units), or (B, 2 units) of both directions: many to one.
+
+        That is h of the forward direction at its last step, at ``ends`` (B,) where some are shorter, and h of the
+        backward one at the first, where it has read all of it.
+        """
+        if self.bidirectional and ends is not None:
+            parts = {end: torch.nonzero(ends == end)[:, 0] for end in sorted(set(ends.tolist()))}
+            found = [self.whole(inputs[rows, : end + 1]) for end, rows in parts.items()]
+            return torch.cat(found)[torch.cat(list(parts.values())).argsort()]
+        h = self.rnn(inputs)[0]
+        if self.bidirectional:
+            forward, backward = h.chunk(2, dim=2)
+            return torch.cat([forward[:, -1], backward[:, 0]], dim=1)
+        last: Tensor = h[:, -1] if ends is None else h[torch.arange(len(ends)), ends]
+        return last
+
     def system(self, task: Any = None) -> Recurrent:
         """The network as a map in float64, with its readout. Raises ValueError where it is bidirectional."""
         if self.bidirectional:

@@ -16,6 +16,7 @@ from dynsys.models.irnn import IRNN
 from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
 from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.lstm import LSTM
+from dynsys.models.patterns import ManyToOne, OneToMany
 from dynsys.models.peephole import PeepholeLSTM
 from dynsys.models.plrnn import PLRNN
 from dynsys.models.retrieval import Retrieval
@@ -60,6 +61,11 @@ MODELS: dict[str, Model] = {
     "bistable": Model(Bistable),
 }
 
-TASKS: dict[str, Callable[..., Any]] = {"flipflop": FlipFlop, "retrieval": Retrieval}
+TASKS: dict[str, Callable[..., Any]] = {
+    "flipflop": FlipFlop,
+    "retrieval": Retrieval,
+    "many-to-one": ManyToOne,
+    "one-to-many": OneToMany,
+}
 
 __all__ = ["MODELS", "TASKS", "Model"]

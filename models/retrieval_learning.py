@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ def retrieval_course(
     begin: str = USUAL,
     reach: float | None = None,
     pairs: int | str = 4,
+    layers: int = 1,
+    bidirectional: bool = False,
     start: str | Path | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -89,14 +91,17 @@ def retrieval_course(
     first: dict[str, Any] = {"identity": multiple, "begin": begin, "reach": reach}
     fast = FastWeightsConfig(units, inner, eta, decay, normalise=normalise, seed=seed, **first)
     network: FastWeightsNetwork | StringNetwork
-    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed, **first)
+    shape: dict[str, Any] = {"layers": layers, "bidirectional": bidirectional}
+    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed, **shape, **first)
     if start is not None:
         begin_from(network, start)
     how: dict[str, Any] = {"optimizer": chosen.optimizer, "momentum": chosen.momentum}
     settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed, **how)
 
     def system() -> Any:
-        return FastWeights.of(network, task=task) if isinstance(network, FastWeightsNetwork) else network.system(task)
+        if isinstance(network, FastWeightsNetwork):
+            return FastWeights.of(network, task=task)
+        return None if bidirectional else network.system(task)
 
     def judge() -> tuple[dict[str, float], bool]:
         by_pairs = lesson.wrong_by_pairs(network, "test")
@@ -108,11 +113,12 @@ def retrieval_course(
         test = lesson.sets["test"]
         return {**mistakes(test, answers(network, test))}
 
-    own = dataclasses.asdict(fast) if model == FAST else {"units": units, "seed": seed}
+    own = dataclasses.asdict(fast) if model == FAST else {"units": units, **shape, "seed": seed}
     own |= first if model in IDENTITY else {}
     own |= {} if start is None else {"start": str(start)}
     about = {"model": model, **own, **dataclasses.asdict(chosen), "pairs": str(pairs), "data_seed": data_seed}
-    return Course(network, lesson, settings, system, judge, curves, about)
+    weights = partial(network.weights, "rnn.") if isinstance(network, StringNetwork) else None
+    return Course(network, lesson, settings, system, judge, curves, about, weights)
 
 
 def begin_from(network: nn.Module, start: str | Path) -> None:

@@ -31,15 +31,22 @@ class StringNetwork(nn.Module):
             self.output = nn.Linear(hidden, len(DIGITS))
 
     def system(self, task: Any = None) -> Recurrent:
-        """The cell as a map whose 37 inputs are the characters: the embedding is taken into its input weights."""
+        """The cell as a map whose 37 inputs are the characters; raises ValueError where it is bidirectional."""
+        if self.network.bidirectional:
+            return self.network.system()
+        return SYSTEMS[self.network.cell](self.weights(), task=task)
+
+    def weights(self, prefix: str = "") -> dict[str, Tensor]:
+        """In float64, the embedding taken into the weights of the input, with a ``prefix`` for those of the cell."""
         weights = {key: value.detach().double() for key, value in self.network.rnn.state_dict().items()}
-        weights["weight_ih_l0"] = weights["weight_ih_l0"] @ self.embedding.weight.detach().double().T
+        for key in weights:
+            if key in ("weight_ih_l0", "weight_ih_l0_reverse"):
+                weights[key] = weights[key] @ self.embedding.weight.detach().double().T
         parts = {"readout": self.network.readout, "output": self.output}
         named = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
-        return SYSTEMS[self.network.cell](weights | named, task=task)
+        return {f"{prefix}{key}": value for key, value in weights.items()} | named
 
     def forward(self, characters: Tensor, ends: Tensor | None = None) -> Tensor:
         """``ends`` (B,) are the places at which the strings end, before the last where they do not fill their rows."""
-        h = self.network.rnn(self.embedding(characters))[0]
-        last = h[:, -1] if ends is None else h[torch.arange(len(ends)), ends]
-        return self.output(self.network.readout(last).relu())
+        whole = self.network.whole(self.embedding(characters), ends)
+        return self.output(self.network.readout(whole).relu())

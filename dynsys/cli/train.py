@@ -15,7 +15,12 @@ from dynsys.errors import typed
 if TYPE_CHECKING:
     from dynsys.models.learning import Learned
 
-TASKS = ("flipflop", "retrieval")  # those of dynsys.models.learners, which must not be imported for --help
+TASKS = (
+    "flipflop",
+    "retrieval",
+    "many-to-one",
+    "one-to-many",
+)  # those of dynsys.models.learners, which must not be imported for --help
 
 
 class Schedule(click.ParamType[int | str]):
@@ -38,7 +43,13 @@ class Schedule(click.ParamType[int | str]):
 @click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the run.")
 @click.option("--units", type=click.IntRange(2), help="Units of the network.  [esn: 1000, retrieval: 50, others: 64]")
 @click.option("--bits", type=click.IntRange(1), help="Flip-flop: bits to remember.  [3]")
-@click.option("--layers", type=click.IntRange(1), help="Flip-flop, but esn: layers of the network.  [1]")
+@click.option("--layers", type=click.IntRange(1), help="All but esn and fast-weights: layers of the network.  [1]")
+@click.option(
+    "--bidirectional",
+    is_flag=True,
+    default=None,
+    help="All but esn and fast-weights: a second network reads from the end. Commands then take one --direction.",
+)
 @click.option("--activation", type=click.Choice(["tanh", "logistic"]), help="esn: of its units.  [tanh]")
 @click.option(
     "--gain",
@@ -85,13 +96,21 @@ class Schedule(click.ParamType[int | str]):
     metavar="NUMBER",
     help="With --begin uniform: between minus this and this.  [sqrt(6 / (rows + columns))]",
 )
+@click.option("--patterns", type=click.IntRange(2), help="One-to-many, many-to-one: sequences to remember.  [8]")
+@click.option("--length", type=click.IntRange(7), help="One-to-many, many-to-one: steps of each.  [20]")
+@click.option("--channels", type=click.IntRange(1), help="One-to-many, many-to-one: channels of each.  [2]")
+@click.option(
+    "--noise",
+    type=click.FloatRange(0),
+    help="One-to-many, many-to-one: standard deviation of what is added to all that is read.  [0.1, 0.3]",
+)
 @click.option("--steps", type=click.IntRange(100), help="Steps of training; the network's own number if not given.")
 @click.option(
     "--pairs",
     metavar="K|LOW:HIGH",
     help="Retrieval: pairs of letter and digit, 1 to 26; 2:6 are strings of 2 to 6.  [4]",
 )
-@click.option("--batch", type=click.IntRange(1), help="Retrieval: strings in a step.")
+@click.option("--batch", type=click.IntRange(1), help="All but the flip-flop: examples in a step.")
 @click.option("--optimizer", type=click.Choice(["adam", "sgd", "momentum"]), help="All but esn.  [adam]")
 @click.option(
     "--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: its mu.  [0.9]"
@@ -117,9 +136,9 @@ def train(
 ) -> None:
     """Train MODEL on TASK and write its checkpoint, curves and snapshots.
 
-    TASK is flipflop or retrieval. MODEL is esn (flipflop only), fast-weights (retrieval only), rnn, irnn, gru, lstm,
-    lstm-peephole or lstm-coupled. A training that was interrupted goes on with the same command; that of an esn does
-    where --seconds ended it.
+    TASK is flipflop, retrieval, many-to-one or one-to-many. MODEL is esn (flipflop only), fast-weights (retrieval
+    only), rnn, irnn, gru, lstm, lstm-peephole or lstm-coupled. A training that was interrupted goes on with the same
+    command; that of an esn does where --seconds ended it.
 
     \b
     Examples:
@@ -168,10 +187,12 @@ def train(
         click.echo("The network did not learn the task. Try another --seed, more --units, or more --steps.")
     if holds_points_of_another(folder):
         click.echo(f"The fixed points in {folder} are of the network that was there before.")
-    click.echo(f"Wrote {checkpoint}. Next: {typed('find', checkpoint, '-o', folder)}")
+    half = () if trained.network is not None else ("--direction", "forward", *RELU.get(model, ()))
+    click.echo(f"Wrote {checkpoint}. Next: {typed('find', checkpoint, '-o', folder, *half)}")
 
 
 PART = "mse_after_pulses"
+RELU = {"irnn": ("--activation", "relu")}  # torch's names do not tell it
 
 
 def _note(name: str, trained: Learned) -> str:

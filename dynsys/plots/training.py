@@ -237,9 +237,11 @@ def _make_room(figure: go.Figure, rows: int, columns: int) -> None:
 
 
 def _caption(test: Stretch, every: int, every_step: int) -> str:
-    error = np.abs(test.output - test.target)[test.target != 0].mean()
+    judged = test.target != 0
+    error = np.abs(test.output - test.target)[judged].mean()
     steps = style.plural(len(test.output), "step")
-    text = f"Test: mean absolute error {error:.3g} over {steps}, outputs whose target is still 0 left out."
+    left_out = "" if judged.all() else ", outputs whose target is still 0 left out"
+    text = f"Test: mean absolute error {error:.3g} over {steps}{left_out}."
     if every > 1:
         text += f" Thinned out evenly: 1 in {every} steps of the runs is drawn."
     if every_step > 1:
