@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dynsys import plots
 from dynsys.analyses.retrieval import table as retrieval_table
-from dynsys.analyses.retrieval.report import length_rows, table
+from dynsys.analyses.retrieval.report import _row, length_rows, table, trial_rows
 from dynsys.analyses.retrieval.table import ORDER, PAPER, Retrieve, claims, run
 from dynsys.analyses.retrieval.trial import GRIDS, Trial, grid
 from dynsys.cli import main
@@ -273,6 +273,36 @@ class TestCommand:
     )
     def test_mistakes_get_one_line(self, options, code, says, tmp_path):
         assert says in self.run(*options, "-o", tmp_path, code=code).stderr
+
+
+def made_trials(*errors, points=({},)):
+    """Trials of an LSTM, for each point from seeds 0, 1, ...; None: it diverged."""
+    told = [{"diverged": "at step 3"} if e is None else {"test_error": e, "validation_error": e} for e in errors]
+    each = len(errors) // len(points)
+    return [{"point": points[i // each], "seed": i % each, **row} for i, row in enumerate(told)]
+
+
+def test_the_spread_over_seeds_is_of_those_at_the_point_that_is_shown():
+    points = ({}, {"learning_rate": 0.01})
+    trials = made_trials(0.1, 0.2, 0.6, 0.9, 0.9, None, points=points)
+    row = _row({**trials[0], "model": "lstm", "units": 20, "trials": trials, **BESIDE_IT})
+    assert "30.00% ± 26.46% of 3" in row  # of 0.1, 0.2, 0.6 the sum of squares about 0.3 is 0.14; its root over 2
+    alone = _row({**trials[0], "model": "lstm", "units": 20, "trials": trials[:1], **BESIDE_IT})
+    assert "one seed" in alone
+
+
+BESIDE_IT = {"standard_error": 0.01, "paper": None, "steps": 1, "batch": 1, "seconds": 1.0}
+
+
+def test_every_training_has_a_row_and_the_one_that_is_shown_a_mark():
+    trials = made_trials(0.1, None, 0.05, 0.9, points=({"rate": 0.1}, {"rate": 0.2}))
+    rows = trial_rows([{**trials[2], "model": "fast-weights", "units": 20, "trials": trials}])
+    assert [(row["eta"], row["seed"], row["test error"], row["shown"]) for row in rows] == [
+        ("0.1", "0", "10.00%", ""),
+        ("0.1", "1", "diverged", ""),
+        ("0.2", "0", "5.00%", "*"),
+        ("0.2", "1", "90.00%", ""),
+    ]
 
 
 class TestLengths:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
         [
             Section("Test errors", BESIDE, [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries]),
             *lengths,
+            Section("Every training", EVERY, trial_rows(entries)),
             Section("Learning", figures=[learning_curves(panels, title="Learning curves")]),
             Section("Mistakes", MISTAKES, figures=[wrong]),
         ],
@@ -65,11 +67,24 @@ def command(settings: Retrieve, folder: Path) -> str:
     return typed("retrieve", *words)
 
 
-HEAD = ("R", "network", "test error", "paper", "validation", "chosen", "trainings", "steps x strings", "CPU seconds")
+HEAD = (
+    "R",
+    "network",
+    "test error",
+    "over seeds",
+    "paper",
+    "validation",
+    "chosen",
+    "trainings",
+    "steps x strings",
+    "CPU seconds",
+)
 BESIDE = (
     "Of each network and size R the training of the least validation error is shown, with the standard error of a test "
-    "set of this size, and beside it the error in table 1 of the paper. Networks of one size see equally many strings."
+    "set of this size; beside it the mean and the standard deviation of the test errors from all seeds at the same "
+    "point of the grid, and the error in table 1 of the paper. Networks of one size see equally many strings."
 )
+EVERY = "Those of the grid and of the other seeds; a * marks the one that is shown above."
 BY_LENGTH = (
     "The share of wrong answers to strings of each number of pairs. In training each is as frequent as any other, and "
     "in the test error each counts as much."
@@ -81,12 +96,40 @@ MISTAKES = (
 
 
 def table(results: dict[str, Any]) -> str:
-    """The entries as a table in Markdown, that of strings of each length where they are mixed, then the claims."""
-    rows = [dict(zip(HEAD, _row(entry), strict=True)) for entry in results["entries"]]
-    lengths = length_rows(results["entries"])
+    """The entries as a table in Markdown, that of strings of each length where they are mixed, the claims, and every
+    training."""
+    entries = results["entries"]
+    rows = [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries]
+    lengths = length_rows(entries)
     more = ["\nTest error of the strings of so many pairs:\n", markdown(lengths)] if lengths else []
     first = [f"{line}\n" for line in _cut(results)]
-    return "\n".join([*first, markdown(rows), *more, *(f"\n{claim['sentence']}." for claim in results["claims"])])
+    said = [f"\n{claim['sentence']}." for claim in results["claims"]]
+    every = [f"\n{EVERY}\n", markdown(trial_rows(entries))] if any(len(e["trials"]) > 1 for e in entries) else []
+    return "\n".join([*first, markdown(rows), *more, *said, *every])
+
+
+def trial_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A row for every training: where in the grid, from which seed, and what it came to."""
+    names = sorted({name for entry in entries for trial in entry["trials"] for name in trial["point"]})
+    rows = []
+    for entry in entries:
+        for trial in entry["trials"]:
+            point = {told_choice(name): shown(trial["point"][name]) if name in trial["point"] else "" for name in names}
+            errors = [f"{trial[key]:.2%}" if key in trial else "diverged" for key in ("validation_error", "test_error")]
+            is_it = (trial["seed"], trial["point"]) == (entry["seed"], entry["point"])
+            rows.append(
+                {"network": entry["model"], "R": str(entry["units"]), **point, "seed": str(trial["seed"])}
+                | {"validation": errors[0], "test error": errors[1], "shown": "*" if is_it else ""}
+            )
+    return rows
+
+
+def _over_seeds(entry: dict[str, Any]) -> str:
+    """Mean and standard deviation of the test errors at the point that is shown, and of how many seeds."""
+    errors = [t["test_error"] for t in entry["trials"] if t["point"] == entry["point"] and "test_error" in t]
+    if len(errors) < 2:
+        return "one seed"
+    return f"{statistics.fmean(errors):.2%} ± {statistics.stdev(errors):.2%} of {len(errors)}"
 
 
 def length_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -109,6 +152,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         str(entry["units"]),
         entry["model"],
         f"{entry['test_error']:.2%} ± {entry['standard_error']:.2%}",
+        _over_seeds(entry),
         "" if entry["paper"] is None else f"{entry['paper']:.2%}",
         f"{entry['validation_error']:.2%}",
         ", ".join([f"seed {entry['seed']}", *point]),
