@@ -40,6 +40,15 @@ SHOWN = [
     (nn.RNN, {"time_constant": 50}, "config.time_constant = 50"),
     (nn.RNN, {"dale_ratio": 0.8}, "config.dale_ratio = 0.8"),
     (nn.GRU, {"leak_rate": 0.3}, "config.leak_rate = 0.3"),
+    (nn.RNN, {"leaky": True}, "config.leaky = True"),
+    (nn.RNN, {"alpha": "0.2"}, "config.alpha = 0.2"),
+    (nn.RNN, {"alpha": [0.2] * N}, "config.alpha (6,)"),
+    (nn.RNN, {"ei_ratio": 0.8}, "config.ei_ratio = 0.8"),
+    (nn.RNN, {"dale": "yes"}, "config.dale = yes"),
+    (nn.LSTM, {"normalization": "layer_norm"}, "config.normalization = layer_norm"),
+    (nn.LSTM, {"coupled_input_forget": True}, "config.coupled_input_forget = True"),
+    (nn.LSTM, {"cell": "LayerNormLSTMCell"}, "config.cell = LayerNormLSTMCell"),
+    (nn.RNN, {"rnn_type": "IndRNN"}, "config.rnn_type = IndRNN"),
 ]
 
 
@@ -59,9 +68,17 @@ def test_a_setting_that_no_array_shows_is_named_and_can_be_put_aside(tmp_path, m
 
 NOTHING = [
     {"residual": False, "norm": "none", "zoneout": 0.0, "skip": 0, "rnn_type": "RNN", "leak": 1.0, "model": "elman"},
+    {"delay": 500, "lr_decay": 0.3, "decay_rate": 0.9, "weight_norm": True, "alpha": "adam"},
     {"grad_clip": 1.0, "clip": 5.0, "max_grad_norm": 1.0, "skip_first": 10, "norm_weight_decay": 0.1},
     {"optimizer": {"alpha": 0.99, "name": "RMSprop"}, "learning_rate": 0.1, "loss": {"alpha": 0.3}},
-    {"feedback_loss": 0.1, "leak_penalty": 0.2, "normalization": "minmax", "cell": "RNN", "dropout_rate": 0.5},
+    {
+        "feedback_loss": 0.1,
+        "leak_penalty": 0.2,
+        "normalization": "minmax",
+        "model": "continuous_control",
+        "cell": "RNN",
+        "dropout_rate": 0.5,
+    },
 ]
 
 

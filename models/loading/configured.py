@@ -31,11 +31,14 @@ TRAINERS = {"optimizer", "optimiser", "optim", "scheduler", "loss", "criterion",
 
 NORMED = NORMS - {"gamma", "beta"}
 AROUND_H = {"residual", "residuals", "skip", "highway", "zoneout", "peephole", "peepholes", "plasticity", "hebbian"}
+AROUND_H |= {"coupled", "cifg"}
 FED_BACK = {"feedback", "autoregressive"}
 CUT_OFF = {"clip", "clipped", "clipping", "clamp", "clamped"}
 H = {"hidden", "state", "states", "h", "cell", "activity", "rates", "recurrent", "rec"}
 FILL = H | {"use", "with", "is", "has", "enable", "enabled", "do", "apply", "flag", "fl", "connection", "connections"}
 FILL |= {"type", "mode", "rnn", "gru", "lstm", "layer", "hh", "to", "prob", "p", "rate", "value", "strength", "gain"}
+FILL |= {"input", "forget", "gate", "gates"}
+NORMALISED = {"normalization", "normalisation", "normalizer", "normalize"}  # of data as well: the text tells
 NO = {"", "none", "null", "false", "no", "off", "0", "identity"}
 NORMS_SAID = {"layer", "batch", "group", "rms", "layernorm", "batchnorm", "ln", "bn", "true", "yes"}
 
@@ -53,41 +56,27 @@ KIND_OF_CELL = {
     "kind",
     "class",
 }
-OTHER_CELLS = {
-    "leaky",
-    "ctrnn",
-    "layernorm",
-    "lnlstm",
-    "lngru",
-    "residual",
-    "indrnn",
-    "mgu",
-    "janet",
-    "peephole",
-    "cfn",
-}
-OTHER_CELLS |= {
-    "zoneout",
-    "antisymmetric",
-    "cornn",
-    "plastic",
-    "hebbian",
-    "lowrank",
-    "eirnn",
-    "dale",
-    "lmu",
-    "sru",
-    "ei",
-}
-OTHER_CELLS |= {"ugrnn", "clockwork", "ltc", "cfc", "fastgrnn", "minimal", "convgru", "convlstm", "esn", "reservoir"}
-OTHER_CELLS |= {"liquid", "spiking", "lif", "nbrc", "brc", "highway", "multiplicative", "continuous", "rate", "indygru"}
+OTHER_CELLS = "leaky ctrnn layernorm lnlstm lngru residual indrnn indygru janet peephole zoneout antisymmetric cornn"
+OTHER_CELLS += (
+    " plastic hebbian lowrank eirnn ugrnn clockwork fastgrnn minimalrnn minimalgru convgru convlstm reservoir"
+)
+OTHER_CELLS += " liquid spiking nbrc highway multiplicative mlstm mgru continuoustime eicell dale"
+OTHER_WORDS = {"mgu", "cfn", "lmu", "sru", "ei", "ltc", "cfc", "esn", "lif", "brc", "ln", "rate"}
+EXCITATORY = {"ei", "exc", "excitatory", "inh", "inhibitory"}
+CONFIGURATION = {"config", "cfg", "hparams", "hyper", "args", "settings", "params", "options"}
 GATED = ("gru", "lstm")
 OF_THE_OUTPUT = {"model_data.skip": "model_data.unit_type"}  # GuitarML's, which adds the input to what is read out
 
 
 def of_the_step(contents: Contents, choices: Choices, prefix: str, cell: str) -> list[str]:
     """The settings that show another step than that of torch's ``cell`` ("rnn", "gru", "lstm") under the prefix."""
-    return [
+    listed = [
+        key
+        for key, array in contents.arrays.items()
+        if array.ndim == 1 and array.size > 1 and cell == "rnn" and not choices.ignores(key)
+        if words_of(key.rpartition(".")[0]) & CONFIGURATION and called_a_leak(said_words(key) - {"decay", "dt"})
+    ]
+    return listed + [
         key
         for key, value in contents.settings.items()
         if key not in contents.arrays
@@ -130,18 +119,28 @@ def _is_of_the_output(contents: Contents, key: str) -> bool:
 def called_a_leak(words: Iterable[str]) -> bool:
     """Whether words say a leak or a time constant."""
     words = set(words)
-    return bool(words & LEAKS) or ("time" in words and bool(words & {"constant", "const"}))
+    return bool(words & LEAKS) or {"delta", "t"} <= words or ("time" in words and bool(words & {"constant", "const"}))
 
 
 def _is_leak(key: str, value: Any, cell: str) -> bool:
     """A leak other than none and 1, a time constant, or Dale's law; beside a gated cell only what can be no other."""
     words = said_words(key)
-    if not isinstance(value, int | float) or words & OF_TRAINING:
+    if words & OF_TRAINING:
         return False
-    if words & SIGNS and cell == "rnn":
-        return bool(value)
+    if cell == "rnn" and (words & SIGNS or words & EXCITATORY or {"e", "prop"} <= words):
+        return _is_on(value)
     named = called_a_leak(words - {"decay"}) if cell == "rnn" else bool(words & OF_A_LEAK_ALONE)
-    return named and not isinstance(value, bool) and value not in (0, 1)
+    if value is True:
+        return bool(words & OF_A_LEAK_ALONE)
+    return named and as_number(value) not in (None, 0, 1)
+
+
+def as_number(value: Any) -> float | None:
+    """A number, also one that is kept as a text; None for others."""
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _is_on(value: Any) -> bool:
@@ -153,6 +152,8 @@ def _changes_h(contents: Contents, key: str, value: Any) -> bool:
     array of the file bears in its name is shown by that."""
     words = said_words(key)
     told = words - FILL
+    if words & NORMALISED and isinstance(value, str):
+        told = {"norm"}
     held = {word for name in contents.arrays for word in words_of(name)}
     if not _is_on(value) or not told or told & held:
         return False
@@ -166,9 +167,11 @@ def _changes_h(contents: Contents, key: str, value: Any) -> bool:
 
 def _names_another(key: str, value: Any, cell: str) -> bool:
     """A text that names the kind of the cell, and another than torch's that the weights look like."""
-    last, _, owner = key.rpartition(".")[2], "", key.rpartition(".")[0]
+    owner, _, last = key.rpartition(".")
     if not isinstance(value, str) or not words_of(last) <= KIND_OF_CELL or not words_of(owner) <= GENERAL:
         return False
-    words = words_of(value) | set(re.findall(r"gru|lstm", value.lower()))
-    said = words & set(GATED)
-    return bool(words & OTHER_CELLS) or (len(said) == 1 and cell not in said)
+    letters = re.sub(r"[^a-z0-9]", "", value.lower())
+    if words_of(value) & OTHER_WORDS or any(word in letters for word in OTHER_CELLS.split()):
+        return True
+    said = set(re.findall(r"gru|lstm", letters))
+    return len(said) == 1 and cell not in said

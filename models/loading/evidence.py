@@ -56,7 +56,7 @@ def refuse_unexplained(
     settings = [] if own or odd else of_the_step(contents, choices, prefix, kind)
     if own or odd or settings:
         found = ", ".join([*(shown(k, arrays) for k in own), *(f"{printable(k)} ({contents.odd[k]})" for k in odd)])
-        found = found or ", ".join(f"{printable(k)} = {contents.settings[k]}" for k in settings)
+        found = found or ", ".join(_said(contents, key) for key in settings)
         name = prefix.rstrip("._/") or "the network"
         wrong = f"{name} has torch's names, but torch's cell has no place for {found}: it computes something else"
         raise CheckpointError(path, wrong, way_out(contents, cell, own or odd or settings))
@@ -129,6 +129,10 @@ def holder_of(prefix: str) -> str:
     """The prefix of the module that holds the one with this prefix; torch.compile and DataParallel hold none."""
     own = re.sub(r"(?:(?:^|[./])(?:_orig_mod|module))+$", "", prefix.rstrip("._/"))
     return re.sub(r"[^./]*$", "", own)
+
+
+def _said(contents: Contents, key: str) -> str:
+    return shown(key, contents.arrays) if key in contents.arrays else f"{printable(key)} = {contents.settings[key]}"
 
 
 def _called(key: str) -> set[str]:

@@ -90,6 +90,8 @@ def of_vanilla(
         return f"{condition}, {line('rnn')}"
     both = _step_and_time(leaks)
     told: float | str = _ratio(contents, *both) if both else leaks[0]
+    if not both and contents.settings.get(leaks[0]) is True:  # a leak, of a size that is not said
+        return ""
     if not both:
         key, value = leaks[0], _values(contents, leaks[0])
         told = key if key in contents.arrays else float(value)
@@ -108,7 +110,7 @@ def _values(contents: Contents, key: str) -> NDArray[np.float64]:
 
 def _step_and_time(leaks: list[str]) -> tuple[str, str] | None:
     """The keys of a step of time and of a time constant, where the leak is said by the two."""
-    steps = [k for k in leaks if "dt" in said_words(k)]
+    steps = [k for k in leaks if "dt" in said_words(k) or {"delta", "t"} <= said_words(k)]
     times = [k for k in leaks if k not in steps and called_a_leak(said_words(k) & TIMES | said_words(k) & {"time"})]
     return (steps[0], times[0]) if len(leaks) == 2 and steps and times else None
 
