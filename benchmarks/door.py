@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from door import (  # noqa: F401  (each module enters its layouts)
+    apart,
     configured,
     flax_files,
     gates,
@@ -32,6 +33,7 @@ from door import (  # noqa: F401  (each module enters its layouts)
     matrices,
     modules,
     onnx_files,
+    other_cells,
     pickles,
     reparametrised,
     reservoirs,

@@ -86,3 +86,8 @@ def test_a_layer_that_h_may_pass_through_is_told_with_its_line(tmp_path, cell):
         new = modules["cell"](u, (h, x[:, N:]) if cell is nn.LSTMCell else h)
         new = torch.cat(new, dim=1) if cell is nn.LSTMCell else new
     np.testing.assert_allclose(x + system.velocity(x, u), new, rtol=0, atol=1e-12)
+
+
+def test_a_field_beside_a_cell_may_act_between_its_steps_and_is_told(tmp_path):
+    path, _ = saved(tmp_path, nn.GRUCell, ode=nn.Sequential(nn.Linear(N, 16), nn.Tanh(), nn.Linear(16, N)))
+    assert any("does not pass through ode between two steps" in line for line in describe_checkpoint(path)["assumed"])

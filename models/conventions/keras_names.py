@@ -15,7 +15,7 @@ import numpy as np
 from dynsys.errors import CheckpointError
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
-from dynsys.models.conventions.keras_own import own_equation
+from dynsys.models.conventions.keras_own import kept_by_torch, own_equation
 from dynsys.models.conventions.network import WORDS, Cell, Network
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
@@ -69,6 +69,8 @@ def _groups(weights: Weights) -> dict[str, dict[str, str]]:
 def _beside(weights: Weights, place: str, places: list[str]) -> list[str]:
     """The arrays in a layer and what is inside it, without those of other layers in it."""
     layer = place.removesuffix(".cell")
+    if not layer:  # of bare names, everything that is no layer's
+        return [key for name, key in weights.names() if "." not in name]
     inner = tuple(f"{other}." for other in places if other != place and other.startswith(f"{layer}."))
     return [
         key
@@ -106,6 +108,8 @@ def _cell(
     rows, columns = recurrent.shape if recurrent.ndim == 2 else (0, 0)
     model = BY_BLOCKS.get(columns // rows) if rows and columns % rows == 0 else None
     said = next((kind for word, kind in NAMED.items() if re.search(rf"(?:^|[._]){word}(?:$|[._])", name)), model)
+    if contents.format == "torch":
+        raise CheckpointError(path, *kept_by_torch(contents, name, model, roles, others))
     if model is None or model != said or others or "kernel" not in roles or _is_a_users_own(roles["kernel"]):
         held = ", ".join(shown(key, contents.arrays) for key in dict.fromkeys([*roles.values(), *others]))
         wrong = f"its layer {name} holds {held}, which is no SimpleRNN, GRU or LSTM"

@@ -1,4 +1,7 @@
-"""Keras cells of a user's own class: the lines that say their equation, with kernels that act from the right."""
+"""Keras's names for what is no layer of Keras: cells of a user's own class, and modules of torch that call theirs so.
+
+The lines say their equation, with kernels that act from the right.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dynsys.models.loading.choices import line_of
+from dynsys.models.loading.choices import line_of, shown
 from dynsys.models.loading.configured import called_a_leak
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.remedies import of_vanilla
+from dynsys.models.loading.state_dict import IN_PYTHON
 from dynsys.models.loading.stated import said_words
 
+OF_HASTE = {
+    "lstm": ({"gates": "igfo"}, "i, g, f, o"),
+    "gru": ({"gates": "zrn", "convention": "torch"}, "z, r, g with the reset after the product"),
+}
 SIDES = {"recurrent": "recurrent_kernel", "input": "kernel"}
 
 
@@ -30,3 +38,21 @@ def own_equation(contents: Contents, roles: Mapping[str, str], config: Mapping[s
             return f"{lines}; or dynsys.Map"
     line = line_of(said, activation=activation)
     return f"if not, --form with its equation (rnn, leaky, rate, ...) and {line}; or dynsys.Map"
+
+
+def kept_by_torch(
+    contents: Contents, name: str, model: str | None, roles: Mapping[str, str], others: list[str]
+) -> tuple[str, str]:
+    """What is wrong with kernels in a file of torch's, which Keras does not write, and the lines for those who do."""
+    bias = next((key for key in others if key.rpartition(".")[2] == "recurrent_bias"), None)
+    if bias is not None:
+        roles, others = {**roles, "recurrent_bias": bias}, [key for key in others if key != bias]
+    beside = f", beside {', '.join(shown(key, contents.arrays) for key in others)}" if others else ""
+    wrong = f"{name or 'the network'} has Keras's names in a file of torch's, where their order is not known{beside}"
+    if others or model not in OF_HASTE:
+        return wrong, f"{IN_PYTHON}; {own_equation(contents, roles, {})}"
+    said = {role: f"{roles[key]}.T" for role, key in SIDES.items() if key in roles}
+    said |= {key: roles[key] for key in ("bias", "recurrent_bias") if key in roles}
+    options, words = OF_HASTE[model]
+    line, keras = line_of(said, form=model, **options), line_of(said, form=model, convention="keras")
+    return wrong, f"if its gates are haste's, {words}, {line}; if they are Keras's, {keras}; {IN_PYTHON}"

@@ -56,7 +56,22 @@ def about_loops(arrays: Arrays, free: Iterable[str], holder: str, stack: Stack, 
         if square and key.endswith(".weight") and key.startswith(holder) and key not in taken:
             line = _passed(arrays, stack, key) or IN_PYTHON
             lines.append(f"h does not pass through {shown(key, arrays)} between two steps; if it does, {line}")
+    through = "h does not pass through {} between two steps; if it does, {}"
+    lines += [through.format(name, IN_PYTHON) for name in _ways(arrays, free, holder, stack.width)]
     return lines
+
+
+def _ways(arrays: Arrays, free: Iterable[str], holder: str, width: int) -> list[str]:
+    """Modules of several layers beside a cell that take h in and give as many numbers, as the field of an ODE does."""
+    layers: dict[str, list[str]] = {}
+    for key in free:
+        if key.startswith(holder) and key.endswith(".weight") and arrays[key].ndim == 2:
+            layers.setdefault(key[len(holder) :].split(".")[0], []).append(key)
+    return [
+        f"{holder}{name}"
+        for name, keys in layers.items()
+        if len(keys) > 1 and arrays[keys[0]].shape[1] == width == arrays[keys[-1]].shape[0]
+    ]
 
 
 def fed_back(arrays: Arrays, stack: Stack, readout: Readout) -> str:

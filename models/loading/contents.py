@@ -24,7 +24,7 @@ from dynsys.models.loading.json_weights import is_json, read_json
 from dynsys.models.loading.keras import is_keras, read_keras
 from dynsys.models.loading.mat4 import is_mat4, read_mat4
 from dynsys.models.loading.mat5 import read_mat
-from dynsys.models.loading.numpy_files import read_npy, read_npz, read_safetensors
+from dynsys.models.loading.numpy_files import is_leaves, read_npy, read_npz, read_safetensors
 from dynsys.models.loading.onnx import is_onnx, read_onnx
 from dynsys.models.loading.pickles import is_pickle, read_pickle
 from dynsys.models.loading.torch_files import is_old_torch, read_old_torch, read_torch_zip
@@ -62,6 +62,7 @@ FORMATS = (  # the first that fits is taken
     Format("npz", zip_with(".npy"), read_npz),
     Format("torch", lambda path, head: is_old_torch(head), read_old_torch),
     Format("npy", starts(b"\x93NUMPY"), read_npy),
+    Format("npy", is_leaves, read_npy),
     Format("mat", starts(b"MATLAB 5"), read_mat),
     Format("mat", starts(b"MATLAB 7.3"), read_hdf5),
     Format("mat", is_mat4, read_mat4),
@@ -94,7 +95,7 @@ def read_arrays(path: Path, within: str = "") -> Contents:
             raise CheckpointError(path, wrong, "name a checkpoint, or train into it")
         if format is None:
             wrong = f"its first bytes {head[:8]!r} are of no format that dynsys reads"
-            raise CheckpointError(path, wrong, f"it reads {READ}")
+            raise CheckpointError(path, wrong, f"it reads {READ}; save the arrays with numpy.savez")
         return sorted_out(format.read(path), format.name)
     except CheckpointError:
         raise

@@ -69,9 +69,39 @@ def array_of_file(path: Path) -> Any:
     return np.load(path, allow_pickle=False)
 
 
+def is_leaves(path: Path, head: bytes) -> bool:
+    """Arrays one behind the other under a line of JSON, as Equinox's users write them."""
+    return head.startswith(b"{") and b"}\n\x93NUMPY" in head
+
+
+def _leaves(path: Path) -> list[Any]:
+    """The arrays of a file, one behind the other; none where one is of Python objects."""
+    room, found = Room(path, ratio=1, floor=0), list[Any]()
+    with open(path, "rb") as file:
+        if file.read(1) == b"{":
+            file.readline()
+        else:
+            file.seek(0)
+        while file.tell() < room.size:
+            start = file.tell()
+            needs = _needs(file)
+            if needs is None:
+                return []
+            room.take("", *needs)
+            file.seek(start)
+            found.append(np.load(file, allow_pickle=False))
+    return found
+
+
 def read_npy(path: Path) -> Read:
-    """One array without a name, which is called ``array``, as a tensor saved alone is; or what its object holds."""
-    array = array_of_file(path)
+    """One array without a name, which is called ``array``, as a tensor saved alone is; or what its object holds.
+
+    Several, one behind the other, are the leaves of a tree of Equinox's, by their numbers from 0.
+    """
+    leaves = _leaves(path)
+    if len(leaves) > 1:
+        return Read({str(k): leaf for k, leaf in enumerate(leaves)})
+    array = leaves[0] if leaves else array_of_file(path)
     if not isinstance(array, Odd):
         return Read({"array": array})
     with open(path, "rb") as file:

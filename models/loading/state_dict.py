@@ -15,11 +15,12 @@ from pathlib import Path
 
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
-from dynsys.models.loading.choices import Choices, shown
+from dynsys.models.loading.choices import Choices, line_of, shown
 
 NAME = re.compile(r"^(.*[._/])?(weight_(?:ih|hh|hr)|bias_(?:ih|hh)|peephole)(?:_l(\d+))?(_reverse)?$")
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
 VARIANTS = {4: "lstm-peephole", 3: "lstm-coupled"}  # by the rows over units, where ``LSTMVariant`` left its marks
+IN_PYTHON = "in Python, dynsys.wrap of the module itself steps any equation"
 COUPLED = "coupled_gates"  # the mark of coupled gates, which have no more rows than a GRU
 WORDS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 WORDS |= {"lstm-peephole": "LSTM with peepholes", "lstm-coupled": "LSTM with coupled gates"}
@@ -122,6 +123,7 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
                 raise CheckpointError(path, f"layer {k} of {part.name or 'the network'} has no {name}", remedy)
         for name, key in keys.items():
             if name.startswith("weight") and arrays[key].ndim != 2:
+                remedy = _of_a_vector(keys) if name == "weight_hh" and arrays[key].ndim == 1 else remedy
                 raise CheckpointError(path, f"{shown(key, arrays)} is not a matrix", remedy)
     hh = arrays[layers[0]["weight_hh"]]
     hr = layers[0].get("weight_hr")
@@ -131,7 +133,7 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
     if cell is None or (hr and cell != "lstm"):
         wrong = f"{shown(layers[0]['weight_hh'], arrays)} fits no cell"
         legal = "rows over columns are 1 for an RNN, 3 for a GRU, 4 for an LSTM (4 hidden x projection with weight_hr)"
-        raise CheckpointError(path, wrong, legal)
+        raise CheckpointError(path, wrong, f"{legal}; {IN_PYTHON}")
     if f"{part.prefix}{COUPLED}" in arrays or any("peephole" in keys for keys in layers):
         cell = VARIANTS.get(rows // hidden, cell)
     n_input = arrays[layers[0]["weight_ih"]].shape[1]
@@ -153,6 +155,13 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
         if ("weight_hr" in keys) != (hr is not None):
             raise CheckpointError(path, f"only some layers of {part.name} have a projection", remedy)
     return Stack(cell, layers, (hidden,) * len(layers), (width,) * len(layers), n_input)
+
+
+def _of_a_vector(keys: dict[str, str]) -> str:
+    """What to say of units that each read themselves alone."""
+    bias = " + ".join(keys[name] for name in ("bias_ih", "bias_hh") if name in keys)
+    roles = {"recurrent": f"diag({keys['weight_hh']})", "input": keys["weight_ih"], **({"bias": bias} if bias else {})}
+    return f"if it is an IndRNN, {line_of(roles, form='rnn')}; {IN_PYTHON}"
 
 
 def choose_direction(path: Path, part: Part, choices: Choices) -> str:

@@ -102,11 +102,8 @@ def _read(path: Path, contents: Contents, part: Part, direction: str) -> Stack:
             read_stack(path, _turned(contents).arrays, part, layers, both)
         except CheckpointError:
             raise error from None
-        remedy = "its matrices act from the right, x W: --transposed turns them all"
-        gates = (
-            "; gates in another order than torch's are for --form gru or lstm with --gates" if len(layers) == 1 else ""
-        )
-        raise CheckpointError(path, error.wrong, remedy + gates) from error
+        remedy = "its matrices act from the right, x W: --transposed turns them all, with gates in torch's order"
+        raise CheckpointError(path, error.wrong, remedy) from error
 
 
 def _turned(contents: Contents) -> Contents:
