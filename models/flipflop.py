@@ -109,6 +109,21 @@ class Trial:
             "settled_bit_accuracy": _mean(right, pulsed & settled),
         }
 
+    def confusion(self, output: Array, clear: float) -> NDArray[np.int64]:
+        """How often (2^b, 2^b + 1) an output (T, b) said each memory where each was right, memories in binary order.
+
+        Counted are settled steps at which every bit has been pulsed. The last column is for outputs of which one is
+        nearer to zero than ``clear``, or not finite: they say no memory.
+        """
+        bits = output.shape[1]
+        counted = self.settled & (self.target != 0).all(axis=1)
+        worth = 1 << np.arange(bits)[::-1]
+        right, given = ((part[counted] > 0) @ worth for part in (self.target, output))
+        given = np.where((np.abs(output[counted]) >= clear).all(axis=1), given, 1 << bits)
+        counts = np.zeros((1 << bits, (1 << bits) + 1), dtype=np.int64)
+        np.add.at(counts, (right, given), 1)
+        return counts
+
 
 def of_the_error(scores: Mapping[str, float | None], settle: int) -> str:
     """What part of the MSE comes where, of the scores of a trial; nothing where there is no error.

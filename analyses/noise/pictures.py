@@ -8,12 +8,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.noise.able import told
+from dynsys.analyses.noise.half import RIGHT
+from dynsys.analyses.noise.mistakes import judged, level_shown, matrix, names, rows, sentences
 from dynsys.analyses.noise.tables import by_level, by_memory, compared, failing, tells_failures
 from dynsys.analyses.noise.words import alone, fewer, has_task, summary
+from dynsys.analyses.points_compared import rows as point_rows
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.models.flipflop import of_the_error
-from dynsys.plots import drift_prediction, noise_curves
+from dynsys.plots import drift_prediction, memory_mistakes, noise_curves
 
 WHERE = {
     "weights": "standard deviation of the noise on each weight",
@@ -21,7 +25,20 @@ WHERE = {
     "input": "standard deviation of the noise on each input",
 }
 BAND = "Line: mean over trials; band: 95 % of the mean, whole trials resampled; faint: single trials."
+MISTAKEN = (
+    "Settled steps with every bit set, of the trials in which a network does its task without noise; 'none': an output "
+    f"is nearer to zero than {CLEAR:g}. In the table: the commonest mistakes at the first level at which a network "
+    f"gives the right memory at fewer than {RIGHT:.0%} of these steps, or else the last."
+)
 LEVELS = "The mean over trials of each, at every level."
+TIMES = (
+    "The fixed points that were followed. Times, in steps: in which the leading mode of a stable point decays e-fold, "
+    "and that of another grows e-fold, the median (least to most)."
+)
+RESTING = (
+    "A study of memories takes the points that a search left beside a network, or looks where the network comes to "
+    "rest: then points that are not stable are met by chance. --points all compares all of them."
+)
 LOST = (
     "In the table: of each memory the trials in which it is lost, and the lowest level of noise at which it is; by "
     "interpolation where it meets another point in a fold, else the next level that was looked at."
@@ -41,8 +58,10 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
         _error(results),
         *_against(results),
         *_accuracy(results),
+        *_mistakes(results),
         *_survival(results),
         *_drift(results),
+        *_points(results),
         Section("Level by level", LEVELS, table=by_level(results)),
         Section("The networks", _told(results), table=compared(results)),
         *_failures(results),
@@ -151,6 +170,20 @@ def _accuracy(results: Mapping[str, Any]) -> list[Section]:
     return [Section("Settled bits", figures=[figure])]
 
 
+def _mistakes(results: Mapping[str, Any]) -> list[Section]:
+    """Which memory is given for which, of networks of a flip-flop."""
+    counted = judged(results)
+    if not counted:
+        return []
+    bits, levels = counted[0]["outputs"], (0.0, *results["settings"]["levels"])
+    matrices = {one["name"]: [matrix(triples, bits) for triples in one["mistakes"]] for one in counted}
+    shown = level_shown(results) + 1
+    figure = memory_mistakes(
+        matrices, names(bits), levels, shown=shown, title="Which memory is mistaken for which", notes=[MISTAKEN]
+    )
+    return [Section("Mistakes", sentences(results), rows(results), [figure])]
+
+
 def _survival(results: Mapping[str, Any]) -> list[Section]:
     followed = [network for network in results["networks"] if network["survival"]]
     if not followed:
@@ -209,6 +242,15 @@ def _drift(results: Mapping[str, Any]) -> list[Section]:
     figure = drift_prediction(drawn, title="Drift of the memories", notes=["Every memory, trial and level."])
     table = by_memory(results)
     return [Section("How far memories drift", [text, LOST] if table else text, table, [figure])]
+
+
+def _points(results: Mapping[str, Any]) -> list[Section]:
+    """The fixed points of the networks side by side, before any noise."""
+    told = {network["name"]: network["points"] for network in results["networks"] if network.get("points")}
+    if not told:
+        return []
+    only = results["settings"]["points"] == "memories"
+    return [Section("Their points without noise", [TIMES, *([RESTING] if only else [])], point_rows(told))]
 
 
 def _flat(trials: Sequence[Sequence[Sequence[float | None]]]) -> list[float | None]:

@@ -10,6 +10,7 @@ import numpy as np
 from dynsys.analyses.noise.able import comparable, failing_alone, is_able
 from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.half import of_bits, of_memories
+from dynsys.analyses.noise.mistakes import summed
 from dynsys.analyses.noise.networks import Network
 from dynsys.deadline import Cut
 from dynsys.models.flipflop import FlipFlop
@@ -63,6 +64,7 @@ def _entry(settings: Mapping[str, Any], network: Network, trials: Mapping[int, A
         "noiseless": _means([trial["noiseless"] for trial in done]),
         "noiseless_trials": {name: [one["noiseless"][name] for one in done] for name in _noted(done, "noiseless")},
         "measures": {name: _measure(done, name) for name in _noted(done, "measures")},
+        "mistakes": summed(done, len(settings["levels"])),
         **_failing(done, settings["levels"]),
     }
 

@@ -21,11 +21,13 @@ from dynsys.analyses.noise.kept import kept_points, search_points
 from dynsys.analyses.noise.networks import Network, check_comparable, networks_of
 from dynsys.analyses.noise.results import SCHEMA, results_of
 from dynsys.analyses.noise.trial import ON, POINTS, Trial, noise_trial
+from dynsys.analyses.points_compared import of_points
 from dynsys.analyses.report import cut_short
 from dynsys.analyses.run import Progress
 from dynsys.deadline import CutShort, Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.perturbation import weights_chosen
+from dynsys.points import FixedPoints
 from dynsys.sweep import Task, check_cluster, check_sweep, of_shard, run_sweep
 
 ROWS = "rows.jsonl"
@@ -127,6 +129,8 @@ def run(
     rows = run_sweep(noise_trial, tasks, folder / ROWS, **going)
     reached = Part(len(rows), len(of_shard(tasks, sweeping.get("shard"))), "trials")
     results = results_of(dataclasses.asdict(study), compared, rows, deadline.cut(reached))
+    for network, followed in zip(results["networks"], points, strict=True):
+        network["points"] = None if followed is None else of_points(FixedPoints.load(followed.path))
     if sweeping.get("shard") is None:
         from dynsys.analyses.noise.pictures import write
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.flipflop_memories import memories, named
 from dynsys.analyses.noise.identity import File, Held, PointsFile
+from dynsys.analyses.noise.mistakes import Triples, mistakes
 from dynsys.models.drive import Drive, drive_of
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.loading.checkpoint import load
@@ -53,7 +54,8 @@ class Trial:
 
 
 def noise_trial(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
-    """``measures`` by name with a value for each level, ``noiseless`` the same without noise, ``survival`` or None.
+    """``measures`` by name with a value for each level, ``noiseless`` the same without noise, ``survival`` or None, and
+    ``mistakes`` without noise and at each level, None without a task.
 
     The seed that a sweep gives is not used: networks that are compared have to meet the same noise.
     """
@@ -62,7 +64,7 @@ def noise_trial(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     with alone():
         noise = _noise(trial, system)
         drive = drive_of(system, trial.steps, [trial.seed, trial.number, DRIVE])
-        scores = measured(system, drive, noise, (0.0, *trial.levels))
+        scores, confused = judged(system, drive, noise, (0.0, *trial.levels))
     followed = None
     if trial.points is not None and isinstance(noise, WeightNoise):
         followed = _survival(trial, system, noise)
@@ -70,6 +72,7 @@ def noise_trial(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
         "noiseless": {name: values[0] for name, values in scores.items()},
         "measures": {name: values[1:] for name, values in scores.items()},
         "survival": followed,
+        "mistakes": confused,
     }
 
 
@@ -80,11 +83,20 @@ def measured(
 
     None stands for a run that left the finite numbers.
     """
+    return judged(system, drive, noise, levels, dtype)[0]
+
+
+def judged(
+    system: System, drive: Drive, noise: AnyNoise, levels: Sequence[float], dtype: torch.dtype | None = None
+) -> tuple[dict[str, list[float | None]], list[Triples] | None]:
+    """As ``measured``, and at each level which memory was given for which, None without a task."""
     if drive.trial is None:
-        return {"mse": _deviation(system, drive, noise, levels, dtype)}
+        return {"mse": _deviation(system, drive, noise, levels, dtype)}, None
     output = torch.cat(list(noisy_outputs(system, drive, noise, levels, dtype))).double().numpy()  # (T, levels, O)
-    scores = [drive.trial.score(output[drive.unjudged :, k]) for k in range(len(levels))]
-    return {name: [_number(score[name]) for score in scores] for name in scores[0]}
+    runs = [output[drive.unjudged :, k] for k in range(len(levels))]
+    scores = [drive.trial.score(run) for run in runs]
+    told = {name: [_number(score[name]) for score in scores] for name in scores[0]}
+    return told, [mistakes(drive.trial, run) for run in runs]
 
 
 def _deviation(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dynsys.plots.export import PictureError, save_html, save_picture
     from dynsys.plots.graph import memory_graph
     from dynsys.plots.learning import learning_curves
+    from dynsys.plots.mistakes import memory_mistakes
     from dynsys.plots.noise import drift_prediction, noise_curves
     from dynsys.plots.origin import origin_eigenvalues, origin_spectrum
     from dynsys.plots.plane import phase_plane
@@ -38,6 +39,7 @@ _HOME = {
     "drift_prediction": "dynsys.plots.noise",
     "learning_curves": "dynsys.plots.learning",
     "memory_graph": "dynsys.plots.graph",
+    "memory_mistakes": "dynsys.plots.mistakes",
     "memory_solids": "dynsys.plots.solids",
     "modes": "dynsys.plots.time_constants",
     "noise_curves": "dynsys.plots.noise",
@@ -67,6 +69,7 @@ __all__ = [
     "drift_prediction",
     "learning_curves",
     "memory_graph",
+    "memory_mistakes",
     "memory_solids",
     "modes",
     "noise_curves",
