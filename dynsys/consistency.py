@@ -14,7 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from dynsys.angles import checked_periods, distances
 from dynsys.attractors.settlement import settling_summary
 from dynsys.attractors.settling import Ending
 from dynsys.discovery import Stop
@@ -24,6 +27,7 @@ from dynsys.stability import index
 from dynsys.system import Kind
 from dynsys.wave import Rejection
 
+SAME = 1e-6  # of the size of a state: nearer than this a state on an orbit is one that is listed
 LOST = 0.2  # of the starts, that may end at slow states which nobody followed, before nothing is called all
 NOWHERE = (Rejection.NOT_FOLLOWED, Rejection.NOT_CONVERGED, Rejection.OUT_OF_STEPS)
 UNPROVED = "the proof speaks of no point that is listed"
@@ -80,7 +84,7 @@ def _complete(points: FixedPoints, report: SearchReport) -> SearchReport:
     """A list is complete where nothing is known that it lacks."""
     by_index = report.index_sum not in (1, None) and not (points.kinks > 0).any()
     claimed = report.complete or report.stopped == Stop.PROVED
-    if not claimed or not (by_index or points_beside(report)):
+    if not claimed or not (by_index or points_beside(report) or orbits_beside(points, report)):
         return report
     left_out = [*report.left_out, OVERRULED]
     return dataclasses.replace(report, complete=False, stopped=str(Stop.OVERRULED), left_out=left_out)
@@ -130,10 +134,27 @@ def points_beside(report: SearchReport) -> int:
     return sum(end["kind"] == Ending.POINT and end["point"] is None for end in report.settling["ends"])
 
 
+def orbits_beside(points: FixedPoints, report: SearchReport) -> int:
+    """How many orbits of the period that was searched for trajectories have come to that are not in the list."""
+    if report.settling is None or report.period == 1:
+        return 0
+    ends = [end for end in report.settling["ends"] if end["kind"] == Ending.CYCLE and end["period"] == report.period]
+    return sum(not _lists(points, np.array(end["states"][0])) for end in ends if end.get("states"))
+
+
+def _lists(points: FixedPoints, state: NDArray[np.float64]) -> bool:
+    x, listed = torch.as_tensor(state).reshape(1, -1), torch.as_tensor(points.states)
+    given = points.about.get("periods")
+    apart = distances(x, listed, None if given is None else checked_periods(given, x.shape[1]))
+    return bool((apart <= SAME * max(1.0, float(x.norm()))).any())
+
+
 def unlisted(points: FixedPoints, report: SearchReport) -> int:
     """Those, and one more where states rest that nothing draws in, and no point is listed that could hold them."""
     rests = report.settling is not None and report.settling["not_settled"].get(str(Ending.RESTING), 0) > 0
-    return points_beside(report) + (report.period == 1 and rests and not _may_hold(points))
+    return (
+        points_beside(report) + orbits_beside(points, report) + (report.period == 1 and rests and not _may_hold(points))
+    )
 
 
 def _may_hold(points: FixedPoints) -> bool:

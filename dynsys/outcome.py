@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dynsys.attractors.known import Attractor
+from dynsys.attractors.periodic import periodic
 from dynsys.attractors.settlement import settlement, settling_summary
 from dynsys.attractors.settling import settle
 from dynsys.consistency import agreed
@@ -109,7 +110,8 @@ def _counted(missing: Missing, zeros: Zeros) -> Missing:
 def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] | None, tuple[Tensor, Tensor]]:
     """Where some of the starts given go: at the stable points found, elsewhere, or nowhere; None without starts.
 
-    With it come the points (k, n) at which they come to rest and that were not found, and the inputs they belong to.
+    With it come states (k, n) of points at which they come to rest, or of orbits of the period that is searched for,
+    that were not found, and the inputs they belong to.
     """
     system = search.system.system if isinstance(search.system, Iterated) else search.system
     x, groups = search.sample
@@ -129,11 +131,12 @@ def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] 
         leading=known.leading_eigenvalue,
     )
     search.settings.progress("settling", 1, 1)
-    told = settlement(settled)
+    told = settlement(settled, lambda attractor: periodic(system, attractor, search.catalogue.unit))
     for end in told["ends"]:
         end["point"] = None if end["point"] is None else int(stable[end["point"]])
-    new = [a for a in settled.attractors if a.index < 0 and _rests(a)]
-    return {**told, "sentence": settling_summary(told)}, _as_states(search, new if search.system is system else [])
+    k = search.system.k if isinstance(search.system, Iterated) else 1
+    new = [a for a in settled.attractors if a.index < 0 and (_rests(a) if k == 1 else a.period == k)]
+    return {**told, "sentence": settling_summary(told)}, _as_states(search, new)
 
 
 def _rests(attractor: Attractor) -> bool:

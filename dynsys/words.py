@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dynsys.attractors.settlement import periodic_ends
 from dynsys.attractors.settling import Ending
 from dynsys.minima.slowness import slow_summary
 from dynsys.missing import milestones
@@ -30,10 +32,23 @@ def summary(points: FixedPoints) -> str:
         name = f"point{'s' * (len(fixed) != 1)} counted as fixed by tolerance"
     found = [f"{len(fixed)} {name}{'s' * (len(fixed) != 1 and name == 'fixed point')}{': ' + listed if listed else ''}"]
     found += [str(manifold["sentence"]) for manifold in points.manifolds]
+    found += _attractors_beside(points)
     n_slow = int((points.verdict == "slow").sum())
     if n_slow:
         found.append(f"{n_slow} slow point{'s' * (n_slow != 1)}")
     return ", and ".join(found)
+
+
+def _attractors_beside(points: FixedPoints) -> list[str]:
+    """Orbits and cycles in which trajectories end, but those that were searched for."""
+    settling = points.search.settling
+    if settling is None:
+        return []
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for end in settling["ends"]:
+        if end["kind"] in (Ending.CYCLE, Ending.OSCILLATION) and end["period"] != points.search.period:
+            found.setdefault((end["kind"], f"{end['period']:.3g}"), []).append(end)
+    return [periodic_ends(ends, settling["unit"]) for ends in found.values()]
 
 
 def _counted(count: int, kind: tuple[int, str]) -> str:
@@ -98,7 +113,9 @@ def _further(points: FixedPoints) -> str:
     periods = sorted({int(end["period"]) for end in ends if end["kind"] == Ending.CYCLE and end["period"] > 1})
     if points.search.period > 1 or not periods:
         return ""
-    return f" --period {periods[0]} searches for such cycles, stable and not."
+    reasons = Counter(end["reason"] for end in ends if end["kind"] == Ending.CYCLE and end.get("reason"))
+    why = "".join(f" Not proved: {reason}." for reason in reasons)
+    return f"{why} --period {periods[0]} searches for such cycles, stable and not."
 
 
 def _indices(index_sum: int | None) -> str:

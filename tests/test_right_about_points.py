@@ -100,7 +100,7 @@ def test_memories_kept_in_cycles_are_named_in_the_summary():
     points = search(flipping(2))
     assert (points.n_unstable > 0).all()
     assert points.search.settling["sentence"] == (
-        "None of the 64 trajectories settles at a point: its memories are 2 stable orbits of period 2."
+        "None of the 64 trajectories settles at a point: its memories are 2 stable orbits of period 2 (all proved)."
     )
     assert any("--period 2" in line for line in search_lines(points))
 

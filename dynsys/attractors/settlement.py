@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dynsys.attractors.known import Attractor
 from dynsys.attractors.motion import steps_given
 from dynsys.attractors.settling import Ending, Settled
 from dynsys.system import Kind
@@ -13,12 +14,13 @@ from dynsys.system import Kind
 UNSETTLED = (Ending.RESTING, Ending.CIRCLING, Ending.ESCAPED, Ending.GIVEN_UP, Ending.UNSETTLED)
 
 
-def settlement(settled: Settled) -> dict[str, Any]:
+def settlement(settled: Settled, known: Callable[[Attractor], Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The figures, as JSON can hold them.
 
     ``ends`` has one entry for each attractor reached: its ``kind``, its ``period`` (0 for a point), the ``point``
     handed in that it is (None if it is none of them), and how many ``trajectories`` end there. ``not_settled`` counts
-    the others by what became of them.
+    the others by what became of them. What is ``known`` of orbits and cycles besides (``attractors.periodic``) is put
+    into their entries.
     """
     counts = Counter(settled.attractor.tolist())
     kinds = dict(zip(settled.attractor.tolist(), settled.kind.tolist(), strict=True))
@@ -27,7 +29,8 @@ def settlement(settled: Settled) -> dict[str, Any]:
         if counts[i]:
             point = attractor.index if attractor.index >= 0 else None
             end = {"kind": str(kinds[i]), "period": float(attractor.period), "point": point, "trajectories": counts[i]}
-            ends.append(end)
+            found = known(attractor) if known is not None and attractor.period else {}
+            ends.append(end | dict(found))
     others = Counter(settled.kind.tolist())
     return {
         "trajectories": len(settled),
@@ -71,29 +74,55 @@ def settling_summary(told: Mapping[str, Any]) -> str:
 
 def _groups(told: Mapping[str, Any]) -> list[tuple[int, bool, str]]:
     """How many trajectories end where, and whether that is at points: known points, other points, cycles by period."""
-    known = [end["trajectories"] for end in told["ends"] if end["point"] is not None]
-    found: dict[tuple[str, float], list[int]] = {}
+    listed = [end["trajectories"] for end in told["ends"] if end["point"] is not None]
+    found: dict[tuple[str, float], list[Mapping[str, Any]]] = {}
     for end in told["ends"]:
         if end["point"] is None:
-            found.setdefault((end["kind"], float(f"{end['period']:.3g}")), []).append(end["trajectories"])
+            found.setdefault((end["kind"], float(f"{end['period']:.3g}")), []).append(end)
     groups = []
-    if known:
-        all_of_them = len(known) == told["stable_points"]
-        share = f"the {_counted(len(known), 'stable point')}".replace("the 1 ", "the ")
-        which = share if all_of_them else f"{len(known)} of the {told['stable_points']} stable points"
-        groups.append((sum(known), True, f"at {which}"))
-    for (kind, period), counts in sorted(found.items(), key=lambda item: item[0][1]):
-        groups.append((sum(counts), kind == Ending.POINT, _found(kind, period, len(counts), told)))
+    if listed:
+        all_of_them = len(listed) == told["stable_points"]
+        share = f"the {_counted(len(listed), 'stable point')}".replace("the 1 ", "the ")
+        which = share if all_of_them else f"{len(listed)} of the {told['stable_points']} stable points"
+        groups.append((sum(listed), True, f"at {which}"))
+    for (kind, _), ends in sorted(found.items(), key=lambda item: item[0][1]):
+        groups.append((sum(end["trajectories"] for end in ends), kind == Ending.POINT, _found(kind, ends, told)))
     return groups
 
 
-def _found(kind: str, period: float, number: int, told: Mapping[str, Any]) -> str:
+def _found(kind: str, ends: Sequence[Mapping[str, Any]], told: Mapping[str, Any]) -> str:
+    number = len(ends)
     if kind == Ending.POINT:
         beside = " that the search did not find" if told["stable_points"] else ""
         return f"at {_counted(number, 'stable point')}{beside}"
-    if kind == Ending.CYCLE:
-        return f"in {_counted(number, 'stable orbit')} of period {period:.0f}"
-    return f"in {_counted(number, 'oscillation')} of period {period:.3g} {told['unit']}"
+    return f"in {periodic_ends(ends, told['unit'])}"
+
+
+def periodic_ends(ends: Sequence[Mapping[str, Any]], unit: str) -> str:
+    """Orbits of one period, or cycles: how many, and how sure they are.
+
+    >>> end = {"kind": str(Ending.CYCLE), "period": 4.0, "proved": True}
+    >>> periodic_ends([end], "steps"), periodic_ends([end, end | {"proved": False}], "steps")
+    ('1 stable orbit of period 4 (proved)', '2 stable orbits of period 4 (1 of 2 proved)')
+    """
+    first = ends[0]
+    if first["kind"] == Ending.CYCLE:
+        return f"{_counted(len(ends), 'stable orbit')} of period {first['period']:.0f}{_proofs(ends)}"
+    sure = _proofs(ends)
+    if sure and len(ends) == 1 and first.get("multipliers"):
+        real, imag = first["multipliers"][0]
+        sure = f" (leading Floquet multiplier {abs(complex(real, imag)):.2g}{' in size' if imag else ''}; not proved)"
+    return f"{_counted(len(ends), 'oscillation')} of period {first['period']:.4g} {unit}{sure}"
+
+
+def _proofs(ends: Sequence[Mapping[str, Any]]) -> str:
+    """In brackets; nothing where it was not looked at."""
+    if any("proved" not in end for end in ends):
+        return ""
+    proved = sum(bool(end["proved"]) for end in ends)
+    if 0 < proved < len(ends):
+        return f" ({proved} of {len(ends)} proved)"
+    return f" ({'all ' if len(ends) > 1 and proved else ''}{'' if proved else 'not '}proved)"
 
 
 def _others(told: Mapping[str, Any]) -> list[str]:
