@@ -108,11 +108,11 @@ def periodic_ends(ends: Sequence[Mapping[str, Any]], unit: str) -> str:
     first = ends[0]
     if first["kind"] == Ending.CYCLE:
         return f"{_counted(len(ends), 'stable orbit')} of period {first['period']:.0f}{_proofs(ends)}"
-    sure = _proofs(ends)
+    sure, period = _proofs(ends), f"{first['period']:.{4 if first.get('multipliers') else 3}g}"  # as exact as it is
     if sure and len(ends) == 1 and first.get("multipliers"):
         real, imag = first["multipliers"][0]
         sure = f" (leading Floquet multiplier {abs(complex(real, imag)):.2g}{' in size' if imag else ''}; not proved)"
-    return f"{_counted(len(ends), 'oscillation')} of period {first['period']:.4g} {unit}{sure}"
+    return f"{_counted(len(ends), 'oscillation')} of period {period} {unit}{sure}"
 
 
 def _proofs(ends: Sequence[Mapping[str, Any]]) -> str:
