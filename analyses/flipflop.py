@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynsys.analyses.pictures import Asked, draw, figure_of
 from dynsys.analyses.point_table import point_rows
 from dynsys.analyses.report import Report, Section, cut_short, write_report
-from dynsys.analyses.run import PICTURES, Progress, draw, search_and_save
+from dynsys.analyses.run import Progress, search_and_save
 from dynsys.deadline import Cut, Deadline, Part
 from dynsys.discovery import Stop
 from dynsys.errors import typed
@@ -77,7 +78,7 @@ def _report(settings: Demo, result: DemoResult) -> None:
     found = summary(points)
     sentences = [f"The network remembers {trained.metrics['settled_bit_accuracy']:.1%} of its bits and has {found}."]
     drawn = {
-        title: PICTURES[name](folder, None, settings.seed, "points")
+        title: figure_of(name, Asked(folder, seed=settings.seed if name == "phase" else None))[0]
         for title, name in PICTURES_SHOWN.items()
         if name != "spectrum" or len(points)
     }

@@ -1,4 +1,4 @@
-"""A run's folder: search a network and write what was found, read it back, draw its pictures."""
+"""A run's folder: search a network and write what was found, and read it back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.portrait import Fit, portrait, title_of
 from dynsys.analyses.recorded import Recorded
-from dynsys.errors import CheckpointError, typed
+from dynsys.errors import CheckpointError
 from dynsys.files import check_writable, write_json
 from dynsys.iterated import Iterated
-from dynsys.memory.basins import Basins
-from dynsys.memory.connections import Connections
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import check_room_for_points, network_of_points, note_of
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.training_run import read_curves
 from dynsys.points import FixedPoints
 from dynsys.search import SearchInterrupted, find_fixed_points
 from dynsys.spectra.modes import Modes, linear_modes
@@ -126,162 +121,3 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
     system = load(network.path, **network.loading)
     period = points.search.period
     return dataclasses.replace(points, system=Iterated(system, period) if period > 1 else system), system
-
-
-def draw(
-    picture: str | None,
-    run: str | Path,
-    path: str | Path,
-    png: str | Path | None = None,
-    chosen: list[int] | None = None,
-    seed: int = 0,
-    fit: Fit = "points",
-    starts: bool = False,
-) -> str:
-    """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
-
-    None is the phase portrait, or the portrait of retrieval for a network that learned it. The phase portrait may show
-    the ``starts`` of the search.
-    """
-    from dynsys.plots import save_html, save_picture
-
-    check_places(path, png)
-    picture = picture or _usual(Path(run))
-    if picture in WITHOUT_POINTS and chosen is not None:
-        raise ValueError(f"the picture {picture!r} shows no points; leave out the choice of points")
-    if starts and picture != "phase":
-        raise ValueError(f"the picture {picture!r} shows no starts of a search; the picture 'phase' does")
-    figure = _phase(Path(run), chosen, seed, fit, starts) if starts else PICTURES[picture](Path(run), chosen, seed, fit)
-    save_html(figure, path)
-    if png is not None:
-        save_picture(IN_PRINT[picture](Path(run)) if picture in IN_PRINT else figure, png)
-    (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
-    return str(caption).replace("<br>", "\n")
-
-
-def check_places(path: str | Path, png: str | Path | None) -> None:
-    """Raise ValueError now where the page or the still could not be written in the end."""
-    from dynsys.plots.export import check_page, check_picture
-
-    check_page(path)
-    if png is not None:
-        check_picture(png)
-
-
-def _usual(run: Path) -> str:
-    return "retrieval" if isinstance(getattr(load_run(run)[1], "task", None), Retrieval) else "phase"
-
-
-def _phase(run: Path, chosen: list[int] | None, seed: int, fit: Fit, starts: bool = False) -> Any:
-    points, system = load_run(run)
-    followed = Connections.load(run / CONNECTIONS) if chosen is None and (run / CONNECTIONS).is_file() else None
-    known = followed is not None and followed.are_of(points)
-    recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
-    return portrait(_some(points, chosen), system, seed, fit, followed if known else None, recorded, starts)
-
-
-def _spectrum(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import spectrum
-
-    points, system = load_run(run)
-    return spectrum(points, _numbers(points, chosen), title=title_of(system))
-
-
-def _training(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import learning_curves, training_curves
-
-    curves = read_curves(run)
-    if "test_output" in curves:
-        return training_curves(curves)
-    return learning_curves({"": {run.resolve().name: curves}})
-
-
-def _confusion(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import confusions
-
-    return confusions({run.resolve().name: read_curves(run)})
-
-
-def _plane(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import phase_plane
-
-    points, system = load_run(run)
-    return phase_plane(system, _some(points, chosen))
-
-
-def _modes(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import modes
-
-    points, system = load_run(run)
-    return modes(points, _numbers(points, chosen), title=title_of(system))
-
-
-def _graph(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.plots import memory_graph
-
-    if not (run / CONNECTIONS).is_file():
-        raise CheckpointError(run, "nobody has followed its saddles yet", f"first: {typed('basins', run)}")
-    basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
-    _, system = load_run(run)
-    return memory_graph(Connections.load(run / CONNECTIONS), basins, title=title_of(system))
-
-
-def _retrieval(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.retrieval.settling_pictures import retrieval_picture
-
-    points, system = load_run(run)
-    return retrieval_picture(_some(points, chosen), system, seed, "states" if fit == "trajectories" else "readouts")
-
-
-def _convergence(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.retrieval.settling_pictures import convergence_picture
-
-    return convergence_picture(run)
-
-
-def _evolution(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.evolve.report import moving_portrait
-
-    return moving_portrait(run)
-
-
-def _still_evolution(run: Path) -> Any:
-    from dynsys.analyses.evolve.report import still_portraits
-
-    return still_portraits(run)
-
-
-def _bifurcations(run: Path, chosen: list[int] | None, seed: int, fit: Fit) -> Any:
-    from dynsys.analyses.evolve.report import drawn_bifurcations
-
-    return drawn_bifurcations(run)
-
-
-IN_PRINT = {"evolution": _still_evolution}  # what a PNG shows of a picture that moves
-WITHOUT_POINTS = ("training", "confusion", "convergence", "evolution", "bifurcations")
-PICTURES = {
-    "bifurcations": _bifurcations,
-    "confusion": _confusion,
-    "convergence": _convergence,
-    "evolution": _evolution,
-    "graph": _graph,
-    "modes": _modes,
-    "phase": _phase,
-    "retrieval": _retrieval,
-    "spectrum": _spectrum,
-    "training": _training,
-    "plane": _plane,
-}
-
-
-def _some(points: FixedPoints, chosen: list[int] | None) -> FixedPoints:
-    if chosen is None:
-        return points
-    return points[_numbers(points, chosen)]
-
-
-def _numbers(points: FixedPoints, chosen: list[int] | None) -> list[int] | None:
-    wrong = [i for i in chosen or () if not 0 <= i < len(points)]
-    if wrong:
-        raise ValueError(f"there is no point {wrong[0]}; this run has points 0 to {len(points) - 1}")
-    return chosen

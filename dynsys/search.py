@@ -173,7 +173,7 @@ def _asked(
     progress: Progress | None = None,
 ) -> Exploration:
     """The search that was asked for, checked and not yet begun."""
-    method = solver_named(solver, system.n_state)
+    method = solver_named(solver)
     where = checked_device(device)
     for name, value in {"n_starts": n_starts, "workers": workers}.items():
         if value is not None and value < 1:

@@ -26,12 +26,6 @@ def gradient(system: System, x: Tensor, u: Tensor) -> Tensor:
     return system.transposed_product(x, u, system.velocity(x, u))
 
 
-def gauss_newton_hessian(system: System, x: Tensor, u: Tensor) -> Tensor:
-    """J^T J, shape (B, n, n): the Hessian of q without the term that vanishes at a fixed point (eq. 13)."""
-    J = system.jacobian(x, u)
-    return J.mT @ J
-
-
 def hessian(system: System, x: Tensor, u: Tensor) -> Tensor:
     """The whole Hessian of q, (n, n), at one state x (1, n): J^T J + sum_k F_k d2F_k (eq. 11, its slip put right).
 

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from dynsys import FixedPoints
-from dynsys.analyses import STUDIES
 from dynsys.analyses.claims import study as claims
 from dynsys.analyses.claims.study import Claims, run
 from dynsys.analyses.claims.words import FAILS, HOLDS, OPEN, SOMETIMES, verdicts
@@ -91,7 +90,6 @@ def test_parts_that_failed_are_listed_and_counted_nowhere():
 
 
 def test_the_study_runs_at_toy_size_and_goes_on_from_what_is_there(tmp_path, monkeypatch):
-    assert STUDIES["claims"] == run.__module__
     settings = Claims(
         units=40,
         seeds=1,

@@ -109,13 +109,14 @@ def test_snapshots_of_another_training_are_followed_afresh(esn, tmp_path):
     assert study.fingerprint(Evolve(), tmp_path / "run") != first
 
 
-def test_another_version_of_the_engine_follows_afresh(esn, tmp_path, monkeypatch):
+@pytest.mark.parametrize("changed", ["bifurcation/walk.py", "search.py", "spectra/spectrum.py", "models/echo_state.py"])
+def test_another_version_of_any_code_follows_afresh(esn, tmp_path, monkeypatch, changed):
     folder, _ = esn
     first = study.fingerprint(Evolve(), folder)
-    shutil.copytree(dynsys.bifurcation.__path__[0], tmp_path / "bifurcation")
-    monkeypatch.setattr(dynsys.bifurcation, "__path__", [str(tmp_path / "bifurcation")])
+    shutil.copytree(dynsys.__path__[0], tmp_path / "dynsys", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(dynsys, "__path__", [str(tmp_path / "dynsys")])
     assert study.fingerprint(Evolve(), folder) == first
-    with (tmp_path / "bifurcation" / "walk.py").open("a") as file:
+    with (tmp_path / "dynsys" / changed).open("a") as file:
         file.write("# another step\n")
     assert study.fingerprint(Evolve(), folder) != first
     monkeypatch.undo()

@@ -77,7 +77,7 @@ def test_the_starts_are_drawn_by_the_command_and_by_no_other_picture(tmp_path):
     run("portrait", tmp_path, "-o", tmp_path / "p.html", "--starts")
     assert "starts of the search" in (tmp_path / "p.html").read_text()
     told = run("portrait", tmp_path, "-o", tmp_path / "s.html", "--starts", "--picture", "spectrum", code=1)
-    assert "'spectrum' shows no starts" in told.stderr
+    assert "--starts makes no difference to the picture 'spectrum'" in told.stderr
 
 
 def test_basins_take_the_states_that_were_recorded(gru, tmp_path):

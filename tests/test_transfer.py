@@ -10,10 +10,8 @@ import torch
 from click.testing import CliRunner
 
 from dynsys import FixedPoints, load, plots
-from dynsys.analyses import STUDIES
 from dynsys.analyses.report import REPORT, RESULTS
 from dynsys.analyses.transfer import networks as transfer_networks
-from dynsys.analyses.transfer import study as transfer
 from dynsys.analyses.transfer.claims import claims
 from dynsys.analyses.transfer.cube_projection import Shape
 from dynsys.analyses.transfer.networks import NETWORKS
@@ -330,7 +328,3 @@ def test_mistakes_get_one_line(done, tmp_path, monkeypatch):
         assert words in error
         assert len(error.splitlines()) == 1
     assert not Path("x").exists()
-
-
-def test_the_study_is_in_the_registry():
-    assert STUDIES["transfer"] == transfer.__name__

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import dynsys.bifurcation
+import dynsys
 from dynsys.analyses.evolve.completeness import KINKS
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.analyses.report import cut_short
@@ -151,14 +152,20 @@ def studied(folder: Path) -> tuple[Diagram, Frames]:
 
 def fingerprint(settings: Evolve, run_folder: Path) -> str:
     """Of everything that the diagram depends on: the settings but the number of threads, the network, its snapshots,
-    and the library: its version, and what its code that follows points says, which may change between two versions."""
+    and the library: its version, and all that its code says, which may change between two versions."""
     digest = hashlib.sha256(version("dynsys-rnn").encode())
-    for path in sorted(Path(next(iter(dynsys.bifurcation.__path__))).glob("*.py")):
+    for path in sorted(_sources(next(iter(dynsys.__path__)))):
         digest.update(path.read_bytes())
     digest.update(json.dumps([settings.input, settings.searches, settings.seed]).encode())
     for path in [run_folder / FILE_NAME, *sorted((run_folder / SNAPSHOTS).glob("step_*.safetensors"))]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _sources(folder: str) -> list[Path]:
+    """The Python files of a package; in a checkout some of its folders are links."""
+    walked = os.walk(folder, followlinks=True)
+    return [Path(here) / name for here, _, names in walked for name in names if name.endswith(".py")]
 
 
 def _known_diagram(path: Path, mark: str) -> Diagram | None:

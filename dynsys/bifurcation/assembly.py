@@ -240,7 +240,7 @@ def _told(happening: Happening, family: Family) -> tuple[Bifurcation, str]:
         return Bifurcation.FOLD, _fold(happening)
     change = _change(crossing)
     if crossing.pair:
-        return _of_pair(crossing, change, family)
+        return _of_pair(change, family)
     if not is_branch_point(crossing, family.kind is Kind.MAP):
         flips = "an orbit of period 2 begins or ends there"
         return Bifurcation.FLIP, f"An eigenvalue of {_point(change[0])} passes -1: it has {_has(change[1])}; {flips}."
@@ -254,7 +254,7 @@ def _fold(happening: Happening) -> str:
     return f"{both[0].upper()}{both[1:]} {'are born together' if born else 'meet and are lost'}."
 
 
-def _of_pair(crossing: Crossing, change: tuple[int, int], family: Family) -> tuple[Bifurcation, str]:
+def _of_pair(change: tuple[int, int], family: Family) -> tuple[Bifurcation, str]:
     where, of = (
         (Bifurcation.NEIMARK_SACKER, "a closed curve") if family.kind is Kind.MAP else (Bifurcation.HOPF, "a cycle")
     )

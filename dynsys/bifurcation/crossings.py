@@ -312,9 +312,6 @@ class Stretch:
         values = [(self._eigenvalue(part, rank - 1), self._eigenvalue(part, rank)) for part in (0.0, 1.0)]
         return all(a.imag > 0 and a == b.conjugate() for a, b in values)
 
-    def _upper(self, value: complex) -> complex:
-        return complex(value.real, abs(value.imag))
-
     def _excess(self, part: float, rank: int) -> float:
         return self._beyond(self._eigenvalue(part, rank))
 

@@ -33,7 +33,7 @@ def basins(
 
     from dynsys.analyses.memory_flow import MemoryFlow
     from dynsys.analyses.memory_flow import run as follow
-    from dynsys.analyses.run import check_places, draw
+    from dynsys.analyses.pictures import check_places, draw
 
     path = path or str(Path(run) / "graph.html")
     check_places(path, png)

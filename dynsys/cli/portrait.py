@@ -9,6 +9,20 @@ import click
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.place import PLACE
 
+PICTURES = (  # those of dynsys.analyses.pictures, which would take long to load for a help text
+    "phase",
+    "spectrum",
+    "modes",
+    "graph",
+    "training",
+    "evolution",
+    "bifurcations",
+    "plane",
+    "retrieval",
+    "convergence",
+    "confusion",
+)
+
 
 @click.command()
 @click.argument("run", type=PLACE)
@@ -18,21 +32,7 @@ from dynsys.cli.place import PLACE
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
     "--picture",
-    type=click.Choice(
-        [
-            "phase",
-            "spectrum",
-            "modes",
-            "graph",
-            "training",
-            "evolution",
-            "bifurcations",
-            "plane",
-            "retrieval",
-            "convergence",
-            "confusion",
-        ]
-    ),
+    type=click.Choice(PICTURES),
     help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, what "
     "'dynsys evolve' found as an animation or a bifurcation diagram, or the phase plane of a 2-D system; of a "
     "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers.  [phase; of a "
@@ -41,13 +41,11 @@ from dynsys.cli.place import PLACE
 @click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
 @click.option(
     "--fit",
-    default="points",
-    show_default=True,
     type=click.Choice(["points", "trajectories"]),
-    help="What the principal components of the phase portrait are fitted to.",
+    help="What the principal components of the phase portrait are fitted to.  [points]",
 )
 @click.option("--starts", is_flag=True, help="Draw the states that the search began from, in the phase portrait.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the trajectories shown.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the trajectories shown.  [0]")
 def portrait(
     run: str,
     path: str,
@@ -55,7 +53,7 @@ def portrait(
     picture: str | None,
     chosen: list[int] | None,
     starts: bool,
-    seed: int,
+    seed: int | None,
     fit: Any,
 ) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
@@ -64,7 +62,7 @@ def portrait(
     Example:
       dynsys portrait runs/flipflop -o portrait.html
     """
-    from dynsys.analyses.run import draw
+    from dynsys.analyses.pictures import draw
 
     click.echo(draw(picture, run, path, png, chosen, seed, fit, starts))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")

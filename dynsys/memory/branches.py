@@ -45,7 +45,7 @@ def leaving(system: System, points: FixedPoints, limit: int) -> Leaving:
     A branch starts where F(x + e v) = e J v holds to ``NONLINEAR`` of what the mode grows in one unit of time. Of a
     complex pair the real and the imaginary part of the vector are followed. ``limit`` is the most branches.
     """
-    rows, left_out = _directions(points, system)
+    rows, left_out = _directions(points)
     if len(rows) > limit // 2:
         left_out["beyond the limit"] = 2 * len(rows) - 2 * (limit // 2)
         rows = rows[: limit // 2]
@@ -73,7 +73,7 @@ def leaving(system: System, points: FixedPoints, limit: int) -> Leaving:
     return Leaving(source[kept], mode[kept], part[kept], sign, start.flatten(0, 1), flips[kept], rate[kept], left_out)
 
 
-def _directions(points: FixedPoints, system: System) -> tuple[list[tuple[int, int, str]], dict[str, int]]:
+def _directions(points: FixedPoints) -> tuple[list[tuple[int, int, str]], dict[str, int]]:
     """(point, mode, part) of each direction to follow, and what is left out by the reason."""
     rows: list[tuple[int, int, str]] = []
     left_out: dict[str, int] = {}

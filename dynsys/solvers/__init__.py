@@ -22,7 +22,7 @@ SOLVERS: dict[str, type[Solver]] = {
 __all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton", "Problem", "Solver", "solver_named"]
 
 
-def solver_named(name: str | Solver, n_state: int) -> Solver:
+def solver_named(name: str | Solver) -> Solver:
     """The solver of that name; ``auto`` is Newton, for which a search puts Gauss-Newton where it mostly fails."""
     if isinstance(name, Solver):
         return name

@@ -1,0 +1,229 @@
+"""The pictures of a run's folder, by name. A new one is a function below, under ``@picture``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynsys.analyses.portrait import Fit, portrait, title_of
+from dynsys.analyses.recorded import Recorded
+from dynsys.analyses.run import BASINS, CONNECTIONS, RECORDED, load_run
+from dynsys.errors import CheckpointError, typed
+from dynsys.memory.basins import Basins
+from dynsys.memory.connections import Connections
+from dynsys.models.retrieval import Retrieval
+from dynsys.models.training_run import read_curves
+from dynsys.points import FixedPoints
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be drawn of the folder ``run``: everything of it, unless the user chose."""
+
+    run: Path
+    points: list[int] | None = None  # the numbers of those that are shown
+    seed: int | None = None  # of the trajectories shown
+    fit: Fit | None = None  # what the principal components are fitted to
+    starts: bool = False  # whether the states that the search began from are shown
+
+    @property
+    def given(self) -> list[str]:
+        """The names of what the user chose."""
+        chosen = {"points": self.points, "seed": self.seed, "fit": self.fit, "starts": self.starts or None}
+        return [name for name, value in chosen.items() if value is not None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """``figure`` draws what is asked; ``uses`` are the choices that make a difference to it.
+
+    ``still`` draws what stands for it in print, where it moves.
+    """
+
+    figure: Callable[[Asked], Any]
+    uses: tuple[str, ...]
+    still: Callable[[Path], Any] | None = None
+
+
+PICTURES: dict[str, Picture] = {}
+
+
+def picture(
+    name: str, *uses: str, still: Callable[[Path], Any] | None = None
+) -> Callable[[Callable[[Asked], Any]], Any]:
+    """Makes a function one of ``PICTURES``."""
+
+    def entered(figure: Callable[[Asked], Any]) -> Callable[[Asked], Any]:
+        PICTURES[name] = Picture(figure, uses, still)
+        return figure
+
+    return entered
+
+
+def draw(
+    name: str | None,
+    run: str | Path,
+    path: str | Path,
+    png: str | Path | None = None,
+    points: list[int] | None = None,
+    seed: int | None = None,
+    fit: Fit | None = None,
+    starts: bool = False,
+) -> str:
+    """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
+
+    None is the phase portrait, or the portrait of retrieval for a network that learned it. Raises ValueError for a
+    choice that the picture does not use.
+    """
+    from dynsys.plots import save_html, save_picture
+
+    check_places(path, png)
+    figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts))
+    save_html(figure, path)
+    if png is not None:
+        save_picture(chosen.still(Path(run)) if chosen.still else figure, png)
+    (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
+    return str(caption).replace("<br>", "\n")
+
+
+def figure_of(name: str | None, asked: Asked) -> tuple[Any, Picture]:
+    """The figure, and which of ``PICTURES`` it is."""
+    name = name or _usual(asked.run)
+    for choice in asked.given:
+        if choice not in PICTURES[name].uses:
+            those = ", ".join(repr(other) for other, of in PICTURES.items() if choice in of.uses)
+            raise ValueError(f"--{choice} makes no difference to the picture {name!r}; it does to {those}")
+    return PICTURES[name].figure(asked), PICTURES[name]
+
+
+def check_places(path: str | Path, png: str | Path | None) -> None:
+    """Raise ValueError now where the page or the still could not be written in the end."""
+    from dynsys.plots.export import check_page, check_picture
+
+    check_page(path)
+    if png is not None:
+        check_picture(png)
+
+
+def _usual(run: Path) -> str:
+    return "retrieval" if isinstance(getattr(load_run(run)[1], "task", None), Retrieval) else "phase"
+
+
+@picture("phase", "points", "seed", "fit", "starts")
+def _phase(asked: Asked) -> Any:
+    run = asked.run
+    points, system = load_run(run)
+    followed = Connections.load(run / CONNECTIONS) if asked.points is None and (run / CONNECTIONS).is_file() else None
+    known = followed is not None and followed.are_of(points)
+    recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
+    return portrait(
+        _some(points, asked.points),
+        system,
+        asked.seed or 0,
+        asked.fit or "points",
+        followed if known else None,
+        recorded,
+        asked.starts,
+    )
+
+
+@picture("spectrum", "points")
+def _spectrum(asked: Asked) -> Any:
+    from dynsys.plots import spectrum
+
+    points, system = load_run(asked.run)
+    return spectrum(points, _numbers(points, asked.points), title=title_of(system))
+
+
+@picture("modes", "points")
+def _modes(asked: Asked) -> Any:
+    from dynsys.plots import modes
+
+    points, system = load_run(asked.run)
+    return modes(points, _numbers(points, asked.points), title=title_of(system))
+
+
+@picture("graph")
+def _graph(asked: Asked) -> Any:
+    from dynsys.plots import memory_graph
+
+    run = asked.run
+    if not (run / CONNECTIONS).is_file():
+        raise CheckpointError(run, "nobody has followed its saddles yet", f"first: {typed('basins', run)}")
+    basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
+    _, system = load_run(run)
+    return memory_graph(Connections.load(run / CONNECTIONS), basins, title=title_of(system))
+
+
+@picture("training")
+def _training(asked: Asked) -> Any:
+    from dynsys.plots import learning_curves, training_curves
+
+    curves = read_curves(asked.run)
+    if "test_output" in curves:
+        return training_curves(curves)
+    return learning_curves({"": {asked.run.resolve().name: curves}})
+
+
+def _still_evolution(run: Path) -> Any:
+    from dynsys.analyses.evolve.report import still_portraits
+
+    return still_portraits(run)
+
+
+@picture("evolution", still=_still_evolution)
+def _evolution(asked: Asked) -> Any:
+    from dynsys.analyses.evolve.report import moving_portrait
+
+    return moving_portrait(asked.run)
+
+
+@picture("bifurcations")
+def _bifurcations(asked: Asked) -> Any:
+    from dynsys.analyses.evolve.report import drawn_bifurcations
+
+    return drawn_bifurcations(asked.run)
+
+
+@picture("plane", "points")
+def _plane(asked: Asked) -> Any:
+    from dynsys.plots import phase_plane
+
+    points, system = load_run(asked.run)
+    return phase_plane(system, _some(points, asked.points))
+
+
+@picture("retrieval", "points", "seed", "fit")
+def _retrieval(asked: Asked) -> Any:
+    from dynsys.analyses.retrieval.settling_pictures import retrieval_picture
+
+    points, system = load_run(asked.run)
+    chosen, seed = _some(points, asked.points), asked.seed or 0
+    return retrieval_picture(chosen, system, seed, "states" if asked.fit == "trajectories" else "readouts")
+
+
+@picture("convergence")
+def _convergence(asked: Asked) -> Any:
+    from dynsys.analyses.retrieval.settling_pictures import convergence_picture
+
+    return convergence_picture(asked.run)
+
+
+@picture("confusion")
+def _confusion(asked: Asked) -> Any:
+    from dynsys.plots import confusions
+
+    return confusions({asked.run.resolve().name: read_curves(asked.run)})
+
+
+def _some(points: FixedPoints, chosen: list[int] | None) -> FixedPoints:
+    return points if chosen is None else points[_numbers(points, chosen)]
+
+
+def _numbers(points: FixedPoints, chosen: list[int] | None) -> list[int] | None:
+    wrong = [i for i in chosen or () if not 0 <= i < len(points)]
+    if wrong:
+        raise ValueError(f"there is no point {wrong[0]}; this run has points 0 to {len(points) - 1}")
+    return chosen
