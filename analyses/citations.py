@@ -66,6 +66,14 @@ CITATIONS = {
             "Term paper, Brown University, https://github.com/ericjang/RNN-dynamics",
         ),
         Citation(
+            "wayman",
+            "misc",
+            ("Wayman, Eric Alan", "Mathew, Adi"),
+            None,
+            "An analysis and verification of the efficacy of using Fast Weights with RNNs",
+            "Project reports (the final one by Wayman), CSE 847, Michigan State University",
+        ),
+        Citation(
             "ba2016",
             "inproceedings",
             ("Ba, Jimmy", "Hinton, Geoffrey", "Mnih, Volodymyr", "Leibo, Joel Z.", "Ionescu, Catalin"),

@@ -20,7 +20,7 @@ from dynsys.trajectory import relax
 Array = NDArray[np.float64]
 Fit = Literal["points", "trajectories"]
 
-RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (the seed's figure 6)
+RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (Jang's figure 6)
 RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
 TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1

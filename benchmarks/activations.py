@@ -1,4 +1,4 @@
-"""Tanh against logistic networks by their fixed points: how many, how stable, how fast (seed 003, section 8).
+"""Tanh against logistic networks by their fixed points: how many, how stable, how fast (Jang, section 8).
 
     python benchmarks/activations.py --units 500 --seeds 3
 

@@ -1,4 +1,4 @@
-"""How many fixed points there are "depending on the tolerance levels used" (seed 003, section 6: 9 to 26).
+"""How many fixed points there are "depending on the tolerance levels used" (Jang, section 6: 9 to 26).
 
     python benchmarks/tolerances.py --units 500 --seeds 5
 

@@ -1,7 +1,7 @@
 """A few directions that show most of a high-dimensional state space: its principal components.
 
 Fitted once and reused, so that points, trajectories and modes of one figure, or the snapshots of one network, share
-their axes (seed 003, figures 6 to 8).
+their axes (Jang, figures 6 to 8).
 """
 
 from __future__ import annotations

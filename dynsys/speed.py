@@ -1,4 +1,4 @@
-"""The speed of a system, q(x) = |F(x)|^2 / 2 (Sussillo & Barak 2013; seed 003, eq. 4 to 13).
+"""The speed of a system, q(x) = |F(x)|^2 / 2 (Sussillo & Barak 2013; Jang, eq. 4 to 13).
 
 Fixed points are its zeros; slow points are its other low minima.
 """

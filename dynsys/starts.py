@@ -33,7 +33,7 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     """n states (n, n_state) for a system that was given none.
 
     Half are states of the task with noise, a quarter states of random outputs inside and outside the memory cube
-    (seed 003, section 6), a quarter uniform in the reachable box; a source that the system lacks leaves its share to
+    (Jang, section 6), a quarter uniform in the reachable box; a source that the system lacks leaves its share to
     the box, and a system without a box gets states about where its own trajectories go.
     """
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """A search by tolerances alone, as the literature counts points: by how small q is, and how far states lie apart.
 
-Sussillo and Barak (2013), Jang (seed 003, 9.1) and most tools after them let a solver run from every start, call what
+Sussillo and Barak (2013), Jang (section 9.1) and most tools after them let a solver run from every start, call what
 it comes to a point where q is small enough, and two states one point where they are near enough. How many points there
 are then depends on these numbers. The search of ``find_fixed_points`` without tolerances decides by rounding and error
 bounds instead, makes starts of its own, and says what may be missing.

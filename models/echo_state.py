@@ -1,4 +1,4 @@
-"""Echo state network with output feedback (seed 003, section 5): the flow whose fixed points are its memories.
+"""Echo state network with output feedback (Jang, section 5): the flow whose fixed points are its memories.
 
 tau dx/dt = -x + W_r r + W_fb z + B u,   z = W_out r          (eq. 22, 23)
           = -x + W_c r + B u,            W_c = W_r + W_fb W_out  (eq. 24 to 26)
@@ -141,5 +141,5 @@ class EchoStateNetwork(RateNetwork):
         return simulate(self, x.to(self.W), inputs.to(self.W))[warm_up:]
 
     def states_of_outputs(self, z: Tensor) -> Tensor:
-        """W_fb z, where the feedback of an output z drives the units (seed 003, section 6)."""
+        """W_fb z, where the feedback of an output z drives the units (Jang, section 6)."""
         return z @ self.W_fb.T

@@ -1,4 +1,4 @@
-"""The fast-weights network as a dynamical system (Ba et al. 2016; seed 001, section 7), seen in three ways.
+"""The fast-weights network as a dynamical system (Ba et al. 2016; Wayman, section 7), seen in three ways.
 
 ``inner``  h -> f(LN(z + A h)): the settling loop, with z and the fast weights A held;
 ``step``   h -> h_t(h, A): one step of the network with its S inner steps, C x + b and A held;

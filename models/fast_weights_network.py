@@ -1,4 +1,4 @@
-"""The fast-weights network to be trained (Ba et al. 2016; seed 001, sections 3 and 7).
+"""The fast-weights network to be trained (Ba et al. 2016; Wayman, sections 3 and 7).
 
     z_t = W h_{t-1} + C x_t + b,   h^0 = f(LN(z_t)),   h^{s+1} = f(LN(z_t + A_{t-1} h^s)),   h_t = h^S,
     A_t = lambda A_{t-1} + eta h_t h_t^T,   A_0 = 0,   f = relu.
@@ -27,7 +27,7 @@ class FastWeightsConfig:
     """Sizes and constants. ``decay`` is lambda, ``rate`` eta, ``inner`` the number S of inner steps.
 
     ``normalise`` is "all", layer normalisation around the whole sum as in the paper, or "slow", around z alone as in
-    seed 001. "all" is the default: A h grows with h, and under "slow" nothing holds it back. W begins at ``identity``
+    Wayman. "all" is the default: A h grows with h, and under "slow" nothing holds it back. W begins at ``identity``
     times the identity; another ``begin`` is one of ``BEGINNINGS``, for W, C and what reads h, ``reach`` its range.
     """
 

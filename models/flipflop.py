@@ -1,4 +1,4 @@
-"""The flip-flop task (seed 003, section 6): every output holds the sign of the last pulse on its own input."""
+"""The flip-flop task (Jang, section 6): every output holds the sign of the last pulse on its own input."""
 
 from __future__ import annotations
 

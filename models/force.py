@@ -1,4 +1,4 @@
-"""FORCE learning of the readout by recursive least squares (Sussillo & Abbott 2009; seed 003, eq. 27 and 28).
+"""FORCE learning of the readout by recursive least squares (Sussillo & Abbott 2009; Jang, eq. 27 and 28).
 
 A step costs one product with [W_r W_fb B], an update one product with P and one rank-1 change of it. All of these are
 limited by memory traffic, not arithmetic: so only the lower triangle of the symmetric P is read or written, and its
@@ -55,7 +55,7 @@ class Force:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What training left behind: the curves of the seed's figure 5 and the snapshots asked for."""
+    """What training left behind: the curves of Jang's figure 5 and the snapshots asked for."""
 
     W_out: Array  # (O, N)
     output: Array  # (T, O) the output as it was while the weights changed

@@ -1,4 +1,4 @@
-"""What makes a step out of a gradient: Adam, gradient descent, or descent with momentum (seed 001, section 7.3).
+"""What makes a step out of a gradient: Adam, gradient descent, or descent with momentum (Wayman, section 7.3).
 
     sgd        w <- w - rate g
     momentum   v <- mu v + g,   w <- w - rate v

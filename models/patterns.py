@@ -1,8 +1,8 @@
 """Sequences to remember: which of them was read (many to one), and one of them from a cue (one to many).
 
-Those are two of the kinds of association that the survey (seed 004) names; the flip-flop is many to many. A pattern is
-a smooth sequence on a few channels, a random sum of the first harmonics with a mean square of 1. What is read is
-disturbed, so that a test is of sequences and cues that were never seen.
+Those are two of the kinds of association that the lecture notes on memory networks name; the flip-flop is many to
+many. A pattern is a smooth sequence on a few channels, a random sum of the first harmonics with a mean square of 1.
+What is read is disturbed, so that a test is of sequences and cues that were never seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gaussian noise on weights that are called by name: the seed's section 8, for every network there is.
+"""Gaussian noise on weights that are called by name: Jang's section 8, for every network there is.
 
 W becomes W + level E with E drawn once: its entries are N(0, 1), so that the level is their standard deviation.
 """

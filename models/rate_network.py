@@ -1,6 +1,6 @@
 """Rate networks in the two forms that papers use: the state is the current into a unit, or its firing rate.
 
-    tau dx/dt = -x + W r(x) + drive        (seed 003, section 4: eq. 18 to 20)
+    tau dx/dt = -x + W r(x) + drive        (Jang, section 4: eq. 18 to 20)
     tau dr/dt = -r + f(W r + drive)
 
 With x = W r + drive they have the same fixed points seen in different coordinates (Miller & Fumarola 2012).

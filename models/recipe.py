@@ -1,4 +1,4 @@
-"""Recipes by which an echo state network is trained on the flip-flop task: this project's, and that of seed 003."""
+"""Recipes by which an echo state network is trained on the flip-flop task: this project's, and Jang's."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def default_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", s
 
 
 def paper_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", seed: int = 0) -> Recipe:
-    """Table 1 of the seed, with this project's numbers where the text has none.
+    """Table 1 of Jang's paper, with this project's numbers where the text has none.
 
-    The seed's: N = 1000, g = 1.5, alpha = 1, tau = 10, an update every 2 steps, 30,000 steps of training and 5,000 of
+    Jang's: N = 1000, g = 1.5, alpha = 1, tau = 10, an update every 2 steps, 30,000 steps of training and 5,000 of
     testing, and that W_out alone is learned, on the task that is tested. Not in its text, and ours: W_fb and B in
     [-3, 3], the range of the default recipe (with [-1, 1] tanh networks do not learn: ``docs/facts.md``); W_out(0) = 0
     and P(0) = I / alpha; x(0) ~ N(0, 0.5^2); pulses of 10 steps ("pulse briefly at random intervals") that begin on

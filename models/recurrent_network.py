@@ -1,6 +1,6 @@
 """Recurrent networks to be trained: a cell of torch's or an LSTM variant, a linear readout, and what they become.
 
-That is the standard RNN of seed 001, definition 5.1, and its gated kin: o(t) = c + V h(t) is what comes out. A softmax
+That is the standard RNN of Wayman, definition 5.1, and its gated kin: o(t) = c + V h(t) is what comes out. A softmax
 of it belongs to the loss, as torch has it: ``functional.cross_entropy`` takes o itself.
 """
 

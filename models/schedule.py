@@ -1,6 +1,6 @@
 """At which steps of a training the weights are kept: every so many, or spaced geometrically.
 
-FORCE learns most of what it learns within its first hundreds of steps, which equally spaced snapshots miss (seed 003,
+FORCE learns most of what it learns within its first hundreds of steps, which equally spaced snapshots miss (Jang,
 figure 7: steps 200 and 700 of 30,000).
 """
 

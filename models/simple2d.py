@@ -1,4 +1,4 @@
-"""The two-dimensional example of seed 003, section 3.1: a saddle at the origin between two stable nodes."""
+"""The two-dimensional example of Jang, section 3.1: a saddle at the origin between two stable nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from dynsys.proof.enclosure import Enclosed, joined
 from dynsys.system import Kind, System
 
-BOUND = 2.0  # starts are drawn from [-2, 2]^2, the part of the plane that the seed's figure 2 is about
+BOUND = 2.0  # starts are drawn from [-2, 2]^2, the part of the plane that Jang's figure 2 is about
 
 
 class Simple2D(System):
@@ -41,5 +41,5 @@ class Simple2D(System):
         return -high, high
 
     def fixed_points(self) -> NDArray[np.float64]:
-        """All three (3, 2): the nullclines meet at (0, 0), (1, 1/2) and (-1, -1/2); the seed's (1, -1/2) is a slip."""
+        """All three (3, 2): the nullclines meet at (0, 0), (1, 1/2) and (-1, -1/2); Jang's (1, -1/2) is a slip."""
         return np.array([[0.0, 0.0], [1.0, 0.5], [-1.0, -0.5]])

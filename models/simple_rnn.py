@@ -1,4 +1,4 @@
-"""The simple recurrent network of seed 003, section 4: rate units and nothing else, tau dx/dt = -x + W r(x)."""
+"""The simple recurrent network of Jang, section 4: rate units and nothing else, tau dx/dt = -x + W r(x)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training run on disk: snapshots as they come, then the checkpoint and the curves of the seed's figure 5."""
+"""A training run on disk: snapshots as they come, then the checkpoint and the curves of Jang's figure 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transfer: a network that remembers some bits learns one more, from the weights it has (seed 003, section 7.1).
+"""Transfer: a network that remembers some bits learns one more, from the weights it has (Jang, section 7.1).
 
 The grown network has a new column in W_fb and B, drawn at random, and a new row of zeros in W_out; every weight that
 was there is unchanged, so that it still does what it did before.

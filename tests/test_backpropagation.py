@@ -78,7 +78,7 @@ def test_softmax_and_cross_entropy_leave_the_difference_to_the_target():
     (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(logits, torch.tensor(y)), logits)
     np.testing.assert_allclose(-(y / yhat) @ of_softmax, gradient.numpy(), **EXACT)
     np.testing.assert_allclose(yhat - y, gradient.numpy(), **EXACT)
-    with_y = -(y / yhat) @ (np.diag(y) - np.outer(y, y))  # as the seed prints it
+    with_y = -(y / yhat) @ (np.diag(y) - np.outer(y, y))  # as Wayman prints it
     assert np.abs(with_y - (yhat - y)).max() > 0.1
 
 
@@ -121,7 +121,7 @@ def test_J_W_E_t_is_the_sum_over_tau_of_delta_and_the_kronecker_product(name, t)
 
 @pytest.mark.parametrize("first", [True, False])
 def test_the_sum_begins_at_2_only_where_the_first_state_is_zero(first):
-    """The seed's sum leaves out tau = 1, whose term is delta_1 (h_0^T (x) I)."""
+    """The sum of Wayman leaves out tau = 1, whose term is delta_1 (h_0^T (x) I)."""
     activ, slope, of_torch = ACTIV["tanh"]
     p, x, y, h0 = weights_and_data(first=first)
     a, h = forward(p, x, h0, activ)
@@ -162,7 +162,7 @@ def lstm_forward(w, x, h0, c0, coupled=False):
 
 
 def lstm_backward(w, states, of_h, coupled=False):
-    """The gradients by the weights, from ``of_h`` (T, m), dE/dh_t by the cost at t alone: seed 004's backward pass."""
+    """The gradients by the weights, from ``of_h`` (T, m), dE/dh_t by the cost at t alone, as the lecture notes do."""
     p_i, p_f, p_o = w["p"]
     grad = {name: np.zeros_like(value) for name, value in w.items()}
     dh_next, dc_next = np.zeros(m), np.zeros(m)

@@ -1,4 +1,4 @@
-"""The seed's claims, counted over seeds: from rows that are made up, and once from networks of toy size."""
+"""Jang's claims, counted over seeds: from rows that are made up, and once from networks of toy size."""
 
 import json
 

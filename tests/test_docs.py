@@ -113,3 +113,10 @@ def test_the_examples_of_the_page_on_other_tools_files_work(tmp_path, monkeypatc
     for line in lines:
         result = CliRunner().invoke(main, shlex.split(line)[1:])
         assert result.exit_code == 0, f"{line}\n{result.output}{result.stderr}"
+
+
+def test_the_page_of_references_has_all_that_reports_cite():
+    from dynsys.analyses.citations import CITATIONS
+
+    page = (ROOT / "docs" / "references.md").read_text()
+    assert [citation.key for citation in CITATIONS.values() if f"- {citation.text}\n" not in page] == []

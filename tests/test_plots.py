@@ -436,7 +436,7 @@ class TestTrainingCurves:
 
 @pytest.fixture(scope="module")
 def plane() -> go.Figure:
-    """The seed's example: nodes at (1, 1/2) and (-1, -1/2), a saddle at the origin (equations 14 and 15)."""
+    """Jang's example: nodes at (1, 1/2) and (-1, -1/2), a saddle at the origin (equations 14 and 15)."""
     points = made(
         [[1, 0.5], [-1, -0.5], [0, 0]],
         ["stable node", "stable node", "saddle"],

@@ -54,7 +54,7 @@ class WrongEntry(Simple2D):
 
 
 class Swapped(Simple2D):
-    """The slip of the seed's MATLAB code: J where J^T is meant."""
+    """The slip of Jang's MATLAB code: J where J^T is meant."""
 
     def transposed_product(self, x, u, w):
         return self.jacobian_product(x, u, w)

@@ -1,1 +1,1 @@
-"""Which claims of seed 003 hold on other networks."""
+"""Which claims of Jang hold on other networks."""

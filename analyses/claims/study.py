@@ -1,4 +1,4 @@
-"""What seed 003 claims of its networks (sections 6.1 to 8), each on several random seeds, reported as found.
+"""What Jang claims of its networks (sections 6.1 to 8), each on several random seeds, reported as found.
 
 For each seed: a 3-bit network, its points followed through training; 4 bits from scratch and on top of it; and the
 4-bit networks, a logistic one among them, under the same noise. Every part is an ordinary study in a folder of its own.

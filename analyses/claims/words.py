@@ -1,4 +1,4 @@
-"""Which of the seed's claims hold: each with the numbers it rests on, counted over the seeds.
+"""Which of Jang's claims hold: each with the numbers it rests on, counted over the seeds.
 
 What is compared under noise is decided by the mean over the seeds with its 95 % interval, whatever single seeds do.
 """

@@ -1,1 +1,1 @@
-"""How the phase portrait forms in training (seed 003, section 6.1)."""
+"""How the phase portrait forms in training (Jang, section 6.1)."""

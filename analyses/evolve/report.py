@@ -161,7 +161,7 @@ def _name(diagram: Diagram) -> str:
 
 
 def chosen_stills(diagram: Diagram) -> list[int]:
-    """Up to four snapshots, as in the seed's figure 7: the first; that from which on the stable points lie half as far
+    """Up to four snapshots, as in Jang's figure 7: the first; that from which on the stable points lie half as far
     apart as in the end; that from which on three quarters as many are stable; the last.
 
     Where that is so from the first on, the snapshot at a quarter or three quarters of the way stands in.

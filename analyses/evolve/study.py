@@ -1,4 +1,4 @@
-"""How the phase portrait forms: the fixed points of a network at every snapshot of its training (seed 003, 6.1).
+"""How the phase portrait forms: the fixed points of a network at every snapshot of its training (Jang, 6.1).
 
 The points are followed from one snapshot to the next, so that their births, deaths and changes of stability have a
 time and a name.

@@ -27,7 +27,7 @@ def step_of(time: float) -> str:
 
 
 def sentences(evolution: Evolution) -> list[str]:
-    """What was found, and what of the seed's account of its figure 7 it bears out."""
+    """What was found, and what of Jang's account of its figure 7 it bears out."""
     diagram = evolution.diagram
     first, last = diagram.steps[0], diagram.steps[-1]
     told = [

@@ -1,1 +1,1 @@
-"""How much noise networks bear (seed 003, section 8)."""
+"""How much noise networks bear (Jang, section 8)."""

@@ -1,4 +1,4 @@
-"""How much noise a network bears: figure 9 of seed 003 for any networks of one task and size, and what breaks.
+"""How much noise a network bears: figure 9 of Jang for any networks of one task and size, and what breaks.
 
 Noise of rising level on the weights, the state or the input; every network meets the same noise, inputs and first
 state in a trial. Beside the error, the fixed points are followed: which survive, and how far they drift.

@@ -1,1 +1,1 @@
-"""One more bit from scratch and on top of the others, and the geometry of the memories (seed 003, section 7)."""
+"""One more bit from scratch and on top of the others, and the geometry of the memories (Jang, section 7)."""

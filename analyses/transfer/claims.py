@@ -1,4 +1,4 @@
-"""What the seed says of transfer (section 7.1), each claim beside what these networks measured."""
+"""What Jang says of transfer (section 7.1), each claim beside what these networks measured."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ SHAPE_TEXT = (
 
 
 def picture(compared: Comparison) -> Any:
-    """The portraits of the larger networks side by side (seed 003, figure 8), the cube of before in both; or None."""
+    """The portraits of the larger networks side by side (Jang, figure 8), the cube of before in both; or None."""
     from dynsys.plots import memory_solids
     from dynsys.plots.solids import Panel, Solid
 

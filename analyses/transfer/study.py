@@ -1,7 +1,7 @@
-"""Transfer (seed 003, section 7.1): b bits from scratch against b bits on top of b - 1 that are known already.
+"""Transfer (Jang, section 7.1): b bits from scratch against b bits on top of b - 1 that are known already.
 
 What is compared are the scores and the geometry of the memories: how far they lie apart, what becomes of the corners
-of the smaller network's cube, what solid they are on three principal components (the seed's figure 8).
+of the smaller network's cube, what solid they are on three principal components (Jang's figure 8).
 """
 
 from __future__ import annotations

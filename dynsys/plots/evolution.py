@@ -1,4 +1,4 @@
-"""How the phase portrait forms: fixed points and trajectories at every snapshot of training (seed 003, figure 7).
+"""How the phase portrait forms: fixed points and trajectories at every snapshot of training (Jang, figure 7).
 
 All snapshots share their axes, their ranges and the states from which trajectories start, so that what moves from one
 frame to the next is what training has moved.

@@ -1,4 +1,4 @@
-"""The phase plane of a two-dimensional system: its speed, its flow, its nullclines (seed 003, figure 2)."""
+"""The phase plane of a two-dimensional system: its speed, its flow, its nullclines (Jang, figure 2)."""
 
 from __future__ import annotations
 

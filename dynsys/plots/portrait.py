@@ -1,4 +1,4 @@
-"""The phase portrait: fixed points, their unstable modes and trajectories in three dimensions (seed 003, figure 6)."""
+"""The phase portrait: fixed points, their unstable modes and trajectories in three dimensions (Jang, figure 6)."""
 
 from __future__ import annotations
 

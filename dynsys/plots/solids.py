@@ -1,6 +1,6 @@
 """Portraits of networks that remember the same bits, side by side, with their memories as the corners of a solid.
 
-As in figure 8 of seed 003: a line joins memories that differ in one bit.
+As in figure 8 of Jang: a line joins memories that differ in one bit.
 """
 
 from __future__ import annotations

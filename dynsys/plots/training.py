@@ -1,6 +1,6 @@
 """How training went: output against target at its end and in the test, over two curves of the training.
 
-Of FORCE learning these are the four panels of seed 003, figure 5: the two outputs, the MSE in training and the size of
+Of FORCE learning these are the four panels of Jang, figure 5: the two outputs, the MSE in training and the size of
 the weights of each output. Backpropagation has no training run of its own: one output, the loss and the validation
 error.
 """
