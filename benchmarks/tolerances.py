@@ -33,16 +33,18 @@ def counted(network: EchoStateNetwork, starts: int, seed: int) -> tuple[np.ndarr
     visited = network.task_trajectories(STEPS, RUNS, seed)
     assert visited is not None
     x = states_at(visited.flatten(0, 1), starts, seed)
-    unit, u = float(x.norm(dim=1).median()), torch.zeros(starts, network.n_input, dtype=x.dtype)
-    groups = torch.zeros(starts, dtype=torch.long)
+    unit, u = float(x.norm(dim=1).median()), torch.zeros(1, network.n_input, dtype=x.dtype)
     points, reached, real = [], [], []
     for limit in Q:
-        ended = descend(solver_named("trust-region", network.n_state), Problem(network, u), x, unit, limit)
-        x, q = ended.x, q_of(ended.F)
+        problem = Problem(network, u.expand(len(x), -1))
+        ended = descend(solver_named("trust-region", network.n_state), problem, x, unit, limit)
+        came = q_of(ended.F) <= limit  # the others come no farther
+        x, q = ended.x[came], q_of(ended.F[came])
+        groups = torch.zeros(len(x), dtype=torch.long)
         rows = [distinct(x, q, groups, q <= limit, apart, None) for apart in UNIQUE]
         points.append([len(one) for one in rows])
-        reached.append(int((q <= limit).sum()))
-        known = [assess(network, x[i : i + 1], u[:1], unit) for i in rows[2].tolist()]
+        reached.append(len(x))
+        known = [assess(network, x[i : i + 1], u, unit) for i in rows[2].tolist()]
         near = [float((one.x - x[i]).norm()) for one, i in zip(known, rows[2].tolist(), strict=True)]
         real.append(sum(bool(a.converged) and d <= UNIQUE[2] for a, d in zip(known, near, strict=True)))
     return np.array(points), reached, real

@@ -17,7 +17,8 @@ Mask = NDArray[np.bool_]
 class FlipFlop:
     """When pulses come. ``overlap=False``: one pulse at a time on a random channel, gaps exponentially distributed.
 
-    With ``overlap=True`` every channel starts a pulse at each step with probability 1 / ``gap`` (the paper's task).
+    With ``overlap=True`` every channel starts a pulse at each step with probability 1 / ``gap``, independently of the
+    others, as those of the paper are.
     All lengths are in steps.
     """
 

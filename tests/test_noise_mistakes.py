@@ -7,9 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from dynsys import plots
+from dynsys.analyses.noise.kept import kept_points
 from dynsys.analyses.noise.mistakes import level_shown, matrix, mistakes, names, rows, sentences, summed
+from dynsys.analyses.noise.networks import networks_of
 from dynsys.cli import main
-from dynsys.models.flipflop import Trial
+from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.flipflop import FlipFlop, Trial
+from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.recipe import PRESETS
 from dynsys.models.training_run import run_training
 
@@ -87,3 +91,14 @@ def test_a_study_counts_them_and_its_page_shows_them(tmp_path):
     assert right[1] < 1.0
     page = (tmp_path / "noise" / "report.html").read_text()
     assert "Which memory is mistaken for which" in page
+
+
+def test_points_that_were_counted_by_tolerance_are_not_followed(tmp_path):
+    """Some of them may be none; a whole search leaves points that are."""
+    network = EchoStateNetwork.random(EchoStateConfig(12, 1, 1, gain=0.5, seed=0), FlipFlop(1))
+    save_checkpoint(tmp_path / "net" / "checkpoint.safetensors", network)
+    (known,) = networks_of([tmp_path / "net"])
+    for option, taken in (["--tol-q", "1e-3"], False), (["--no-verify"], True):
+        result = CliRunner().invoke(main, ["find", str(tmp_path / "net"), "-o", str(tmp_path / "net"), *option])
+        assert result.exit_code == 0, result.output
+        assert (kept_points(known, "all", tmp_path / "study") is not None) == taken

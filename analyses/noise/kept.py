@@ -22,7 +22,8 @@ UNFINISHED = (Stop.TIME, Stop.INTERRUPTED)  # searches of the study's own that a
 def kept_points(network: Network, which: str, folder: Path) -> Path | None:
     """The file of the points that the study has in ``folder``, copied from beside the checkpoint where it has none yet.
 
-    None where they have to be searched for: points of other weights, other inputs or of cycles are not taken.
+    None where they have to be searched for: points of other weights or other inputs, of cycles, or counted by tolerance
+    are not taken.
     """
     own = folder / which
     mine = _points(own, network, {MARK: network.identity})
@@ -31,7 +32,7 @@ def kept_points(network: Network, which: str, folder: Path) -> Path | None:
     if network.folder is None:
         return None
     found = _points(network.folder, network, {"sha256": network.sha256})
-    if found is None or found.search.period != 1 or found.inputs.any():
+    if found is None or found.search.period != 1 or found.search.tolerances or found.inputs.any():
         return None
     own.mkdir(parents=True, exist_ok=True)
     save_points(dataclasses.replace(found, about={**found.about, MARK: network.identity, COPIED: True}), own)

@@ -1,8 +1,9 @@
 """Trust-region Newton-CG on q with the Gauss-Newton Hessian J^T J (Steihaug 1983; Nocedal & Wright 2006, section 7.1).
 
-This is the method of Jang's term paper, whose MATLAB program calls ``fminunc`` with a trust region. Each step minimises
-the model q + g.p + |J p|^2 / 2 within a radius by conjugate gradients, which stop at the edge, and needs only products
-with J and J^T.
+It is of the kind that Jang's term paper uses: MATLAB's ``fminunc`` with a trust region, the gradient J^T F and the
+Hessian J^T J (that looks for its step in a plane which conjugate gradients span). Each step minimises the model
+q + g.p + |J p|^2 / 2 within a radius by conjugate gradients, which stop at the edge, and needs only products with J and
+J^T.
 """
 
 from __future__ import annotations
