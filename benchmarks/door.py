@@ -21,6 +21,7 @@ from pathlib import Path
 
 from door import (  # noqa: F401  (each module enters its layouts)
     apart,
+    called,
     configured,
     flax_files,
     gates,

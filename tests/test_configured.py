@@ -15,6 +15,14 @@ from dynsys.models.loading.checkpoint import describe_checkpoint
 N, M = 6, 3
 
 
+class LeakyNet(nn.Module):
+    """A user's class, whose code is not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(M, N)
+
+
 def saved(tmp_path, config, make=nn.RNN, beside=None):
     torch.manual_seed(0)
     weights = {f"rnn.{key}": value for key, value in make(M, N).double().state_dict().items()}
@@ -139,3 +147,15 @@ def test_a_nested_leak_is_that_of_matrices_that_are_named(tmp_path, config):
     x = np.linspace(-1, 1, N)
     new = x + system.velocity(torch.tensor(x)[None], torch.zeros(1, 0).double())[0].numpy()
     np.testing.assert_allclose(new, 0.7 * x + 0.3 * np.tanh(w["weight_hh_l0"] @ x), atol=1e-12)
+
+
+def test_a_class_is_evidence_by_its_name_alone_and_a_number_beside_it_has_its_line(tmp_path):
+    """The attributes of a whole module are settings."""
+    module = LeakyNet()
+    torch.save(module, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="LeakyNet"):
+        dynsys.load(tmp_path / "w.pt")
+    module.tau, module.dt = 100.0, 20.0
+    torch.save(module, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"tau = 100\.0, dt = 20\.0.*--form leaky --alpha 0\.2 "):
+        dynsys.load(tmp_path / "w.pt")

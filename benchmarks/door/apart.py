@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from door.drawing import array, drawn, state
-from door.equations import leaky, stacked
+from door.equations import FUNCTIONS, leaky, stacked
 from door.layout import LINE, OPEN, REFUSED, Network, Write, enter, layout
 from door.torch_files import Rng, cells, linear, of
 
@@ -107,3 +108,28 @@ leak("nested", {"leak": {"rate": 0.2}})
 leak("as_a_text", {"alpha": "0.2"})
 leak("of_a_step_and_a_time", {"dt_ms": 20, "tau_ms": 100})
 leak("of_the_other_names", {"delta_t": 10.0, "time_constant": 50.0})
+
+
+@layout(APART, LINE)
+def leak_in_the_header_of_safetensors(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """Its header has texts alone."""
+    module = drawn(nn.RNN(m, n), rng)
+    save_file(state(module, "rnn."), folder / "net.safetensors", metadata={"alpha": "0.2", "activation": "relu"})
+    W, U, a, b = (array(p) for p in module.parameters())
+    return Network(folder / "net.safetensors", leaky(0.2, U, W, a + b, FUNCTIONS["relu"]), n, m)
+
+
+@layout(APART, LINE)
+def several_networks_in_one_array(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    """As torch.vmap runs them; the first is told."""
+    modules = [drawn(nn.LSTM(m, n), rng) for _ in range(3)]
+    held = {key: torch.stack([x.state_dict()[key] for x in modules]) for key in modules[0].state_dict()}
+    torch.save({f"rnn.{key}": value for key, value in held.items()}, folder / "net.pt")
+    return of(folder / "net.pt", modules[0], m)
+
+
+@layout(APART, REFUSED)
+def mask_of_a_gated_cell(folder: Path, rng: Rng, n: int, m: int) -> Network:
+    module = drawn(nn.LSTM(m, n), rng)
+    torch.save(state(module, "rnn.") | {"rnn.dropout_mask": torch.ones(n)}, folder / "net.pt")
+    return Network(folder / "net.pt", way_out="dropout_mask(.|\\n)*--ignore")

@@ -16,13 +16,14 @@ import numpy as np
 from dynsys.errors import CheckpointError
 from dynsys.files import Arrays
 from dynsys.models.conventions.network import BLOCKS, Cell, in_our_order, settings_of
-from dynsys.models.loading.choices import Choices, shown
+from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.gates import CONVENTIONS
 
 KINDS = {"SimpleRNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
 KINDS |= {f"{name}Cell": model for name, model in KINDS.items()}
 ROLES = ("kernel", "recurrent_kernel", "bias")
+SIDES = {"recurrent": "recurrent_kernel", "input": "kernel"}
 SAVE_AGAIN = "save the whole model again with model.save('x.keras')"
 NOT_PLAIN = "its step is not that of a plain layer: take it yourself with dynsys.wrap"
 HARD = {2: "hard-sigmoid-0.2", 3: "hard-sigmoid"}  # of a version: Keras 3 took over the hard sigmoid of others
@@ -129,7 +130,9 @@ def cell_of(
     if R.shape != (n, k * n) or K.shape[1] != k * n or not units_fit:
         named = f"{shown(roles['kernel'], arrays)} and {shown(roles['recurrent_kernel'], arrays)}"
         wrong = f"{named} do not fit the layer {name}: {told.units or n} units need (inputs, {k} n) and (n, {k} n)"
-        raise CheckpointError(path, wrong, SAVE_AGAIN)
+        said = {role: roles[key] for role, key in SIDES.items()} | ({"bias": roles["bias"]} if "bias" in roles else {})
+        line = line_of(said, form=model, convention=None if model == "rnn" else "keras")
+        raise CheckpointError(path, wrong, f"{SAVE_AGAIN}; if it is no file of Keras's, {line}")
     bias = np.asarray(arrays[roles["bias"]], dtype=np.float64) if "bias" in roles else None
     if bias is not None and bias.shape not in ((k * n,), (2, k * n))[: 1 + (model == "gru")]:
         wrong = f"{shown(roles['bias'], arrays)} is no bias of the layer {name}"

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from dynsys.models.conventions.keras_cells import SIDES
 from dynsys.models.loading.choices import line_of, shown
 from dynsys.models.loading.configured import called_a_leak
 from dynsys.models.loading.contents import Contents
@@ -20,7 +21,6 @@ OF_HASTE = {
     "lstm": ({"gates": "igfo"}, "i, g, f, o"),
     "gru": ({"gates": "zrn", "convention": "torch"}, "z, r, g with the reset after the product"),
 }
-SIDES = {"recurrent": "recurrent_kernel", "input": "kernel"}
 
 
 def own_equation(contents: Contents, roles: Mapping[str, str], config: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from dynsys.errors import printable
 from dynsys.models.loading.beside import NORMS
 from dynsys.models.loading.choices import Choices
 from dynsys.models.loading.contents import Contents
-from dynsys.models.loading.stated import GENERAL, of_another_module, said_words, words_of
+from dynsys.models.loading.stated import GENERAL, as_number, of_another_module, said_words, words_of
 
 LEAKS = {"alpha", "tau", "taus", "leak", "leaky", "leakage", "leaking", "leakiness", "decay", "dt", "timeconstant"}
 SIGNS = {"sign", "signs", "dale", "dales", "polarity"}
@@ -76,7 +76,7 @@ def of_the_step(contents: Contents, choices: Choices, prefix: str, cell: str) ->
         if array.ndim == 1 and array.size > 1 and cell == "rnn" and not choices.ignores(key)
         if words_of(key.rpartition(".")[0]) & CONFIGURATION and called_a_leak(said_words(key) - {"decay", "dt"})
     ]
-    return listed + [
+    said = [
         key
         for key, value in contents.settings.items()
         if key not in contents.arrays
@@ -86,6 +86,7 @@ def of_the_step(contents: Contents, choices: Choices, prefix: str, cell: str) ->
         and not _is_of_the_output(contents, key)
         and (_is_leak(key, value, cell) or _changes_h(contents, key, value) or _names_another(key, value, cell))
     ]
+    return listed + ([key for key in said if not key.endswith("__class__")] or said)  # a class by its name alone
 
 
 def more_than_plain(config: Mapping[str, Any], cell: str) -> list[str]:
@@ -133,14 +134,6 @@ def _is_leak(key: str, value: Any, cell: str) -> bool:
     if value is True:
         return bool(words & OF_A_LEAK_ALONE)
     return named and as_number(value) not in (None, 0, 1)
-
-
-def as_number(value: Any) -> float | None:
-    """A number, also one that is kept as a text; None for others."""
-    try:
-        return None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def _is_on(value: Any) -> bool:

@@ -27,7 +27,7 @@ from dynsys.models.loading.layout_lines import (
 )
 from dynsys.models.loading.remedies import masked
 from dynsys.models.loading.roles import BIAS_WORDS, READOUT_WORDS, name_words, roles_by_name
-from dynsys.models.loading.stated import ALPHAS, is_called, words_of
+from dynsys.models.loading.stated import ALPHAS, TAUS, is_called, words_of
 
 SCHEME = (
     "name its matrices, --matrix recurrent=KEY and input, bias, readout, readout_bias, initial where there are such, "
@@ -35,6 +35,8 @@ SCHEME = (
     "(see 'dynsys info --help'); in Python, dynsys.wrap steps any module"
 )
 OF_CONFIGURATION = {"cfg", "config", "hparams", "hyper", "args", "settings"}
+ELSEWHERE = {"rng", "random", "generator", "results", "records", "fps", "noise", "sigma"}  # of runs and their chance
+COUNTS = {"n", "units", "hidden", "size", "inputs", "outputs"}
 GAINS = ("g", "gain")
 
 
@@ -69,7 +71,7 @@ def _is_beside(arrays: Arrays, key: str) -> bool:
     """What may be left out of an equation: recordings, first states, readouts, factors of 1, and a gain, as there is
     a line with it."""
     gain = arrays[key].size == 1 and name_words(key) & set(GAINS)
-    if words_of(key) & {"rng", "random", "generator"}:  # the state of a generator of random numbers
+    if words_of(key) & ELSEWHERE or (arrays[key].size == 1 and name_words(key) & COUNTS):
         return True
     if name_words(key) & BIAS_WORDS and not arrays[key].any():
         return True
@@ -122,14 +124,26 @@ def _forms(contents: Contents, roles: dict[str, str]) -> list[Line]:
         return [("if it is an echo state network", roles, {"form": "esn"})]
     if named_leak is not None:
         alpha = {} if leak is None else {"alpha": leak}
-        return [
-            ("if it is x' = (1 - a) x + a f(W x + ...)", roles, {"form": "leaky", **alpha}),
-            ("if it is x' = (1 - a) x + a (W f(x) + ...)", roles, {"form": "leaky-rate", **alpha}),
+        return _leaky_lines(roles, alpha)
+    tau = next((k for k in arrays if is_called(k, TAUS)), None)
+    dt = next((k for k in arrays if is_called(k, ("dt",))), None)
+    if tau is not None:
+        flows = [
+            ("if it is tau dx/dt = -x + W f(x) + ...", roles, {"form": "rate", "tau": tau}),
+            ("if it is tau dr/dt = -r + f(W r + ...)", roles, {"form": "activity", "tau": tau}),
         ]
+        return [*([] if dt is None else _leaky_lines(roles, {"alpha": f"{dt} / {tau}"})), *flows]
     others = (
         "rate (tau dx/dt = -x + W f(x) + ...), activity (tau dr/dt = -r + f(W r + ...)), leaky or leaky-rate with a"
     )
     return [(f"if it is x' = f(W x + ...), or with --form {others}", roles, {"form": "rnn"})]
+
+
+def _leaky_lines(roles: dict[str, str], alpha: dict[str, str]) -> list[Line]:
+    return [
+        ("if it is x' = (1 - a) x + a f(W x + ...)", roles, {"form": "leaky", **alpha}),
+        ("if it is x' = (1 - a) x + a (W f(x) + ...)", roles, {"form": "leaky-rate", **alpha}),
+    ]
 
 
 def guessed_roles(contents: Contents) -> dict[str, str]:

@@ -111,9 +111,11 @@ def read_npy(path: Path) -> Read:
 
 
 def read_safetensors(path: Path) -> Read:
-    """By torch, since NumPy knows no bfloat16."""
+    """By torch, since NumPy knows no bfloat16; what the header says besides is a setting."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    return Read({key: (t if t.is_complex() else t.double()).numpy() for key, t in tensors.items()})
+        said = file.metadata() or {}
+    told = {key: value for key, value in said.items() if key not in tensors and key != "format"}
+    return Read({**told, **{key: (t if t.is_complex() else t.double()).numpy() for key, t in tensors.items()}})

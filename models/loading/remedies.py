@@ -55,9 +55,11 @@ def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
     deep = any(re.search(r"weight_hh_l[1-9]", key) for key in arrays)
     if deep or form is None or set(keys) - set(lone) - set(leaks) - set(masks) or len(lone) > 1:
         return ""
+    if masks and form != "rnn":
+        return ""
     readings = [("", cell["weight_hh"])]
     if masks:
-        readings = masked(cell["weight_hh"], masks, arrays, n) if form == "rnn" and len(masks) < 3 else []
+        readings = masked(cell["weight_hh"], masks, arrays, n) if len(masks) < 3 else []
     biases = [cell[name] for name in ("bias_ih", "bias_hh") if name in cell]
     roles = {"recurrent": cell["weight_hh"], "input": cell["weight_ih"]}
     if form == "rnn":

@@ -13,8 +13,45 @@ from dynsys.models.loading.remedies import MASKS, RAW
 from dynsys.models.loading.stated import words_of
 
 RECURRENT_WORDS = {"rec", "wrec", "recurrent", "hh", "whh", "w", "j", "h2h", "wr", "res", "reservoir", "lateral", "wh"}
-INPUT_WORDS = {"in", "win", "wi", "input", "ih", "wih", "i2h", "input2h", "x2h", "wx", "wu", "wxh", "xh", "inp", "b"}
-READOUT_WORDS = {"out", "wout", "wo", "readout", "fc", "ho", "h2o", "who", "output", "head", "decoder", "wy", "why"}
+RECURRENT_WORDS |= {"rr", "wrr", "kernelh", "rnn", "recurrentkernel", "recurrentweights", "hiddentohidden"}
+INPUT_WORDS = {
+    "in",
+    "win",
+    "wi",
+    "input",
+    "ih",
+    "wih",
+    "i2h",
+    "input2h",
+    "x2h",
+    "wx",
+    "wu",
+    "wxh",
+    "xh",
+    "inp",
+    "b",
+    "u",
+    "ir",
+    "wir",
+}
+READOUT_WORDS = {
+    "out",
+    "wout",
+    "wo",
+    "readout",
+    "fc",
+    "ho",
+    "h2o",
+    "who",
+    "output",
+    "head",
+    "decoder",
+    "wy",
+    "why",
+    "v",
+    "ro",
+    "wro",
+}
 BIAS_WORDS = {"bias", "b", "brec", "bh", "bhh", "bih", "bx", "bin", "offset"}
 READOUT_BIAS_WORDS = {"bout", "bo", "by"}
 
@@ -34,12 +71,18 @@ def roles_by_name(arrays: Arrays) -> dict[str, str]:
         for k in of_size
         if name_words(k) & {"fb", "wfb", "feedback", "back", "wback"} and not _plain_vector(arrays, k)
     ]
-    inputs = [k for k in of_size if name_words(k) & INPUT_WORDS and not _plain_vector(arrays, k) and k not in feedback]
+    called = INPUT_WORDS | ({"w"} if name_words(recurrent) & {"u"} else set())  # W u + U h, as gates are written
+    inputs = [k for k in of_size if name_words(k) & called and not _plain_vector(arrays, k) and k not in feedback]
+    columns = [k for k in inputs if max(arrays[k].shape) == arrays[k].size and name_words(k) & BIAS_WORDS]
+    if 0 < len(columns) < len(inputs):  # b of shape (n, 1) is a bias where another reads the inputs
+        inputs = [k for k in inputs if k not in columns]
+    else:
+        columns = []
     readouts = [k for k in of_size if name_words(k) & READOUT_WORDS and not _plain_vector(arrays, k)]
     for role, keys in (("input", inputs), ("readout", readouts), ("feedback", feedback)):
         if len(keys) == 1:
             roles[role] = keys[0]
-    biases = [
+    biases = columns + [
         k
         for k in of_size
         if _plain_vector(arrays, k) and name_words(k) & BIAS_WORDS and not name_words(k) & READOUT_WORDS
@@ -77,7 +120,7 @@ def is_recurrent(arrays: Arrays, key: str) -> bool:
         return False
     if bool(np.isin(W, (0, 1)).all()) and not words & RECURRENT_WORDS:
         return False
-    return not (words & INPUT_WORDS - {"w"} and not words & RECURRENT_WORDS)
+    return not (words & INPUT_WORDS - {"u"} and not words & RECURRENT_WORDS)
 
 
 def is_matrix(arrays: Arrays, key: str) -> bool:
@@ -91,6 +134,8 @@ def name_words(key: str) -> set[str]:
     last = (named or parts or [key])[-1]
     if last == "bias" and len(named) > 1:
         last = f"{named[-2]}_bias"
+    if len(named) > 1 and named[-2] in ("bias", "biases"):
+        last = f"{last}_bias"
     return words_of(last) | {re.sub(r"[^a-z0-9]", "", last.lower())}
 
 

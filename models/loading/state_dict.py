@@ -123,7 +123,10 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
                 raise CheckpointError(path, f"layer {k} of {part.name or 'the network'} has no {name}", remedy)
         for name, key in keys.items():
             if name.startswith("weight") and arrays[key].ndim != 2:
-                remedy = _of_a_vector(keys) if name == "weight_hh" and arrays[key].ndim == 1 else remedy
+                if name == "weight_hh" and arrays[key].ndim == 1:
+                    remedy = _of_a_vector(keys)
+                if arrays[key].ndim == 3:
+                    remedy = _of_several(arrays, keys)
                 raise CheckpointError(path, f"{shown(key, arrays)} is not a matrix", remedy)
     hh = arrays[layers[0]["weight_hh"]]
     hr = layers[0].get("weight_hr")
@@ -162,6 +165,21 @@ def _of_a_vector(keys: dict[str, str]) -> str:
     bias = " + ".join(keys[name] for name in ("bias_ih", "bias_hh") if name in keys)
     roles = {"recurrent": f"diag({keys['weight_hh']})", "input": keys["weight_ih"], **({"bias": bias} if bias else {})}
     return f"if it is an IndRNN, {line_of(roles, form='rnn')}; {IN_PYTHON}"
+
+
+def _of_several(arrays: Arrays, keys: dict[str, str]) -> str:
+    """What to say of the weights of several networks in one array: the first of them."""
+    rows, n = arrays[keys["weight_hh"]].shape[-2:]
+    roles = {"recurrent": keys["weight_hh"], "input": keys["weight_ih"]}
+    roles |= {role: keys[name] for role, name in (("bias", "bias_ih"), ("recurrent_bias", "bias_hh")) if name in keys}
+    if rows == n and "recurrent_bias" in roles:
+        roles["bias"] = f"{roles['bias']}[0] + {roles.pop('recurrent_bias')}" if "bias" in roles else ""
+    options = {1: {"form": "rnn"}, 3: {"form": "gru", "convention": "torch"}, 4: {"form": "lstm"}}.get(
+        rows // n if n else 0
+    )
+    if options is None:
+        return IN_PYTHON
+    return f"if these are several networks, of the first {line_of({r: f'{k}[0]' for r, k in roles.items()}, **options)}"
 
 
 def choose_direction(path: Path, part: Part, choices: Choices) -> str:

@@ -65,6 +65,14 @@ def said_words(key: str) -> set[str]:
     return own | words_of(owners[-1]) if own <= SAYS_NOTHING and owners else own
 
 
+def as_number(value: Any) -> float | None:
+    """A number, also one that is kept as a text; None for others."""
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def is_called(key: str, names: Iterable[str]) -> bool:
     """Whether the words of a setting in their order are one of the names: leakingRate and leaking.rate are
     ``leaking_rate``, and alpha.value is ``alpha``."""
@@ -187,9 +195,9 @@ def stated_number(named: Named, option: str, names: Iterable[str], n: int) -> tu
             named.why.append(f"{option} is the file's {printable(key)} {tuple(array.shape)}")
             value = np.asarray(array, dtype=np.float64).ravel()
             return (float(value[0]) if value.size == 1 else value), []
-    for key, setting in contents.settings.items():
-        number = isinstance(setting, int | float) and not isinstance(setting, bool)
-        if number and is_called(key, names) and not named.choices.ignores(key):
+    for key, text in contents.settings.items():
+        setting = as_number(text)
+        if setting is not None and is_called(key, names) and not named.choices.ignores(key):
             named.why.append(f"{option} is {setting:g}: the file says {printable(key)}")
-            return float(setting), []
+            return setting, []
     return None, []
