@@ -16,6 +16,7 @@ from dynsys.analyses.retrieval.trial import FULL, Trial, grid
 from dynsys.cli import main
 from dynsys.models.learners import LEARNERS
 from dynsys.models.loading.run_folder import FILE_NAME
+from dynsys.models.optimisers import OPTIMISERS, rate_beside_adam
 from dynsys.models.recurrent_network import CELLS
 from dynsys.sweep import read_rows
 
@@ -49,6 +50,14 @@ def test_a_network_has_a_grid_over_those_of_the_choices_that_it_has(model):
     )
     if model != "fast-weights":
         assert list(usual_lists("flipflop", model)) == ["learning_rate"]
+
+
+def test_the_rates_of_another_optimizer_are_those_of_adam_times_what_it_needs():
+    for optimizer in OPTIMISERS:
+        rates = Grid("flipflop", "gru", fixed={"optimizer": optimizer}).lists["learning_rate"]
+        assert rates == pytest.approx([rate_beside_adam(optimizer) * rate for rate in (0.003, 0.01, 0.03)])
+        table = [point["learning_rate"] for point in grid(FULL, "lstm", optimizer=optimizer)]
+        assert table == pytest.approx([rate_beside_adam(optimizer) * rate for rate in (0.001, 0.003, 0.01)])
 
 
 def test_every_point_is_trained_from_every_seed_into_a_folder_of_its_own(made):

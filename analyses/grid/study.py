@@ -21,6 +21,7 @@ from dynsys.analyses.run import Progress
 from dynsys.deadline import Deadline, Part
 from dynsys.files import check_writable
 from dynsys.models.learners import learner
+from dynsys.models.optimisers import ADAM
 from dynsys.sweep import Row, Task, check_cluster, check_sweep, of_shard, run_sweep
 
 SCHEMA = "dynsys.grid/1"
@@ -57,7 +58,7 @@ class Grid:
         """What the grid is over."""
         if self.over:
             return {name: tuple(values) for name, values in self.over.items()}
-        usual = usual_lists(self.task, self.model)
+        usual = usual_lists(self.task, self.model, self.fixed.get("optimizer", ADAM))
         return {name: values for name, values in usual.items() if name not in self.fixed}
 
     def tasks(self) -> list[Task]:

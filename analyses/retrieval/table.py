@@ -109,7 +109,7 @@ class Retrieve:
 
     def first_trials(self, model: str, units: int) -> list[Trial]:
         """Every point of the grid, from seed 0."""
-        points = grid(self.grid, model, self.over)
+        points = grid(self.grid, model, self.over, self.optimizer)
         return [Trial.of(model, units, 0, point, self.steps, self.batch, self.shared) for point in points]
 
     def further_trials(self, best: Row) -> list[Trial]:

@@ -12,6 +12,7 @@ from dynsys.analyses.grid.points import Lists, Point, folder_of, of_network, poi
 from dynsys.analyses.grid.training import trained_row
 from dynsys.deadline import Deadline
 from dynsys.models.learning import OnProgress
+from dynsys.models.optimisers import ADAM
 from dynsys.models.retrieval_learning import FAST, usual_recipe
 from dynsys.sweep import DONE, Row, Task
 
@@ -27,13 +28,13 @@ GRIDS: dict[str, dict[str, list[Point]]] = {
 }
 
 
-def grid(name: str, model: str, over: Lists | None = None) -> list[Point]:
+def grid(name: str, model: str, over: Lists | None = None, optimizer: str = ADAM) -> list[Point]:
     """The points of that grid for that network; raises ValueError where there is no such grid.
 
     The full one is over those of the lists (``over``) that the network has a choice for, or the usual ones.
     """
     if name == FULL:
-        return points(of_network(over, "retrieval", model) if over else usual_lists("retrieval", model))
+        return points(of_network(over, "retrieval", model) if over else usual_lists("retrieval", model, optimizer))
     if name not in GRIDS:
         raise ValueError(f"there is no grid {name!r}; the grids are {', '.join((*GRIDS, FULL))}")
     return GRIDS[name].get(model, GRIDS[name].get("other", [{}]))
