@@ -5,7 +5,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dynsys import FixedPoints, Flow, Tolerances, find_fixed_points
+from dynsys import FixedPoints, Flow, Tolerances, find_fixed_points, plots
 from dynsys.cli import main
 from dynsys.descent import Outcome, descend
 from dynsys.models.bistable import Bistable
@@ -98,3 +98,5 @@ def test_the_command_says_that_points_were_counted_by_tolerance(tmp_path):
     found = FixedPoints.load(tmp_path / "fixed_points.safetensors")
     assert found.search.tolerances == "q of at most 1e-10, one point within 0.01"
     assert not found.certified.any()
+    drawn = plots.phase_portrait(found).layout.annotations
+    assert any("counted by tolerance: q of at most 1e-10" in note.text for note in drawn)

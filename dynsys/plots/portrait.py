@@ -187,6 +187,8 @@ def _caption(
     fitted_to: str,
 ) -> list[str]:
     told = [f"{style.counted(points)}.", _source(axes, fitted_to)]
+    if points.search and points.search.tolerances:  # points made by hand have no report
+        told.append(f"Points were counted by tolerance: {points.search.tolerances}.")
     if (points.n_unstable > MODES_SHOWN).any():
         told[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
     if connections is not None:
@@ -245,7 +247,7 @@ def _starts(points: FixedPoints) -> Array:
 
 
 def _search_starts(places: Array) -> go.Scatter3d:
-    marker = {"size": 2, "color": style.INK, "symbol": "x", "opacity": 0.7}
+    marker = {"size": 2, "color": style.BROWN, "symbol": "circle", "opacity": 0.8}
     return go.Scatter3d(
         **thinning.xyz(places), mode="markers", marker=marker, name="starts of the search", hoverinfo="skip"
     )
