@@ -22,6 +22,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def ignoring(*keys: str) -> str:
+    """The options that put arrays aside, as a shell takes them.
+
+    >>> ignoring("mask", "gain (old)")
+    "--ignore mask --ignore 'gain (old)'"
+    """
+    return " ".join(f"--ignore {shlex.quote(printable(key))}" for key in keys)
+
+
 def told(text: str) -> str:
     """A part of a message, printable and no longer than can be read, whatever a file has for names."""
     more = len(text) - LONGEST

@@ -118,7 +118,7 @@ def _value(function: Function, call: Function, x: Tensor, u: Tensor, name: str, 
     y, held = x.clone(), u.clone()
     try:
         F = call(y, held)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if single:
             raise ValueError(_one_state(name, one)) from error
         if "dtype" in str(error) or "scalar type" in str(error):
@@ -157,7 +157,7 @@ def takes_one_state(call: Function, x: Tensor, u: Tensor) -> bool:
     """Whether it gives one state for one state."""
     try:
         F = call(x[0], u[0])
-    except Exception:
+    except (Exception, SystemExit):
         return False
     if isinstance(F, tuple | list):
         return len(F) == x.shape[1] and not any(isinstance(part, Tensor) and part.ndim for part in F)

@@ -1,5 +1,6 @@
 """Cells that bear torch's names and compute something else: what shows it is named, and never passed over."""
 
+import re
 import shlex
 
 import numpy as np
@@ -312,3 +313,11 @@ def test_one_layer_on_input_and_state_is_told_by_the_two_lines_that_split_it(tmp
     with pytest.raises(CheckpointError, match="h comes first") as caught:
         dynsys.load(path)
     assert_steps_like(loaded_as_said(path, caught.value), lambda x, u: np.tanh(W[:, M:] @ x + W[:, :M] @ u + b))
+
+
+def test_a_key_that_a_shell_would_take_apart_is_quoted(tmp_path):
+    """What is printed can be typed."""
+    weights = nn.RNN(2, 3).state_dict() | {"mask (old)": torch.ones(3, 3)}
+    torch.save(weights, tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match=re.escape("--ignore 'mask (old)'")):
+        dynsys.load(tmp_path / "net.pt")

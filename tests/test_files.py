@@ -197,6 +197,13 @@ def test_unknown_keys_are_listed(tmp_path):
         dynsys.load(tmp_path / "x.npz")
 
 
+def test_a_file_without_any_matrix_is_not_told_how_to_name_its_matrices(tmp_path):
+    np.savez(tmp_path / "x.npz", tau=np.ones(5), noise=np.zeros((1, 5)))
+    with pytest.raises(CheckpointError, match="none of that is a matrix") as told:
+        dynsys.load(tmp_path / "x.npz")
+    assert "--matrix" not in str(told.value)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused(tmp_path, network, bad):
     weights = {key: value.copy() for key, value in network.arrays().items()}

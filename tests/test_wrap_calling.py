@@ -419,3 +419,41 @@ def test_chance_and_rows_that_are_mixed_are_named_with_the_call():
         dynsys.wrap(Chance(), n_state=6, n_input=3)
     with pytest.raises(ValueError, match=r"Mixes mixes the rows of a batch.*called as x = Mixes"):
         dynsys.wrap(Mixes(), n_state=6, n_input=3)
+
+
+class Quits(nn.Module):
+    """Its part is fine; to call the whole ends the process."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(2, 3)
+
+    def forward(self, x, h=None):
+        raise SystemExit("no GPU here")
+
+
+@pytest.mark.parametrize("sizes", [{}, {"n_state": 3, "n_input": 2}])
+def test_a_module_that_ends_the_process_ends_in_one_line(sizes):
+    with pytest.raises(ValueError, match="SystemExit: no GPU here") as told:
+        dynsys.wrap(Quits(), **sizes)
+    assert "\n" not in str(told.value)
+
+
+def test_so_does_a_readout_that_does_and_a_function_of_a_map():
+    def quits(*_):
+        raise SystemExit(3)
+
+    with pytest.raises(ValueError, match="SystemExit"):
+        dynsys.wrap(nn.RNN(2, 3), readout=quits)
+    with pytest.raises(ValueError, match="SystemExit"):
+        dynsys.find_fixed_points(dynsys.Map(quits, n_state=2, bounds=(-1, 1)), n_starts=4)
+
+
+def test_where_only_a_wrong_call_ends_the_process_the_right_one_is_found():
+    class Strict(nn.Module):
+        def forward(self, x, u):
+            if x.ndim != 2 or x.shape[1] != 3 or u.shape[1] != 2:
+                raise SystemExit("called in a wrong way")
+            return torch.tanh(0.5 * x + u.sum(dim=1, keepdim=True))
+
+    assert dynsys.wrap(Strict(), n_state=3, n_input=2).n_state == 3

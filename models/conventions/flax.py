@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, ignoring
 from dynsys.files import Arrays
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.network import Array, Cell, Network, in_our_order, settings_of
@@ -71,7 +71,7 @@ def _cell(path: Path, contents: Contents, choices: Choices, name: str, dense: di
     more = [key for key in inside if key not in keys and not choices.ignores(key)]
     if more:
         wrong = f"{name} has {', '.join(more)} beside the parameters of a cell of flax, so that its step is another"
-        raise CheckpointError(path, wrong, f"{ANOTHER}, or --ignore {more[0]} if it plays no part in it")
+        raise CheckpointError(path, wrong, f"{ANOTHER}, or {ignoring(more[0])} if it plays no part in it")
     held = _stacked(path, contents.arrays, name, model, [[dense[gate] for gate in side] for side in sides])
     settings, assumed = settings_of(path, choices, name, model, {})
     lines = ["flax: kernels act from the right, x K"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, ignoring
 from dynsys.models.conventions.keras_cells import KINDS, Weights, cell_of, told_by
 from dynsys.models.conventions.keras_graph import Layer, kind_of, layers_of, snake
 from dynsys.models.conventions.keras_names import networks_by_names
@@ -143,7 +143,9 @@ class _Cells:
         more = [key for key in more_than_plain(config, KINDS[kind]) if not self.choices.ignores(key)]
         if more:
             wrong = f"its layer {name} says {more[0]} = {config[more[0]]}, for which Keras's {kind} has no place"
-            remedy = f"{own_equation(self.contents, roles, config)}; --ignore {more[0]} if it plays no part in the step"
+            remedy = (
+                f"{own_equation(self.contents, roles, config)}; {ignoring(more[0])} if it plays no part in the step"
+            )
             raise CheckpointError(self.path, wrong, remedy)
         return cell_of(self.path, self.choices, self.contents.arrays, name, KINDS[kind], roles, told)
 

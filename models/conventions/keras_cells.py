@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, ignoring
 from dynsys.files import Arrays
 from dynsys.models.conventions.network import BLOCKS, Cell, in_our_order, settings_of
 from dynsys.models.loading.choices import Choices, line_of, shown
@@ -72,7 +72,7 @@ class Weights:
             self.check(key)
             if role not in legal or role in roles:
                 wrong = f"the layer {layer} has {shown(key, self.arrays)}, which dynsys knows no part for"
-                raise CheckpointError(self.path, wrong, f"{NOT_PLAIN}, or --ignore {key} if it plays no part in it")
+                raise CheckpointError(self.path, wrong, f"{NOT_PLAIN}, or {ignoring(key)} if it plays no part in it")
             roles[role] = key
         missing = [role for role in legal if role not in roles and role != "bias"]
         if missing:

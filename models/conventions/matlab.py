@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.errors import CheckpointError, ignoring
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.network import Cell, Network, settings_of
 from dynsys.models.loading.choices import Choices, shown
@@ -84,7 +84,7 @@ def _layer(path: Path, contents: Contents, choices: Choices, prefix: str) -> tup
     if unknown:
         wrong = f"the layer {name} has {shown(unknown[0], arrays)}, which dynsys knows no part for"
         raise CheckpointError(
-            path, wrong, f"it is no plain lstmLayer, gruLayer or bilstmLayer; --ignore {unknown[0]} otherwise"
+            path, wrong, f"it is no plain lstmLayer, gruLayer or bilstmLayer; {ignoring(unknown[0])} otherwise"
         )
     b = np.asarray(arrays.get(f"{prefix}Bias", np.zeros(k * n)), dtype=np.float64).ravel()
     if b.size not in (k * n, 2 * k * n)[: 1 + (k == 3)]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, printable
+from dynsys.errors import CheckpointError, ignoring
 from dynsys.files import Arrays
 from dynsys.models.loading.choices import shown
 from dynsys.models.loading.stated import words_of
@@ -99,7 +99,7 @@ def refuse_turned(path: Path, arrays: Arrays, cell: dict[str, str], free: Iterab
         is_linear = key.endswith("weight") and W.ndim == 2 and bias.size == max(bias.shape, default=0)
         if is_linear and W.shape[0] != W.shape[1] == bias.size:
             wrong = f"{shown(key, arrays)} with a bias of {bias.size} acts from the right, x W, unlike torch's"
-            remedy = f"--transposed, if the square ones do as well; if not, --ignore {printable(key)}"
+            remedy = f"--transposed, if the square ones do as well; if not, {ignoring(key)}"
             raise CheckpointError(path, wrong, remedy)
 
 

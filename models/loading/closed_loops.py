@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dynsys.errors import CheckpointError, printable
+from dynsys.errors import CheckpointError, ignoring, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
@@ -39,7 +39,7 @@ def refuse_fed_back(
             )
             line = fed_back(contents.arrays, stack, readout)
             closed = f"with the loop closed, {line}" if line else f"such a loop of a {stack.cell} is {IN_PYTHON}"
-            remedy = f"{closed}; with the fed outputs as inputs that are held, --ignore {printable(key)}"
+            remedy = f"{closed}; with the fed outputs as inputs that are held, {ignoring(key)}"
             raise CheckpointError(path, wrong, remedy)
 
 

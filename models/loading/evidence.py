@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from dynsys.errors import CheckpointError, printable
+from dynsys.errors import CheckpointError, ignoring, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.beside import NORMS, in_the_loop, is_stepped_by_hand
 from dynsys.models.loading.choices import Choices, shown
@@ -74,7 +74,7 @@ def refuse_hooks(path: Path, contents: Contents, choices: Choices, prefix: str) 
         wrong = (
             f"{prefix.rstrip('._/') or 'the network'} has hooks, {printable(', '.join(strange))}, that can change it"
         )
-        remedy = f"in Python, dynsys.wrap of the module runs them; if they change nothing, --ignore {printable(key)}"
+        remedy = f"in Python, dynsys.wrap of the module runs them; if they change nothing, {ignoring(key)}"
         raise CheckpointError(path, wrong, remedy)
 
 

@@ -34,6 +34,10 @@ SCHEME = (
     "and its equation, --form rnn, rate, activity, leaky, leaky-rate, gru, lstm, esn, low-rank or plrnn "
     "(see 'dynsys info --help'); in Python, dynsys.wrap steps any module"
 )
+NO_MATRIX = (
+    "none of that is a matrix, so that it holds no recurrent weights; give the file that holds them, or wrap a module "
+    "in Python: dynsys.wrap"
+)
 OF_CONFIGURATION = {"cfg", "config", "hparams", "hyper", "args", "settings"}
 ELSEWHERE = {"rng", "random", "generator", "results", "records", "fps", "noise", "sigma"}  # of runs and their chance
 COUNTS = {"n", "units", "hidden", "size", "inputs", "outputs"}
@@ -43,6 +47,8 @@ GAINS = ("g", "gain")
 def hint(path: Path, contents: Contents, choices: Choices) -> str:
     """What to do with a file in which no network was recognised."""
     contents = dataclasses.replace(contents, arrays=effective(contents.arrays).arrays)
+    if not any(array.ndim >= 2 and min(array.shape) >= 2 for array in contents.arrays.values()):
+        return NO_MATRIX
     guesses = _lines(contents)
     lines, more = [line for line in guesses if _opens(path, contents, line)], ""
     if not lines:  # what the file says of f may be what keeps it back

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dynsys.errors import CheckpointError, printable
+from dynsys.errors import CheckpointError, ignoring, printable
 from dynsys.models.loading.choices import Choices, Recognised, listed, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.hints import hint
@@ -25,7 +25,7 @@ def by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognised
         what = f"no {name}, whose names it has, but more" if left else "no known network"
         wrong = f"{what}: it holds {listed(contents.arrays)}{odd}"
         makes = left and _can_be_made(model, contents)
-        aside = f"; if it is, with the rest put aside, {' '.join(f'--ignore {k}' for k in left)}" if makes else ""
+        aside = f"; if it is, with the rest put aside, {ignoring(*left)}" if makes else ""
         raise CheckpointError(path, wrong, hint(path, contents, choices) + aside)
     because = f"it is recognised as {name} by its names"
     options = ("part", "direction", "matrices", "transposed", "alpha", "convention", "gates", "gate_activation")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.errors import printable
+from dynsys.errors import ignoring, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.choices import line_of
 from dynsys.models.loading.configured import SIGNS, called_a_leak
@@ -36,7 +36,7 @@ def way_out(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:
 
 
 def _ignored(keys: list[str]) -> str:
-    return " ".join(f"--ignore {printable(key)}" for key in keys[:12]) + (" ..." if len(keys) > 12 else "")
+    return ignoring(*keys[:12]) + (" ..." if len(keys) > 12 else "")
 
 
 def _guessed(contents: Contents, cell: dict[str, str], keys: list[str]) -> str:

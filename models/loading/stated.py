@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, printable
+from dynsys.errors import CheckpointError, ignoring, printable
 from dynsys.models.activations import activation_named
 from dynsys.models.loading.choices import Choices
 from dynsys.models.loading.contents import Contents
@@ -141,14 +141,14 @@ def one_activation(contents: Contents, choices: Choices, path: Any, prefix: str 
     if elsewhere:
         key = printable(elsewhere[0])
         wrong = f"nothing tells whether its {key} = {stated[elsewhere[0]]!r} is the f of the recurrent part"
-        raise CheckpointError(path, wrong, f"say f with --activation, or --ignore {key} if it is not")
+        raise CheckpointError(path, wrong, f"say f with --activation, or {ignoring(key)} if it is not")
     known: dict[str, str] = {}
     for key, value in stated.items():
         try:
             known[key] = activation_named(value)
         except ValueError as error:
             wrong = f"its {printable(key)} is {value!r}, which dynsys does not know as an activation"
-            remedy = f"say f with --activation, or --ignore {printable(key)} if that is not the f of the network"
+            remedy = f"say f with --activation, or {ignoring(key)} if that is not the f of the network"
             raise CheckpointError(path, wrong, remedy) from error
     if len(set(known.values())) > 1:
         said = ", ".join(f"{printable(key)} = {value}" for key, value in stated.items())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, printable
+from dynsys.errors import CheckpointError, ignoring, printable
 from dynsys.files import Arrays
 from dynsys.models.loading.beside import about_loop_and_readout, is_stepped_by_hand, refuse_quantised, refuse_turned
 from dynsys.models.loading.chains import about_layers, choose_part
@@ -196,7 +196,8 @@ def _settings(
             wrong = f"its configuration says {key} = {contents.settings[stated[1]]}, and torch's cell has tanh"
             form = "gru" if stack.cell == "gru" else "lstm"
             remedy = (
-                f"--ignore {key} if that is of another layer; else --form {form} --activation {stated[0]} with --matrix"
+                f"{ignoring(key)} if that is of another layer; else --form {form} --activation {stated[0]} "
+                "with --matrix"
             )
             raise CheckpointError(path, wrong, remedy)
         return {}, [], []

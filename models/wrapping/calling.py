@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dynsys.models.wrapping.forms import INPUT_NAMES, STATE_NAMES, forms, signature_of
-from dynsys.models.wrapping.module_copy import first_line
+from dynsys.models.wrapping.module_copy import ENDED, first_line
 from dynsys.models.wrapping.step_form import ORDERS, TIMES, Form, Layout, picks
 from dynsys.models.wrapping.torch_faults import guarded
 from dynsys.undisturbed import undisturbed
@@ -91,7 +91,7 @@ def _try(trial: _Trial, form: Form, wanted: set[str]) -> None:
     x, u = trial.x.clone(), trial.u.clone()
     try:
         given = form.call(trial.function, x, u)
-    except Exception as error:
+    except ENDED as error:
         trial.reasons.setdefault(order, first_line(error))
         return
     if not torch.equal(x, trial.x) or not torch.equal(u, trial.u):
@@ -123,7 +123,7 @@ def _takes_one(trial: _Trial, form: Form) -> bool:
         one = Form(form.order, Layout(form.layout.widths), time_axis, names=form.names)
         try:
             found = picks(one.call(trial.function, narrow.x, trial.u), one.layout, narrow.x, time_axis)
-        except Exception:
+        except ENDED:
             continue
         if any(_unusable(narrow, dataclasses.replace(one, pick=pick)) is None for pick in found):
             return True
@@ -137,7 +137,7 @@ def _unusable(trial: _Trial, form: Form) -> str | None:
         try:
             together, again = (form.step(trial.function, x, u) for _ in range(2))
             alone = [form.step(trial.function, x[i : i + 1], u[i : i + 1]) for i in range(len(x))]
-        except Exception as error:
+        except ENDED as error:
             return f"takes {len(x)} rows at once and not one alone ({first_line(error)}); a batch may have any size"
         if not torch.equal(together.nan_to_num(), again.nan_to_num()):
             return "answers differently each time; take its noise out, or hold it still"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")  # they change or store derivatives, which are ours here
+ENDED = (Exception, SystemExit)  # what a call of someone's module may end in, short of Ctrl-C
 OPAQUE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, str, bytes, int, float, bool)
 COMPLEX = {torch.float64: torch.complex128, torch.float32: torch.complex64}
 

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from dynsys.models.wrapping.closed_form import form_of
 from dynsys.models.wrapping.forms import signature_of
-from dynsys.models.wrapping.module_copy import first_line
+from dynsys.models.wrapping.module_copy import ENDED, first_line
 from dynsys.models.wrapping.step_form import Form
 from dynsys.models.wrapping.torch_faults import guarded
 from dynsys.undisturbed import in_double
@@ -151,7 +151,7 @@ def find_way(module: nn.Module, part: nn.Module, dtype: torch.dtype) -> tuple[Wa
         u = inputs(way, TRIED if way.sequences else 1, part, dtype)
         try:
             run = way.run(module, part, u)
-        except Exception as error:
+        except ENDED as error:
             reasons.append(first_line(error))
             continue
         if not run.calls:

@@ -12,7 +12,7 @@ from dynsys.models.recurrent import Recurrent, checked
 from dynsys.models.wrapping.calling import find_form
 from dynsys.models.wrapping.closed_form import completed, hooked, is_known, readout_arrays, system_of
 from dynsys.models.wrapping.container import recurrent_part, spelt, system_within
-from dynsys.models.wrapping.module_copy import copied_callable, describe
+from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line
 from dynsys.models.wrapping.module_kinds import opened
 from dynsys.models.wrapping.readout import called_readout, linear_readout
 from dynsys.models.wrapping.stepped import Stepped
@@ -61,6 +61,23 @@ def wrap(
         raise ValueError(
             f"module is a {type(module).__name__}; a file, and a state dict saved to one, is for dynsys.load(path)"
         )
+    try:
+        return _wrapped(module, readout, n_state, n_input, direction, layer, convention)
+    except SystemExit as end:
+        raise ValueError(
+            f"a call of {describe(module)}, or of its readout, ends the process ({first_line(end)}); take that out"
+        ) from end
+
+
+def _wrapped(
+    module: Any,
+    readout: Any,
+    n_state: int | None,
+    n_input: int | None,
+    direction: str | None,
+    layer: int | None,
+    convention: str | None,
+) -> System:
     module = opened(module)
     if not callable(module):
         raise ValueError(f"module is a {type(module).__name__}; give an nn.Module or a function step(x, u) -> x'")
