@@ -1,5 +1,7 @@
 """What makes a step out of a gradient, against autograd and the recursions; where weights begin, against their laws."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from dynsys.models.learners import learner
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.optimisers import OPTIMISERS
 from dynsys.models.recurrent_network import RecurrentNetwork
+from dynsys.models.retrieval import Retrieval
 
 PULLS = np.random.default_rng(3).normal(size=(40, 3))  # the gradient of every step
 
@@ -35,6 +38,7 @@ class Pulled:
 
 def test_a_step_of_descent_is_the_rate_times_the_gradient_of_autograd():
     course = flipflop_course("gru", bits=2, units=4, optimizer="sgd", learning_rate=0.3)
+    course = dataclasses.replace(course, lesson=dataclasses.replace(course.lesson, test_batch=2, test_steps=50))
     network, before = course.network, [w.detach().clone() for w in course.network.parameters()]
     gradients = torch.autograd.grad(course.lesson.loss(network, 0), list(network.parameters()))
     train(network, course.lesson, Backprop(1, 0.3, clip=1e9, optimizer="sgd"))
@@ -138,7 +142,9 @@ def test_a_choice_that_would_not_be_used_is_refused(case, tmp_path):
 
 
 @pytest.mark.parametrize(("task", "model", "size"), [("flipflop", "irnn", {}), ("retrieval", "irnn", {"batch": 4})])
-def test_what_was_chosen_is_kept_with_the_network(task, model, size, tmp_path):
+def test_what_was_chosen_is_kept_with_the_network(task, model, size, tmp_path, monkeypatch):
+    few = Retrieval().sets(0, train=20, validation=5, test=5)
+    monkeypatch.setattr("dynsys.models.retrieval_learning.strings", lambda task, seed: few)
     chosen = {"optimizer": "momentum", "momentum": 0.7, "learning_rate": 0.02}
     chosen |= {"begin": "uniform", "reach": 0.2} if model == "irnn" else {}
     learner(task, model)(tmp_path, units=3, steps=2, **size, **chosen)
