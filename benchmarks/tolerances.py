@@ -37,7 +37,7 @@ def counted(network: EchoStateNetwork, starts: int, seed: int) -> tuple[np.ndarr
     points, reached, real = [], [], []
     for limit in Q:
         problem = Problem(network, u.expand(len(x), -1))
-        ended = descend(solver_named("trust-region", network.n_state), problem, x, unit, limit)
+        ended = descend(solver_named("trust-region"), problem, x, unit, limit)
         came = q_of(ended.F) <= limit  # the others come no farther
         x, q = ended.x[came], q_of(ended.F[came])
         groups = torch.zeros(len(x), dtype=torch.long)

@@ -67,7 +67,7 @@ def test_a_state_above_the_limit_is_slow_up_to_the_limit_of_slow_points():
 def test_a_step_that_changes_q_by_less_than_its_share_ends_a_start():
     x, u = torch.tensor([[10.0], [0.3]], dtype=torch.float64), torch.zeros(2, 0, dtype=torch.float64)
     problem = Problem(Flow(lambda x, u: 1 + x**2, n_state=1), u)  # q ends at 1/2
-    solver = solver_named("gradient-descent", 1)
+    solver = solver_named("gradient-descent")
     loose = descend(solver, problem, x, 1.0, 1e-12, 0.1)
     tight = descend(solver, problem, x, 1.0, 1e-12, 1e-6)
     assert (loose.outcome == Outcome.STUCK).all()
