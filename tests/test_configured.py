@@ -102,7 +102,10 @@ def test_what_arrays_of_the_file_show_is_judged_by_them(tmp_path):
     assert "head.bn.weight (4,)" in dynsys.load(path).unread
 
 
-def test_noise_and_what_is_added_to_the_output_are_told(tmp_path):
+def test_noise_a_decay_and_what_is_added_to_the_output_are_told(tmp_path):
+    path, _ = saved(tmp_path, {"decay_rate": 0.9, "weight_decay": 0.1})
+    told = describe_checkpoint(path)["assumed"]
+    assert [line for line in told if "decay" in line] == ["config.decay_rate = 0.9 is of training, and no leak of h"]
     path, _ = saved(tmp_path, {"sigma": 1, "rec_noise": 0.05})
     assert "noise is left out (config.rec_noise = 0.05)" in describe_checkpoint(path)["assumed"]
     lstm = {f"rec.{key}": value.tolist() for key, value in nn.LSTM(1, N).state_dict().items()}

@@ -126,3 +126,16 @@ def test_first_states_are_not_turned(tmp_path):
     h0 = torch.arange(10.0).double().reshape(2, 5)
     system = dynsys.load(saved(tmp_path, {**content, "h0": h0}), transposed=True)
     np.testing.assert_array_equal(system.initial_state.numpy(), h0.flatten().numpy())
+
+
+def test_a_list_of_cells_that_each_read_themselves_alone_has_the_line_of_the_first(tmp_path):
+    w, B, b = torch.randn(4).double(), torch.randn(4, M).double(), torch.randn(4).double()
+    content = {f"cells.0.{k}": v for k, v in {"weight_hh": w, "weight_ih": B, "bias_ih": b}.items()}
+    content |= {f"cells.1.{k}": v for k, v in {"weight_hh": w, "weight_ih": torch.ones(4, 4), "bias_ih": b}.items()}
+    path = saved(tmp_path, content)
+    with pytest.raises(CheckpointError, match=r"IndRNN, --form rnn --matrix 'recurrent=diag\(cells\.0\.weight_hh\)'"):
+        dynsys.load(path)
+    named = {"recurrent": "diag(cells.0.weight_hh)", "input": "cells.0.weight_ih", "bias": "cells.0.bias_ih"}
+    system = dynsys.load(path, form="rnn", matrices=named)
+    x, u = torch.randn(3, 4).double(), torch.randn(3, M).double()
+    torch.testing.assert_close(x + system.velocity(x, u), torch.tanh(w * x + u @ B.T + b), rtol=0, atol=1e-12)

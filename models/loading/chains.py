@@ -31,9 +31,22 @@ def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str 
         return next(iter(parts.values()))
     layers = _listed_layers(path, arrays, parts)
     if layers is None:
+        _refuse_unreadable(path, arrays, parts)
         wrong = f"it holds {len(parts)} recurrent networks: {found}"
         raise CheckpointError(path, wrong, f"choose one with --part, such as {_such_as(path, arrays, parts)}")
     return layers
+
+
+def _refuse_unreadable(path: Path, arrays: Arrays, parts: dict[str, Part]) -> None:
+    """Where none of the parts can be read, the CheckpointError of the first."""
+    errors = []
+    for part in parts.values():
+        try:
+            read_stack(path, arrays, part, part.keys["forward"], "backward" in part.keys)
+        except CheckpointError as error:
+            errors.append(error)
+    if len(errors) == len(parts):
+        raise errors[0]
 
 
 def _asked_for(path: Path, parts: dict[str, Part], name: str, found: str) -> Part:

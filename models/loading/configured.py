@@ -108,6 +108,8 @@ def about_the_output_and_noise(contents: Contents, choices: Choices, prefix: str
             continue
         if _is_of_the_output(contents, key):
             lines.append(f"the output is read from h alone, without the input that {key} = {value} adds to it")
+        elif "decay" in said_words(key) and not said_words(key) & OF_TRAINING and as_number(value) not in (None, 1):
+            lines.append(f"{printable(key)} = {value} is of training, and no leak of h")
         elif "noise" in said_words(key) and not isinstance(value, str) and not words_of(key) & TRAINERS:
             lines.append(f"noise is left out ({printable(key)} = {value})")
     return lines

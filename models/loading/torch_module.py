@@ -36,10 +36,7 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     whole = _read(path, contents, part, direction)
     stack = Stack(whole.cell, whole.keys[:1], whole.units[:1], whole.widths[:1], whole.n_input) if both else whole
     cell = whole.keys[0]
-    inside = tuple(prefix for prefix in part.own if prefix)  # what has torch's names in a part is none of its own
-    beside = [part, *(p for p in parts.values() if p is not part and not p.prefix.startswith(inside))]
-    recurrent = {key for p in beside for layers in p.keys.values() for keys in layers for key in keys.values()}
-    recurrent |= {f"{p.prefix}{COUPLED}" for p in beside}
+    recurrent = _recurrent(part, parts)
     refuse_quantised(path, arrays, (key for keys in stack.keys for key in keys.values()))
     free = [key for key in arrays if key not in recurrent]
     refuse_turned(path, arrays, cell, (key for key in free if not choices.ignores(key)))
@@ -57,9 +54,7 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     if readout is None and choices.matrices.get("readout_bias"):
         raise CheckpointError(path, "--matrix readout_bias was given without a readout", "name the readout too")
     ends = {key for end in (readout, initial) if end is not None for key in end.keys}
-    heads = {key for key in free if readout and _beside(key, readout.keys[0] if readout.keys else "")}
-    after = set(readout.after) if readout else set()
-    explained = recurrent | ends | heads | after | _biases(after) | _readouts_of_both(arrays, free, stack, both)
+    explained = recurrent | ends | _around(arrays, free, readout) | _readouts_of_both(arrays, free, stack, both)
     for prefix, keys, n in _modules(part, stack):
         refuse_unexplained(path, contents, choices, prefix, keys, explained, n, stack.cell)
         refuse_hooks(path, contents, choices, prefix)
@@ -90,6 +85,22 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     unused += tuple(f"{key} ({why})" for key, why in contents.odd.items())
     why = (_why_cell(arrays, contents, part, stack), *why_f, *(() if both else _why_ends(readout, initial)))
     return Recognised(stack.cell, held, settings, why, tuple(assumed), unused)
+
+
+def _recurrent(part: Part, parts: dict[str, Part]) -> set[str]:
+    """The keys of the part and of those beside it; what has torch's names within a part is none of its own."""
+    inside = tuple(prefix for prefix in part.own if prefix)
+    beside = [part, *(p for p in parts.values() if p is not part and not p.prefix.startswith(inside))]
+    keys = {key for p in beside for layers in p.keys.values() for names in layers for key in names.values()}
+    return keys | {f"{p.prefix}{COUPLED}" for p in beside}
+
+
+def _around(arrays: Arrays, free: list[str], readout: Readout | None) -> set[str]:
+    """What is of the readout's own layer, or behind it."""
+    if readout is None or not readout.keys:
+        return set()
+    after = set(readout.after)
+    return {key for key in free if _beside(key, readout.keys[0])} | after | _biases(after)
 
 
 def _read(path: Path, contents: Contents, part: Part, direction: str) -> Stack:
