@@ -65,7 +65,7 @@ def searched(
     system: System, seed: int = 0, n_starts: int = 512, closure: bool = True, interrupted: bool = False
 ) -> Exploration:
     """A search as ``find_fixed_points`` makes it, without the eigenvalues at its end."""
-    u, solver = torch.zeros(1, system.n_input), solver_named("auto", system.n_state)
+    u, solver = torch.zeros(1, system.n_input), solver_named("auto")
     x = first_starts(system, u, n_starts, seed)
     settings = Settings(
         adaptive=True,
