@@ -98,7 +98,7 @@ def test_two_modules_with_names_of_their_own_are_layers_where_the_user_says_so(t
 
 
 @pytest.mark.parametrize(
-    ("make", "layers"), itertools.product([nn.RNN, nn.GRU, nn.LSTM], [1, 2]), ids=lambda value: str(value)[-6:]
+    ("make", "layers"), [*itertools.product([nn.RNN, nn.GRU, nn.LSTM], [1, 2])], ids=lambda value: str(value)[-6:]
 )
 def test_a_state_dict_that_was_stored_turned_is_opened_by_the_option_that_is_named(tmp_path, make, layers):
     module, head = make(M, 5, layers), nn.Linear(5, 2)
