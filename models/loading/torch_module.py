@@ -33,7 +33,7 @@ def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices
     choices.refuse(path, options, "it is recognised by torch's names; --form with --matrix says another equation")
     direction = choose_direction(path, part, choices)
     both = "backward" in part.keys
-    whole = _read(path, contents, part, direction)
+    whole = _read(path, contents, part, direction, choices.transposed)
     stack = Stack(whole.cell, whole.keys[:1], whole.units[:1], whole.widths[:1], whole.n_input) if both else whole
     cell = whole.keys[0]
     recurrent = _recurrent(part, parts)
@@ -103,8 +103,9 @@ def _around(arrays: Arrays, free: list[str], readout: Readout | None) -> set[str
     return {key for key in free if _beside(key, readout.keys[0])} | after | _biases(after)
 
 
-def _read(path: Path, contents: Contents, part: Part, direction: str) -> Stack:
-    """The cell and sizes of the part; where they fit once all matrices are turned, CheckpointError says so."""
+def _read(path: Path, contents: Contents, part: Part, direction: str, turned: bool) -> Stack:
+    """The cell and sizes of the part; where they fit once all matrices are turned (turned back, where the choices have
+    ``turned`` them), CheckpointError says so."""
     layers, both = part.keys[direction], "backward" in part.keys
     try:
         return read_stack(path, contents.arrays, part, layers, both)
@@ -114,6 +115,8 @@ def _read(path: Path, contents: Contents, part: Part, direction: str) -> Stack:
         except CheckpointError:
             raise error from None
         remedy = "its matrices act from the right, x W: --transposed turns them all, with gates in torch's order"
+        if turned:
+            remedy = "--transposed means nothing for it: its matrices act from the left, as torch's do; leave it out"
         raise CheckpointError(path, error.wrong, remedy) from error
 
 
