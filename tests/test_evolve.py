@@ -14,10 +14,10 @@ from click.testing import CliRunner
 import dynsys
 from dynsys.analyses.evolve import study
 from dynsys.analyses.evolve.completeness import KINKS, of_the_indices, warnings
+from dynsys.analyses.evolve.evolution import DIAGRAM, Evolution, Evolve
 from dynsys.analyses.evolve.frames import Frames, Origin, _release_states, make_frames, origin_of
 from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
-from dynsys.analyses.evolve.study import DIAGRAM, Evolution, Evolve
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows
 from dynsys.analyses.report import scenes_of
 from dynsys.bifurcation.curve import STUCK

@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 
 import dynsys
 from dynsys import plots
+from dynsys.analyses.evolve.evolution import Evolve
 from dynsys.analyses.evolve.frames import SCHEMA as FRAMES
 from dynsys.analyses.evolve.frames import load_frames
-from dynsys.analyses.evolve.study import Evolve
 from dynsys.analyses.evolve.study import run as evolve
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.errors import CheckpointError

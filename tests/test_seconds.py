@@ -16,6 +16,7 @@ from dynsys.analyses import flipflop as demo
 from dynsys.analyses.claims.study import Claims
 from dynsys.analyses.claims.study import run as claims
 from dynsys.analyses.evolve import study as evolve
+from dynsys.analyses.evolve.evolution import Evolve
 from dynsys.analyses.evolve.words import sentences
 from dynsys.analyses.noise.kept import kept_points
 from dynsys.analyses.noise.networks import networks_of
@@ -25,7 +26,7 @@ from dynsys.analyses.retrieval import report as retrieval_report
 from dynsys.analyses.retrieval.table import Retrieve
 from dynsys.analyses.retrieval.table import run as retrieve
 from dynsys.analyses.retrieval.trial import Trial
-from dynsys.analyses.transfer.study import Transfer
+from dynsys.analyses.transfer.comparison import Transfer
 from dynsys.analyses.transfer.study import run as transfer
 from dynsys.bifurcation.family import FamilyOf
 from dynsys.bifurcation.follow import follow
@@ -343,16 +344,16 @@ def test_a_diagram_is_of_what_was_followed_in_time_and_says_what_was_not():
 def test_an_evolution_that_was_cut_is_followed_anew_and_one_without_pictures_is_not(tmp_path):
     learner("flipflop", "esn")(tmp_path, snapshots=400, bits=1, units=10, steps=800)
     with pytest.raises(CutShort, match="0 of 3 searches"):
-        evolve.run(evolve.Evolve(jobs=1), tmp_path, None, silent, seconds=Deadline(0.0))
+        evolve.run(Evolve(jobs=1), tmp_path, None, silent, seconds=Deadline(0.0))
     assert results_in(tmp_path / "evolve")["cut"]["goes_on"] is False
-    partly = evolve.run(evolve.Evolve(jobs=1), tmp_path, None, silent, seconds=looks(20))
+    partly = evolve.run(Evolve(jobs=1), tmp_path, None, silent, seconds=looks(20))
     assert partly.cut_told["goes_on"] is False
     assert sentences(partly)[0].startswith(partly.cut_told["sentence"])
-    whole = evolve.run(evolve.Evolve(jobs=1), tmp_path, None, silent)
+    whole = evolve.run(Evolve(jobs=1), tmp_path, None, silent)
     assert not whole.resumed
     assert whole.cut_told is None
     (tmp_path / "evolve" / evolve.FRAMES).unlink()
-    bare = evolve.run(evolve.Evolve(jobs=1), tmp_path, None, silent, seconds=Deadline(0.0))
+    bare = evolve.run(Evolve(jobs=1), tmp_path, None, silent, seconds=Deadline(0.0))
     assert bare.resumed
     assert bare.frames is None
     assert bare.cut.sentence in sentences(bare)

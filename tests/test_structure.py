@@ -1,6 +1,7 @@
 """The layout of DESIGN: which way imports go, what is packaged, what the command line imports."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 import tomllib
@@ -28,13 +29,45 @@ def module_of(path: Path) -> str:
 
 
 def imports(path: Path) -> list[str]:
+    """What a file imports of the project, by ``import``, ``from`` of either kind, or ``import_module``."""
     found = []
+    here = module_of(path).split(".")
+    folder = here if path.name == "__init__.py" else here[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.append(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            base = folder[: len(folder) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            found += [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
     return [name for name in found if name.split(".")[0] == "dynsys"]
+
+
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("from dynsys import models", "dynsys.models"),
+        ("from dynsys import load, analyses", "dynsys.analyses"),
+        ("from .models import registry", "dynsys.models"),
+        ("from . import analyses", "dynsys.analyses"),
+        ("import importlib\nimportlib.import_module('dynsys.models.gru')", "dynsys.models.gru"),
+        ("def f():\n    import dynsys.cli.find", "dynsys.cli.find"),
+    ],
+)
+def test_no_way_to_import_goes_unseen(line, module, monkeypatch):
+    path = ROOT / "dynsys" / "new.py"
+    monkeypatch.setattr(Path, "read_text", lambda self: line)
+    assert module in imports(path)
+
+
+def test_no_modules_import_each_other_not_even_inside_functions():
+    spec = importlib.util.spec_from_file_location("house", ROOT / "benchmarks" / "house.py")
+    house = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(house)
+    modules = house.files()
+    assert house.circles({name: house.imports(name, path, modules) for name, path in modules.items()}) == []
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if module_of(p) not in FACADE], ids=str)

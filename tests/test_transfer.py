@@ -13,9 +13,9 @@ from dynsys import FixedPoints, load, plots
 from dynsys.analyses.report import REPORT, RESULTS
 from dynsys.analyses.transfer import networks as transfer_networks
 from dynsys.analyses.transfer.claims import claims
+from dynsys.analyses.transfer.comparison import NETWORKS, Transfer
 from dynsys.analyses.transfer.cube_projection import Shape
-from dynsys.analyses.transfer.networks import NETWORKS
-from dynsys.analyses.transfer.study import Transfer, run
+from dynsys.analyses.transfer.study import run
 from dynsys.cli import main
 from dynsys.errors import CheckpointError
 from dynsys.models.echo_state import WEIGHTS, EchoStateConfig, EchoStateNetwork

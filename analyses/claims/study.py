@@ -17,12 +17,13 @@ import numpy as np
 
 from dynsys.analyses.claims.words import verdicts
 from dynsys.analyses.evolve import study as evolve
+from dynsys.analyses.evolve.evolution import Evolve
 from dynsys.analyses.evolve.words import results as evolve_results
 from dynsys.analyses.noise import study as noise
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer import study as transfer
-from dynsys.analyses.transfer.networks import SCRATCH, TRANSFER
+from dynsys.analyses.transfer.comparison import SCRATCH, TRANSFER, Transfer
 from dynsys.analyses.transfer.words import results as transfer_results
 from dynsys.bifurcation.diagram import Diagram
 from dynsys.deadline import Deadline, Part
@@ -132,7 +133,7 @@ def formation(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, A
         gain=arguments["gain"],
         seed=arguments["network"],
     )
-    evolution = evolve.run(evolve.Evolve(jobs=1), home, None, silent)
+    evolution = evolve.run(Evolve(jobs=1), home, None, silent)
     found = evolve_results(evolution)
     return {
         "accuracy": trained.metrics["settled_bit_accuracy"],
@@ -152,7 +153,7 @@ def transferred(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str,
     """One more bit, from scratch and on top of the others, and a logistic network of as many bits."""
     home, number = _home(folder, arguments), arguments["network"]
     kind = {key: arguments[key] for key in ("bits", "units", "preset")}
-    asked = transfer.Transfer(**kind, seed=number, memories_only=arguments["memories_only"])
+    asked = Transfer(**kind, seed=number, memories_only=arguments["memories_only"])
     compared = transfer.run(asked, home / "transfer", silent)
     logistic = learner("flipflop", "esn")(home / LOGISTIC, **kind, activation="logistic", seed=number)
     return {**transfer_results(compared), "logistic": logistic.metrics}

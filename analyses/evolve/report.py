@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.analyses.citations import of_network
+from dynsys.analyses.evolve.evolution import Evolution, Evolve, studied
 from dynsys.analyses.evolve.frames import Frames
-from dynsys.analyses.evolve.study import Evolution, Evolve, studied
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
 from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.portrait import TITLES

@@ -11,19 +11,20 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dynsys
 from dynsys.analyses.evolve.completeness import KINKS
+from dynsys.analyses.evolve.evolution import DIAGRAM, FOLDER, FRAMES, SCHEMA, Evolution, Evolve
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
+from dynsys.analyses.evolve.report import command, write_evolution
 from dynsys.analyses.report import cut_short
 from dynsys.bifurcation.diagram import Diagram
-from dynsys.bifurcation.follow import SEARCHES, follow
+from dynsys.bifurcation.follow import follow
 from dynsys.deadline import Cut, CutShort, Deadline, Part
-from dynsys.errors import CheckpointError, typed
+from dynsys.errors import CheckpointError
 from dynsys.files import check_writable
 from dynsys.models.flipflop import FlipFlop
 from dynsys.models.loading.run_folder import FILE_NAME
@@ -33,42 +34,7 @@ from dynsys.search import SearchInterrupted
 
 Progress = Callable[[str, int, int], None]
 
-SCHEMA = "dynsys.evolution/1"
 PICTURES = Part(0, 1, "sets of pictures over training")
-FOLDER = "evolve"  # in the folder of the run
-DIAGRAM, FRAMES = "diagram.safetensors", "frames.safetensors"
-
-
-@dataclass(frozen=True)
-class Evolve:
-    """Settings: the ``input`` that is held (None: zeros), how many snapshots are searched, threads, and the seed."""
-
-    input: tuple[float, ...] | None = None
-    searches: int = SEARCHES
-    jobs: int | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Evolution:
-    """What a study came to. ``flipflop``: the network's outputs stand for bits. ``resumed`` where the points had been
-    followed before and were read from the folder. ``frames`` are None where there was no time for them, as ``cut``
-    says."""
-
-    diagram: Diagram
-    frames: Frames | None
-    origin: Origin | None
-    network: str
-    flipflop: bool
-    folder: Path
-    resumed: bool
-    cut: Cut | None = None
-
-    @property
-    def cut_told(self) -> dict[str, Any] | None:
-        """Where time was over: while points were followed, or while pictures were made of them."""
-        found = self.diagram.about.get("cut")
-        return found if found is not None or self.cut is None else self.cut.to_json()
 
 
 def run(
@@ -88,8 +54,6 @@ def run(
     run has no snapshots or they do not fit its network, ValueError for settings that make no sense, CutShort where
     time was over before anything was found, and OutputError.
     """
-    from dynsys.analyses.evolve.report import write_evolution
-
     run_folder, deadline = Path(run_folder), Deadline.of(seconds)
     folder = run_folder / FOLDER if folder is None else Path(folder)
     family = read_snapshots(run_folder, settings.input)
@@ -116,8 +80,6 @@ def run(
 
 
 def _cut_short(found: Diagram, settings: Evolve, run_folder: Path, folder: Path) -> CutShort:
-    from dynsys.analyses.evolve.report import command
-
     told = found.about["cut"]
     cut = Cut(told["seconds"], tuple(Part(**part) for part in told["reached"]), told["goes_on"])
     given = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
@@ -131,23 +93,6 @@ def _followed(family: Snapshots, settings: Evolve, progress: Progress, deadline:
         return follow(family, **given, seconds=deadline, progress=progress)
     except SearchInterrupted as interrupt:
         raise KeyboardInterrupt from interrupt
-
-
-def studied(folder: Path) -> tuple[Diagram, Frames]:
-    """What a finished study has left in its folder, or in RUN/evolve of a run's; raises CheckpointError."""
-    folder = folder if (folder / DIAGRAM).is_file() else folder / FOLDER
-    if not (folder / DIAGRAM).is_file():
-        run = folder.parent
-        raise CheckpointError(run, "its training has not been studied yet", f"first: {typed('evolve', run)}")
-    diagram = Diagram.load(folder / DIAGRAM)
-    known = load_frames(folder / FRAMES, str(diagram.about.get("made_from")))
-    if known is None:
-        if not (folder / FRAMES).is_file():
-            raise CheckpointError(folder, "there was no time for its pictures", "run 'dynsys evolve' again")
-        raise CheckpointError(
-            folder / FRAMES, "it does not belong to the diagram beside it", "run 'dynsys evolve' again"
-        )
-    return diagram, known[0]
 
 
 def fingerprint(settings: Evolve, run_folder: Path) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from dynsys.analyses.transfer.comparison import LARGE, NETWORKS, SCRATCH, TRANSFER, Comparison, in_words
 from dynsys.analyses.transfer.cube_projection import SHAPES
 from dynsys.analyses.transfer.geometry import hypercube_spread
-from dynsys.analyses.transfer.networks import LARGE, NETWORKS, SCRATCH, TRANSFER
-from dynsys.analyses.transfer.study import Comparison, in_words
 
 PRISM, CUBOID = 3, 2  # axes that are looked along: see cube_projection
 TIE = 0.05  # of an edge, up to which two lengths are taken to be the same

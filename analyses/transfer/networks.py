@@ -12,11 +12,12 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dynsys.analyses.run import POINTS, Progress, at_rest, load_run, search_and_save
+from dynsys.analyses.transfer.comparison import SCRATCH, SMALL, TRANSFER, Transfer
 from dynsys.deadline import ENDLESS, Deadline
 from dynsys.discovery import Stop
 from dynsys.errors import CheckpointError
@@ -29,12 +30,6 @@ from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
 from dynsys.points import FixedPoints
 from dynsys.system import System
 
-if TYPE_CHECKING:
-    from dynsys.analyses.transfer.study import Transfer
-
-SMALL, SCRATCH, TRANSFER = "small", "scratch", "transfer"
-LARGE = (SCRATCH, TRANSFER)
-NETWORKS = (SMALL, *LARGE)
 UNITS, ACTIVATION = 1000, "tanh"
 UNFINISHED = (Stop.TIME, Stop.INTERRUPTED)  # searches that are made again
 

@@ -9,9 +9,8 @@ from typing import Any
 from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.transfer.claims import TIE, Claim, claims
+from dynsys.analyses.transfer.comparison import LARGE, SMALL, Comparison, Transfer, in_words
 from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR, SHOWN
-from dynsys.analyses.transfer.networks import LARGE, SMALL
-from dynsys.analyses.transfer.study import Comparison, Transfer, in_words
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
 from dynsys.analyses.transfer.words import capital, results, sentences
 from dynsys.errors import typed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynsys.analyses.report import in_words as shown
-from dynsys.analyses.transfer.study import Comparison, in_words
+from dynsys.analyses.transfer.comparison import Comparison, in_words
 from dynsys.analyses.transfer.words import mean, percent
 
 NO_MEMORY, EDGES_SHORTEST = "stable, no memory", "neighbours all nearest"  # columns

@@ -10,10 +10,19 @@ import numpy as np
 
 from dynsys.analyses.flipflop_memories import Memories, named
 from dynsys.analyses.transfer.claims import claims
+from dynsys.analyses.transfer.comparison import (
+    LARGE,
+    NETWORKS,
+    SCHEMA,
+    SCRATCH,
+    SMALL,
+    TRANSFER,
+    Comparison,
+    Network,
+    in_words,
+)
 from dynsys.analyses.transfer.cube_projection import Shape
 from dynsys.analyses.transfer.geometry import Distances, hypercube_spread
-from dynsys.analyses.transfer.networks import LARGE, NETWORKS, SCRATCH, SMALL, TRANSFER
-from dynsys.analyses.transfer.study import SCHEMA, Comparison, Network, in_words
 
 
 def results(compared: Comparison) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def evolve(
       dynsys evolve runs/flipflop
     """
     from dynsys.analyses.evolve.completeness import warnings
-    from dynsys.analyses.evolve.study import DIAGRAM, Evolve
+    from dynsys.analyses.evolve.evolution import DIAGRAM, Evolve
     from dynsys.analyses.evolve.study import run as study
     from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences
     from dynsys.analyses.report import REPORT, RESULTS

@@ -39,7 +39,8 @@ def transfer(folder: str, seconds: float | None, as_json: bool, **options: Any) 
       dynsys transfer -o runs/transfer --bits 4 --units 500 --seed 0
     """
     from dynsys.analyses.report import REPORT, RESULTS
-    from dynsys.analyses.transfer.study import Transfer, run
+    from dynsys.analyses.transfer.comparison import Transfer
+    from dynsys.analyses.transfer.study import run
     from dynsys.analyses.transfer.tables import geometry_rows, network_rows
     from dynsys.analyses.transfer.words import results, sentences
 

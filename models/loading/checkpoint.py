@@ -11,7 +11,8 @@ from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, 
 from dynsys.models.loading.choices import Choices, Recognised
 from dynsys.models.loading.contents import read_arrays
 from dynsys.models.loading.equations import equation
-from dynsys.models.loading.recognise import recognise, system_of
+from dynsys.models.loading.made import system_of
+from dynsys.models.loading.recognise import recognise
 from dynsys.models.loading.run_folder import network_of
 from dynsys.models.loading.snapshot import checkpoint_of, is_snapshot, read_snapshot
 from dynsys.models.registry import MODELS, TASKS

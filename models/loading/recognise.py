@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from dynsys.errors import CheckpointError
 from dynsys.models.conventions.layers import recognise_layers
 from dynsys.models.loading.choices import Choices, Recognised
 from dynsys.models.loading.contents import Contents
@@ -19,8 +18,6 @@ from dynsys.models.loading.our_names import by_our_names
 from dynsys.models.loading.replay import replayed
 from dynsys.models.loading.state_dict import find_parts
 from dynsys.models.loading.torch_module import torch_module
-from dynsys.models.registry import MODELS
-from dynsys.system import System
 
 AROUND = ("readout", "readout_bias", "initial")  # what can be named around a cell with torch's names
 
@@ -29,7 +26,7 @@ def recognise(path: Path, contents: Contents, choices: Choices) -> Recognised:
     """The network that the arrays are, and why; CheckpointError lists what the file holds and says what to do."""
     choices = _within(contents.container, choices)
     if choices.replay is not None:
-        return replayed(path, contents, choices)
+        return replayed(path, contents, choices, recognise)
     if choices.form is not None or any(role not in AROUND for role in choices.matrices):
         return from_named(path, contents, choices)
     layers = recognise_layers(path, contents, choices)
@@ -43,16 +40,6 @@ def recognise(path: Path, contents: Contents, choices: Choices) -> Recognised:
         made = tuple(f"{key} is made of {words}" for key, (_, words) in whole.made.items())
         return dataclasses.replace(found, why=(*found.why, *made))
     return by_our_names(path, contents, choices)
-
-
-def system_of(path: Path, found: Recognised) -> System:
-    """The system of a network that was recognised; raises CheckpointError where its arrays make none."""
-    make = MODELS[found.model].from_arrays
-    assert make is not None
-    try:
-        return make(found.arrays, found.settings, None)
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(path, str(error), "say what is what with --form and --matrix") from error
 
 
 def _within(container: str, choices: Choices) -> Choices:

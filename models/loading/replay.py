@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dynsys.errors import CheckpointError
 from dynsys.files import Arrays, file_error
 from dynsys.models.loading.choices import Choices, Recognised, line_of, listed
 from dynsys.models.loading.contents import Contents, read_arrays
+from dynsys.models.loading.made import system_of
 from dynsys.models.loading.readings import readings
 from dynsys.system import Kind, System
 
@@ -35,6 +36,7 @@ INPUTS = ("inputs", "input", "u", "in", "stimulus", "stimuli")
 STATES = ("hidden", "hiddens", "states", "state", "h", "x", "r", "rates", "activity")
 CELLS = ("cell", "cells", "c")
 OUTPUTS = ("outputs", "output", "z", "y", "out", "readout", "readouts")
+Recognise = Callable[[Path, Contents, Choices], Recognised]
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,14 @@ class _Tried:
     off: float
 
 
-def replayed(path: Path, contents: Contents, choices: Choices) -> Recognised:
-    """The one reading that reproduces the trial of ``choices.replay``; CheckpointError where there is none, or two."""
+def replayed(path: Path, contents: Contents, choices: Choices, recognise: Recognise) -> Recognised:
+    """The one reading that reproduces the trial of ``choices.replay``; CheckpointError where there is none, or two.
+
+    Each is opened by ``recognise``, as it would be if the user had said it.
+    """
     trial_path = Path(str(choices.replay))
     trial = read_trial(trial_path)
-    tried = list(_tried(path, contents, dataclasses.replace(choices, replay=None), trial))
+    tried = list(_tried(path, contents, dataclasses.replace(choices, replay=None), trial, recognise))
     if not tried:
         wrong = f"no reading of it has the sizes of the trial in {trial_path}"
         raise CheckpointError(path, wrong, "say its form and matrices, and what the trial lacks to be replayed")
@@ -128,14 +133,14 @@ def replayed(path: Path, contents: Contents, choices: Choices) -> Recognised:
     told = f"replay: of {len(tried)} readings {_said(best.choices)} alone reproduces {trial_path}, to {best.off:.1e}"
     kept = [line for line in best.found.assumed if "activation" not in line and "acts from the left" not in line]
     why = (*best.found.why, told)
-    chosen = _with_less_ignored(path, contents, best, choices.ignore)
+    chosen = _with_less_ignored(path, contents, best, choices.ignore, recognise)
     return dataclasses.replace(best.found, why=why, assumed=tuple(kept), choices=chosen.given())
 
 
-def _with_less_ignored(path: Path, contents: Contents, best: _Tried, ignore: tuple[str, ...]) -> Choices:
+def _with_less_ignored(
+    path: Path, contents: Contents, best: _Tried, ignore: tuple[str, ...], recognise: Recognise
+) -> Choices:
     """The choices of the reading without the --ignore that let every reading be tried, where it opens without."""
-    from dynsys.models.loading.recognise import recognise
-
     chosen = dataclasses.replace(best.choices, ignore=ignore)
     try:
         recognise(path, contents, chosen)
@@ -151,10 +156,8 @@ def _said(choices: Choices) -> str:
     return line_of(given.pop("matrices", {}), **given) or "the file as it is"
 
 
-def _tried(path: Path, contents: Contents, choices: Choices, trial: Trial) -> Iterator[_Tried]:
+def _tried(path: Path, contents: Contents, choices: Choices, trial: Trial, recognise: Recognise) -> Iterator[_Tried]:
     """Every reading that can be made and has the sizes of the trial."""
-    from dynsys.models.loading.recognise import recognise, system_of
-
     for reading in itertools.islice(readings(contents, choices), MOST):
         try:
             found = recognise(path, contents, reading)
