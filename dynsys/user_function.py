@@ -58,6 +58,7 @@ def check_function(function: Function, call: Function, x: Tensor, u: Tensor, nam
                 "over all of x; each row of x is a state of its own: reduce along dim=1, as x.mean(1, keepdim=True)"
             )
         _check_derivative(call, x, u, name, one)
+        _check_branches(call, x, u, name, one)
 
 
 def _parameters(function: Function) -> list[inspect.Parameter] | None:
@@ -208,3 +209,15 @@ def _check_derivative(call: Function, x: Tensor, u: Tensor, name: str, one: str)
             f"the derivative that torch finds for the {one} of {name} is not the slope of its values: something inside "
             "is detached, under no_grad or not computed in torch; let gradients through"
         )
+
+
+def _check_branches(call: Function, x: Tensor, u: Tensor, name: str, one: str) -> None:
+    """Python's ``if`` on the values of the states has no derivative for many states at once."""
+    try:
+        torch.func.vmap(lambda state, held: call(state.unsqueeze(0), held.unsqueeze(0)))(x, u)
+    except RuntimeError as error:
+        if "data-dependent control flow" in str(error):
+            raise ValueError(
+                f"the {one} of {name} is decided by the values of the states, as with if, .all() or .item(); "
+                "each row of x goes its own way: torch.where(x > 0, a, b)"
+            ) from error

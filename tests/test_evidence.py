@@ -212,6 +212,26 @@ def test_weights_that_torch_composes_are_composed(tmp_path, case, make):
     assert any("is made of" in line for line in describe_checkpoint(path)["recognised"])
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [utils.spectral_norm, parametrizations.spectral_norm])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_square_matrix_is_normed_along_the_side_that_the_iteration_went(tmp_path, make, dim):
+    torch.manual_seed(0)
+    module = make(nn.RNN(M, N), "weight_hh_l0", dim=dim).double()
+    module(torch.zeros(1, 1, M, dtype=torch.float64))  # as in training, where it iterates
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(1.5)
+    module.eval()
+    system = dynsys.load(saved(tmp_path, module.state_dict()))
+
+    def stepped(x, u):
+        with torch.no_grad():
+            return module(torch.as_tensor(u)[None, None], torch.as_tensor(x)[None, None])[1].flatten().numpy()
+
+    assert_steps_like(system, stepped)
+
+
 @pytest.mark.parametrize("raw", ["rnn.module.weight_hh_l0_raw", "rnn.weight_hh_l0_raw"])
 def test_weight_drop_has_its_raw_weight_in_evaluation(tmp_path, raw):
     weights = cell("rnn.module.", 1, "_l0")

@@ -50,7 +50,7 @@ RIGHT = {
 }
 WRONG = {
     "W_rec.shape": r"holds \.shape",
-    "W_rec ** 2": "holds a binop",
+    "W_rec ** 2": r"holds \*\*",
     "__import__('os').system('true')": "no array '__import__'",
     "open('x')": "no array 'open'",
     "(lambda: W_rec)()": "a call of",
@@ -63,6 +63,7 @@ WRONG = {
     "": "is no expression",
     "W_rec if 1 else m": "holds a ifexp",
     "abs": "holds a name",
+    "abs(W_rec, W_rec)": "cannot be worked out",
     "norm(W_rec, keepdims=0)": "axis=, nothing else",
     "diag()": "cannot be worked out",
     "W_rec +": "is no expression",

@@ -371,3 +371,16 @@ def test_a_file_that_holds_itself_ends(tmp_path):
     nested["itself"] = nested
     torch.save({"model": {**nn.GRU(2, 3).state_dict(), "round": nested}}, tmp_path / "round.pt")
     assert dynsys.load(tmp_path / "round.pt").n_state == 3
+
+
+@pytest.mark.parametrize(
+    "others", [{"W_in": (8, 2)}, {"W_xh": (8, 2)}, {"B": (8, 2)}, {"W_in": (8, 3), "W_out": (2, 8)}]
+)
+def test_a_network_of_four_times_as_many_units_as_inputs_is_not_taken_for_gates(tmp_path, others):
+    draw = np.random.default_rng(0)
+    arrays = {key: draw.normal(size=shape) for key, shape in {"W_rec": (8, 8), **others}.items()}
+    np.savez(tmp_path / "net.npz", **arrays)
+    with pytest.raises(CheckpointError, match="--form rnn --matrix recurrent=W_rec") as refused:
+        dynsys.load(tmp_path / "net.npz")
+    assert all(f"={key}" in str(refused.value) for key in others)
+    assert "--form lstm" not in str(refused.value)

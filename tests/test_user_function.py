@@ -39,6 +39,7 @@ WRONG = {
     "noise": (Map(lambda x, u: torch.tanh(x) + 0.1 * torch.randn_like(x), 6), "is another each time"),
     "NumPy's noise": (Map(drawn_in_numpy, 2), "is another each time"),
     "Python's noise": (Map(lambda x, u: x * random.random(), 2), "is another each time"),
+    "an if": (Map(lambda x, u: torch.tanh(x) if (x > 1e9).all() else 0.5 * x, 2), r"if, \.all\(\).*torch\.where"),
     "NumPy": (Map(lambda x, u: np.tanh(np.asarray(x) @ V.T), 6), NOT_TORCH),
     "NumPy, one state": (Flow(lambda x, u: np.array([float(x[1, 0]), -float(x[0, 0])]), 2), NOT_TORCH),
     "NumPy inside": (Map(lambda x, u: torch.as_tensor(np.tanh(x.numpy())), 6), r"cannot differentiate.*not in NumPy"),

@@ -73,7 +73,7 @@ def exact(module):
             for key, value in store.items():
                 if isinstance(value, torch.Tensor):
                     store[key] = value.detach()
-    return copy.deepcopy(module).double().eval()
+    return copy.deepcopy(module).eval().double()  # in training mode, spectral_norm iterates in double()
 
 
 def step_of(module, x, u):
@@ -114,6 +114,18 @@ def test_weights_are_those_that_the_module_would_compute_now(name, kind, loaded)
     copied = COMPUTED[name](KINDS[kind](3, 6))
     copied.load_state_dict(module.state_dict())
     assert_steps(system, exact(copied))
+
+
+def test_a_copy_in_training_mode_iterates_no_spectral_norm():
+    rnn = parametrizations.spectral_norm(nn.RNN(3, 6), "weight_hh_l0")
+    rnn.load_state_dict({key: torch.randn_like(value) for key, value in rnn.state_dict().items()})
+    norm = rnn.parametrizations.weight_hh_l0
+    u, v, W = (t.detach().double() for t in (norm[0]._u, norm[0]._v, norm.original))
+    system = dynsys.wrap(rnn)  # in training mode, in which looking at the weight changes u and v
+    x, held = places(system)
+    bias, W_ih = (rnn.bias_ih_l0 + rnn.bias_hh_l0).detach().double(), rnn.weight_ih_l0.detach().double()
+    expected = torch.tanh(x @ (W / (u @ W @ v)).T + held @ W_ih.T + bias)
+    torch.testing.assert_close(x + system.velocity(x, held), expected, rtol=0, atol=1e-6)
 
 
 def test_weights_that_are_dropped_at_random_are_whole():

@@ -22,6 +22,8 @@ import numpy as np
 
 from dynsys.files import Arrays
 
+PARALLEL = 0.99  # cosine of u and W^T v from which spectral_norm was along the columns
+
 
 @dataclass(frozen=True)
 class Effective:
@@ -55,9 +57,19 @@ def _is_weight_norm(g: Any, v: Any) -> bool:
 
 
 def _spectral_norm(W: Any, u: Any, v: Any) -> Any:
-    """u is as long as the rows are many (dim 0, torch's default), or as the columns are (dim 1)."""
-    matrix = W if u.size == len(W) else W.T
-    return W / (u.ravel() @ matrix @ v.ravel())
+    """u is as long as the rows are many (dim 0, torch's default), or as the columns are (dim 1).
+
+    Of a square matrix the last power iteration tells which: it left u parallel to W v, or to W^T v. It is the default
+    where it is neither, as before the first iteration.
+    """
+    u, v = u.ravel(), v.ravel()
+    if (u.size, v.size) == W.shape == W.shape[::-1]:
+        along_rows, along_columns = ((u @ side @ v) / np.linalg.norm(side @ v) for side in (W, W.T))
+        turned = along_columns > max(along_rows, PARALLEL)
+    else:
+        turned = u.size != len(W)
+    matrix = W.T if turned else W
+    return W / (u @ matrix @ v)
 
 
 def _is_spectral_norm(W: Any, u: Any, v: Any) -> bool:

@@ -39,12 +39,16 @@ def _concatenate(parts: Any, axis: int = 0) -> Any:
     return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts], axis=axis)
 
 
+def _abs(values: Any) -> Any:
+    return np.abs(values)  # whose second argument would be written to
+
+
 def _relu(values: Any) -> Any:
     return np.maximum(values, 0.0)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs,
+    "abs": _abs,
     "relu": _relu,
     "diag": np.diag,
     "norm": _norm,
@@ -58,6 +62,7 @@ BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.MatMult: operator.matmul,
 }
+WRITTEN: dict[type[ast.AST], str] = {ast.Pow: "**", ast.Mod: "%", ast.FloorDiv: "//", ast.BitAnd: "&", ast.BitOr: "|"}
 COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -228,6 +233,8 @@ def _described(node: ast.expr) -> str:
         return f"a call of {ast.unparse(node.func)[:40]}"
     if isinstance(node, ast.Attribute):
         return f".{node.attr}"
+    if isinstance(node, ast.BinOp | ast.UnaryOp) and type(node.op) in WRITTEN:
+        return WRITTEN[type(node.op)]
     return f"a {type(node).__name__.lower()}"
 
 

@@ -85,7 +85,7 @@ def stacked(arrays: Arrays) -> list[Line]:
     rest = [k for k in arrays if k != recurrent and rows in arrays[k].shape and is_matrix(arrays, k)]
     inputs = [k for k in rest if name_words(k) & INPUT_WORDS] or rest
     biases = [k for k in arrays if k not in (recurrent, *rest) and arrays[k].size in (rows, 2 * rows)]
-    if len(inputs) != 1 or len(biases) > 1:
+    if len(inputs) != 1 or len(biases) > 1 or _is_plain(recurrent, inputs[0], arrays):
         return []
     roles = {"recurrent": recurrent, "input": inputs[0]} | ({"bias": biases[0]} if biases else {})
     if tall[recurrent] == 4:
@@ -100,6 +100,16 @@ def stacked(arrays: Arrays) -> list[Line]:
         ),
         ("if it resets before it", roles, {"form": "gru", "convention": "onnx", "gates": "rzn"}),
     ]
+
+
+def _is_plain(recurrent: str, inputs: str, arrays: Arrays) -> bool:
+    """Whether the stacked matrices could as well be one of N x N and one of as many inputs, or outputs, as a third or a
+    fourth of N: the square one is then the recurrent one, unless their names say otherwise."""
+    rows = max(arrays[recurrent].shape)
+    if not any(W.shape == (rows, rows) for W in arrays.values()):
+        return False
+    named = name_words(recurrent) & RECURRENT_WORDS and not name_words(recurrent) & INPUT_WORDS
+    return not (named and arrays[inputs].shape == (rows, rows) and name_words(inputs) & INPUT_WORDS)
 
 
 def concatenated(arrays: Arrays) -> list[Line]:

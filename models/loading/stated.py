@@ -15,7 +15,7 @@ from dynsys.models.loading.choices import Choices
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.named import Array, Named
 
-F_WORDS = {"activation", "nonlinearity", "nonlin", "act", "phi", "transfer", "actfn", "activations"}
+F_WORDS = {"activation", "nonlinearity", "nonlin", "act", "phi", "transfer", "actfn", "activations", "linearity"}
 NOT_OF_THE_STATE = {"output", "out", "readout", "final", "head", "gate", "recurrent", "decoder", "encoder", "last"}
 GENERAL = {
     "config",

@@ -213,6 +213,11 @@ def _meant(function: Callable[..., Any], groups: list[list[Form]], name: str, n_
     if len(left) == 1:
         return left[0]
     (one, *_), (other, *_), *_ = left
+    if one.words() == other.words():
+        raise NoForm(
+            f"{name} gives several values of the state's shape, as {one.told(name, n_input)}, and which is the next "
+            "state is not told; give a function that gives it alone, or with one output"
+        )
     words = [next((w for w in a.words() if w not in b.words()), a.words()[0]) for a, b in ((one, other), (other, one))]
     raise NoForm(
         f"{name} can be called as {one.told(name, n_input)} and as {other.told(name, n_input)}, which give different "

@@ -184,7 +184,11 @@ def _moved(
             wanted = COMPLEX.get(dtype)
         return tensor.to(device=device, dtype=wanted)
 
+    modes = [(part, part.training) for part in held.modules()]
+    held.eval()  # spectral_norm changes u and v where a weight is looked at in training mode, as an RNN does here
     held._apply(moved)  # type: ignore[no-untyped-call]
+    for part, mode in modes:
+        part.training = mode
     theirs = {id(tensor) for tensor in tensors_in(original)}
     for tensor in tensors_in(held):
         if id(tensor) not in theirs:  # what a copy shares with the original is left alone
