@@ -11,14 +11,14 @@ from dynsys.analyses.pictures import Asked, draw, figure_of
 from dynsys.analyses.point_table import point_rows
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress, search_and_save
-from dynsys.deadline import Cut, Deadline, Part
-from dynsys.discovery import Stop
-from dynsys.errors import typed
+from dynsys.io.errors import typed
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.recipe import PRESETS, Trained
-from dynsys.models.training_run import run_training
-from dynsys.points import FixedPoints
-from dynsys.words import search_lines, summary
+from dynsys.models.training.recipes import PRESETS, Trained
+from dynsys.models.training.run import run_training
+from dynsys.numerics.deadline import Cut, Deadline, Part
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.result.summary import search_lines, summary
+from dynsys.search.stopping import Stop
 
 SCHEMA = "dynsys.flipflop/1"
 PROVED = "A * marks the points that are proved to exist, and to be alone within their error bounds."

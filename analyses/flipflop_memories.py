@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
 
 Array = NDArray[np.float64]
 Bits = NDArray[np.int64]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.run import BASINS, CONNECTIONS, MEMORY, RECORDED, Progress, load_run
-from dynsys.errors import CheckpointError
-from dynsys.files import check_writable, write_json
-from dynsys.memory.basins import Basins, basins
-from dynsys.memory.connections import Connections, connections
+from dynsys.attractors.basins import Basins, basins
+from dynsys.attractors.connections import Connections, connections
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import check_writable, write_json
 
 Array = NDArray[np.float64]
 

@@ -10,12 +10,12 @@ from typing import Any
 from dynsys.analyses.portrait import Fit, portrait, title_of
 from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.run import BASINS, CONNECTIONS, RECORDED, load_run
-from dynsys.errors import CheckpointError, typed
-from dynsys.memory.basins import Basins
-from dynsys.memory.connections import Connections
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.training_run import read_curves
-from dynsys.points import FixedPoints
+from dynsys.attractors.basins import Basins
+from dynsys.attractors.connections import Connections
+from dynsys.io.errors import CheckpointError, typed
+from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.models.training.run import read_curves
+from dynsys.result.fixed_points import FixedPoints
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
 
 Row = dict[str, str]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
 
 Array = NDArray[np.float64]
 

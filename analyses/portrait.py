@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
-from dynsys.memory.connections import Connections
-from dynsys.memory.ends import Ends, Other, iterated
-from dynsys.points import FixedPoints
-from dynsys.starts import first_starts, states_in_box
-from dynsys.system import System
-from dynsys.threads import alone
-from dynsys.trajectory import relax
+from dynsys.attractors.connections import Connections
+from dynsys.attractors.ends import Ends, Other, iterated
+from dynsys.numerics.threads import alone
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.starts import first_starts, states_in_box
+from dynsys.systems.system import System
+from dynsys.trajectories.simulate import relax
 
 Array = NDArray[np.float64]
 Fit = Literal["points", "trajectories"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.files import read_tensors, write_tensors
-from dynsys.header import check_arrays, checked, content_of
-from dynsys.system import Kind
+from dynsys.io.files import read_tensors, write_tensors
+from dynsys.result.header import check_arrays, checked, content_of
+from dynsys.systems.system import Kind
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynsys.analyses.citations import CITATIONS, Citation
-from dynsys.deadline import Cut, CutShort
-from dynsys.files import write_drawn, write_json
+from dynsys.io.files import write_drawn, write_json
+from dynsys.numerics.deadline import Cut, CutShort
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
-from dynsys.errors import CheckpointError
-from dynsys.files import check_writable, write_json
-from dynsys.iterated import Iterated
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import check_writable, write_json
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import check_room_for_points, network_of_points, note_of
-from dynsys.points import FixedPoints
-from dynsys.search import SearchInterrupted, find_fixed_points
-from dynsys.spectra.modes import Modes, linear_modes
-from dynsys.starts import resting_states
-from dynsys.system import Kind, System
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.find import SearchInterrupted, find_fixed_points
+from dynsys.search.starts import resting_states
+from dynsys.stability.modes import Modes, linear_modes
+from dynsys.systems.iterated import Iterated
+from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

@@ -26,7 +26,7 @@ from torch import nn
 
 import dynsys
 from dynsys.plots import save_picture, style
-from dynsys.system import System
+from dynsys.systems.system import System
 
 NOISE = 0.5
 

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.models.vanilla import RNN
-from dynsys.points import FixedPoints
-from dynsys.search import find_fixed_points
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.find import find_fixed_points
 
 Vector = tuple[Fraction, ...]
 Weights = NDArray[np.float64]

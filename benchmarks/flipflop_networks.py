@@ -20,7 +20,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from dynsys import find_fixed_points
-from dynsys.models.learners import learner
+from dynsys.models.training.learners import learner
 
 
 def one_run(cell: str, units: int, bits: int, seed: int) -> tuple[dict[str, float], int, float, Counter[int], float]:

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from joblib import Parallel, delayed
 
-from dynsys.models.recipe import LEARNED, PRESETS, Recipe, train_flipflop
+from dynsys.models.training.recipes import LEARNED, PRESETS, Recipe, train_flipflop
 
 
 def one_run(recipe: Recipe) -> tuple[float, float, bool, float]:

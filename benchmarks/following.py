@@ -21,11 +21,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.bifurcation.follow import follow
-from dynsys.models.snapshots import Snapshots, read_snapshots
-from dynsys.points import FixedPoints
-from dynsys.search import find_fixed_points
+from dynsys.continuation.diagram import Diagram
+from dynsys.continuation.follow import follow
+from dynsys.models.training.snapshots import Snapshots, read_snapshots
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.find import find_fixed_points
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
-from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.flipflop import Trial
-from dynsys.models.force import RecursiveLeastSquares, train_force
-from dynsys.models.recipe import Recipe, default_recipe
+from dynsys.models.rate.echo_state import EchoStateNetwork
+from dynsys.models.tasks.flipflop import Trial
+from dynsys.models.training.force import RecursiveLeastSquares, train_force
+from dynsys.models.training.recipes import Recipe, default_recipe
 
 
 def best_seconds(run: Callable[[], object], repeats: int) -> float:

@@ -26,7 +26,7 @@ import click
 import numpy as np
 from hostile_pickles import CANARY, hostile, sound_files
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load
 
 READERS = {"h5py", "msgpack", "onnx", "safetensors", "google"}  # what readers of other formats import when one is met

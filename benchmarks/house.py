@@ -142,8 +142,8 @@ def passes_on(function: ast.FunctionDef) -> bool:
 
 def entered() -> tuple[int, int]:
     """Product files and functions that a search of two variables enters."""
-    from dynsys.models.bistable import Bistable
-    from dynsys.search import find_fixed_points
+    from dynsys.models.examples.bistable import Bistable
+    from dynsys.search.find import find_fixed_points
 
     system, seen = Bistable(2), set()
     tops = tuple(str(ROOT / top) for top in TOPS)

@@ -18,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.noise.trial import measured
-from dynsys.models.drive import Drive, drive_of
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.force import simulate
+from dynsys.models.driven.noisy_runs import WeightNoise, noisy_outputs
+from dynsys.models.driven.perturbation import draw_noise, perturbed, weights_of
+from dynsys.models.driven.protocol import Drive, drive_of
 from dynsys.models.loading.checkpoint import load
-from dynsys.models.noisy_runs import WeightNoise, noisy_outputs
-from dynsys.models.perturbation import draw_noise, perturbed, weights_of
-from dynsys.threads import alone
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.force import simulate
+from dynsys.numerics.threads import alone
 
 Array = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def shared_columns(case: Case) -> None:
 
 
 WAYS: dict[str, Callable[[Case], None]] = {
-    "one level after the other, float64 (models/force.py)": in_turn_double,
+    "one level after the other, float64 (models/training/force.py)": in_turn_double,
     "one level after the other, float32": in_turn,
     "all levels, a matrix each, float32 (bmm)": together_bmm,
     "all levels share [W E], as columns, float32": shared_columns,

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 import dynsys
-from dynsys.spectra.spectrum import FULL_LIMIT
+from dynsys.stability.spectrum import FULL_LIMIT
 
 RATES = "0.03,0.1,0.3,1"  # the peer's default is 1
 PEER, OURS, PROVED, LEADING = "FixedPointFinder", "dynsys", "dynsys, with proofs", "dynsys, leading eigenvalues"

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from dynsys import find_fixed_points
-from dynsys.fiber import Fibers
-from dynsys.system import Kind, System
+from dynsys.search.fibers.directional_fibers import Fibers
+from dynsys.systems.system import Kind, System
 
 SETS = {(64, 3.0): 15.0, (32, 6.0): 8.0}  # (N, g): seconds allowed
 APART = 1e-6  # polished points farther apart are two; the closest pair of any reference is 1e4 times as far apart

@@ -18,11 +18,11 @@ import click
 import numpy as np
 import torch
 
-from dynsys.models.leaky_rate import LeakyActivity
-from dynsys.models.vanilla import RNN
-from dynsys.relu.pieces import Pieces
-from dynsys.relu.region_solve import decided, solve_regions
-from dynsys.relu.regions import RegionSearch, search_regions
+from dynsys.models.rate.leaky_rate import LeakyActivity
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.piecewise_linear.region_solve import decided, solve_regions
+from dynsys.piecewise_linear.regions import RegionSearch, search_regions
+from dynsys.systems.pieces import Pieces
 
 SIZES = (6, 12, 20, 30, 40, 50)
 ENUMERATED = 14  # units up to which all regions are solved beside

@@ -25,14 +25,14 @@ from random_maps import RandomMap
 from random_maps import reference as reference_of_map
 
 from dynsys import find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.models.gru import GRU
-from dynsys.models.lstm import LSTM
-from dynsys.models.recurrent import random_weights
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.models.vanilla import RNN
-from dynsys.starts import first_starts, states_in_box
-from dynsys.system import System
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.models.recurrent.base import random_weights
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.search.starts import first_starts, states_in_box
+from dynsys.systems.system import System
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Network:
 
     @property
     def held_out(self) -> bool:
-        """Whether it was drawn after the rules of ``dynsys.missing`` had been chosen on the others."""
+        """Whether it was drawn after the rules of ``dynsys.search.missing`` had been chosen on the others."""
         return self.seed >= 100
 
 

@@ -13,11 +13,11 @@ import click
 import numpy as np
 
 from dynsys import find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.models.force import Force
-from dynsys.models.recipe import PRESETS, train_flipflop
-from dynsys.models.simple2d import Simple2D
-from dynsys.points import FixedPoints
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.models.training.force import Force
+from dynsys.models.training.recipes import PRESETS, train_flipflop
+from dynsys.result.fixed_points import FixedPoints
 
 
 @click.command()

@@ -19,12 +19,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import dynsys
-from dynsys.attractors.settling import settle
-from dynsys.memory.basins import basins
-from dynsys.memory.connections import connections
+from dynsys.attractors.basins import basins
+from dynsys.attractors.connections import connections
 from dynsys.proof.certificate import certify
-from dynsys.spectra.modes import linear_modes
-from dynsys.starts import first_starts
+from dynsys.search.starts import first_starts
+from dynsys.stability.modes import linear_modes
+from dynsys.trajectories.settling import settle
 
 FOLLOWED = 64
 

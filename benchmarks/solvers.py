@@ -26,12 +26,12 @@ from torch import Tensor
 
 import dynsys
 from dynsys import find_fixed_points
-from dynsys.descent import Outcome, descend
-from dynsys.models.learners import learner
-from dynsys.solvers import SOLVERS, Problem, Solver
-from dynsys.starts import first_starts
-from dynsys.system import System
-from dynsys.threads import alone
+from dynsys.models.training.learners import learner
+from dynsys.numerics.threads import alone
+from dynsys.search.descent import Outcome, descend
+from dynsys.search.solvers import SOLVERS, Problem, Solver
+from dynsys.search.starts import first_starts
+from dynsys.systems.system import System
 
 TRAINED = {"rnn": 32, "gru": 16, "lstm": 16, "esn": 200}  # units of the networks that are trained here
 NEAR = 1e-2  # of the usual size of a state, within which a converged descent is at a known point

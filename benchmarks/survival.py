@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 import dynsys
-from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
-from dynsys.points import FixedPoints
-from dynsys.survival import Survival, survival
-from dynsys.system import Kind, System
+from dynsys.continuation.persistence import Survival, survival
+from dynsys.models.driven.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.system import Kind, System
 
 
 def main() -> None:

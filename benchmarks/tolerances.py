@@ -13,15 +13,15 @@ import click
 import numpy as np
 import torch
 
-from dynsys.descent import descend
-from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.recipe import PRESETS, train_flipflop
-from dynsys.proof.certainty import assess
-from dynsys.solvers import Problem, solver_named
-from dynsys.speed import q_of
-from dynsys.starts import states_at
-from dynsys.threads import alone
-from dynsys.tolerances import distinct
+from dynsys.models.rate.echo_state import EchoStateNetwork
+from dynsys.models.training.recipes import PRESETS, train_flipflop
+from dynsys.numerics.threads import alone
+from dynsys.proof.kantorovich import assess
+from dynsys.search.descent import descend
+from dynsys.search.solvers import Problem, solver_named
+from dynsys.search.starts import states_at
+from dynsys.search.tolerances import distinct
+from dynsys.systems.speed import q_of
 
 STEPS, RUNS = 5000, 1  # of the test, as in the paper
 Q = (1e-1, 1e-2, 1e-4, 1e-6, 1e-9, 1e-12, 1e-18, 1e-24, 1e-30)

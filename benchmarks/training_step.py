@@ -3,8 +3,9 @@
 python benchmarks/training_step.py --units 20,50,100
 
 One step is the loss of a batch, its gradient, clipping and Adam, on one thread. "attention" is what trains
-(``dynsys.models.attention``, one autograd node); "by autograd" is the same sum left to autograd; "explicit A" forms the
-matrix; "arithmetic" is what the step's operations would take at the rate of a matrix product of its size.
+(``dynsys.models.fast_weights.attention``, one autograd node); "by autograd" is the same sum left to autograd;
+"explicit A" forms the matrix; "arithmetic" is what the step's operations would take at the rate of a matrix product of
+its size.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.retrieval_lesson import RetrievalLesson
-from dynsys.models.string_network import StringNetwork
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.networks.strings import StringNetwork
+from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.models.tasks.retrieval_lesson import RetrievalLesson
 
 BATCH, CLIP, RATE = 128, 5.0, 1e-3
 

@@ -9,33 +9,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dynsys.attractors.settling import settle
-    from dynsys.errors import CheckpointError, OutputError
+    from dynsys.io.errors import CheckpointError, OutputError
     from dynsys.models.loading.checkpoint import load
     from dynsys.models.wrapping.wrap import wrap
-    from dynsys.points import FixedPoints
-    from dynsys.projection import Projection
-    from dynsys.search import find_fixed_points
-    from dynsys.spectra.modes import linear_modes
-    from dynsys.system import Flow, Kind, Map, System
-    from dynsys.tolerances import Tolerances
-    from dynsys.trajectory import simulate
+    from dynsys.result.fixed_points import FixedPoints
+    from dynsys.search.find import find_fixed_points
+    from dynsys.search.tolerances import Tolerances
+    from dynsys.stability.modes import linear_modes
+    from dynsys.systems.system import Flow, Kind, Map, System
+    from dynsys.trajectories.projection import Projection
+    from dynsys.trajectories.settling import settle
+    from dynsys.trajectories.simulate import simulate
 
 _HOME = {
-    "CheckpointError": "dynsys.errors",
-    "FixedPoints": "dynsys.points",
-    "Flow": "dynsys.system",
-    "Kind": "dynsys.system",
-    "Map": "dynsys.system",
-    "OutputError": "dynsys.errors",
-    "Projection": "dynsys.projection",
-    "System": "dynsys.system",
-    "Tolerances": "dynsys.tolerances",
-    "find_fixed_points": "dynsys.search",
-    "linear_modes": "dynsys.spectra.modes",
+    "CheckpointError": "dynsys.io.errors",
+    "FixedPoints": "dynsys.result.fixed_points",
+    "Flow": "dynsys.systems.system",
+    "Kind": "dynsys.systems.system",
+    "Map": "dynsys.systems.system",
+    "OutputError": "dynsys.io.errors",
+    "Projection": "dynsys.trajectories.projection",
+    "System": "dynsys.systems.system",
+    "Tolerances": "dynsys.search.tolerances",
+    "find_fixed_points": "dynsys.search.find",
+    "linear_modes": "dynsys.stability.modes",
     "load": "dynsys.models.loading.checkpoint",
-    "settle": "dynsys.attractors.settling",
-    "simulate": "dynsys.trajectory",
+    "settle": "dynsys.trajectories.settling",
+    "simulate": "dynsys.trajectories.simulate",
     "wrap": "dynsys.models.wrapping.wrap",
 }
 _MODULES = ("analyses", "models", "plots", "solvers", "testing")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.enclosure import Enclosed
-from dynsys.speed import gradient
-from dynsys.system import Kind, System
+from dynsys.systems.speed import gradient
+from dynsys.systems.system import Kind, System
 
 STATES = 6
 EPS = torch.finfo(torch.float64).eps

@@ -17,9 +17,9 @@ from math import inf, isfinite
 import torch
 from torch import Tensor
 
+from dynsys.piecewise_linear.hinged import RELU, Hinges
 from dynsys.proof.elementary import OF_ERF, elu, softplus
 from dynsys.proof.enclosure import Enclosed
-from dynsys.relu.hinged import RELU, Hinges
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dynsys.models.bistable import Bistable
-from dynsys.models.coupled import CoupledLSTM
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.fast_weights import FastWeights
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.gru import GRU
-from dynsys.models.irnn import IRNN
-from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
-from dynsys.models.lstm import LSTM
-from dynsys.models.patterns import ManyToOne, OneToMany
-from dynsys.models.peephole import PeepholeLSTM
-from dynsys.models.plrnn import PLRNN
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.simple2d import Simple2D
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.models.vanilla import RNN
-from dynsys.system import System
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.models.fast_weights.system import FastWeights
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.leaky_map import LeakyMap, LeakyRateMap
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.rate.plrnn import PLRNN
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.models.recurrent.coupled import CoupledLSTM
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.irnn import IRNN
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.peephole import PeepholeLSTM
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.tasks.patterns import ManyToOne, OneToMany
+from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.systems.system import System
 
 
 @dataclass(frozen=True)

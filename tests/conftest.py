@@ -10,8 +10,8 @@ from hypothesis import settings
 from scipy.optimize import brentq
 
 from dynsys import Flow, Map, System
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple2d import Simple2D
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.examples.simple2d import Simple2D
 
 settings.register_profile("dynsys", deadline=None)
 settings.load_profile("dynsys")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from dynsys.points import FixedPoints, SearchReport
+from dynsys.result.fixed_points import FixedPoints, SearchReport
 
 
 def described(system, states, inputs=None):

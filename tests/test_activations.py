@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dynsys.models.activations import ACTIVATIONS, GATES, activation, activation_named
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, power
 from dynsys.proof.enclosure import Enclosed

@@ -10,7 +10,7 @@ from torch import cos, sin
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.angles import checked_periods, distances, nearest, once_round, wrapped
+from dynsys.systems.angles import checked_periods, distances, nearest, once_round, wrapped
 
 TURN = 2 * math.pi
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from dynsys.errors import CheckpointError
-from dynsys.models.backprop import STATE, Backprop, TrainingDiverged, train
+from dynsys.io.errors import CheckpointError
+from dynsys.models.training.backprop import STATE, Backprop, TrainingDiverged, train
 
 PULLS = np.random.default_rng(0).normal(size=(60, 3)) * np.geomspace(0.1, 30, 60)[:, None]  # of every step
 

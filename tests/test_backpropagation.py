@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynsys.models.peephole_network import LSTMVariant
+from dynsys.models.networks.lstm_variants import LSTMVariant
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 T, n, m, k = 6, 3, 4, 5  # steps, inputs, units, classes

@@ -7,10 +7,10 @@ from described import described
 from scipy.stats import binom
 
 from dynsys import Flow, Map, find_fixed_points, wrap
-from dynsys.errors import CheckpointError
-from dynsys.memory.basins import Basins, Shares, basins
-from dynsys.memory.connections import connections
-from dynsys.models.bistable import Bistable
+from dynsys.attractors.basins import Basins, Shares, basins
+from dynsys.attractors.connections import connections
+from dynsys.io.errors import CheckpointError
+from dynsys.models.examples.bistable import Bistable
 
 CUBIC = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))
 FLIP = Map(lambda x, u: -torch.tanh(2 * x), n_state=1, bounds=(-1, 1))

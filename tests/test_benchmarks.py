@@ -19,8 +19,8 @@ import recurrent
 import trained_large
 
 from dynsys import find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.threads import in_order
+from dynsys.models.examples.bistable import Bistable
+from dynsys.numerics.threads import in_order
 
 DOUBLE = torch.float64
 

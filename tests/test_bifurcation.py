@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from dynsys import Flow, Map
-from dynsys.bifurcation.diagram import Bifurcation, Diagram
-from dynsys.bifurcation.family import FamilyOf
-from dynsys.bifurcation.follow import follow
-from dynsys.errors import CheckpointError
+from dynsys.continuation.diagram import Bifurcation, Diagram
+from dynsys.continuation.follow import follow
+from dynsys.io.errors import CheckpointError
+from dynsys.systems.family import FamilyOf
 
 
 def flows(F, n=1, bounds=(-3, 3)):

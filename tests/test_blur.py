@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.marginal.blur import blur
+from dynsys.continuous_attractors.degenerate import blur
 
 NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from dynsys.budget import DEFAULT, Budget, Plan, bytes_of
+from dynsys.search.budget import DEFAULT, Budget, Plan, bytes_of
 
 GIB = 2**30
 

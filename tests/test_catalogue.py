@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.catalogue import NOBODY, Catalogue
-from dynsys.discovery import Source
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.search.distinct import NOBODY, Catalogue
+from dynsys.search.stopping import Source
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.catalogue import Catalogue
-from dynsys.discovery import Source
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.proof.certainty import assess
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.proof.kantorovich import assess
+from dynsys.search.distinct import Catalogue
+from dynsys.search.stopping import Source
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

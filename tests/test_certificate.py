@@ -17,16 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynsys import Flow
-from dynsys.models.bistable import Bistable
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.gru import GRU
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
-from dynsys.models.lstm import LSTM
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.models.vanilla import RNN
-from dynsys.proof.certainty import assess
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.proof.certificate import Reason, certify
-from dynsys.system import Kind, System
+from dynsys.proof.kantorovich import assess
+from dynsys.systems.system import Kind, System
 
 HADAMARD = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], dtype=torch.float64) / 2
 WELL_CONDITIONED = 1e3  # |J^-1|, up to which the bound has to be below 1e-10

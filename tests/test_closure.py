@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dynsys import Flow
-from dynsys.closure import Closure
-from dynsys.models.bistable import Bistable
+from dynsys.models.examples.bistable import Bistable
+from dynsys.search.guesses import Closure
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import describe_checkpoint
 
 N, M = 6, 3

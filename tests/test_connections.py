@@ -11,12 +11,12 @@ from described import described
 from scipy.optimize import brentq
 
 from dynsys import Flow, Map
-from dynsys.errors import CheckpointError
-from dynsys.iterated import Iterated
-from dynsys.memory import following
-from dynsys.memory.connections import Connections, connections
-from dynsys.memory.walk import Walk
-from dynsys.models.bistable import Bistable
+from dynsys.attractors import following
+from dynsys.attractors.connections import Connections, connections
+from dynsys.io.errors import CheckpointError
+from dynsys.models.examples.bistable import Bistable
+from dynsys.systems.iterated import Iterated
+from dynsys.trajectories.paths import Walk
 
 PHASE = brentq(lambda x: np.tanh(2 * x) - x, 0.5, 1.0, xtol=1e-15)
 CUBIC = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.attractors.settling import Ending
-from dynsys.consistency import agreed
-from dynsys.discovery import Stop
-from dynsys.missing import Missing
-from dynsys.points import FixedPoints, SearchReport
-from dynsys.wave import Rejection
+from dynsys.result.consistency import agreed
+from dynsys.result.fixed_points import FixedPoints, SearchReport
+from dynsys.search.landing import Rejection
+from dynsys.search.missing import Missing
+from dynsys.search.stopping import Stop
+from dynsys.trajectories.settling import Ending
 
 EIGENVALUES = {"stable node": [-1.0, -2.0], "saddle": [1.0, -2.0], "unstable node": [1.0, 2.0], "marginal": [0.0, -1.0]}
 INDEX = {"stable node": 1, "saddle": -1, "unstable node": 1}  # sign det(-J)

@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import nn
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading import values
 from dynsys.models.loading.checkpoint import describe_checkpoint
 from dynsys.models.loading.contents import read_arrays
-from dynsys.models.loading.unreadable import UNREADABLE
+from dynsys.models.loading.formats.unreadable import UNREADABLE
 
 LSTM = nn.LSTM(6, 4)
 STATE = {f"lstm_actor.{key}": value.detach() for key, value in LSTM.state_dict().items()}

@@ -9,9 +9,9 @@ from scipy.optimize import brentq
 
 from dynsys import Map
 from dynsys.attractors.cycles import first_phase, least_periods, orbits
-from dynsys.iterated import Iterated
-from dynsys.models.vanilla import RNN
-from dynsys.proof.certainty import assess
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.proof.kantorovich import assess
+from dynsys.systems.iterated import Iterated
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

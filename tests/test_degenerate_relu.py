@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynsys import find_fixed_points
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
-from dynsys.models.vanilla import RNN
-from dynsys.relu import regions
-from dynsys.relu.regions import search_regions
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.piecewise_linear import regions
+from dynsys.piecewise_linear.regions import search_regions
 
 
 def loaded(name):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dynsys import find_fixed_points
-from dynsys.discovery import Discovery, Source, Stop
-from dynsys.models.bistable import Bistable
+from dynsys.models.examples.bistable import Bistable
+from dynsys.search.stopping import Discovery, Source, Stop
 
 MADE, OWN, SCATTERED, FIBER = Source.MADE, Source.OWN, Source.SCATTERED, Source.FIBER
 

@@ -14,7 +14,7 @@ from torch.nn.utils import prune
 
 import dynsys
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import describe_checkpoint
 
 N, M = 8, 3

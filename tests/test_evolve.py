@@ -20,14 +20,14 @@ from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows
 from dynsys.analyses.report import scenes_of
-from dynsys.bifurcation.curve import STUCK
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
-from dynsys.bifurcation.family import FamilyOf
-from dynsys.bifurcation.stable import of_stable_points
 from dynsys.cli import main
-from dynsys.models.snapshots import read_snapshots
-from dynsys.projection import Projection
-from dynsys.search import SearchInterrupted
+from dynsys.continuation.curve import STUCK
+from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.continuation.stable import of_stable_points
+from dynsys.models.training.snapshots import read_snapshots
+from dynsys.search.find import SearchInterrupted
+from dynsys.systems.family import FamilyOf
+from dynsys.trajectories.projection import Projection
 
 
 def quiet(stage, done, total):
@@ -109,7 +109,10 @@ def test_snapshots_of_another_training_are_followed_afresh(esn, tmp_path):
     assert study.fingerprint(Evolve(), tmp_path / "run") != first
 
 
-@pytest.mark.parametrize("changed", ["bifurcation/walk.py", "search.py", "spectra/spectrum.py", "models/echo_state.py"])
+CODE = ["continuation/walk.py", "search/find.py", "stability/spectrum.py", "models/rate/echo_state.py"]
+
+
+@pytest.mark.parametrize("changed", CODE)
 def test_another_version_of_any_code_follows_afresh(esn, tmp_path, monkeypatch, changed):
     folder, _ = esn
     first = study.fingerprint(Evolve(), folder)

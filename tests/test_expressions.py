@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dynsys.models.loading.expressions import ExpressionError, evaluate, keys_in
+from dynsys.models.loading.named.expressions import ExpressionError, evaluate, keys_in
 
 RNG = np.random.default_rng(0)
 m, n = RNG.standard_normal((6, 2)), RNG.standard_normal((6, 2))

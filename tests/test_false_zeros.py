@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from dynsys import find_fixed_points
-from dynsys.models.gru import GRU
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.proof.false_zeros import only_rounding
-from dynsys.wave import Rejection, accepted
+from dynsys.search.landing import Rejection, accepted
 
 
 def shut(gain, candidate=-0.5):

@@ -9,15 +9,15 @@ import torch
 from torch.nn import functional
 
 from dynsys import Map
-from dynsys.models.fast_weights import FastWeights
-from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
-from dynsys.models.learners import learner
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.retrieval_learning import retrieval_course
-from dynsys.search import find_fixed_points
+from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.models.training.learners import learner
+from dynsys.models.training.retrieval import retrieval_course
+from dynsys.search.find import find_fixed_points
 from dynsys.testing import check_system
-from dynsys.trajectory import relax
+from dynsys.trajectories.simulate import relax
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dynsys import Flow, Map, find_fixed_points, wrap
-from dynsys.relu.felt_kinks import felt_sides
+from dynsys.piecewise_linear.felt_kinks import felt_sides
 
 relu = torch.relu
 NO_INPUT = torch.zeros(1, 0).double()

@@ -6,9 +6,9 @@ import torch
 from scipy.optimize import root
 
 from dynsys import Flow, Map
-from dynsys.fiber import DENSE_LIMIT, Ending, Fibers
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple2d import Simple2D
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.search.fibers.directional_fibers import DENSE_LIMIT, Ending, Fibers
 
 torch.set_num_threads(1)
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import dynsys
-from dynsys.errors import CheckpointError, OutputError
-from dynsys.files import read_tensors, write_bytes, write_tensors
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
+from dynsys.io.errors import CheckpointError, OutputError
+from dynsys.io.files import read_tensors, write_bytes, write_tensors
 from dynsys.models.loading.checkpoint import save_checkpoint
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
 
 SCHEMA = "dynsys.test/1"
 
@@ -232,7 +232,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_no_part(tmp_path):
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
-        "from dynsys.files import write_bytes; write_bytes(sys.argv[1], b'n' * 10000)"
+        "from dynsys.io.files import write_bytes; write_bytes(sys.argv[1], b'n' * 10000)"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert "OutputError" in ran.stderr

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dynsys.models.flipflop import FlipFlop, Trial, of_the_error
-from dynsys.models.recipe import PRESETS, train_flipflop
+from dynsys.models.tasks.flipflop import FlipFlop, Trial, of_the_error
+from dynsys.models.training.recipes import PRESETS, train_flipflop
 
 SEEDS = st.integers(0, 2**32 - 1)
 

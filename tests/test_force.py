@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.force import Force, RecursiveLeastSquares, Simulation, simulate, train_force
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.force import Force, RecursiveLeastSquares, Simulation, simulate, train_force
 
 STEPS = 75  # not a multiple of the rank-1 changes that wait
 

@@ -85,7 +85,7 @@ def test_objects_in_a_folder_are_told_and_too_many_files_refused(tmp_path, monke
     contents = read_arrays(tmp_path)
     assert list(contents.arrays) == ["W"]
     assert contents.odd["log"].startswith("of Python objects")
-    monkeypatch.setattr("dynsys.models.loading.folders.MOST", 1)
+    monkeypatch.setattr("dynsys.models.loading.formats.folders.MOST", 1)
     with pytest.raises(CheckpointError, match=r"it holds more than 1 .npy files; name a folder inside"):
         read_arrays(tmp_path)
 

@@ -6,7 +6,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.contents import read_arrays
 
 W = np.arange(6.0).reshape(2, 3)

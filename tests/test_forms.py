@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import describe_checkpoint
 
 N, M, OUT = 6, 2, 3

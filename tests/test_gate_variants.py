@@ -7,19 +7,19 @@ import torch
 from exact_networks import sigma
 
 import dynsys
-from dynsys.minima.minimum import descend_to_minimum
 from dynsys.models.activations import GATES
-from dynsys.models.gru import GRU
-from dynsys.models.layer_levels import levels_share, with_levels
+from dynsys.models.driven.layer_levels import levels_share, with_levels
 from dynsys.models.loading.checkpoint import load, save_checkpoint
-from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import PeepholeLSTM
-from dynsys.models.recurrent import random_weights
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.base import random_weights
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.peephole import PeepholeLSTM
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.wrapping.to_torch import to_torch
 from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.enclosure import Enclosed
 from dynsys.proof.false_zeros import only_rounding
+from dynsys.search.slow_points.minimum import descend_to_minimum
 from dynsys.testing import check_system
 
 GATE = {

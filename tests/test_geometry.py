@@ -12,7 +12,7 @@ from dynsys.analyses.flipflop_memories import memories_among
 from dynsys.analyses.transfer.cube_projection import SHAPES, projected_shape
 from dynsys.analyses.transfer.cube_survival import survival
 from dynsys.analyses.transfer.geometry import bit_axes, distances, hypercube_spread, principal_angles
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 UNITS = 30
 

@@ -14,10 +14,10 @@ from dynsys.analyses.retrieval import table
 from dynsys.analyses.retrieval.table import Retrieve
 from dynsys.analyses.retrieval.trial import FULL, Trial, grid
 from dynsys.cli import main
-from dynsys.models.learners import LEARNERS
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.optimisers import OPTIMISERS, rate_beside_adam
-from dynsys.models.recurrent_network import CELLS
+from dynsys.models.networks.recurrent import CELLS
+from dynsys.models.training.learners import LEARNERS
+from dynsys.models.training.optimisers import OPTIMISERS, rate_beside_adam
 from dynsys.sweep import read_rows
 
 TINY = Grid("flipflop", "gru", {"learning_rate": (0.01, 0.03)}, {"bits": 1, "steps": 4, "units": 2}, seeds=2)

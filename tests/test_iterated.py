@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from dynsys import Flow, Map
-from dynsys.iterated import Iterated, divisors
-from dynsys.models.gru import GRU
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.proof.enclosure import Enclosed
-from dynsys.spectra.spectrum import spectra
-from dynsys.stability import frequencies, time_constants
-from dynsys.system import System
+from dynsys.stability.classification import frequencies, time_constants
+from dynsys.stability.spectrum import spectra
+from dynsys.systems.iterated import Iterated, divisors
+from dynsys.systems.system import System
 from dynsys.testing import check_system
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)

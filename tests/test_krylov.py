@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynsys import Flow, Kind, Map
-from dynsys.krylov import Basis, gmres
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.spectra.ritz import leading_pairs
-from dynsys.spectra.spectrum import excess, spectra
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.numerics.krylov import Basis, gmres
+from dynsys.stability.ritz import leading_pairs
+from dynsys.stability.spectrum import excess, spectra
 
 SEEDS = st.integers(0, 2**32 - 1)
 N = 300  # above the size up to which every eigenvalue is computed

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import describe_checkpoint
 
 M = 3

@@ -8,10 +8,10 @@ import torch
 
 import dynsys
 from dynsys.models.activations import ACTIVATIONS
-from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.driven.perturbation import perturbed, weights_chosen
 from dynsys.models.loading.checkpoint import load, save_checkpoint
-from dynsys.models.perturbation import perturbed, weights_chosen
+from dynsys.models.rate.leaky_map import LeakyMap, LeakyRateMap
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.testing import check_system
 
 KINDS = {"leaky": LeakyMap, "leaky-rate": LeakyRateMap, "rate": LeakyRate, "activity": LeakyActivity}

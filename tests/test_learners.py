@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 import dynsys
 from dynsys.cli import main
-from dynsys.models.learners import LEARNERS, learner
-from dynsys.models.recurrent_network import CELLS
+from dynsys.models.networks.recurrent import CELLS
+from dynsys.models.training.learners import LEARNERS, learner
 
 TINY = {
     "flipflop": {"units": 3, "bits": 1},

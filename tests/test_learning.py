@@ -9,14 +9,14 @@ import torch
 
 import dynsys
 from dynsys import plots
-from dynsys.errors import CheckpointError, OutputError
-from dynsys.files import read_tensors
-from dynsys.models.backprop import STATE, Progress, TrainingDiverged
-from dynsys.models.flipflop_learning import flipflop_course
-from dynsys.models.learning import learning_curves
+from dynsys.io.errors import CheckpointError, OutputError
+from dynsys.io.files import read_tensors
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.retrieval_learning import Recipe, retrieval_course
-from dynsys.models.training_run import CURVE_POINTS, SNAPSHOT_SCHEMA, SNAPSHOTS, read_curves
+from dynsys.models.training.backprop import STATE, Progress, TrainingDiverged
+from dynsys.models.training.flipflop import flipflop_course
+from dynsys.models.training.learning import learning_curves
+from dynsys.models.training.retrieval import Recipe, retrieval_course
+from dynsys.models.training.run import CURVE_POINTS, SNAPSHOT_SCHEMA, SNAPSHOTS, read_curves
 
 
 def flipflop(steps=30, cell="gru", **changes):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynsys import Flow, Map
-from dynsys.marginal.trace import manifolds, trace
+from dynsys.continuous_attractors.trace import manifolds, trace
 
 NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
 Q = torch.as_tensor(np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0])

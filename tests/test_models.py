@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from dynsys.models import MODELS
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.testing import check_system
-from dynsys.trajectory import simulate
+from dynsys.trajectories.simulate import simulate
 
 
 @pytest.mark.parametrize("name", MODELS)

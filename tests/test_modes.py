@@ -15,15 +15,15 @@ from scipy.optimize import brentq
 from scipy.sparse.linalg import aslinearoperator
 
 from dynsys import Flow, Map
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models import MODELS
-from dynsys.models.bistable import Bistable
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.points import FixedPoints
-from dynsys.search import find_fixed_points
-from dynsys.spectra.eigenmodes import dense_modes, krylov_modes
-from dynsys.spectra.modes import Modes, linear_modes
-from dynsys.system import Kind
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.find import find_fixed_points
+from dynsys.stability.eigenmodes import dense_modes, krylov_modes
+from dynsys.stability.modes import Modes, linear_modes
+from dynsys.systems.system import Kind
 from dynsys.testing import check_system
 
 

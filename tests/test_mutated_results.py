@@ -17,16 +17,16 @@ from dynsys.analyses.evolve.evolution import Evolve
 from dynsys.analyses.evolve.frames import SCHEMA as FRAMES
 from dynsys.analyses.evolve.frames import load_frames
 from dynsys.analyses.evolve.study import run as evolve
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.errors import CheckpointError
-from dynsys.files import HEADER, read_tensors, write_tensors
-from dynsys.memory.basins import Basins, basins
-from dynsys.memory.connections import Connections, connections
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.learners import learner
+from dynsys.attractors.basins import Basins, basins
+from dynsys.attractors.connections import Connections, connections
+from dynsys.continuation.diagram import Diagram
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import HEADER, read_tensors, write_tensors
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.spectra.modes import Modes, linear_modes
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.learners import learner
+from dynsys.stability.modes import Modes, linear_modes
 
 
 def quiet(stage, done, total):
@@ -195,7 +195,7 @@ def test_frames_that_make_no_sense_are_made_anew(results, tmp_path, data):
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_state_of_a_training_that_makes_no_sense_is_one_clear_error(results, tmp_path, data):
-    from dynsys.models.backprop import STATE, STATE_SCHEMA
+    from dynsys.models.training.backprop import STATE, STATE_SCHEMA
 
     begun = results / "begun"
     if not begun.exists():

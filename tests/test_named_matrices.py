@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import dynsys
-from dynsys.errors import CheckpointError
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import describe_checkpoint
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.testing import check_system
 
 N, M, OUT = 5, 2, 3

@@ -14,12 +14,12 @@ from dynsys.analyses.noise.half import of_bits
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.analyses.noise.study import NoiseStudy, run
 from dynsys.cli import main
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.leaky_rate import LeakyRate
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.models.recipe import default_recipe
-from dynsys.models.training_run import run_training
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.leaky_rate import LeakyRate
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.recipes import default_recipe
+from dynsys.models.training.run import run_training
 from dynsys.plots import drift_prediction, noise_curves
 
 

@@ -18,12 +18,12 @@ from dynsys.analyses.noise.tables import by_memory, failing
 from dynsys.analyses.noise.trial import NOISE
 from dynsys.analyses.noise.words import summary
 from dynsys.cli import main
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.leaky_rate import LeakyRate
-from dynsys.models.perturbation import draw_noise
+from dynsys.models.driven.perturbation import draw_noise
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.leaky_rate import LeakyRate
+from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.plots import noise_curves
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
 from dynsys.sweep import SweepError
 
 LEVELS = (0.1, 0.2)

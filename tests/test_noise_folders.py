@@ -17,7 +17,7 @@ from dynsys.analyses.noise.networks import networks_of
 from dynsys.analyses.noise.study import NoiseStudy, run
 from dynsys.analyses.run import search_and_save
 from dynsys.cli import main
-from dynsys.models.leaky_rate import LeakyRate
+from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.sweep import SweepError
 
 STUDY = NoiseStudy(levels=(1e-3, 1.0), trials=2, steps=20)

@@ -11,11 +11,11 @@ from dynsys.analyses.noise.kept import kept_points
 from dynsys.analyses.noise.mistakes import level_shown, matrix, mistakes, names, rows, sentences, summed
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.cli import main
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop, Trial
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.models.recipe import PRESETS
-from dynsys.models.training_run import run_training
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop, Trial
+from dynsys.models.training.recipes import PRESETS
+from dynsys.models.training.run import run_training
 
 UP, DOWN = 1.0, -1.0
 

@@ -9,8 +9,8 @@ from dynsys import Flow
 from dynsys.analyses.noise.memory_loss import half_loss, lost_shares
 from dynsys.analyses.noise.results import results_of
 from dynsys.analyses.noise.words import summary
-from dynsys.passage import Fate
-from dynsys.survival import survival
+from dynsys.continuation.persistence import survival
+from dynsys.continuation.track import Fate
 
 LEVELS = [0.1, 0.3, 0.5]
 

@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 import dynsys
-from dynsys.models.drive import Drive, drive_of
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.force import simulate as simulate_esn
-from dynsys.models.leaky_rate import LeakyRate
-from dynsys.models.noisy_runs import InputNoise, StateNoise, WeightNoise, can_share, noisy_outputs
-from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.models.driven.noisy_runs import InputNoise, StateNoise, WeightNoise, can_share, noisy_outputs
+from dynsys.models.driven.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.models.driven.protocol import Drive, drive_of
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.models.registry import MODELS
-from dynsys.trajectory import simulate
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.force import simulate as simulate_esn
+from dynsys.trajectories.simulate import simulate
 
 LEVELS = (0.0, 0.01, 0.3)
 

@@ -8,16 +8,16 @@ import torch
 from click.testing import CliRunner
 
 from dynsys.cli import main
-from dynsys.files import read_tensors
-from dynsys.models.backprop import Backprop, train
-from dynsys.models.beginning import begin_matrices
-from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
-from dynsys.models.flipflop_learning import flipflop_course
-from dynsys.models.learners import learner
+from dynsys.io.files import read_tensors
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.optimisers import OPTIMISERS
-from dynsys.models.recurrent_network import RecurrentNetwork
-from dynsys.models.retrieval import Retrieval
+from dynsys.models.networks.recurrent import RecurrentNetwork
+from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.models.training.backprop import Backprop, train
+from dynsys.models.training.beginning import begin_matrices
+from dynsys.models.training.flipflop import flipflop_course
+from dynsys.models.training.learners import learner
+from dynsys.models.training.optimisers import OPTIMISERS
 
 PULLS = np.random.default_rng(3).normal(size=(40, 3))  # the gradient of every step
 
@@ -144,7 +144,7 @@ def test_a_choice_that_would_not_be_used_is_refused(case, tmp_path):
 @pytest.mark.parametrize(("task", "model", "size"), [("flipflop", "irnn", {}), ("retrieval", "irnn", {"batch": 4})])
 def test_what_was_chosen_is_kept_with_the_network(task, model, size, tmp_path, monkeypatch):
     few = Retrieval().sets(0, train=20, validation=5, test=5)
-    monkeypatch.setattr("dynsys.models.retrieval_learning.strings", lambda task, seed: few)
+    monkeypatch.setattr("dynsys.models.training.retrieval.strings", lambda task, seed: few)
     chosen = {"optimizer": "momentum", "momentum": 0.7, "learning_rate": 0.02}
     chosen |= {"begin": "uniform", "reach": 0.2} if model == "irnn" else {}
     learner(task, model)(tmp_path, units=3, steps=2, **size, **chosen)

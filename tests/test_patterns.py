@@ -8,15 +8,15 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import dynsys
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
-from dynsys.models.flipflop_learning import flipflop_course
-from dynsys.models.learners import learner
-from dynsys.models.patterns import HARMONICS, ManyToOne, OneToMany
-from dynsys.models.patterns_learning import PatternsLesson
-from dynsys.models.recurrent_network import CELLS, RecurrentNetwork
-from dynsys.models.retrieval import CHARACTERS, Retrieval
-from dynsys.models.string_network import StringNetwork
-from dynsys.trajectory import simulate
+from dynsys.io.errors import CheckpointError
+from dynsys.models.networks.recurrent import CELLS, RecurrentNetwork
+from dynsys.models.networks.strings import StringNetwork
+from dynsys.models.tasks.patterns import HARMONICS, ManyToOne, OneToMany
+from dynsys.models.tasks.retrieval import CHARACTERS, Retrieval
+from dynsys.models.training.flipflop import flipflop_course
+from dynsys.models.training.learners import learner
+from dynsys.models.training.patterns import PatternsLesson
+from dynsys.trajectories.simulate import simulate
 
 
 def test_a_pattern_has_a_mean_square_of_one_and_no_more_than_its_harmonics():

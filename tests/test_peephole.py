@@ -9,15 +9,15 @@ from scipy.optimize import brentq
 from torch import nn
 
 import dynsys
-from dynsys.models.backprop import Backprop, train
-from dynsys.models.coupled import CoupledLSTM
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.flipflop_lesson import FlipFlopLesson
 from dynsys.models.loading.checkpoint import load, save_checkpoint
-from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import PeepholeLSTM
-from dynsys.models.peephole_network import LSTMVariant
-from dynsys.models.recurrent_network import CELLS, SYSTEMS, RecurrentNetwork
+from dynsys.models.networks.lstm_variants import LSTMVariant
+from dynsys.models.networks.recurrent import CELLS, SYSTEMS, RecurrentNetwork
+from dynsys.models.recurrent.coupled import CoupledLSTM
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.peephole import PeepholeLSTM
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.tasks.flipflop_lesson import FlipFlopLesson
+from dynsys.models.training.backprop import Backprop, train
 from dynsys.testing import check_system
 
 KINDS = {"lstm-peephole": PeepholeLSTM, "lstm-coupled": CoupledLSTM}

@@ -11,13 +11,13 @@ import torch
 from dynsys import FixedPoints, Flow, Map, find_fixed_points
 from dynsys.attractors.known import Attractor
 from dynsys.attractors.periodic import LARGEST, periodic
-from dynsys.attractors.settling import Ending
-from dynsys.consistency import agreed, orbits_beside
-from dynsys.iterated import Iterated
-from dynsys.models.vanilla import RNN
-from dynsys.outcome import _described, _settling
-from dynsys.search import _asked
-from dynsys.words import summary
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.result.consistency import agreed, orbits_beside
+from dynsys.result.report import _described, _settling
+from dynsys.result.summary import summary
+from dynsys.search.find import _asked
+from dynsys.systems.iterated import Iterated
+from dynsys.trajectories.settling import Ending
 
 EMPTY = np.zeros(0)
 

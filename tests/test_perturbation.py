@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import dynsys
-from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.models.driven.perturbation import draw_noise, perturbed, weights_chosen, weights_of
 from dynsys.models.registry import MODELS
 
 TRAINED = sorted(name for name, model in MODELS.items() if model.from_arrays is not None)

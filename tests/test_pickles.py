@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.contents import read_arrays
-from dynsys.models.loading.opcodes import BY_NAME, unpickled
-from dynsys.models.loading.pickle_machine import Machine
-from dynsys.models.loading.pickled_arrays import NumpyArray
-from dynsys.models.loading.pickles import content_of
-from dynsys.models.loading.rebuilt import KNOWN
-from dynsys.models.loading.stand_ins import Made, Named
+from dynsys.models.loading.pickles.arrays import NumpyArray
+from dynsys.models.loading.pickles.machine import Machine
+from dynsys.models.loading.pickles.opcodes import BY_NAME, unpickled
+from dynsys.models.loading.pickles.plain import content_of
+from dynsys.models.loading.pickles.rebuilt import KNOWN
+from dynsys.models.loading.pickles.stand_ins import Made, Named
 from dynsys.models.loading.values import MOST_STEPS, Allowance, Unfit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

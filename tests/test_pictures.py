@@ -8,7 +8,7 @@ from dynsys.analyses.pictures import PICTURES, Asked, Picture, draw
 from dynsys.analyses.run import search_and_save
 from dynsys.cli import main
 from dynsys.cli.portrait import PICTURES as OFFERED
-from dynsys.models.simple2d import Simple2D
+from dynsys.models.examples.simple2d import Simple2D
 
 CHOICES = {
     "points": ["--points", "0"],

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from dynsys.models.gru import GRU
-from dynsys.models.leaky_map import LeakyMap, LeakyRateMap
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.models.stack import Stack
-from dynsys.models.vanilla import RNN
-from dynsys.relu.pieces import Pieces, iterated, unrolled
-from dynsys.relu.regions import search_regions
+from dynsys.models.rate.leaky_map import LeakyMap, LeakyRateMap
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.stack import Stack
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.piecewise_linear.regions import search_regions
+from dynsys.systems.pieces import Pieces, iterated, unrolled
 
 DOUBLE = torch.float64
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from dynsys import plots
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
-from dynsys.files import file_error, write_drawn
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import file_error, write_drawn
 
 HARD = "my run; $(touch PWNED) 'x'"  # a folder whose name a shell would take for more than a name
 
@@ -171,9 +171,9 @@ def test_a_mistake_with_all_streams_closed_ends_with_its_status(tmp_path):
 
 
 def test_what_a_file_says_of_itself_cannot_steer_the_terminal(tmp_path):
-    from dynsys.files import write_tensors
+    from dynsys.io.files import write_tensors
     from dynsys.models.loading.checkpoint import save_checkpoint
-    from dynsys.models.simple_rnn import SimpleRNN
+    from dynsys.models.rate.simple_rnn import SimpleRNN
 
     escapes = "\x1b]0;title\x07\x1b[2J\nmodel            gru"
     path = save_checkpoint(tmp_path / "c.safetensors", SimpleRNN.random(2), {"metrics": {escapes: 1.0}})

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from dynsys import plots
-from dynsys.errors import OutputError
-from dynsys.memory.ends import Other
+from dynsys.attractors.ends import Other
+from dynsys.io.errors import OutputError
 from dynsys.plots import camera, style, thinning
-from dynsys.points import FixedPoints
-from dynsys.projection import Projection
-from dynsys.system import Flow, Map
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.system import Flow, Map
+from dynsys.trajectories.projection import Projection
 
 NAN = complex(np.nan, np.nan)
 E = np.eye(4)

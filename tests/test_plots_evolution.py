@@ -13,13 +13,13 @@ import plotly.graph_objects as go
 import pytest
 
 from dynsys import plots
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.plots import style
 from dynsys.plots.bifurcation import SYMBOLS
 from dynsys.plots.evolution import LIMIT
 from dynsys.plots.training_time import TrainingTime
-from dynsys.projection import Projection
-from dynsys.system import Kind
+from dynsys.systems.system import Kind
+from dynsys.trajectories.projection import Projection
 
 N = 4  # state variables
 
@@ -184,7 +184,7 @@ class TestTrainingTime:
         assert time.note == ""
 
     def test_geometric_snapshots_lie_evenly_apart_and_step_0_has_a_place(self):
-        from dynsys.models.schedule import geometric
+        from dynsys.models.training.schedule import geometric
 
         steps = np.array(geometric(60, 36_000), dtype=float)
         time = TrainingTime.of(steps)

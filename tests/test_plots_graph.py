@@ -10,12 +10,12 @@ import torch
 from described import described
 
 from dynsys import Flow, Map, plots
-from dynsys.memory.basins import Basins, Shares
-from dynsys.memory.connections import connections
-from dynsys.memory.ends import Other
-from dynsys.models.bistable import Bistable
+from dynsys.attractors.basins import Basins, Shares
+from dynsys.attractors.connections import connections
+from dynsys.attractors.ends import Other
+from dynsys.models.examples.bistable import Bistable
 from dynsys.plots import arrows, graph, layers, style
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 CUBIC = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2), readout=lambda x: x, n_output=1)
 FLIP = Map(lambda x, u: -torch.tanh(2 * x), n_state=1, bounds=(-1, 1))

@@ -9,9 +9,9 @@ import torch
 from test_modes import linear, points_at
 
 from dynsys import Flow, Map, plots
-from dynsys.models.bistable import Bistable
+from dynsys.models.examples.bistable import Bistable
 from dynsys.plots import style
-from dynsys.spectra.modes import linear_modes
+from dynsys.stability.modes import linear_modes
 
 
 def trace(figure: go.Figure, name: str) -> go.Scatter:

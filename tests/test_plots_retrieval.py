@@ -7,15 +7,15 @@ from click.testing import CliRunner
 
 from dynsys.analyses.retrieval.settling_pictures import convergence_picture, held_strings, retrieval_picture
 from dynsys.cli import main
-from dynsys.models.fast_weights import FastWeights
-from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.models.queries import queries, states_of
-from dynsys.models.retrieval import CHARACTERS, Retrieval
-from dynsys.models.string_network import StringNetwork
+from dynsys.models.networks.strings import StringNetwork
+from dynsys.models.tasks.queries import queries, states_of
+from dynsys.models.tasks.retrieval import CHARACTERS, Retrieval
 from dynsys.plots import retrieval_convergence, retrieval_portrait
-from dynsys.points import FixedPoints
-from dynsys.search import find_fixed_points
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.find import find_fixed_points
 
 TASK = Retrieval()
 STRING = "c9k8j3f1??c"

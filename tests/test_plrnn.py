@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import dynsys
+from dynsys.models.driven.perturbation import perturbed, weights_chosen
 from dynsys.models.loading.checkpoint import load, save_checkpoint
-from dynsys.models.perturbation import perturbed, weights_chosen
-from dynsys.models.plrnn import PLRNN
+from dynsys.models.rate.plrnn import PLRNN
 from dynsys.testing import check_system
-from dynsys.trajectory import relax
+from dynsys.trajectories.simulate import relax
 
 
 def relu(y):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dynsys import CheckpointError, FixedPoints, Flow, OutputError, find_fixed_points
-from dynsys.files import write_tensors
-from dynsys.models.bistable import Bistable
-from dynsys.points import PER_POINT
+from dynsys.io.files import write_tensors
+from dynsys.models.examples.bistable import Bistable
+from dynsys.result.fixed_points import PER_POINT
 
 POINT_KEYS = {"id", "verdict", "q", "error_bound", "stability", "n_unstable", "leading_eigenvalue", "readout"}
 COLUMNS = POINT_KEYS - {"id"}

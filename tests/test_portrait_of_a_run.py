@@ -12,10 +12,10 @@ from dynsys.analyses.portrait import portrait
 from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.run import RECORDED, load_run
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
-from dynsys.files import write_tensors
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import write_tensors
 from dynsys.models.loading.checkpoint import load
-from dynsys.system import Kind
+from dynsys.systems.system import Kind
 
 
 def run(*arguments, code=0):

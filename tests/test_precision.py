@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.precision import computes_in_single
+from dynsys.systems.precision import computes_in_single
 
 X = torch.randn(64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 W = 1.5 * torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import ortho_group
 from sklearn.decomposition import PCA
 
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 CROSS = np.array([[3.0, 0, 0, 0], [-3, 0, 0, 0], [0, 2, 0, 0], [0, -2, 0, 0], [0, 0, 1, 0], [0, 0, -1, 0]])
 

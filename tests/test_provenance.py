@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from dynsys.analyses.run import load_run, search_and_save
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, POINTS_FILE, network_of
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
 
 QUICK = ("--starts", 16, "--no-verify")
 

@@ -9,8 +9,8 @@ import torch
 from scipy.linalg import norm as scaled_norm
 
 import dynsys
-from dynsys.minima.minimum import norm
-from dynsys.proof.certainty import assess
+from dynsys.proof.kantorovich import assess
+from dynsys.search.slow_points.minimum import norm
 
 SESSION = """
 import torch, dynsys

@@ -9,9 +9,9 @@ from torch import nn
 
 import dynsys
 from dynsys import Flow, find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.points import PER_POINT
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.result.fixed_points import PER_POINT
 
 
 def distances(points, states):

@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import brentq
 from torch import nn
 
-from dynsys.models.gru import GRU
-from dynsys.models.lstm import LSTM
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.testing import check_system
 
 CELLS = {

@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from torch.nn.functional import pad
 
 from dynsys import Flow, System, find_fixed_points
-from dynsys.models.leaky_rate import LeakyActivity, LeakyRate
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.models.vanilla import RNN
-from dynsys.relu.contradictions import Problem
-from dynsys.relu.kinks import one_sided_jacobians, stability_at_kink
-from dynsys.relu.pieces import Pieces
-from dynsys.relu.regions import search_regions
-from dynsys.system import Kind
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.piecewise_linear.contradictions import Problem
+from dynsys.piecewise_linear.kinks import one_sided_jacobians, stability_at_kink
+from dynsys.piecewise_linear.regions import search_regions
+from dynsys.systems.pieces import Pieces
+from dynsys.systems.system import Kind
 
 DOUBLE = torch.float64
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import dynsys
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import describe_checkpoint
 
 N, M, T = 6, 2, 40

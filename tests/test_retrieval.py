@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from dynsys.analyses.retrieval.settling_loop import swapped
-from dynsys.models.fast_weights import FastWeights
-from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
-from dynsys.models.queries import queries, states_of
-from dynsys.models.retrieval import CHARACTERS, SETS, Retrieval, Strings
-from dynsys.models.retrieval_learning import retrieval_course, strings
-from dynsys.models.retrieval_lesson import RetrievalLesson
-from dynsys.models.retrieval_mistakes import mistakes
-from dynsys.models.string_network import StringNetwork
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.fast_weights.system import FastWeights
+from dynsys.models.networks.strings import StringNetwork
+from dynsys.models.tasks.queries import queries, states_of
+from dynsys.models.tasks.retrieval import CHARACTERS, SETS, Retrieval, Strings
+from dynsys.models.tasks.retrieval_lesson import RetrievalLesson
+from dynsys.models.tasks.retrieval_mistakes import mistakes
+from dynsys.models.training.retrieval import retrieval_course, strings
 
 PAPERS = ("c9k8j3f1??c", "j0a5s5z2??a")  # the examples of Ba et al. (2016), section 4.1
 
@@ -269,7 +269,7 @@ def test_a_trial_of_mixed_strings_is_a_row_of_them():
 
 def test_a_course_of_mixed_strings_is_scored_by_length(monkeypatch):
     few = MIXED.sets(0, train=50, validation=25, test=50)
-    monkeypatch.setattr("dynsys.models.retrieval_learning.strings", lambda task, seed: few)
+    monkeypatch.setattr("dynsys.models.training.retrieval.strings", lambda task, seed: few)
     course = retrieval_course("irnn", units=3, pairs="1:5")
     metrics, _ = course.judge()
     assert [name for name in metrics if name.startswith("test_error_of_pairs_")] == [

@@ -14,8 +14,8 @@ from dynsys.analyses.retrieval.report import _row, length_rows, table, trial_row
 from dynsys.analyses.retrieval.table import ORDER, PAPER, Retrieve, claims, run
 from dynsys.analyses.retrieval.trial import GRIDS, Trial, grid
 from dynsys.cli import main
-from dynsys.models.learners import LEARNERS
 from dynsys.models.loading.run_folder import FILE_NAME
+from dynsys.models.training.learners import LEARNERS
 from dynsys.sweep import read_rows
 
 TINY = Retrieve(models=("fast-weights", "irnn"), units=(3,), seeds=2, steps=3, batch=4, grid="small")

@@ -8,11 +8,11 @@ import torch
 from scipy.optimize import brentq
 
 from dynsys import FixedPoints, Flow, Map, find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.models.irnn import IRNN
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.models.vanilla import RNN
-from dynsys.words import search_lines, summary
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.models.recurrent.irnn import IRNN
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.result.summary import search_lines, summary
 
 
 def search(system, **settings):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.rounding import is_zero, rounding
+from dynsys.numerics.rounding import is_zero, rounding
 
 NONE = torch.zeros(1, 0, dtype=torch.float64)
 TURN = torch.tensor([[1.0, 0.3, 0.0], [-0.2, 1.0, 0.4], [0.1, 0.0, 1.0]], dtype=torch.float64)

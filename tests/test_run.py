@@ -12,12 +12,12 @@ from dynsys.analyses.flipflop import Demo, run
 from dynsys.analyses.pictures import draw
 from dynsys.analyses.portrait import releases
 from dynsys.analyses.run import load_run, search_and_save
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
+from dynsys.models.examples.simple2d import Simple2D
 from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.simple2d import Simple2D
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.words import summary
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.result.summary import summary
 
 
 def quiet(stage, done, total):

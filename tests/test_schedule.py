@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from dynsys.cli import main
-from dynsys.files import read_tensors
-from dynsys.models.learners import learner
-from dynsys.models.schedule import every_or_at, geometric, read_schedule
-from dynsys.models.training_run import SNAPSHOT_SCHEMA
+from dynsys.io.files import read_tensors
+from dynsys.models.training.learners import learner
+from dynsys.models.training.run import SNAPSHOT_SCHEMA
+from dynsys.models.training.schedule import every_or_at, geometric, read_schedule
 
 
 def kept(folder):

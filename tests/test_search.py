@@ -8,14 +8,14 @@ import torch
 from scipy.optimize import root
 
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.discovery import Stop
-from dynsys.models.bistable import Bistable
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.simple2d import Simple2D
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.points import PER_POINT
-from dynsys.search import SearchInterrupted
-from dynsys.wave import Rejection
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.result.fixed_points import PER_POINT
+from dynsys.search.find import SearchInterrupted
+from dynsys.search.landing import Rejection
+from dynsys.search.stopping import Stop
 
 
 def cubic(**settings):

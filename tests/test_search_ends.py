@@ -8,8 +8,8 @@ import torch
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.discovery import Stop
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.search.stopping import Stop
 
 
 def random_map(n=48, gain=6.0, seed=0):
@@ -31,19 +31,19 @@ def test_seconds_end_a_search_with_what_it_has_and_it_says_so():
 
 
 def test_a_search_that_goes_on_finding_points_ends_by_itself_at_the_same_points(monkeypatch):
-    monkeypatch.setattr("dynsys.discovery.WORK", 1024)
+    monkeypatch.setattr("dynsys.search.stopping.WORK", 1024)
     found = [find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1) for _ in range(2)]
     for points in found:
         assert points.search.stopped == str(Stop.LONG)
         assert "give seconds for more" in points.search.stopped
         assert "All points seem to be found" not in points.search.missing["sentence"]
     np.testing.assert_array_equal(found[0].states, found[1].states)
-    monkeypatch.setattr("dynsys.discovery.WORK", 2048)
+    monkeypatch.setattr("dynsys.search.stopping.WORK", 2048)
     assert len(find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1)) > len(found[0])
 
 
 def test_seconds_take_the_place_of_the_limit(monkeypatch):
-    monkeypatch.setattr("dynsys.discovery.WORK", 1)
+    monkeypatch.setattr("dynsys.search.stopping.WORK", 1)
     points = find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1, seconds=0.2)
     assert points.search.stopped == str(Stop.TIME)
 
@@ -122,7 +122,7 @@ def test_a_point_that_trajectories_come_to_and_no_start_led_to_joins_the_result(
 
 
 def test_what_is_ended_early_is_never_called_all():
-    from dynsys.missing import Missing
+    from dynsys.search.missing import Missing
 
     whole = Missing(known=5, estimate=0.0, least=5, most=8, tests=40)
     assert whole.sentence.startswith("All points seem to be found")
@@ -133,7 +133,7 @@ def test_what_is_ended_early_is_never_called_all():
 
 def test_whether_trajectories_come_back_is_seen_of_those_that_begin_far_out():
     """A network of three units at gain 2 comes back from anywhere, a linear one that grows does not."""
-    from dynsys.starts import visited
+    from dynsys.search.starts import visited
 
     u = torch.zeros(1, 0, dtype=torch.float64)
     assert visited(Flow(lambda x, u: 2 * torch.tanh(x) - x, 1), u).come_back

@@ -6,10 +6,10 @@ import torch
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.minima.minimum import descend_to_minimum
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.wave import Rejection
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.search.landing import Rejection
+from dynsys.search.slow_points.minimum import descend_to_minimum
 
 
 def cubic(**settings):

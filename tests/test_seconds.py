@@ -28,21 +28,21 @@ from dynsys.analyses.retrieval.table import run as retrieve
 from dynsys.analyses.retrieval.trial import Trial
 from dynsys.analyses.transfer.comparison import Transfer
 from dynsys.analyses.transfer.study import run as transfer
-from dynsys.bifurcation.family import FamilyOf
-from dynsys.bifurcation.follow import follow
 from dynsys.cli import main
-from dynsys.deadline import Cut, CutShort, Deadline, Part
-from dynsys.errors import CheckpointError
-from dynsys.models.backprop import STATE
-from dynsys.models.flipflop_learning import flipflop_course
-from dynsys.models.leaky_rate import LeakyRate
-from dynsys.models.learners import learner
+from dynsys.continuation.follow import follow
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load, read_checkpoint
-from dynsys.models.recipe import default_recipe
-from dynsys.models.training_run import run_training
-from dynsys.search import find_fixed_points
+from dynsys.models.rate.leaky_rate import LeakyRate
+from dynsys.models.training.backprop import STATE
+from dynsys.models.training.flipflop import flipflop_course
+from dynsys.models.training.learners import learner
+from dynsys.models.training.recipes import default_recipe
+from dynsys.models.training.run import run_training
+from dynsys.numerics.deadline import Cut, CutShort, Deadline, Part
+from dynsys.search.find import find_fixed_points
 from dynsys.sweep import Task, read_rows, run_sweep
 from dynsys.sweep.workers import Workers, spread
+from dynsys.systems.family import FamilyOf
 
 
 class Readings:

@@ -9,11 +9,11 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from dynsys import Flow, Map
-from dynsys.attractors.settlement import settlement, settling_summary
-from dynsys.attractors.settling import Ending, settle
-from dynsys.models.bistable import Bistable
-from dynsys.models.gru import GRU
-from dynsys.models.vanilla import RNN
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.vanilla import RNN
+from dynsys.trajectories.settlement import settlement, settling_summary
+from dynsys.trajectories.settling import Ending, settle
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

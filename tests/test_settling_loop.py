@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from dynsys.analyses.retrieval import settling_loop
 from dynsys.analyses.retrieval.settling_loop import SettlingLoop, Settlings, study, swapped
-from dynsys.errors import CheckpointError
-from dynsys.models.fast_weights import FastWeights
-from dynsys.models.fast_weights_network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.io.errors import CheckpointError
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.string_network import StringNetwork
+from dynsys.models.networks.strings import StringNetwork
+from dynsys.models.tasks.retrieval import Retrieval
 
 ASKED = Retrieval().sets(1, some=12)["some"]
 QUICK = SettlingLoop(queries=12, iterations=6, elsewhere=2)

@@ -9,13 +9,13 @@ from scipy.optimize import minimize
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.minima.constrained import lowered
-from dynsys.minima.minimum import minimum_at
-from dynsys.minima.projected_newton import newton_in_box
-from dynsys.minima.slowness import drift_time, slow_summary
-from dynsys.speed import gradient, speed
-from dynsys.trajectory import relax
-from dynsys.wave import Rejection
+from dynsys.search.landing import Rejection
+from dynsys.search.slow_points.constrained import lowered
+from dynsys.search.slow_points.minimum import minimum_at
+from dynsys.search.slow_points.projected_newton import newton_in_box
+from dynsys.search.slow_points.slowness import drift_time, slow_summary
+from dynsys.systems.speed import gradient, speed
+from dynsys.trajectories.simulate import relax
 
 
 def ghost(r, centre=0.0):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.minima.slow_manifold import along_slow_manifold
+from dynsys.search.slow_points.slow_manifold import along_slow_manifold
 
 
 def broken(n, push, seed=0):

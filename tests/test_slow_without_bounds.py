@@ -7,8 +7,8 @@ from torch import nn
 
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
-from dynsys.starts import visited
-from dynsys.wave import Rejection
+from dynsys.search.landing import Rejection
+from dynsys.search.starts import visited
 
 NONE = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -6,15 +6,15 @@ import torch
 from click.testing import CliRunner
 
 from dynsys import FixedPoints
-from dynsys.bifurcation.family import Family
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
-from dynsys.files import write_tensors
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.gru import GRU
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import write_tensors
 from dynsys.models.loading.checkpoint import load, save_checkpoint
-from dynsys.models.recurrent import random_weights
-from dynsys.models.snapshots import EchoStateSnapshots, Snapshots, read_snapshots
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.recurrent.base import random_weights
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.training.snapshots import EchoStateSnapshots, Snapshots, read_snapshots
+from dynsys.systems.family import Family
 
 UNITS = 24
 

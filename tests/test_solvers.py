@@ -8,12 +8,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from dynsys import Flow, find_fixed_points
-from dynsys.descent import Outcome, descend
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.solvers import SOLVERS, Newton, Problem, solver_named
-from dynsys.solvers.newton import dense_direction
-from dynsys.solvers.trust_region import steihaug
-from dynsys.speed import q_of, speed
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.search.descent import Outcome, descend
+from dynsys.search.solvers import SOLVERS, Newton, Problem, solver_named
+from dynsys.search.solvers.newton import dense_direction
+from dynsys.search.solvers.trust_region import steihaug
+from dynsys.systems.speed import q_of, speed
 
 SEEDS = st.integers(0, 2**32 - 1)
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)

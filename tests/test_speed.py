@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.simple2d import Simple2D
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.speed import gradient, hessian, speed
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.systems.speed import gradient, hessian, speed
 
 SEEDS = st.integers(0, 2**32 - 1)
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)

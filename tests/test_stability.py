@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from dynsys import Flow, Kind, Map, find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.spectra.spectrum import excess
-from dynsys.stability import frequencies, time_constants
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.stability.classification import frequencies, time_constants
+from dynsys.stability.spectrum import excess
 
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # by the angle whose cosine is 3/5: eigenvalues 0.6 +- 0.8 i
 

@@ -6,10 +6,10 @@ import torch
 
 import dynsys
 from dynsys import Flow, simulate
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
-from dynsys.starts import first_starts, states_in_box
-from dynsys.trajectory import relax, states_at
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.search.starts import first_starts, states_in_box
+from dynsys.trajectories.simulate import relax, states_at
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -8,10 +8,10 @@ import torch
 from scipy.optimize import root
 
 from dynsys import Flow, Map
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.passage import Fate
-from dynsys.spectra.unstable import unstable_directions
-from dynsys.survival import survival
+from dynsys.continuation.persistence import survival
+from dynsys.continuation.track import Fate
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.stability.unstable import unstable_directions
 
 FOLD = 2 / 27**0.5  # where x - x^3 + level loses two of its three zeros
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from dynsys import System, find_fixed_points
-from dynsys.relu.kinks import one_sided_jacobians, stability_at_kink
-from dynsys.relu.pieces import Pieces
-from dynsys.system import Kind
+from dynsys.piecewise_linear.kinks import one_sided_jacobians, stability_at_kink
+from dynsys.systems.pieces import Pieces
+from dynsys.systems.system import Kind
 
 
 class TwoSides(System):

@@ -6,9 +6,9 @@ import torch
 
 from dynsys import Flow, Map, System
 from dynsys.models import MODELS
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple2d import Simple2D
-from dynsys.models.simple_rnn import SimpleRNN
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.testing import check_system
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)

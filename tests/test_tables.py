@@ -16,7 +16,7 @@ from dynsys.analyses.point_table import point_rows
 from dynsys.cli import main
 from dynsys.cli.output import print_points, print_rows
 from dynsys.models import MODELS
-from dynsys.models.learners import LEARNERS
+from dynsys.models.training.learners import LEARNERS
 
 SPIRAL = torch.tensor([[-0.25, 2.0], [-2.0, -0.25]], dtype=torch.float64)  # eigenvalues -1/4 +- 2 i
 

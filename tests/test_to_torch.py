@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 import dynsys
-from dynsys.models.coupled import CoupledLSTM
-from dynsys.models.fast_weights import FastWeights
-from dynsys.models.gru import GRU
-from dynsys.models.irnn import IRNN
-from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import PeepholeLSTM
-from dynsys.models.simple2d import Simple2D
-from dynsys.models.vanilla import RNN
+from dynsys.models.examples.simple2d import Simple2D
+from dynsys.models.fast_weights.system import FastWeights
+from dynsys.models.recurrent.coupled import CoupledLSTM
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.irnn import IRNN
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.peephole import PeepholeLSTM
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.wrapping import to_torch as module_of_to_torch
 from dynsys.models.wrapping.to_torch import to_torch
 

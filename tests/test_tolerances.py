@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from dynsys import FixedPoints, Flow, Tolerances, find_fixed_points, plots
 from dynsys.cli import main
-from dynsys.descent import Outcome, descend
-from dynsys.models.bistable import Bistable
-from dynsys.solvers import Problem, solver_named
+from dynsys.models.examples.bistable import Bistable
+from dynsys.search.descent import Outcome, descend
+from dynsys.search.solvers import Problem, solver_named
 
 PITCHFORK = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))  # zeros at -1, 0 and 1
 STARTS = np.linspace(-1.9, 1.9, 40)[:, None]

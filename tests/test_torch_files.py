@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.contents import read_arrays
 
 OLD = {"_use_new_zipfile_serialization": False}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dynsys
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.trajectories import starts_from_file, states_from_file
 
 N = 4

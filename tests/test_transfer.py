@@ -17,13 +17,13 @@ from dynsys.analyses.transfer.comparison import NETWORKS, Transfer
 from dynsys.analyses.transfer.cube_projection import Shape
 from dynsys.analyses.transfer.study import run
 from dynsys.cli import main
-from dynsys.errors import CheckpointError
-from dynsys.models.echo_state import WEIGHTS, EchoStateConfig, EchoStateNetwork
-from dynsys.models.flipflop import FlipFlop
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import read_checkpoint, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.training_run import read_curves
-from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
+from dynsys.models.rate.echo_state import WEIGHTS, EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.grow import drawn_anew, grown, load_start, unlearned
+from dynsys.models.training.run import read_curves
 
 RANGES = EchoStateConfig(40, 3, 3, feedback=2.0, input_scale=0.5, seed=3)
 SMALL = Transfer(bits=2, units=100, seed=1, n_starts=64)

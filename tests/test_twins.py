@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dynsys import find_fixed_points
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.vanilla import RNN
 
 FOLD = -0.5328399753535467  # of h = tanh(2 h + b), to within 1e-15: there two of its three zeros meet at 1 / sqrt(2)
 

@@ -6,10 +6,10 @@ import torch
 
 import dynsys
 from dynsys import Flow, System, find_fixed_points
-from dynsys.models.bistable import Bistable
-from dynsys.models.simple_rnn import SimpleRNN
-from dynsys.solvers import SOLVERS, Newton
-from dynsys.wave import Descender, Landed
+from dynsys.models.examples.bistable import Bistable
+from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.search.landing import Descender, Landed
+from dynsys.search.solvers import SOLVERS, Newton
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 import dynsys
-from dynsys.minima.projected_newton import hessians
+from dynsys.search.slow_points.projected_newton import hessians
 from dynsys.testing import check_system
 
 RECURRENT = {

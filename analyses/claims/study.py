@@ -25,11 +25,11 @@ from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer import study as transfer
 from dynsys.analyses.transfer.comparison import SCRATCH, TRANSFER, Transfer
 from dynsys.analyses.transfer.words import results as transfer_results
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.deadline import Deadline, Part
-from dynsys.files import check_writable
-from dynsys.models.learners import learner
-from dynsys.models.schedule import read_schedule
+from dynsys.continuation.diagram import Diagram
+from dynsys.io.files import check_writable
+from dynsys.models.training.learners import learner
+from dynsys.models.training.schedule import read_schedule
+from dynsys.numerics.deadline import Deadline, Part
 from dynsys.sweep import DONE, Row, Task, of_shard, run_sweep
 
 Piece = Callable[[Path, dict[str, Any], int], dict[str, Any]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dynsys.analyses.evolve.stable_points import begins_lost, ends_lost
-from dynsys.bifurcation.curve import STUCK
-from dynsys.bifurcation.diagram import Branch, Diagram
+from dynsys.continuation.curve import STUCK
+from dynsys.continuation.diagram import Branch, Diagram
 
 KINKS = "kinks"  # in ``about`` of a diagram, where the system is piecewise linear
 NAMED = 8  # steps and branches that are named; of more the number

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.bifurcation.follow import SEARCHES
-from dynsys.deadline import Cut
-from dynsys.errors import CheckpointError, typed
+from dynsys.continuation.diagram import Diagram
+from dynsys.continuation.follow import SEARCHES
+from dynsys.io.errors import CheckpointError, typed
+from dynsys.numerics.deadline import Cut
 
 SCHEMA = "dynsys.evolution/1"
 FOLDER = "evolve"  # in the folder of the run

@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.bifurcation.family import Family
-from dynsys.deadline import ENDLESS, CutShort, Deadline, Part
-from dynsys.errors import CheckpointError
-from dynsys.files import read_tensors, write_tensors
-from dynsys.header import check_arrays, checked, content_of
-from dynsys.projection import Projection
-from dynsys.spectra.spectrum import excess, spectra
-from dynsys.starts import states_in_box
-from dynsys.system import Kind, System
-from dynsys.threads import alone
-from dynsys.trajectory import simulate
+from dynsys.continuation.diagram import Diagram
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import read_tensors, write_tensors
+from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part
+from dynsys.numerics.threads import alone
+from dynsys.result.header import check_arrays, checked, content_of
+from dynsys.search.starts import states_in_box
+from dynsys.stability.spectrum import excess, spectra
+from dynsys.systems.family import Family
+from dynsys.systems.system import Kind, System
+from dynsys.trajectories.projection import Projection
+from dynsys.trajectories.simulate import simulate
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

@@ -16,10 +16,10 @@ from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sente
 from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.portrait import TITLES
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.errors import typed
-from dynsys.projection import Projection
-from dynsys.system import Kind
+from dynsys.continuation.diagram import Diagram
+from dynsys.io.errors import typed
+from dynsys.systems.system import Kind
+from dynsys.trajectories.projection import Projection
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynsys.analyses.flipflop_memories import memories_among
-from dynsys.bifurcation.diagram import Branch, Diagram, Event
+from dynsys.continuation.diagram import Branch, Diagram, Event
 
 
 @dataclass(frozen=True)

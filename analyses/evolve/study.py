@@ -21,16 +21,16 @@ from dynsys.analyses.evolve.evolution import DIAGRAM, FOLDER, FRAMES, SCHEMA, Ev
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.analyses.evolve.report import command, write_evolution
 from dynsys.analyses.report import cut_short
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.bifurcation.follow import follow
-from dynsys.deadline import Cut, CutShort, Deadline, Part
-from dynsys.errors import CheckpointError
-from dynsys.files import check_writable
-from dynsys.models.flipflop import FlipFlop
+from dynsys.continuation.diagram import Diagram
+from dynsys.continuation.follow import follow
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import check_writable
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
-from dynsys.models.snapshots import Snapshots, read_snapshots
-from dynsys.search import SearchInterrupted
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.training.snapshots import Snapshots, read_snapshots
+from dynsys.numerics.deadline import Cut, CutShort, Deadline, Part
+from dynsys.search.find import SearchInterrupted
 
 Progress = Callable[[str, int, int], None]
 

@@ -11,8 +11,8 @@ import numpy as np
 from dynsys.analyses.evolve.completeness import NOT_SEEN, lost_branches, of_the_indices, warnings
 from dynsys.analyses.evolve.evolution import SCHEMA, Evolution
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
-from dynsys.bifurcation.stable import of_stable_points
+from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.continuation.stable import of_stable_points
 
 NO_MEMORY = "stable, no memory"
 

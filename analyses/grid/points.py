@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from dynsys.models.learners import LEARNERS, NAMES
-from dynsys.models.optimisers import ADAM, rate_beside_adam
+from dynsys.models.training.learners import LEARNERS, NAMES
+from dynsys.models.training.optimisers import ADAM, rate_beside_adam
 
 Point = dict[str, Any]  # a value for each choice of a learner that the grid is over
 Lists = Mapping[str, Sequence[Any]]

@@ -8,8 +8,8 @@ from typing import Any
 
 from dynsys.analyses.grid.points import shown, told_choice
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.files import write_text
-from dynsys.models.training_run import read_curves
+from dynsys.io.files import write_text
+from dynsys.models.training.run import read_curves
 
 TABLE = "table.md"
 DRAWN = 6  # points whose curves are drawn, the best of them

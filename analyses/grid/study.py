@@ -18,10 +18,10 @@ from dynsys.analyses.grid.points import Point, check_lists, folder_of, points, t
 from dynsys.analyses.grid.training import trained_row
 from dynsys.analyses.report import cut_short
 from dynsys.analyses.run import Progress
-from dynsys.deadline import Deadline, Part
-from dynsys.files import check_writable
-from dynsys.models.learners import learner
-from dynsys.models.optimisers import ADAM
+from dynsys.io.files import check_writable
+from dynsys.models.training.learners import learner
+from dynsys.models.training.optimisers import ADAM
+from dynsys.numerics.deadline import Deadline, Part
 from dynsys.sweep import Row, Task, check_cluster, check_sweep, of_shard, run_sweep
 
 SCHEMA = "dynsys.grid/1"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dynsys.deadline import CutShort, Deadline
-from dynsys.models.backprop import STATE, TrainingDiverged
-from dynsys.models.learners import learner
-from dynsys.models.learning import OnProgress
+from dynsys.models.training.backprop import STATE, TrainingDiverged
+from dynsys.models.training.learners import learner
+from dynsys.models.training.learning import OnProgress
+from dynsys.numerics.deadline import CutShort, Deadline
 from dynsys.sweep import Row
 
 

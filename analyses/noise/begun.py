@@ -9,7 +9,7 @@ from typing import Any
 
 from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.report import in_words
-from dynsys.files import write_json
+from dynsys.io.files import write_json
 from dynsys.sweep.rows import family
 
 BEGUN = "study.json"

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.models.loading.run_folder import digest
-from dynsys.points import FixedPoints
-from dynsys.system import System
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.system import System
 
 TRIED, PLACES = 4, 9  # states at which a system is tried, and decimals of F and of the readout that count
 PLACES_OF_POINTS = 4  # decimals of a state that count: another machine's rounding makes no other points

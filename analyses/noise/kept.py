@@ -8,10 +8,10 @@ from typing import Any
 
 from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.run import POINTS, Progress, at_rest, save_points, search_and_save
-from dynsys.deadline import ENDLESS, Deadline
-from dynsys.discovery import Stop
-from dynsys.errors import CheckpointError
-from dynsys.points import FixedPoints
+from dynsys.io.errors import CheckpointError
+from dynsys.numerics.deadline import ENDLESS, Deadline
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.stopping import Stop
 
 STARTS = 512  # of a search for all points
 MARK = "network"  # in what is noted with the points: whose they are

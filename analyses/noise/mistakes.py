@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.noise.able import is_able
 from dynsys.analyses.noise.half import RIGHT
-from dynsys.models.flipflop import Trial
+from dynsys.models.tasks.flipflop import Trial
 
 Counts = NDArray[np.int64]
 Triples = list[list[int]]

@@ -12,11 +12,11 @@ from typing import Any
 from torch import nn
 
 from dynsys.analyses.noise.identity import File, Held
+from dynsys.models.driven.perturbation import weights_chosen, weights_of
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import FILE_NAME, Located, network_of
-from dynsys.models.perturbation import weights_chosen, weights_of
 from dynsys.models.wrapping.wrap import wrap
-from dynsys.system import System
+from dynsys.systems.system import System
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from dynsys.analyses.noise.tables import by_level, by_memory, compared, failing,
 from dynsys.analyses.noise.words import alone, fewer, has_task, summary
 from dynsys.analyses.points_compared import rows as point_rows
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.models.flipflop import of_the_error
+from dynsys.models.tasks.flipflop import of_the_error
 from dynsys.plots import drift_prediction, memory_mistakes, noise_curves
 
 WHERE = {

@@ -12,9 +12,9 @@ from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.half import of_bits, of_memories
 from dynsys.analyses.noise.mistakes import summed
 from dynsys.analyses.noise.networks import Network
-from dynsys.deadline import Cut
-from dynsys.models.flipflop import FlipFlop
-from dynsys.models.perturbation import weights_chosen
+from dynsys.models.driven.perturbation import weights_chosen
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.numerics.deadline import Cut
 
 SCHEMA = "dynsys.noise/1"
 KEPT = ("exist", "same_stability", "memories")  # of the points, and of those that are memories

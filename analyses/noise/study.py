@@ -24,10 +24,10 @@ from dynsys.analyses.noise.trial import ON, POINTS, Trial, noise_trial
 from dynsys.analyses.points_compared import of_points
 from dynsys.analyses.report import cut_short
 from dynsys.analyses.run import Progress
-from dynsys.deadline import CutShort, Deadline, Part
-from dynsys.files import check_writable
-from dynsys.models.perturbation import weights_chosen
-from dynsys.points import FixedPoints
+from dynsys.io.files import check_writable
+from dynsys.models.driven.perturbation import weights_chosen
+from dynsys.numerics.deadline import CutShort, Deadline, Part
+from dynsys.result.fixed_points import FixedPoints
 from dynsys.sweep import Task, check_cluster, check_sweep, of_shard, run_sweep
 
 ROWS = "rows.jsonl"

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from dynsys.analyses.flipflop_memories import memories, named
 from dynsys.analyses.noise.identity import File, Held, PointsFile
 from dynsys.analyses.noise.mistakes import Triples, mistakes
-from dynsys.models.drive import Drive, drive_of
-from dynsys.models.flipflop import FlipFlop
+from dynsys.continuation.persistence import Survival, survival
+from dynsys.continuation.track import Fate
+from dynsys.models.driven.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
+from dynsys.models.driven.perturbation import draw_noise, perturbed, weights_chosen, weights_of
+from dynsys.models.driven.protocol import Drive, drive_of
 from dynsys.models.loading.checkpoint import load
-from dynsys.models.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
-from dynsys.models.perturbation import draw_noise, perturbed, weights_chosen, weights_of
-from dynsys.passage import Fate
-from dynsys.points import FixedPoints
-from dynsys.survival import Survival, survival
-from dynsys.system import System
-from dynsys.threads import alone
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.numerics.threads import alone
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.system import System
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dynsys.analyses.noise.able import of, told
 from dynsys.analyses.noise.half import RIGHT, placed
-from dynsys.passage import Fate
+from dynsys.continuation.track import Fate
 from dynsys.plots.style import plural
 
 Network = Mapping[str, Any]

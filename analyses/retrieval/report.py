@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from dynsys.analyses.grid.points import shown, told_choice
 from dynsys.analyses.grid.report import markdown
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.errors import typed
-from dynsys.files import write_text
-from dynsys.models.optimisers import ADAM
-from dynsys.models.retrieval_learning import OF_PAIRS
-from dynsys.models.training_run import read_curves
+from dynsys.io.errors import typed
+from dynsys.io.files import write_text
+from dynsys.models.training.optimisers import ADAM
+from dynsys.models.training.retrieval import OF_PAIRS
+from dynsys.models.training.run import read_curves
 
 if TYPE_CHECKING:
     from dynsys.analyses.retrieval.table import Retrieve

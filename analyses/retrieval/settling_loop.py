@@ -17,15 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.attractors.settling import Ending, settle
-from dynsys.errors import CheckpointError
-from dynsys.files import read_tensors, write_json, write_tensors
-from dynsys.header import check_arrays, checked, content_of
-from dynsys.models.fast_weights import FastWeights
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import read_tensors, write_json, write_tensors
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import load
-from dynsys.models.retrieval import LETTERS, Strings
-from dynsys.models.retrieval_learning import strings
-from dynsys.trajectory import relax
+from dynsys.models.tasks.retrieval import LETTERS, Strings
+from dynsys.models.training.retrieval import strings
+from dynsys.result.header import check_arrays, checked, content_of
+from dynsys.trajectories.settling import Ending, settle
+from dynsys.trajectories.simulate import relax
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]

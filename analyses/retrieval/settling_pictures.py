@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.analyses.retrieval.settling_loop import SettlingLoop, fast_weights_in, run
-from dynsys.errors import CheckpointError
-from dynsys.models.fast_weights import FastWeights
+from dynsys.io.errors import CheckpointError
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import read_checkpoint
-from dynsys.models.queries import states_of, task_of
-from dynsys.models.retrieval import Strings
+from dynsys.models.tasks.queries import states_of, task_of
+from dynsys.models.tasks.retrieval import Strings
 from dynsys.plots import retrieval_convergence, retrieval_portrait
-from dynsys.points import FixedPoints
-from dynsys.system import System
-from dynsys.trajectory import relax
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.system import System
+from dynsys.trajectories.simulate import relax
 
 Space = Literal["readouts", "states"]
 Array = NDArray[np.float64]

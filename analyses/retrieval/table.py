@@ -20,12 +20,12 @@ from dynsys.analyses.report import cut_short
 from dynsys.analyses.retrieval.report import TITLE, command, write_table
 from dynsys.analyses.retrieval.trial import FULL, Trial, grid
 from dynsys.analyses.run import Progress
-from dynsys.deadline import Cut, Deadline, Part
-from dynsys.files import check_writable
-from dynsys.models.learners import LEARNERS
-from dynsys.models.optimisers import ADAM, check_optimiser
-from dynsys.models.retrieval import Retrieval
-from dynsys.models.retrieval_learning import FAST, OF_PAIRS
+from dynsys.io.files import check_writable
+from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.models.training.learners import LEARNERS
+from dynsys.models.training.optimisers import ADAM, check_optimiser
+from dynsys.models.training.retrieval import FAST, OF_PAIRS
+from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.sweep import (
     Row,
     check_cluster,

@@ -10,10 +10,10 @@ from typing import Any
 
 from dynsys.analyses.grid.points import Lists, Point, folder_of, of_network, points, usual_lists
 from dynsys.analyses.grid.training import trained_row
-from dynsys.deadline import Deadline
-from dynsys.models.learning import OnProgress
-from dynsys.models.optimisers import ADAM
-from dynsys.models.retrieval_learning import FAST, usual_recipe
+from dynsys.models.training.learning import OnProgress
+from dynsys.models.training.optimisers import ADAM
+from dynsys.models.training.retrieval import FAST, usual_recipe
+from dynsys.numerics.deadline import Deadline
 from dynsys.sweep import DONE, Row, Task
 
 FULL = "full"  # the product of lists

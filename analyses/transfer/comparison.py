@@ -9,10 +9,10 @@ from dynsys.analyses.flipflop_memories import Memories
 from dynsys.analyses.transfer.cube_projection import Shape
 from dynsys.analyses.transfer.cube_survival import Survival
 from dynsys.analyses.transfer.geometry import Distances
-from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.recipe import LEARNED, PRESETS, Recipe
-from dynsys.models.schedule import Wanted, every_or_at
-from dynsys.points import FixedPoints
+from dynsys.models.rate.echo_state import EchoStateNetwork
+from dynsys.models.training.recipes import LEARNED, PRESETS, Recipe
+from dynsys.models.training.schedule import Wanted, every_or_at
+from dynsys.result.fixed_points import FixedPoints
 
 SMALL, SCRATCH, TRANSFER = "small", "scratch", "transfer"
 LARGE = (SCRATCH, TRANSFER)

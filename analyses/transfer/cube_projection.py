@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 

@@ -18,17 +18,17 @@ import numpy as np
 
 from dynsys.analyses.run import POINTS, Progress, at_rest, load_run, search_and_save
 from dynsys.analyses.transfer.comparison import SCRATCH, SMALL, TRANSFER, Transfer
-from dynsys.deadline import ENDLESS, Deadline
-from dynsys.discovery import Stop
-from dynsys.errors import CheckpointError
-from dynsys.models.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.recipe import PRESETS, Recipe, held_out
-from dynsys.models.training_run import run_training
-from dynsys.models.transfer import drawn_anew, grown, load_start, unlearned
-from dynsys.points import FixedPoints
-from dynsys.system import System
+from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.training.grow import drawn_anew, grown, load_start, unlearned
+from dynsys.models.training.recipes import PRESETS, Recipe, held_out
+from dynsys.models.training.run import run_training
+from dynsys.numerics.deadline import ENDLESS, Deadline
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.stopping import Stop
+from dynsys.systems.system import System
 
 UNITS, ACTIVATION = 1000, "tanh"
 UNFINISHED = (Stop.TIME, Stop.INTERRUPTED)  # searches that are made again

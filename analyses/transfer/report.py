@@ -13,8 +13,8 @@ from dynsys.analyses.transfer.comparison import LARGE, SMALL, Comparison, Transf
 from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR, SHOWN
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
 from dynsys.analyses.transfer.words import capital, results, sentences
-from dynsys.errors import typed
-from dynsys.models.training_run import CURVES, read_curves
+from dynsys.io.errors import typed
+from dynsys.models.training.run import CURVES, read_curves
 
 PORTRAITS = "portraits.html"
 TASK_STEPS, TASK_RUNS = 2500, 2  # of the task, drawn behind the points

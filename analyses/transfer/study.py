@@ -27,11 +27,11 @@ from dynsys.analyses.transfer.cube_survival import survival
 from dynsys.analyses.transfer.geometry import bit_axes, distances, principal_angles
 from dynsys.analyses.transfer.networks import searched, trained
 from dynsys.analyses.transfer.report import command, title, write_comparison
-from dynsys.deadline import Deadline, Part
-from dynsys.files import check_writable
-from dynsys.models.echo_state import EchoStateNetwork
-from dynsys.models.transfer import load_start
-from dynsys.points import FixedPoints
+from dynsys.io.files import check_writable
+from dynsys.models.rate.echo_state import EchoStateNetwork
+from dynsys.models.training.grow import load_start
+from dynsys.numerics.deadline import Deadline, Part
+from dynsys.result.fixed_points import FixedPoints
 
 
 def run(

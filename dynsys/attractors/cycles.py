@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.angles import distances, nearest
-from dynsys.iterated import Iterated, divisors
-from dynsys.proof.certainty import Assessed, assess
-from dynsys.rounding import ZERO, is_zero, rounding
-from dynsys.system import System
+from dynsys.numerics.rounding import ZERO, is_zero, rounding
+from dynsys.proof.kantorovich import Assessed, assess
+from dynsys.systems.angles import distances, nearest
+from dynsys.systems.iterated import Iterated, divisors
+from dynsys.systems.system import System
 
 JOINED = 4 * ZERO  # times the rounding error of F, within which it is zero on the way between two states
 SHARES = (0.25, 0.5, 0.75)  # of the way between two states, where F is looked at

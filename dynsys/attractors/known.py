@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.angles import distances, nearest, wrapped
-from dynsys.attractors.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
 from dynsys.attractors.cycles import first_phase
-from dynsys.budget import MATRIX_FREE_ABOVE
-from dynsys.iterated import Iterated, divisors
-from dynsys.krylov import gmres
-from dynsys.proof.certainty import Assessed, assess
-from dynsys.relu.sides import attracts_on_every_side
-from dynsys.solvers.newton import dense_direction
-from dynsys.spectra.spectrum import excess, spectra
-from dynsys.system import System
+from dynsys.numerics.krylov import gmres
+from dynsys.piecewise_linear.sides import attracts_on_every_side
+from dynsys.proof.kantorovich import Assessed, assess
+from dynsys.search.budget import MATRIX_FREE_ABOVE
+from dynsys.search.solvers.newton import dense_direction
+from dynsys.stability.spectrum import excess, spectra
+from dynsys.systems.angles import distances, nearest, wrapped
+from dynsys.systems.iterated import Iterated, divisors
+from dynsys.systems.system import System
+from dynsys.trajectories.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
 
 NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for sure
 NEWTON_STEPS, NEWTON_PATIENCE = 30, 3

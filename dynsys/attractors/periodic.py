@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from dynsys.angles import nearest
 from dynsys.attractors.known import Attractor
-from dynsys.iterated import Iterated
 from dynsys.proof.certificate import certify
-from dynsys.spectra.spectrum import spectra
-from dynsys.system import Kind, System
+from dynsys.stability.spectrum import spectra
+from dynsys.systems.angles import nearest
+from dynsys.systems.iterated import Iterated
+from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
 

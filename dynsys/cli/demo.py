@@ -24,7 +24,7 @@ def demo(folder: str, bits: int, units: int, seed: int, seconds: float | None) -
       dynsys demo
     """
     from dynsys.analyses.flipflop import Demo, run
-    from dynsys.words import search_lines, summary
+    from dynsys.result.summary import search_lines, summary
 
     click.echo(f"Training an echo state network of {units} units on the {bits}-bit flip-flop.", err=True)
     with told_if_cut(), progress() as show:

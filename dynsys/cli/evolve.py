@@ -55,7 +55,7 @@ def evolve(
     from dynsys.analyses.evolve.study import run as study
     from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences
     from dynsys.analyses.report import REPORT, RESULTS
-    from dynsys.bifurcation.follow import SEARCHES
+    from dynsys.continuation.follow import SEARCHES
 
     settings = Evolve(None if held is None else tuple(held), searches or SEARCHES, jobs, seed)
     with told_if_cut(as_json), progress() as show:

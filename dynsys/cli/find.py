@@ -11,7 +11,7 @@ from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json, print_points, told_of
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
-from dynsys.errors import typed
+from dynsys.io.errors import typed
 
 
 @click.command()
@@ -127,9 +127,9 @@ def find(
     from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
-    from dynsys.models.queries import queries_named
-    from dynsys.spectra.of_flow import stability_of_flow, told_of_flow
-    from dynsys.tolerances import Tolerances
+    from dynsys.models.tasks.queries import queries_named
+    from dynsys.search.tolerances import Tolerances
+    from dynsys.stability.of_flow import stability_of_flow, told_of_flow
 
     given = {"q": tol_q, "dq": tol_dq, "unique": tol_unique}
     asked = {key: value for key, value in given.items() if value is not None}

@@ -11,7 +11,7 @@ from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.cli.train import TASKS
-from dynsys.errors import typed
+from dynsys.io.errors import typed
 
 
 class Chosen(click.ParamType[tuple[str, tuple[Any, ...]]]):

@@ -9,7 +9,7 @@ import click
 from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
-from dynsys.errors import printable
+from dynsys.io.errors import printable
 
 
 @click.command()

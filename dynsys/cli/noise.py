@@ -11,7 +11,7 @@ from dynsys.cli.options import GOES_ON, choices_given, loading_options, seconds_
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
-from dynsys.errors import typed
+from dynsys.io.errors import typed
 
 
 class Levels(click.ParamType[tuple[float, ...]]):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsys.deadline import CutShort
+from dynsys.numerics.deadline import CutShort
 
 if TYPE_CHECKING:
-    from dynsys.points import FixedPoints
-    from dynsys.system import System
+    from dynsys.result.fixed_points import FixedPoints
+    from dynsys.systems.system import System
 
 ROWS = 60  # of a table; the files hold all
 MOST_NAMED = 12  # arrays in a line

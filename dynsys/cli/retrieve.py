@@ -12,7 +12,7 @@ from dynsys.cli.options import GOES_ON, seconds_option, who_works_options
 from dynsys.cli.output import print_json, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
-from dynsys.errors import typed
+from dynsys.io.errors import typed
 
 
 class Names(click.ParamType[tuple[str, ...]]):

@@ -10,17 +10,17 @@ from dynsys.cli.options import seconds_option
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
-from dynsys.errors import typed
+from dynsys.io.errors import typed
 
 if TYPE_CHECKING:
-    from dynsys.models.learning import Learned
+    from dynsys.models.training.learning import Learned
 
 TASKS = (
     "flipflop",
     "retrieval",
     "many-to-one",
     "one-to-many",
-)  # those of dynsys.models.learners, which must not be imported for --help
+)  # those of dynsys.models.training.learners, which must not be imported for --help
 
 
 class Schedule(click.ParamType[int | str]):
@@ -29,7 +29,7 @@ class Schedule(click.ParamType[int | str]):
     name = "steps|log:count"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        from dynsys.models.schedule import read_schedule
+        from dynsys.models.training.schedule import read_schedule
 
         try:
             return read_schedule(str(value))
@@ -149,8 +149,8 @@ def train(
     import time
     from pathlib import Path
 
-    from dynsys.models.learners import learner
     from dynsys.models.loading.run_folder import FILE_NAME, holds_points_of_another
+    from dynsys.models.training.learners import learner
 
     learn, choices = learner(task, model), {key: value for key, value in options.items() if value is not None}
     began = time.perf_counter()
@@ -197,7 +197,7 @@ RELU = {"irnn": ("--activation", "relu")}  # torch's names do not tell it
 
 def _note(name: str, trained: Learned) -> str:
     """Beside the MSE, which part of it comes while the bits settle."""
-    from dynsys.models.flipflop import FlipFlop, of_the_error
+    from dynsys.models.tasks.flipflop import FlipFlop, of_the_error
 
     task = getattr(trained.network, "task", None)
     told = of_the_error(trained.metrics, task.settle) if name == "mse" and isinstance(task, FlipFlop) else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dynsys.bifurcation.family import TRAINING
 from dynsys.plots import style
+from dynsys.systems.family import TRAINING
 
 PACE = 300  # milliseconds from one frame to the next
 

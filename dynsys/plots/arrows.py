@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 from scipy.interpolate import PchipInterpolator
 
-from dynsys.memory.connections import Connections
+from dynsys.attractors.connections import Connections
 from dynsys.plots import style
 
 Array = NDArray[np.float64]

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from dynsys.bifurcation.diagram import Bifurcation, Branch, Diagram, Event
-from dynsys.bifurcation.stable import of_stable_points
+from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.continuation.stable import of_stable_points
 from dynsys.plots import style, thinning
 from dynsys.plots.training_time import TrainingTime
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 

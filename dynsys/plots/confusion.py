@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from dynsys.plots import style
-from dynsys.projection import as_array
+from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from dynsys.bifurcation.diagram import Diagram
+from dynsys.continuation.diagram import Diagram
 from dynsys.plots import style
 from dynsys.plots.training_time import TrainingTime
 

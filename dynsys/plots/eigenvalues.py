@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.plots import style, thinning
-from dynsys.points import FixedPoints
-from dynsys.stability import frequencies, time_constants
-from dynsys.system import Flow, Kind, Map, System
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.stability.classification import frequencies, time_constants
+from dynsys.systems.system import Flow, Kind, Map, System
 
 MARGIN = 0.08  # of the longer side, around everything that is drawn
 FAR = 0.01  # share of the eigenvalues, the most strongly decaying, that may lie outside the first view of a flow

@@ -14,10 +14,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.bifurcation.diagram import Diagram, PointsAt
+from dynsys.continuation.diagram import Diagram, PointsAt
 from dynsys.plots import animation, camera, scene, style, thinning
 from dynsys.plots.training_time import TrainingTime
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 Runs = Sequence[Sequence[Array]]  # for each snapshot some runs (T_i, 3)

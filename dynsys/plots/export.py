@@ -7,7 +7,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from dynsys.files import check_drawn, write_drawn
+from dynsys.io.files import check_drawn, write_drawn
 
 PAGES, PICTURES = (".html", ".htm"), (".png", ".pdf", ".svg")  # what their names may end in
 

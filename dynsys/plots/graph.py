@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.memory.basins import Basins
-from dynsys.memory.connections import Connections
-from dynsys.memory.ends import NO_ATTRACTOR
+from dynsys.attractors.basins import Basins
+from dynsys.attractors.connections import Connections
+from dynsys.attractors.ends import NO_ATTRACTOR
 from dynsys.plots import arrows, layers, style
 
 Array = NDArray[np.float64]

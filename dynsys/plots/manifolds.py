@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.memory.connections import Connections
-from dynsys.memory.ends import Other
+from dynsys.attractors.connections import Connections
+from dynsys.attractors.ends import Other
 from dynsys.plots import style, thinning
-from dynsys.points import FixedPoints
-from dynsys.projection import Projection
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 

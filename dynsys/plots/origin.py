@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dynsys.plots import animation, style
 from dynsys.plots.training_time import TrainingTime
-from dynsys.system import Kind
+from dynsys.systems.system import Kind
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]

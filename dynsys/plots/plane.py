@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.plots import style
-from dynsys.points import FixedPoints
-from dynsys.projection import as_array
-from dynsys.speed import q_of
-from dynsys.system import Kind, System
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.speed import q_of
+from dynsys.systems.system import Kind, System
+from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 Bounds = tuple[tuple[float, float], tuple[float, float]]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from dynsys.plots import camera, scene, style, thinning
-from dynsys.points import FixedPoints
-from dynsys.projection import Projection, as_array
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.trajectories.projection import Projection, as_array
 
 Array = NDArray[np.float64]
 

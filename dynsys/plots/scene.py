@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dynsys.plots import camera, style, thinning
-from dynsys.projection import Projection
+from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dynsys.plots import camera, labels, scene, style, thinning
 from dynsys.plots.beside import domain, heading
-from dynsys.points import FixedPoints
-from dynsys.projection import Projection
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
 
 BLUE, ORANGE, PURPLE, SKY, GREEN, BROWN = "#0072B2", "#E69F00", "#AA4499", "#56B4E9", "#009E73", "#8C510A"
 RED = "#C8102E"  # unstable modes, and nothing else

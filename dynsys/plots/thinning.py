@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.projection import as_array
+from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 

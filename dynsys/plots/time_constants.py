@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from dynsys.plots import style
-from dynsys.points import FixedPoints
-from dynsys.spectra.modes import COUNT, Modes, linear_modes
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.stability.modes import COUNT, Modes, linear_modes
 
 MOST = 60  # points in one picture
 FEWEST = 4  # rows that there is room for, lest a single point make a wall of colour

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from dynsys.plots import style, thinning
-from dynsys.projection import as_array
+from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 

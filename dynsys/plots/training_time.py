@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.bifurcation.diagram import Diagram
-from dynsys.bifurcation.family import TRAINING
+from dynsys.continuation.diagram import Diagram
 from dynsys.plots import style
+from dynsys.systems.family import TRAINING
 
 Array = NDArray[np.float64]
 

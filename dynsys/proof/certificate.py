@@ -18,10 +18,10 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.proof.enclosure import Enclosed
 from dynsys.proof.exact_product import gamma, length, up
-from dynsys.system import System
+from dynsys.search.budget import MATRIX_FREE_ABOVE
+from dynsys.systems.system import System
 
 DECADES = torch.cat([torch.tensor([-14.0, -12.0]), torch.arange(-10.0, 2.25, 0.5)]).double()  # radii, of the unit
 SLACK = 1e-6  # relative, by which a radius is made safe before it is put into the inequality

@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynsys.budget import MATRIX_FREE_ABOVE
 from dynsys.proof.certificate import MATRICES, MEMORY
 from dynsys.proof.enclosure import Enclosed
 from dynsys.proof.exact_product import up
-from dynsys.system import System
+from dynsys.search.budget import MATRIX_FREE_ABOVE
+from dynsys.systems.system import System
 
 RADIUS = 1e-4  # of a state's usual size: rounding hides a zero of order 2 to 7 to within 1e-8 to 1e-4
 

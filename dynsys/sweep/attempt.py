@@ -13,7 +13,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from dynsys.deadline import CutShort
+from dynsys.numerics.deadline import CutShort
 from dynsys.sweep.rows import to_json
 from dynsys.sweep.task import CUT, DONE, FAILED, Row, Work
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dynsys.errors import OutputError
-from dynsys.files import write_text
+from dynsys.io.errors import OutputError
+from dynsys.io.files import write_text
 from dynsys.sweep.task import CRASHED, DONE, FAILED, Row, SweepError, parse_shard
 
 try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynsys.deadline import ENDLESS, Deadline
+from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.sweep.attempt import attempt, single_threaded
 from dynsys.sweep.cluster import ClusterWorkers
 from dynsys.sweep.local import LocalWorkers

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from dynsys.deadline import ENDLESS, Deadline
+from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.sweep.task import CRASHED, Row, Task
 
 PATIENCE = 1.0  # seconds after which those who wait look around

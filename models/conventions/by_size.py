@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dynsys.files import Arrays
+from dynsys.io.files import Arrays
 from dynsys.models.conventions.network import Array, Cell, Network, Readout
 
 

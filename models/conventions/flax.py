@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, ignoring
-from dynsys.files import Arrays
+from dynsys.io.errors import CheckpointError, ignoring
+from dynsys.io.files import Arrays
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.network import Array, Cell, Network, in_our_order, settings_of
 from dynsys.models.loading.choices import Choices, listed
 from dynsys.models.loading.contents import Contents
-from dynsys.models.loading.gates import CONVENTIONS
+from dynsys.models.loading.named.gates import CONVENTIONS
 
 GATED = {"lstm": CONVENTIONS["flax"].lstm, "gru": CONVENTIONS["flax"].gru}
 STACKED = {1: "rnn", 3: "gru", 4: "lstm"}  # columns of dense_h over its rows

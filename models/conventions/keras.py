@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynsys.errors import CheckpointError, ignoring
+from dynsys.io.errors import CheckpointError, ignoring
 from dynsys.models.conventions.keras_cells import KINDS, Weights, cell_of, told_by
 from dynsys.models.conventions.keras_graph import Layer, kind_of, layers_of, snake
 from dynsys.models.conventions.keras_names import networks_by_names
@@ -22,8 +22,8 @@ from dynsys.models.conventions.keras_readout import readout_of
 from dynsys.models.conventions.network import Cell, Network
 from dynsys.models.conventions.tree import entries
 from dynsys.models.loading.choices import Choices
-from dynsys.models.loading.configured import more_than_plain
 from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.evidence.configured import more_than_plain
 
 KNOWN = "dynsys has models for SimpleRNN, GRU and LSTM; step another layer yourself with dynsys.Map"
 

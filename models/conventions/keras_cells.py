@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, ignoring
-from dynsys.files import Arrays
+from dynsys.io.errors import CheckpointError, ignoring
+from dynsys.io.files import Arrays
 from dynsys.models.conventions.network import BLOCKS, Cell, in_our_order, settings_of
 from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
-from dynsys.models.loading.gates import CONVENTIONS
+from dynsys.models.loading.named.gates import CONVENTIONS
 
 KINDS = {"SimpleRNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
 KINDS |= {f"{name}Cell": model for name, model in KINDS.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
 from dynsys.models.conventions.keras_own import kept_by_torch, own_equation

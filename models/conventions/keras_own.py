@@ -11,11 +11,11 @@ from typing import Any
 
 from dynsys.models.conventions.keras_cells import SIDES
 from dynsys.models.loading.choices import line_of, shown
-from dynsys.models.loading.configured import called_a_leak
 from dynsys.models.loading.contents import Contents
-from dynsys.models.loading.remedies import of_vanilla
-from dynsys.models.loading.state_dict import IN_PYTHON
-from dynsys.models.loading.stated import said_words
+from dynsys.models.loading.evidence.configured import called_a_leak
+from dynsys.models.loading.evidence.remedies import of_vanilla
+from dynsys.models.loading.evidence.stated import said_words
+from dynsys.models.loading.recognition.state_dict import IN_PYTHON
 
 OF_HASTE = {
     "lstm": ({"gates": "igfo"}, "i, g, f, o"),

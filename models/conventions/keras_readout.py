@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.conventions.keras_cells import Weights
 from dynsys.models.conventions.keras_graph import Layer, kind_of
 from dynsys.models.conventions.network import Array, Readout

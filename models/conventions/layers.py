@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
-from dynsys.files import Arrays
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import Arrays
 from dynsys.models.conventions.audio import nam_networks, rtneural_networks
 from dynsys.models.conventions.flax import flax_networks
 from dynsys.models.conventions.keras import keras_networks

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, ignoring
+from dynsys.io.errors import CheckpointError, ignoring
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.network import Cell, Network, settings_of
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
-from dynsys.models.loading.matlab import OBJECT
+from dynsys.models.loading.formats.matlab import OBJECT
 
 LAYER = ("InputWeights", "RecurrentWeights", "Bias")
 STATES = ("HiddenState", "CellState")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError
-from dynsys.files import Arrays
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import Arrays
 from dynsys.models.activations import GATES, activation_named
 from dynsys.models.loading.choices import GATES as ORDERS
 from dynsys.models.loading.choices import Choices, option_of

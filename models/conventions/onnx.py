@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.conventions.network import Array, Cell, Network, Readout
 from dynsys.models.conventions.onnx_cells import cells_of
 from dynsys.models.conventions.onnx_graph import KINDS, Graph, Node, direction_of

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.conventions.network import BLOCKS, Array, Cell, in_our_order, settings_of
 from dynsys.models.conventions.onnx_graph import KINDS, Graph, Node, direction_of
 from dynsys.models.conventions.tree import entries
 from dynsys.models.loading.choices import Choices, shown
-from dynsys.models.loading.gates import CONVENTIONS
+from dynsys.models.loading.named.gates import CONVENTIONS
 
 ORDER = {"rnn": "", "gru": CONVENTIONS["onnx"].gru, "lstm": CONVENTIONS["onnx"].lstm}
 USUAL = {"rnn": ("Tanh",), "gru": ("Sigmoid", "Tanh"), "lstm": ("Sigmoid", "Tanh", "Tanh")}

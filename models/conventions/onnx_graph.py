@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.conventions.network import Array
 from dynsys.models.conventions.tree import entries, nested
 from dynsys.models.loading.contents import Contents

@@ -6,18 +6,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dynsys.errors import CheckpointError
-from dynsys.files import HEADER, Arrays, file_error, first_bytes, read_tensors, write_tensors
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import HEADER, Arrays, file_error, first_bytes, read_tensors, write_tensors
 from dynsys.models.loading.choices import Choices, Recognised
 from dynsys.models.loading.contents import read_arrays
-from dynsys.models.loading.equations import equation
 from dynsys.models.loading.made import system_of
-from dynsys.models.loading.recognise import recognise
+from dynsys.models.loading.recognition.equations import equation
+from dynsys.models.loading.recognition.recognise import recognise
 from dynsys.models.loading.run_folder import network_of
 from dynsys.models.loading.snapshot import checkpoint_of, is_snapshot, read_snapshot
+from dynsys.models.recurrent.stack import Stack
 from dynsys.models.registry import MODELS, TASKS
-from dynsys.models.stack import Stack
-from dynsys.system import System
+from dynsys.systems.system import System
 
 SCHEMA = "dynsys.checkpoint/1"
 

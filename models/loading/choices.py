@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError, printable
-from dynsys.files import Arrays
+from dynsys.io.errors import CheckpointError, printable
+from dynsys.io.files import Arrays
 from dynsys.models.activations import activation_named
 
 PLAIN = ("recurrent", "input", "bias", "readout", "readout_bias")

@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError, printable
-from dynsys.files import Arrays, first_bytes
-from dynsys.models.loading.archives import is_torch_zip, unpacked, weights_in_zip, zip_with
-from dynsys.models.loading.flax import is_flax, read_flax
-from dynsys.models.loading.folders import holds_arrays, holds_safetensors, read_folder, read_only_safetensors
-from dynsys.models.loading.hdf5 import is_hdf5, read_hdf5
-from dynsys.models.loading.json_weights import is_json, read_json
-from dynsys.models.loading.keras import is_keras, read_keras
-from dynsys.models.loading.mat4 import is_mat4, read_mat4
-from dynsys.models.loading.mat5 import read_mat
-from dynsys.models.loading.numpy_files import is_leaves, read_npy, read_npz, read_safetensors
-from dynsys.models.loading.onnx import is_onnx, read_onnx
-from dynsys.models.loading.pickles import is_pickle, read_pickle
-from dynsys.models.loading.torch_files import is_old_torch, read_old_torch, read_torch_zip
-from dynsys.models.loading.unreadable import UNREADABLE
+from dynsys.io.errors import CheckpointError, printable
+from dynsys.io.files import Arrays, first_bytes
+from dynsys.models.loading.formats.archives import is_torch_zip, unpacked, weights_in_zip, zip_with
+from dynsys.models.loading.formats.flax import is_flax, read_flax
+from dynsys.models.loading.formats.folders import holds_arrays, holds_safetensors, read_folder, read_only_safetensors
+from dynsys.models.loading.formats.hdf5 import is_hdf5, read_hdf5
+from dynsys.models.loading.formats.json_weights import is_json, read_json
+from dynsys.models.loading.formats.keras import is_keras, read_keras
+from dynsys.models.loading.formats.mat4 import is_mat4, read_mat4
+from dynsys.models.loading.formats.mat5 import read_mat
+from dynsys.models.loading.formats.numpy_files import is_leaves, read_npy, read_npz, read_safetensors
+from dynsys.models.loading.formats.onnx import is_onnx, read_onnx
+from dynsys.models.loading.formats.unreadable import UNREADABLE
+from dynsys.models.loading.pickles.plain import is_pickle, read_pickle
+from dynsys.models.loading.pickles.torch_files import is_old_torch, read_old_torch, read_torch_zip
 from dynsys.models.loading.values import OBJECTS, Format, Odd, Read, Unfit, starts
 
 

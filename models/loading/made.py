@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.choices import Recognised
 from dynsys.models.registry import MODELS
-from dynsys.system import System
+from dynsys.systems.system import System
 
 
 def system_of(path: Path, found: Recognised) -> System:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynsys.errors import CheckpointError
-from dynsys.header import WRONG
+from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.choices import Choices
-from dynsys.points import FixedPoints
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.result.header import WRONG
 
 FILE_NAME = "checkpoint.safetensors"
 POINTS_FILE = "fixed_points.safetensors"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynsys.errors import CheckpointError
+from dynsys.io.errors import CheckpointError
 
 RATIO = 1100
 FLOOR = 2**24  # bytes that any file may ask for: fill values and zeros need no room

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.errors import CheckpointError
-from dynsys.files import Arrays, open_safetensors, read_tensors
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import Arrays, open_safetensors, read_tensors
 from dynsys.models.loading.run_folder import FILE_NAME
 
 SCHEMA = "dynsys.snapshot/1"

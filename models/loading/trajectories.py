@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.errors import CheckpointError
-from dynsys.files import Arrays, file_error
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import Arrays, file_error
 from dynsys.models.loading.choices import listed, shown
 from dynsys.models.loading.contents import read_arrays
-from dynsys.system import System
-from dynsys.trajectory import states_at
+from dynsys.systems.system import System
+from dynsys.trajectories.simulate import states_at
 
 Array = NDArray[np.float64]
 

@@ -20,8 +20,8 @@ from dynsys.models.wrapping.forms import INPUT_NAMES, STATE_NAMES, forms, signat
 from dynsys.models.wrapping.module_copy import ENDED, first_line
 from dynsys.models.wrapping.step_form import ORDERS, TIMES, Form, Layout, picks
 from dynsys.models.wrapping.torch_faults import guarded
-from dynsys.undisturbed import undisturbed
-from dynsys.user_function import takes_one_state
+from dynsys.systems.undisturbed import undisturbed
+from dynsys.systems.user_function import takes_one_state
 
 ROWS = 5  # of a trial: few, and unlikely to be a width
 SAME = 1e-9  # relative to 1 + |value|: what rounding may change

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.gru import GRU
-from dynsys.models.lstm import LSTM
-from dynsys.models.recurrent import ROLES, Recurrent
-from dynsys.models.vanilla import RNN
+from dynsys.models.recurrent.base import ROLES, Recurrent
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.wrapping.calling import close
 from dynsys.models.wrapping.module_copy import FORWARD_HOOKS, first_line
 from dynsys.models.wrapping.step_form import Form, Layout, Pick
 from dynsys.models.wrapping.stepped import Stepped
-from dynsys.undisturbed import undisturbed
+from dynsys.systems.undisturbed import undisturbed
 
 KNOWN: dict[type[nn.Module], type[Recurrent]] = {
     nn.RNN: RNN,

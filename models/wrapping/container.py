@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.recurrent import Recurrent
+from dynsys.models.recurrent.base import Recurrent
 from dynsys.models.wrapping.calling import SAME, NoForm, NotFollowed, find_form
 from dynsys.models.wrapping.closed_form import completed, form_of, is_known, probes, readout_arrays, system_of
 from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line
@@ -24,8 +24,8 @@ from dynsys.models.wrapping.said import Substituted, arranged, off_by, put_in, s
 from dynsys.models.wrapping.step_form import Form
 from dynsys.models.wrapping.stepped import Stepped
 from dynsys.models.wrapping.trial_run import TRIED, NoWay, Run, Way, find_way, inputs
-from dynsys.system import System
-from dynsys.undisturbed import undisturbed
+from dynsys.systems.system import System
+from dynsys.systems.undisturbed import undisturbed
 
 SINGLE = 1e-4  # relative to 1 + |value|: what two ways of computing in single precision may differ by
 SEQUENCES = ((1, 1.0), (2, 1.0), (4, 1.0), (4, 30.0), (40, 1.0))  # steps that are run, and the size of the inputs

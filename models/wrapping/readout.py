@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsys.models.wrapping.module_copy import first_line, moved_callable
-from dynsys.undisturbed import undisturbed
+from dynsys.systems.undisturbed import undisturbed
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.forward import jvp
-from dynsys.models.random_drive import driven_trajectories
+from dynsys.models.driven.random_drive import driven_trajectories
 from dynsys.models.wrapping.derivative_tests import DerivativeTests
 from dynsys.models.wrapping.module_copy import first_line, holds_module, module_of, moved_callable
 from dynsys.models.wrapping.readout import Readout
 from dynsys.models.wrapping.step_form import Form
-from dynsys.system import _AUTODIFF, Kind, Product, System, _reverse_jacobian
-from dynsys.undisturbed import undisturbed
+from dynsys.systems.derivatives import jvp
+from dynsys.systems.system import _AUTODIFF, Kind, Product, System, _reverse_jacobian
+from dynsys.systems.undisturbed import undisturbed
 
 WAYS = ("backward", "forward", "dense")  # to a product J v, the fastest first
 CALLS = 64  # of a module that keeps something, in which it has to give the same

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.coupled import CoupledLSTM
-from dynsys.models.gru import GRU
-from dynsys.models.lstm import LSTM
-from dynsys.models.peephole import PeepholeLSTM
-from dynsys.models.peephole_network import LSTMVariant
-from dynsys.models.recurrent import EXTRAS, Recurrent
-from dynsys.models.vanilla import RNN
+from dynsys.models.networks.lstm_variants import LSTMVariant
+from dynsys.models.recurrent.base import EXTRAS, Recurrent
+from dynsys.models.recurrent.coupled import CoupledLSTM
+from dynsys.models.recurrent.gru import GRU
+from dynsys.models.recurrent.lstm import LSTM
+from dynsys.models.recurrent.peephole import PeepholeLSTM
+from dynsys.models.recurrent.vanilla import RNN
 
 MODULES: dict[type[Recurrent], type[nn.Module]] = {
     RNN: nn.RNN,
@@ -34,7 +34,7 @@ def to_torch(system: Recurrent, *, batch_first: bool = False) -> nn.Module:
     ``readout=(W, b)`` to ``wrap``, and h_0 to the module. Where only some layers or one of the two have a bias, the
     others are 0. Raises ValueError where no such module exists.
 
-    >>> from dynsys.models.gru import GRU
+    >>> from dynsys.models.recurrent.gru import GRU
     >>> to_torch(GRU.random(units=8, layers=2))
     GRU(2, 8, num_layers=2)
     """

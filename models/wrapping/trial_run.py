@@ -21,7 +21,7 @@ from dynsys.models.wrapping.forms import signature_of
 from dynsys.models.wrapping.module_copy import ENDED, first_line
 from dynsys.models.wrapping.step_form import Form
 from dynsys.models.wrapping.torch_faults import guarded
-from dynsys.undisturbed import in_double
+from dynsys.systems.undisturbed import in_double
 
 ROWS, TRIED = 3, 4  # of a batch, and steps of the sequence by which a way of running is found
 MOST_WAYS = 64

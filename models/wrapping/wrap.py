@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dynsys.models.recurrent import Recurrent, checked
+from dynsys.models.recurrent.base import Recurrent, checked
 from dynsys.models.wrapping.calling import find_form
 from dynsys.models.wrapping.closed_form import completed, hooked, is_known, readout_arrays, system_of
 from dynsys.models.wrapping.container import recurrent_part, spelt, system_within
@@ -16,7 +16,7 @@ from dynsys.models.wrapping.module_copy import copied_callable, describe, first_
 from dynsys.models.wrapping.module_kinds import opened
 from dynsys.models.wrapping.readout import called_readout, linear_readout
 from dynsys.models.wrapping.stepped import Stepped
-from dynsys.system import System
+from dynsys.systems.system import System
 
 
 def wrap(

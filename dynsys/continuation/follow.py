@@ -1,0 +1,347 @@
+"""Follow all fixed points of a family: search at a few snapshots, walk from what is found, name what happens.
+
+search at the last, the first and some other snapshots -> a walk from each point that is on no curve yet
+-> eigenvalues at every snapshot -> crossings, located -> at branch points: the other curve -> more walks
+-> at every other snapshot: does the system come to rest where no point is known? -> more walks
+-> sum of the indices at every snapshot -> another search where it proves points missing
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.continuation.assembly import Assembly
+from dynsys.continuation.curve import BRANCH_POINT, LEFT, Curve
+from dynsys.continuation.curves import SHORT, Curves, Progress
+from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
+from dynsys.continuation.junctions import Followed, Junction, is_walked, junctions
+from dynsys.continuation.switching import other_tangent
+from dynsys.continuation.walk import SAME, Walk
+from dynsys.numerics.deadline import Cut, Deadline, Part
+from dynsys.numerics.threads import alone, in_order
+from dynsys.search.course import usual_size
+from dynsys.search.find import fixed_states
+from dynsys.search.starts import first_starts, resting_states
+from dynsys.systems.family import Family
+from dynsys.systems.system import Kind
+
+SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first and the middle one
+MORE_SEARCHES = 2  # where the indices prove points missing
+STARTS = 64  # states of a search, by which the usual size of a state is told
+RELEASED, LARGE_STEP = 32, 0.5  # states let go at a snapshot that is not searched, and the step, in time constants
+ELSEWHERE = 0.02  # usual sizes of a state, beyond which one that has come to rest is at none of the points known
+MOST_SWITCHES = 500  # from one curve to another at a branch point
+AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a state: events nearer are at one place
+BESIDE_ORIGIN = 1e-3  # usual sizes of a state, within which a curve that ends at a branch point does so at the origin
+SEARCHED, WALKS, RELEASES = "searches", "walks from the points found", "releases at snapshots not searched"
+SWITCHES, FURTHER = "switches at branch points", "further searches, which the indices ask for"
+AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
+
+
+def follow(
+    family: Family,
+    *,
+    searches: int | Sequence[int] = SEARCHES,
+    verify: bool = False,
+    workers: int | None = None,
+    seed: int = 0,
+    seconds: float | Deadline | None = None,
+    progress: Progress | None = None,
+) -> Diagram:
+    """The bifurcation diagram of ``family`` over its snapshots.
+
+    ``searches`` is how many snapshots are searched with ``find_fixed_points`` (the last, the first and others evenly
+    between, at least 2), or which ones, counted from 0; ``verify`` has these searches prove what they find. Where the
+    system has a trapping box and the indices do not add up to 1, up to ``MORE_SEARCHES`` more are made. The same seed
+    gives the same diagram on any number of ``workers`` (threads). ``progress(stage, done, total)`` is called as it
+    goes. After so many ``seconds`` nothing more is begun: the diagram is of what was followed by then, and ``about``
+    and the first of the notes say that it was "cut", and what is left out.
+
+    Nothing proves that all points have been found: ``notes`` says what was checked and what was lost. Raises
+    ValueError for snapshots that there are not.
+    """
+    began = time.perf_counter()
+    chosen = _chosen(searches, len(family.steps))
+    workers = workers or len(os.sched_getaffinity(0))
+    with alone():
+        told = progress or (lambda stage, done, total: None)
+        study = _Study(family, workers, seed, verify, told, Deadline.of(seconds))
+        diagram = study.run(chosen)
+    return _timed(diagram, time.perf_counter() - began)
+
+
+def _chosen(searches: int | Sequence[int], n: int) -> list[int]:
+    """The snapshots to search, the last first: later in training there are more points, and better kept apart."""
+    if isinstance(searches, int):
+        if searches < 2:
+            raise ValueError(f"searches is {searches}; at least 2 snapshots are searched, the last and the first")
+        numbers = sorted({round(float(p)) for p in np.linspace(0, n - 1, min(searches, n))})
+    else:
+        numbers = sorted(set(searches))
+        if not numbers or not all(0 <= i < n for i in numbers):
+            raise ValueError(f"searches names the snapshots {numbers}; there are 0 to {n - 1}")
+    return [numbers[-1], *numbers[:-1]]
+
+
+def _timed(diagram: Diagram, seconds: float) -> Diagram:
+    return dataclasses.replace(diagram, seconds=seconds)
+
+
+def _points(n: int) -> str:
+    return "1 point that was" if n == 1 else f"{n} points that were"
+
+
+class _Study:
+    """One run of ``follow``."""
+
+    def __init__(
+        self, family: Family, workers: int, seed: int, verify: bool, progress: Progress, deadline: Deadline
+    ) -> None:
+        self.family, self.workers, self.seed, self.verify, self.progress = family, workers, seed, verify, progress
+        self.deadline = deadline
+        last = family.system(float(len(family.steps) - 1))
+        unit = usual_size(last, family.u, first_starts(last, family.u, STARTS, seed))
+        self.curves = Curves(family, unit, workers, progress, deadline)
+        self.index_known = all(family.system(float(i)).box_is_trapping for i in range(len(family.steps)))
+        self.searched: set[int] = set()
+        self.stages: dict[str, Part] = {}  # those that were begun
+
+    def run(self, chosen: list[int]) -> Diagram:
+        for k, i in enumerate(chosen):
+            self.progress("searching", k, len(chosen))
+            self._search(i)
+            self._came_to(SEARCHED, len(self.searched), len(chosen))
+        self.progress("searching", len(chosen), len(chosen))
+        self._go_on_at_branch_points()
+        self._look_where_it_rests()
+        self._go_on_at_branch_points()
+        for _ in range(MORE_SEARCHES):
+            wrong = self._worst()
+            if wrong is None:
+                break
+            before = len(self.searched)
+            self._search(wrong)
+            self._came_to(FURTHER, len(self.searched) - before, 1)
+            self._go_on_at_branch_points()
+        return self._diagram()
+
+    def _came_to(self, what: str, done: int, of: int) -> None:
+        self.stages[what] = Part(done, of, what)
+
+    def _search(self, i: int) -> None:
+        """Search one snapshot, and walk from every point that is on no curve; nothing of it where time is over."""
+        if self.deadline.is_over:
+            return
+        x = fixed_states(
+            self.family.system(float(i)),
+            None,
+            self.family.u,
+            verify=self.verify,
+            deadline=self.deadline,
+            seed=self.seed,
+            workers=self.workers,
+        )
+        if self.deadline.is_over:
+            return
+        if self.curves.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
+            x = torch.cat([x[x.norm(dim=1) > SAME * self.curves.unit], x.new_zeros(1, self.family.n_state)])
+        before = bool(self.searched)
+        self.searched.add(i)
+        n = self._walk_from_new(x, i)
+        if before and n:
+            self.curves.notes.append(
+                f"the search at {self.family.steps[i]:g} found {_points(n)} on no branch followed from the searches "
+                "before it"
+            )
+
+    def _walk_from_new(self, x: Tensor, i: int) -> int:
+        """Walk from those of the points x (k, n) of a snapshot that are on no curve yet; how many there were."""
+        starts: list[Tensor] = []
+        for row in x:
+            if self.curves.passing(row, i) is None and not any(self.curves.is_same(row, other) for other in starts):
+                starts.append(row)
+        before = self.stages.get(WALKS, Part(0, 0, WALKS))
+        self._came_to(WALKS, before.done + self.curves.walk_from(starts, i), before.of + len(starts))
+        return len(starts)
+
+    def _look_where_it_rests(self) -> None:
+        """Stable points that no search has met: where the system comes to rest at the snapshots not searched."""
+        left = [i for i in range(len(self.family.steps) - 1, -1, -1) if i not in self.searched]
+        going = left if not self.deadline.is_over else []
+        self._came_to(RELEASES, 0, len(left))
+        for k, (i, ends) in enumerate(zip(going, in_order(self._resting, going, self.workers), strict=True)):
+            if self.deadline.is_over:
+                return
+            self._came_to(RELEASES, k + 1, len(left))
+            self.progress("coming to rest", k, len(left))
+            ends = self.curves.far_from_all(ends, i, ELSEWHERE * self.curves.unit)
+            if len(ends) == 0:
+                continue
+            system = self.family.system(float(i))
+            x = fixed_states(system, ends, self.family.u, closure=False, seed=self.seed, workers=self.workers)
+            n = self._walk_from_new(x, i)
+            if n:
+                self.curves.notes.append(
+                    f"trajectories at {self.family.steps[i]:g} led to {_points(n)} on no branch of the searches"
+                )
+        self.progress("coming to rest", len(left), len(left))
+
+    def _resting(self, i: int) -> Tensor:
+        ends = resting_states(self.family.at(self.family.time(i)), self.family.u, RELEASED, self.seed, LARGE_STEP)
+        return ends[torch.isfinite(ends).all(dim=1)]
+
+    def _go_on_at_branch_points(self) -> None:
+        """Walk along the other curve of every branch point of which only one is known."""
+        tried: list[Tensor] = []
+        while len(tried) < MOST_SWITCHES:
+            joints, loose = self._junctions(self.curves.followed)
+            ends_at_origin = [float(z[-1]) for z in loose if float(z[:-1].norm()) <= BESIDE_ORIGIN * self.curves.unit]
+            if self.curves.odd and self.curves.look_closer_at_the_origin(ends_at_origin):
+                joints, _ = self._junctions(self.curves.followed)
+            new = [j for j in joints if self._is_open(j) and not any(torch.equal(j.z, z) for z in tried)]
+            self.progress("branch points", len(tried), len(tried) + len(new))
+            self._came_to(SWITCHES, len(tried), len(tried) + len(new))
+            if not new or self.deadline.is_over:
+                return
+            tried.append(new[0].z)  # one at a time: the other curve may end at another branch point of these
+            self._switch(new[0])
+
+    def _junctions(self, followed: list[Followed]) -> tuple[list[Junction], list[Tensor]]:
+        return junctions(followed, self.curves.newton, self.family.kind is Kind.MAP)
+
+    def _is_open(self, joint: Junction) -> bool:
+        enough = 1 if self.curves.odd and self.curves.is_origin(joint.z[:-1]) else 2
+        return len(joint.passing) == 1 and len(joint.arms) < enough
+
+    def _switch(self, joint: Junction) -> None:
+        crossing = joint.passing[0][1]
+        cell = min(int(float(joint.z[-1])), len(self.family.steps) - 2)
+        other = other_tangent(self.curves.newton, joint.z, crossing.t, cell)
+        arms = self._arms(joint.z, self._not_walked(joint.z, other), cell)
+        if len(arms) == 2 and arms[0].nodes[0].way != arms[1].nodes[0].way:
+            back = arms[1].changed(1, reverse=True)
+            arms = [Curve(back.nodes + arms[0].nodes, back.head, arms[0].tail, max(arms[0].gap, arms[1].gap))]
+            self.curves.read([self.curves.enter(arms[0])])
+            return
+        for arm in arms:
+            arm.head, arm.origin = BRANCH_POINT, joint.z
+            arm.gap = max(arm.gap, self.curves.newton.length(arm.nodes[0].z - joint.z))
+        self.curves.read([self.curves.enter(arm) for arm in arms])
+
+    def _arms(self, z: Tensor, tangents: list[Tensor], cell: int) -> list[Curve]:
+        """The curves that leave the branch point z; one that lands on another is walked again in short steps."""
+        walk, short = Walk(self.family, self.curves.unit), Walk(self.family, self.curves.unit, SHORT)
+        walked = in_order(lambda t: walk.from_tangent(z, t, cell), tangents, self.workers)
+        arms: list[Curve] = []
+        for t, arm in zip(tangents, walked, strict=True):
+            if arm.nodes and self.curves.landing_on_another(arm) is not None:
+                arm = short.from_tangent(z, t, cell)
+            if arm.nodes and self.curves.landing_on_another(arm) is None:
+                arms.append(arm)
+            elif arm.nodes:
+                at = self.family.time(float(z[-1]))
+                self.curves.notes.append(f"a curve that leaves the branch point at {at:g} came to another")
+        return arms
+
+    def _not_walked(self, z: Tensor, other: Tensor | None) -> list[Tensor]:
+        """The directions in which the other curve is yet to be walked; at the origin one is the image of the other."""
+        if other is None:
+            return []
+        odd = self.curves.odd
+        both = [other] if odd and self.curves.is_origin(z[:-1]) else [other, -other]
+        return [t for t in both if not is_walked(self.curves.followed, self.curves.newton, odd, z, t)]
+
+    def _worst(self) -> int | None:
+        """The middle of the longest run of snapshots not yet searched whose indices prove points missing."""
+        if not self.index_known:
+            return None
+        sums = self.curves.index_sums(self.curves.everything())
+        wrong = [i for i in range(len(sums)) if sums[i] != 1 and i not in self.searched]
+        runs: list[list[int]] = []
+        for i in wrong:
+            if runs and runs[-1][-1] == i - 1:
+                runs[-1].append(i)
+            else:
+                runs.append([i])
+        longest = max(runs, key=len, default=None)
+        return None if longest is None else longest[len(longest) // 2]
+
+    def _diagram(self) -> Diagram:
+        whole = self.curves.everything()
+        joints, _ = self._junctions(whole)
+        assembly = Assembly(self.family, self.curves.unit, self.curves.reader.readings, joints)
+        for one in whole:
+            assembly.cut(one)
+        branches, events = assembly.result()
+        sums = self.curves.index_sums(whole)
+        steps: Array = self.family.steps
+        searched = np.array([i in self.searched for i in range(len(steps))])
+        lost = [f"branch {b.id} was lost between {b.s[0]:g} and {b.s[-1]:g}: {b.lost}" for b in branches if b.lost]
+        system = self.family.system(float(len(steps) - 1))
+        about = {"name": system.name, "kind": str(system.kind), "n_state": system.n_state, "odd": self.curves.odd}
+        about["parameter"] = self.family.parameter
+        cut = self._cut()
+        about |= {} if cut is None else {"cut": cut.to_json()}
+        notes = (
+            *([] if cut is None else [cut.sentence]),
+            *self.curves.notes,
+            *lost,
+            *self._at_once(events),
+            *self._unresolved(branches),
+        )
+        notes += tuple(self._completeness(sums))
+        return Diagram(steps, branches, events, sums, searched, 0.0, notes, self.index_known, about)
+
+    def _cut(self) -> Cut | None:
+        """What was not begun for want of time: what is done besides the searches is not told."""
+        left = [part for part in self.stages.values() if part.done < part.of or part.what == SEARCHED]
+        return self.deadline.cut(*left, goes_on=False)
+
+    def _at_once(self, events: Sequence[Event]) -> list[str]:
+        """Places where several eigenvalues cross at once, as in families with symmetries: no event there is simple."""
+        steps = self.family.steps
+        said: list[str] = []
+        for k, event in enumerate(events):
+            near = AT_ONCE * float(np.diff(steps)[np.searchsorted(steps, event.between[0])])
+            others = [
+                other
+                for other in events[:k]
+                if abs(other.time - event.time) <= near
+                and float(np.linalg.norm(other.state - event.state)) <= AT_ONCE * self.curves.unit
+            ]
+            if len(others) == 1:
+                said.append(
+                    f"several eigenvalues of one point cross at once at {event.time:g}, as they do where a system has "
+                    "symmetries: the events told there are not simple ones, and their kinds are not to be relied on"
+                )
+        return said
+
+    def _unresolved(self, branches: Sequence[Branch]) -> list[str]:
+        """Snapshots at whose very value curves end: an event is there, which a corner of the family hides."""
+        steps = self.family.steps
+        ends = [end for b in branches if b.lost and LEFT not in b.lost for end in (b.s[0], b.s[-1])]
+        near = AT_SNAPSHOT * np.gradient(steps)
+        at = [step for step, reach in zip(steps[1:-1], near[1:-1], strict=True) if np.any(np.abs(ends - step) <= reach)]
+        return [
+            f"an event at the very snapshot {step:g} was not resolved; where the values of the parameter are free to "
+            "choose, choose them beside it"
+            for step in at
+        ]
+
+    def _completeness(self, sums: Integers) -> list[str]:
+        n = len(self.searched)
+        said = [
+            f"{n} of {len(sums)} snapshots were searched; pairs that are born and lost again between two of these, "
+            "and curves that no search met, are not seen"
+        ]
+        wrong = int((sums != 1).sum())
+        if self.index_known and wrong:
+            said.append(f"at {wrong} of {len(sums)} snapshots the indices prove that points are missing")
+        return said

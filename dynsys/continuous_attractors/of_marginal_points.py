@@ -1,0 +1,153 @@
+"""Marginal points put together: those of one line, ring or plane, and those that rounding cannot tell apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from dynsys.continuous_attractors.continuation import SAME as SAME_PLACE
+from dynsys.continuous_attractors.degenerate import blur, vanishes_between
+from dynsys.continuous_attractors.manifold import REPRESENTATIVES, Manifold
+from dynsys.continuous_attractors.trace import Traced, manifolds
+from dynsys.piecewise_linear.flat_manifolds import FlatManifold, flat_manifold
+from dynsys.piecewise_linear.regions import RegionSearch
+from dynsys.proof.kantorovich import unmoved
+from dynsys.search.budget import MATRIX_FREE_ABOVE
+from dynsys.search.distinct import Catalogue
+from dynsys.search.zeros import Zeros
+from dynsys.systems.system import System
+
+MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each
+MOST_BLURRED = 64  # marginal points whose uncertainty is measured
+ON_MANIFOLD = "it lies on a line, ring or plane of fixed points"
+
+
+def with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
+    """The marginal points, those without a bound, by the manifolds they lie on; and those on kinks that end one.
+
+    What the linear regions of a network hold is known, and only of other points it is traced.
+    """
+    flats = _flats(system, catalogue, regions)
+    on_flats = [_on(system, zeros, catalogue, flat) for flat in flats]
+    zeros = _without(zeros, {i for rows in on_flats for i in rows})
+    marginal = torch.isinf(zeros.points.error_bound).nonzero().squeeze(1).tolist()
+    traced = manifolds(
+        system, zeros.points.x[marginal], [zeros.groups[i] for i in marginal], catalogue.inputs, catalogue.unit
+    )
+    ends = [_ending(zeros, line) for line in traced.found]
+    lines = [_ended_at(line, zeros.points.x[rows]) for line, rows in zip(traced.found, ends, strict=True)]
+    members = [len(rows) for rows in on_flats]
+    members += [int((traced.membership == k).sum()) + len(rows) for k, rows in enumerate(ends)]
+    on = {marginal[i] for i in np.flatnonzero(traced.membership >= 0)}.union(*ends)
+    zeros = _represented(system, _without(zeros, on), catalogue, [*flats, *lines])
+    told = [
+        {**line.to_dict(), "members": count, "sentence": str(line)}
+        for line, count in zip([*flats, *lines], members, strict=True)
+    ]
+    return dataclasses.replace(zeros, manifolds=tuple(told), left_out=tuple(traced.left_out))
+
+
+def _flats(system: System, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> list[FlatManifold]:
+    """Those that the linear regions hold, of cycles by their states at one step."""
+    shown = max(LEAST_SHOWN, min(REPRESENTATIVES, MOST_SHOWN // (1 + sum(len(r.flats) for r in regions.values()))))
+    found = []
+    for group, search in regions.items():
+        pieces = system.pieces(catalogue.inputs[group : group + 1])
+        assert pieces is not None
+        for flat in search.flats:
+            part = flat if search.period == 1 else flat.first(system.n_state)
+            found.append(
+                flat_manifold(part, pieces.to("cpu"), system.kind, catalogue.unit, group, search.period, shown)
+            )
+    return found
+
+
+def _on(system: System, zeros: Zeros, catalogue: Catalogue, line: FlatManifold) -> list[int]:
+    """The zeros on a flat, but for those known to be alone."""
+    pieces = system.pieces(catalogue.inputs[line.group : line.group + 1])
+    assert pieces is not None
+    mine = [i for i, group in enumerate(zeros.groups) if group == line.group and not zeros.certified[i]]
+    held = line.flat.holds(pieces.to("cpu"), zeros.points.x[mine].cpu()).tolist() if mine else []
+    return [i for i, on in zip(mine, held, strict=True) if on]
+
+
+def _without(zeros: Zeros, rows: set[int]) -> Zeros:
+    return zeros[[i for i in range(len(zeros)) if i not in rows]] if rows else zeros
+
+
+def _represented(system: System, zeros: Zeros, catalogue: Catalogue, lines: Sequence[Manifold]) -> Zeros:
+    """And a few states for each manifold."""
+    number, kinks, sides = [zeros.manifold], [zeros.kinks], [*zeros.sides]
+    for k, line in enumerate(lines):
+        x = line.representatives.to(zeros.points.x)
+        u = catalogue.inputs[line.group : line.group + 1].expand(len(x), -1)
+        added = unmoved(system, x, u, catalogue.unit, catalogue.together > 0)
+        zeros = zeros.joined(added, [line.group] * len(x), [ON_MANIFOLD] * len(x))
+        number.append(np.full(len(x), k, dtype=np.int64))
+        on_kinks = int(line.flat.kinks.sum()) if isinstance(line, FlatManifold) else 0
+        kinks.append(np.full(len(x), on_kinks, dtype=np.int64))
+        sides += [line.sides if isinstance(line, FlatManifold) else None] * len(x)
+    return dataclasses.replace(zeros, manifold=np.concatenate(number), kinks=np.concatenate(kinks), sides=tuple(sides))
+
+
+def _ending(zeros: Zeros, line: Traced) -> list[int]:
+    """The points on a kink that a walk met, which end it: the Jacobian of one side alone does not tell."""
+    on_kink = (zeros.kinks > 0) & ~zeros.certified & torch.isfinite(zeros.points.error_bound).cpu().numpy()
+    rows = [i for i in np.flatnonzero(on_kink).tolist() if zeros.groups[i] == line.group]
+    return [
+        i for i in rows if float((line.places.x - zeros.points.x[i]).norm(dim=1).min()) <= SAME_PLACE * line.walker.unit
+    ]
+
+
+def _ended_at(line: Traced, x: Tensor) -> Traced:
+    """With the states x (m, n), where they are ends that were met, in place of what the walk took for them."""
+    representatives = line.representatives.clone()
+    for end in x:
+        apart = (representatives - end).norm(dim=1)
+        if float(apart.min()) <= SAME_PLACE * line.walker.unit:
+            representatives[int(apart.argmin())] = end
+    return dataclasses.replace(line, representatives=representatives)
+
+
+def with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """Of marginal points that are on no manifold, how far they may be from where they were found."""
+    alone = torch.isinf(zeros.points.error_bound).cpu().numpy() & (zeros.manifold < 0)
+    uncertainty, left_out = zeros.uncertainty.copy(), list(zeros.left_out)
+    rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if system.n_state <= MATRIX_FREE_ABOVE else []
+    for i in rows:
+        u = catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
+        uncertainty[i] = blur(system, zeros.points.x[i : i + 1], u, catalogue.unit)
+    if int(alone.sum()) > len(rows):
+        left_out.append(f"how uncertain {int(alone.sum()) - len(rows)} marginal points are")
+    zeros = dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out))
+    return _told_apart(system, zeros, alone, catalogue)
+
+
+def _told_apart(system: System, zeros: Zeros, alone: NDArray[np.bool_], catalogue: Catalogue) -> Zeros:
+    """Of marginal points whose uncertainties meet, which may all be one, that whose place is known best.
+
+    Two are one only if every component of F is as small between them as at them: an uncertainty is a norm, in which the
+    largest variable hides the others where they have very different units.
+    """
+    rows = np.flatnonzero(alone & (zeros.orbit < 0))
+    if len(rows) < 2:
+        return zeros
+    radius, x = np.nan_to_num(zeros.uncertainty[rows]), zeros.points.x[torch.as_tensor(rows)].cpu().numpy()
+    groups = np.asarray(zeros.groups)[rows]
+    meet = (cdist(x, x) <= radius + radius[:, None]) & (groups == groups[:, None])
+    for i, j in zip(*np.nonzero(np.triu(meet, 1)), strict=True):
+        u = catalogue.inputs[groups[i] : groups[i] + 1]
+        a, b = (zeros.points.x[k : k + 1] for k in (rows[i], rows[j]))
+        meet[i, j] = meet[j, i] = vanishes_between(system, a, b, u)
+    component = connected_components(meet, directed=False)[1]
+    best_first = np.argsort(np.where(np.isnan(zeros.uncertainty[rows]), np.inf, zeros.uncertainty[rows]), kind="stable")
+    kept = rows[best_first[np.unique(component[best_first], return_index=True)[1]]]
+    gone = set(rows.tolist()) - set(kept.tolist())
+    return zeros[[i for i in range(len(zeros)) if i not in gone]] if gone else zeros

@@ -1,1 +1,0 @@
-"""Marginal points: lines, rings and surfaces of them, and points that rounding blurs."""

@@ -1,1 +1,0 @@
-"""How memory flows: from saddles along their branches to attractors, and the attractors' basins."""

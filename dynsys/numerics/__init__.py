@@ -1,0 +1,1 @@
+"""Tools that know no network: linear algebra without matrices, rounding, threads, time."""

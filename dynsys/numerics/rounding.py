@@ -1,0 +1,155 @@
+"""The rounding error of a velocity in float64, measured: below it, |F| cannot be told from zero.
+
+A formula from the sizes of x and F would not know in what units F is, nor what large terms cancel inside it. So F is
+evaluated again a few units in the last place away from x: what it changes by there is noise for any practical purpose.
+
+Where the terms of F cancel, and x is small beside what they are made of, such neighbours say nothing:
+100 exp(-0.03 x) - 100 is exactly 0 for all |x| < 3e-15. So F is looked at along a line from x as well, at four
+distances far apart. Where it is not straight there within the error found so far, rows of states that reach ever
+farther tell why. What separates F from its tangent at x, which is known without cancellation, grows with the length of
+a row where F bends or has a kink; where it stays the same from one row to one 64 times as long, it is noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from dynsys.systems.system import Kind, System
+
+EPS = torch.finfo(torch.float64).eps
+FAR = 0.01  # of a state's usual size, over which the rate of F is taken
+SAFETY = 2.0
+ZERO = 4.0  # times the rounding error, within which |F| counts as zero
+STRAIGHT = (1e-9, 7e-12, 1.1e-13, 1.7e-15)  # of a variable's size: F is linear over these, but for noise
+FROM_ZERO = 50.0  # times as large as it bends there, F is not zero whatever its noise
+FLAT, LEAST = 0.1, 1e-4  # of what F should change by there, and of its usual size: flat, it may be all noise up to that
+TOGETHER = 2**22  # numbers in the states and inputs of one call of F
+ROW = (0.53, 1.71, 2.38, 3.90, 4.77, 5.61, 7.23, 8.0)  # places of a row: uneven, as F may come in even steps
+STEPS = (2e-16, 1.3e-14, 8e-13, 5e-11, 3e-9, 2e-7, 1.3e-5)  # units of these places
+SAME = 4.0  # ratio of the distances from the tangent on one row and on the next, up to which they are noise
+ROUGH = 0.01  # of what F can change by on the shortest row: where it is nearer to its tangent, it is smooth
+
+
+def rounding(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2) -> Tensor:
+    """The error (B,) that float64 makes in F at x (B, n), which is ``system.velocity(x, u)``.
+
+    ``unit`` is the usual size of a state; a change of x by eps times it counts as rounding for a state near zero, too.
+    """
+    noise, worth, steps = _at_once(system, x, u, F, unit, samples)
+    rows = vector_norm(F, dim=1) <= worth
+    return SAFETY * _with_cancellation(system, x, u, F, noise, steps, rows)
+
+
+def is_zero(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, times: float = ZERO) -> Tensor:
+    """Whether (B,) F at x (B, n) is within ``times`` its rounding error, which is measured no better than that asks."""
+    noise, worth, steps = _at_once(system, x, u, F, unit)
+    size = vector_norm(F, dim=1)
+    rows = (size > times * SAFETY * noise) & (size <= worth)
+    return size <= times * SAFETY * _with_cancellation(system, x, u, F, noise, steps, rows)
+
+
+def _at_once(
+    system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The noise (B,) that the last digits of x show, the size of F (B,) up to which it is worth to look at more of it,
+    and the steps (B, n) for that; -1 where F is straight, so that there is no more noise.
+    """
+    steps = x.abs().amax(dim=1, keepdim=True).clamp_min(unit / x.shape[1] ** 0.5) * _signs(x, 0)
+    near = [x + 2 * EPS * x.abs() * _signs(x, k) for k in range(samples)]
+    far, *moved = _velocities(system, [_far(x, unit), *near, *(x + share * steps for share in STRAIGHT)], u)
+    pace = _rate(far, F, unit)
+    noise = EPS * unit * pace
+    if (
+        system.kind is Kind.MAP
+    ):  # F = G(x) - x, and G(x) is rounded itself, which a change of both by a digit would hide
+        noise = torch.maximum(noise, EPS * vector_norm(x, dim=1))
+    for there in moved[:samples]:
+        noise = torch.maximum(noise, vector_norm(there - F, dim=1).nan_to_num(0.0))
+    bend = _bend(moved[samples:], F)
+    flat = vector_norm(moved[samples] - F, dim=1) < FLAT * STRAIGHT[0] * pace * vector_norm(steps, dim=1)
+    worth = torch.where(bend > noise, FROM_ZERO * bend, -1.0)
+    return noise, torch.where(flat, torch.maximum(worth, LEAST * pace * unit), worth), steps
+
+
+def _with_cancellation(
+    system: System, x: Tensor, u: Tensor, F: Tensor, noise: Tensor, steps: Tensor, rows: Tensor
+) -> Tensor:
+    some = rows.nonzero().squeeze(1)
+    if len(some):
+        more = _unevenness(system, x[some], u[some], F[some], steps[some])
+        noise = noise.index_copy(0, some, torch.maximum(noise[some], more))
+    return noise
+
+
+def rate(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float) -> Tensor:
+    """How much F changes per distance (B,), over a hundredth of a state's usual size: it turns lengths to speeds."""
+    return _rate(system.velocity(_far(x, unit), u), F, unit)
+
+
+def at_origin(system: System, x: Tensor, u: Tensor, F: Tensor) -> Tensor:
+    """Whether (B,) F cannot tell x (B, n) from the origin: half way to it, it is no larger, or only noise."""
+    half = vector_norm(system.velocity(x / 2, u), dim=1)
+    size = vector_norm(x, dim=1, keepdim=True).clamp_min(1e-300) / x.shape[1] ** 0.5
+    noise = _unevenness(system, x, u, F, size / STEPS[-2] * _signs(x, 0))
+    return half <= torch.maximum(vector_norm(F, dim=1), SAFETY * ZERO * noise)
+
+
+def _far(x: Tensor, unit: float) -> Tensor:
+    return x + FAR * unit / x.shape[1] ** 0.5 * _signs(x, 0)
+
+
+def _rate(far: Tensor, F: Tensor, unit: float) -> Tensor:
+    return (vector_norm(far - F, dim=1) / (FAR * unit)).nan_to_num(0.0, posinf=0.0)
+
+
+def _bend(moved: list[Tensor], F: Tensor) -> Tensor:
+    """How far (B,) F is from the straight line to the farthest of the states along ``STRAIGHT``; NaN shows nothing."""
+    end = moved[0] - F
+    bends = [
+        vector_norm(there - F - share / STRAIGHT[0] * end, dim=1)
+        for share, there in zip(STRAIGHT[1:], moved[1:], strict=True)
+    ]
+    return torch.stack(bends).amax(dim=0).nan_to_num(0.0, posinf=0.0)
+
+
+def _unevenness(system: System, x: Tensor, u: Tensor, F: Tensor, step: Tensor) -> Tensor:
+    """The noise (B,) of F by rows of states to both sides of x, ``STEPS`` times ``step`` long; the less noisy side
+    counts for each component, as there may be a step of F itself on the other.
+
+    A variable may be small beside the others, so that F is smooth over the shortest row and saturates over the next.
+    """
+    tangent, sides = system.linearised(x, u)(step), []
+    lengths = [length * place for length in STEPS for place in ROW]
+    for sign in (1.0, -1.0):
+        there = torch.stack(_velocities(system, [x + sign * s * step for s in lengths], u))
+        off = (there - F - x.new_tensor(lengths)[:, None, None] * sign * tangent).abs().nan_to_num(0.0, posinf=0.0)
+        sides.append(_plateau(off.view(len(STEPS), len(ROW), *F.shape).amax(dim=1), tangent))
+    return vector_norm(torch.minimum(*sides), dim=1)
+
+
+def _plateau(off: Tensor, tangent: Tensor) -> Tensor:
+    """What each component is ``off`` its tangent, on rows (k, B, n) ever longer, where that stays the same; else 0."""
+    steepest = torch.maximum((off / (off.new_tensor(STEPS)[:, None, None] * ROW[-1])).amax(dim=0), tangent.abs())
+    less, more = torch.minimum(off[1:], off[:-1]), torch.maximum(off[1:], off[:-1])
+    noise = torch.where(more <= SAME * less, less, 0.0).amax(dim=0)
+    smooth = off[0] < ROUGH * torch.minimum(noise, STEPS[0] * ROW[-1] * steepest)
+    return torch.where(smooth, 0.0, noise)
+
+
+def _velocities(system: System, states: list[Tensor], u: Tensor) -> list[Tensor]:
+    """F at several batches of states under the same inputs, by as few calls as memory allows."""
+    together = max(1, TOGETHER // max(1, states[0].numel() + u.numel()))
+    found: list[Tensor] = []
+    for k in range(0, len(states), together):
+        some = states[k : k + together]
+        there = system.velocity(torch.cat(some), u.repeat(len(some), 1))
+        found += there.view(len(some), *states[0].shape).unbind(0)
+    return found
+
+
+def _signs(x: Tensor, k: int) -> Tensor:
+    """The k-th of a fixed row of random signs (n,), so that a state's noise does not depend on its batch."""
+    generator = torch.Generator().manual_seed(k)
+    return (2.0 * torch.randint(0, 2, (x.shape[1],), generator=generator) - 1).to(x)

@@ -1,0 +1,187 @@
+"""How far the true fixed point can lie from a computed one, after Newton and Kantorovich.
+
+If b bounds |J^-1|, L bounds the change of J per distance and e = |F(x)| + rounding, then for 2 b L (b e) <= 1/2 a true
+zero lies within 2 b e of x. Here b is computed from a factorisation or from Krylov solves and L is sampled along a few
+directions, so the bound is a sound estimate and not yet a proof.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from dynsys.numerics.krylov import gmres
+from dynsys.numerics.rounding import ZERO, rounding
+from dynsys.systems.speed import q_of
+from dynsys.systems.system import Product, System
+
+REFINEMENTS = 6
+SAME_JACOBIAN = (
+    1.0  # b L |dx|, with their safety, up to which |J^-1| at the start of the chord steps speaks for their end
+)
+SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
+SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
+SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
+POWER_STEPS = 6
+NEAR = 1e-4  # in units of the state: the distance over which L is sampled
+SAMPLES = 3
+INVERSE_VECTORS = 128  # of a Krylov solve for |J^-1|
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """Refined states x (B, n) with F, q, |J^-1|, the change L of J, the rounding error of F, the error bound and the
+    index, sign det(-J), 0 where it is unknown; (B,) each.
+    """
+
+    x: Tensor
+    F: Tensor
+    q: Tensor
+    inverse_norm: Tensor
+    curvature: Tensor
+    noise: Tensor
+    error_bound: Tensor
+    index: Tensor
+    converged: Tensor  # bool: |F| is within rounding, there is a bound, and the one Jacobian speaks for x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Tensor | slice) -> Assessed:
+        return Assessed(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def joined(parts: Sequence[Assessed]) -> Assessed:
+        return Assessed(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Assessed)))
+
+
+def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True) -> Assessed:
+    """Refine each x by chord steps that lower |F|, to rounding if they can, then bound its distance from the true zero.
+
+    With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
+    """
+    start = x
+    if dense:
+        J = system.jacobian(x, u)
+        LU, pivots, _ = torch.linalg.lu_factor_ex(J)
+        x, F = _refined(system, x, u, LU, pivots)
+        inverse_norm, index = _inverse_norm(J, LU, pivots), _index(LU, pivots)
+        small = J.shape[-1] <= SINGULAR_VALUES_LIMIT
+        curvature = _curvature(system, x, u, J, unit) if small else _curvature_by_products(system, x, u, unit)
+    else:
+        F = system.velocity(x, u)
+        inverse_norm, index = _inverse_norm_by_products(system, x, u), torch.zeros_like(F[:, 0])
+        curvature = _curvature_by_products(system, x, u, unit)
+    inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
+    noise = rounding(system, x, u, F, unit)
+    reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
+    proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
+    proven &= reach <= NEAR * (unit + vector_norm(x, dim=1))  # L is not known further away
+    proven &= inverse_norm * curvature * vector_norm(x - start, dim=1) <= SAME_JACOBIAN
+    converged = (vector_norm(F, dim=1) <= ZERO * noise) & proven
+    bound, index = torch.where(proven, reach, torch.inf), torch.where(proven, index, 0)
+    return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, index, converged)
+
+
+def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
+    """x and F after chord steps."""
+    F = system.velocity(x, u)
+    size = vector_norm(F, dim=1)
+    for _ in range(REFINEMENTS):
+        x_new = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
+        F_new = system.velocity(x_new, u)
+        size_new = vector_norm(F_new, dim=1)
+        better = size_new < 0.5 * size
+        if not bool(better.any()):
+            break
+        column = better.unsqueeze(1)
+        x, F, size = torch.where(column, x_new, x), torch.where(column, F_new, F), torch.where(better, size_new, size)
+    return x, F
+
+
+def _index(LU: Tensor, pivots: Tensor) -> Tensor:
+    """sign det(-J) from a factorisation: the signs of the pivots, and of the row exchanges."""
+    n = LU.shape[-1]
+    signs = (-LU.diagonal(dim1=-2, dim2=-1)).sign().prod(dim=-1)
+    exchanges = (pivots != torch.arange(1, n + 1, device=pivots.device)).sum(dim=-1)
+    return torch.where(exchanges % 2 == 0, signs, -signs)
+
+
+def _inverse_norm(J: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
+    """|J^-1| in the 2-norm: by singular values while they are cheap, else by power iteration on the factorisation."""
+    if J.shape[-1] <= SINGULAR_VALUES_LIMIT:
+        finite = torch.isfinite(J).all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
+        return 1 / torch.linalg.svdvals(torch.where(finite, J, 0))[:, -1]  # infinite where a slope is, or none
+    v = _directions(J[:, 0], 0).unsqueeze(2)
+    size = v.norm(dim=(1, 2))
+    for _ in range(POWER_STEPS):
+        w = torch.linalg.lu_solve(LU, pivots, v / size[:, None, None])
+        v = torch.linalg.lu_solve(LU, pivots, w, adjoint=True)
+        size = v.norm(dim=(1, 2))
+    return torch.where(torch.isfinite(size), size.sqrt(), torch.inf)
+
+
+def _inverse_norm_by_products(system: System, x: Tensor, u: Tensor) -> Tensor:
+    """The same power iteration, each solve by GMRES; a percent of accuracy is enough for a bound with ``SAFETY``."""
+    rtol = torch.full_like(x[:, 0], 1e-2)
+    v = _directions(x, 0)
+    size, reached = v.norm(dim=1), torch.zeros_like(x[:, 0])
+    forward = system.linearised(x, u)
+
+    def transposed(w: Tensor) -> Tensor:
+        return system.transposed_product(x, u, w)
+
+    for _ in range(POWER_STEPS):
+        w, first = gmres(forward, v / size.unsqueeze(1), rtol, INVERSE_VECTORS)
+        v, second = gmres(transposed, w, rtol, INVERSE_VECTORS)
+        size, reached = v.norm(dim=1), torch.maximum(first, second)
+    return torch.where(torch.isfinite(size) & (reached <= 0.1), size.sqrt(), torch.inf)
+
+
+def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, unit: float) -> Tensor:
+    """The largest sampled |J(x + h v) - J(x)| / h over random directions v."""
+    largest = torch.zeros_like(x[:, 0])
+    for v, h in _displacements(x, unit):
+        change = torch.linalg.matrix_norm(system.jacobian(x + v, u) - J)
+        largest = torch.maximum(largest, change / h)
+    return largest
+
+
+def _curvature_by_products(system: System, x: Tensor, u: Tensor, unit: float, samples: int = 4) -> Tensor:
+    """The same; the Frobenius norm of a change is sqrt(n) times the mean of what it does to random unit vectors."""
+    largest, here = torch.zeros_like(x[:, 0]), system.linearised(x, u)
+    for v, h in _displacements(x, unit):
+        there: Product = system.linearised(x + v, u)
+        squares = torch.zeros_like(largest)
+        for k in range(samples):
+            w = _directions(x, 10 + k)
+            squares += ((there(w) - here(w)) ** 2).sum(1)
+        largest = torch.maximum(largest, (squares / samples * x.shape[1]).sqrt() / h)
+    return largest
+
+
+def _displacements(x: Tensor, unit: float) -> list[tuple[Tensor, Tensor]]:
+    """Random displacements of each state, and their lengths."""
+    length = NEAR * (unit + x.norm(dim=1))
+    return [(_directions(x, k) * length.unsqueeze(1), length) for k in range(SAMPLES)]
+
+
+def _directions(x: Tensor, seed: int) -> Tensor:
+    """A random unit vector, the same for every state, so that a state's figures do not depend on its batch."""
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.randn(x.shape[1], generator=generator, dtype=torch.float64)
+    return (v / v.norm()).to(x).expand_as(x)
+
+
+def unmoved(system: System, x: Tensor, u: Tensor, unit: float, dense: bool) -> Assessed:
+    """States x (B, n), assessed where they are: a step to refine one would lead along the manifold that it is on."""
+    F = system.velocity(x, u)
+    noise = rounding(system, x, u, F, unit)
+    near = assess(system, x, u, unit, dense)
+    unbounded = torch.full_like(noise, torch.inf)
+    return dataclasses.replace(near, x=x, F=F, q=q_of(F), noise=noise, error_bound=unbounded, index=0 * noise)

@@ -1,0 +1,1 @@
+"""What a search returns: the points, its report, and both in words."""

@@ -1,0 +1,296 @@
+"""The result of a search: fixed and slow points, everything known about each, and what was done to find them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynsys.io.files import read_tensors, write_tensors
+from dynsys.result.header import About, Manifold, Settled, Told, check_arrays, checked, content_of
+
+if TYPE_CHECKING:
+    from dynsys.systems.system import System
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+SCHEMA = "dynsys.fixed_points/1"
+
+_ABSENT: Any = None
+_NOTHING: dict[str, Callable[[int, int], NDArray[Any]]] = {
+    "certified": lambda k, n: np.zeros(k, dtype=np.bool_),
+    "reasons": lambda k, n: np.full(k, "", dtype=np.str_),
+    "uncertainty": lambda k, n: np.full(k, np.nan),
+    "kinks": lambda k, n: np.zeros(k, dtype=np.int64),
+    "active_bounds": lambda k, n: np.zeros((k, n), dtype=np.int8),
+    "drift_time": lambda k, n: np.full(k, np.nan),
+    "orbit": lambda k, n: np.full(k, -1, dtype=np.int64),
+    "manifold": lambda k, n: np.full(k, -1, dtype=np.int64),
+}
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """What was done: starts by kind, the solver, why it stopped, what became of every start, the discovery curve.
+
+    ``starts`` of the ``given`` ones were needed; the others were scattered in the box, made from points found, or
+    crossings of directional fibers.
+    ``discovery`` holds pairs (starts tried, distinct points known). ``estimated_missed`` is Chao's (1984) lower
+    bound on the number of points, from the starts that were not made out of points found, less the points known; None
+    where no such start converged. ``index_sum`` is 1 when
+    all points of a network with a trapping box are known; another value proves that some are missing; None: unknown.
+    """
+
+    starts: int
+    closure_starts: int
+    solver: str
+    seconds: float
+    found: int
+    slow: int
+    rejected: dict[str, int]
+    estimated_missed: float | None
+    index_sum: int | None
+    discovery: list[tuple[int, int]]
+    seed: int
+    inputs: list[list[float]] = field(default_factory=list)  # those held, each once
+    interrupted: bool = False
+    given: int = 0  # 0 in files of version 0.1, which used all
+    scattered_starts: int = 0
+    fiber_starts: int = 0
+    stopped: str = "the starts were used up"
+    period: int = 1  # times the map was applied; the points are those of cycles of this length where it is more
+    complete: bool = False  # whether it is proved that there are no more points
+    missing: dict[str, Any] | None = None  # ``dynsys.search.missing.Missing`` and its sentence
+    settling: dict[str, Any] | None = None  # where trajectories settle (``attractors.settlement``), its sentence
+    tolerances: str = ""  # by which points were counted (``dynsys.search.tolerances``), if they were
+    left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """k points of a system of n state variables, the most stable first.
+
+    Shapes: ``states`` (k, n), ``q`` (k,), ``verdict`` (k,) of "fixed" or "slow", ``stability`` (k,) of the words of
+    ``dynsys.stability.classification``, ``n_unstable`` (k,), ``eigenvalues`` (k, m) leading first, where m = n with the
+    full spectrum and rows end in NaN otherwise, ``modes`` (k, j, n) the unit right eigenvectors of the first j of them,
+    ``error_bound`` (k,) the distance within which the true point lies (inf: none could be given), ``readouts``
+    (k, n_output), ``inputs`` (k, n_input) held during the search.
+
+    Of a marginal point without a bound ``uncertainty`` (k,) is the distance along its null direction within which F
+    cannot be told from zero (NaN elsewhere).
+
+    ``certified`` (k,): that a point lies within the bound, and one only, is proved; ``reasons`` (k,) says why not.
+    ``kinks`` (k,) counts the units of a ReLU network whose preactivation is zero there, to rounding. Of slow points
+    ``active_bounds`` (k, n) are -1 where the lower and +1 where the upper bound of the reachable box holds them, and
+    ``drift_time`` (k,) is the time in which the state moves by a hundredth of its usual size. ``orbit`` (k,) numbers
+    the cycles of a search with ``period``, ``manifold`` (k,) those of ``manifolds``, which are lines, rings and planes
+    of marginal points of which a few represent the rest; -1 stands for neither. ``starts`` (B, n) are the states that
+    the search used of those it was given or drew itself, in single precision; those made from points are not kept.
+    """
+
+    states: Array
+    q: Array
+    verdict: NDArray[np.str_]
+    stability: NDArray[np.str_]
+    n_unstable: NDArray[np.int64]
+    eigenvalues: ComplexArray
+    modes: ComplexArray
+    error_bound: Array
+    readouts: Array
+    inputs: Array
+    search: SearchReport
+    about: dict[str, Any] = field(default_factory=dict)  # of the system: name, kind, sizes, time constant, checkpoint
+    system: System | None = None
+    certified: NDArray[np.bool_] = _ABSENT
+    reasons: NDArray[np.str_] = _ABSENT
+    uncertainty: Array = _ABSENT
+    kinks: NDArray[np.int64] = _ABSENT
+    active_bounds: NDArray[np.int8] = _ABSENT
+    drift_time: Array = _ABSENT
+    orbit: NDArray[np.int64] = _ABSENT
+    manifold: NDArray[np.int64] = _ABSENT
+    manifolds: tuple[dict[str, Any], ...] = ()
+    starts: NDArray[np.float32] = _ABSENT
+
+    def __post_init__(self) -> None:
+        """What was not given says nothing: results of earlier versions, and points without cycles or manifolds."""
+        for key, nothing in _NOTHING.items():
+            if getattr(self, key) is _ABSENT:
+                object.__setattr__(self, key, nothing(*self.states.shape))
+        if self.starts is _ABSENT:
+            object.__setattr__(self, "starts", np.zeros((0, self.states.shape[1]), dtype=np.float32))
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __getitem__(self, which: Any) -> FixedPoints:
+        """Some of the points, by mask, slice or list of indices."""
+        rows = np.atleast_1d(np.arange(len(self))[which])
+        return dataclasses.replace(self, **{key: getattr(self, key)[rows] for key in PER_POINT})
+
+    def __repr__(self) -> str:
+        """One line, as the arrays say nothing at a glance."""
+        kinds = [f"{int((self.verdict == verdict).sum())} {verdict}" for verdict in ("fixed", "slow")]
+        return f"<FixedPoints of {self.about.get('name', 'a system')}: {', '.join(kinds)}>"
+
+    def summary(self) -> str:
+        """What ``dynsys find`` prints below its table: what was found, how sure that is, what may be missing."""
+        from dynsys.result.summary import search_lines, summary
+
+        return "\n".join([f"Found {summary(self)}.", *search_lines(self)])
+
+    @property
+    def leading_eigenvalue(self) -> ComplexArray:
+        """(k,) the eigenvalue that grows fastest or decays slowest."""
+        return self.eigenvalues[:, 0] if self.eigenvalues.shape[1] else np.full(len(self), np.nan + 0j)
+
+    @property
+    def jacobians(self) -> Array:
+        """The linearised system at each point, (k, n, n), whose eigenvalues are ``eigenvalues``.
+
+        dF/dx of a flow, dG/dx of a map. Computed afresh, so the system must be at hand.
+        """
+        if self.system is None:
+            raise ValueError("these points were loaded without their system; give it: FixedPoints.load(path, system)")
+        J = self.system.jacobian(torch.as_tensor(self.states), torch.as_tensor(self.inputs))
+        return np.asarray(J) + np.eye(self.states.shape[1]) * (self.about["kind"] == "map")
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``dynsys find --json`` prints."""
+        return {
+            "schema": SCHEMA,
+            "system": self.about,
+            "input": self._inputs(),
+            "points": [self._row(i) for i in range(len(self))],
+            "manifolds": list(self.manifolds),
+            "search": dataclasses.asdict(self.search) | ({} if self.inputs.shape[1] <= LONG else {"inputs": None}),
+        }
+
+    def _inputs(self) -> Any:
+        """The input held, or all of them; None where they are too long to be read."""
+        if self.inputs.shape[1] > LONG:
+            return None
+        return self.search.inputs[0] if len(self.search.inputs) == 1 else self.search.inputs
+
+    def _row(self, i: int) -> dict[str, Any]:
+        leading = self.leading_eigenvalue[i]
+        bound = float(self.error_bound[i])
+        return {
+            "id": i,
+            "verdict": str(self.verdict[i]),
+            "q": float(self.q[i]),
+            "error_bound": bound if np.isfinite(bound) else None,
+            "stability": str(self.stability[i]),
+            "n_unstable": int(self.n_unstable[i]),
+            "leading_eigenvalue": [float(leading.real), float(leading.imag)],
+            "readout": self.readouts[i].tolist(),
+            "input": self.inputs[i].tolist() if self.inputs.shape[1] <= LONG else None,
+            "certified": bool(self.certified[i]),
+            "reason": str(self.reasons[i]),
+            "uncertainty": float(self.uncertainty[i]) if np.isfinite(self.uncertainty[i]) else None,
+            "kinks": int(self.kinks[i]),
+            "active_bounds": self.active_bounds[i].tolist() if self.active_bounds[i].any() else [],
+            "drift_time": float(self.drift_time[i]) if np.isfinite(self.drift_time[i]) else None,
+            "orbit": int(self.orbit[i]) if self.orbit[i] >= 0 else None,
+            "manifold": int(self.manifold[i]) if self.manifold[i] >= 0 else None,
+        }
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with one row per point; needs the extra ``pandas``."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(i) for i in range(len(self))], index=pd.RangeIndex(len(self), name="id")).drop(
+            columns="id", errors="ignore"
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
+        tensors = {key: _storable(getattr(self, key)) for key in (*PER_POINT, *SINCE)}
+        header = {
+            "schema": SCHEMA,
+            "system": self.about,
+            "search": dataclasses.asdict(self.search),
+            "manifolds": self.manifolds,
+            **{key: tensors.pop(key).tolist() for key in WORDS},
+        }
+        return write_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path: str | Path, system: System | None = None) -> FixedPoints:
+        """Read a result back; raises CheckpointError where the file is not one."""
+        tensors, header = read_tensors(path, SCHEMA)
+        with content_of(path, "result", "run the search again"):
+            whole = {key: shape for key, shape in SHAPES.items() if key in tensors or key not in (*_NOTHING, *SINCE)}
+            k = check_arrays(tensors, whole, alone=True)["k"]
+            words = {key: checked(list[str], header[key], key) for key in WORDS if key in header}
+            manifolds = checked(tuple[Manifold, ...], header.get("manifolds", []), "manifolds")
+            if any(len(told) != k for told in words.values()):
+                raise ValueError("its words are not as many as its points")
+            if (tensors.get("manifold", np.zeros(0)) >= len(manifolds)).any():
+                raise ValueError("its points are on manifolds that it does not tell of")
+            if not set(words["verdict"]) <= {"fixed", "slow"}:
+                raise ValueError("its verdicts are not of fixed and slow points")
+            arrays: dict[str, Any] = {
+                **{key: np.array(told, dtype=np.str_) for key, told in words.items()},
+                **{key: _restored(key, value) for key, value in tensors.items()},
+            }
+            search = checked(SearchReport, header["search"], "search")
+            checked(Told | None, search.missing, "search.missing")  # type: ignore[arg-type]
+            checked(Settled | None, search.settling, "search.settling")  # type: ignore[arg-type]
+            about: Any = checked(About, header["system"], "system")
+            return cls(**arrays, search=search, about=about, system=system, manifolds=manifolds)  # type: ignore[arg-type]
+
+
+SHAPES = {
+    "states": "f k n",
+    "q": "f k",
+    "n_unstable": "i k",
+    "eigenvalues": "f k m 2",
+    "modes": "f k j n 2",
+    "error_bound": "f k",
+    "readouts": "f k o",
+    "inputs": "f k u",
+    "certified": "b k",
+    "uncertainty": "f k",
+    "kinks": "i k",
+    "active_bounds": "i k n",
+    "drift_time": "f k",
+    "orbit": "i k",
+    "manifold": "i k",
+    "starts": "f s n",
+}
+SINCE = ("starts",)  # what belongs to no point, and which files of earlier versions lack
+LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
+COMPLEX = ("eigenvalues", "modes")
+WORDS = ("verdict", "stability", "reasons")  # kept in the header of a file
+PER_POINT = (
+    "states",
+    "q",
+    "verdict",
+    "stability",
+    "n_unstable",
+    "eigenvalues",
+    "modes",
+    "error_bound",
+    "readouts",
+    "inputs",
+    *_NOTHING,
+)
+
+
+def _restored(key: str, values: NDArray[Any]) -> NDArray[Any]:
+    return values.view(np.complex128)[..., 0] if key in COMPLEX else values
+
+
+def _storable(values: NDArray[Any]) -> NDArray[Any]:
+    """Safetensors has no complex128: a float64 view with a last axis of 2."""
+    if np.iscomplexobj(values):
+        return np.ascontiguousarray(values).view(np.float64).reshape(*values.shape, 2)
+    return values

@@ -1,0 +1,1 @@
+"""Directional fibers: curves through fixed points that lead to others."""

@@ -1,0 +1,82 @@
+"""What a search has found, before it is described: each zero once, with its proof, its cycle, its manifold.
+
+zeros of the catalogue -> whole cycles -> certificates -> those whose balls meet become one -> marginal ones on one
+line, ring or plane become a few representatives of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsys.attractors.cycles import orbits
+from dynsys.continuous_attractors.of_marginal_points import with_blur, with_manifolds
+from dynsys.piecewise_linear.regions import RegionSearch
+from dynsys.piecewise_linear.zeros_in_regions import by_regions, listed
+from dynsys.proof.certificate import Reason, certify
+from dynsys.search.distinct import Catalogue
+from dynsys.search.zeros import Zeros
+from dynsys.systems.angles import distances
+from dynsys.systems.iterated import Iterated
+from dynsys.systems.system import System
+
+NOT_TRIED = "no proof was asked for: the bound is an estimate"
+UNBOUNDED = "no bound: the Jacobian is singular, or changes too much within reach"
+
+
+def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping[int, RegionSearch]) -> Zeros:
+    """The zeros in the catalogue of a search of ``system``, which may be a map applied several times.
+
+    Without ``prove`` every error bound is an estimate. ``regions`` are what is known of the linear regions of a network
+    of ReLUs, for the inputs at which they were searched.
+    """
+    zeros = Zeros.of(catalogue.points, list(catalogue.groups), NOT_TRIED)
+    if isinstance(system, Iterated) and system.k > 1:
+        points, u = zeros.points, catalogue.inputs[_rows(zeros)]
+        cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
+        zeros = Zeros.of(cycles.points, [zeros.groups[i] for i in cycles.of], NOT_TRIED)
+        zeros = dataclasses.replace(zeros, orbit=cycles.orbit)
+    if prove:
+        zeros = _apart(_certified(system, zeros, catalogue), system.periods)
+    for group, found in regions.items():
+        zeros = listed(system, zeros, catalogue, group, found)
+    zeros = by_regions(system, zeros, catalogue, regions)
+    return with_blur(system, with_manifolds(system, zeros, catalogue, regions), catalogue)
+
+
+def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """A proved bound takes the place of the estimated one, be it larger or smaller."""
+    points = zeros.points
+    u = catalogue.inputs[_rows(zeros)]
+    proof = certify(system, points.x, u, catalogue.unit)
+    bound = torch.where(proof.certified, proof.error_bound, points.error_bound)
+    reasons = [
+        UNBOUNDED if reason in (Reason.NO_CLOSED_FORM, Reason.TOO_LARGE) and not finite else str(reason)
+        for reason, finite in zip(proof.reasons, torch.isfinite(bound).tolist(), strict=True)
+    ]
+    points = dataclasses.replace(points, error_bound=bound)
+    return dataclasses.replace(zeros, points=points, certified=np.asarray(proof.certified.cpu()), reasons=reasons)
+
+
+def _rows(zeros: Zeros) -> Tensor:
+    """The input of each zero, by number; empty where there are none, and an index all the same."""
+    return torch.tensor(zeros.groups, dtype=torch.long, device=zeros.points.x.device)
+
+
+def _apart(zeros: Zeros, periods: Tensor | None) -> Zeros:
+    """Of points whose balls meet the one with the smallest; cycles, which have been told apart already, all stay."""
+    bound = torch.where(torch.isfinite(zeros.points.error_bound), zeros.points.error_bound, 0.0)
+    groups = torch.tensor(zeros.groups, device=bound.device)
+    near = distances(zeros.points.x, zeros.points.x, periods)
+    meet = (near <= bound + bound.unsqueeze(1)) & (groups == groups.unsqueeze(1))
+    meet &= torch.as_tensor(zeros.orbit < 0, device=bound.device).unsqueeze(1)
+    meet.fill_diagonal_(False)
+    gone: set[int] = set()
+    for i in torch.argsort(bound, stable=True).tolist() if bool(meet.any()) else []:
+        if i not in gone:
+            gone |= set(meet[i].nonzero().squeeze(1).tolist())
+    return zeros[[i for i in range(len(zeros)) if i not in gone]] if gone else zeros

@@ -1,0 +1,1 @@
+"""Slow points: minima of q that are no zeros, within the states that can be reached."""

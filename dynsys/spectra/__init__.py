@@ -1,1 +1,0 @@
-"""Eigenvalues and linear modes of the system at its points."""

@@ -1,0 +1,1 @@
+"""Linearisation: eigenvalues, modes, and the words for them."""

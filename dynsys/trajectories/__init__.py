@@ -1,0 +1,1 @@
+"""Motion: simulation, where trajectories settle, sections, and projections."""

@@ -1,0 +1,143 @@
+"""Trajectories followed from one look to the next: the steps of a map, or a flow with checked steps."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from dynsys.numerics.rounding import rate
+from dynsys.numerics.runge_kutta import SHORTEST, Course, advance
+from dynsys.systems.angles import wrapped
+from dynsys.systems.system import Kind, System
+from dynsys.trajectories.sections import Returns
+
+FIRST = {Kind.MAP: 16, Kind.FLOW: 4}  # steps, or time constants, up to the first look; then twice as many at each
+LONGEST = {Kind.MAP: 512, Kind.FLOW: 512}  # an oscillation has to come back several times between two looks
+FIRST_RATES = 40.0  # of a flow faster than its time constant: the first look is after this many times 1 / |dF/dx|
+HELD = 2**22  # numbers in the states of one look
+MOST_STEPS, STEPS_PER_TIME = 5_000, 5  # of a flow's trajectory in all, whichever are more: a stiffer one is given up
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What happened to the trajectories ``rows`` (B,) since the look before: ``history`` (T + 1, B, n) at equal times
+    within ``duration``, whether each has ``escaped``, and whether it is ``given_up`` for the steps it needs, and of a
+    flow's returns the ``period`` (B,) and ``span`` (B, 2, n) where they tell one.
+    """
+
+    rows: Tensor
+    history: Tensor
+    escaped: Tensor
+    given_up: Tensor
+    period: Tensor
+    span: Tensor
+    duration: float
+
+    def __getitem__(self, some: Tensor) -> Followed:
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Followed(
+            **{k: v if k == "duration" else v[:, some] if k == "history" else v[some] for k, v in parts.items()}
+        )
+
+
+def steps_given(max_steps: int) -> int:
+    """Runge-Kutta steps that each trajectory of a flow is given for ``max_steps`` time constants."""
+    return max(MOST_STEPS, STEPS_PER_TIME * max_steps)
+
+
+class Motion(abc.ABC):
+    """The trajectories that are still followed; ``time`` is how far they have come."""
+
+    @staticmethod
+    def of(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> Motion:
+        return (MapMotion if system.kind is Kind.MAP else FlowMotion)(system, x, u, unit, max_steps)
+
+    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
+        self.system, self.u, self.unit, self.max_steps = system, u, unit, max_steps
+        self.rows, self.time = torch.arange(len(x), device=x.device), 0.0
+        self.span: float = FIRST[system.kind]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all have been dropped, or the time is up."""
+        return len(self.rows) == 0 or self.time >= self.max_steps
+
+    @abc.abstractmethod
+    def follow(self) -> Followed:
+        """On to the next look."""
+
+    @abc.abstractmethod
+    def drop(self, gone: Tensor) -> None:
+        """Follow the trajectories ``gone`` (B,) no further."""
+
+    def _next(self) -> float:
+        """The time up to the next look."""
+        now = min(self.span, self.max_steps - self.time)
+        self.span = min(2 * self.span, LONGEST[self.system.kind])
+        self.time += now
+        return now
+
+
+class MapMotion(Motion):
+    """A map iterated, every state kept up to the next look."""
+
+    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
+        super().__init__(system, x, u, unit, max_steps)
+        self.x = x
+
+    def follow(self) -> Followed:
+        fits = max(FIRST[Kind.MAP], HELD // max(1, self.x.numel()))
+        self.span = min(self.span, fits)
+        T, x, u = int(self._next()), self.x, self.u
+        history = x.new_empty(T + 1, *x.shape)
+        history[0] = x
+        for t in range(T):
+            x = torch.add(x, self.system.velocity(x, u), out=history[t + 1])
+            if self.system.periods is not None:
+                x = history[t + 1] = wrapped(x, self.system.periods)
+        self.x = x
+        never = torch.full_like(x[:, 0], torch.nan)
+        return Followed(self.rows, history, never > 0, never > 0, never, x.new_zeros(len(x), 2, 0), T)
+
+    def drop(self, gone: Tensor) -> None:
+        self.rows, self.x, self.u = self.rows[~gone], self.x[~gone], self.u[~gone]
+
+
+class FlowMotion(Motion):
+    """A flow by Runge-Kutta steps, and its returns since the look before."""
+
+    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
+        super().__init__(system, x, u, unit, max_steps)
+        self.now = Course.starting(system, x, u, unit)
+        self.steps_left = torch.full_like(self.rows, steps_given(max_steps))
+        self.span = min(self.span, FIRST_RATES / _usual_rate(system, x, u, unit))
+
+    def follow(self) -> Followed:
+        periods = self.system.periods
+        self.now.x = wrapped(self.now.x, periods)
+        T, states = self._next(), [self.now.x.clone()]
+        returns = Returns.starting(self.now, self.unit, periods)
+        start = self.time - T
+        for until in (start + T / 2, self.time):
+            left = self.steps_left
+            self.steps_left = left - advance(
+                self.system, self.now, self.u, self.unit, until, most_steps=left, watch=returns.watch
+            )
+            states.append(self.now.x.clone())
+        finite = torch.isfinite(self.now.x).all(dim=1) & torch.isfinite(self.now.F).all(dim=1)
+        escaped = ~finite | ~(self.now.h >= SHORTEST)
+        given_up = (self.steps_left <= 0) & (self.now.t < self.time)
+        return Followed(self.rows, torch.stack(states), escaped, given_up, returns.period, returns.span, T)
+
+    def drop(self, gone: Tensor) -> None:
+        self.rows, self.u, self.now = self.rows[~gone], self.u[~gone], self.now[~gone]
+        self.steps_left = self.steps_left[~gone]
+
+
+def _usual_rate(system: System, x: Tensor, u: Tensor, unit: float) -> float:
+    """The median over the states x (B, n) of how much F changes per distance; tiny where none is known."""
+    rates = rate(system, x, u, system.velocity(x, u), unit)
+    return max(float(rates.median()), 1e-300) if len(rates) else 1e-300

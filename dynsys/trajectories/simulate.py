@@ -1,0 +1,75 @@
+"""Trajectories: the map iterated, or the flow in Euler steps, from given states and under given inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from dynsys.systems.system import Kind, System
+
+COARSEST = 0.1  # time constants: the longest Euler step that nobody asked for
+STABLE = 2.0  # step times rate of change, up to which Runge-Kutta is stable, with a margin from 2.78
+GROWS = 0.7  # cosine of the angle from a velocity to its change, above which it grows
+
+
+def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = None) -> Tensor:
+    """The states after each step, (T, B, n_state), from x (B, n_state).
+
+    ``inputs`` is (T, n_input) for all, or (T, B, n_input). ``step`` is a flow's Euler step in units of its time
+    constant; 1 / time_constant unless given (one step of the task), but 0.1 at most. A map's step is 1.
+    """
+    length = step_length(system, step)
+    states = x.new_empty(len(inputs), *x.shape)
+    for t, u in enumerate(inputs):
+        x = x + length * system.velocity(x, u.expand(len(x), -1))
+        states[t] = x
+    return states
+
+
+def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float = 0.1) -> Tensor:
+    """Where the states x (B, n_state) go under a held input (1, n_input): (steps, B, n_state).
+
+    A map is iterated; a flow goes by the classical Runge-Kutta method with ``step`` in units of its time constant, or
+    for states at which that is too long to be stable, with a shorter one.
+    """
+    u = u.expand(len(x), -1)
+    states = x.new_empty(steps, *x.shape)
+    for t in range(steps):
+        x = x + system.velocity(x, u) if system.kind is Kind.MAP else _runge_kutta(system, x, u, step)
+        states[t] = x
+    return states
+
+
+def _runge_kutta(system: System, x: Tensor, u: Tensor, step: float) -> Tensor:
+    """One step of each state (B, n); how fast the velocity changes along the way says how long it may be, unless it
+    grows, which no shorter step would hinder.
+    """
+    a = system.velocity(x, u)
+    b = system.velocity(x + step / 2 * a, u)
+    size, change = vector_norm(a, dim=1, keepdim=True), vector_norm(b - a, dim=1, keepdim=True)
+    grows = ((b - a) * a).sum(dim=1, keepdim=True) > GROWS * size * change
+    stiff = torch.where(grows, 1.0, 2 * change / (STABLE * size))
+    h = step / stiff.nan_to_num(1.0, posinf=1.0).clamp_min(1.0)
+    if bool((h < step).any()):
+        b = system.velocity(x + h / 2 * a, u)
+    c = system.velocity(x + h / 2 * b, u)
+    d = system.velocity(x + h * c, u)
+    return x + h / 6 * (a + 2 * b + 2 * c + d)
+
+
+def step_length(system: System, step: float | None = None) -> float:
+    if system.kind is Kind.MAP:
+        if step not in (None, 1.0):
+            raise ValueError(f"step is {step}; a map has steps of 1")
+        return 1.0
+    return min(1.0 / system.time_constant, COARSEST) if step is None else step
+
+
+def states_at(trajectory: Tensor, n: int, seed: int) -> Tensor:
+    """n states of a trajectory (T, n_state), drawn evenly at random with no state twice while there are enough."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.cat([torch.randperm(len(trajectory), generator=generator) for _ in range(-(-n // len(trajectory)))])[
+        :n
+    ]
+    return trajectory[rows.to(trajectory.device)]

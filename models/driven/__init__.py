@@ -1,0 +1,1 @@
+"""Networks driven at random and under noise."""

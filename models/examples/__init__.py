@@ -1,0 +1,1 @@
+"""Systems whose fixed points are known."""

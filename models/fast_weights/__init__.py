@@ -1,0 +1,1 @@
+"""Fast-weights networks (Ba et al. 2016)."""

@@ -1,0 +1,1 @@
+"""What else a file holds, and whether it shows that the network is another one."""

@@ -1,0 +1,1 @@
+"""Files, read without running them: each format and what it holds."""

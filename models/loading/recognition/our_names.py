@@ -1,0 +1,74 @@
+"""Networks whose arrays bear the names that our own networks give theirs: ``W_r``, ``W_fb``, ``W_out``, ``B``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dynsys.io.errors import CheckpointError, ignoring, printable
+from dynsys.models.loading.choices import Choices, Recognised, listed, shown
+from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.evidence.stated import one_activation
+from dynsys.models.loading.recognition.hints import hint
+from dynsys.models.loading.recognition.state_dict import WORDS
+from dynsys.models.registry import MODELS
+
+
+def by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognised:
+    held = set(contents.arrays) | set(contents.odd)
+    ours = {name: model for name, model in MODELS.items() if model.weights and name not in WORDS}
+    name = next((name for name, model in ours.items() if set(model.weights) <= held), None)
+    model = None if name is None else ours[name]
+    left = [key for key in contents.arrays if model and not _explains(model.weights, key, choices)]
+    if model is None or name is None or left:
+        odd = "".join(f", {printable(key)} {kind}" for key, kind in list(contents.odd.items())[:10])
+        what = f"no {name}, whose names it has, but more" if left else "no known network"
+        wrong = f"{what}: it holds {listed(contents.arrays)}{odd}"
+        makes = left and _can_be_made(model, contents)
+        aside = f"; if it is, with the rest put aside, {ignoring(*left)}" if makes else ""
+        raise CheckpointError(path, wrong, hint(path, contents, choices) + aside)
+    because = f"it is recognised as {name} by its names"
+    options = ("part", "direction", "matrices", "transposed", "alpha", "convention", "gates", "gate_activation")
+    choices.refuse(path, options, because)
+    for key in model.weights:
+        if key in contents.odd:
+            raise CheckpointError(path, f"its array {key} is {contents.odd[key]}", "save real numbers")
+    settings: dict[str, Any] = {}
+    assumed, why = [], [f"by its arrays {', '.join(model.weights)}"]
+    stated = one_activation(contents, choices, path)
+    if choices.activation is not None:
+        settings["activation"] = choices.activation
+    elif stated is not None:
+        settings["activation"] = stated[0]
+        why.append(f"f is {stated[0]}: the file says {printable(stated[1])}")
+    else:
+        assumed.append("the activation is tanh (the file does not say); --activation logistic for another")
+    tau = choices.tau if choices.tau is not None else next(iter(contents.said("tau").values()), None)
+    if tau is not None:
+        settings["tau"] = _number(path, contents, tau)
+    arrays = {key: contents.arrays[key] for key in model.weights}
+    unused = tuple(shown(k, contents.arrays) for k in contents.arrays if k not in model.weights and not _is_tau(k))
+    return Recognised(name, arrays, settings, tuple(why), tuple(assumed), unused)
+
+
+def _can_be_made(model: Any, contents: Contents) -> bool:
+    try:
+        model.from_arrays({key: contents.arrays[key] for key in model.weights}, {}, None)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def _explains(names: tuple[str, ...], key: str, choices: Choices) -> bool:
+    return key in names or _is_tau(key) or choices.ignores(key)
+
+
+def _is_tau(key: str) -> bool:
+    return key.rpartition(".")[2] == "tau"
+
+
+def _number(path: Path, contents: Contents, value: Any) -> float:
+    try:
+        return float(contents.arrays[value].item() if isinstance(value, str) else value)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(path, f"its tau is {value!r}", "give --tau as a number") from error

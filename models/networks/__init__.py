@@ -1,0 +1,1 @@
+"""Networks to be trained, as torch modules, and the systems that they become."""

@@ -1,0 +1,1 @@
+"""Rate networks: flows and leaky maps, echo state networks, piecewise-linear networks."""

@@ -1,0 +1,1 @@
+"""Trained vanilla, gated and LSTM networks with torch's names."""

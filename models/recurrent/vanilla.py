@@ -1,0 +1,77 @@
+"""The vanilla recurrent network (Elman 1990), h' = f(W_ih a + b_ih + W_hh h + b_hh), f any of ``ACTIVATIONS``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from dynsys.models.activations import Activation, activation, activation_named
+from dynsys.models.recurrent.base import Recurrent, random_weights
+from dynsys.models.recurrent.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
+from dynsys.piecewise_linear.hinged import Hinges
+from dynsys.proof.enclosure import Enclosed
+
+
+@dataclass(frozen=True)
+class VanillaLayer(Layer):
+    """One layer; ``nonlinearity`` is the name of its f."""
+
+    nonlinearity: str = "tanh"
+
+    @property
+    def f(self) -> Activation:
+        return activation(self.nonlinearity)
+
+    @property
+    def hinges(self) -> Hinges | None:
+        return self.f.hinges
+
+    def step(self, a: Tensor, s: Parts) -> Parts:
+        return (self.f.value(self.driven(a) + self.recurrent(s[0])),)
+
+    def slopes(self, a: Tensor, s: Parts) -> tuple[Tensor, Slopes]:
+        y = self.driven(a) + self.recurrent(s[0])
+        h = self.f.value(y)
+        slope = (self.f.slope(y, h),)
+        return h, GatedSlopes(self, slope, slope)
+
+    def enclosure(self, a: Enclosed, s: tuple[Enclosed, ...]) -> tuple[Enclosed, ...]:
+        driven = a.affine(self.weight_ih, self.bias_ih) + s[0].affine(self.weight_hh, self.bias_hh)
+        return (self.f.enclosed(driven) - s[0],)
+
+    def bounds(self, low: Tensor, high: Tensor) -> Bounds | None:
+        """The range of f, where it has two ends."""
+        if not self.f.is_bounded:
+            return None
+        one = low.new_ones(len(low), *self.widths)
+        return ((self.f.low * one, self.f.high * one),)
+
+
+class RNN(Recurrent):
+    """A stack of vanilla layers, with the weights of ``torch.nn.RNN`` by its own names.
+
+    Raises ValueError for weights that are missing, unknown, misshapen or not finite, and for an unknown nonlinearity.
+    """
+
+    name = "rnn"
+    gates = 1
+
+    def __init__(self, weights: Mapping[str, Any], *, nonlinearity: str = "tanh", task: Any = None) -> None:
+        self.nonlinearity = activation_named(nonlinearity, "nonlinearity")
+        super().__init__(weights, task=task)
+
+    @classmethod
+    def random(
+        cls, units: int = 8, layers: int = 1, seed: int = 0, gain: float = 1.5, *, nonlinearity: str = "tanh"
+    ) -> RNN:
+        """Normal weights, W_hh ~ N(0, gain^2 / units), with 2 inputs and 2 outputs."""
+        return cls(random_weights(cls.gates, units, layers, seed, gain), nonlinearity=nonlinearity)
+
+    def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
+        return VanillaLayer(nonlinearity=self.nonlinearity, **weights)  # type: ignore[arg-type]
+
+    def settings(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}

@@ -1,0 +1,1 @@
+"""What networks learn: flip-flops, retrieval, sequences."""

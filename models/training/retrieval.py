@@ -1,0 +1,141 @@
+"""How a fast-weights network, an IRNN, an LSTM or a GRU learns associative retrieval (Ba et al. 2016, section 4.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
+from dynsys.models.fast_weights.system import FastWeights
+from dynsys.models.loading.checkpoint import load
+from dynsys.models.networks.strings import StringNetwork
+from dynsys.models.tasks.retrieval import Retrieval, Strings
+from dynsys.models.tasks.retrieval_lesson import RetrievalLesson, answers
+from dynsys.models.tasks.retrieval_mistakes import mistakes
+from dynsys.models.training.backprop import Backprop
+from dynsys.models.training.beginning import USUAL, check_beginning
+from dynsys.models.training.learning import Course
+from dynsys.models.training.optimisers import ADAM
+
+LEARNED = 0.05  # test error up to which a network counts as one that has learned the task
+FAST = "fast-weights"
+OF_PAIRS = "test_error_of_pairs_"  # before their number, of strings of mixed lengths
+ETA = {"all": 0.1, "slow": 0.003}  # where A h is not normalised it feeds on itself, and at 0.1 overflows in one string
+IDENTITY = {FAST: 0.5, "irnn": 1.0}  # where the recurrent weights begin at a multiple of the identity, and at which
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long, in what batches, how fast, with what clipping and by which optimizer; see ``docs/retrieval.md``."""
+
+    steps: int = 20_000
+    batch: int = 128
+    rate: float = 3e-3
+    clip: float = 5.0
+    optimizer: str = ADAM
+    momentum: float | None = None
+
+
+SMALL = Recipe(18_000, 512)  # of a fast-weights network below ``FEW`` units, which learns from large batches only
+FEW = 40
+CURRICULUM = 5_000  # steps that are enough from the weights of another run
+
+
+def usual_recipe(model: str, units: int, start: str | Path | None = None) -> Recipe:
+    """What is known to work for a network of that size, from random weights or from those of another run."""
+    recipe = SMALL if model == FAST and units < FEW else Recipe()
+    return recipe if start is None else dataclasses.replace(recipe, steps=CURRICULUM)
+
+
+def retrieval_course(
+    model: str,
+    *,
+    units: int = 50,
+    inner: int = 1,
+    rate: float | None = None,
+    decay: float = 0.95,
+    normalise: str = "all",
+    identity: float | None = None,
+    begin: str = USUAL,
+    reach: float | None = None,
+    pairs: int | str = 4,
+    layers: int = 1,
+    bidirectional: bool = False,
+    start: str | Path | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    data_seed: int = 0,
+) -> Course:
+    """``model`` is "fast-weights" (S = ``inner`` steps, eta = ``rate``, lambda = ``decay``) or a name in ``CELLS``.
+
+    The recurrent weights of a fast-weights network and of an IRNN begin at ``identity`` times the identity; None is
+    ``IDENTITY``, and a ``rate`` of None ``ETA``. Another ``begin``, with its ``reach``, is one of ``BEGINNINGS``. The
+    strings have ``pairs`` pairs, or mixed numbers of them, "2:6". ``data_seed`` draws the strings, ``seed`` the weights
+    and the order of the strings. With ``start``, the checkpoint or folder of another fast-weights run, training begins
+    from its weights: more inner steps than one are learned that way, and not from random weights. Raises
+    CheckpointError, and ValueError where that network is another.
+    """
+    check_beginning(begin, identity, reach)
+    chosen = recipe or usual_recipe(model, units, start)
+    task = Retrieval.of(pairs)
+    lesson = RetrievalLesson(strings(task, data_seed), chosen.batch, seed)
+    multiple = IDENTITY.get(model, 1.0) if identity is None else identity
+    eta = ETA.get(normalise, 0.0) if rate is None else rate
+    first: dict[str, Any] = {"identity": multiple, "begin": begin, "reach": reach}
+    fast = FastWeightsConfig(units, inner, eta, decay, normalise=normalise, seed=seed, **first)
+    network: FastWeightsNetwork | StringNetwork
+    shape: dict[str, Any] = {"layers": layers, "bidirectional": bidirectional}
+    network = FastWeightsNetwork(fast) if model == FAST else StringNetwork(model, units, seed=seed, **shape, **first)
+    if start is not None:
+        begin_from(network, start)
+    how: dict[str, Any] = {"optimizer": chosen.optimizer, "momentum": chosen.momentum}
+    settings = Backprop(chosen.steps, chosen.rate, clip=chosen.clip, validate_every=1000, seed=seed, **how)
+
+    def system() -> Any:
+        if isinstance(network, FastWeightsNetwork):
+            return FastWeights.of(network, task=task)
+        return None if bidirectional else network.system(task)
+
+    def judge() -> tuple[dict[str, float], bool]:
+        by_pairs = lesson.wrong_by_pairs(network, "test")
+        errors = {"validation_error": lesson.error(network), "test_error": statistics.fmean(by_pairs.values())}
+        each = {f"{OF_PAIRS}{k}": error for k, error in by_pairs.items()} if len(by_pairs) > 1 else {}
+        return errors | each, errors["test_error"] <= LEARNED
+
+    def curves() -> dict[str, Any]:
+        test = lesson.sets["test"]
+        return {**mistakes(test, answers(network, test))}
+
+    own = dataclasses.asdict(fast) if model == FAST else {"units": units, **shape, "seed": seed}
+    own |= first if model in IDENTITY else {}
+    own |= {} if start is None else {"start": str(start)}
+    about = {"model": model, **own, **dataclasses.asdict(chosen), "pairs": str(pairs), "data_seed": data_seed}
+    weights = partial(network.weights, "rnn.") if isinstance(network, StringNetwork) else None
+    return Course(network, lesson, settings, system, judge, curves, about, weights)
+
+
+def begin_from(network: nn.Module, start: str | Path) -> None:
+    """Give ``network`` the weights of the fast-weights network in a checkpoint or in the folder of a run."""
+    found = load(start)
+    if not (isinstance(found, FastWeights) and isinstance(network, FastWeightsNetwork)):
+        raise ValueError(f"{start} holds a {found.name} network; only a fast-weights network begins from another one")
+    weights = {key: torch.as_tensor(value, dtype=torch.float32) for key, value in found.arrays().items()}
+    sizes = {key: (tuple(weights[key].shape), tuple(value.shape)) for key, value in network.state_dict().items()}
+    if any(given != needed for given, needed in sizes.values()):
+        raise ValueError(
+            f"{start} holds a network of {found.config.units} units; one of {network.config.units} cannot begin from it"
+        )
+    network.load_state_dict(weights)
+
+
+@lru_cache(maxsize=1)
+def strings(task: Retrieval, seed: int) -> dict[str, Strings]:
+    """The sets of the task; networks that are compared share them."""
+    return task.sets(seed)

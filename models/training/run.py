@@ -1,0 +1,131 @@
+"""A training run on disk: snapshots as they come, then the checkpoint and the curves of Jang's figure 5."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import Arrays, check_writable, read_tensors, write_tensors
+from dynsys.models.loading.checkpoint import save_checkpoint
+from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
+from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
+from dynsys.models.loading.snapshot import SCHEMA as SNAPSHOT_SCHEMA
+from dynsys.models.rate.echo_state import EchoStateNetwork
+from dynsys.models.training.backprop import AFRESH, STATE
+from dynsys.models.training.recipes import Recipe, Trained, train_flipflop
+from dynsys.numerics.deadline import ENDLESS, Deadline
+from dynsys.result.header import content_of
+
+Array = NDArray[np.float64]
+
+CURVES_SCHEMA = "dynsys.training_curves/1"
+STATE_SCHEMA = "dynsys.force_state/1"
+CURVES = "training.safetensors"
+CURVE_POINTS = 600  # the MSE and |W_out| are means over this many stretches of the run
+SHOWN = 2000  # steps of the test run that are kept, from its beginning, and of the training, up to its end
+
+
+def run_training(
+    recipe: Recipe,
+    folder: str | Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    start: EchoStateNetwork | None = None,
+    noted: dict[str, Any] | None = None,
+    deadline: Deadline = ENDLESS,
+) -> Trained:
+    """Train by the recipe and write checkpoint, curves and snapshots into ``folder``.
+
+    What else the checkpoint has to say, as of the network it was trained from (``start``), is ``noted`` there. When the
+    time of ``deadline`` is over the network is written as it is, and beside it what the same call goes on from.
+    The folder is tried before the training begins, so that no run is lost to a place that cannot be written. Raises
+    OutputError, CheckpointError where another training was left unfinished there, and FloatingPointError when the
+    weights diverge.
+    """
+    folder = Path(folder)
+    check_room_for_network(folder)
+    check_writable(folder)
+    same = {"recipe": recipe.describe(), **(noted or {}), "start": _weights_of(start)}
+    begun = _left_unfinished(folder / STATE, same)
+    if begun is None:
+        forget_snapshots(folder)
+
+    def keep(step: int, W_out: Array) -> None:
+        write_snapshot(folder, step, {"W_out": W_out})
+
+    with contextlib.nullcontext() if begun is None else content_of(folder / STATE, "state of a training", AFRESH):
+        trained = train_flipflop(recipe, keep, on_progress, start, deadline, begun)
+    recorded = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
+    about = {**recorded, **(noted or {}), **({} if trained.cut is None else {"cut": trained.cut.to_json()})}
+    if trained.cut is not None:
+        write_tensors(folder / STATE, trained.record.unfinished, {"schema": STATE_SCHEMA, "settings": same})
+    save_checkpoint(folder / FILE_NAME, trained.network, about)
+    write_tensors(folder / CURVES, curves(trained), {"schema": CURVES_SCHEMA})
+    if trained.cut is None:
+        (folder / STATE).unlink(missing_ok=True)
+    return trained
+
+
+def _weights_of(start: EchoStateNetwork | None) -> str | None:
+    if start is None:
+        return None
+    digest = hashlib.sha256()
+    for key, value in sorted(start.arrays().items()):
+        digest.update(key.encode() + np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def _left_unfinished(path: Path, same: dict[str, Any]) -> Arrays | None:
+    """What an earlier call left there, whose time was over; raises CheckpointError where that was another training."""
+    if not path.is_file():
+        return None
+    arrays, header = read_tensors(path, STATE_SCHEMA)
+    if header.get("settings") != json.loads(json.dumps(same)):
+        raise CheckpointError(path, "it is the state of a training with other settings", AFRESH)
+    return arrays
+
+
+def write_snapshot(folder: Path, step: int, arrays: Arrays) -> None:
+    """What had been learned after so many steps, as ``snapshots/step_*.safetensors`` in the folder of a run."""
+    name = f"step_{step:08d}.safetensors"
+    write_tensors(folder / SNAPSHOTS / name, arrays, {"schema": SNAPSHOT_SCHEMA, "step": step})
+
+
+def forget_snapshots(folder: Path) -> None:
+    """Remove those of an earlier training, which would be taken for some of the one that begins."""
+    for path in (folder / SNAPSHOTS).glob("step_*.safetensors"):
+        path.unlink()
+
+
+def curves(trained: Trained) -> Arrays:
+    """step, mse (S,) and weight_norm (S, O) over training; train_step (T,), train_input, train_output and train_target
+    (T, bits) of its end; test_input, test_output and test_target (T, bits)."""
+    record, test = trained.record, trained.test
+    steps = len(record.output)
+    edges = np.unique(np.linspace(0, steps, min(CURVE_POINTS, steps) + 1).astype(int))
+    mse = ((record.output - trained.target) ** 2).mean(axis=1)
+    lengths = np.diff(edges)
+    return {
+        "step": edges[1:],
+        "mse": np.add.reduceat(mse, edges[:-1]) / lengths,
+        "weight_norm": np.add.reduceat(record.weight_norm, edges[:-1]) / lengths[:, None],
+        "train_step": np.arange(max(0, steps - SHOWN), steps),
+        "train_input": trained.inputs[-SHOWN:],
+        "train_output": record.output[-SHOWN:],
+        "train_target": trained.target[-SHOWN:],
+        "test_input": test.inputs[:SHOWN],
+        "test_output": trained.test_output[:SHOWN],
+        "test_target": test.target[:SHOWN],
+    }
+
+
+def read_curves(folder: str | Path) -> dict[str, Any]:
+    """The curves of a run, as ``dynsys.plots.training_curves`` takes them; raises CheckpointError."""
+    return read_tensors(Path(folder) / CURVES, CURVES_SCHEMA)[0]
