@@ -122,6 +122,7 @@ USUAL = {  # other names, without case, spaces, lines and the module in front
 }
 INERT = {"inplace": None, "alpha": 1.0, "beta": 1.0, "threshold": 20.0}  # arguments that change nothing at these values
 _CALL = re.compile(r"([\w.^*\- ]+?)\s*(?:\((.*)\))?")
+_SIGNED = re.compile(r"^-|-$|[*^]\s*-")  # -relu and relu^-1 are no relu
 _POWER = re.compile(r"relu\^(\d{1,3}(?:\.\d+)?)")
 LONGEST = 80  # characters of a name: longer texts come from files that mean something else
 
@@ -148,7 +149,7 @@ def activation_named(text: str, option: str = "activation", legal: tuple[str, ..
 
 def _canonical(text: str) -> str | None:
     call = _CALL.fullmatch(text.strip()) if len(text) <= LONGEST else None
-    if call is None or not _is_inert(call[2] or ""):
+    if call is None or not _is_inert(call[2] or "") or _SIGNED.search(call[1]):
         return None
     bare = re.sub(r".*\.(?=[^\d])", "", call[1]).lower()  # the module in front ends in a point, but so may 0.2 begin
     key = re.sub(r"[\s_\-]", "", bare).replace("**", "^")

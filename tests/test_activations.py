@@ -130,6 +130,7 @@ def test_usual_names_are_known_in_any_case(text, name):
 
 
 UNKNOWN = ["gelu", "", "ELU(alpha=0.5)", "LeakyReLU", "relu6", "relu^0.5", "relu^1000", "relu(x, 3)", " " * 90, None, 3]
+UNKNOWN += ["relu^-1", "-relu"]
 
 
 @pytest.mark.parametrize("text", UNKNOWN)
@@ -157,6 +158,11 @@ def test_values_and_slopes_are_within_the_rounding_that_proofs_allow(name):
 
 
 PEAKS = (0.0, 0.6585, -0.6585, 1.317, -1.317, 0.7071, -0.7071)
+
+
+def test_the_bend_of_a_power_is_no_less_at_minus_zero():
+    ends = torch.tensor([-0.0, 0.0], dtype=torch.float64)
+    assert (SMOOTH["relu^1.5"].bend(ends, ends + 1) == torch.inf).all()
 
 
 @given(st.data(), NUMBERS, st.floats(0, 1e3) | st.sampled_from([0.0, 1e-300, 1e-17, 1.0, 5.0]))

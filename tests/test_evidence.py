@@ -232,6 +232,16 @@ def test_a_square_matrix_is_normed_along_the_side_that_the_iteration_went(tmp_pa
     assert_steps_like(system, stepped)
 
 
+def test_a_part_of_a_parametrization_is_not_the_weight_that_it_makes(tmp_path):
+    module = parametrizations.orthogonal(nn.RNN(M, N), "weight_hh_l0")
+    path = saved(tmp_path, module.state_dict())
+    named = {"recurrent": "parametrizations.weight_hh_l0.original", "input": "weight_ih_l0"}
+    with pytest.raises(CheckpointError, match=r"parametrization makes .*0\.base \(.*save the weight itself"):
+        dynsys.load(path, form="rnn", matrices=named)
+    ignored = ["parametrizations.weight_hh_l0.0.base"]
+    assert dynsys.load(path, form="rnn", matrices=named, ignore=ignored).n_state == N
+
+
 @pytest.mark.parametrize("raw", ["rnn.module.weight_hh_l0_raw", "rnn.weight_hh_l0_raw"])
 def test_weight_drop_has_its_raw_weight_in_evaluation(tmp_path, raw):
     weights = cell("rnn.module.", 1, "_l0")

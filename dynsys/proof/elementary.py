@@ -141,7 +141,8 @@ def power(p: float) -> Elementary:
 
     def bend(low: Tensor, high: Tensor) -> Tensor:
         at = high if p >= 2 else low.clamp_min(0.0)
-        return torch.where(high > 0, p * (p - 1) * at.clamp_min(0.0) ** (p - 2), 0.0)
+        at = at.clamp_min(0.0) + 0.0  # a root of -0.0 is -inf to torch, where it is a divisor
+        return torch.where(high > 0, p * (p - 1) * at ** (p - 2), 0.0)
 
     def slope(x: Tensor) -> Tensor:
         return p * x.clamp_min(0.0) ** (p - 1)

@@ -24,6 +24,7 @@ from dynsys.models.loading.evidence.stated import words_of
 EVIDENCE = NORMS | LEAKS | MASKS | SIGNS
 INITIAL_WORDS = {"init", "initial", "h0", "c0", "x0", "r0", "hx", "cx", "first", "start"}
 STATE_WORDS = {"h", "hidden", "hiddens", "state", "states", "c", "cell", "cells", "learned", "0", "1xd"}
+PARAMETRIZED = re.compile(r"^.*?parametrizations\.[^.]+\.")  # what torch makes one weight of
 COUNTERS = ("num_batches_tracked",)
 
 
@@ -100,6 +101,13 @@ def refuse_unexplained_beside(path: Path, contents: Contents, choices: Choices, 
     """
     known = set(used)
     left = [k for k in contents.arrays if k not in known and not choices.ignores(k)]
+    owners = {owner[0] for owner in map(PARAMETRIZED.match, known) if owner}
+    parts = [k for k in left if (owner := PARAMETRIZED.match(k)) and owner[0] in owners]
+    if parts:
+        found = ", ".join(shown(key, contents.arrays) for key in parts)
+        wrong = f"a parametrization makes the weight of what was named and of {found} together"
+        remedy = "save the weight itself, as module.weight_hh_l0 gives it, or dynsys.wrap the module"
+        raise CheckpointError(path, wrong, f"{remedy}; if they play no part, {ignoring(*parts)}")
     suspects = [
         k
         for k in left
