@@ -1,5 +1,6 @@
 """Functions with kinks that nobody tells of, and what is said of their fixed points, where one side would be false."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -48,6 +49,30 @@ def test_two_sides_of_which_each_is_stable_and_their_products_are_not():
 def test_several_kinks_at_one_point_are_not_called_stable_where_one_of_them_is_not():
     W = torch.diag(torch.tensor([0.5, 2.0, 0.3])).double()
     assert searched(Map(lambda x, u: relu(x @ W), 3)).stability.tolist() == ["marginal"]
+
+
+def smaller(a, b):
+    """That of two numbers of one sign which is nearer to 0, and 0 where the signs differ: odd, with two kinks."""
+    return (a.sign() + b.sign()) / 2 * torch.minimum(a.abs(), b.abs())
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.4])
+def test_kinks_of_an_odd_function_are_felt_though_its_jacobian_is_the_same_on_opposite_sides(turn):
+    """x' = -x + 3 m, y' = -y + 3 m with m the smaller of x and y: x = y grows as exp(2 t), most others shrink."""
+    Q = torch.tensor([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]).double()
+
+    def velocity(x, u):
+        y = x @ Q
+        return (-y + 3 * smaller(y[:, :1], y[:, 1:])) @ Q.T
+
+    assert searched(Flow(velocity, 2, bounds=(-1, 1))).stability.tolist() == ["marginal"]
+
+
+def test_a_narrow_sector_along_an_axis_is_felt():
+    """x' = -x + 30 max(x - 100 |y|, 0): x grows on the axis, and shrinks 0.6 degrees beside it."""
+    along = torch.tensor([[1.0, 0.0]]).double()
+    points = searched(Flow(lambda x, u: -x + 30 * relu(x[:, :1] - 100 * x[:, 1:].abs()) * along, 2, bounds=(-1, 1)))
+    assert points.stability.tolist() == ["marginal"]
 
 
 def test_a_module_of_torch_that_was_wrapped_is_looked_at_from_both_sides():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dynsys import Flow, Map, find_fixed_points
+from dynsys.search.slow_points.minimum import minimum_at
 
 
 def slow_points(system):
@@ -40,3 +41,18 @@ def test_the_minimum_beside_a_fold_lies_within_the_bound(kind, ghost, place):
     nearest = np.abs(points.states[:, 0] - place).argmin()
     apart, bound = abs(points.states[nearest, 0] - place), points.error_bound[nearest]
     assert apart <= bound < 1e-7
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        Map(lambda x, u: x + 1e-4 + (x - 0.3) ** 4, 1),
+        Map(lambda x, u: x + 1e-4 + (x - 0.3) ** 6, 1),
+        Flow(lambda x, u: -x + (x + 1e-4 + (x - 0.3) ** 4), 1),
+    ],
+)
+@pytest.mark.parametrize("off", [1e-7, 2e-6, -1e-5, 2.7e-4])
+def test_where_the_derivative_rounds_to_zero_all_around_the_bound_holds_or_there_is_none(system, off):
+    """The least speed is at 0.3; dG/dx rounds to 1 up to 3e-6 or 5e-4 from there."""
+    found = minimum_at(system, torch.tensor([[0.3 + off]]).double(), torch.zeros(1, 0).double(), unit=1.0)
+    assert abs(float(found.x) - 0.3) <= found.error_bound

@@ -1,7 +1,8 @@
 """Kinks of a system that does not tell its pieces, felt by how its Jacobian differs between the sides of a zero.
 
 Where F is smooth the difference falls with the distance from the zero. At a kink it is the same however near one looks.
-What lies between two states at opposite ends of a short line are the sides of every kink that goes through its middle.
+States all round are compared with each other: those at opposite ends of a line have one Jacobian where F is odd. Along
+the axes as well, since the sectors that maxima and absolute values of single variables cut out may be narrow.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from dynsys.systems.system import Kind, System
 
 NEAR, FARTHER = 1e-10, 100.0  # in units of the state, where the sides are taken, and times that for comparison
 WITHIN = 10.0  # times the error bound, beyond which a side is that of the true zero
-LINES = 4  # through each zero, along which a kink is felt
+LINES, MANY = 4, 32  # through each zero, along which a kink is felt; the latter where there are few variables
+FEW = 16  # variables, up to which it is felt along the axes as well
 ALL_ROUND, LARGE = 8, 256  # lines by which all sides are found, up to so many variables; one line above
 JUMP = 1e-6  # of the largest derivative farther out, beneath which a difference is rounding
-FALLS = 0.1  # of a difference, that at most is left of it nearer by ``FARTHER`` where F is smooth
+FALLS = 0.15  # of a difference, that at most is left of it nearer by ``FARTHER``: |x|^1.5 leaves a tenth
 SAME = 1e-5  # of the largest derivative, within which two Jacobians are of one side
 
 
@@ -42,19 +44,22 @@ def felt_sides(system: System, x: Tensor, u: Tensor, bound: Tensor, unit: float)
 
 
 def _jump(system: System, x: Tensor, u: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest change (B,) of a derivative across a zero, and the largest derivative; NaN counts as no change."""
+    """The largest change (B,) of a derivative around a zero, and the largest derivative; NaN counts as no change."""
     (w,) = _directions(x, 1, seed=1)
-    largest, size = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
-    for v in _directions(x, LINES, seed=0):
-        there = [system.jacobian_product(x + sign * length.unsqueeze(1) * v, u, w.expand_as(x)) for sign in (1, -1)]
-        size = torch.maximum(size, there[0].norm(dim=1) + (system.kind is Kind.MAP) * w.norm())
-        largest = torch.maximum(largest, (there[0] - there[1]).norm(dim=1).nan_to_num(0.0, posinf=0.0))
-    return largest, size
+    v = _lines(x, MANY if x.shape[1] <= FEW else LINES, seed=0)
+    ends = torch.cat([v, -v]).unsqueeze(1) * length.unsqueeze(1)  # (E, B, n)
+    rows = (x + ends).flatten(0, 1)
+    around = system.jacobian_product(rows, u.repeat(len(ends), 1), w.expand_as(rows)).view_as(ends)
+    told = torch.isfinite(around)
+    high, low = (torch.where(told, around, end) for end in (-torch.inf, torch.inf))
+    change = (high.amax(0) - low.amin(0)).clamp_min(0.0).norm(dim=1)
+    size = around.norm(dim=2).nan_to_num(0.0, posinf=0.0).amax(0)
+    return change, size + (system.kind is Kind.MAP) * w.norm()
 
 
 def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
     """Every different Jacobian around x (1, n): two of them, if it is one kink that parts them."""
-    v = _directions(x, ALL_ROUND if x.shape[1] <= LARGE else 1, seed=2)
+    v = _lines(x, ALL_ROUND if x.shape[1] <= LARGE else 1, seed=2)
     v = torch.cat([v, -v])
     J, v = system.jacobian(x + length * v, u.expand(len(v), -1)).cpu(), v.cpu()
     scale = SAME * float(J.abs().max())
@@ -75,6 +80,12 @@ def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
     signs = torch.stack([along[side == k][0].sign() for k in range(len(distinct))]).unsqueeze(1)
     patterns = torch.arange(len(distinct)).unsqueeze(1) > 0
     return Sides(patterns, jacobians, normals, signs, torch.full_like(jacobians[0], torch.inf), alone)
+
+
+def _lines(x: Tensor, count: int, seed: int) -> Tensor:
+    """Unit vectors: ``count`` random ones, and those along the axes where they are few."""
+    axes = torch.eye(x.shape[1] if x.shape[1] <= FEW else 0, x.shape[1]).to(x)
+    return torch.cat([_directions(x, count, seed), axes])
 
 
 def _directions(x: Tensor, count: int, seed: int) -> Tensor:

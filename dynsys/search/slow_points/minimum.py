@@ -33,6 +33,7 @@ HESSIAN_LIMIT = 2048  # units, up to which it is formed at all
 PATIENCE, LEAST_GAIN = 15, 0.999  # steps of a large system's descent that may hardly lower |F|
 NEARLY_STATIONARY = 0.01  # relative gradient where that ends, above which there is no minimum near
 FLAT = 1e-6  # of the largest curvature of q: where the least one is below, q is looked at along its direction
+DOUBLINGS = 50  # of a bound, within which q has to rise
 PROBES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # in units of the state
 LOWER = 1e-3  # of q, by which a neighbour has to be lower to count
 GRADIENT_TOLERANCE = 1e-8  # of |grad q| * unit / q, beneath which q is stationary
@@ -229,6 +230,7 @@ class Objective:
         slope = norm(g[~held])
         least, largest, v = self._curvatures(s, ~held)
         bound = 2 * (slope + self._rounding(x, g, ~held)) / least if least > 1e-10 * largest else float("inf")
+        bound = self._bracketed(s, v, least, bound) if np.isfinite(bound) else bound
         bound = self.unit * bound if self._stays_curved(s, v, least, bound, ~held) else float("inf")
         relative = slope * self.scale / max(q, 1e-300)
         if abs(least) <= FLAT * largest and self._falls(s, v):
@@ -244,17 +246,30 @@ class Objective:
         moved = (gradient(self.system, x + sign * digits, self.u)[0] * (self.unit / self.scale) for sign in (1, -1))
         return max(norm((np.asarray(there.cpu()) - g)[free]) for there in moved) + EPS * norm(g)
 
+    def _bracketed(self, s: Array, v: Array, least: float, bound: float) -> float:
+        """The bound, or as much more as it takes for q to rise to both sides along v, where it curves least.
+
+        A gradient that rounds to zero all around, as that of the map x + 1e-4 + x^4 does, has no rounding to be seen.
+        """
+        bound = max(bound, EPS * (norm(s) + norm(np.asarray(self.x.cpu())) / self.unit))
+        for _ in range(DOUBLINGS):
+            ends = [np.clip(s + step * v, self.low, self.high) - s for step in (bound, -bound)]
+            if all(self.gradient(s + d) @ d >= least / 4 * (d @ d) for d in ends):
+                return bound
+            bound *= 2
+        return float("inf")
+
     def _stays_curved(self, s: Array, v: Array, least: float, bound: float, free: Mask) -> bool:
         """Whether all over the bound the least curvature is half of what it is at s, as the bound takes for granted.
 
-        It is looked at to both sides along its direction v, and along two others.
+        It is looked at to both sides along its direction v, and along two others, and nearer along v.
         """
         if not np.isfinite(bound):
             return False
         others = np.random.default_rng(0).standard_normal((2, len(s))) * free
         try:
-            for d in (v, *others):
-                for step in (bound, -bound):
+            for d, shares in ((v, (1.0, 0.5, 0.25)), *((d, (1.0,)) for d in others)):
+                for step in (sign * share * bound for share in shares for sign in (1, -1)):
                     there = np.clip(s + step / norm(d) * d, self.low, self.high)
                     small = len(s) <= TRUST_LIMIT
                     curved = self._curvatures(there, free)[0] if small else v @ self.hessian_product(there, v)
