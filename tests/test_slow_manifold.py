@@ -65,4 +65,6 @@ def test_where_a_point_may_be_several_not_all_seem_to_be_found():
     unresolved = int((fixed & ~np.isfinite(points.error_bound)).sum())
     assert unresolved == points.search.missing["unresolved"] == 2
     assert points.search.missing["known"] == 1
+    assert points.search.missing["most"] is None  # five points, of which three are listed: no "between 1 and 2"
+    assert "at least 1 in all; no limit" in points.search.missing["sentence"]
     assert not points.search.missing["sentence"].startswith("All")

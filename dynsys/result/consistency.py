@@ -105,7 +105,8 @@ def _missing(points: FixedPoints, report: SearchReport) -> SearchReport:
     known = missing.known if report.period > 1 else _isolated(points, report)
     unmet = max(missing.unmet, unlisted(points, report))
     least = known if report.complete else max(missing.least, known + max(certain, unlisted(points, report)))
-    most = known if report.complete else missing.most
+    unresolved = 0 if report.complete or report.period > 1 else _unresolved(points)
+    most = known if report.complete else None if unresolved else missing.most
     missing = dataclasses.replace(
         missing,
         known=known,
@@ -118,7 +119,7 @@ def _missing(points: FixedPoints, report: SearchReport) -> SearchReport:
         early=missing.early or any(report.stopped == stop for stop in Stop if stop.is_early),
         unmet=0 if report.complete else unmet,
         lost=_share_lost(report) > LOST,
-        unresolved=0 if report.complete or report.period > 1 else _unresolved(points),
+        unresolved=unresolved,
     )
     return dataclasses.replace(report, missing=missing.told(report.period), estimated_missed=missing.estimate)
 

@@ -28,13 +28,23 @@ class Told(TypedDict):
     sentence: str
 
 
-class End(TypedDict):
-    """Where some trajectories settle."""
+class Reached(TypedDict):
+    """What is always said of where some trajectories settle."""
 
     kind: str
     period: float
     point: int | None
     trajectories: int
+
+
+class End(Reached, total=False):
+    """And of orbits and cycles."""
+
+    states: list[list[float]]
+    multipliers: list[tuple[float, float]] | None
+    proved: bool
+    reason: str
+    error_bound: float | None
 
 
 class Settled(Told):

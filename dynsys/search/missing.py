@@ -68,7 +68,7 @@ class Missing:
     trajectories that came to rest there; ``doubted`` that the indices do not sum to 1, as they do where all
     trajectories come back, which was seen but not proved; ``lost`` that many starts ended at slow states of which no
     more is known; ``unresolved`` how many points are listed besides that may be several, or of a line: no distance is
-    known within which they are alone. Then nothing seems to be all.
+    known within which they are alone. Then nothing seems to be all, and nothing bounds it.
     """
 
     known: int
@@ -134,9 +134,11 @@ class Missing:
 
     def _range(self) -> str:
         share = f"({LEVEL:.0%})"
-        total = self.known + (self.estimate or 0.0)
+        least = f"at least {_rounded(max(self.known + (self.estimate or 0.0), self.least))} in all"
+        if self.unresolved:
+            return f"{least}; no limit as long as it is open what those are"
         if self.most is None:
-            return f"at least {_rounded(max(total, self.least))} in all; too few starts met a point again for a limit"
+            return f"{least}; too few starts met a point again for a limit"
         return f"between {_rounded(self.least)} and {_rounded(self.most)} in all {share}"
 
     def to_json(self) -> dict[str, Any]:
