@@ -351,3 +351,20 @@ def test_a_key_that_a_shell_would_take_apart_is_quoted(tmp_path):
     torch.save(weights, tmp_path / "net.pt")
     with pytest.raises(CheckpointError, match=re.escape("--ignore 'mask (old)'")):
         dynsys.load(tmp_path / "net.pt")
+
+
+def test_a_matrix_alone_says_no_equation_and_that_is_told(tmp_path):
+    np.savez(tmp_path / "m.npz", W=np.random.default_rng(0).standard_normal((4, 4)))
+    assert any("the equation is tau dx/dt" in line for line in dynsys.load(tmp_path / "m.npz").assumed)
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"), [({"update_rate": 0.3}, "--form leaky --alpha 0.3"), ({"f": "relu"}, None)]
+)
+def test_an_update_rate_is_a_leak_and_f_a_function(tmp_path, setting, line):
+    torch.save({"state_dict": torch.nn.RNN(2, 5).state_dict(), "hyper_parameters": setting}, tmp_path / "m.pt")
+    if line is None:
+        assert "h' = relu(" in describe_checkpoint(tmp_path / "m.pt")["equation"]
+    else:
+        with pytest.raises(CheckpointError, match=line):
+            dynsys.load(tmp_path / "m.pt")

@@ -29,6 +29,7 @@ CANCELLING = {
         1,
         1e-3,
     ),
+    "x": (lambda x, u: -x, 0.0, 1, 0.1),
     "three variables": (lambda x, u: 100 * torch.exp(-0.03 * (x @ TURN.T)) - 100, 0.0, 3, 0.1),
 }
 
@@ -42,6 +43,27 @@ def test_a_root_at_which_terms_cancel_is_found_once(name, kind):
     assert len(points) == 1
     assert points.stability[0] == "stable node" if n == 1 else points.stability[0].startswith("stable")
     assert np.linalg.norm(points.states[0] - root) <= points.error_bound[0]
+
+
+DOUBLE = {
+    "sqrt(1 + x^2) - 1": lambda x, u: torch.sqrt(1 + x**2) - 1,
+    "cosh x - 1": lambda x, u: torch.cosh(x) - 1,
+    "1 - cos x": lambda x, u: 1 - torch.cos(x),
+    "1e5 (1 - cos x)": lambda x, u: 1e5 * (1 - torch.cos(x)),
+    "log(1 + x^2), not log1p": lambda x, u: torch.log(1 + x**2),
+    "x - tanh x": lambda x, u: x - torch.tanh(x),
+}
+
+
+@pytest.mark.parametrize("n_starts", [32, 64])
+@pytest.mark.parametrize("name", DOUBLE)
+def test_a_double_root_at_which_terms_cancel_is_found_once_and_not_called_alone(name, n_starts):
+    flow = Flow(DOUBLE[name], 1, bounds=(-1, 1))
+    points = find_fixed_points(flow, n_starts=n_starts, verify=False)
+    fixed = points.states[points.verdict == "fixed"].ravel()
+    assert len(fixed) == 1
+    assert abs(fixed[0]) <= (1e-4 if "tanh" in name else 1e-7)
+    assert points.stability[0] == "marginal"
 
 
 @pytest.mark.parametrize("x", [0.0, 1e-17, 1e-15, 3e-15, 1e-13, -2e-12, 1e-9, 1e-4, 0.5, 3.0])

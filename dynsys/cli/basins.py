@@ -14,7 +14,9 @@ from dynsys.cli.progress import progress
 @click.option("-o", "--out", "path", type=PLACE, help="Page of the graph; RUN/graph.html if not given.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option("--samples", default=1024, show_default=True, type=click.IntRange(1), help="Starts of each kind.")
-@click.option("--seconds", type=click.FloatRange(0), help="Time for the branches, and again for the samples.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), help="Time for the branches, and again for samples."
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random starts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def basins(

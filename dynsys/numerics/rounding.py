@@ -125,8 +125,21 @@ def _unevenness(system: System, x: Tensor, u: Tensor, F: Tensor, step: Tensor) -
     for sign in (1.0, -1.0):
         there = torch.stack(_velocities(system, [x + sign * s * step for s in lengths], u))
         off = (there - F - x.new_tensor(lengths)[:, None, None] * sign * tangent).abs().nan_to_num(0.0, posinf=0.0)
-        sides.append(_plateau(off.view(len(STEPS), len(ROW), *F.shape).amax(dim=1), tangent))
+        noise = _plateau(off.view(len(STEPS), len(ROW), *F.shape).amax(dim=1), tangent)
+        sides.append(torch.maximum(noise, _grain((there - F).abs().nan_to_num(0.0, posinf=0.0), tangent)))
     return vector_norm(torch.minimum(*sides), dim=1)
+
+
+def _grain(changes: Tensor, tangent: Tensor) -> Tensor:
+    """The least ``changes`` (k, B, n) of F, where F stays what it is to the last digit over a row on which its tangent
+    does not; else 0. So it is where large terms cancel: sqrt(1 + x^2) - 1 comes in steps of 2e-16, and at x = 1e-8 it
+    is 0 and its slope 1e-8.
+
+    On the first row x itself may stay what it is, and says nothing.
+    """
+    still = (changes[len(ROW) : 2 * len(ROW)] == 0).all(dim=0) & (tangent != 0)
+    grain = torch.where(changes > 0, changes, torch.inf).amin(dim=0)
+    return torch.where(still & torch.isfinite(grain), grain, 0.0)
 
 
 def _plateau(off: Tensor, tangent: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class Stop(enum.StrEnum):
     INCOMPLETE = "nothing new for long, although the indices prove that points are missing"
     DOUBTED = "nothing new for long, although trajectories all come back and the indices do not sum to 1"
     USED_UP = "the starts are used up, and discovery had not flattened"
-    SPENT = "nothing new for long, but too few starts reached points to call that flat"
+    SPENT = "nothing new for long, though few of the starts reached points"
     TIME = "the seconds given were used up"
     LONG = "long enough, while points were still being found; give seconds for more"
     OVERRULED = "every linear region was solved, and yet a point is missing"

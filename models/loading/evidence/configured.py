@@ -122,7 +122,12 @@ def _is_of_the_output(contents: Contents, key: str) -> bool:
 def called_a_leak(words: Iterable[str]) -> bool:
     """Whether words say a leak or a time constant."""
     words = set(words)
-    return bool(words & LEAKS) or {"delta", "t"} <= words or ("time" in words and bool(words & {"constant", "const"}))
+    return (
+        bool(words & LEAKS)
+        or {"delta", "t"} <= words
+        or {"update", "rate"} <= words
+        or ("time" in words and bool(words & {"constant", "const"}))
+    )
 
 
 def _is_leak(key: str, value: Any, cell: str) -> bool:

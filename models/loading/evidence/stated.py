@@ -47,9 +47,21 @@ SAYS_NOTHING = {
 }
 SAYS_NOTHING |= {"std", "level", "strength", "prob", "p", "scale", "on", "active"}
 VALUE = {"value", "val", "init", "initial"}
-ALPHAS = ("alpha", "leak", "leak_rate", "leaking_rate", "leaky_rate", "leakage", "leakiness")
+ALPHAS = ("alpha", "leak", "leak_rate", "leaking_rate", "leaky_rate", "leakage", "leakiness", "update_rate")
 TAUS = ("tau", "time_constant", "tau_m", "tau_mem", "tau_rec")
 NONE_SAID = {"", "none", "null", "default"}
+NAMED = {
+    "relu",
+    "tanh",
+    "sigmoid",
+    "logistic",
+    "softplus",
+    "linear",
+    "identity",
+    "elu",
+    "erf",
+    "retanh",
+}  # by ``f`` alone
 
 
 def words_of(key: str) -> set[str]:
@@ -118,6 +130,8 @@ def _otherwise_said(contents: Contents) -> dict[str, str]:
                 found[key] = str(value).rpartition(".")[2]
         elif value in ("RNN_TANH", "RNN_RELU"):  # all that older modules of torch say
             found[key] = str(value).removeprefix("RNN_").lower()
+        elif last == "f" and isinstance(value, str) and value.lower() in NAMED:
+            found[key] = value
         elif value is True and len(words - {"use", "is", "with"}) == 1 and words & {"relu", "softplus", "sigmoid"}:
             found[key] = next(iter(words & {"relu", "softplus", "sigmoid"}))
     return {key: value for key, value in found.items() if value.lower() not in NONE_SAID}

@@ -9,6 +9,7 @@ from dynsys.io.errors import CheckpointError, ignoring, printable
 from dynsys.models.loading.choices import Choices, Recognised, listed, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.evidence.stated import one_activation
+from dynsys.models.loading.recognition.equations import equation
 from dynsys.models.loading.recognition.hints import hint
 from dynsys.models.loading.recognition.state_dict import WORDS
 from dynsys.models.registry import MODELS
@@ -43,6 +44,8 @@ def by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognised
         why.append(f"f is {stated[0]}: the file says {printable(stated[1])}")
     else:
         assumed.append("the activation is tanh (the file does not say); --activation logistic for another")
+    if name == "simple-rnn":  # of which the file holds nothing but a matrix
+        assumed.append(f"the equation is {equation(name, settings)}; --form with --matrix recurrent=W for another")
     tau = choices.tau if choices.tau is not None else next(iter(contents.said("tau").values()), None)
     if tau is not None:
         settings["tau"] = _number(path, contents, tau)
