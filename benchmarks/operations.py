@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from dynsys import threads
+from dynsys.numerics import threads
 
 MATRICES = "product of matrices"
 VECTOR = "product with a vector"  # 2 operations for each number read: the memory, not the arithmetic, is the limit

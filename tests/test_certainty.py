@@ -41,7 +41,7 @@ def exact_distance(root, x):
     return float(mpmath.norm(root - mpmath.matrix(x.tolist())))
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 5])
+@pytest.mark.parametrize("n", [2, 5])
 def test_the_error_bound_contains_the_exact_root(n):
     counted, loosest = 0, 0.0
     for seed in range(30):

@@ -11,7 +11,7 @@ from described import described
 from scipy.optimize import brentq
 
 from dynsys import Flow, Map
-from dynsys.attractors import following
+from dynsys.attractors import unstable_manifolds as following
 from dynsys.attractors.connections import Connections, connections
 from dynsys.io.errors import CheckpointError
 from dynsys.models.examples.bistable import Bistable

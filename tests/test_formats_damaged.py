@@ -9,8 +9,8 @@ from scipy.io import savemat
 
 import dynsys
 from dynsys import CheckpointError
-from dynsys.models.loading import text_heaps
 from dynsys.models.loading.contents import read_arrays
+from dynsys.models.loading.formats import text_heaps
 
 W = np.random.default_rng(0).normal(size=(4, 4))
 
