@@ -264,7 +264,7 @@ def test_a_sweep_that_is_asked_to_end_ends_its_workers_at_once(tmp_path, number)
     parent = sweep_in_a_process(tmp_path, jobs=2, seconds=60)
     wait_for(lambda: len(begun_in(tmp_path)) == 2)
     parent.send_signal(getattr(signal, number))
-    parent.communicate(timeout=20)
+    parent.communicate(timeout=60)
     assert parent.returncode == 128 + getattr(signal, number)
     wait_for(lambda: not any(map(is_there, begun_in(tmp_path))), seconds=10)
 
@@ -282,7 +282,7 @@ def test_a_second_ctrl_c_at_whatever_moment_leaves_no_worker(tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(parent.pid, signal.SIGINT)
     for gap, parent in parents.items():
-        parent.communicate(timeout=20)
+        parent.communicate(timeout=60)
         wait_for(lambda folder=tmp_path / str(gap): not any(map(is_there, begun_in(folder))), seconds=10)
 
 

@@ -51,6 +51,7 @@ class Settled(Told):
     """Where trajectories settle."""
 
     ends: list[End]
+    unit: str
 
 
 class Manifold(Told):
