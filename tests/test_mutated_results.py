@@ -120,6 +120,21 @@ def changed(header, way, value):
     return header
 
 
+def refusal(kind, path):
+    """What the error says that its reader raises, without the path that it begins with; None where there is none."""
+    try:
+        TOLD[kind](path)
+    except CheckpointError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None
+
+
+def assert_told_or_refused(kind, path):
+    """Whatever the file says, it is told of, or the error is one line that names the file."""
+    said = refusal(kind, path)
+    assert said is None or (said and str(path) not in said and "\n" not in said)
+
+
 @pytest.mark.parametrize("kind", TOLD)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -129,8 +144,7 @@ def test_a_header_changed_anywhere_is_told_of_or_is_one_clear_error(kind, result
     ways = [way for way in places(header) if way and way[0] not in kept]
     header = changed(header, data.draw(st.sampled_from(ways)), data.draw(st.sampled_from([..., *ODD])))
     write_tensors(tmp_path / "x", tensors, header)  # with its checksum: no damage, but nonsense
-    with contextlib.suppress(CheckpointError):
-        TOLD[kind](tmp_path / "x")
+    assert_told_or_refused(kind, tmp_path / "x")
 
 
 @pytest.mark.parametrize("kind", TOLD)
@@ -153,8 +167,7 @@ def test_an_array_changed_in_shape_or_kind_is_told_of_or_is_one_clear_error(kind
         "bool": {key: np.zeros(value.shape, dtype=bool)},
     }
     write_tensors(tmp_path / "x", {**tensors, **others.get(change, {})}, header)
-    with contextlib.suppress(CheckpointError):
-        TOLD[kind](tmp_path / "x")
+    assert_told_or_refused(kind, tmp_path / "x")
 
 
 @pytest.mark.parametrize("kind", TOLD)

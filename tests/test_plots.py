@@ -404,6 +404,19 @@ class TestTrainingCurves:
     def test_the_caption_gives_the_error_of_the_test(self):
         assert "mean absolute error 0.25 over 40 steps" in caption(plots.training_curves(record()))
 
+    def test_what_an_earlier_version_kept_is_drawn_without_a_run_of_the_end_of_the_training(self):
+        given = {key: value for key, value in record().items() if not key.startswith(("train_", "mse"))}
+        given |= {"error": np.linspace(1, 0.01, 30), "weight_norm": np.linspace(0, 3, 30)}
+        figure = plots.training_curves(given)
+        np.testing.assert_allclose(trace(figure, "error").y, given["error"], rtol=1e-6)
+        assert {one.name for one in figure.data} == {"input pulses", "target", "output", "error", "|W_out|"}
+
+    def test_a_run_without_an_mse_is_named_beside_those_that_have_one(self):
+        old = {"step": np.arange(3), "error": np.ones(3), "weight_norm": np.ones(3)}
+        figure = plots.readout_learning({"new": record(), "old": old})
+        assert [one.name for one in figure.data] == ["new", "new", "old"]
+        assert "No MSE was kept, by an earlier version, of old." in caption(figure)
+
     def test_inputs_of_another_number_get_a_row_of_their_own(self):
         figure = plots.training_curves(record(inputs=3))
         assert {one.yaxis for one in figure.data if one.name == "input pulses"} == {"y5", "y6"}

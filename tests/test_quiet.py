@@ -33,7 +33,8 @@ def test_weights_beyond_the_squares_of_floats_raise_no_warning(activation, scale
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "w.npz", W=rng.standard_normal((4, 4)) * scale)
     system = dynsys.load(tmp_path / "w.npz", form="rnn", activation=activation, matrices={"recurrent": "W"})
-    dynsys.find_fixed_points(system, n_starts=16, verify=False)
+    points = dynsys.find_fixed_points(system, n_starts=16, verify=False)
+    assert np.isfinite(points.states).all()
 
 
 def test_lengths_do_not_overflow_before_they_must():

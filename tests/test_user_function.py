@@ -122,8 +122,8 @@ def test_legal_functions_are_not_taken_for_wrong_ones(name):
     x = torch.rand(5, system.n_state, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     u = torch.zeros(5, system.n_input, dtype=torch.float64)
     for rows in (1, 5):
-        system.velocity(x[:rows], u[:rows])
-        system.jacobian(x[:rows], u[:rows])
+        assert system.velocity(x[:rows], u[:rows]).shape == (rows, system.n_state)
+        assert system.jacobian(x[:rows], u[:rows]).shape == (rows, system.n_state, system.n_state)
 
 
 def test_a_function_is_looked_at_where_it_is_first_used_and_no_more():

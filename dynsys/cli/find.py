@@ -124,12 +124,10 @@ def find(
       dynsys find model.pt -o runs/model --trajectories trials.npz
       dynsys find runs/retrieval -o runs/retrieval --strings c9k8j3f1??c,c9k8j3f1??f
     """
-    from dynsys.analyses.run import modes_to_json, save_modes, search_and_save
+    from dynsys.analyses.run import save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
-    from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
-    from dynsys.models.tasks.queries import queries_named
     from dynsys.search.tolerances import Tolerances
-    from dynsys.stability.of_flow import stability_of_flow, told_of_flow
+    from dynsys.stability.of_flow import told_of_flow
 
     given = {"q": tol_q, "dq": tol_dq, "unique": tol_unique}
     asked = {key: value for key, value in given.items() if value is not None}
@@ -143,15 +141,9 @@ def find(
         choices = dict(found.choices)
     for line in told_of(system):
         click.echo(line, err=True)
-    chosen: Any = None
-    at: Any = held
-    noted: dict[str, Any] = {}
-    recorded: Any = None
-    if strings is not None:
-        at, chosen, noted = queries_named(system, strings.split(","), starts, seed)
+    begun = _from_strings(system, strings, starts, seed) if strings is not None else {"input": held}
     if trajectories is not None:
-        recorded = runs_from_file(trajectories, system, keys.split(",") if keys else None)
-        chosen = noisy_starts(recorded, starts, noise=noise, seed=seed)
+        begun |= _from_trajectories(system, trajectories, keys, starts, noise, seed)
     with progress() as show:
         points = search_and_save(
             system,
@@ -159,10 +151,7 @@ def find(
             checkpoint,
             show,
             loading=choices,
-            noted=noted,
-            recorded=recorded,
-            starts=chosen,
-            input=at,
+            **begun,
             n_starts=starts,
             solver=solver,
             engine=engine,
@@ -178,9 +167,7 @@ def find(
         )
         modes = save_modes(points, folder, show) if with_modes else None
     if as_json:
-        told = points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {})
-        of_flow = stability_of_flow(points)
-        print_json(told | ({"stability_of_flow": of_flow} if of_flow is not None else {}))
+        _print_as_json(points, modes)
         return
     print_points(points)
     headline, *lines = points.summary().split("\n")
@@ -192,3 +179,27 @@ def find(
         click.echo(f"Wrote {folder}/modes.safetensors. Its picture: {picture}")
     following = typed("portrait", folder, "-o", "portrait.html")
     click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: {following}")
+
+
+def _from_strings(system: Any, strings: str, n: int, seed: int) -> dict[str, Any]:
+    """Starts and inputs of a search at the queries of some strings, and what its result notes of them."""
+    from dynsys.models.tasks.queries import queries_named
+
+    return dict(zip(("input", "starts", "noted"), queries_named(system, strings.split(","), n, seed), strict=True))
+
+
+def _from_trajectories(system: Any, path: str, keys: str | None, n: int, noise: float, seed: int) -> dict[str, Any]:
+    """Starts of a search from recorded states, and the trajectories that its portrait draws."""
+    from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
+
+    recorded = runs_from_file(path, system, keys.split(",") if keys else None)
+    return {"starts": noisy_starts(recorded, n, noise=noise, seed=seed), "recorded": recorded}
+
+
+def _print_as_json(points: Any, modes: Any) -> None:
+    from dynsys.analyses.run import modes_to_json
+    from dynsys.stability.of_flow import stability_of_flow
+
+    told = points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {})
+    of_flow = stability_of_flow(points)
+    print_json(told | ({"stability_of_flow": of_flow} if of_flow is not None else {}))

@@ -37,8 +37,9 @@ class Quantity:
 
 FORCE = (
     Quantity("step", "mse", "MSE", "MSE", style.PURPLE, 1.2, True),
-    Quantity("step", "weight_norm", "|W_out|", "|W<sub>out</sub>| of each output", style.GREEN, 1.8, False),
+    Quantity("step", "weight_norm", "|W_out|", "|W<sub>out</sub>|", style.GREEN, 1.8, False),
 )
+FORCE_BEFORE = (Quantity("step", "error", "error", "mean |error|", style.PURPLE, 1.2, True), FORCE[1])  # version 0.1
 BACKPROP = (
     Quantity("step", "loss", "loss", "loss", style.PURPLE, 1.2, True),
     Quantity("validated_step", "validation_error", "validation error", "validation error", style.GREEN, 1.8, True),
@@ -99,7 +100,7 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
     return style.dressed(
         figure,
         title,
-        _caption(stretches[-1], every, every_step),
+        _caption(stretches[-1], every, every_step, [one.name for one in quantities if _width(curves[one.y]) > 1]),
         below=58,
         margin={"l": 80, "r": 30, "t": 115 if title else 80, "b": 105},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.05, "yanchor": "bottom"},
@@ -107,9 +108,13 @@ def training_curves(record: Mapping[str, Any], *, title: str | None = None) -> g
 
 
 def _read(record: Mapping[str, Any]) -> tuple[tuple[Quantity, ...], list[Stretch], dict[str, Array]]:
-    """Which curves there are, the runs beside each other, and the curves by name."""
-    quantities = BACKPROP if "loss" in record else FORCE
-    parts = {TESTED: "test"} if quantities is BACKPROP else {TRAINED: "train", TESTED: "test"}
+    """Which curves there are, the runs beside each other, and the curves by name.
+
+    An earlier version kept of FORCE learning the error, one norm, and no run of the end of the training.
+    """
+    before = "error" in record and "mse" not in record
+    quantities = BACKPROP if "loss" in record else FORCE_BEFORE if before else FORCE
+    parts = {TRAINED: "train", TESTED: "test"} if quantities is FORCE else {TESTED: "test"}
     needed = dict.fromkeys(key for one in quantities for key in (one.x, one.y))
     needed |= dict.fromkeys(f"{part}_{key}" for part in parts.values() for key in ("input", "output", "target"))
     if quantities is FORCE:
@@ -117,10 +122,7 @@ def _read(record: Mapping[str, Any]) -> tuple[tuple[Quantity, ...], list[Stretch
     curves = {key: as_array(record[key]) for key in needed if key in record}
     missing = [key for key in needed if key not in curves]
     if missing:
-        raise ValueError(
-            f"the training record lacks {', '.join(missing)}; it needs {', '.join(needed)}: train again where an "
-            "earlier version wrote it"
-        )
+        raise ValueError(f"the training record lacks {', '.join(missing)}; it needs {', '.join(needed)}")
     stretches = []
     for called, part in parts.items():
         inputs, output, target = (curves[f"{part}_{key}"] for key in ("input", "output", "target"))
@@ -196,7 +198,7 @@ def _ends(steps: Array) -> list[float]:
 def _scale(one: Quantity, values: Array) -> dict[str, Any]:
     if not one.log:
         return {"rangemode": "tozero"}
-    return {"type": "log", "tickformat": "~g", "dtick": "D2" if _decades(values[values > 0]) < 3 else 1}
+    return {"type": "log", "tickformat": "~g", "dtick": "D2" if _decades(values[values > 0]) < 1 else 1}
 
 
 def _line(
@@ -236,12 +238,14 @@ def _make_room(figure: go.Figure, rows: int, columns: int) -> None:
         figure.layout[name].domain = (low, high - 0.075)
 
 
-def _caption(test: Stretch, every: int, every_step: int) -> str:
+def _caption(test: Stretch, every: int, every_step: int, of_outputs: list[str]) -> str:
     judged = test.target != 0
     error = np.abs(test.output - test.target)[judged].mean()
     steps = style.plural(len(test.output), "step")
     left_out = "" if judged.all() else ", outputs whose target is still 0 left out"
     text = f"Test: mean absolute error {error:.3g} over {steps}{left_out}."
+    for name in of_outputs:
+        text += f" {name}: a line for each output, that of output 1 unbroken."
     if every > 1:
         text += f" Thinned out evenly: 1 in {every} steps of the runs is drawn."
     if every_step > 1:

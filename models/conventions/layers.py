@@ -22,6 +22,7 @@ from dynsys.models.conventions.network import Network
 from dynsys.models.conventions.onnx import onnx_networks
 from dynsys.models.loading.choices import Choices, Recognised, shown
 from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.recognition.chains import part_line
 
 Find = Callable[[Path, Contents, Choices], list[Network]]
 TOOLS: tuple[Find, ...] = (
@@ -67,7 +68,7 @@ def _chosen(path: Path, networks: list[Network], choices: Choices) -> Network:
         if len(networks) == 1:
             return networks[0]
         wrong = f"it holds {len(networks)} recurrent networks: {found}"
-        raise CheckpointError(path, wrong, f"choose one with --part, such as {_such_as(networks)}")
+        raise CheckpointError(path, wrong, f"choose one with --part, such as {part_line(networks, _can_follow)}")
     if "+" in choices.part:
         return _in_the_order_of(path, networks, choices.part, found)
     named = [network for network in networks if network.name == choices.part]
@@ -81,22 +82,6 @@ def _chosen(path: Path, networks: list[Network], choices: Choices) -> Network:
         wrong = f"--part {choices.part} fits none of its {len(networks)} recurrent networks"
         raise CheckpointError(path, wrong, f"it holds {found}")
     return (named + inside)[0]
-
-
-def _such_as(networks: list[Network]) -> str:
-    """What to say for one network, and for the most that can follow each other where the file does not tell."""
-    chains = []
-    for first in networks[:FEW]:
-        chain = [first]
-        for _ in networks[:FEW]:
-            chain += [n for n in networks[:FEW] if n not in chain and _can_follow(chain[-1], n)][:1]
-        chains.append(chain)
-    longest = max(chains, key=len)
-    alone = f"--part {longest[0].name}"
-    if len(longest) == 1:
-        return alone
-    names = "+".join(network.name for network in longest)
-    return f"--part {names} where each reads h of the one before it in every step, or {alone} for it alone"
 
 
 def _can_follow(below: Network, above: Network) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import Arrays
@@ -19,6 +20,16 @@ from dynsys.models.loading.evidence.stated import words_of
 from dynsys.models.loading.recognition.state_dict import Part, read_stack
 
 FEW = 8  # parts that are put together for a line that is printed
+
+
+class Called(Protocol):
+    """What has a name to be chosen by."""
+
+    @property
+    def name(self) -> str: ...
+
+
+P = TypeVar("P", bound=Called)
 
 
 def choose_part(path: Path, arrays: Arrays, parts: dict[str, Part], choice: str | None) -> Part:
@@ -60,15 +71,18 @@ def _asked_for(path: Path, parts: dict[str, Part], name: str, found: str) -> Par
 
 
 def _such_as(path: Path, arrays: Arrays, parts: dict[str, Part]) -> str:
-    """What to say for one part, and for the most that can follow each other."""
-    named = [part for part in parts.values() if part.name][:FEW]
+    named = [part for part in parts.values() if part.name]
+    return part_line(named, lambda below, above: _follow(path, arrays, [below, above]))
+
+
+def part_line(parts: Sequence[P], follows: Callable[[P, P], bool]) -> str:
+    """What to say for one of the parts, and for the most that can follow each other where the file does not tell."""
+    parts = parts[:FEW]
     chains = []
-    for first in named:
+    for first in parts:
         chain = [first]
-        for part in named:
-            chain += (
-                [part] if all(part is not one for one in chain) and _follow(path, arrays, [chain[-1], part]) else []
-            )
+        for _ in parts:
+            chain += [part for part in parts if all(part is not one for one in chain) and follows(chain[-1], part)][:1]
         chains.append(chain)
     best = max(chains, key=len)
     alone = f"--part {best[0].name}"
