@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from dynsys import Flow
 from dynsys.result.fixed_points import FixedPoints, SearchReport
 
 
@@ -36,3 +37,33 @@ def described(system, states, inputs=None):
         about={"kind": str(system.kind), "name": system.name, "n_state": system.n_state},
         system=system,
     )
+
+
+def points_at(system, states, inputs=None) -> FixedPoints:
+    """The given states as the result of a search, of which the modes read states, inputs and system alone."""
+    states = np.atleast_2d(np.asarray(states, dtype=float))
+    k, n = states.shape
+    nothing = np.zeros((k, 0))
+    return FixedPoints(
+        states=states,
+        q=np.zeros(k),
+        verdict=np.full(k, "fixed"),
+        stability=np.full(k, "saddle"),
+        n_unstable=np.zeros(k, dtype=int),
+        eigenvalues=nothing + 0j,
+        modes=np.zeros((k, 0, n), dtype=complex),
+        error_bound=np.zeros(k),
+        readouts=nothing,
+        inputs=np.zeros((k, system.n_input)) if inputs is None else np.asarray(inputs, dtype=float),
+        search=None,
+        about={"name": "made", "kind": str(system.kind), "n_state": n, "time_constant": system.time_constant},
+        system=system,
+    )
+
+
+def linear(A, B=None, *, kind=Flow, **settings):
+    """x' = A x + B u as a system, and its only point."""
+    A = torch.as_tensor(np.array(A, dtype=float))
+    B = torch.zeros(len(A), 0, dtype=A.dtype) if B is None else torch.as_tensor(np.array(B, dtype=float))
+    system = kind(lambda x, u: x @ A.T + u @ B.T, n_state=len(A), n_input=B.shape[1], **settings)
+    return points_at(system, np.zeros((1, len(A))))

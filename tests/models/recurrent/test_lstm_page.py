@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-PAGE = Path(__file__).parents[1] / "docs" / "lstm.md"
+PAGE = Path(__file__).parents[3] / "docs" / "lstm.md"
 
 
 @pytest.fixture(scope="module")

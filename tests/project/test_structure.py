@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LEVEL = {"dynsys": 0, "dynsys.models": 1, "dynsys.analyses": 2, "dynsys.cli": 3}
 FACADE = {"dynsys", "dynsys.__main__"}  # these look upward
 FILES = [p for top in ("dynsys", "models", "analyses") for p in sorted((ROOT / top).glob("**/*.py"))]
@@ -152,3 +152,12 @@ def test_wheel_and_sdist_hold_models_and_analyses(tmp_path):
     expected = {str(Path(*module_of(p).split("."))) for p in SOURCES if p.name == "__init__.py"}
     assert {f"{package}/__init__.py" for package in expected} <= names
     assert "dynsys/models/rate/echo_state.py" in names
+
+
+def test_tests_lie_in_the_folder_of_what_they_test():
+    chapters = {"project"} | {f.parent.relative_to(ROOT / "dynsys").as_posix() for f in (ROOT / "dynsys").rglob("*.py")}
+    chapters |= {
+        f.parent.relative_to(ROOT).as_posix() for top in ("models", "analyses") for f in (ROOT / top).rglob("*.py")
+    }
+    for test in (ROOT / "tests").rglob("test_*.py"):
+        assert test.parent.relative_to(ROOT / "tests").as_posix() in chapters, test

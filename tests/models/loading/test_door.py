@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 import importlib.util
 
@@ -25,7 +25,7 @@ from door.layout import LAYOUTS, LINE, OPEN, REFUSED, SAID, Network
 
 import dynsys
 
-SPEC = importlib.util.spec_from_file_location("door_command", Path(__file__).parents[1] / "benchmarks" / "door.py")
+SPEC = importlib.util.spec_from_file_location("door_command", Path(__file__).parents[3] / "benchmarks" / "door.py")
 command = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(command)
 

@@ -32,7 +32,7 @@ from dynsys.models.loading.pickles.rebuilt import KNOWN
 from dynsys.models.loading.pickles.stand_ins import Made, Named
 from dynsys.models.loading.values import MOST_STEPS, Allowance, Unfit
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 import fuzz_pickles
 import hostile_pickles

@@ -163,7 +163,7 @@ def test_matrices_are_named_on_the_command_line(tmp_path):
 
 def test_the_options_that_the_page_on_checkpoints_names_are_options():
     """Its examples are run in test_docs.py."""
-    page = (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
     names = {
         name for command in ("info", "find") for parameter in main.commands[command].params for name in parameter.opts
     }

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from dynsys.cli import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VERBS = sorted(main.commands)
 
 

@@ -19,7 +19,7 @@ from dynsys.search.find import find_fixed_points
 from dynsys.testing import check_system
 from dynsys.trajectories.simulate import relax
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 import training_step
 

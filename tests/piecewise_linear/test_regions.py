@@ -563,7 +563,7 @@ def test_the_origin_ends_the_line_of_points_of_a_network_without_drive(W, kind):
 
 
 def test_the_benchmark_runs_at_toy_size():
-    path = Path(__file__).parents[1] / "benchmarks" / "regions.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "regions.py"
     spec = importlib.util.spec_from_file_location("benchmark_of_regions", path)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)

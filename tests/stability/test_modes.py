@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from described import linear, points_at
 from scipy.linalg import expm
 from scipy.optimize import brentq
 from scipy.sparse.linalg import aslinearoperator
@@ -19,42 +20,11 @@ from dynsys.io.errors import CheckpointError
 from dynsys.models import MODELS
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
-from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.find import find_fixed_points
 from dynsys.stability.eigenmodes import dense_modes, krylov_modes
 from dynsys.stability.modes import Modes, linear_modes
 from dynsys.systems.system import Kind
 from dynsys.testing import check_system
-
-
-def points_at(system, states, inputs=None) -> FixedPoints:
-    """The given states as the result of a search, of which the modes read states, inputs and system alone."""
-    states = np.atleast_2d(np.asarray(states, dtype=float))
-    k, n = states.shape
-    nothing = np.zeros((k, 0))
-    return FixedPoints(
-        states=states,
-        q=np.zeros(k),
-        verdict=np.full(k, "fixed"),
-        stability=np.full(k, "saddle"),
-        n_unstable=np.zeros(k, dtype=int),
-        eigenvalues=nothing + 0j,
-        modes=np.zeros((k, 0, n), dtype=complex),
-        error_bound=np.zeros(k),
-        readouts=nothing,
-        inputs=np.zeros((k, system.n_input)) if inputs is None else np.asarray(inputs, dtype=float),
-        search=None,
-        about={"name": "made", "kind": str(system.kind), "n_state": n, "time_constant": system.time_constant},
-        system=system,
-    )
-
-
-def linear(A, B=None, *, kind=Flow, **settings):
-    """x' = A x + B u as a system, and its only point."""
-    A = torch.as_tensor(np.array(A, dtype=float))
-    B = torch.zeros(len(A), 0, dtype=A.dtype) if B is None else torch.as_tensor(np.array(B, dtype=float))
-    system = kind(lambda x, u: x @ A.T + u @ B.T, n_state=len(A), n_input=B.shape[1], **settings)
-    return points_at(system, np.zeros((1, len(A))))
 
 
 def hidden(J, seed=0):
@@ -432,7 +402,7 @@ def test_both_ways_to_the_vectors_order_ties_alike():
 
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs/modes.md").read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs/modes.md").read_text(), re.DOTALL)
     exec(compile(code, "docs/modes.md", "exec"), {})
     assert (tmp_path / "modes.html").stat().st_size > 1e6
     assert len(Modes.load(tmp_path / "modes.safetensors")) > 0

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
-from test_modes import linear, points_at
+from described import linear, points_at
 
 from dynsys import Flow, Map, plots
 from dynsys.models.examples.bistable import Bistable
