@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
+from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
-from dynsys.attractors.ends import Ends, Other, iterated
+from dynsys.attractors.ends import Ends, iterated
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.starts import first_starts, states_in_box
@@ -77,7 +78,7 @@ def _runs(system: System, seed: int) -> tuple[Any, str]:
     return runs[:, ::2], DRIVEN if system.n_input else "runs from random states"
 
 
-def beside(points: FixedPoints, system: System, u: torch.Tensor, seed: int) -> list[Other]:
+def beside(points: FixedPoints, system: System, u: torch.Tensor, seed: int) -> list[Attractor]:
     """The attractors that are none of the points, if the search met any: from states like those it started from."""
     settling = points.search.settling
     met = 0 if settling is None else sum(end["point"] is None for end in settling["ends"])

@@ -86,7 +86,7 @@ def save_points(points: FixedPoints, folder: str | Path, recorded: list[Array] |
     points.save(Path(folder) / f"{POINTS}.safetensors")
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
     kept = Recorded.of(recorded or [], Kind(points.about["kind"]))
-    if kept.runs:
+    if kept is not None:
         kept.save(Path(folder) / RECORDED)
 
 

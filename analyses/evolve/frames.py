@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +13,9 @@ from torch import Tensor
 
 from dynsys.continuation.diagram import Diagram
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import read_tensors, write_tensors
+from dynsys.io.record import Record, axes
 from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part
 from dynsys.numerics.threads import alone
-from dynsys.result.header import check_arrays, checked, content_of
 from dynsys.search.starts import states_in_box
 from dynsys.stability.spectrum import excess, spectra
 from dynsys.systems.family import Family
@@ -28,7 +26,6 @@ from dynsys.trajectories.simulate import simulate
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-SCHEMA = "dynsys.evolution_frames/1"
 RUNS, RELEASES = 3, 12  # trajectories of the task, and releases from other states
 TASK_STEPS = {Kind.FLOW: 1000, Kind.MAP: 300}
 RELEASE_STEPS = {Kind.FLOW: 150, Kind.MAP: 40}
@@ -186,50 +183,45 @@ def _sample(passed: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows[np.isfinite(rows).all(axis=1)]
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen(Record, schema="dynsys.evolution_frames/1", what="set of frames", remedy="run 'dynsys evolve' again"):
+    """Frames and origin as one file has them; no ``origin`` where there is none."""
+
+    mean: Array = field(metadata=axes("f n"))
+    components: Array = field(metadata=axes("f c n"))
+    explained: Array = field(metadata=axes("f c"))
+    trajectories: NDArray[np.float32] = field(metadata=axes("f S B T 3"))
+    releases: NDArray[np.float32] = field(metadata=axes("f S R U 3"))
+    made_from: str
+    branch: int | None
+    origin: NDArray[np.complex128] | None = field(default=None, metadata=axes("c S m"))
+    origin_unstable: NDArray[np.int64] | None = field(default=None, metadata=axes("i S"))
+
+
 def save_frames(path: Path, frames: Frames, origin: Origin | None, made_from: str) -> None:
     """Write both; raises OutputError."""
-    tensors: dict[str, NDArray[Any]] = {
-        "mean": frames.axes.mean,
-        "components": frames.axes.components,
-        "explained": frames.axes.explained_variance_ratio,
-        "trajectories": frames.trajectories,
-        "releases": frames.releases,
-    }
-    if origin is not None:
-        tensors["origin"] = origin.eigenvalues.view(np.float64).reshape(*origin.eigenvalues.shape, 2)
-        tensors["origin_unstable"] = origin.n_unstable
-    header = {"schema": SCHEMA, "made_from": made_from, "branch": None if origin is None else origin.branch}
-    write_tensors(path, tensors, header)
+    _Seen(
+        mean=frames.axes.mean,
+        components=frames.axes.components,
+        explained=frames.axes.explained_variance_ratio,
+        trajectories=frames.trajectories,
+        releases=frames.releases,
+        made_from=made_from,
+        branch=None if origin is None else origin.branch,
+        origin=None if origin is None else origin.eigenvalues,
+        origin_unstable=None if origin is None else origin.n_unstable,
+    ).save(path)
 
 
 def load_frames(path: Path, made_from: str) -> tuple[Frames, Origin | None] | None:
     """What was written for the same snapshots; None where there is nothing of the kind."""
     try:
-        return _read(path, made_from)
+        seen = _Seen.load(path)
     except CheckpointError:
         return None
-
-
-def _read(path: Path, made_from: str) -> tuple[Frames, Origin | None] | None:
-    tensors, header = read_tensors(path, SCHEMA)
-    if header.get("made_from") != made_from:
+    if seen.made_from != made_from:
         return None
-    with content_of(path, "set of frames", "run 'dynsys evolve' again"):
-        check_arrays(tensors, SHAPES | (OF_ORIGIN if "origin" in tensors else {}), alone=True)
-        axes = Projection(tensors["mean"], tensors["components"], tensors["explained"])
-        frames = Frames(axes, tensors["trajectories"], tensors["releases"])
-        if "origin" not in tensors:
-            return frames, None
-        values = np.ascontiguousarray(tensors["origin"]).view(np.complex128)[..., 0]
-        branch = checked(int | None, header["branch"], "branch")  # type: ignore[arg-type]
-        return frames, Origin(branch, values, tensors["origin_unstable"])
-
-
-SHAPES = {
-    "mean": "f n",
-    "components": "f c n",
-    "explained": "f c",
-    "trajectories": "f S B T 3",
-    "releases": "f S R U 3",
-}
-OF_ORIGIN = {"origin": "f S m 2", "origin_unstable": "i S"}
+    frames = Frames(Projection(seen.mean, seen.components, seen.explained), seen.trajectories, seen.releases)
+    if seen.origin is None or seen.origin_unstable is None:
+        return frames, None
+    return frames, Origin(seen.branch, seen.origin, seen.origin_unstable)

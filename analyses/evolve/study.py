@@ -7,7 +7,6 @@ time and a name.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from dynsys.continuation.diagram import Diagram
 from dynsys.continuation.follow import follow
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable
+from dynsys.io.provenance import digest, digest_of
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
 from dynsys.models.tasks.flipflop import FlipFlop
@@ -98,13 +98,13 @@ def _followed(family: Snapshots, settings: Evolve, progress: Progress, deadline:
 def fingerprint(settings: Evolve, run_folder: Path) -> str:
     """Of everything that the diagram depends on: the settings but the number of threads, the network, its snapshots,
     and the library: its version, and all that its code says, which may change between two versions."""
-    digest = hashlib.sha256(version("dynsys-rnn").encode())
-    for path in sorted(_sources(next(iter(dynsys.__path__)))):
-        digest.update(path.read_bytes())
-    digest.update(json.dumps([settings.input, settings.searches, settings.seed]).encode())
-    for path in [run_folder / FILE_NAME, *sorted((run_folder / SNAPSHOTS).glob("step_*.safetensors"))]:
-        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    networks = [run_folder / FILE_NAME, *sorted((run_folder / SNAPSHOTS).glob("step_*.safetensors"))]
+    return digest(
+        version("dynsys-rnn"),
+        *(path.read_bytes() for path in sorted(_sources(next(iter(dynsys.__path__))))),
+        json.dumps([settings.input, settings.searches, settings.seed]),
+        *(f"{path.name} {digest_of(path)}" for path in networks),
+    )
 
 
 def _sources(folder: str) -> list[Path]:

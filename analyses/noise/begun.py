@@ -10,6 +10,7 @@ from typing import Any
 from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.report import in_words
 from dynsys.io.files import write_json
+from dynsys.io.provenance import differing
 from dynsys.sweep.rows import family
 
 BEGUN = "study.json"
@@ -18,7 +19,7 @@ MAY_CHANGE = ("trials",)  # more of them go on with those that are there
 
 def check_begun(settings: Mapping[str, Any], networks: Sequence[Network], folder: Path, rows: Path) -> None:
     """Note the settings and networks in ``folder``; raises ValueError where its rows are of others."""
-    mine = json.loads(json.dumps({key: value for key, value in settings.items() if key not in MAY_CHANGE}))
+    mine = {key: value for key, value in settings.items() if key not in MAY_CHANGE}
     known: dict[str, str] = {}
     if family(rows):
         before = _read(folder)
@@ -35,7 +36,7 @@ def check_begun(settings: Mapping[str, Any], networks: Sequence[Network], folder
 
 
 def _refuse(before: Mapping[str, Any], mine: Mapping[str, Any], folder: Path) -> None:
-    other = [key for key, value in mine.items() if before.get(key) != value]
+    other = [key for key in differing(before, mine) if key in mine]
     if other:
         then = "; ".join(f"{key} {in_words(before.get(key)) or 'none'}" for key in other)
         raise ValueError(f"{folder} holds trials done with {then}: give the settings of then, or another folder")

@@ -5,7 +5,6 @@ The fields that count in a comparison make a task's fingerprint; a path says whe
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.models.loading.run_folder import digest
+from dynsys.io.provenance import digest, digest_of
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.systems.system import System
 
@@ -29,7 +28,7 @@ class File:
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", digest(self.path))
+        object.__setattr__(self, "identity", digest_of(self.path))
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Held:
         )
         does = [np.round(values.numpy(), PLACES).tolist() for values in (system.velocity(x, u), system.readout(x))]
         told = f"{system.name} {system.kind} {getattr(system, 'task', None)!r} {does}"
-        object.__setattr__(self, "identity", hashlib.sha256(told.encode()).hexdigest())
+        object.__setattr__(self, "identity", digest(told))
 
 
 @dataclass(frozen=True)
@@ -67,4 +66,4 @@ def _digest(points: FixedPoints, which: str) -> str:
     followed = (points.verdict == "fixed") & (stable | (which == "all"))
     told = np.column_stack([points.states, points.n_unstable])[followed]
     rounded: NDArray[np.float64] = np.round(told, PLACES_OF_POINTS) + 0.0  # no negative zeros
-    return hashlib.sha256(rounded[np.lexsort(rounded.T)].tobytes()).hexdigest()
+    return digest(rounded[np.lexsort(rounded.T)])

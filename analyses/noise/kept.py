@@ -9,6 +9,7 @@ from typing import Any
 from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.run import POINTS, Progress, at_rest, save_points, search_and_save
 from dynsys.io.errors import CheckpointError
+from dynsys.io.provenance import differing
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.stopping import Stop
@@ -77,4 +78,4 @@ def _points(folder: Path, network: Network, noted: dict[str, Any]) -> FixedPoint
     except CheckpointError:
         return None
     expected = {"loading": dict(network.loading), **noted}
-    return points if {key: points.about.get(key, {}) for key in expected} == expected else None
+    return None if differing({key: points.about.get(key, {}) for key in expected}, expected) else points

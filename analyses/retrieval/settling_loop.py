@@ -8,9 +8,9 @@ it move to the right place when another letter is asked for?
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import read_tensors, write_json, write_tensors
+from dynsys.io.files import write_json
+from dynsys.io.record import Record, axes
 from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.tasks.retrieval import LETTERS, Strings
 from dynsys.models.training.retrieval import strings
-from dynsys.result.header import check_arrays, checked, content_of
 from dynsys.trajectories.settling import Ending, settle
 from dynsys.trajectories.simulate import relax
 
@@ -48,7 +48,7 @@ class SettlingLoop:
 
 
 @dataclass(frozen=True, eq=False)
-class Settlings:
+class Settlings(Record, schema=SCHEMA, what="record of a settling loop", remedy="study it again"):
     """n queries. ``right`` (T + 1, n): whether h^0 ... h^T say the right digit; ``distance`` (T + 1, n) to the stable
     point, NaN where the loop settles at none.
 
@@ -59,14 +59,14 @@ class Settlings:
 
     inner: int
     units: int
-    right: Bools
-    distance: Array
-    points: Array
-    at_point: Bools
-    radius: Array
-    right_at_point: Bools
-    everywhere: Bools
-    moved: Bools
+    right: Bools = field(metadata=axes("b T n"))
+    distance: Array = field(metadata=axes("f T n"))
+    points: Array = field(metadata=axes("f n R"))
+    at_point: Bools = field(metadata=axes("b n"))
+    radius: Array = field(metadata=axes("f n"))
+    right_at_point: Bools = field(metadata=axes("b n"))
+    everywhere: Bools = field(metadata=axes("b n"))
+    moved: Bools = field(metadata=axes("b n"))
 
     @property
     def shares(self) -> dict[str, float]:
@@ -91,31 +91,16 @@ class Settlings:
             f"{shares['reached_from_everywhere']} reach the same point from all other starts."
         )
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path) -> Path:
         """Into ``settling_loop.safetensors`` and ``.json``; raises OutputError."""
-        arrays = {key: value for key, value in vars(self).items() if isinstance(value, np.ndarray)}
-        about: dict[str, Any] = {"inner": self.inner, "units": self.units}
-        write_tensors(Path(folder) / f"{RECORD}.safetensors", arrays, {"schema": SCHEMA, **about})
-        told = {"schema": SCHEMA, **about, "queries": self.right.shape[1], "shares": self.shares}
-        write_json(Path(folder) / f"{RECORD}.json", {**told, "sentence": self.sentence()})
+        told = {"inner": self.inner, "units": self.units, "queries": self.right.shape[1], "shares": self.shares}
+        write_json(Path(folder) / f"{RECORD}.json", {"schema": SCHEMA, **told, "sentence": self.sentence()})
+        return super().save(Path(folder) / f"{RECORD}.safetensors")
 
     @classmethod
-    def load(cls, folder: str | Path) -> Settlings:
+    def load(cls, folder: str | Path) -> Self:
         """What ``save`` wrote; raises CheckpointError."""
-        arrays, about = read_tensors(Path(folder) / f"{RECORD}.safetensors", SCHEMA)
-        with content_of(Path(folder) / f"{RECORD}.safetensors", "record of a settling loop", "study it again"):
-            check_arrays(arrays, SHAPES, alone=True)
-            inner, units = (checked(int, about[key], key) for key in ("inner", "units"))
-            return cls(inner=inner, units=units, **arrays)
-
-
-SHAPES = {
-    "right": "b T n",
-    "distance": "f T n",
-    "points": "f n R",
-    "radius": "f n",
-    **dict.fromkeys(("at_point", "right_at_point", "everywhere", "moved"), "b n"),
-}
+        return super().load(Path(folder) / f"{RECORD}.safetensors")
 
 
 def run(settings: SettlingLoop, checkpoint: str | Path, folder: str | Path | None = None) -> Settlings:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.attractors.ends import NO_ATTRACTOR, Ends, Other, iterated, packed, unpacked
-from dynsys.io.files import read_tensors, write_tensors
+from dynsys.attractors.attractor import NO_ATTRACTOR, POINT, Attractor, Node
+from dynsys.attractors.ends import Ends, iterated
+from dynsys.io.record import PARTS, Record
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.result.header import checked, content_of
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
 from dynsys.trajectories.projection import as_array
@@ -84,7 +83,7 @@ class Shares:
 
 
 @dataclass(frozen=True, eq=False)
-class Basins:
+class Basins(Record, schema=SCHEMA, what="set of basins", remedy="sample the basins again"):
     """Shares of the random starts (``box``) and of the task's states (``task``): None where there are none.
 
     Every attractor that is known has a row, reached or not; what did not settle, what ran off and what came to rest
@@ -93,15 +92,15 @@ class Basins:
 
     box: Shares
     task: Shares | None
-    others: list[Other] = field(default_factory=list)  # attractors that are none of the points
+    others: list[Attractor] = field(default_factory=list, metadata=PARTS)  # attractors that are none of the points
 
     @property
     def all_shares(self) -> list[Shares]:
         return [self.box] if self.task is None else [self.box, self.task]
 
     @property
-    def attractors(self) -> list[str]:
-        return [node for node in self.box.counts if node not in NO_ATTRACTOR]
+    def attractors(self) -> list[Node]:
+        return [Node(name) for name in self.box.counts if name not in NO_ATTRACTOR]
 
     def summary(self) -> str:
         """In words, what was left out first."""
@@ -116,22 +115,10 @@ class Basins:
         shares = {"box": self.box.to_json(), "task": None if self.task is None else self.task.to_json()}
         return {"schema": SCHEMA, "summary": self.summary(), "confidence": CONFIDENCE, **shares}
 
-    def save(self, path: str | Path) -> Path:
-        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
-        tensors, about = packed(self.others)
-        task = None if self.task is None else asdict(self.task)
-        return write_tensors(path, tensors, {"schema": SCHEMA, "box": asdict(self.box), "task": task, "others": about})
-
-    @classmethod
-    def load(cls, path: str | Path) -> Basins:
-        """Read a file of ``save`` back; raises CheckpointError where it is not one."""
-        tensors, header = read_tensors(path, SCHEMA)
-        with content_of(path, "set of basins", "sample the basins again"):
-            box, task = checked(Shares, header["box"]), checked(Shares | None, header["task"])  # type: ignore[arg-type]
-            for one in (box, task or box):
-                if min(one.counts.values(), default=0) < 0 or sum(one.counts.values()) != one.n or one.n > one.asked:
-                    raise ValueError(f"its counts of {one.of} do not add up to {one.n}")
-            return cls(box, task, unpacked(tensors, header["others"]))
+    def check(self) -> None:
+        for one in self.all_shares:
+            if min(one.counts.values(), default=0) < 0 or sum(one.counts.values()) != one.n or one.n > one.asked:
+                raise ValueError(f"its counts of {one.of} do not add up to {one.n}")
 
 
 def basins(
@@ -139,7 +126,7 @@ def basins(
     n: int = 1024,
     *,
     states: Any = None,
-    others: Sequence[Other] = (),
+    others: Sequence[Attractor] = (),
     seed: int = 0,
     budget_seconds: float | Deadline | None = None,
     max_steps: int | None = None,
@@ -167,7 +154,7 @@ def basins(
         starts[which] = visited[torch.as_tensor(order)]
     ends = Ends(system, points, list(others))
     deadline = Deadline.of(budget_seconds)
-    counted: dict[str, Counter[str]] = {of: Counter() for of in starts}
+    counted: dict[str, Counter[Node]] = {of: Counter() for of in starts}
     with alone():
         for of, chunk in _in_turns(starts):
             if counted[of] and deadline.is_over:
@@ -237,8 +224,9 @@ def _in_turns(starts: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
                 yield of, x[i : i + TOGETHER]
 
 
-def _rows(ends: Ends, counted: Counter[str]) -> dict[str, int]:
-    nodes = [f"point {i}" for i in ends.stable] + [other.name for other in ends.others]
-    beside = {node for node in counted if node.startswith("point ")} - set(nodes)  # marginal, or on a separatrix
-    nodes += sorted(beside, key=lambda node: int(node.split()[1]))
-    return {node: counted[node] for node in nodes} | {node: counted[node] for node in NO_ATTRACTOR if counted[node]}
+def _rows(ends: Ends, counted: Counter[Node]) -> dict[str, int]:
+    nodes = [Node(POINT, i) for i in ends.stable.tolist()] + [other.name for other in ends.others]
+    beside = {node for node in counted if node.point is not None} - set(nodes)  # marginal, or on a separatrix
+    nodes += sorted(beside, key=lambda node: node.order)
+    rows: dict[str, int] = {node: counted[node] for node in nodes}
+    return rows | {node: counted[node] for node in NO_ATTRACTOR if counted[node]}

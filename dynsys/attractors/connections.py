@@ -6,24 +6,23 @@ the nonlinear part of the growth is small against the linear one (``dynsys.attra
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.attractors.ends import NO_ATTRACTOR, Ends, Other, iterated, packed, unpacked
+from dynsys.attractors.attractor import NO_ATTRACTOR, POINT, Attractor, Node
+from dynsys.attractors.ends import Ends, iterated
 from dynsys.attractors.unstable_branches import leaving
 from dynsys.attractors.unstable_manifolds import follow
-from dynsys.io.files import read_tensors, write_tensors
+from dynsys.io.provenance import digest
+from dynsys.io.record import PARTS, Record, axes
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.result.header import check_arrays, checked, content_of
 
 Array = NDArray[np.float64]
 
@@ -32,7 +31,7 @@ LIMIT = 4096  # branches
 
 
 @dataclass(frozen=True, eq=False)
-class Connections:
+class Connections(Record, schema=SCHEMA, what="set of connections", remedy="follow the branches again"):
     """b branches from the unstable points among k, each with where it ends.
 
     ``source`` (b,) is the point it leaves along ``mode`` (b,) with ``sign`` (b,); ``part`` (b,) is "real", or "real"
@@ -42,49 +41,56 @@ class Connections:
     d states along the way, each at most once for a map, the last one repeated.
     """
 
-    source: NDArray[np.int64]
-    mode: NDArray[np.int64]
-    part: NDArray[np.str_]
-    sign: NDArray[np.int64]
-    end: NDArray[np.str_]
-    time: Array
-    paths: NDArray[np.float32]
-    n_unstable: NDArray[np.int64]  # (k,) of all points, as in FixedPoints
-    stability: NDArray[np.str_]
-    readouts: Array
-    orbit: NDArray[np.int64]  # (k,) of points that are phases of cycles, else -1
-    others: list[Other] = field(default_factory=list)
+    source: NDArray[np.int64] = field(metadata=axes("i b"))
+    mode: NDArray[np.int64] = field(metadata=axes("i b"))
+    part: NDArray[np.str_] = field(metadata=axes("s b"))
+    sign: NDArray[np.int64] = field(metadata=axes("i b"))
+    end: NDArray[np.str_] = field(metadata=axes("s b"))
+    time: Array = field(metadata=axes("f b"))
+    paths: NDArray[np.float32] = field(metadata=axes("f b d n"))
+    n_unstable: NDArray[np.int64] = field(metadata=axes("i k"))  # of all points, as in FixedPoints
+    stability: NDArray[np.str_] = field(metadata=axes("s k"))
+    readouts: Array = field(metadata=axes("f k o"))
+    orbit: NDArray[np.int64] = field(metadata=axes("i k"))  # of points that are phases of cycles, else -1
+    others: list[Attractor] = field(default_factory=list, metadata=PARTS)
     left_out: dict[str, int] = field(default_factory=dict)  # branches that were not followed, by the reason
     kind: str = "flow"
-    points: str = ""  # the fingerprint of the points' states
+    points: str = ""  # the digest of the points' states
 
     def __len__(self) -> int:
         return len(self.source)
 
     def are_of(self, points: FixedPoints) -> bool:
         """Whether they were followed from these very points, whose numbers they bear."""
-        return self.points == _fingerprint(points)
+        return self.points == digest(points.states)
 
     @property
-    def attractors(self) -> list[str]:
+    def ends(self) -> list[Node]:
+        """Where each branch ends."""
+        return [Node(name) for name in self.end.tolist()]
+
+    @property
+    def attractors(self) -> list[Node]:
         """The nodes where something can stay: the stable points, then the others."""
         stable = np.flatnonzero((self.n_unstable == 0) & (self.stability != "marginal"))
-        reached = [int(name.split()[1]) for name in set(self.end.tolist()) if name.startswith("point ")]
-        marginal = [i for i in reached if self.n_unstable[i] == 0]
-        return [f"point {i}" for i in sorted({*stable.tolist(), *marginal})] + [other.name for other in self.others]
+        reached = {node.point for node in self.ends if node.point is not None and self.n_unstable[node.point] == 0}
+        return [Node(POINT, i) for i in sorted({*stable.tolist(), *reached})] + [other.name for other in self.others]
 
     def readout_of(self, node: str) -> Array:
         """What the network says at a node (n_output,), empty where nothing is known."""
         for other in self.others:
             if other.name == node:
                 return other.readout
-        if node.startswith("point "):
-            return np.asarray(self.readouts[int(node.split()[1])])
-        return np.zeros(0)
+        point = Node(node).point
+        return np.zeros(0) if point is None else np.asarray(self.readouts[point])
 
     def ends_of(self, point: int) -> list[str]:
         """The nodes that the branches of one point reach, each once, in their order."""
         return list(dict.fromkeys(self.end[self.source == point].tolist()))
+
+    def n_unstable_of(self, node: Node) -> int:
+        """Unstable directions of a point; an attractor has none, nor has what is no state."""
+        return 0 if node.point is None else int(self.n_unstable[node.point])
 
     def graph(self) -> Any:
         """A networkx.DiGraph, with an edge for every pair that is connected.
@@ -99,8 +105,7 @@ class Connections:
             raise ImportError("the graph needs networkx: pip install networkx (to_json() gives the edges)") from error
         graph = nx.DiGraph()
         for name in self.nodes():
-            point = int(name.split()[1]) if name.startswith("point ") else -1
-            n_unstable = int(self.n_unstable[point]) if point >= 0 else 0
+            n_unstable = self.n_unstable_of(name)
             kind = "end" if name in NO_ATTRACTOR else "saddle" if n_unstable else "attractor"
             graph.add_node(name, kind=kind, n_unstable=n_unstable, readout=self.readout_of(name).tolist())
         for (source, end), rows in self.edges().items():
@@ -110,17 +115,17 @@ class Connections:
             graph.add_edge(source, end, branches=len(rows), modes=modes, time=shortest)
         return graph
 
-    def nodes(self) -> list[str]:
+    def nodes(self) -> list[Node]:
         """Sources by number, then attractors, then the other ends that were reached."""
-        sources = [f"point {i}" for i in np.unique(self.source)]
-        reached = sorted(set(self.end.tolist()), key=_order)
+        sources = [Node(POINT, i) for i in np.unique(self.source).tolist()]
+        reached = sorted(set(self.ends), key=lambda node: node.order)
         return list(dict.fromkeys([*sources, *self.attractors, *reached]))
 
-    def edges(self) -> dict[tuple[str, str], list[int]]:
+    def edges(self) -> dict[tuple[Node, Node], list[int]]:
         """The branches (their rows) of each connected pair of nodes."""
-        found: dict[tuple[str, str], list[int]] = {}
-        for row, (source, end) in enumerate(zip(self.source.tolist(), self.end.tolist(), strict=True)):
-            found.setdefault((f"point {source}", end), []).append(row)
+        found: dict[tuple[Node, Node], list[int]] = {}
+        for row, (source, end) in enumerate(zip(self.source.tolist(), self.ends, strict=True)):
+            found.setdefault((Node(POINT, source), end), []).append(row)
         return found
 
     def summary(self) -> str:
@@ -128,7 +133,7 @@ class Connections:
         left_out = f"Left out: {self._told_left_out()}. " if self.left_out else ""
         if not len(self):
             return left_out + "No unstable point has a branch to follow."
-        ends = Counter(self.end.tolist())
+        ends = Counter(self.ends)
         reached = [name for name in self.attractors if ends[name]]
         saddles = len(np.unique(self.source))
         parts = [
@@ -136,7 +141,7 @@ class Connections:
             f"{self._counted(reached)} along {_plural(len(self), 'branch', 'branches')}"
         ]
         parts += self._separatrices()
-        at_saddles = sum(n for name, n in ends.items() if name.startswith("point ") and name not in reached)
+        at_saddles = sum(n for node, n in ends.items() if node.point is not None and node not in reached)
         at_another = "ends at another unstable point" if at_saddles == 1 else "end at other unstable points"
         lost = [(at_saddles, at_another), *((ends[name], what) for name, what in NO_ATTRACTOR.items())]
         parts += [f"{_plural(count, 'branch', 'branches')} {what}" for count, what in lost if count]
@@ -147,9 +152,9 @@ class Connections:
         (first, count), *rest = self.left_out.items()
         return ", ".join([f"{_plural(count, 'branch', 'branches')} {first}", *(f"{n:,} {what}" for what, n in rest)])
 
-    def _counted(self, attractors: list[str]) -> str:
+    def _counted(self, attractors: list[Node]) -> str:
         """'8 attractors', or where these are phases of cycles, '16 phases of 8 orbits'."""
-        orbits = [int(self.orbit[int(name.split()[1])]) if name.startswith("point ") else -1 for name in attractors]
+        orbits = [-1 if node.point is None else int(self.orbit[node.point]) for node in attractors]
         if attractors and min(orbits) >= 0:
             return f"{_plural(len(orbits), 'phase')} of {_plural(len(set(orbits)), 'orbit')}"
         return _plural(len(attractors), "attractor")
@@ -199,45 +204,11 @@ class Connections:
     def _period(self, name: str) -> float:
         return next((other.period for other in self.others if other.name == name), 0.0)
 
-    def save(self, path: str | Path) -> Path:
-        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
-        others, about = packed(self.others)
-        header = {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "points": self.points,
-            "left_out": self.left_out,
-            "others": about,
-            **{key: getattr(self, key).tolist() for key in WORDS},
-        }
-        tensors = {key: np.ascontiguousarray(getattr(self, key)) for key in SHAPES}
-        return write_tensors(path, {**tensors, **others}, header)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Connections:
-        """Read a file of ``save`` back; raises CheckpointError where it is not one."""
-        tensors, header = read_tensors(path, SCHEMA)
-        with content_of(path, "set of connections", "follow the branches again"):
-            sizes = check_arrays(tensors, SHAPES)
-            words: dict[str, Any] = {
-                key: np.array(checked(list[str], header[key], key), dtype=np.str_) for key in WORDS
-            }
-            found = cls(
-                **{key: tensors[key] for key in SHAPES},
-                **words,
-                others=unpacked(tensors, header["others"]),
-                left_out=checked(dict[str, int], header["left_out"], "left_out"),
-                kind=checked(str, header["kind"], "kind"),
-                points=checked(str, header["points"], "points"),
-            )
-            found._check(sizes["b"], sizes["k"])
-            return found
-
-    def _check(self, b: int, k: int) -> None:
-        """Raise ValueError where its words and numbers do not fit together."""
-        nodes = {f"point {i}" for i in range(k)} | {other.name for other in self.others} | set(NO_ATTRACTOR)
-        if not (len(self.part) == len(self.end) == b and len(self.stability) == k and set(self.end.tolist()) <= nodes):
-            raise ValueError("its words are not as many as its branches and points, or name ends that it does not have")
+    def check(self) -> None:
+        b, k = len(self), len(self.n_unstable)
+        nodes = {Node(POINT, i) for i in range(k)} | {other.name for other in self.others} | set(NO_ATTRACTOR)
+        if not set(self.end.tolist()) <= nodes:
+            raise ValueError("its branches end where it has nothing")
         if b and not 0 <= self.source.min() <= self.source.max() < k:
             raise ValueError(f"its branches come from points beyond its {k}")
 
@@ -289,28 +260,8 @@ def connections(
         others=ends.others,
         left_out=left_out,
         kind=str(system.kind),
-        points=_fingerprint(points),
+        points=digest(points.states),
     )
-
-
-SHAPES = {
-    **dict.fromkeys(("source", "mode", "sign"), "i b"),
-    "time": "f b",
-    "paths": "f b d n",
-    **dict.fromkeys(("n_unstable", "orbit"), "i k"),
-    "readouts": "f k o",
-}
-WORDS = ("part", "end", "stability")
-
-
-def _fingerprint(points: FixedPoints) -> str:
-    return hashlib.sha256(np.ascontiguousarray(points.states).tobytes()).hexdigest()
-
-
-def _order(name: str) -> tuple[bool, str, int]:
-    """Points by number, then the others by name and number, then those without a number."""
-    word, _, number = name.rpartition(" ")
-    return not number.isdigit(), word, int(number) if number.isdigit() else 0
 
 
 def _plural(n: int, noun: str, nouns: str | None = None) -> str:

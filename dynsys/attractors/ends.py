@@ -1,13 +1,8 @@
-"""Names for where trajectories end, the same in every picture and table of one system.
-
-"point 3" is a point of the result; attractors that are none of them are named as they are met: "orbit 0" of a map,
-"oscillation 0" of a flow, "state 0" that attracts and was not known.
-"""
+"""Where trajectories of one system end: its attractors as they are met, each with a name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.attractors.known import Attractor
+from dynsys.attractors.attractor import ESCAPED, ORBIT, OSCILLATION, POINT, RESTING, STATE, UNSETTLED, Attractor, Node
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.result.header import check_arrays, checked
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.paths import Walk
@@ -26,43 +20,11 @@ from dynsys.trajectories.simulate import relax
 
 Array = NDArray[np.float64]
 
-UNSETTLED, ESCAPED, RESTING = "unsettled", "escaped", "resting"
-NO_ATTRACTOR = {
-    UNSETTLED: "did not settle in the steps given",
-    ESCAPED: "ran off to infinity",
-    RESTING: "came to rest where nothing draws it in",
-}
-ARRAYS = ("states", "readout", "input")
 LOOP_STEPS = 2000  # of one turn of an oscillation
 SHORT_STEPS, SHORT_STEP = 64, 0.1  # of the time constant, by which it is seen whether a slow state of a flow rests
 SLOW, DIED_OUT = 1e-4, 0.1  # speed relative to the state that is slow, and what short steps leave of it at rest
 SAME = 1e-6  # of the size of its states, that two records of one orbit may differ
 SAME_LOOP = 0.02  # of its size, that a state may lie off the loop of the oscillation that it belongs to
-
-
-class Words(TypedDict):
-    """What a header says of an attractor that is none of the points."""
-
-    name: str
-    kind: str
-    period: float
-
-
-@dataclass(frozen=True, eq=False)
-class Other:
-    """An attractor that is none of the points. ``kind`` says in words what it is.
-
-    ``states`` (p, n) are the phases of an orbit in their order, or one turn of an oscillation; ``period`` is in steps
-    of a map and in the time of a flow, and 0 at rest; ``readout`` (n_output,) is the mean over the states, ``input``
-    (n_input,) the one held.
-    """
-
-    name: str
-    kind: str
-    period: float
-    states: Array
-    readout: Array
-    input: Array
 
 
 @dataclass
@@ -71,7 +33,7 @@ class Ends:
 
     system: System
     points: FixedPoints
-    others: list[Other] = field(default_factory=list)
+    others: list[Attractor] = field(default_factory=list)
 
     @property
     def stable(self) -> NDArray[np.int64]:
@@ -79,8 +41,8 @@ class Ends:
         fixed = self.points.verdict == "fixed"
         return np.flatnonzero(fixed & (self.points.n_unstable == 0) & (self.points.stability != "marginal"))
 
-    def of(self, x: Tensor, u: Tensor, max_steps: int | None = None) -> list[str]:
-        """Where each state x (B, n) ends under u (B, m): a name of a point or other attractor, or of NO_ATTRACTOR."""
+    def of(self, x: Tensor, u: Tensor, max_steps: int | None = None) -> list[Node]:
+        """Where each state x (B, n) ends under u (B, m): at a point or other attractor, or one of NO_ATTRACTOR."""
         rows = self.stable
         settled = settle(
             self.system,
@@ -91,7 +53,8 @@ class Ends:
             leading=self.points.leading_eigenvalue[rows],
             max_steps=max_steps,
         )
-        names = [f"point {i}" for i in rows] + [self._name(found) for found in settled.attractors[len(rows) :]]
+        names = [Node(POINT, i) for i in rows.tolist()]
+        names += [self._name(found) for found in settled.attractors[len(rows) :]]
         found = [names[owner] if owner >= 0 else UNSETTLED for owner in settled.attractor.tolist()]
         lost = np.flatnonzero(settled.attractor < 0)
         resting = (settled.kind[lost] == Ending.RESTING) | self._rests(settled.end[lost], u[lost])
@@ -120,32 +83,32 @@ class Ends:
             rests[slow] = (speeds[1] <= SAME * size[slow]) & (speeds[1] <= DIED_OUT * speeds[0])
         return np.asarray(rests)
 
-    def _point_at(self, end: Array, u: Array) -> str:
-        """The name of the point at which a trajectory rests that nothing draws in."""
+    def _point_at(self, end: Array, u: Array) -> Node:
+        """The point at which a trajectory rests that nothing draws in."""
         distance = np.linalg.norm(self.points.states - end, axis=1)
         distance[(self.points.inputs != u).any(axis=1)] = np.inf
         bound = np.where(np.isfinite(self.points.error_bound), self.points.error_bound, 0.0)
         near = np.flatnonzero(distance <= 10 * SAME * np.linalg.norm(end) + bound)
-        return f"point {near[distance[near].argmin()]}" if len(near) else RESTING
+        return Node(POINT, int(near[distance[near].argmin()])) if len(near) else RESTING
 
-    def _name(self, found: Attractor) -> str:
+    def _name(self, found: Attractor) -> Node:
         """The name of an attractor that is none of the points; it is entered where it has none yet."""
         for other in self.others:
             if _is_same(found, other, self.system):
                 return other.name
         turning = found.period > 0 and self.system.kind is Kind.FLOW
         if turning:
-            word, kind = "oscillation", "oscillation"
+            word, kind = OSCILLATION, OSCILLATION
         elif found.period:
-            word, kind = "orbit", f"stable orbit of period {int(found.period)}"
+            word, kind = ORBIT, f"stable orbit of period {int(found.period)}"
         else:
-            word, kind = "state", "stable point found on the way"
+            word, kind = STATE, "stable point found on the way"
         states = self._turn(found) if turning else found.states
         readout = np.asarray(self.system.readout(torch.as_tensor(states)).mean(dim=0))
-        number = sum(other.name.startswith(word) for other in self.others)
+        name = Node(word, sum(other.name.kind == word for other in self.others))
         period = found.period * (self.system.time_constant if turning else 1)
-        self.others.append(Other(f"{word} {number}", kind, period, states, readout, found.input))
-        return self.others[-1].name
+        self.others.append(replace(found, name=name, kind=kind, period=period, states=states, readout=readout))
+        return name
 
     def _turn(self, found: Attractor) -> Array:
         """States (p, n) along one turn of an oscillation."""
@@ -163,24 +126,7 @@ def iterated(points: FixedPoints) -> System:
     return points.system if k == 1 or isinstance(points.system, Iterated) else Iterated(points.system, k)
 
 
-def packed(others: list[Other]) -> tuple[dict[str, NDArray[Any]], list[dict[str, Any]]]:
-    """As tensors and as words, for a file."""
-    arrays = {(i, key): getattr(other, key) for i, other in enumerate(others) for key in ARRAYS}
-    tensors = {f"others.{i}.{key}": np.ascontiguousarray(array) for (i, key), array in arrays.items()}
-    return tensors, [{"name": o.name, "kind": o.kind, "period": o.period} for o in others]
-
-
-def unpacked(tensors: dict[str, NDArray[Any]], words: list[dict[str, Any]]) -> list[Other]:
-    """What ``packed`` made a file of."""
-    found = []
-    for i, about in enumerate(checked(list[Words], words, "others")):
-        arrays: dict[str, Any] = {key: tensors[f"others.{i}.{key}"] for key in ARRAYS}
-        check_arrays(arrays, {"states": "f p n", "readout": "f o", "input": "f u"})
-        found.append(Other(**about, **arrays))
-    return found
-
-
-def _is_same(found: Attractor, other: Other, system: System) -> bool:
+def _is_same(found: Attractor, other: Attractor, system: System) -> bool:
     if not np.array_equal(found.input, other.input):
         return False
     apart = np.linalg.norm(other.states - found.states[0], axis=1).min()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.cycles import first_phase
 from dynsys.numerics.krylov import gmres
 from dynsys.piecewise_linear.sides import attracts_on_every_side
@@ -26,21 +27,6 @@ NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for
 NEWTON_STEPS, NEWTON_PATIENCE = 30, 3
 FAR = 10  # times the first step of Newton's method, beyond which it has lost its way
 CONVERGED = 1e-9  # last step of Newton's method, relative to the state; the rest is done by ``assess``
-
-
-@dataclass(frozen=True, eq=False)
-class Attractor:
-    """Where trajectories end: ``period`` is 0 at a point of a flow or map, the number of steps of a cycle, or the time
-    (in time constants) of a flow's oscillation; ``states`` (p, n) are the point, all phases of the cycle, or one state
-    of the oscillation. ``index`` is the row of ``points`` handed in, -1 for one found on the way. ``excess`` is how far
-    its leading eigenvalue lies beyond the boundary of stability, for all ``period`` steps; NaN for an oscillation.
-    """
-
-    period: float
-    states: NDArray[np.float64]
-    input: NDArray[np.float64]
-    index: int = -1
-    excess: float = np.nan
 
 
 @dataclass

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from dynsys.attractors.known import Attractor
+from dynsys.attractors.attractor import Attractor
 from dynsys.proof.certificate import certify
 from dynsys.stability.spectrum import spectra
 from dynsys.systems.angles import nearest

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.attractors.ends import ESCAPED, NO_ATTRACTOR, UNSETTLED, Ends
+from dynsys.attractors.attractor import ESCAPED, NO_ATTRACTOR, OSCILLATION, POINT, UNSETTLED, Node
+from dynsys.attractors.ends import Ends
 from dynsys.attractors.unstable_branches import Leaving, nearest
 from dynsys.numerics.deadline import Deadline
 from dynsys.systems.system import Kind
@@ -34,7 +35,7 @@ DRAWN = 96  # states of a path that are kept
 class Followed:
     """Of b branches: the names of their ends, the times (b,) taken, NaN where unknown, and paths (b, DRAWN, n)."""
 
-    end: list[str]
+    end: list[Node]
     time: Array
     paths: NDArray[np.float32]
 
@@ -111,12 +112,12 @@ class _Course:
     def _is_far(self, x: Tensor) -> Tensor:
         return ~(vector_norm(x - self.states.mean(dim=0), dim=1) <= FAR * self.extent)
 
-    def _target(self, name: str) -> tuple[Tensor, float]:
+    def _target(self, name: Node) -> tuple[Tensor, float]:
         """The states (p, n) of an attractor, and the greatest distance between two that follow along a loop."""
-        if name.startswith("point "):
-            return self.states[int(name.split()[1])][None], 0.0
+        if name.point is not None:
+            return self.states[name.point][None], 0.0
         other = next(other for other in self.ends.others if other.name == name)
-        gap = np.linalg.norm(np.diff(other.states, axis=0), axis=1).max() if other.kind == "oscillation" else 0.0
+        gap = np.linalg.norm(np.diff(other.states, axis=0), axis=1).max() if name.kind == OSCILLATION else 0.0
         return torch.as_tensor(other.states), float(gap)
 
     def _told(self, rows: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ class _Course:
         x, at = self.walk.x[rows], self.at[rows]
         at_unstable = (at >= 0) & ~self.stable[at]
         for row in rows[at_unstable].tolist():
-            self.end[row] = f"point {int(self.at[row])}"
+            self.end[row] = Node(POINT, int(self.at[row]))
         far = self._is_far(x)
         for row in rows[far & ~at_unstable].tolist():
             self.end[row] = ESCAPED
@@ -132,7 +133,7 @@ class _Course:
         names = self.ends.of(self.walk.x[asked], self.u[asked], self.max_steps)
         on = []
         for row, name in zip(asked.tolist(), names, strict=True):
-            at_name = f"point {int(self.at[row])}"
+            at_name = Node(POINT, int(self.at[row]))
             known_before, self.end[row] = self.end[row], name
             if name in NO_ATTRACTOR or name in (at_name, known_before):
                 continue

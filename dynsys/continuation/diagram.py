@@ -12,8 +12,8 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.io.files import Arrays, read_tensors, write_tensors
-from dynsys.result.header import check_arrays, checked, content_of
+from dynsys.io.checked import content_of
+from dynsys.io.record import Record, axes, said
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -160,50 +160,34 @@ class Diagram:
         """Write everything to one safetensors file; raises OutputError where it cannot be written."""
         n, m, o = _widths(self.branches)
         joined: dict[str, list[Any]] = {key: [getattr(b, key) for b in self.branches] for key in PER_ROW}
-        tensors: Arrays = {
-            "steps": self.steps,
-            "index_sums": self.index_sums,
-            "searched": self.searched,
-            "event_states": np.array([e.state for e in self.events]).reshape(len(self.events), n),
+        return _Flat(
             **{key: np.concatenate([_EMPTY[key](n, m, o), *parts]) for key, parts in joined.items()},
-        }
-        values = np.ascontiguousarray(tensors["eigenvalues"])
-        tensors["eigenvalues"] = values.view(np.float64).reshape(*values.shape, 2)  # safetensors has no complex128
-        header = {
-            "schema": SCHEMA,
-            "branches": [{"id": b.id, "rows": len(b), "born": b.born, "died": b.died, "lost": b.lost}
-                         for b in self.branches],
-            "events": [_event_header(event) for event in self.events],
-            "seconds": self.seconds, "notes": list(self.notes), "index_known": self.index_known, "about": self.about,
-        }  # fmt: skip
-        return write_tensors(path, tensors, header)
+            steps=self.steps,
+            index_sums=self.index_sums,
+            searched=self.searched,
+            event_states=np.array([e.state for e in self.events]).reshape(len(self.events), n),
+            branches=[
+                {"id": b.id, "rows": len(b), "born": b.born, "died": b.died, "lost": b.lost} for b in self.branches
+            ],
+            events=[_event_header(event) for event in self.events],  # type: ignore[misc]
+            seconds=self.seconds,
+            notes=self.notes,
+            index_known=self.index_known,
+            about=self.about,
+        ).save(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Diagram:
         """Read a diagram back; raises CheckpointError where the file is not one."""
-        tensors, header = read_tensors(path, SCHEMA)
-        with content_of(path, "diagram", "follow the points again"):
-            sizes = check_arrays(tensors, SHAPES, alone=True)
-            tensors["eigenvalues"] = np.ascontiguousarray(tensors["eigenvalues"]).view(np.complex128)[..., 0]
-            told = checked(list[_BranchWords], header["branches"], "branches")
-            ends = np.cumsum([0, *(b["rows"] for b in told)])
-            if min([b["rows"] for b in told], default=0) < 0 or ends[-1] != sizes["K"]:
-                raise ValueError(f"its branches have {ends[-1]} rows, and there are {sizes['K']}")
-            branches = tuple(
-                _branch(b, {key: tensors[key][first:last] for key in PER_ROW})
-                for b, first, last in zip(told, ends[:-1], ends[1:], strict=True)
-            )
+        flat = _Flat.load(path)
+        with content_of(path, _Flat.what, _Flat.remedy):
             events = tuple(
                 Event(**{**e, "kind": Bifurcation(e["kind"]), "eigenvalue": complex(*e["eigenvalue"])}, state=state)  # type: ignore[arg-type]
-                for e, state in zip(
-                    checked(list[_EventWords], header["events"], "events"), tensors["event_states"], strict=True
-                )
+                for e, state in zip(flat.events, flat.event_states, strict=True)
             )
             diagram = cls(
-                tensors["steps"], branches, events, tensors["index_sums"], tensors["searched"],
-                checked(float, header["seconds"], "seconds"), checked(tuple[str, ...], header["notes"], "notes"),
-                checked(bool, header["index_known"], "index_known"),
-                checked(_Family, header["about"], "about"),  # type: ignore[arg-type]
+                flat.steps, flat.parts(), events, flat.index_sums, flat.searched,
+                flat.seconds, flat.notes, flat.index_known, flat.about,
             )  # fmt: skip
             diagram._check()
             return diagram
@@ -249,18 +233,40 @@ class _Family(_Network, total=False):
     parameter: str
 
 
-SHAPES = {
-    "steps": "f S",
-    "index_sums": "i S",
-    "searched": "b S",
-    "event_states": "f E n",
-    "s": "f K",
-    "states": "f K n",
-    "n_unstable": "i K",
-    "eigenvalues": "f K m 2",
-    "readouts": "f K o",
-    "snapshot": "i K",
-}
+@dataclass(frozen=True, eq=False)
+class _Flat(Record, schema=SCHEMA, what="diagram", remedy="follow the points again"):
+    """A diagram as a file has it: the rows of all branches one after the other."""
+
+    steps: Array = field(metadata=axes("f S"))
+    index_sums: Integers = field(metadata=axes("i S"))
+    searched: NDArray[np.bool_] = field(metadata=axes("b S"))
+    event_states: Array = field(metadata=axes("f E n"))
+    s: Array = field(metadata=axes("f K"))
+    states: Array = field(metadata=axes("f K n"))
+    n_unstable: Integers = field(metadata=axes("i K"))
+    eigenvalues: ComplexArray = field(metadata=axes("c K m"))
+    readouts: Array = field(metadata=axes("f K o"))
+    snapshot: Integers = field(metadata=axes("i K"))
+    branches: list[_BranchWords]
+    events: list[_EventWords]
+    seconds: float
+    notes: tuple[str, ...]
+    index_known: bool
+    about: dict[str, Any] = field(metadata=said(_Family))
+
+    def parts(self) -> tuple[Branch, ...]:
+        ends = np.cumsum([0, *(b["rows"] for b in self.branches)])
+        if min([b["rows"] for b in self.branches], default=0) < 0 or ends[-1] != len(self.s):
+            raise ValueError(f"its branches have {ends[-1]} rows, and there are {len(self.s)}")
+        return tuple(
+            Branch(
+                id=b["id"], born=b["born"], died=b["died"], lost=b["lost"],
+                **{key: getattr(self, key)[first:last] for key in PER_ROW},
+            )
+            for b, first, last in zip(self.branches, ends[:-1], ends[1:], strict=True)
+        )  # fmt: skip
+
+
 PER_ROW = ("s", "states", "n_unstable", "eigenvalues", "readouts", "snapshot")
 _EMPTY: dict[str, Callable[[int, int, int], NDArray[Any]]] = {
     "s": lambda n, m, o: np.zeros(0),
@@ -270,10 +276,6 @@ _EMPTY: dict[str, Callable[[int, int, int], NDArray[Any]]] = {
     "readouts": lambda n, m, o: np.zeros((0, o)),
     "snapshot": lambda n, m, o: np.zeros(0, dtype=np.int64),
 }
-
-
-def _branch(header: _BranchWords, rows: dict[str, NDArray[Any]]) -> Branch:
-    return Branch(id=header["id"], **rows, born=header["born"], died=header["died"], lost=header["lost"])
 
 
 def _widths(branches: tuple[Branch, ...]) -> tuple[int, int, int]:

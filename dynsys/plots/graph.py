@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from dynsys.attractors.attractor import NO_ATTRACTOR, Node
 from dynsys.attractors.basins import Basins
 from dynsys.attractors.connections import Connections
-from dynsys.attractors.ends import NO_ATTRACTOR
 from dynsys.plots import arrows, layers, style
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ def memory_graph(connections: Connections, basins: Basins | None = None, *, titl
     if not nodes:
         return _empty(title)
     level, rows = _levels(connections, nodes)
-    index = {name: i for i, name in enumerate(nodes)}
+    index: dict[str, int] = {name: i for i, name in enumerate(nodes)}
     pairs = [(index[source], index[end]) for source, end in connections.edges()]
     x, y = layers.places(level, pairs), level.astype(np.float64)
     sizes = _sizes(nodes, basins)
@@ -75,19 +75,15 @@ def _empty(title: str | None) -> go.Figure:
     return style.dressed(go.Figure(), title, "No point and no connection.", xaxis=hidden, yaxis=hidden)
 
 
-def _levels(connections: Connections, nodes: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+def _levels(connections: Connections, nodes: list[Node]) -> tuple[NDArray[np.int64], list[str]]:
     """The row of each node from below (k,), and the rows' names."""
-    n_unstable = np.array([_n_unstable(connections, name) for name in nodes])
+    n_unstable = np.array([connections.n_unstable_of(name) for name in nodes])
     kinds, level = np.unique(n_unstable, return_inverse=True)
     words = ["attractors" if n == 0 else style.plural(int(n), "unstable<br>direction") for n in kinds.tolist()]
     return level.astype(np.int64), words
 
 
-def _n_unstable(connections: Connections, name: str) -> int:
-    return int(connections.n_unstable[int(name.split()[1])]) if name.startswith("point ") else 0
-
-
-def _sizes(nodes: list[str], basins: Basins | None) -> Array:
+def _sizes(nodes: list[Node], basins: Basins | None) -> Array:
     """Diameters in pixels (k,): the area of an attractor in proportion to its basin."""
     if basins is None:
         return np.full(len(nodes), 1.4 * SMALL)
@@ -96,7 +92,7 @@ def _sizes(nodes: list[str], basins: Basins | None) -> Array:
 
 
 def _markers(
-    connections: Connections, nodes: list[str], x: Array, y: Array, sizes: Array, texts: list[str]
+    connections: Connections, nodes: list[Node], x: Array, y: Array, sizes: Array, texts: list[str]
 ) -> list[go.Scatter]:
     """One trace per kind of node, as in the other pictures; orbits and oscillations are circles of their own colour."""
     kinds: dict[tuple[str, str, str], list[int]] = {}
@@ -128,28 +124,28 @@ def _ranked(label: str) -> int:
     return known.index(label) if label in known else len(known)
 
 
-def _look(connections: Connections, name: str) -> tuple[str, str, str]:
+def _look(connections: Connections, name: Node) -> tuple[str, str, str]:
     """Label, symbol and colour."""
     if name in NO_ATTRACTOR:
         return name, "x", style.GREY
-    if not name.startswith("point "):
+    if name.point is None:
         return next(other.kind for other in connections.others if other.name == name), "circle", style.GREEN
-    n = _n_unstable(connections, name)
+    n = connections.n_unstable_of(name)
     directions, symbol, colour = style.SHAPES[min(n, len(style.SHAPES) - 1)]
     return (directions if n else "stable"), symbol, colour
 
 
-def _names(connections: Connections, nodes: list[str]) -> list[str]:
+def _names(connections: Connections, nodes: list[Node]) -> list[str]:
     """Signs of the outputs where they tell the attractors apart, else the nodes' own names."""
     attractors = [name for name in nodes if name in set(connections.attractors)]
     readouts = {name: connections.readout_of(name) for name in nodes}
     n_output = max((len(readout) for readout in readouts.values()), default=0)
     if not 1 <= n_output <= SIGNS or not attractors:
-        return nodes
+        return [*nodes]
     scale = np.max(np.abs([readouts[name] for name in attractors]), axis=0)
     signs = {name: _signs(readouts[name], scale) for name in attractors}
     if len(set(signs.values())) < len(attractors):
-        return nodes
+        return [*nodes]
     named = signs | {name: _signs(readouts[name], scale) for name in nodes if name not in signs and len(readouts[name])}
     for source, end in connections.edges():
         if end in signs:  # a saddle between two memories says nothing of what they differ in, wherever it lies
@@ -165,7 +161,7 @@ def _signs(readout: Array, scale: Array) -> str:
 
 
 def _labels(
-    nodes: list[str],
+    nodes: list[Node],
     names: list[str],
     basins: Basins | None,
     level: NDArray[np.int64],
@@ -197,10 +193,10 @@ def _labels(
     return notes
 
 
-def _hover(connections: Connections, basins: Basins | None, name: str) -> str:
+def _hover(connections: Connections, basins: Basins | None, name: Node) -> str:
     lines = [f"<b>{name}</b>"]
-    if name.startswith("point "):
-        i = int(name.split()[1])
+    i = name.point
+    if i is not None:
         lines[0] += f", {connections.stability[i]}"
         lines.append(f"unstable directions: {connections.n_unstable[i]}")
         leads = connections.ends_of(i)

@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
-from dynsys.attractors.ends import Other
 from dynsys.plots import style, thinning
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import Projection
@@ -28,7 +28,7 @@ def branches(connections: Connections | None) -> list[Array]:
     return [] if connections is None else [_without_repeats(path) for path in connections.paths.astype(np.float64)]
 
 
-def loops(others: list[Other]) -> list[Array]:
+def loops(others: list[Attractor]) -> list[Array]:
     """The attractors that are none of the points: closed (p + 1, n), or one state at rest."""
     return [np.concatenate([o.states, o.states[:1]]) if len(o.states) > 1 else o.states for o in others]
 
@@ -61,7 +61,7 @@ def traces(branches: list[Array]) -> list[go.Scatter3d]:
     return [_lines(branches), _heads(branches)] if branches else []
 
 
-def of_others(others: list[Other], loops: list[Array]) -> list[go.Scatter3d]:
+def of_others(others: list[Attractor], loops: list[Array]) -> list[go.Scatter3d]:
     """What to draw for the loops (p + 1, 3) of the attractors that are none of the points."""
     found = []
     for kind in dict.fromkeys(other.kind for other in others):
@@ -70,7 +70,7 @@ def of_others(others: list[Other], loops: list[Array]) -> list[go.Scatter3d]:
     return found
 
 
-def counted(others: list[Other]) -> str:
+def counted(others: list[Attractor]) -> str:
     """'8 stable orbits of period 2, 1 oscillation'."""
     kinds = Counter(other.kind for other in others)
     return ", ".join(f"{n} {re.sub(NOUN, NOUNS, kind) if n > 1 else kind}" for kind, n in kinds.items())
@@ -114,7 +114,7 @@ def _heads(branches: list[Array]) -> go.Scatter3d:
     )
 
 
-def _loops(kind: str, loops: list[Array], others: list[Other]) -> go.Scatter3d:
+def _loops(kind: str, loops: list[Array], others: list[Attractor]) -> go.Scatter3d:
     texts = [f"<b>{other.name}</b><br>readout: {style.vector(other.readout)}" for other in others]
     rows = [text for loop, text in zip(loops, texts, strict=True) for text in [text] * (len(loop) + 1)][:-1]
     return go.Scatter3d(

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
-from dynsys.attractors.ends import Other
 from dynsys.plots import camera, manifolds, scene, style, thinning
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import Projection
@@ -35,7 +35,7 @@ def phase_portrait(
     called: str = "trajectories",
     starts: bool = False,
     connections: Connections | None = None,
-    beside: Sequence[Other] = (),
+    beside: Sequence[Attractor] = (),
     projection: Projection | None = None,
     fit: Literal["points", "trajectories"] = "points",
     title: str | None = None,
@@ -128,7 +128,7 @@ def _thinned(
     runs: list[Array],
     released: list[Array],
     connections: Connections | None,
-    others: list[Other],
+    others: list[Attractor],
     axes: Projection,
 ) -> _Passed:
     """All paths, as many of their states as leave room for the points, their modes and the loops."""
@@ -150,7 +150,7 @@ def _traces(
     passed: _Passed,
     called: str,
     connections: Connections | None,
-    others: list[Other],
+    others: list[Attractor],
     axes: Projection,
     arm: float,
 ) -> list[go.Scatter3d]:
@@ -181,7 +181,7 @@ def _traces(
 def _caption(
     points: FixedPoints,
     connections: Connections | None,
-    others: list[Other],
+    others: list[Attractor],
     passed: _Passed,
     axes: Projection,
     fitted_to: str,

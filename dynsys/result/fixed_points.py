@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.io.files import read_tensors, write_tensors
-from dynsys.result.header import About, Manifold, Settled, Told, check_arrays, checked, content_of
-
-if TYPE_CHECKING:
-    from dynsys.systems.system import System
+from dynsys.io.checked import checked
+from dynsys.io.record import ABSENT, NOT_SAVED, Record, axes, per, said
+from dynsys.result.header import About, Manifold, Settled, Told
+from dynsys.systems.system import System
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 SCHEMA = "dynsys.fixed_points/1"
-
-_ABSENT: Any = None
-_NOTHING: dict[str, Callable[[int, int], NDArray[Any]]] = {
-    "certified": lambda k, n: np.zeros(k, dtype=np.bool_),
-    "reasons": lambda k, n: np.full(k, "", dtype=np.str_),
-    "uncertainty": lambda k, n: np.full(k, np.nan),
-    "kinks": lambda k, n: np.zeros(k, dtype=np.int64),
-    "active_bounds": lambda k, n: np.zeros((k, n), dtype=np.int8),
-    "drift_time": lambda k, n: np.full(k, np.nan),
-    "orbit": lambda k, n: np.full(k, -1, dtype=np.int64),
-    "manifold": lambda k, n: np.full(k, -1, dtype=np.int64),
-}
+LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ class SearchReport:
 
 
 @dataclass(frozen=True, eq=False)
-class FixedPoints:
+class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search again"):
     """k points of a system of n state variables, the most stable first.
 
     Shapes: ``states`` (k, n), ``q`` (k,), ``verdict`` (k,) of "fixed" or "slow", ``stability`` (k,) of the words of
@@ -95,37 +82,30 @@ class FixedPoints:
     the search used of those it was given or drew itself, in single precision; those made from points are not kept.
     """
 
-    states: Array
-    q: Array
-    verdict: NDArray[np.str_]
-    stability: NDArray[np.str_]
-    n_unstable: NDArray[np.int64]
-    eigenvalues: ComplexArray
-    modes: ComplexArray
-    error_bound: Array
-    readouts: Array
-    inputs: Array
+    states: Array = field(metadata=axes("f k n"))
+    q: Array = field(metadata=axes("f k"))
+    verdict: NDArray[np.str_] = field(metadata=axes("s k"))
+    stability: NDArray[np.str_] = field(metadata=axes("s k"))
+    n_unstable: NDArray[np.int64] = field(metadata=axes("i k"))
+    eigenvalues: ComplexArray = field(metadata=axes("c k m"))
+    modes: ComplexArray = field(metadata=axes("c k j n"))
+    error_bound: Array = field(metadata=axes("f k"))
+    readouts: Array = field(metadata=axes("f k o"))
+    inputs: Array = field(metadata=axes("f k u"))
     search: SearchReport
-    about: dict[str, Any] = field(default_factory=dict)  # of the system: name, kind, sizes, time constant, checkpoint
-    system: System | None = None
-    certified: NDArray[np.bool_] = _ABSENT
-    reasons: NDArray[np.str_] = _ABSENT
-    uncertainty: Array = _ABSENT
-    kinks: NDArray[np.int64] = _ABSENT
-    active_bounds: NDArray[np.int8] = _ABSENT
-    drift_time: Array = _ABSENT
-    orbit: NDArray[np.int64] = _ABSENT
-    manifold: NDArray[np.int64] = _ABSENT
-    manifolds: tuple[dict[str, Any], ...] = ()
-    starts: NDArray[np.float32] = _ABSENT
-
-    def __post_init__(self) -> None:
-        """What was not given says nothing: results of earlier versions, and points without cycles or manifolds."""
-        for key, nothing in _NOTHING.items():
-            if getattr(self, key) is _ABSENT:
-                object.__setattr__(self, key, nothing(*self.states.shape))
-        if self.starts is _ABSENT:
-            object.__setattr__(self, "starts", np.zeros((0, self.states.shape[1]), dtype=np.float32))
+    # of the system: name, kind, sizes, time constant, checkpoint
+    about: dict[str, Any] = field(default_factory=dict, metadata=said(About, "system"))
+    system: System | None = field(default=None, metadata=NOT_SAVED)
+    certified: NDArray[np.bool_] = field(default=ABSENT, metadata=axes("b k", False))
+    reasons: NDArray[np.str_] = field(default=ABSENT, metadata=axes("s k", ""))
+    uncertainty: Array = field(default=ABSENT, metadata=axes("f k", np.nan))
+    kinks: NDArray[np.int64] = field(default=ABSENT, metadata=axes("i k", 0))
+    active_bounds: NDArray[np.int8] = field(default=ABSENT, metadata=axes("i k n", np.int8(0)))
+    drift_time: Array = field(default=ABSENT, metadata=axes("f k", np.nan))
+    orbit: NDArray[np.int64] = field(default=ABSENT, metadata=axes("i k", -1))
+    manifold: NDArray[np.int64] = field(default=ABSENT, metadata=axes("i k", -1))
+    manifolds: tuple[dict[str, Any], ...] = field(default=(), metadata=said(tuple[Manifold, ...]))
+    starts: NDArray[np.float32] = field(default=ABSENT, metadata=axes("f s n", np.float32(0)))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -133,7 +113,7 @@ class FixedPoints:
     def __getitem__(self, which: Any) -> FixedPoints:
         """Some of the points, by mask, slice or list of indices."""
         rows = np.atleast_1d(np.arange(len(self))[which])
-        return dataclasses.replace(self, **{key: getattr(self, key)[rows] for key in PER_POINT})
+        return dataclasses.replace(self, **{key: getattr(self, key)[rows] for key in per(FixedPoints, "k")})
 
     def __repr__(self) -> str:
         """One line, as the arrays say nothing at a glance."""
@@ -210,87 +190,15 @@ class FixedPoints:
             columns="id", errors="ignore"
         )
 
-    def save(self, path: str | Path) -> Path:
-        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
-        tensors = {key: _storable(getattr(self, key)) for key in (*PER_POINT, *SINCE)}
-        header = {
-            "schema": SCHEMA,
-            "system": self.about,
-            "search": dataclasses.asdict(self.search),
-            "manifolds": self.manifolds,
-            **{key: tensors.pop(key).tolist() for key in WORDS},
-        }
-        return write_tensors(path, tensors, header)
-
     @classmethod
-    def load(cls, path: str | Path, system: System | None = None) -> FixedPoints:
+    def load(cls, path: str | Path, system: System | None = None) -> Self:
         """Read a result back; raises CheckpointError where the file is not one."""
-        tensors, header = read_tensors(path, SCHEMA)
-        with content_of(path, "result", "run the search again"):
-            whole = {key: shape for key, shape in SHAPES.items() if key in tensors or key not in (*_NOTHING, *SINCE)}
-            k = check_arrays(tensors, whole, alone=True)["k"]
-            words = {key: checked(list[str], header[key], key) for key in WORDS if key in header}
-            manifolds = checked(tuple[Manifold, ...], header.get("manifolds", []), "manifolds")
-            if any(len(told) != k for told in words.values()):
-                raise ValueError("its words are not as many as its points")
-            if (tensors.get("manifold", np.zeros(0)) >= len(manifolds)).any():
-                raise ValueError("its points are on manifolds that it does not tell of")
-            if not set(words["verdict"]) <= {"fixed", "slow"}:
-                raise ValueError("its verdicts are not of fixed and slow points")
-            arrays: dict[str, Any] = {
-                **{key: np.array(told, dtype=np.str_) for key, told in words.items()},
-                **{key: _restored(key, value) for key, value in tensors.items()},
-            }
-            search = checked(SearchReport, header["search"], "search")
-            checked(Told | None, search.missing, "search.missing")  # type: ignore[arg-type]
-            checked(Settled | None, search.settling, "search.settling")  # type: ignore[arg-type]
-            about: Any = checked(About, header["system"], "system")
-            return cls(**arrays, search=search, about=about, system=system, manifolds=manifolds)  # type: ignore[arg-type]
+        return dataclasses.replace(super().load(path), system=system)
 
-
-SHAPES = {
-    "states": "f k n",
-    "q": "f k",
-    "n_unstable": "i k",
-    "eigenvalues": "f k m 2",
-    "modes": "f k j n 2",
-    "error_bound": "f k",
-    "readouts": "f k o",
-    "inputs": "f k u",
-    "certified": "b k",
-    "uncertainty": "f k",
-    "kinks": "i k",
-    "active_bounds": "i k n",
-    "drift_time": "f k",
-    "orbit": "i k",
-    "manifold": "i k",
-    "starts": "f s n",
-}
-SINCE = ("starts",)  # what belongs to no point, and which files of earlier versions lack
-LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
-COMPLEX = ("eigenvalues", "modes")
-WORDS = ("verdict", "stability", "reasons")  # kept in the header of a file
-PER_POINT = (
-    "states",
-    "q",
-    "verdict",
-    "stability",
-    "n_unstable",
-    "eigenvalues",
-    "modes",
-    "error_bound",
-    "readouts",
-    "inputs",
-    *_NOTHING,
-)
-
-
-def _restored(key: str, values: NDArray[Any]) -> NDArray[Any]:
-    return values.view(np.complex128)[..., 0] if key in COMPLEX else values
-
-
-def _storable(values: NDArray[Any]) -> NDArray[Any]:
-    """Safetensors has no complex128: a float64 view with a last axis of 2."""
-    if np.iscomplexobj(values):
-        return np.ascontiguousarray(values).view(np.float64).reshape(*values.shape, 2)
-    return values
+    def check(self) -> None:
+        checked(Told | None, self.search.missing, "search.missing")  # type: ignore[arg-type]
+        checked(Settled | None, self.search.settling, "search.settling")  # type: ignore[arg-type]
+        if (self.manifold >= len(self.manifolds)).any():
+            raise ValueError("its points are on manifolds that it does not tell of")
+        if not set(self.verdict.tolist()) <= {"fixed", "slow"}:
+            raise ValueError("its verdicts are not of fixed and slow points")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.attractors.known import Attractor
+from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.periodic import periodic
 from dynsys.result.consistency import agreed
 from dynsys.result.describe import describe

@@ -8,8 +8,7 @@ sums of decaying modes can grow for a while: see ``reactivity`` (Trefethen & Emb
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from torch import Tensor
 
-from dynsys.io.files import read_tensors, write_tensors
+from dynsys.io.record import Record, axes, said
 from dynsys.numerics.rounding import EPS
 from dynsys.numerics.threads import in_order
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.result.header import About, check_arrays, checked, content_of
+from dynsys.result.header import About
 from dynsys.stability.classification import frequencies, time_constants
 from dynsys.stability.eigenmodes import Eigenmodes, dense_modes, krylov_modes, largest_gain, numerical_abscissa
 from dynsys.stability.spectrum import excess
@@ -32,14 +31,13 @@ from dynsys.systems.system import Kind, System
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-SCHEMA = "dynsys.modes/1"
 COUNT = 8  # modes given per point
 BOUNDARY = 1e-6  # of the largest eigenvalue: how far a marginal point's may be off the boundary of stability
 DENSE_LIMIT = 1000  # units, up to which all eigenvalues cost no more than Krylov spaces of A and of A^T
 
 
 @dataclass(frozen=True, eq=False)
-class Modes:
+class Modes(Record, schema="dynsys.modes/1", what="set of modes", remedy="compute the modes again"):
     """The leading m modes of k points, the fastest growing or slowest decaying first; short rows end in NaN.
 
     ``ids`` (k,) are the points' numbers. ``eigenvalues`` (k, m) of dF/dx (flow) or dG/dx (map); ``right`` (k, m, n)
@@ -54,20 +52,20 @@ class Modes:
     ``reactivity`` (k,) is the largest rate, per unit of time, at which any deviation grows at first.
     """
 
-    ids: NDArray[np.int64]
-    eigenvalues: ComplexArray
-    right: ComplexArray
-    left: ComplexArray
-    condition: Array
-    time_constants: Array
-    frequencies: Array
-    input_jacobian: Array
-    input_push: ComplexArray
-    visibility: ComplexArray
-    numerical_abscissa: Array
-    step_gain: Array
-    reactivity: Array
-    about: dict[str, Any]  # of the system, as ``FixedPoints.about``
+    ids: NDArray[np.int64] = field(metadata=axes("i k"))
+    eigenvalues: ComplexArray = field(metadata=axes("c k m"))
+    right: ComplexArray = field(metadata=axes("c k m n"))
+    left: ComplexArray = field(metadata=axes("c k m n"))
+    condition: Array = field(metadata=axes("f k m"))
+    time_constants: Array = field(metadata=axes("f k m"))
+    frequencies: Array = field(metadata=axes("f k m"))
+    input_jacobian: Array = field(metadata=axes("f k n u"))
+    input_push: ComplexArray = field(metadata=axes("c k m u"))
+    visibility: ComplexArray = field(metadata=axes("c k m o"))
+    numerical_abscissa: Array = field(metadata=axes("f k"))
+    step_gain: Array = field(metadata=axes("f k"))
+    reactivity: Array = field(metadata=axes("f k"))
+    about: dict[str, Any] = field(metadata=said(About, "system"))  # of the system, as ``FixedPoints.about``
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,38 +101,10 @@ class Modes:
         row = {key: _plain(values[i, j]) for key, values in named.items()}
         return row | {"defective": bool(np.isinf(self.condition[i, j]))}
 
-    def save(self, path: str | Path) -> Path:
-        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
-        held = {key: getattr(self, key) for key in ARRAYS}
-        held |= {key: np.stack([held[key].real, held[key].imag], -1) for key in COMPLEX}  # safetensors knows none
-        return write_tensors(path, held, {"schema": SCHEMA, "system": self.about})
-
-    @classmethod
-    def load(cls, path: str | Path) -> Modes:
-        """Read a file of ``save``; raises CheckpointError where it is not one."""
-        tensors, header = read_tensors(path, SCHEMA)
-        with content_of(path, "set of modes", "compute the modes again"):
-            check_arrays(tensors, SHAPES, alone=True)
-            held = {key: np.ascontiguousarray(tensors[key]) for key in ARRAYS}
-            held |= {key: held[key].view(np.complex128)[..., 0] for key in COMPLEX}
-            about: Any = checked(About, header["system"], "system")
-            return cls(**held, about=about)
-
 
 COMPLEX = ("eigenvalues", "right", "left", "input_push", "visibility")
 PER_MODE = ("condition", "time_constants", "frequencies", *COMPLEX)
 GROWTH = ("numerical_abscissa", "step_gain", "reactivity")
-ARRAYS = ("ids", *PER_MODE, "input_jacobian", *GROWTH)
-SHAPES = {
-    "ids": "i k",
-    **dict.fromkeys((*PER_MODE, "eigenvalues"), "f k m"),
-    **dict.fromkeys(("right", "left"), "f k m n 2"),
-    "eigenvalues": "f k m 2",
-    "input_push": "f k m u 2",
-    "visibility": "f k m o 2",
-    "input_jacobian": "f k n u",
-    **dict.fromkeys(GROWTH, "f k"),
-}
 
 
 def linear_modes(

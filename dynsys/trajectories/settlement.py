@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dynsys.attractors.known import Attractor
+from dynsys.attractors.attractor import Attractor
 from dynsys.systems.system import Kind
 from dynsys.trajectories.motion import steps_given
 from dynsys.trajectories.settling import Ending, Settled

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.attractors.known import Attractor, Known
+from dynsys.attractors.attractor import Attractor
+from dynsys.attractors.known import Known
 from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.threads import alone
 from dynsys.search.solvers import DENSE_LIMIT

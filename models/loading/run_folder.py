@@ -6,16 +6,16 @@ are the same: in the folder, or where it was then. Points of another network are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynsys.io.checked import WRONG
 from dynsys.io.errors import CheckpointError
+from dynsys.io.provenance import digest_of
 from dynsys.models.loading.choices import Choices
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.result.header import WRONG
 
 FILE_NAME = "checkpoint.safetensors"
 POINTS_FILE = "fixed_points.safetensors"
@@ -47,7 +47,7 @@ def network_of_points(about: Mapping[str, Any], file: Path) -> Located:
     if "sha256" not in about and not own:
         return Located(noted)  # the name of a model that needs no file
     for candidate in [folder / FILE_NAME] if own else [folder / noted.name, noted]:
-        if candidate.exists() and digest(candidate) == about.get("sha256"):
+        if candidate.exists() and digest_of(candidate) == about.get("sha256"):
             return Located(candidate, _sound(about.get("loading", {}), file))
     if own:
         wrong = f"its points are not of the {FILE_NAME} beside it, which is another network or was trained again since"
@@ -69,14 +69,16 @@ def note_of(checkpoint: str | Path, loading: Mapping[str, Any] | None = None) ->
     path = Path(checkpoint)
     located = (network_of(path) if path.is_dir() else None) or Located(path)
     path, loading = located.path, {**located.loading, **(loading or {})}
-    where = {"checkpoint": str(path.resolve()), "sha256": digest(path)} if path.exists() else {"checkpoint": str(path)}
+    where = (
+        {"checkpoint": str(path.resolve()), "sha256": digest_of(path)} if path.exists() else {"checkpoint": str(path)}
+    )
     return {**where, **({"loading": loading} if loading else {})}
 
 
 def check_room_for_points(folder: str | Path, note: Mapping[str, Any]) -> None:
     """Raise CheckpointError where points of the network noted would come to lie beside another network."""
     own = Path(folder) / FILE_NAME
-    if own.is_file() and digest(own) != note.get("sha256"):
+    if own.is_file() and digest_of(own) != note.get("sha256"):
         wrong = f"it holds a {FILE_NAME} of its own, and the points would be of another network"
         raise CheckpointError(folder, wrong, "give another folder with -o")
 
@@ -93,14 +95,4 @@ def holds_points_of_another(folder: str | Path) -> bool:
     folder = Path(folder)
     if not ((folder / POINTS_FILE).is_file() and (folder / FILE_NAME).is_file()):
         return False
-    return FixedPoints.load(folder / POINTS_FILE).about.get("sha256") != digest(folder / FILE_NAME)
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, or of the names and contents of all files in a folder."""
-    if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    whole = hashlib.sha256()
-    for file in sorted(one for one in path.rglob("*") if one.is_file() and not one.is_symlink()):
-        whole.update(f"{file.relative_to(path).as_posix()} {digest(file)}\n".encode())
-    return whole.hexdigest()
+    return FixedPoints.load(folder / POINTS_FILE).about.get("sha256") != digest_of(folder / FILE_NAME)

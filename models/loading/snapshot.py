@@ -3,23 +3,31 @@ with."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import Arrays, open_safetensors, read_tensors
+from dynsys.io.files import Arrays, open_safetensors
+from dynsys.io.record import ALL_OTHERS, Record
 from dynsys.models.loading.run_folder import FILE_NAME
 
-SCHEMA = "dynsys.snapshot/1"
 FOLDER = "snapshots"  # in that of the run
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot(Record, schema="dynsys.snapshot/1", what="snapshot", remedy="train again"):
+    """What had been learned after so many steps, as it is written."""
+
+    step: int
+    arrays: Arrays = field(metadata=ALL_OTHERS)
 
 
 def is_snapshot(path: Path) -> bool:
     """Whether a safetensors file says so; raises CheckpointError where it is damaged."""
     header = open_safetensors(path)[1]
-    return header is not None and header.get("schema") == SCHEMA
+    return header is not None and header.get("schema") == Snapshot.schema
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -36,7 +44,8 @@ def checkpoint_of(path: Path) -> Path:
 
 def read_snapshot(path: Path, of_checkpoint: Arrays) -> tuple[int, Arrays]:
     """The step and what had been learned; raises CheckpointError unless it fits the checkpoint's arrays."""
-    arrays, header = read_tensors(path, SCHEMA)
+    snapshot = Snapshot.load(path)
+    step, arrays = snapshot.step, snapshot.arrays
     for key, value in arrays.items():
         legal = of_checkpoint[key].shape if key in of_checkpoint else None
         if value.shape != legal:
@@ -46,11 +55,4 @@ def read_snapshot(path: Path, of_checkpoint: Arrays) -> tuple[int, Arrays]:
             raise CheckpointError(path, f"its {key} holds values that are NaN or infinite", "train again")
     if not arrays:
         raise CheckpointError(path, "it holds no weights", "train again")
-    return _step(path, header), arrays
-
-
-def _step(path: Path, header: dict[str, Any]) -> int:
-    step = header.get("step")
-    if isinstance(step, bool) or not isinstance(step, int):
-        raise CheckpointError(path, f"its step is {step!r}", "train again")
-    return step
+    return step, arrays

@@ -16,15 +16,17 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dynsys.io.checked import content_of
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import Arrays, read_tensors, write_tensors
+from dynsys.io.files import Arrays
+from dynsys.io.provenance import differing
+from dynsys.io.record import ALL_OTHERS, Record, axes
 from dynsys.models.training.optimisers import ADAM, MU, OPTIMISERS, check_optimiser
 from dynsys.numerics.deadline import ENDLESS, Deadline
-from dynsys.result.header import check_arrays, checked, content_of
 
-STATE_SCHEMA = "dynsys.training_state/1"
 STATE = "training_state.safetensors"
 AFRESH = "train into another folder, or delete the file to begin afresh"
 
@@ -184,12 +186,22 @@ def _validate(progress: Progress, lesson: Lesson, settings: Backprop) -> None:
     progress.finished = progress.step >= settings.steps or impatient or error <= settings.enough
 
 
+@dataclass(frozen=True, eq=False)
+class State(Record, schema="dynsys.training_state/1", what="state of a training", remedy=AFRESH):
+    """Everything that the next step depends on: ``arrays`` are the network's weights, the best ones, and moments."""
+
+    losses: NDArray[np.float64] = field(metadata=axes("f S"))
+    validated: NDArray[np.float64] = field(metadata=axes("f V 2"))
+    settings: dict[str, Any]
+    step: int
+    best_step: int
+    finished: bool
+    arrays: Arrays = field(metadata=ALL_OTHERS)
+
+
 def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same: dict[str, Any]) -> None:
-    """Everything that the next step depends on."""
     moments = optimiser.state_dict()["state"]
-    tensors: Arrays = {
-        "losses": np.array(progress.losses),
-        "validated": np.array(progress.validated, dtype=np.float64).reshape(-1, 2),
+    arrays = {
         **{f"network/{key}": _array(value) for key, value in progress.network.state_dict().items()},
         **{f"best/{key}": _array(value) for key, value in progress.best.items()},
         **{
@@ -199,36 +211,38 @@ def _keep(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same
             if value is not None  # the velocity of plain descent
         },
     }
-    numbers = {"step": progress.step, "best_step": progress.best_step, "finished": progress.finished}
-    header = {"schema": STATE_SCHEMA, "settings": same, **numbers}
-    write_tensors(path, tensors, header)
+    State(
+        losses=np.array(progress.losses),
+        validated=np.array(progress.validated, dtype=np.float64).reshape(-1, 2),
+        settings=same,
+        step=progress.step,
+        best_step=progress.best_step,
+        finished=progress.finished,
+        arrays=arrays,
+    ).save(path)
 
 
 def _resume(path: Path, progress: Progress, optimiser: torch.optim.Optimizer, same: dict[str, Any]) -> None:
-    tensors, header = read_tensors(path, STATE_SCHEMA)
-    with content_of(path, "state of a training", AFRESH):
-        kept = checked(dict[str, Any], header["settings"], "settings")
-    other = [key for key in {**same, **kept} if kept.get(key) != same.get(key)]
+    kept = State.load(path)
+    other = differing(kept.settings, same)
     if other:
         wrong = f"it is the state of a training with another {', '.join(other)}"
         raise CheckpointError(path, wrong, AFRESH)
     try:
-        progress.network.load_state_dict(_part(tensors, "network"))
-        progress.best = _part(tensors, "best")
+        progress.network.load_state_dict(_part(kept.arrays, "network"))
+        progress.best = _part(kept.arrays, "best")
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimiser").items():
+        for name, value in _part(kept.arrays, "optimiser").items():
             i, key = name.split("/")
             state.setdefault(int(i), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     except (RuntimeError, ValueError) as error:
         wrong = f"it is the state of another network ({str(error).splitlines()[0]})"
         raise CheckpointError(path, wrong, AFRESH) from error
-    with content_of(path, "state of a training", AFRESH):
-        check_arrays(tensors, {"losses": "f S", "validated": "f V 2"})
-        progress.step, progress.best_step = (checked(int, header[key], key) for key in ("step", "best_step"))
-        progress.finished = checked(bool, header["finished"], "finished")
-        progress.losses = tensors["losses"].tolist()
-        progress.validated = [(int(step), float(error)) for step, error in tensors["validated"]]
+    with content_of(path, State.what, AFRESH):
+        progress.step, progress.best_step, progress.finished = kept.step, kept.best_step, kept.finished
+        progress.losses = kept.losses.tolist()
+        progress.validated = [(int(step), float(error)) for step, error in kept.validated]
         progress.best_error = dict(progress.validated)[progress.best_step] if progress.best else math.inf
 
 

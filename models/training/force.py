@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
+from dynsys.io.checked import check_arrays
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.numerics.deadline import ENDLESS, Deadline
-from dynsys.result.header import check_arrays
 
 Array = NDArray[np.float64]
 OnSnapshot = Callable[[int, Array], None]

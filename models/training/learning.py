@@ -21,11 +21,11 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from dynsys.io.files import Arrays, check_writable, write_bytes, write_tensors
+from dynsys.io.files import Arrays, check_writable, write_bytes
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 from dynsys.models.training.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
-from dynsys.models.training.run import CURVE_POINTS, CURVES, CURVES_SCHEMA, forget_snapshots, write_snapshot
+from dynsys.models.training.run import CURVE_POINTS, CURVES, Curves, forget_snapshots, write_snapshot
 from dynsys.models.training.schedule import Wanted, every_or_at
 from dynsys.numerics.deadline import ENDLESS, Cut, Deadline, Part
 from dynsys.numerics.threads import alone
@@ -106,7 +106,7 @@ class Course:
             cut = None if progress.finished else deadline.cut(done)
             metrics, learned = self._judge_and_save(folder, cut)
             shown = self.curves()
-        write_tensors(folder / CURVES, {**learning_curves(progress), **shown}, {"schema": CURVES_SCHEMA})
+        Curves({**learning_curves(progress), **shown}).save(folder / CURVES)
         if cut is None:
             (folder / STATE).unlink(missing_ok=True)
         validated = progress.best_error if progress.validated else None

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.io.checked import content_of
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import Arrays, check_writable, read_tensors, write_tensors
+from dynsys.io.files import Arrays, check_writable
+from dynsys.io.provenance import differing, of_arrays
+from dynsys.io.record import ALL_OTHERS, Record
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
-from dynsys.models.loading.snapshot import SCHEMA as SNAPSHOT_SCHEMA
+from dynsys.models.loading.snapshot import Snapshot
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.training.backprop import AFRESH, STATE
 from dynsys.models.training.recipes import Recipe, Trained, train_flipflop
 from dynsys.numerics.deadline import ENDLESS, Deadline
-from dynsys.result.header import content_of
 
 Array = NDArray[np.float64]
 
-CURVES_SCHEMA = "dynsys.training_curves/1"
-STATE_SCHEMA = "dynsys.force_state/1"
 CURVES = "training.safetensors"
 CURVE_POINTS = 600  # the MSE and |W_out| are means over this many stretches of the run
 SHOWN = 2000  # steps of the test run that are kept, from its beginning, and of the training, up to its end
+
+
+@dataclass(frozen=True, eq=False)
+class Curves(Record, schema="dynsys.training_curves/1", what="record of a training", remedy=AFRESH):
+    """What a training recorded, by name."""
+
+    arrays: Arrays = field(metadata=ALL_OTHERS)
+
+
+@dataclass(frozen=True, eq=False)
+class Unfinished(Record, schema="dynsys.force_state/1", what="state of a training", remedy=AFRESH):
+    """What the next step of a FORCE training depends on."""
+
+    settings: dict[str, Any]
+    arrays: Arrays = field(metadata=ALL_OTHERS)
 
 
 def run_training(
@@ -52,7 +66,7 @@ def run_training(
     folder = Path(folder)
     check_room_for_network(folder)
     check_writable(folder)
-    same = {"recipe": recipe.describe(), **(noted or {}), "start": _weights_of(start)}
+    same = {"recipe": recipe.describe(), **(noted or {}), "start": None if start is None else of_arrays(start.arrays())}
     begun = _left_unfinished(folder / STATE, same)
     if begun is None:
         forget_snapshots(folder)
@@ -65,37 +79,28 @@ def run_training(
     recorded = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
     about = {**recorded, **(noted or {}), **({} if trained.cut is None else {"cut": trained.cut.to_json()})}
     if trained.cut is not None:
-        write_tensors(folder / STATE, trained.record.unfinished, {"schema": STATE_SCHEMA, "settings": same})
+        Unfinished(same, trained.record.unfinished).save(folder / STATE)
     save_checkpoint(folder / FILE_NAME, trained.network, about)
-    write_tensors(folder / CURVES, curves(trained), {"schema": CURVES_SCHEMA})
+    Curves(curves(trained)).save(folder / CURVES)
     if trained.cut is None:
         (folder / STATE).unlink(missing_ok=True)
     return trained
-
-
-def _weights_of(start: EchoStateNetwork | None) -> str | None:
-    if start is None:
-        return None
-    digest = hashlib.sha256()
-    for key, value in sorted(start.arrays().items()):
-        digest.update(key.encode() + np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
 
 
 def _left_unfinished(path: Path, same: dict[str, Any]) -> Arrays | None:
     """What an earlier call left there, whose time was over; raises CheckpointError where that was another training."""
     if not path.is_file():
         return None
-    arrays, header = read_tensors(path, STATE_SCHEMA)
-    if header.get("settings") != json.loads(json.dumps(same)):
+    found = Unfinished.load(path)
+    if differing(found.settings, same):
         raise CheckpointError(path, "it is the state of a training with other settings", AFRESH)
-    return arrays
+    return found.arrays
 
 
 def write_snapshot(folder: Path, step: int, arrays: Arrays) -> None:
     """What had been learned after so many steps, as ``snapshots/step_*.safetensors`` in the folder of a run."""
     name = f"step_{step:08d}.safetensors"
-    write_tensors(folder / SNAPSHOTS / name, arrays, {"schema": SNAPSHOT_SCHEMA, "step": step})
+    Snapshot(step, arrays).save(folder / SNAPSHOTS / name)
 
 
 def forget_snapshots(folder: Path) -> None:
@@ -128,4 +133,4 @@ def curves(trained: Trained) -> Arrays:
 
 def read_curves(folder: str | Path) -> dict[str, Any]:
     """The curves of a run, as ``dynsys.plots.training_curves`` takes them; raises CheckpointError."""
-    return read_tensors(Path(folder) / CURVES, CURVES_SCHEMA)[0]
+    return Curves.load(Path(folder) / CURVES).arrays

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from dynsys import plots
-from dynsys.attractors.ends import Other
+from dynsys.attractors.attractor import Attractor, Node
 from dynsys.io.errors import OutputError
 from dynsys.plots import camera, style, thinning
 from dynsys.result.fixed_points import FixedPoints
@@ -131,7 +131,14 @@ class TestPhasePortrait:
         assert "trajectories" not in names(figure)
 
     def test_attractors_that_are_no_points_are_drawn_as_loops_and_told_of(self, points):
-        orbit = Other("orbit 0", "stable orbit of period 2", 2, np.stack([E[0], E[1]]), np.ones(1), np.zeros(0))
+        orbit = Attractor(
+            2,
+            np.stack([E[0], E[1]]),
+            np.zeros(0),
+            name=Node("orbit", 0),
+            kind="stable orbit of period 2",
+            readout=np.ones(1),
+        )
         figure = plots.phase_portrait(points, beside=[orbit, orbit], projection=PLAIN)
         np.testing.assert_array_equal(
             xyz(trace(figure, "stable orbit of period 2"))[:3], [[1, 0, 0], [0, 1, 0], [1, 0, 0]]

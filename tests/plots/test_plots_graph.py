@@ -10,9 +10,9 @@ import torch
 from described import described
 
 from dynsys import Flow, Map, plots
+from dynsys.attractors.attractor import Attractor, Node
 from dynsys.attractors.basins import Basins, Shares
 from dynsys.attractors.connections import connections
-from dynsys.attractors.ends import Other
 from dynsys.models.examples.bistable import Bistable
 from dynsys.plots import arrows, graph, layers, style
 from dynsys.trajectories.projection import Projection
@@ -148,7 +148,14 @@ class TestMemoryGraph:
         assert nodes(figure)["orbit 0"][1] == 0
 
     def test_an_attractor_that_only_random_starts_reach_is_drawn(self, cubic):
-        other = Other("orbit 0", "stable orbit of period 3", 3, np.zeros((3, 1)), np.array([5.0]), np.zeros(0))
+        other = Attractor(
+            3,
+            np.zeros((3, 1)),
+            np.zeros(0),
+            name=Node("orbit", 0),
+            kind="stable orbit of period 3",
+            readout=np.array([5.0]),
+        )
         basins = dataclasses.replace(shares({"point 0": 1, "point 1": 1, "orbit 0": 2}), others=[other])
         assert nodes(plots.memory_graph(cubic[1], basins))["orbit 0"][1] == 0
 

@@ -14,7 +14,6 @@ from safetensors.numpy import save_file
 import dynsys
 from dynsys import plots
 from dynsys.analyses.evolve.evolution import Evolve
-from dynsys.analyses.evolve.frames import SCHEMA as FRAMES
 from dynsys.analyses.evolve.frames import load_frames
 from dynsys.analyses.evolve.study import run as evolve
 from dynsys.attractors.basins import Basins, basins
@@ -197,7 +196,7 @@ def test_a_file_of_the_version_before_whose_checksum_is_of_the_arrays_alone_is_r
 @given(data=st.data())
 def test_frames_that_make_no_sense_are_made_anew(results, tmp_path, data):
     path = results / "run" / "evolve" / "frames.safetensors"
-    tensors, header = read_tensors(path, FRAMES)
+    tensors, header = read_tensors(path, "dynsys.evolution_frames/1")
     assert load_frames(path, header["made_from"]) is not None
     key = data.draw(st.sampled_from(sorted(tensors)))
     tensors[key] = data.draw(st.sampled_from([tensors[key][None], tensors[key].ravel()[:-1], np.zeros(0, dtype=bool)]))
@@ -208,13 +207,13 @@ def test_frames_that_make_no_sense_are_made_anew(results, tmp_path, data):
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_state_of_a_training_that_makes_no_sense_is_one_clear_error(results, tmp_path, data):
-    from dynsys.models.training.backprop import STATE, STATE_SCHEMA
+    from dynsys.models.training.backprop import STATE, State
 
     begun = results / "begun"
     if not begun.exists():
         with contextlib.suppress(KeyboardInterrupt):
             learner("flipflop", "gru")(begun, on_progress=interrupt, bits=1, units=3, steps=300)
-    tensors, header = read_tensors(begun / STATE, STATE_SCHEMA)
+    tensors, header = read_tensors(begun / STATE, State.schema)
     key = data.draw(st.sampled_from(["settings", "step", "best_step", "finished", "losses", "validated"]))
     if key in header:
         header[key] = data.draw(st.sampled_from([None, "x", [1], 2.5, 10**400]))

@@ -8,8 +8,8 @@ import pytest
 
 from dynsys import CheckpointError, FixedPoints, Flow, OutputError, find_fixed_points
 from dynsys.io.files import write_tensors
+from dynsys.io.record import per
 from dynsys.models.examples.bistable import Bistable
-from dynsys.result.fixed_points import PER_POINT
 
 POINT_KEYS = {"id", "verdict", "q", "error_bound", "stability", "n_unstable", "leading_eigenvalue", "readout"}
 COLUMNS = POINT_KEYS - {"id"}
@@ -27,7 +27,7 @@ def none():
 
 
 def assert_equal(a, b):
-    for key in PER_POINT:
+    for key in per(FixedPoints, "k"):
         np.testing.assert_array_equal(getattr(a, key), getattr(b, key), err_msg=key)
         assert getattr(a, key).dtype.kind == getattr(b, key).dtype.kind
     assert a.search == b.search
@@ -66,7 +66,7 @@ def test_points_without_a_bound_can_be_saved_and_printed(tmp_path):
 def test_a_mask_keeps_the_same_rows_of_everything(points):
     stable = points[points.stability == "stable node"]
     assert len(stable) == 4
-    for key in PER_POINT:
+    for key in per(FixedPoints, "k"):
         np.testing.assert_array_equal(getattr(stable, key), getattr(points, key)[points.stability == "stable node"])
     assert stable.search == points.search
 

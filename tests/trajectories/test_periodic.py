@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dynsys import FixedPoints, Flow, Map, find_fixed_points
-from dynsys.attractors.known import Attractor
+from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.periodic import LARGEST, periodic
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.result.consistency import agreed, orbits_beside

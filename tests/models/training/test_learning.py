@@ -12,11 +12,12 @@ from dynsys import plots
 from dynsys.io.errors import CheckpointError, OutputError
 from dynsys.io.files import read_tensors
 from dynsys.models.loading.run_folder import FILE_NAME
+from dynsys.models.loading.snapshot import Snapshot
 from dynsys.models.training.backprop import STATE, Progress, TrainingDiverged
 from dynsys.models.training.flipflop import flipflop_course
 from dynsys.models.training.learning import learning_curves
 from dynsys.models.training.retrieval import Recipe, retrieval_course
-from dynsys.models.training.run import CURVE_POINTS, SNAPSHOT_SCHEMA, SNAPSHOTS, read_curves
+from dynsys.models.training.run import CURVE_POINTS, SNAPSHOTS, read_curves
 
 
 def flipflop(steps=30, cell="gru", **changes):
@@ -81,7 +82,7 @@ def test_snapshots_hold_the_weights_as_they_were(tmp_path):
     files = sorted((tmp_path / SNAPSHOTS).iterdir())
     assert [path.name for path in files] == ["step_00000015.safetensors", "step_00000030.safetensors"]
     for path, step in zip(files, (15, 30), strict=True):
-        arrays, header = read_tensors(path, SNAPSHOT_SCHEMA)
+        arrays, header = read_tensors(path, Snapshot.schema)
         assert header["step"] == step
         assert same_arrays(arrays, states[step - 1])
 

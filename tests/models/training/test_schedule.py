@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from dynsys.cli import main
 from dynsys.io.files import read_tensors
+from dynsys.models.loading.snapshot import Snapshot
 from dynsys.models.training.learners import learner
-from dynsys.models.training.run import SNAPSHOT_SCHEMA
 from dynsys.models.training.schedule import every_or_at, geometric, read_schedule
 
 
@@ -59,9 +59,9 @@ def test_steps_outside_the_training_are_refused(steps, tmp_path):
 def test_an_echo_state_network_keeps_the_steps_asked_for(tmp_path):
     learner("flipflop", "esn")(tmp_path, snapshots="log:12", steps=200, units=20, bits=1)
     assert kept(tmp_path) == list(geometric(12, 200))
-    first, _ = read_tensors(tmp_path / "snapshots" / "step_00000000.safetensors", SNAPSHOT_SCHEMA)
+    first, _ = read_tensors(tmp_path / "snapshots" / "step_00000000.safetensors", Snapshot.schema)
     assert not first["W_out"].any()
-    last, _ = read_tensors(tmp_path / "snapshots" / "step_00000200.safetensors", SNAPSHOT_SCHEMA)
+    last, _ = read_tensors(tmp_path / "snapshots" / "step_00000200.safetensors", Snapshot.schema)
     learned, _ = read_tensors(tmp_path / "checkpoint.safetensors", "dynsys.checkpoint/1")
     assert np.array_equal(last["W_out"], learned["W_out"])
 
@@ -78,9 +78,9 @@ def test_backpropagation_keeps_the_untrained_network_as_step_0_and_its_end(model
     learner("flipflop", model)(tmp_path, snapshots="log:5", steps=100, units=4, bits=1)
     assert kept(tmp_path) == list(geometric(5, 100))
     untrained = learner("flipflop", model)(tmp_path / "other", snapshots=1, steps=1, units=4, bits=1)
-    arrays, header = read_tensors(tmp_path / "snapshots" / "step_00000000.safetensors", SNAPSHOT_SCHEMA)
+    arrays, header = read_tensors(tmp_path / "snapshots" / "step_00000000.safetensors", Snapshot.schema)
     assert header["step"] == 0
-    after_one, _ = read_tensors(tmp_path / "other" / "snapshots" / "step_00000001.safetensors", SNAPSHOT_SCHEMA)
+    after_one, _ = read_tensors(tmp_path / "other" / "snapshots" / "step_00000001.safetensors", Snapshot.schema)
     moved = max(float(np.abs(after_one[key] - arrays[key]).max()) for key in arrays)
     assert 0 < moved <= 0.05 / 4**0.5 * 1.01  # one step of Adam moves no weight by more than its rate
     assert untrained.steps == 1
