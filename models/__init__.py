@@ -9,7 +9,7 @@ if __name__ == "models":
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("MODELS", "TASKS", "Model"):
+    if name in ("MEMORIES", "MODELS", "TASKS", "Model"):
         from dynsys.models import registry
 
         return getattr(registry, name)

@@ -6,6 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dynsys.models.associative.associator import Associator
+from dynsys.models.associative.bidirectional import BidirectionalMemory
+from dynsys.models.associative.continuous import ContinuousHopfield
+from dynsys.models.associative.dense import DenseMemory
+from dynsys.models.associative.descent import PatternDescent
+from dynsys.models.associative.hopfield import Hopfield
+from dynsys.models.associative.linear import LinearAssociator
+from dynsys.models.associative.polynomial import PolynomialMemory
+from dynsys.models.associative.recurrent import RecurrentAssociator
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.examples.simple2d import Simple2D
 from dynsys.models.fast_weights.system import FastWeights
@@ -57,8 +66,20 @@ MODELS: dict[str, Model] = {
     "lstm-peephole": Model(PeepholeLSTM.random, PeepholeLSTM.from_arrays),
     "lstm-coupled": Model(CoupledLSTM.random, CoupledLSTM.from_arrays),
     "fast-weights": Model(FastWeights.random, FastWeights.from_arrays),
+    "continuous-hopfield": Model(ContinuousHopfield.random, ContinuousHopfield.from_arrays),
+    "dense-memory": Model(DenseMemory.random, DenseMemory.from_arrays),
+    "pattern-descent": Model(PatternDescent.random, PatternDescent.from_arrays),
     "simple2d": Model(Simple2D),
     "bistable": Model(Bistable),
+}
+
+MEMORIES: dict[str, Callable[..., Any]] = {  # of discrete states, and so no systems: a net from the patterns it stores
+    "associator": Associator.hebb,
+    "linear": LinearAssociator.hebb,
+    "recurrent": RecurrentAssociator.hebb,
+    "hopfield": Hopfield.hebb,
+    "bidirectional": BidirectionalMemory.hebb,
+    "polynomial": PolynomialMemory,
 }
 
 TASKS: dict[str, Callable[..., Any]] = {
@@ -68,4 +89,4 @@ TASKS: dict[str, Callable[..., Any]] = {
     "one-to-many": OneToMany,
 }
 
-__all__ = ["MODELS", "TASKS", "Model"]
+__all__ = ["MEMORIES", "MODELS", "TASKS", "Model"]

@@ -37,6 +37,9 @@ RECURRENT = {  # which weights are the recurrent ones, by model; those of a modu
     "lstm-peephole": TORCH,
     "lstm-coupled": TORCH,
     "fast-weights": r"W",
+    "continuous-hopfield": r"W",
+    "dense-memory": r"S",
+    "pattern-descent": r"S",
 }
 
 

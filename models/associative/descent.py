@@ -1,0 +1,251 @@
+"""A net for any number of real patterns: descent of a scalar function that has a minimum at each (the lecture notes).
+
+Each stored S_i has a level f_i, the same for the same target. The state descends f to rest, and the level there names
+the target. The notes leave f open; here it is one of two, with r_i = |x - S_i|, d_ij = |S_i - S_j|:
+
+    shepard      f(x) = sum_i w_i (f_i + k r_i^2) / sum_i w_i,  w_i = 1 / r_i^2
+                 Hessian at S_i: 2 (k P + sum_{j != i} (f_j - f_i) / d_ij^2) times the identity
+    paraboloids  f(x) = min_i (f_i + k r_i^2),  Hessian 2 k; S_i is where it says if k > max_ij (f_j - f_i) / d_ij^2
+
+Shepard's f is smooth and may have minima besides the patterns: spurious ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.models.associative.patterns import Array
+from dynsys.systems.system import Kind, System
+
+ROOM = 2.0  # times the least k, where none is given
+STEPS, REST = 20_000, 1e-10  # of a descent, and the gradient at its end over k times the size of the patterns
+ROUNDING = 1e-15  # of f, by which a step may seem to climb
+
+
+@dataclass(frozen=True)
+class Bowl:
+    """One choice of f: its value, minus its gradient, the least k and the Hessian's factor 2 (...) at each pattern."""
+
+    value: Callable[[Tensor, Tensor, Tensor, float], Tensor]
+    downhill: Callable[[Tensor, Tensor, Tensor, float], Tensor]
+    least: Callable[[Array, Array], float]
+    curvature: Callable[[Array, Array, float], Array]
+
+
+class PatternDescent(System):
+    """Patterns S (P, n) with a target each, as the flow dx/dt = -grad f(x); its readout is f.
+
+    ``levels`` (P,) are equal exactly where the targets are; without them the targets count from 0 in the order of
+    their appearance. ``k`` is twice the least that makes every pattern a minimum where it is not given. Raises
+    ValueError for patterns that are equal, levels that do not fit the targets, and a k below the least.
+    """
+
+    kind = Kind.FLOW
+    name = "pattern-descent"
+    n_output = 1
+    box_is_trapping = True
+
+    def __init__(
+        self,
+        S: Any,
+        targets: Sequence[Hashable],
+        levels: Any = None,
+        *,
+        function: str = "shepard",
+        k: float | None = None,
+    ) -> None:
+        patterns = np.array(S, dtype=np.float64)
+        if patterns.ndim != 2 or patterns.size == 0 or not np.isfinite(patterns).all():
+            raise ValueError(f"the patterns S have shape {patterns.shape}; give finite numbers (P, n), a pattern a row")
+        if len(targets) != len(patterns):
+            raise ValueError(f"there are {len(patterns)} patterns and {len(targets)} targets; each has its own")
+        if function not in FUNCTIONS:
+            raise ValueError(f"function is {function!r}; it can be {', '.join(FUNCTIONS)}")
+        self.targets, heights = list(targets), _levels(targets, levels)
+        squares = ((patterns[:, None] - patterns[None]) ** 2).sum(-1)
+        twins = np.argwhere(np.triu(squares == 0, 1))
+        if len(twins):
+            raise ValueError(f"the patterns {twins[0].tolist()} (from 0) are one and the same; store it once")
+        self._bowl, self.function, self._given = FUNCTIONS[function], function, k
+        self.least_k = self._bowl.least(heights, squares)
+        self.k = (ROOM * self.least_k or 1.0) if k is None else float(k)
+        if not max(self.least_k, 0.0) < self.k < np.inf:
+            raise ValueError(f"k is {k}; for every pattern to be a minimum of f it must be above {self.least_k:.6g}")
+        self.S, self.levels = torch.as_tensor(patterns), torch.as_tensor(heights)
+        self.curvatures = self._bowl.curvature(heights, squares, self.k)
+        self.n_state = patterns.shape[1]
+
+    @classmethod
+    def random(cls, P: int = 5, n: int = 2, seed: int = 0) -> Self:
+        rng = np.random.default_rng(seed)
+        return cls(rng.standard_normal((P, n)), [int(t) for t in rng.integers(0, 3, P)])
+
+    def arrays(self) -> dict[str, Array]:
+        """The patterns and levels, by the names that a checkpoint gives them."""
+        return {"S": np.asarray(self.S), "levels": np.asarray(self.levels)}
+
+    def settings(self) -> dict[str, Any]:
+        """What ``from_arrays`` needs besides."""
+        return {"targets": self.targets, "function": self.function, "k": self._given}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], settings: Mapping[str, Any], task: Any = None) -> Self:
+        given = dict(settings)
+        return cls(arrays["S"], given.pop("targets"), arrays["levels"], **given)
+
+    # the dynamics
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return self._bowl.downhill(x, self.S, self.levels, self.k)
+
+    def readout(self, x: Tensor) -> Tensor:
+        return self._bowl.value(x, self.S, self.levels, self.k).unsqueeze(1)
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The patterns' own box, wider by sqrt((max f_i - min f_i) / k) on every side.
+
+        Where no pattern is as near as that, f is above every level, and descent leads towards a mean of the patterns.
+        """
+        room = float(torch.sqrt((self.levels.max() - self.levels.min()) / self.k))
+        low, high = self.S.amin(0) - room, self.S.amax(0) + room
+        return low.expand(len(u), -1), high.expand(len(u), -1)
+
+    # in numpy
+
+    def value(self, x: Any) -> Array:
+        """f of states (n,) or (B, n)."""
+        return np.asarray(self.readout(self._tensor(x)))[:, 0].reshape(np.shape(x)[:-1])
+
+    def gradient(self, x: Any) -> Array:
+        """grad f of states (n,) or (B, n)."""
+        return -np.asarray(self.velocity(self._tensor(x), torch.zeros(1, 0))).reshape(np.shape(x))
+
+    def descend(self, x: Any) -> Array:
+        """Where descent from x (n,) or (B, n) comes to rest, by steps that never climb; ValueError if it does not."""
+        y, u = self._tensor(x), torch.zeros(1, 0)
+        most = 1 / float(self.curvatures.max())
+        rate = torch.full((len(y), 1), most, dtype=torch.float64)
+        small = REST * self.k * (1 + float(self.S.abs().max()))
+        for _ in range(STEPS):
+            down = self.velocity(y, u)
+            moving = down.norm(dim=1, keepdim=True) > small
+            if not moving.any():
+                return np.asarray(y).reshape(np.shape(x))
+            further, height = y + rate * down, self.readout(y)
+            enough = height - 0.1 * rate * (down * down).sum(1, keepdim=True) + ROUNDING * (1 + height.abs())
+            lower = self.readout(further) <= enough
+            y = torch.where(lower & moving, further, y)
+            rate = torch.where(lower, (1.5 * rate).clamp_max(most), rate / 2)
+        raise ValueError(f"descent did not come to rest within {STEPS} steps; |grad f| is {float(down.norm()):.3g}")
+
+    def nearest(self, x: Any, within: float = 1e-6) -> NDArray[np.int64]:
+        """Which stored pattern each state (B, n) is at, -1 for none: a spurious state."""
+        distance = np.linalg.norm(np.asarray(x)[..., None, :] - np.asarray(self.S), axis=-1)
+        index = distance.argmin(axis=-1)
+        return np.where(distance.min(axis=-1) <= within * (1 + np.abs(np.asarray(self.S)).max()), index, -1)
+
+    def recall(self, x: Any) -> list[Hashable | None]:
+        """The target that each cue (B, n) ends at, None for a spurious state."""
+        where = self.nearest(self.descend(np.atleast_2d(x)))
+        return [None if i < 0 else self.targets[i] for i in where]
+
+    def _tensor(self, x: Any) -> Tensor:
+        rows = torch.as_tensor(np.atleast_2d(np.array(x, dtype=np.float64)))
+        if rows.ndim != 2 or rows.shape[1] != self.n_state or not torch.isfinite(rows).all():
+            n = self.n_state
+            raise ValueError(f"x has shape {np.shape(x)}; a state of this net is ({n},) or (B, {n}), finite numbers")
+        return rows
+
+
+def _levels(targets: Sequence[Hashable], levels: Any) -> Array:
+    """One number for each pattern, the same exactly where the targets are."""
+    order = {target: float(k) for k, target in enumerate(dict.fromkeys(targets))}
+    if levels is None:
+        return np.array([order[target] for target in targets])
+    heights = np.array(levels, dtype=np.float64)
+    if heights.shape != (len(targets),) or not np.isfinite(heights).all():
+        raise ValueError(f"levels has shape {heights.shape}; each of the {len(targets)} patterns needs a finite one")
+    for i in range(len(targets)):
+        for j in range(i):
+            if (heights[i] == heights[j]) != (targets[i] == targets[j]):
+                same = "one target and two levels" if targets[i] == targets[j] else "two targets and one level"
+                raise ValueError(f"the patterns {j} and {i} (from 0) have {same}; levels name the targets")
+    return heights
+
+
+def _parts(x: Tensor, S: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x - S_i (B, P, n), r_i^2, the least of them (B, 1), and which is the least (B, P)."""
+    away = x.unsqueeze(1) - S
+    squares = (away * away).sum(2)
+    nearest = torch.zeros_like(squares).scatter(1, squares.argmin(1, keepdim=True), 1.0) > 0
+    return away, squares, squares.amin(1, keepdim=True), nearest
+
+
+def _shares(squares: Tensor, least: Tensor, nearest: Tensor) -> tuple[Tensor, Tensor]:
+    """q_i = least / r_i^2, 1 for the nearest, and their sum: w_i / sum w without its infinities."""
+    q = torch.where(nearest, 1.0, least / torch.where(nearest, 1.0, squares))
+    return q, q.sum(1, keepdim=True)
+
+
+def _shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
+    _, squares, least, nearest = _parts(x, S)
+    q, total = _shares(squares, least, nearest)
+    return ((q * f).sum(1) + k * len(S) * least[:, 0]) / total[:, 0]
+
+
+def _down_shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
+    """-grad f = 2 sum_i g_i (w_i / sum w) (x - S_i), g_i = (f_i - f) w_i; of the nearest g is written without 0 / 0."""
+    away, squares, least, nearest = _parts(x, S)
+    q, total = _shares(squares, least, nearest)
+    w = torch.where(nearest, 0.0, 1 / torch.where(nearest, 1.0, squares))  # of all but the nearest
+    here = (nearest * f).sum(1, keepdim=True)
+    value = ((q * f).sum(1, keepdim=True) + k * len(S) * least) / total
+    at_nearest = (((here - f) * w).sum(1, keepdim=True) - k * len(S)) / total
+    g = torch.where(nearest, at_nearest, (f - value) * w)
+    return 2 * ((g * q / total).unsqueeze(2) * away).sum(1)
+
+
+def _least_shepard(f: Array, squares: Array) -> float:
+    return float(_steepness(f, squares).sum(axis=1).max() / len(f))
+
+
+def _least_paraboloids(f: Array, squares: Array) -> float:
+    return float(_steepness(f, squares).max())
+
+
+def _steepness(f: Array, squares: Array) -> Array:
+    """(f_i - f_j) / d_ij^2, 0 on the diagonal."""
+    return (f[:, None] - f[None]) / np.where(np.eye(len(f), dtype=bool), 1.0, squares)
+
+
+def _paraboloids(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
+    return (f + k * (x.unsqueeze(1) - S).square().sum(2)).amin(1)
+
+
+def _down_paraboloids(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
+    away = x.unsqueeze(1) - S
+    lowest = (f + k * away.square().sum(2)).argmin(1)
+    return -2 * k * (x - S[lowest])
+
+
+FUNCTIONS = {
+    "shepard": Bowl(
+        _shepard,
+        _down_shepard,
+        _least_shepard,
+        lambda f, squares, k: 2 * (k * len(f) - _steepness(f, squares).sum(axis=1)),
+    ),
+    "paraboloids": Bowl(
+        _paraboloids,
+        _down_paraboloids,
+        _least_paraboloids,
+        lambda f, squares, k: np.full(len(f), 2 * k),
+    ),
+}
