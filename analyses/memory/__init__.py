@@ -1,0 +1,1 @@
+"""What associative memories hold: capacity by simulation and theory, basins, spurious states."""
