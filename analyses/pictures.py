@@ -10,11 +10,8 @@ from typing import Any
 from dynsys.analyses.portrait import Fit, portrait, title_of
 from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.run import BASINS, CONNECTIONS, RECORDED, load_run
-from dynsys.attractors.basins import Basins
-from dynsys.attractors.connections import Connections
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.models.tasks.retrieval import Retrieval
-from dynsys.models.training.run import read_curves
 from dynsys.result.fixed_points import FixedPoints
 
 
@@ -113,6 +110,8 @@ def _usual(run: Path) -> str:
 
 @picture("phase", "points", "seed", "fit", "starts")
 def _phase(asked: Asked) -> Any:
+    from dynsys.attractors.connections import Connections
+
     run = asked.run
     points, system = load_run(run)
     followed = Connections.load(run / CONNECTIONS) if asked.points is None and (run / CONNECTIONS).is_file() else None
@@ -147,6 +146,8 @@ def _modes(asked: Asked) -> Any:
 
 @picture("graph")
 def _graph(asked: Asked) -> Any:
+    from dynsys.attractors.basins import Basins
+    from dynsys.attractors.connections import Connections
     from dynsys.plots import memory_graph
 
     run = asked.run
@@ -159,6 +160,7 @@ def _graph(asked: Asked) -> Any:
 
 @picture("training")
 def _training(asked: Asked) -> Any:
+    from dynsys.models.training.run import read_curves
     from dynsys.plots import learning_curves, training_curves
 
     curves = read_curves(asked.run)
@@ -213,6 +215,7 @@ def _convergence(asked: Asked) -> Any:
 
 @picture("confusion")
 def _confusion(asked: Asked) -> Any:
+    from dynsys.models.training.run import read_curves
     from dynsys.plots import confusions
 
     return confusions({asked.run.resolve().name: read_curves(asked.run)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
 from dynsys.attractors.attractor import Attractor
-from dynsys.attractors.connections import Connections
 from dynsys.attractors.ends import Ends, iterated
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.starts import first_starts, states_in_box
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import relax
+
+if TYPE_CHECKING:
+    from dynsys.attractors.connections import Connections
 
 Array = NDArray[np.float64]
 Fit = Literal["points", "trajectories"]

@@ -18,7 +18,6 @@ from dynsys.io.files import check_writable, write_json
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import check_room_for_points, network_of_points, note_of
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.search.find import SearchInterrupted, find_fixed_points
 from dynsys.search.starts import resting_states
 from dynsys.stability.modes import Modes, linear_modes
 from dynsys.systems.iterated import Iterated
@@ -51,6 +50,8 @@ def search_and_save(
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
     Of the trajectories (T_i, n) that were ``recorded`` enough are kept to be drawn.
     """
+    from dynsys.search.find import SearchInterrupted, find_fixed_points  # here, as pictures of a run need no search
+
     told = {"assumed": list(system.assumed), "unread": list(system.unread)}
     noted = {**note_of(checkpoint, loading), **{k: v for k, v in told.items() if v}, **(noted or {})}
     check_room_for_points(folder, noted)

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from dynsys.attractors.attractor import Attractor
@@ -120,7 +120,7 @@ def _turn(system: System, x: Array, u: Tensor, unit: float, period: float) -> tu
     size = np.concatenate([np.full(n, TOLERANCE * unit), np.full(n * n, TOLERANCE)])
     times = np.linspace(0.0, period, KEPT + 1)
     with np.errstate(all="ignore"):
-        found = solve_ivp(slope, (0.0, period), begin, "DOP853", times, rtol=TOLERANCE, atol=size)
+        found = scipy.integrate.solve_ivp(slope, (0.0, period), begin, "DOP853", times, rtol=TOLERANCE, atol=size)
     if not found.success or not np.isfinite(found.y).all():
         return None
     ends = np.stack([slope(0.0, found.y[:, i])[:n] for i in (0, -1)])

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq, linear_sum_assignment
 from torch import Tensor
 
 from dynsys.continuation.curve import Node
@@ -182,7 +182,7 @@ class Stretch:
         other beyond the boundary, each followed by itself; None where they do not come to ``change`` unstable ones."""
         near, far = (self._upper_half(part) for part in (0.0, 1.0))
         found: list[_Zero] = []
-        for i, j in zip(*linear_sum_assignment(np.abs(near[:, None] - far)), strict=True):
+        for i, j in zip(*scipy.optimize.linear_sum_assignment(np.abs(near[:, None] - far)), strict=True):
             a, b = complex(near[i]), complex(far[j])
             if (self._beyond(a) > 0) != (self._beyond(b) > 0):
                 zero = self._followed(a, b)
@@ -231,7 +231,7 @@ class Stretch:
             if self.a.side != self.b.side:
                 part = ends[0] / (ends[0] - ends[1])
             else:
-                part = float(brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
+                part = float(scipy.optimize.brentq(beyond, 0.0, 1.0, xtol=PRECISE_LARGE, rtol=1e-14))
             left = abs(beyond(part))
         except (Leap, RuntimeError):
             return None
@@ -278,7 +278,7 @@ class Stretch:
 
         if slope(0.0) * slope(1.0) >= 0:
             return 0.5
-        return float(brentq(slope, 0.0, 1.0, xtol=PRECISE))
+        return float(scipy.optimize.brentq(slope, 0.0, 1.0, xtol=PRECISE))
 
     def _beside(self, part: float, parts: list[float]) -> tuple[Tensor, Tensor]:
         """Tangents shortly before and after a crossing, nearer to it than to any other; those of the nodes if alone."""
@@ -302,7 +302,7 @@ class Stretch:
         if self.a.side != self.b.side:  # so short a way that the eigenvalue is linear on it
             return ends[0] / (ends[0] - ends[1])
         precise = PRECISE if self.family.n_state <= FULL_LIMIT else PRECISE_LARGE
-        part = float(brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
+        part = float(scipy.optimize.brentq(lambda part: self._excess(part, rank), 0.0, 1.0, xtol=precise, rtol=1e-14))
         if abs(self._excess(part, rank)) > LEAP * max(abs(end) for end in ends):
             raise Leap
         return part

@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from dynsys.continuous_attractors.continuation import SAME as SAME_PLACE
@@ -141,12 +140,12 @@ def _told_apart(system: System, zeros: Zeros, alone: NDArray[np.bool_], catalogu
         return zeros
     radius, x = np.nan_to_num(zeros.uncertainty[rows]), zeros.points.x[torch.as_tensor(rows)].cpu().numpy()
     groups = np.asarray(zeros.groups)[rows]
-    meet = (cdist(x, x) <= radius + radius[:, None]) & (groups == groups[:, None])
+    meet = (scipy.spatial.distance.cdist(x, x) <= radius + radius[:, None]) & (groups == groups[:, None])
     for i, j in zip(*np.nonzero(np.triu(meet, 1)), strict=True):
         u = catalogue.inputs[groups[i] : groups[i] + 1]
         a, b = (zeros.points.x[k : k + 1] for k in (rows[i], rows[j]))
         meet[i, j] = meet[j, i] = vanishes_between(system, a, b, u)
-    component = connected_components(meet, directed=False)[1]
+    component = scipy.sparse.csgraph.connected_components(meet, directed=False)[1]
     best_first = np.argsort(np.where(np.isnan(zeros.uncertainty[rows]), np.inf, zeros.uncertainty[rows]), kind="stable")
     kept = rows[best_first[np.unique(component[best_first], return_index=True)[1]]]
     gone = set(rows.tolist()) - set(kept.tolist())

@@ -8,7 +8,7 @@ That each has a direction of growth is none either, unless that direction stays 
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
+import scipy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
+import scipy
 from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
-from scipy.interpolate import PchipInterpolator
 
 from dynsys.attractors.connections import Connections
 from dynsys.plots import style
@@ -60,7 +60,7 @@ def _way(start: Array, end: Array, at: Array) -> Array:
         return ends[:, [0, -1]].T
     order = np.argsort(ends[1])
     along = np.linspace(start[1], end[1], BENDS)
-    return np.stack([PchipInterpolator(ends[1, order], ends[0, order])(along), along], axis=1)
+    return np.stack([scipy.interpolate.PchipInterpolator(ends[1, order], ends[0, order])(along), along], axis=1)
 
 
 def _gap(x: float, nodes: Array) -> float:

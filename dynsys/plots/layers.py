@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def _settled(levels: NDArray[np.int64], joined: Array, order: NDArray[np.int64])
             slots = _slots(len(row))
             distance = np.abs(slots[:, None] - x[None, :])
             cost = joined[row] @ distance.T + 1e-6 * np.abs(x[row][:, None] - slots[None, :])  # ties: stay
-            x[row] = slots[linear_sum_assignment(cost)[1]]
+            x[row] = slots[scipy.optimize.linear_sum_assignment(cost)[1]]
         if np.array_equal(x, before):
             break
     return x

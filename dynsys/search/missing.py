@@ -16,11 +16,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import special
 
 LEVEL = 0.95  # of the interval
 FEWEST, COVERED = 5, 0.5  # hits, and share of them on points hit before, without which abundance bounds nothing
@@ -210,7 +211,7 @@ def chao_least(hits: Counts, level: float = LEVEL) -> float:
     else:
         b = 2 * (twice + 1)
         variance = unseen + once * (2 * once - 1) ** 2 / b**2 + once**2 * twice * (once - 1) ** 2 / (b**2 / 2) ** 2
-    spread = np.sqrt(np.log1p(variance / unseen**2)) * special.ndtri((1 + level) / 2)
+    spread = np.sqrt(np.log1p(variance / unseen**2)) * NormalDist().inv_cdf((1 + level) / 2)
     return seen + unseen / float(np.exp(spread))
 
 
@@ -224,9 +225,19 @@ def chao_most(hits: Counts, level: float = LEVEL) -> float | None:
     if total < FEWEST or total - once < COVERED * total:
         return None
     tail = (1 - level) / 2
-    most_once = float(special.gammaincinv(once + 1, 1 - tail))  # Garwood (1936)
-    fewest_twice = float(special.gammaincinv(twice, tail)) if twice else 0.0
+    most_once = _gamma_quantile(once + 1, 1 - tail)  # Garwood (1936)
+    fewest_twice = _gamma_quantile(twice, tail) if twice else 0.0
     return float((hits > 0).sum()) + most_once * (most_once - 1) / (2 * (fewest_twice + 1))
+
+
+def _gamma_quantile(shape: int, probability: float) -> float:
+    """Below which a gamma variable of this shape and scale 1 stays with this probability, by halving intervals."""
+    low, high = 0.0, 4.0 * shape + 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = float(torch.special.gammainc(*torch.tensor([shape, middle], dtype=torch.float64)))
+        low, high = (middle, high) if below < probability else (low, middle)
+    return high
 
 
 def chapman(first: int, second: int, both: int) -> float:
@@ -253,13 +264,11 @@ def in_common(most: int, n: int, first: int, second: int) -> float:
     >>> in_common(1, 5, 2, 2)  # all but the one pair of 10
     0.9
     """
-    k = np.arange(max(0, first + second - n), min(most, first, second) + 1)
-    ways = _log_choose(first, k) + _log_choose(n - first, second - k) - _log_choose(n, np.asarray(second))
-    return round(float(np.exp(ways).sum()), 12)
-
-
-def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(-special.betaln(n - k + 1, k + 1) - np.log(n + 1))
+    k = np.arange(max(0, first + second - n), min(first, second) + 1)
+    ratios = (first - k) * (second - k) / ((k + 1) * (n - first - second + k + 1))  # of a probability to the one before
+    logs = np.concatenate([[0.0], np.cumsum(np.log(ratios[:-1]))])
+    ways = np.exp(logs - logs.max())
+    return round(float(ways[k <= most].sum() / ways.sum()), 12)
 
 
 def _first(holds: Callable[[int], bool], low: int) -> int | None:

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eig
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 
 from dynsys.numerics.rounding import EPS
 from dynsys.stability.spectrum import excess
@@ -60,26 +58,26 @@ def dense_modes(A: Array, count: int, kind: Kind) -> Eigenmodes:
     wanted = torch.as_tensor(np.eye(len(A), dtype=np.complex128)[:, rows])
     left = np.asarray(torch.linalg.solve_ex(found[1].mH, wanted)[0]).T
     if not _are_left(left, values[rows], A):  # R is close to singular, and its inverse far from the left vectors
-        values, L, R = (part.astype(np.complex128) for part in eig(A, left=True, right=True))
+        values, L, R = (part.astype(np.complex128) for part in scipy.linalg.eig(A, left=True, right=True))
         rows, pairs = _leading(values, count, kind)
         left = L.T[rows]
     split = _split_by_rounding(left, R.T[rows], values[rows], values, float(np.linalg.norm(A)))
     return _with_partners(_modes(values[rows], R.T[rows], left, split), pairs)
 
 
-def krylov_modes(A: LinearOperator, count: int, kind: Kind) -> Eigenmodes:
+def krylov_modes(A: scipy.sparse.linalg.LinearOperator, count: int, kind: Kind) -> Eigenmodes:
     """From products with A and A^T alone (ARPACK); by ``dense_modes`` where the two spaces do not agree."""
     n, which = A.shape[0], "LR" if kind is Kind.FLOW else "LM"
     k = min(count + 1 + SPARE, n - 2)
     start = np.random.default_rng(0).standard_normal(n)
     try:
-        values, R = eigs(A, k, which=which, v0=start, ncv=min(n, 4 * k + 20))
-        others, Y = eigs(A.T, k, which=which, v0=start[::-1], ncv=min(n, 4 * k + 20))
-    except ArpackError:  # no convergence, or A is zero or not finite
+        values, R = scipy.sparse.linalg.eigs(A, k, which=which, v0=start, ncv=min(n, 4 * k + 20))
+        others, Y = scipy.sparse.linalg.eigs(A.T, k, which=which, v0=start[::-1], ncv=min(n, 4 * k + 20))
+    except scipy.sparse.linalg.ArpackError:  # no convergence, or A is zero or not finite
         return dense_modes(_matrix(A), count, kind)
     norm = float(np.abs(values).max())
     distance = np.abs(values[:, None] - others)
-    here, there = linear_sum_assignment(distance)
+    here, there = scipy.optimize.linear_sum_assignment(distance)
     known = distance[here, there] <= SAME * norm
     R, Y, found = R[:, here[known]], Y[:, there[known]], values[here[known]]
     rows, pairs = _leading(found, count, kind)
@@ -92,7 +90,7 @@ def krylov_modes(A: LinearOperator, count: int, kind: Kind) -> Eigenmodes:
     return _with_partners(_modes(found[rows], R.T[rows], left, split), pairs)
 
 
-def numerical_abscissa(A: LinearOperator) -> float:
+def numerical_abscissa(A: scipy.sparse.linalg.LinearOperator) -> float:
     """The largest eigenvalue of (A + A^T) / 2, slope of |exp(tA)| at t = 0 (Trefethen & Embree 2005, section 17)."""
     n = A.shape[0]
     if n > SMALL:
@@ -100,7 +98,7 @@ def numerical_abscissa(A: LinearOperator) -> float:
     return _largest_of(_matrix((A + A.T) * 0.5))
 
 
-def largest_gain(A: LinearOperator) -> float:
+def largest_gain(A: scipy.sparse.linalg.LinearOperator) -> float:
     """|A|_2: the most by which one application of A can lengthen a vector."""
     if A.shape[0] > SMALL:
         return float(np.sqrt(np.maximum(_largest(A.T @ A), 0.0)))
@@ -108,11 +106,11 @@ def largest_gain(A: LinearOperator) -> float:
     return float(torch.linalg.matrix_norm(torch.as_tensor(M), 2)) if np.isfinite(M).all() else np.nan
 
 
-def _largest(symmetric: LinearOperator) -> float:
+def _largest(symmetric: scipy.sparse.linalg.LinearOperator) -> float:
     start = np.random.default_rng(0).standard_normal(symmetric.shape[0])
     try:
-        return float(eigsh(symmetric, 1, which="LA", v0=start, return_eigenvectors=False)[0])
-    except ArpackError:  # no convergence, or the matrix is zero or not finite
+        return float(scipy.sparse.linalg.eigsh(symmetric, 1, which="LA", v0=start, return_eigenvectors=False)[0])
+    except scipy.sparse.linalg.ArpackError:  # no convergence, or the matrix is zero or not finite
         return _largest_of(_matrix(symmetric))
 
 
@@ -122,7 +120,7 @@ def _largest_of(symmetric: Array) -> float:
     return float(torch.linalg.eigvalsh(torch.as_tensor(symmetric))[-1])
 
 
-def _matrix(A: LinearOperator) -> Array:
+def _matrix(A: scipy.sparse.linalg.LinearOperator) -> Array:
     with np.errstate(invalid="ignore"):  # 0 times infinity, where A is not finite
         return np.asarray(A @ np.eye(A.shape[0]), dtype=np.float64)
 

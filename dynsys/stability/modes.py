@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from torch import Tensor
 
 from dynsys.io.record import Record, axes, said
@@ -160,7 +160,7 @@ def _searched(points: FixedPoints, system: System) -> System:
 
 def _at_point(system: System, x: Tensor, u: Tensor, count: int, whole: bool, marginal: bool) -> dict[str, NDArray[Any]]:
     """Everything about the modes at one state x (1, n), by the names in ``Modes``."""
-    A = aslinearoperator(_decisive(system, x, u)) if whole else _products(system, x, u)
+    A = scipy.sparse.linalg.aslinearoperator(_decisive(system, x, u)) if whole else _products(system, x, u)
     modes = dense_modes(A.A, count, system.kind) if whole else krylov_modes(A, count, system.kind)
     values, B = torch.as_tensor(modes.values), np.asarray(system.input_jacobian(x, u))[0]
     times = np.where(_on_boundary(modes, system, marginal), np.inf, np.asarray(time_constants(values, system)))
@@ -207,7 +207,7 @@ def _decisive(system: System, x: Tensor, u: Tensor) -> Array:
     return np.asarray(system.jacobian(x, u)[0]) + np.eye(system.n_state) * (system.kind is Kind.MAP)
 
 
-def _products(system: System, x: Tensor, u: Tensor) -> LinearOperator:
+def _products(system: System, x: Tensor, u: Tensor) -> scipy.sparse.linalg.LinearOperator:
     """The same matrix by its products."""
     along, one = system.linearised(x, u), float(system.kind is Kind.MAP)
 
@@ -219,7 +219,9 @@ def _products(system: System, x: Tensor, u: Tensor) -> LinearOperator:
         v = v.reshape(1, -1)
         return np.asarray(system.transposed_product(x, u, torch.as_tensor(v)))[0] + one * v[0]
 
-    return LinearOperator((system.n_state, system.n_state), matvec=forward, rmatvec=backward, dtype=np.float64)
+    return scipy.sparse.linalg.LinearOperator(
+        (system.n_state, system.n_state), matvec=forward, rmatvec=backward, dtype=np.float64
+    )
 
 
 def _plain(values: Any) -> Any:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from torch import Tensor
 
 from dynsys.proof.enclosure import Enclosed
@@ -78,4 +78,8 @@ class Bistable(System):
     def _root(self) -> float:
         """a > 0 with a = w tanh(a); it lies above sqrt(3 (1 - 1/w)), as tanh(a) > a - a^3 / 3, and below w."""
         least = (3 * (1 - 1 / self.w)) ** 0.5
-        return float(brentq(lambda a: self.w * np.tanh(a) - a, least, self.w, xtol=1e-15, rtol=4 * np.finfo(float).eps))
+        return float(
+            scipy.optimize.brentq(
+                lambda a: self.w * np.tanh(a) - a, least, self.w, xtol=1e-15, rtol=4 * np.finfo(float).eps
+            )
+        )

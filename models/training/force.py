@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
 from dynsys.io.checked import check_arrays
@@ -185,7 +185,7 @@ class Simulation:
     def advance(self, u: Array, W_out: Array) -> Array:
         """One Euler step of eq. 22 (step 1, so 1 / tau of the velocity); returns a copy of the output z after it."""
         self._u[:] = u
-        blas.dgemv(1.0, self._weights, self._signal, beta=self._leak, y=self.x, overwrite_y=1, trans=1)
+        scipy.linalg.blas.dgemv(1.0, self._weights, self._signal, beta=self._leak, y=self.x, overwrite_y=1, trans=1)
         self._rate(self.x, self.r)
         np.dot(W_out, self.r, out=self.feedback)
         return self.feedback.copy()
@@ -229,7 +229,7 @@ class RecursiveLeastSquares:
 
     def weight_norms(self) -> list[float]:
         """The Euclidean norm of the weights of each output."""
-        return [blas.dnrm2(row) for row in self._rows]
+        return [scipy.linalg.blas.dnrm2(row) for row in self._rows]
 
     def update(self, r: Array, e: Array) -> None:
         """Eq. 28 and then eq. 27 for the rates r and the error e = z - y before it.
@@ -237,14 +237,14 @@ class RecursiveLeastSquares:
         W(t + dt) on the right of eq. 27 is the value before: W -= e (P r)^T with the new P.
         """
         V = self._V
-        k = blas.dsymv(1.0, self._S, r, lower=1)
-        k = blas.dgemv(-1.0, V, blas.dgemv(1.0, V, r, trans=1), beta=1.0, y=k, overwrite_y=1)
-        c = 1.0 / (1.0 + float(blas.ddot(r, k)))
-        blas.dger(-c, k, e, a=self._W, overwrite_a=1)
+        k = scipy.linalg.blas.dsymv(1.0, self._S, r, lower=1)
+        k = scipy.linalg.blas.dgemv(-1.0, V, scipy.linalg.blas.dgemv(1.0, V, r, trans=1), beta=1.0, y=k, overwrite_y=1)
+        c = 1.0 / (1.0 + float(scipy.linalg.blas.ddot(r, k)))
+        scipy.linalg.blas.dger(-c, k, e, a=self._W, overwrite_a=1)
         np.multiply(k, math.sqrt(c), out=V[:, self._waiting])
         self._waiting += 1
         if self._waiting == self.WAITING:
-            blas.dsyrk(-1.0, V, beta=1.0, c=self._S, overwrite_c=1, lower=1)
+            scipy.linalg.blas.dsyrk(-1.0, V, beta=1.0, c=self._S, overwrite_c=1, lower=1)
             V[:] = 0.0
             self._waiting = 0
 

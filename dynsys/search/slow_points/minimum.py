@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy import linalg
-from scipy.optimize import minimize
-from scipy.sparse.linalg import LinearOperator, cg, eigsh
 from torch import Tensor
 
 from dynsys.numerics.rounding import EPS
@@ -100,7 +98,7 @@ def _trusted(objective: Objective, s: Array, max_steps: int) -> Array:
     options = {"gtol": 0.01 * GRADIENT_TOLERANCE, "maxiter": max_steps}
     with np.errstate(all="ignore"):  # where weights are huge scipy's own model overflows, and its step is refused
         try:
-            end = minimize(
+            end = scipy.optimize.minimize(
                 objective.value,
                 s,
                 jac=objective.gradient,
@@ -202,10 +200,10 @@ class Objective:
         if len(s) <= HESSIAN_LIMIT:
             H = torch.as_tensor(self.hessian(s)[np.ix_(free, free)]).unsqueeze(0)
             return np.asarray(dense_direction(H, torch.as_tensor(g[free]).unsqueeze(0))[0])
-        d: Array = cg(self.operator(s, free), -g[free], rtol=1e-8, maxiter=200)[0]
+        d: Array = scipy.sparse.linalg.cg(self.operator(s, free), -g[free], rtol=1e-8, maxiter=200)[0]
         return d
 
-    def operator(self, s: Array, free: Mask) -> LinearOperator:
+    def operator(self, s: Array, free: Mask) -> scipy.sparse.linalg.LinearOperator:
         """The Hessian in the free variables, by products."""
 
         def product(p: Array) -> Array:
@@ -213,7 +211,7 @@ class Objective:
             full[free] = np.ravel(p)
             return self.hessian_product(s, full)[free]
 
-        return LinearOperator((int(free.sum()),) * 2, matvec=product, dtype=np.float64)
+        return scipy.sparse.linalg.LinearOperator((int(free.sum()),) * 2, matvec=product, dtype=np.float64)
 
     def nothing(self, s: Array) -> Minimum:
         """No minimum near here."""
@@ -292,8 +290,8 @@ class Objective:
             v[free] = np.asarray(vectors[:, 0])
             return float(values[0]), float(values.abs().max()), v
         H, start = self.operator(s, free), np.ones(int(free.sum()))
-        least, vector = eigsh(H, k=1, which="SA", v0=start, tol=1e-6)
-        largest = eigsh(H, k=1, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
+        least, vector = scipy.sparse.linalg.eigsh(H, k=1, which="SA", v0=start, tol=1e-6)
+        largest = scipy.sparse.linalg.eigsh(H, k=1, which="LM", v0=start, tol=1e-6, return_eigenvectors=False)
         v[free] = vector[:, 0]
         return float(least[0]), float(abs(largest[0])), v
 
@@ -307,4 +305,4 @@ def _finite(values: Array, s: Array) -> Array:
 
 def norm(values: Array) -> float:
     """By a sum of squares that is scaled: NumPy's overflows beyond 1e154, and warns."""
-    return float(linalg.norm(values, check_finite=False))
+    return float(scipy.linalg.norm(values, check_finite=False))
