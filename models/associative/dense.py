@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from dynsys.models.associative.patterns import Array, random_patterns
@@ -102,12 +102,12 @@ class DenseMemory(System):
     def energy(self, x: Any) -> Array:
         """E of states (n,) or (B, n), with the term 1/2 |x|^2 and no additive constant."""
         x, S = self._checked(x), np.asarray(self.S)
-        return 0.5 * (x * x).sum(-1) - logsumexp(self.beta * x @ S.T, axis=-1) / self.beta
+        return 0.5 * (x * x).sum(-1) - scipy.special.logsumexp(self.beta * x @ S.T, axis=-1) / self.beta
 
     def step(self, x: Any) -> Array:
         """One update of states (n,) or (B, n): softmax attention of x over the patterns."""
         x, S = self._checked(x), np.asarray(self.S)
-        return softmax(self.beta * x @ S.T, axis=-1) @ S
+        return scipy.special.softmax(self.beta * x @ S.T, axis=-1) @ S
 
     def _checked(self, x: Any) -> Array:
         x = np.asarray(x, dtype=np.float64)

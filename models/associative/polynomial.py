@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+import scipy
 
 from dynsys.models.associative.hopfield import checked_order
 from dynsys.models.associative.patterns import Array, checked_patterns, checked_vector
@@ -40,7 +40,7 @@ class PolynomialMemory:
         n = self.S.shape[1]
         overlaps = self.S @ checked_vector(y, n, "y", (-1.0, 1.0))
         if isinstance(self.order, str):
-            return float(-logsumexp(overlaps) / n)
+            return float(-scipy.special.logsumexp(overlaps) / n)
         return -float(((overlaps / n) ** self.order).sum())
 
     def gap(self, i: int, y: Array) -> float:
@@ -48,7 +48,7 @@ class PolynomialMemory:
         rest = self.S @ y - self.S[:, i] * y[i]
         up, down = rest + self.S[:, i], rest - self.S[:, i]
         if isinstance(self.order, str):
-            return float(logsumexp(up) - logsumexp(down))
+            return float(scipy.special.logsumexp(up) - scipy.special.logsumexp(down))
         n = self.S.shape[1]
         return float(((up / n) ** self.order - (down / n) ** self.order).sum())
 

@@ -123,6 +123,15 @@ def test_help_imports_nothing_heavy():
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_every_command_needs_leaves_scipy_on_the_disk():
+    code = (
+        "import sys, dynsys.models.loading.checkpoint, dynsys.search.find, dynsys.analyses.pictures; "
+        "print({f'scipy.{part}' for part in ('linalg', 'optimize', 'sparse', 'special', 'stats')} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "set()"
+
+
 def test_wheel_and_sdist_hold_models_and_analyses(tmp_path):
     """Built without network, by the setuptools that is installed; the wheel is made out of the sdist."""
     import tarfile
