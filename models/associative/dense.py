@@ -107,7 +107,9 @@ class DenseMemory(System):
     def step(self, x: Any) -> Array:
         """One update of states (n,) or (B, n): softmax attention of x over the patterns."""
         x, S = self._checked(x), np.asarray(self.S)
-        return scipy.special.softmax(self.beta * x @ S.T, axis=-1) @ S
+        reach = self.beta * x @ S.T
+        weights = np.exp(reach - reach.max(axis=-1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True) @ S)
 
     def _checked(self, x: Any) -> Array:
         x = np.asarray(x, dtype=np.float64)

@@ -31,10 +31,11 @@ ROUNDING = 1e-15  # of f, by which a step may seem to climb
 
 @dataclass(frozen=True)
 class Bowl:
-    """One choice of f: its value, minus its gradient, the least k and the Hessian's factor 2 (...) at each pattern."""
+    """One choice of f: its value, minus its gradient, minus its Hessian, the least k, its curvature at each pattern."""
 
     value: Callable[[Tensor, Tensor, Tensor, float], Tensor]
     downhill: Callable[[Tensor, Tensor, Tensor, float], Tensor]
+    slope: Callable[[Tensor, Tensor, Tensor, float], Tensor]
     least: Callable[[Array, Array], float]
     curvature: Callable[[Array, Array, float], Array]
 
@@ -104,6 +105,15 @@ class PatternDescent(System):
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self._bowl.downhill(x, self.S, self.levels, self.k)
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self._bowl.slope(x, self.S, self.levels, self.k)
+
+    def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return (self.jacobian(x, u) @ v.unsqueeze(2)).squeeze(2)
+
+    def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
+        return self.jacobian_product(x, u, w)
 
     def readout(self, x: Tensor) -> Tensor:
         return self._bowl.value(x, self.S, self.levels, self.k).unsqueeze(1)
@@ -200,16 +210,38 @@ def _shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
     return ((q * f).sum(1) + k * len(S) * least[:, 0]) / total[:, 0]
 
 
-def _down_shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
-    """-grad f = 2 sum_i g_i (w_i / sum w) (x - S_i), g_i = (f_i - f) w_i; of the nearest g is written without 0 / 0."""
+def _weighed(x: Tensor, S: Tensor, f: Tensor, k: float) -> tuple[Tensor, Tensor, Tensor]:
+    """x - S_i, w_i / sum w and g_i = (f_i - f) w_i; of the nearest pattern g is written without 0 / 0."""
     away, squares, least, nearest = _parts(x, S)
     q, total = _shares(squares, least, nearest)
     w = torch.where(nearest, 0.0, 1 / torch.where(nearest, 1.0, squares))  # of all but the nearest
     here = (nearest * f).sum(1, keepdim=True)
     value = ((q * f).sum(1, keepdim=True) + k * len(S) * least) / total
     at_nearest = (((here - f) * w).sum(1, keepdim=True) - k * len(S)) / total
-    g = torch.where(nearest, at_nearest, (f - value) * w)
-    return 2 * ((g * q / total).unsqueeze(2) * away).sum(1)
+    return away, q / total, torch.where(nearest, at_nearest, (f - value) * w)
+
+
+def _down_shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
+    """-grad f = 2 sum_i g_i (w_i / sum w) (x - S_i)."""
+    away, share, g = _weighed(x, S, f, k)
+    return 2 * ((g * share).unsqueeze(2) * away).sum(1)
+
+
+def _slope_shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
+    """With e_i the direction of x - S_i and b = sum_i (w_i / sum w) e_i / r_i, minus the Hessian is
+
+    2 sum_i g_i (w_i / sum w) (I - 4 e_i e_i^T) + 2 (d b^T + b d^T), d = -grad f; the terms in e of a pattern that is
+    near cancel, and at the pattern itself they are left out.
+    """
+    away, share, g = _weighed(x, S, f, k)
+    squares = (away * away).sum(2, keepdim=True)
+    inverse = torch.where(squares > 0, 1 / torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
+    e, weight = away * inverse, (g * share).unsqueeze(2)
+    d, b = 2 * (weight * away).sum(1), (share.unsqueeze(2) * e * inverse).sum(1)
+    outer = torch.einsum("bpi,bpj->bij", weight * e, e)
+    eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    crossed = d.unsqueeze(2) * b.unsqueeze(1)
+    return 2 * (weight.sum(1).unsqueeze(2) * eye - 4 * outer + crossed + crossed.mT)
 
 
 def _least_shepard(f: Array, squares: Array) -> float:
@@ -239,12 +271,14 @@ FUNCTIONS = {
     "shepard": Bowl(
         _shepard,
         _down_shepard,
+        _slope_shepard,
         _least_shepard,
         lambda f, squares, k: 2 * (k * len(f) - _steepness(f, squares).sum(axis=1)),
     ),
     "paraboloids": Bowl(
         _paraboloids,
         _down_paraboloids,
+        lambda x, S, f, k: (-2 * k * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).expand(len(x), -1, -1),
         _least_paraboloids,
         lambda f, squares, k: np.full(len(f), 2 * k),
     ),
