@@ -10,6 +10,7 @@ python benchmarks/random_maps.py --compare --seeds 2
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +21,17 @@ import torch
 from torch import Tensor
 
 from dynsys import find_fixed_points
-from dynsys.search.fibers.directional_fibers import Fibers
+from dynsys.search.fibers.directional_fibers import ARCLENGTH, Fibers
 from dynsys.systems.system import Kind, System
 
 SETS = {(64, 3.0): 15.0, (32, 6.0): 8.0}  # (N, g): seconds allowed
 APART = 1e-6  # polished points farther apart are two; the closest pair of any reference is 1e4 times as far apart
 HERE = Path(__file__).parent / "references"
+
+
+def fibers(steps: int) -> Fibers:
+    """The engine with so many steps at each end of a fiber."""
+    return Fibers(dataclasses.replace(ARCLENGTH, max_steps=steps))
 
 
 class RandomMap(System):
@@ -151,7 +157,7 @@ class Ways:
 
     def follow(self, x: Tensor, steps: int) -> Tensor:
         """Fibers through the points x in random directions."""
-        return Fibers(max_steps=steps).follow(self.system, x, self.noise(len(x)), nothing(len(x))).x
+        return fibers(steps).follow(self.system, x, self.noise(len(x)), nothing(len(x))).x
 
     def from_newest(self, steps: int = 200, batch: int = 16) -> Tensor:
         """Fibers through the points that have had fewest, and of those the newest."""
@@ -162,7 +168,7 @@ class Ways:
 
     def from_states(self) -> Tensor:
         x = self.scattered(16)
-        return Fibers(max_steps=200).follow(self.system, x, self.system.velocity(x, nothing(16)), nothing(16)).x
+        return fibers(200).follow(self.system, x, self.system.velocity(x, nothing(16)), nothing(16)).x
 
 
 def fibers_alone(union: Union, seconds: float, seed: int) -> None:

@@ -19,7 +19,7 @@ from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.piecewise_linear.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.search.budget import Budget
 from dynsys.search.distinct import NOBODY, Catalogue
-from dynsys.search.fibers.directional_fibers import Fibers
+from dynsys.search.fibers.directional_fibers import ARCLENGTH, Fibers
 from dynsys.search.guesses import Closure
 from dynsys.search.landing import HANDOVER, Descender, Rejection
 from dynsys.search.missing import Missing, estimated
@@ -35,7 +35,8 @@ from dynsys.systems.system import System
 Progress = Callable[[str, int, int], None]
 
 PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
-FIBERS, FIBER_STEPS = 16, 200  # followed at once, and steps to either side
+FIBERS = 16  # followed at once
+SHORT = Fibers(dataclasses.replace(ARCLENGTH, max_steps=200))  # their steps to either side
 FIBER_LIMIT = 256  # units, above which the factorisations of a fiber cost more than it finds
 LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
 REGIONS, REGION_STARTS = 5_000, 64  # nodes of the tree over linear regions, and starts whose regions are looked at
@@ -304,7 +305,7 @@ class Exploration:
         x = known.states()[torch.tensor(chosen, device=known.inputs.device)]
         c = torch.as_tensor(self.rng.standard_normal(x.shape), device=x.device)
         groups = torch.tensor([known.groups[k] for k in chosen], device=x.device)
-        found = Fibers(max_steps=FIBER_STEPS).follow(self.system, x, c, known.inputs[groups])
+        found = SHORT.follow(self.system, x, c, known.inputs[groups])
         tried = self.discovery.tried[Source.FIBER] + len(found.x)
         self._work(Source.FIBER, found.x, groups[found.fiber], tried, tried)
 

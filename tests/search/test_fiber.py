@@ -1,14 +1,17 @@
 """Directional fibers: what lies on them, how they end, and what keeps a step on its own branch."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import root
 
 from dynsys import Flow, Map
+from dynsys.continuation.arclength import Ending
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.examples.simple2d import Simple2D
-from dynsys.search.fibers.directional_fibers import DENSE_LIMIT, Ending, Fibers
+from dynsys.search.fibers.directional_fibers import ARCLENGTH, DENSE_LIMIT, Fibers
 
 torch.set_num_threads(1)
 
@@ -21,9 +24,14 @@ def no_input(B):
     return torch.zeros(B, 0, dtype=torch.float64)
 
 
+def fibers(margin=10.0, both_ways=True, stray=0.3, contraction=0.3, converged=3e-3, **settings):
+    newton = dataclasses.replace(ARCLENGTH.newton, stray=stray, contraction=contraction, converged=converged)
+    return Fibers(dataclasses.replace(ARCLENGTH, newton=newton, **settings), margin, both_ways)
+
+
 def follow(system, x0, c, **settings):
     x0, c = torch.as_tensor(x0, dtype=torch.float64), torch.as_tensor(c, dtype=torch.float64)
-    return Fibers(**settings).follow(system, x0, c, no_input(len(x0)))
+    return fibers(**settings).follow(system, x0, c, no_input(len(x0)))
 
 
 def nearest(x, points):
@@ -202,6 +210,7 @@ def test_a_near_miss_is_no_crossing():
 
 
 GAP = 0.05
+BLIND = {"turn": 4.0, "stray": 1e9, "contraction": 1e9, "converged": 1e9, "aimed": (1e9, 1e9, 2.0)}
 
 
 def _three_branches(x, u):
@@ -218,7 +227,7 @@ def test_checked_steps_keep_to_their_branch_where_long_ones_leap_to_the_next():
     checked = follow(system, start, [[0.0, 1.0]], first_step=0.5, margin=0.0)
     assert nearest(checked.x, own)[0].tolist() == pytest.approx([0.0], abs=1e-10)
     assert checked.outcome.tolist() == [Ending.LEFT]
-    blind = follow(system, start, [[0.0, 1.0]], first_step=0.5, margin=0.0, turn=4.0, stray=1e9, contraction=1e9)
+    blind = follow(system, start, [[0.0, 1.0]], first_step=0.5, margin=0.0, **BLIND)
     assert nearest(own, blind.x)[0].min() > 0.1  # its own zero is not among what it met
 
 

@@ -1,47 +1,28 @@
 """Directional fibers: curves of states along which F keeps its direction (Katz & Reggia 2018, IEEE TNNLS).
 
 For a direction c the fiber is the set of x with F(x) = alpha c for some scalar alpha. Generically it is a curve in
-(x, alpha), and every fixed point on it is a crossing of alpha = 0. It is followed by prediction and correction with
-the bordered matrix [J, -c; t'], t being the curve's tangent: that is regular even where J is singular and the curve
-turns back in alpha. All fibers of a batch take their steps at once.
+(x, alpha), and every fixed point on it is a crossing of alpha = 0.
 """
 
 from __future__ import annotations
 
-import enum
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
-from dynsys.search.fibers.zeros_on_fibers import SETTLED, Passage, Record, cubic, sign_of_determinant
+from dynsys.continuation.arclength import GOES_ON, ArclengthSettings, Ending, Front, Problem, Step, follow
+from dynsys.numerics.newton import NewtonSettings
+from dynsys.search.fibers.zeros_on_fibers import Passage, Record
 from dynsys.systems.system import System
 
 DENSE_LIMIT = 1000  # state variables, above which a factorisation per step is no use
 WORKING_MEMORY = 256e6  # bytes of bordered matrices, Jacobians and factors
-LOOK = 25  # steps between two looks at the crossings that wait
 
-
-class Ending(enum.IntEnum):
-    """How a fiber ended; of its two ends, the greater value speaks for the whole."""
-
-    CLOSED = 0
-    LEFT = 1
-    OUT_OF_STEPS = 2
-    STUCK = 3
-
-    @property
-    def message(self) -> str:
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    Ending.CLOSED: "came back to where it began: a closed loop",
-    Ending.LEFT: "left the reachable box far behind",
-    Ending.OUT_OF_STEPS: "used up its steps",
-    Ending.STUCK: "stopped where no step was short enough to be sure of the branch",
-}
+ARCLENGTH = ArclengthSettings(first_step=2e-3, shortest_step=1e-9, newton=NewtonSettings(converged=3e-3, corrections=4))
 
 
 @dataclass(frozen=True)
@@ -51,95 +32,19 @@ class Crossings:
     x: Tensor  # (K, n), polished by Newton where that stayed near the crossing, else interpolated
     residual: Tensor  # (K,) |F| at x
     fiber: Tensor  # (K,) which fiber each belongs to
-    outcome: Tensor  # (B,) ``Ending`` values
+    outcome: Tensor  # (B,) ``Ending`` values; of a fiber's two ends, the greater speaks for the whole
     steps: Tensor  # (B,) steps tried, both ways together
-    evaluations: int  # velocities
-    factorisations: int
     refused: int  # steps that failed a check
-
-
-class _Front(NamedTuple):
-    """The running ends of fibers: one row per end; what is fixed for an end comes first."""
-
-    end: Tensor  # (R,) 2 * fiber, + 1 for the end that runs backwards
-    c: Tensor  # (R, n)
-    u: Tensor  # (R, m)
-    z_first: Tensor  # (R, n + 1)
-    t_first: Tensor  # (R, n + 1)
-    side: Tensor  # (R,) the sign of det [J, -c; t'], which no regular curve changes
-    z: Tensor  # (R, n + 1) the state and alpha
-    t: Tensor  # (R, n + 1) unit tangent
-    bend: Tensor  # (R, n + 1) change of t per length over the step before
-    h: Tensor  # (R,) length of the next step
-    steps: Tensor  # (R,)
-
-    def rows(self, which: Tensor) -> _Front:
-        return _Front(*(part[which] for part in self))
-
-
-@dataclass
-class _Work:
-    """What has been spent and found so far, and arrays kept from step to step: fresh memory costs a third of a step."""
-
-    outcome: Tensor  # (2 B,) -1 while an end runs
-    steps: Tensor  # (2 B,)
-    record: Record
-    bordered: Tensor  # (R, n + 1, n + 1)
-    factors: Tensor
-    pivots: Tensor
-    info: Tensor
-    evaluations: int = 0
-    factorisations: int = 0
-    refused: int = 0
-
-    def close(self, loops: list[int]) -> None:
-        """Both ends of these fibers are at their end."""
-        for fiber in loops:
-            self.outcome[2 * fiber : 2 * fiber + 2] = Ending.CLOSED
-
-    def going(self, front: _Front, outcome: Tensor) -> _Front | None:
-        """The ends that go on, after how this step ended (R,) has been entered; None where none does."""
-        before = self.outcome[front.end]
-        self.outcome[front.end] = torch.where(before < 0, outcome, before)
-        self.steps[front.end] = front.steps
-        going = self.outcome[front.end] < 0
-        if bool(going.all()):
-            return front
-        return front.rows(going) if bool(going.any()) else None
-
-    def result(self, x0: Tensor) -> Crossings:
-        met = [crossing for crossing in self.record.met if not crossing.is_start]
-        ends = self.outcome.view(-1, 2)
-        return Crossings(
-            torch.stack([crossing.x for crossing in met]) if met else x0[:0],
-            torch.tensor([crossing.residual for crossing in met], dtype=x0.dtype, device=x0.device),
-            torch.tensor([crossing.fiber for crossing in met], dtype=torch.long, device=x0.device),
-            torch.where((ends == Ending.CLOSED).any(dim=1), int(Ending.CLOSED), ends.amax(dim=1)),
-            self.steps.view(-1, 2).sum(dim=1),
-            self.evaluations + self.record.evaluations,
-            self.factorisations + self.record.factorisations,
-            self.refused,
-        )
 
 
 @dataclass(frozen=True)
 class Fibers:
-    """Settings of the second engine. Lengths are relative to the size of the reachable box.
+    """Settings of the second engine. Lengths are relative to the size of the reachable box."""
 
-    A step is accepted if the orientation of the curve is kept, the predictor was not farther off than ``stray`` of the
-    step, the corrector contracted by ``contraction`` and the tangent turned by no more than ``turn`` radians; else it
-    is halved. These checks refuse leaps to another branch in practice; they are not a proof.
-    """
-
-    max_steps: int = 2000  # tried at each of a fiber's two ends
-    width: int = 64  # fibers in the batch at once, where their matrices fit into WORKING_MEMORY
-    first_step: float = 2e-3
-    shortest_step: float = 1e-9
-    turn: float = 0.8
-    stray: float = 0.3
-    contraction: float = 0.3
+    arclength: ArclengthSettings = ARCLENGTH
     margin: float = 10.0  # beyond the box, in its half-widths: nearer than 5, fibers that moved away did come back
     both_ways: bool = True
+    look: int = 25  # steps between two looks at the crossings that wait
 
     def follow(self, system: System, x0: Tensor, c: Tensor, u: Tensor) -> Crossings:
         """Follow the fiber through each x0 (B, n) with direction c (B, n) under the input u (B, m), both ways.
@@ -149,162 +54,99 @@ class Fibers:
         length 0 or not finite, and for a system too large for dense factorisations.
         """
         _check(system, x0, c, u)
-        B = len(x0)
-        width = max(1, min(self.width, int(WORKING_MEMORY / (2 * 3 * 8 * (system.n_state + 1) ** 2))))
         with torch.no_grad():
-            size, low, high = _surroundings(system, x0, u, self.margin)
-            work = _work(x0, min(2 * B, 2 * width + 2), Record(system, u, size))
-            c = c / c.norm(dim=1, keepdim=True)
-            queue = list(torch.split(torch.arange(B, device=x0.device), max(width // 2, 1))) if B else []
-            front, since = None, 0
-            while front is not None or queue:
-                while queue and (front is None or len(front.end) <= width):
-                    rows = queue.pop(0)
-                    fresh = self._begin(system, x0[rows], c[rows], u[rows], rows, size, work)
-                    front = fresh if front is None else _Front(*map(torch.cat, zip(front, fresh, strict=True)))
-                assert front is not None
-                bounds = low[front.end // 2], high[front.end // 2]
-                front, outcome = self._step(system, front, size, bounds, work)
-                since += 1
-                if since >= LOOK or bool((outcome >= 0).all()):
-                    work.close(work.record.look())
-                    since = 0
-                front = work.going(front, outcome)
-            work.close(work.record.look())
-        return work.result(x0)
+            fiber = _Fiber(self, system, x0, c / c.norm(dim=1, keepdim=True), u)
+            width = max(1, min(self.arclength.width, int(WORKING_MEMORY / (2 * 3 * 8 * (system.n_state + 1) ** 2))))
+            settings = dataclasses.replace(self.arclength.scaled(fiber.record.size), width=width)
+            ended = follow(fiber, fiber.ends(settings), 2 * len(x0), settings)
+        return fiber.result(ended.ending, ended.steps, ended.refused)
 
-    def _begin(
-        self, system: System, x: Tensor, c: Tensor, u: Tensor, fiber: Tensor, size: float, work: _Work
-    ) -> _Front:
-        """Both ends of new fibers, at their start corrected onto the curve."""
-        F = system.velocity(x, u)
-        z = torch.cat([x, (F * c).sum(1, keepdim=True)], dim=1)
-        A = torch.cat([system.jacobian(x, u), -c.unsqueeze(2)], dim=2)
-        Q, R = torch.linalg.qr(A.mT, mode="complete")
-        t = Q[:, :, -1]
-        for _ in range(4):  # the shortest way onto the curve: it is at right angles to t
-            H = system.velocity(z[:, :-1], u) - z[:, -1:] * c
-            y = torch.linalg.solve_triangular(R[:, :-1].mT, H.unsqueeze(2), upper=False)
-            d = (Q[:, :, :-1] @ y).squeeze(2)
-            z = torch.where((d.norm(dim=1) < 0.1 * size).unsqueeze(1), z - d, z)
-        work.evaluations += 5 * len(x)
-        work.factorisations += len(x)
-        at_zero = (F.norm(dim=1) <= SETTLED * size).nonzero().squeeze(1)
-        z[at_zero, -1] = 0.0  # so that the start is no crossing
-        side = torch.linalg.slogdet(torch.cat([A, t.unsqueeze(1)], dim=1))[0]
-        ways = (1, -1) if self.both_ways else (1,)
-        h = torch.full_like(side, self.first_step * size)
-        ends = [
-            _Front(
-                2 * fiber + (way < 0), c, u, z, way * t, way * side, z, way * t, torch.zeros_like(t), h,
-                torch.zeros_like(fiber),
-            )
-            for way in ways
-        ]  # fmt: skip
-        for i in at_zero.tolist():
-            work.record.start(x[i], int(fiber[i]), int(torch.sign(t[i, -1])))
-        return _Front(*map(torch.cat, zip(*ends, strict=True)))
 
-    def _step(
-        self, system: System, front: _Front, size: float, bounds: tuple[Tensor, Tensor], work: _Work
-    ) -> tuple[_Front, Tensor]:
-        """One step of every end: the front after it, and how ends ended (R,), -1 where they go on."""
-        z, t, h, n = front.z, front.t, front.h, front.c.shape[1]
-        q, tangent, (first, second, third), side = _corrected(system, front, work)
-        off = first / h
-        floor = 1e-10 * size
-        slack = torch.maximum(
-            (second - floor).clamp_min(0) / first,
-            (third - floor).clamp_min(0) / second,
-        ).nan_to_num(0.0)
-        angle = 2 * torch.asin((0.5 * (tangent - t).norm(dim=1)).clamp(max=1.0))
-        fit = (off <= self.stray) & (slack <= self.contraction) & (angle <= self.turn) & (side == front.side)
-        fit &= torch.isfinite(q).all(dim=1) & torch.isfinite(tangent).all(dim=1)
-        factor = torch.minimum(0.5 * self.turn / angle, (0.25 * self.stray / off) ** 0.5)
-        factor = torch.minimum(factor, (0.3 * self.contraction / slack) ** (1 / 3)).nan_to_num(0.5)
-        h_next = h * torch.where(fit, factor.clamp(0.5, 2.0), factor.clamp(0.25, 0.5))
-        work.refused += len(fit) - int(fit.sum())
+class _Fiber(Problem):
+    """H(x, alpha) = F(x) - alpha c. Curve 2 i is the forward end of fiber i, 2 i + 1 the one that runs backwards."""
 
-        length = (q - z).norm(dim=1)
-        a, b = z[:, n], q[:, n]
-        dips = (a * b > 0) & (a * t[:, n] < 0) & (b * tangent[:, n] > 0)
-        rows = (fit & ((a * b < 0) | dips)).nonzero().squeeze(1)
+    def __init__(self, fibers: Fibers, system: System, x0: Tensor, c: Tensor, u: Tensor) -> None:
+        self.fibers, self.system, self.x0, self.c, self.u = fibers, system, x0, c, u
+        size, self.low, self.high = _surroundings(system, x0, u, fibers.margin)
+        self.record = Record(system, u, size)
+        self.z_first, self.t_first = (x0.new_zeros(len(x0), system.n_state + 1) for _ in range(2))
+        self.loops = torch.zeros(len(x0), dtype=torch.bool, device=x0.device)
+        self.since = 0
+
+    def residual(self, z: Tensor, curve: Tensor) -> Tensor:
+        fiber = curve // 2
+        return torch.addcmul(self.system.velocity(z[:, :-1], self.u[fiber]), z[:, -1:], self.c[fiber], value=-1)
+
+    def derivative(self, z: Tensor, curve: Tensor, out: Tensor) -> None:
+        out[:, :, :-1] = self.system.jacobian(z[:, :-1], self.u[curve // 2])
+        out[:, :, -1] = -self.c[curve // 2]
+
+    def product(self, z: Tensor, curve: Tensor, v: Tensor) -> Tensor:
+        fiber = curve // 2
+        Jv = self.system.jacobian_product(z[:, :-1], self.u[fiber], v[:, :-1])
+        return torch.addcmul(Jv, v[:, -1:], self.c[fiber], value=-1)
+
+    def ends(self, settings: ArclengthSettings) -> Iterator[Front]:
+        """Both ends of the fibers, some at a time, at their start corrected onto the curve."""
+        for fiber in torch.split(torch.arange(len(self.x0), device=self.x0.device), max(settings.width // 2, 1)):
+            F = self.system.velocity(self.x0[fiber], self.u[fiber])
+            z = torch.cat([self.x0[fiber], (F * self.c[fiber]).sum(1, keepdim=True)], dim=1)
+            A = z.new_empty(len(z), z.shape[1] - 1, z.shape[1])
+            self.derivative(z, 2 * fiber, A)
+            t = torch.linalg.qr(A.mT, mode="complete")[0][:, :, -1]
+            M = self.bordered(z, 2 * fiber, t)
+            for _ in range(4):  # the shortest way onto the curve: it is at right angles to t
+                H = self.residual(z, 2 * fiber)
+                d = M.solve(torch.cat([H, torch.zeros_like(z[:, :1])], dim=1))
+                z = torch.where(vector_norm(d, dim=1, keepdim=True) < 0.1 * self.record.size, z - d, z)
+            for i in (vector_norm(F, dim=1) <= self.record.settled).nonzero().squeeze(1).tolist():
+                z[i, -1] = 0.0  # so that the start is no crossing
+                self.record.start(self.x0[fiber[i]], int(fiber[i]), int(torch.sign(t[i, -1])))
+            self.z_first[fiber], self.t_first[fiber] = z, t
+            ways = (1, -1) if self.fibers.both_ways else (1,)
+            ends = [
+                Front.at(2 * fiber + (way < 0), z, way * t, way * M.side, settings.first_step) for way in ways
+            ]  # fmt: skip
+            yield Front(*map(torch.cat, zip(*ends, strict=True)))
+
+    def after(self, step: Step) -> tuple[Front, Tensor]:
+        before, after, taken = step.before, step.after, step.taken
+        fiber, way = after.curve // 2, (1 - 2 * (after.curve % 2)).to(after.z).unsqueeze(1)
+        a, b, pace = before.z[:, -1], after.z[:, -1], after.t[:, -1]
+        dips = (a * b > 0) & (a * before.t[:, -1] < 0) & (b * pace > 0)
+        rows = (taken & ((a * b < 0) | dips)).nonzero().squeeze(1)
         if len(rows):
-            parts = (front.end, front.side, length, z, q, t, tangent)
-            work.record.waiting.append(Passage(*(part[rows] for part in parts)))
-        closed = fit & _passes(front.z_first, front.t_first, z, t, q, tangent, length) & (front.steps > 0)
-        x, alpha, pace = q[:, :n], q[:, n], tangent[:, n]
-        outside = ((x < bounds[0]) | (x > bounds[1])).any(dim=1)
-        outcome = torch.full_like(front.end, -1)
-        steps = front.steps + 1
-        outcome[steps >= self.max_steps] = Ending.OUT_OF_STEPS
-        outcome[h_next < self.shortest_step * size] = Ending.STUCK
-        outcome[fit & outside & (alpha * pace > 0)] = Ending.LEFT
-        outcome[closed] = Ending.CLOSED
-        taken = fit.unsqueeze(1)
-        bend = torch.where(taken, (tangent - t) / length.unsqueeze(1), front.bend)
-        after = front._replace(
-            z=torch.where(taken, q, z), t=torch.where(taken, tangent, t), bend=bend, h=h_next, steps=steps
+            parts = (after.curve, after.side, step.length, before.z, after.z, before.t, after.t)
+            self.record.waiting.append(Passage(*(part[rows] for part in parts)))
+        closed = step.passes(self.z_first[fiber], way * self.t_first[fiber]) & (before.steps > 0)
+        x = after.z[:, :-1]
+        outside = ((x < self.low[fiber]) | (x > self.high[fiber])).any(dim=1)
+        ending = torch.full_like(after.curve, GOES_ON)
+        ending[taken & outside & (b * pace > 0)] = Ending.LEFT
+        ending[closed] = Ending.CLOSED
+        self.since += 1
+        if self.since >= self.fibers.look:
+            self._look()
+        ending[self.loops[fiber]] = Ending.CLOSED
+        return after, ending
+
+    def _look(self) -> None:
+        self.loops[self.record.look()] = True
+        self.since = 0
+
+    def result(self, ending: Tensor, steps: Tensor, refused: int) -> Crossings:
+        self._look()
+        met = [crossing for crossing in self.record.met if not crossing.is_start]
+        ends, x0 = ending.view(-1, 2).to(self.x0.device), self.x0
+        closed = (ends == Ending.CLOSED).any(dim=1) | self.loops
+        return Crossings(
+            torch.stack([crossing.x for crossing in met]) if met else x0[:0],
+            torch.tensor([crossing.residual for crossing in met], dtype=x0.dtype, device=x0.device),
+            torch.tensor([crossing.fiber for crossing in met], dtype=torch.long, device=x0.device),
+            torch.where(closed, int(Ending.CLOSED), ends.amax(dim=1)),
+            steps.view(-1, 2).sum(dim=1),
+            refused,
         )
-        return after, outcome
-
-
-def _corrected(system: System, front: _Front, work: _Work) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-    """Predictor and corrector: the next points and tangents, the lengths of three corrections, and the orientation."""
-    c, u, z, t, h = front.c, front.u, front.z, front.t, front.h.unsqueeze(1)
-    R, n = c.shape
-    p = z + h * t + (0.5 * h * h) * front.bend
-    A = work.bordered[:R]
-    A[:, :n, :n] = system.jacobian(p[:, :n], u)
-    A[:, :n, n] = -c
-    A[:, n] = t
-    LU, pivots, info = work.factors[:R].mT, work.pivots[:R], work.info[:R]
-    torch.linalg.lu_factor_ex(A.mT, out=(LU, pivots, info))  # A lies in memory as LAPACK wants its transpose
-    side = sign_of_determinant(LU, pivots)
-    # The first correction and the tangent at p share the factorisation, and so do the two after it.
-    right = z.new_zeros(R, n + 1, 2)
-    right[:, :n, 0] = p[:, n:] * c - system.velocity(p[:, :n], u)
-    right[:, n, 1] = 1.0
-    first, tangent = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
-    q = p + first
-    right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
-    right[:, n, 0] = 0.0
-    second = torch.linalg.lu_solve(LU, pivots, right[:, :, :1], adjoint=True).squeeze(2)
-    q = q + second
-    right[:, :n, 0] = q[:, n:] * c - system.velocity(q[:, :n], u)
-    right[:, :n, 1] = tangent[:, n:] * c - system.jacobian_product(q[:, :n], u, tangent[:, :n])
-    right[:, n, 1] = 1.0 - (t * tangent).sum(1)
-    third, change = torch.linalg.lu_solve(LU, pivots, right, adjoint=True).unbind(2)
-    q, tangent = q + third, tangent + change
-    tangent = tangent / tangent.norm(dim=1, keepdim=True)
-    work.evaluations += 3 * R
-    work.factorisations += R
-    return q, tangent, [first.norm(dim=1), second.norm(dim=1), third.norm(dim=1)], side
-
-
-def _work(x: Tensor, rows: int, record: Record) -> _Work:
-    B, n = x.shape
-    return _Work(
-        torch.full((2 * B,), -1, device=x.device),
-        torch.zeros(2 * B, dtype=torch.long, device=x.device),
-        record,
-        x.new_empty(rows, n + 1, n + 1),
-        x.new_empty(rows, n + 1, n + 1),
-        torch.empty(rows, n + 1, dtype=torch.int32, device=x.device),
-        torch.empty(rows, dtype=torch.int32, device=x.device),
-    )
-
-
-def _passes(z0: Tensor, t0: Tensor, z: Tensor, t: Tensor, q: Tensor, tangent: Tensor, length: Tensor) -> Tensor:
-    """Whether the curve between z and q goes through z0 in the direction of t0."""
-    before, after = (t0 * (z - z0)).sum(1), (t0 * (q - z0)).sum(1)
-    near = (before < 0) & (after >= 0) & ((q - z0).norm(dim=1) <= 2 * length)
-    if not bool(near.any()):
-        return near
-    scale = length.unsqueeze(1)
-    weights = cubic(before / (before - after))
-    at = (weights.unsqueeze(1) @ torch.stack([z, q, t * scale, tangent * scale], dim=1)).squeeze(1)
-    return near & ((at - z0).norm(dim=1) <= 0.05 * length) & ((t0 * tangent).sum(1) > 0)
 
 
 def _surroundings(system: System, x0: Tensor, u: Tensor, margin: float) -> tuple[float, Tensor, Tensor]:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dynsys.numerics import hermite
+from dynsys.numerics.bordered import sign_of_determinant
 from dynsys.systems.system import System
 
 ROUNDS = 3  # factorisations spent on a crossing at most
@@ -54,11 +56,14 @@ class Record:
     system: System
     u: Tensor  # (B, m) the input of each fiber
     size: float  # of a usual state
-    evaluations: int = 0
-    factorisations: int = 0
     waiting: list[Passage] = field(default_factory=list)
     met: list[Met] = field(default_factory=list)
     of_fiber: dict[int, list[int]] = field(default_factory=dict)  # places in ``met``
+
+    @property
+    def settled(self) -> float:
+        """|F| beneath which a state counts as a zero."""
+        return SETTLED * self.size
 
     def start(self, x: Tensor, fiber: int, sense: int) -> None:
         """A fiber that begins at a zero: coming back there is no news."""
@@ -73,7 +78,7 @@ class Record:
         x, event, sense = located(steps)
         ends, reach, u = steps.end[event], steps.length[event], self.u[steps.end[event] // 2]
         zero, F, sign = self._polish(x, u)
-        good = (F.norm(dim=1) <= SETTLED * self.size) & ((zero - x).norm(dim=1) <= reach)
+        good = (F.norm(dim=1) <= self.settled) & ((zero - x).norm(dim=1) <= reach)
         good &= (sense == 0) | (sign == sense * steps.side[event])
         x = torch.where(good.unsqueeze(1), zero, x)
         residual = self.system.velocity(x, u).norm(dim=1)
@@ -103,11 +108,8 @@ class Record:
     def _polish(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Newton from each x (K, n), every factorisation used for several steps: states, their F and sign det J."""
         F = self.system.velocity(x, u)
-        self.evaluations += 2 * len(x)
         for _ in range(ROUNDS):
             LU, pivots, _ = torch.linalg.lu_factor_ex(self.system.jacobian(x, u).mT)
-            self.evaluations += CHORDS * len(x)
-            self.factorisations += len(x)
             for _ in range(CHORDS):
                 y = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2), adjoint=True).squeeze(2)
                 G = self.system.velocity(y, u)
@@ -126,10 +128,9 @@ def located(steps: Passage) -> tuple[Tensor, Tensor, Tensor]:
     >>> located(Passage(one, one, one, z, q, t, t))[0]
     tensor([[0.5000]])
     """
-    scale = steps.length.unsqueeze(1)
-    parts = torch.stack([steps.z, steps.q, scale * steps.t, scale * steps.tangent], dim=1)  # (E, 4, n + 1)
+    parts = hermite.parts(steps.z, steps.q, steps.t, steps.tangent, steps.length)
     s = torch.linspace(0, 1, GRID, dtype=parts.dtype, device=parts.device)
-    alpha = parts[:, :, -1] @ cubic(s).T  # (E, GRID)
+    alpha = parts[:, :, -1] @ hermite.weights(s).T  # (E, GRID)
     alpha[:, 0], alpha[:, -1] = steps.z[:, -1], steps.q[:, -1]
     changes = (alpha[:, :-1] * alpha[:, 1:]) < 0
     event, cell = changes.nonzero(as_tuple=True)
@@ -140,17 +141,4 @@ def located(steps: Passage) -> tuple[Tensor, Tensor, Tensor]:
     near = dips.nonzero().squeeze(1)
     event, where = torch.cat([event, near]), torch.cat([where, s[at[near]]])
     sense = torch.cat([torch.sign(right - left), torch.zeros_like(least[near])])
-    return (cubic(where).unsqueeze(1) @ parts[event]).squeeze(1)[:, :-1], event, sense
-
-
-def cubic(s: Tensor) -> Tensor:
-    """Weights (..., 4) of Hermite's cubic at s in [0, 1]: of its values and of its slopes at 0 and 1."""
-    r = 1 - s
-    return torch.stack([(1 + 2 * s) * r * r, s * s * (3 - 2 * s), s * r * r, -s * s * r], dim=-1)
-
-
-def sign_of_determinant(LU: Tensor, pivots: Tensor) -> Tensor:
-    """The signs (B,) of the determinants of factorised matrices: of the pivots, and of the row exchanges."""
-    negative = (LU.diagonal(dim1=1, dim2=2) < 0).sum(dim=1)
-    exchanges = (pivots != torch.arange(1, LU.shape[1] + 1, device=LU.device)).sum(dim=1)
-    return torch.where((negative + exchanges) % 2 == 0, 1.0, -1.0).to(LU.dtype)
+    return hermite.at(where, parts[event])[:, :-1], event, sense
