@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dynsys.analyses.recorded import Recorded
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.ends import Ends, iterated
+from dynsys.models.registry import MODELS
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.starts import first_starts, states_in_box
@@ -25,7 +26,6 @@ Fit = Literal["points", "trajectories"]
 
 RELEASES = 24  # trajectories let go from random states inside and outside the memory cube (Jang's figure 6)
 RELEASE_STEPS = 300  # of a tenth of a time constant, or of a map
-TITLES = {"esn": "Echo state network", "simple-rnn": "Simple RNN", "rnn": "Vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 OUTSIDE = 1.8  # how far the random outputs reach, the memories being at +-1
 TASK_STEPS, TASK_RUNS = 2500, 4
 DRIVEN_STEPS = 1000  # of a network whose task is not known: more would hide the points
@@ -96,7 +96,13 @@ def beside(points: FixedPoints, system: System, u: torch.Tensor, seed: int) -> l
 def title_of(system: System) -> str:
     """The kind of network and its size."""
     counted = "state variables" if system.name == "lstm" else "units"  # an LSTM's unit has two
-    return f"{TITLES.get(system.name, system.name)}, {system.n_state} {counted}"
+    return f"{title_of_kind(system.name)}, {system.n_state} {counted}"
+
+
+def title_of_kind(name: str) -> str:
+    """What people call networks of that name."""
+    title = MODELS[name].kind.title if name in MODELS else ""
+    return title[:1].upper() + title[1:] or name
 
 
 def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:

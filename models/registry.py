@@ -37,14 +37,15 @@ from dynsys.systems.system import System
 
 @dataclass(frozen=True)
 class Model:
-    """A kind of network: a small example of it, and how one is made from the arrays and settings of a checkpoint.
+    """A kind of network, whose class says all there is to say of it, and a small example."""
 
-    ``weights`` are the arrays by which a file of another tool is recognised, where their names alone tell it.
-    """
-
+    kind: type[System]
     example: Callable[[], System]
-    from_arrays: Callable[..., System] | None = None
-    weights: tuple[str, ...] = ()
+
+    @property
+    def from_arrays(self) -> Callable[..., System] | None:
+        """How one is made from the arrays, settings and task of a checkpoint; None where there is nothing to train."""
+        return getattr(self.kind, "from_arrays", None)
 
 
 def _small_esn() -> System:
@@ -52,25 +53,28 @@ def _small_esn() -> System:
 
 
 MODELS: dict[str, Model] = {
-    "esn": Model(_small_esn, EchoStateNetwork.from_arrays, ("W_r", "W_fb", "W_out", "B")),
-    "simple-rnn": Model(SimpleRNN.random, SimpleRNN.from_arrays, ("W",)),
-    "rnn": Model(RNN.random, RNN.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
-    "gru": Model(GRU.random, GRU.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
-    "lstm": Model(LSTM.random, LSTM.from_arrays, ("weight_ih_l0", "weight_hh_l0")),
-    "rate": Model(LeakyRate.random, LeakyRate.from_arrays),
-    "activity": Model(LeakyActivity.random, LeakyActivity.from_arrays),
-    "leaky": Model(LeakyMap.random, LeakyMap.from_arrays),
-    "leaky-rate": Model(LeakyRateMap.random, LeakyRateMap.from_arrays),
-    "plrnn": Model(PLRNN.random, PLRNN.from_arrays),
-    "irnn": Model(IRNN.random, IRNN.from_arrays),
-    "lstm-peephole": Model(PeepholeLSTM.random, PeepholeLSTM.from_arrays),
-    "lstm-coupled": Model(CoupledLSTM.random, CoupledLSTM.from_arrays),
-    "fast-weights": Model(FastWeights.random, FastWeights.from_arrays),
-    "continuous-hopfield": Model(ContinuousHopfield.random, ContinuousHopfield.from_arrays),
-    "dense-memory": Model(DenseMemory.random, DenseMemory.from_arrays),
-    "pattern-descent": Model(PatternDescent.random, PatternDescent.from_arrays),
-    "simple2d": Model(Simple2D),
-    "bistable": Model(Bistable),
+    model.kind.name: model
+    for model in (
+        Model(EchoStateNetwork, _small_esn),
+        Model(SimpleRNN, SimpleRNN.random),
+        Model(RNN, RNN.random),
+        Model(IRNN, IRNN.random),
+        Model(GRU, GRU.random),
+        Model(LSTM, LSTM.random),
+        Model(LeakyRate, LeakyRate.random),
+        Model(LeakyActivity, LeakyActivity.random),
+        Model(LeakyMap, LeakyMap.random),
+        Model(LeakyRateMap, LeakyRateMap.random),
+        Model(PLRNN, PLRNN.random),
+        Model(PeepholeLSTM, PeepholeLSTM.random),
+        Model(CoupledLSTM, CoupledLSTM.random),
+        Model(FastWeights, FastWeights.random),
+        Model(ContinuousHopfield, ContinuousHopfield.random),
+        Model(DenseMemory, DenseMemory.random),
+        Model(PatternDescent, PatternDescent.random),
+        Model(Simple2D, Simple2D),
+        Model(Bistable, Bistable),
+    )
 }
 
 MEMORIES: dict[str, Callable[..., Any]] = {  # of discrete states, and so no systems: a net from the patterns it stores

@@ -14,7 +14,7 @@ from dynsys.analyses.evolve.evolution import Evolution, Evolve, studied
 from dynsys.analyses.evolve.frames import Frames
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
 from dynsys.analyses.flipflop_memories import CLEAR
-from dynsys.analyses.portrait import TITLES
+from dynsys.analyses.portrait import title_of_kind
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.continuation.diagram import Diagram
 from dynsys.io.errors import typed
@@ -49,7 +49,7 @@ EVENTS_TEXT = (
 
 def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
     """``report.html`` and ``results.json``; raises OutputError."""
-    title = f"{TITLES.get(evolution.network, evolution.network)}: how its phase portrait forms"
+    title = f"{title_of_kind(evolution.network)}: how its phase portrait forms"
     report = Report(
         title=title,
         command=command(evolution.folder, settings, run),
@@ -157,7 +157,7 @@ def _seen(frames: Frames) -> tuple[list[list[Array]], list[list[Array]], Project
 
 def _name(diagram: Diagram) -> str:
     name = diagram.about["name"]
-    return f"{TITLES.get(name, name)}, {diagram.about['n_state']} state variables"
+    return f"{title_of_kind(name)}, {diagram.about['n_state']} state variables"
 
 
 def chosen_stills(diagram: Diagram) -> list[int]:

@@ -54,6 +54,11 @@ class System(abc.ABC):
     ``dynsys.testing.check_system``.
     """
 
+    title: ClassVar[str] = ""  # what people call such a network; its name where there is nothing
+    equation: ClassVar[str] = ""  # in one line, with f for an activation that networks of this kind choose
+    usual_activation: ClassVar[str] = "tanh"  # which f is where nothing says so
+    recurrent_weights: ClassVar[str] = ""  # a regular expression for the names of those among its arrays
+    told_by: ClassVar[tuple[str, ...]] = ()  # the arrays whose names alone tell a file of such a network
     kind: Kind
     n_state: int
     n_input: int = 0

@@ -33,6 +33,7 @@ class ContinuousHopfield(RateNetwork):
     """
 
     name = "continuous-hopfield"
+    recurrent_weights = "W"
     activation = "tanh"
 
     def __init__(self, W: Any, gain: float = 4.0, *, time_constant: float = 1.0, S: Any = None) -> None:

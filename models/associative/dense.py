@@ -34,6 +34,7 @@ class DenseMemory(System):
     """
 
     name = "dense-memory"
+    recurrent_weights = "S"
     single_precision = True
     box_is_trapping = True
 

@@ -50,6 +50,7 @@ class PatternDescent(System):
 
     kind = Kind.FLOW
     name = "pattern-descent"
+    recurrent_weights = "S"
     n_output = 1
     box_is_trapping = True
 

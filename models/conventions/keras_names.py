@@ -16,9 +16,10 @@ from dynsys.io.errors import CheckpointError
 from dynsys.models.conventions.by_size import Linear, networks_by_size
 from dynsys.models.conventions.keras_cells import ROLES, SAVE_AGAIN, Told, Weights, cell_of
 from dynsys.models.conventions.keras_own import kept_by_torch, own_equation
-from dynsys.models.conventions.network import WORDS, Cell, Network
+from dynsys.models.conventions.network import Cell, Network
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
+from dynsys.models.registry import MODELS
 
 BY_BLOCKS = {1: "rnn", 3: "gru", 4: "lstm"}
 OLD_GATES = "Keras before 2.3 had hard_sigmoid gates as its default: --gate-activation hard-sigmoid-0.2 for those"
@@ -120,7 +121,7 @@ def _cell(
             f"if it is one, {SAVE_AGAIN}; {own}",
         )
     cell = cell_of(path, choices, contents.arrays, name, model, roles, Told())
-    silent = f"{name} is a plain {WORDS[model]}, as its sizes fit; no name in the file says so"
+    silent = f"{name} is a plain {MODELS[model].kind.title}, as its sizes fit; no name in the file says so"
     named = any(word in key for word, kind in NAMED.items() if kind == model for key in roles.values())
     return cell if named else replace(cell, assumed=(silent, *cell.assumed))
 

@@ -17,9 +17,9 @@ from dynsys.io.files import Arrays
 from dynsys.models.activations import GATES, activation_named
 from dynsys.models.loading.choices import GATES as ORDERS
 from dynsys.models.loading.choices import Choices, option_of
+from dynsys.models.registry import MODELS
 
 Array = NDArray[np.float64]
-WORDS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM", "lstm-peephole": "LSTM with peepholes"}
 BLOCKS = {"rnn": 1, "gru": 3, "lstm": 4, "lstm-peephole": 4}  # rows of a weight over units
 USUAL = {"activation": "tanh", "gate": "logistic", "reset": "after"}
 
@@ -90,7 +90,7 @@ class Network:
         cell, sizes = self.cells[0], ", ".join(str(cell.units) for cell in self.cells)
         layers = f"{len(self.cells)} layers of {sizes} units" if len(self.cells) > 1 else f"{sizes} units"
         both = "bidirectional " if self.backward is not None else ""
-        return f"{both}{WORDS[cell.model]}, {layers}, {cell.inputs} input{'s' * (cell.inputs != 1)}"
+        return f"{both}{MODELS[cell.model].kind.title}, {layers}, {cell.inputs} input{'s' * (cell.inputs != 1)}"
 
 
 def in_our_order(block: Array, order: str, model: str) -> Array:

@@ -21,27 +21,6 @@ from dynsys.systems.system import System
 Array = NDArray[np.float64]
 Noise = Mapping[str, Array]  # E for each of some weights, of their shapes
 
-TORCH = r"weight_hh_l\d+"
-RECURRENT = {  # which weights are the recurrent ones, by model; those of a module are found by ``_of_module``
-    "esn": r"W_r",
-    "simple-rnn": r"W",
-    "rate": r"W",
-    "activity": r"W",
-    "leaky": r"W",
-    "leaky-rate": r"W",
-    "plrnn": r"W1?",
-    "rnn": TORCH,
-    "irnn": TORCH,
-    "gru": TORCH,
-    "lstm": TORCH,
-    "lstm-peephole": TORCH,
-    "lstm-coupled": TORCH,
-    "fast-weights": r"W",
-    "continuous-hopfield": r"W",
-    "dense-memory": r"S",
-    "pattern-descent": r"S",
-}
-
 
 def weights_of(system: System) -> dict[str, Array]:
     """The weights by name: those of a checkpoint, or the parameters of a wrapped module; none of a function."""
@@ -100,8 +79,7 @@ def perturbed(system: System, noise: Noise, level: float) -> System:
 def _recurrent(system: System, known: Mapping[str, Array]) -> tuple[str, ...]:
     if isinstance(system, Stepped):
         return _of_module(known, system.n_state)
-    pattern = RECURRENT.get(system.name)
-    return tuple(name for name in known if pattern is not None and re.fullmatch(pattern, name))
+    return tuple(name for name in known if re.fullmatch(system.recurrent_weights, name))
 
 
 def _of_module(known: Mapping[str, Array], n_state: int) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ class FastWeights(System):
 
     kind = Kind.MAP
     name = "fast-weights"
+    equation = "h' = relu(LN(W h + C x + b + A h)), A' = lambda A + eta h h^T"
+    recurrent_weights = "W"
     n_output = len(DIGITS)
     single_precision = True
 

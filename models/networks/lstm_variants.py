@@ -1,14 +1,11 @@
-"""The LSTM variants to be trained, with the interface of ``torch.nn.LSTM``, and the systems that they become."""
+"""The LSTM variants to be trained, with the interface of ``torch.nn.LSTM``."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.recurrent.coupled import COUPLED, CoupledLSTM
-from dynsys.models.recurrent.peephole import PeepholeLSTM
+COUPLED = "coupled_gates"  # in a state dict: three gates alone would look like a GRU
 
 
 class LSTMVariant(nn.Module):
@@ -82,20 +79,6 @@ class LSTMVariant(nn.Module):
             a = torch.cat(outputs, dim=2)
         ends = torch.stack([h for h, _ in last]), torch.stack([c for _, c in last])
         return (a.transpose(0, 1) if self.batch_first else a), ends
-
-    def system(self, task: Any = None) -> PeepholeLSTM:
-        """The network as a map in float64. Raises ValueError where it is bidirectional."""
-        if self.bidirectional:
-            raise ValueError(
-                "this LSTM is bidirectional: its directions run from the past and from the future, and together they "
-                "are no dynamical system; take them one at a time, RecurrentNetwork.directions()"
-            )
-        return self.kind({key: value.detach() for key, value in self.named_parameters()}, task=task)
-
-    @property
-    def kind(self) -> type[PeepholeLSTM]:
-        """The class of its system."""
-        return CoupledLSTM if self.coupled else PeepholeLSTM
 
     def _suffixes(self, k: int) -> list[str]:
         return [f"_l{k}", f"_l{k}_reverse"] if self.bidirectional else [f"_l{k}"]

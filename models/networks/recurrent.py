@@ -6,41 +6,19 @@ of it belongs to the loss, as torch has it: ``functional.cross_entropy`` takes o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.networks.lstm_variants import LSTMVariant
 from dynsys.models.recurrent.base import Recurrent
-from dynsys.models.recurrent.coupled import CoupledLSTM
-from dynsys.models.recurrent.gru import GRU
-from dynsys.models.recurrent.irnn import IRNN
-from dynsys.models.recurrent.lstm import LSTM
-from dynsys.models.recurrent.peephole import PeepholeLSTM
-from dynsys.models.recurrent.vanilla import RNN
+from dynsys.models.registry import MODELS
 from dynsys.models.training.beginning import USUAL, begin_matrices
 
 DIRECTIONS = ("forward", "backward")
 
-CELLS: dict[str, Callable[..., nn.Module]] = {
-    "rnn": nn.RNN,
-    "irnn": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
-    "gru": nn.GRU,
-    "lstm": nn.LSTM,
-    "lstm-peephole": LSTMVariant,
-    "lstm-coupled": lambda *sizes, **options: LSTMVariant(*sizes, coupled=True, peephole=False, **options),
-}
-
-
-SYSTEMS: dict[str, type[Recurrent]] = {
-    "rnn": RNN,
-    "irnn": IRNN,
-    "gru": GRU,
-    "lstm": LSTM,
-    "lstm-peephole": PeepholeLSTM,
-    "lstm-coupled": CoupledLSTM,
+CELLS: dict[str, type[Recurrent]] = {
+    name: model.kind for name, model in MODELS.items() if issubclass(model.kind, Recurrent)
 }
 
 
@@ -74,7 +52,7 @@ class RecurrentNetwork(nn.Module):
         self.cell, self.layers, self.bidirectional = cell, layers, bidirectional
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.rnn = CELLS[cell](n_input, units, layers, batch_first=True, bidirectional=bidirectional)
+            self.rnn = CELLS[cell].module(n_input, units, layers, batch_first=True, bidirectional=bidirectional)
             self.readout = nn.Linear(units * (1 + bidirectional), n_output)
             if cell == "irnn":
                 _begin_at_the_identity(self.rnn, identity, input_scale)
@@ -110,7 +88,7 @@ class RecurrentNetwork(nn.Module):
             )
         weights = dict(self.rnn.named_parameters())
         readout = {"readout.weight": self.readout.weight, "readout.bias": self.readout.bias}
-        return SYSTEMS[self.cell](weights | readout, task=task)
+        return CELLS[self.cell](weights | readout, task=task)
 
     def directions(self, layer: int | None = None) -> dict[str, Recurrent]:
         """The "forward" and the "backward" half of a layer, the top one by default, as maps in float64.
@@ -126,7 +104,7 @@ class RecurrentNetwork(nn.Module):
             raise ValueError(f"layer is {layer}; this network has layers 0 to {self.layers - 1}")
         halves = dict(zip(DIRECTIONS, self.readout.weight.chunk(2, dim=1), strict=True))
         return {
-            name: SYSTEMS[self.cell](
+            name: CELLS[self.cell](
                 self._weights_of(k, name) | ({"readout.weight": halves[name]} if k == self.layers - 1 else {})
             )
             for name in DIRECTIONS

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynsys.models.networks.recurrent import CELLS, SYSTEMS, RecurrentNetwork
+from dynsys.models.networks.recurrent import CELLS, RecurrentNetwork
 from dynsys.models.recurrent.base import Recurrent
 from dynsys.models.tasks.retrieval import CHARACTERS, DIGITS
 
@@ -34,7 +34,7 @@ class StringNetwork(nn.Module):
         """The cell as a map whose 37 inputs are the characters; raises ValueError where it is bidirectional."""
         if self.network.bidirectional:
             return self.network.system()
-        return SYSTEMS[self.network.cell](self.weights(), task=task)
+        return CELLS[self.network.cell](self.weights(), task=task)
 
     def weights(self, prefix: str = "") -> dict[str, Tensor]:
         """In float64, the embedding taken into the weights of the input, with a ``prefix`` for those of the cell."""

@@ -50,6 +50,10 @@ class EchoStateNetwork(RateNetwork):
     """
 
     name = "esn"
+    title = "echo state network"
+    equation = "tau dx/dt = -x + W_r r(x) + W_fb z + B u, z = W_out r(x), r = f"
+    recurrent_weights = "W_r"
+    told_by = ("W_r", "W_fb", "W_out", "B")
 
     def __init__(
         self,

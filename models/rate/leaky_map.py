@@ -70,6 +70,7 @@ class LeakyMap(LeakyStep, ActivityNetwork):
     """x' = (1 - a) x + a f(W x + B u + b): the state is the rate, and its box the range of f."""
 
     name = "leaky"
+    equation = "x' = (1 - a) x + a f(W x + B u + b), z = W_out x + b_out"
     flows = LeakyActivity
 
 
@@ -77,4 +78,5 @@ class LeakyRateMap(LeakyStep):
     """x' = (1 - a) x + a (W f(x) + B u + b): the state is the current into a unit."""
 
     name = "leaky-rate"
+    equation = "x' = (1 - a) x + a (W r(x) + B u + b), z = W_out r(x) + b_out, r = f"
     flows = LeakyRate

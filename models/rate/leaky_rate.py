@@ -40,6 +40,8 @@ class LeakyNetwork(RateNetwork):
     For developers: the two forms are below, for flows; ``leaky_map`` has those of maps.
     """
 
+    recurrent_weights = "W"
+
     @abc.abstractmethod
     def __init__(self, W: Any, *weights: Any, **options: Any) -> None: ...
 
@@ -190,12 +192,14 @@ class LeakyRate(LeakyFlow):
     """The first form: the state is the current into a unit."""
 
     name = "rate"
+    equation = "tau dx/dt = -x + W r(x) + B u + b, z = W_out r(x) + b_out, r = f"
 
 
 class LeakyActivity(LeakyFlow, ActivityNetwork):
     """The second form: the state is the rate itself, and its box the range of f."""
 
     name = "activity"
+    equation = "tau dr/dt = -r + f(W r + B u + b), z = W_out r + b_out"
 
 
 def of_units(name: str, values: Any, n: int) -> Tensor:

@@ -24,6 +24,10 @@ class SimpleRNN(RateNetwork):
     """
 
     name = "simple-rnn"
+    title = "simple RNN"
+    equation = "tau dx/dt = -x + W r(x), r = f"
+    recurrent_weights = "W"
+    told_by = ("W",)
 
     def __init__(self, W: Any, *, activation: str = "tanh", time_constant: float = 1.0) -> None:
         self.W = torch.tensor(np.asarray(W), dtype=torch.float64)

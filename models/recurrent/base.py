@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynsys.models.driven.random_drive import driven_trajectories, trajectories_of_task
 from dynsys.models.recurrent.layer import Layer
@@ -33,11 +33,13 @@ class Recurrent(Stack):
     or, by its width, on h of every layer, or on the whole state; where output.weight (n_output, hidden) and output.bias
     are given, they act on its result after a ReLU.
 
-    For developers: a new cell sets ``name`` and ``gates``, and gives ``make_layer``, ``settings`` if it has any, and
-    a ``reduction`` where it knows one.
+    For developers: a new cell sets ``name`` and ``gates``, and gives ``make_layer``, ``settings`` if it has any, a
+    ``reduction`` where it knows one, and ``modules`` or ``module`` and ``module_options`` where torch can train it.
     """
 
     gates: ClassVar[int]
+    recurrent_weights = r"weight_hh_l\d+"
+    modules: ClassVar[tuple[type[nn.Module], ...]] = ()  # of torch's own, those that step alike: of layers, of one cell
 
     def __init__(self, weights: Mapping[str, Any], *, task: Any = None) -> None:
         held = {key: checked(key, value) for key, value in weights.items()}
@@ -67,6 +69,25 @@ class Recurrent(Stack):
     @abc.abstractmethod
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         """A layer with the weights of ``ROLES``."""
+
+    @classmethod
+    def module(cls, *sizes: int, **options: Any) -> nn.Module:
+        """A torch module of this kind, to be trained: ``sizes`` are n_input, the units of a layer and the layers."""
+        return cls.modules[0](*sizes, **options)
+
+    @classmethod
+    def of_module(cls, module: nn.Module, task: Any = None) -> Self:
+        """The network with the weights of a module of this kind. Raises ValueError where that is bidirectional."""
+        if getattr(module, "bidirectional", False):
+            raise ValueError(
+                f"this {type(module).__name__} is bidirectional: its directions run from the past and from the future, "
+                "and together they are no dynamical system; take them one at a time, RecurrentNetwork.directions()"
+            )
+        return cls({key: value.detach() for key, value in module.named_parameters()}, task=task)
+
+    def module_options(self) -> dict[str, Any]:
+        """What ``module`` has to be given for a network like this one, besides its sizes."""
+        return {"bias": any(key.startswith("bias") for key in self._arrays)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], settings: Mapping[str, Any], task: Any = None) -> Self:

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dynsys.models.networks.lstm_variants import COUPLED
 from dynsys.models.recurrent.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent.peephole import PeepholeLayer, PeepholeLSTM
 from dynsys.models.recurrent.stack import Stack
 from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Reduction
-
-COUPLED = "coupled_gates"  # in a state dict: three gates alone would look like a GRU
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,8 @@ class CoupledLSTM(PeepholeLSTM):
     """
 
     name = "lstm-coupled"
+    title = "LSTM with coupled gates"
+    equation = "as an lstm with i = 1 - f, and p_f c in f and p_o c' in o where there are peepholes"
     gates = 3
     looking = ("f", "o")
 
@@ -97,6 +98,10 @@ class CoupledLSTM(PeepholeLSTM):
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         both = {role: None if w is None else torch.cat([-w.chunk(3)[0], w]) for role, w in weights.items()}
         return CoupledLayer(**both)  # type: ignore[arg-type]
+
+    @classmethod
+    def module(cls, *sizes: int, **options: Any) -> nn.Module:
+        return super().module(*sizes, **{"coupled": True, "peephole": False, **options})
 
     def _peephole(self, k: int, units: int, given: Tensor | None) -> Tensor | None:
         p = super()._peephole(k, units, given)

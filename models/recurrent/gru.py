@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynsys.models.activations import GATES, Activation, activation, activation_named
 from dynsys.models.recurrent.base import Recurrent, random_weights
@@ -189,6 +189,10 @@ class GRU(Recurrent):
     """
 
     name = "gru"
+    title = "GRU"
+    equation = "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + r (W_hn h + b_hn)), z and r logistic"
+    reset_before = "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + W_hn (r h) + b_hn), z and r logistic"
+    modules = (nn.GRU, nn.GRUCell)
     gates = 3
 
     def __init__(

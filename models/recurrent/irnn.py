@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from dynsys.models.recurrent.base import random_weights
 from dynsys.models.recurrent.vanilla import RNN
@@ -15,9 +16,15 @@ class IRNN(RNN):
     """As ``RNN`` with relu; only how it begins sets it apart, see ``RecurrentNetwork``."""
 
     name = "irnn"
+    title = "IRNN"
+    usual_activation = "relu"
 
     def __init__(self, weights: Mapping[str, Any], *, nonlinearity: str = "relu", task: Any = None) -> None:
         super().__init__(weights, nonlinearity=nonlinearity, task=task)
+
+    @classmethod
+    def module(cls, *sizes: int, **options: Any) -> nn.Module:
+        return super().module(*sizes, **{"nonlinearity": "relu", **options})
 
     @classmethod
     def random(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynsys.models.activations import GATES, Activation, activation, activation_named
 from dynsys.models.recurrent.base import Recurrent, random_weights
@@ -235,6 +235,9 @@ class LSTM(Recurrent):
     """
 
     name = "lstm"
+    title = "LSTM"
+    equation = "c' = f c + i g, h' = o tanh(c'), g = tanh(W_ig u + b_ig + W_hg h + b_hg), i, f and o logistic"
+    modules = (nn.LSTM, nn.LSTMCell)
     gates = 4
 
     def __init__(
@@ -260,6 +263,10 @@ class LSTM(Recurrent):
 
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         return LSTMLayer(**weights, **self.settings())  # type: ignore[arg-type]
+
+    def module_options(self) -> dict[str, Any]:
+        projected = {"proj_size": len(self._arrays["weight_hr_l0"])} if "weight_hr_l0" in self._arrays else {}
+        return super().module_options() | projected
 
     def settings(self) -> dict[str, Any]:
         return {"gate": self.gate, "activation": self.activation}

@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from dynsys.models.activations import GATES, activation_named
+from dynsys.models.networks.lstm_variants import LSTMVariant
 from dynsys.models.recurrent.base import Recurrent, checked, random_weights
 from dynsys.models.recurrent.layer import Bounds, Layer, Parts, Slopes
 from dynsys.models.recurrent.lstm import LSTMLayer, LSTMSlopes, Opened
@@ -174,6 +175,8 @@ class PeepholeLSTM(Recurrent):
     """
 
     name = "lstm-peephole"
+    title = "LSTM with peepholes"
+    equation = "as an lstm, with p_i c in i, p_f c in f and p_o c' in o"
     gates = 4
     looking: ClassVar[tuple[str, ...]] = ("i", "f", "o")  # the gates that have peepholes
 
@@ -236,6 +239,15 @@ class PeepholeLSTM(Recurrent):
 
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         return PeepholeLayer(**weights, gate=self.gate, activation=self.activation)  # type: ignore[arg-type]
+
+    @classmethod
+    def module(cls, *sizes: int, **options: Any) -> nn.Module:
+        return LSTMVariant(*sizes, **options)
+
+    def module_options(self) -> dict[str, Any]:
+        if any(key.startswith("weight_hr") for key in self._arrays):
+            raise ValueError("the layers have peepholes and project their h; no torch module does both")
+        return super().module_options() | {"peephole": any(key.startswith("peephole") for key in self._arrays)}
 
     def settings(self) -> dict[str, Any]:
         return {"gate": self.gate, "activation": self.activation}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynsys.models.activations import Activation, activation, activation_named
 from dynsys.models.recurrent.base import Recurrent, random_weights
@@ -57,6 +57,9 @@ class RNN(Recurrent):
     """
 
     name = "rnn"
+    title = "vanilla RNN"
+    equation = "h' = f(W_ih u + b_ih + W_hh h + b_hh)"
+    modules = (nn.RNN, nn.RNNCell)
     gates = 1
 
     def __init__(self, weights: Mapping[str, Any], *, nonlinearity: str = "tanh", task: Any = None) -> None:
@@ -72,6 +75,9 @@ class RNN(Recurrent):
 
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         return VanillaLayer(nonlinearity=self.nonlinearity, **weights)  # type: ignore[arg-type]
+
+    def module_options(self) -> dict[str, Any]:
+        return super().module_options() | {"nonlinearity": self.nonlinearity}
 
     def settings(self) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}

@@ -22,14 +22,7 @@ from dynsys.models.wrapping.step_form import Form, Layout, Pick
 from dynsys.models.wrapping.stepped import Stepped
 from dynsys.systems.undisturbed import undisturbed
 
-KNOWN: dict[type[nn.Module], type[Recurrent]] = {
-    nn.RNN: RNN,
-    nn.GRU: GRU,
-    nn.LSTM: LSTM,
-    nn.RNNCell: RNN,
-    nn.GRUCell: GRU,
-    nn.LSTMCell: LSTM,
-}
+KNOWN: dict[type[nn.Module], type[Recurrent]] = {module: kind for kind in (RNN, GRU, LSTM) for module in kind.modules}
 DIRECTIONS = ("forward", "backward")
 ORDINARY, LARGE = (0.0, 0.3, 1.0, 1.0), (3.0, 30.0, 300.0)  # sizes of states from which steps are compared
 INPUTS = (1.0, 0.0, 1.0, 10.0)  # and of inputs

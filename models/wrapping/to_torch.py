@@ -5,23 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from dynsys.models.networks.lstm_variants import LSTMVariant
 from dynsys.models.recurrent.base import EXTRAS, Recurrent
 from dynsys.models.recurrent.coupled import CoupledLSTM
-from dynsys.models.recurrent.gru import GRU
-from dynsys.models.recurrent.lstm import LSTM
-from dynsys.models.recurrent.peephole import PeepholeLSTM
-from dynsys.models.recurrent.vanilla import RNN
-
-MODULES: dict[type[Recurrent], type[nn.Module]] = {
-    RNN: nn.RNN,
-    GRU: nn.GRU,
-    LSTM: nn.LSTM,
-    PeepholeLSTM: LSTMVariant,
-    CoupledLSTM: LSTMVariant,
-}
+from dynsys.models.registry import MODELS
 
 TORCH_HAS = {"nonlinearity": ("tanh", "relu"), "reset": ("after",), "gate": ("logistic",), "activation": ("tanh",)}
 
@@ -29,22 +17,21 @@ TORCH_HAS = {"nonlinearity": ("tanh", "relu"), "reset": ("after",), "gate": ("lo
 def to_torch(system: Recurrent, *, batch_first: bool = False) -> nn.Module:
     """The ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM`` in float64 with the weights of ``system``, a copy.
 
-    ``LSTMVariant`` is the module of the LSTM variants. ``dynsys.wrap`` of torch's own modules, and ``system()`` of a
-    variant, give the system back. A readout and a first state are no part of these modules: hand over
+    ``LSTMVariant`` is the module of the LSTM variants. ``dynsys.wrap`` of torch's own modules, and ``of_module`` of
+    every kind, give the system back. A readout and a first state are no part of these modules: hand over
     ``readout=(W, b)`` to ``wrap``, and h_0 to the module. Where only some layers or one of the two have a bias, the
     others are 0. Raises ValueError where no such module exists.
 
-    >>> from dynsys.models.recurrent.gru import GRU
-    >>> to_torch(GRU.random(units=8, layers=2))
+    >>>     >>> to_torch(GRU.random(units=8, layers=2))
     GRU(2, 8, num_layers=2)
     """
-    kind = next((k for k in MODULES if isinstance(system, k)), None)
-    if kind is None:
-        known = ", ".join(k.name for k in MODULES)
+    if not isinstance(system, Recurrent):
+        known = ", ".join(name for name, model in MODELS.items() if issubclass(model.kind, Recurrent))
         raise ValueError(f"system is {_described(system)}; there is a torch module for {known}")
     weights = {key: torch.as_tensor(w) for key, w in system.arrays().items() if key not in EXTRAS}
-    options = _options(system, weights) | {"batch_first": batch_first, "dtype": torch.float64}
-    module = MODULES[kind](*_sizes(system), len(system.layers), **options)
+    _check_settings(system)
+    options = system.module_options() | {"batch_first": batch_first, "dtype": torch.float64}
+    module = system.module(*_sizes(system), len(system.layers), **options)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             given = weights.pop(name, None)
@@ -69,23 +56,12 @@ def _rows(system: Recurrent) -> int:
     return 4 if isinstance(system, CoupledLSTM) else system.gates
 
 
-def _options(system: Recurrent, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """What the module needs to know besides its sizes; ValueError for a network that torch has no module for."""
+def _check_settings(system: Recurrent) -> None:
+    """Raise ValueError for a network that torch has no module for."""
     for setting, legal in TORCH_HAS.items():
         given = system.settings().get(setting, legal[0])
         if given not in legal:
             raise ValueError(f"its {setting} is {given!r}; torch's modules have {' or '.join(legal)} there")
-    options: dict[str, Any] = {"bias": any(key.startswith("bias") for key in weights)}
-    if isinstance(system, RNN):
-        options["nonlinearity"] = system.nonlinearity
-    if isinstance(system, LSTM) and "weight_hr_l0" in weights:
-        options["proj_size"] = len(weights["weight_hr_l0"])
-    if isinstance(system, PeepholeLSTM):
-        if any(key.startswith("weight_hr") for key in weights):
-            raise ValueError("the layers have peepholes and project their h; no torch module does both")
-        options["coupled"] = isinstance(system, CoupledLSTM)
-        options["peephole"] = any(key.startswith("peephole") for key in weights)
-    return options
 
 
 def _described(system: Any) -> str:

@@ -11,16 +11,15 @@ from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.evidence.stated import one_activation
 from dynsys.models.loading.recognition.equations import equation
 from dynsys.models.loading.recognition.hints import hint
-from dynsys.models.loading.recognition.state_dict import WORDS
 from dynsys.models.registry import MODELS
 
 
 def by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognised:
     held = set(contents.arrays) | set(contents.odd)
-    ours = {name: model for name, model in MODELS.items() if model.weights and name not in WORDS}
-    name = next((name for name, model in ours.items() if set(model.weights) <= held), None)
+    ours = {name: model for name, model in MODELS.items() if model.kind.told_by}
+    name = next((name for name, model in ours.items() if set(model.kind.told_by) <= held), None)
     model = None if name is None else ours[name]
-    left = [key for key in contents.arrays if model and not _explains(model.weights, key, choices)]
+    left = [key for key in contents.arrays if model and not _explains(model.kind.told_by, key, choices)]
     if model is None or name is None or left:
         odd = "".join(f", {printable(key)} {kind}" for key, kind in list(contents.odd.items())[:10])
         what = f"no {name}, whose names it has, but more" if left else "no known network"
@@ -31,11 +30,11 @@ def by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognised
     because = f"it is recognised as {name} by its names"
     options = ("part", "direction", "matrices", "transposed", "alpha", "convention", "gates", "gate_activation")
     choices.refuse(path, options, because)
-    for key in model.weights:
+    for key in model.kind.told_by:
         if key in contents.odd:
             raise CheckpointError(path, f"its array {key} is {contents.odd[key]}", "save real numbers")
     settings: dict[str, Any] = {}
-    assumed, why = [], [f"by its arrays {', '.join(model.weights)}"]
+    assumed, why = [], [f"by its arrays {', '.join(model.kind.told_by)}"]
     stated = one_activation(contents, choices, path)
     if choices.activation is not None:
         settings["activation"] = choices.activation
@@ -49,14 +48,14 @@ def by_our_names(path: Path, contents: Contents, choices: Choices) -> Recognised
     tau = choices.tau if choices.tau is not None else next(iter(contents.said("tau").values()), None)
     if tau is not None:
         settings["tau"] = _number(path, contents, tau)
-    arrays = {key: contents.arrays[key] for key in model.weights}
-    unused = tuple(shown(k, contents.arrays) for k in contents.arrays if k not in model.weights and not _is_tau(k))
+    arrays = {key: contents.arrays[key] for key in model.kind.told_by}
+    unused = tuple(shown(k, contents.arrays) for k in contents.arrays if k not in model.kind.told_by and not _is_tau(k))
     return Recognised(name, arrays, settings, tuple(why), tuple(assumed), unused)
 
 
 def _can_be_made(model: Any, contents: Contents) -> bool:
     try:
-        model.from_arrays({key: contents.arrays[key] for key in model.weights}, {}, None)
+        model.from_arrays({key: contents.arrays[key] for key in model.kind.told_by}, {}, None)
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         return False
     return True

@@ -16,14 +16,21 @@ from pathlib import Path
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import Arrays
 from dynsys.models.loading.choices import Choices, line_of, shown
+from dynsys.models.networks.lstm_variants import COUPLED
+from dynsys.models.recurrent.base import Recurrent
+from dynsys.models.registry import MODELS
 
 NAME = re.compile(r"^(.*[._/])?(weight_(?:ih|hh|hr)|bias_(?:ih|hh)|peephole)(?:_l(\d+))?(_reverse)?$")
-CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
-VARIANTS = {4: "lstm-peephole", 3: "lstm-coupled"}  # by the rows over units, where ``LSTMVariant`` left its marks
 IN_PYTHON = "in Python, dynsys.wrap of the module itself steps any equation"
-COUPLED = "coupled_gates"  # the mark of coupled gates, which have no more rows than a GRU
-WORDS = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
-WORDS |= {"lstm-peephole": "LSTM with peepholes", "lstm-coupled": "LSTM with coupled gates"}
+
+
+def _by_gates(of_torch: bool) -> dict[int, str]:
+    """The kinds of cell by the rows of ``weight_hh`` over the units: torch's own, or those of ``LSTMVariant``."""
+    kinds = [model.kind for model in MODELS.values() if issubclass(model.kind, Recurrent)]
+    return {kind.gates: kind.name for kind in reversed(kinds) if bool(kind.modules) == of_torch}
+
+
+CELLS, VARIANTS = _by_gates(of_torch=True), _by_gates(of_torch=False)
 
 
 @dataclass
@@ -77,7 +84,7 @@ class Stack:
         layers = f"{self.layers} layers of " if self.layers > 1 else ""
         units = _count(self.units[0], "unit") if len(set(self.units)) == 1 else f"{_each(self.units)} units"
         projected = "" if self.widths == self.units else f" projected to {_each(sorted(set(self.widths)))}"
-        return f"{WORDS[self.cell]}, {layers}{units}{projected}, {_count(self.n_input, 'input')}"
+        return f"{MODELS[self.cell].kind.title}, {layers}{units}{projected}, {_count(self.n_input, 'input')}"
 
 
 def _each(sizes: Sequence[int]) -> str:
@@ -153,7 +160,7 @@ def read_stack(path: Path, arrays: Arrays, part: Part, layers: list[dict[str, st
         for name, key in keys.items():
             flat = name.startswith("bias") and arrays[key].ndim == 2 and 1 in arrays[key].shape  # MATLAB's vectors
             if (arrays[key].shape if not flat else (arrays[key].size,)) != legal_shapes[name]:
-                needs = f"layer {k} of a {WORDS[cell]} of {hidden} units needs {legal_shapes[name]}"
+                needs = f"layer {k} of a {MODELS[cell].kind.title} of {hidden} units needs {legal_shapes[name]}"
                 raise CheckpointError(path, f"{shown(key, arrays)} does not fit: {needs}", remedy)
         if ("weight_hr" in keys) != (hr is not None):
             raise CheckpointError(path, f"only some layers of {part.name} have a projection", remedy)

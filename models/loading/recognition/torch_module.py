@@ -32,7 +32,9 @@ from dynsys.models.loading.evidence.stated import one_activation
 from dynsys.models.loading.named.matrices import Named
 from dynsys.models.loading.recognition.chains import about_layers, choose_part
 from dynsys.models.loading.recognition.ends import Initial, Readout, find_initial, find_readout
-from dynsys.models.loading.recognition.state_dict import COUPLED, WORDS, Part, Stack, choose_direction, read_stack
+from dynsys.models.loading.recognition.state_dict import Part, Stack, choose_direction, read_stack
+from dynsys.models.networks.lstm_variants import COUPLED
+from dynsys.models.registry import MODELS
 
 
 def torch_module(path: Path, contents: Contents, parts: dict[str, Part], choices: Choices) -> Recognised:
@@ -215,7 +217,9 @@ def _settings(
     """
     stated = one_activation(contents, choices, path, part.prefix) if choices.activation is None else None
     if stack.cell != "rnn":
-        choices.refuse(path, ("activation",), f"a {WORDS[stack.cell]} of torch has its own; --form says another")
+        choices.refuse(
+            path, ("activation",), f"a {MODELS[stack.cell].kind.title} of torch has its own; --form says another"
+        )
         if stated is not None and stated[0] != "tanh":
             key = printable(stated[1])
             wrong = f"its configuration says {key} = {contents.settings[stated[1]]}, and torch's cell has tanh"

@@ -11,7 +11,7 @@ from torch import nn
 import dynsys
 from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.networks.lstm_variants import LSTMVariant
-from dynsys.models.networks.recurrent import CELLS, SYSTEMS, RecurrentNetwork
+from dynsys.models.networks.recurrent import CELLS, RecurrentNetwork
 from dynsys.models.recurrent.coupled import CoupledLSTM
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.peephole import PeepholeLSTM
@@ -366,7 +366,7 @@ def test_the_module_steps_as_its_system_does_and_wrap_takes_it(coupled):
     module = LSTMVariant(2, 4, 2, coupled=coupled, dtype=torch.float64)
     for weight in module.parameters():
         nn.init.normal_(weight)
-    net = module.system()
+    net = (CoupledLSTM if module.coupled else PeepholeLSTM).of_module(module)
     wrapped = dynsys.wrap(module, n_state=16, n_input=2)
     x, u = places(net)
     torch.testing.assert_close(wrapped.velocity(x, u), net.velocity(x, u), rtol=0, atol=1e-14)
@@ -376,9 +376,10 @@ def test_the_module_steps_as_its_system_does_and_wrap_takes_it(coupled):
 def test_a_coupled_state_dict_is_marked_and_makes_the_system():
     """Its three gates alone would look like a GRU."""
     module = LSTMVariant(2, 4, coupled=True, peephole=False, dtype=torch.float64)
-    x, u = places(module.system())
+    net = CoupledLSTM.of_module(module)
+    x, u = places(net)
     assert bool(module.state_dict()["coupled_gates"])
-    assert torch.equal(CoupledLSTM(module.state_dict()).velocity(x, u), module.system().velocity(x, u))
+    assert torch.equal(CoupledLSTM(module.state_dict()).velocity(x, u), net.velocity(x, u))
     with pytest.raises(ValueError, match="coupled_gates is no weight"):
         PeepholeLSTM(module.state_dict())
 
@@ -397,7 +398,7 @@ def test_every_cell_runs_as_its_system_does(cell, layers):
     for t in range(9):
         x = x + net.velocity(x, u[:, t])
         outputs.append(net.readout(x))
-    assert isinstance(net, SYSTEMS[cell])
+    assert isinstance(net, CELLS[cell])
     torch.testing.assert_close(network(u).detach(), torch.stack(outputs, dim=1), rtol=0, atol=1e-13)
 
 

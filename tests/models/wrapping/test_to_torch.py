@@ -88,7 +88,7 @@ def test_wrap_brings_the_same_system_back(name, layers, bias):
 @pytest.mark.parametrize(("layers", "bias"), [(1, True), (2, False), (3, True)])
 def test_a_variant_gives_the_same_system_back(name, layers, bias):
     system = made(name, layers, bias)
-    again = to_torch(system).system()
+    again = type(system).of_module(to_torch(system))
     expected = {key: w for key, w in system.arrays().items() if not key.startswith("readout")}
     assert again.name == name
     assert again.arrays().keys() == expected.keys()
