@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from typing import Any
 
 import click
 
-from dynsys.cli.basins import basins
-from dynsys.cli.demo import demo
-from dynsys.cli.evolve import evolve
-from dynsys.cli.find import find
-from dynsys.cli.grid import grid
-from dynsys.cli.info import info
-from dynsys.cli.merge import merge
-from dynsys.cli.noise import noise
-from dynsys.cli.portrait import portrait
-from dynsys.cli.retrieve import retrieve
-from dynsys.cli.train import train
-from dynsys.cli.transfer import transfer
+VERBS = {  # the module of each command, which calls it by that name
+    "basins": "dynsys.cli.basins",
+    "demo": "dynsys.cli.demo",
+    "evolve": "dynsys.cli.evolve",
+    "find": "dynsys.cli.find",
+    "grid": "dynsys.cli.grid",
+    "info": "dynsys.cli.info",
+    "merge": "dynsys.cli.merge",
+    "noise": "dynsys.cli.noise",
+    "portrait": "dynsys.cli.portrait",
+    "retrieve": "dynsys.cli.retrieve",
+    "train": "dynsys.cli.train",
+    "transfer": "dynsys.cli.transfer",
+}
 
 # A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, RuntimeError)
 PASSED_ON = (click.exceptions.Exit, click.Abort, BrokenPipeError)
 
 
-class OneLineErrors(click.Group):
-    """A group whose commands end in one clear line where the library raised, never in a traceback."""
+def command(verb: str) -> click.Command:
+    """One of ``VERBS``."""
+    found: click.Command = getattr(importlib.import_module(VERBS[verb]), verb)
+    return found
+
+
+class Verbs(click.Group):
+    """Commands that end in one clear line where the library raised, never in a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return command(cmd_name) if cmd_name in VERBS else None
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _open_streams()
@@ -62,7 +77,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="dynsys-rnn", prog_name="dynsys")
 def main() -> None:
     """What has a trained recurrent network learned?
@@ -74,7 +89,3 @@ def main() -> None:
     Example, from nothing to a portrait:
       dynsys demo
     """
-
-
-for command in (demo, train, info, find, portrait, basins, retrieve, grid, evolve, transfer, noise, merge):
-    main.add_command(command)

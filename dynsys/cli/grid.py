@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from dynsys.cli.named import TASKS
 from dynsys.cli.options import GOES_ON, seconds_option, sweep_options
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
-from dynsys.cli.train import TASKS
 from dynsys.io.errors import typed
 
 
@@ -49,7 +49,7 @@ def lists_given(pairs: tuple[tuple[str, tuple[Any, ...]], ...], option: str) -> 
 
 
 @click.command()
-@click.argument("task", type=click.Choice(TASKS))
+@click.argument("task", type=TASKS)
 @click.argument("model")
 @click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the study; what it holds is kept.")
 @click.option(

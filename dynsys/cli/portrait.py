@@ -6,22 +6,9 @@ from typing import Any
 
 import click
 
+from dynsys.cli.named import Named
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.place import PLACE
-
-PICTURES = (  # those of dynsys.analyses.pictures, which would take long to load for a help text
-    "phase",
-    "spectrum",
-    "modes",
-    "graph",
-    "training",
-    "evolution",
-    "bifurcations",
-    "plane",
-    "retrieval",
-    "convergence",
-    "confusion",
-)
 
 
 @click.command()
@@ -32,7 +19,7 @@ PICTURES = (  # those of dynsys.analyses.pictures, which would take long to load
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
     "--picture",
-    type=click.Choice(PICTURES),
+    type=Named("dynsys.analyses.pictures", "PICTURES"),
     help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, what "
     "'dynsys evolve' found as an animation or a bifurcation diagram, or the phase plane of a 2-D system; of a "
     "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers.  [phase; of a "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynsys.cli.named import TASKS
 from dynsys.cli.options import seconds_option
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
@@ -14,13 +15,6 @@ from dynsys.io.errors import typed
 
 if TYPE_CHECKING:
     from dynsys.models.training.learning import Learned
-
-TASKS = (
-    "flipflop",
-    "retrieval",
-    "many-to-one",
-    "one-to-many",
-)  # those of dynsys.models.training.learners, which must not be imported for --help
 
 
 class Schedule(click.ParamType[int | str]):
@@ -38,7 +32,7 @@ class Schedule(click.ParamType[int | str]):
 
 
 @click.command()
-@click.argument("task", type=click.Choice(TASKS))
+@click.argument("task", type=TASKS)
 @click.argument("model")
 @click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the run.")
 @click.option("--units", type=click.IntRange(2), help="Units of the network.  [esn: 1000, retrieval: 50, others: 64]")

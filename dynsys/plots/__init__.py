@@ -7,28 +7,7 @@ importing it would hide the function.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from dynsys.plots.beside import side_by_side
-    from dynsys.plots.bifurcation import bifurcation_diagram
-    from dynsys.plots.confusion import confusions
-    from dynsys.plots.counts import point_counts
-    from dynsys.plots.eigenvalues import spectrum
-    from dynsys.plots.evolution import portrait_animation, portrait_stills
-    from dynsys.plots.export import PictureError, save_html, save_picture
-    from dynsys.plots.graph import memory_graph
-    from dynsys.plots.learning import learning_curves
-    from dynsys.plots.mistakes import memory_mistakes
-    from dynsys.plots.noise import drift_prediction, noise_curves
-    from dynsys.plots.origin import origin_eigenvalues, origin_spectrum
-    from dynsys.plots.plane import phase_plane
-    from dynsys.plots.portrait import phase_portrait
-    from dynsys.plots.readouts import readout_learning
-    from dynsys.plots.retrieval import retrieval_convergence, retrieval_portrait
-    from dynsys.plots.solids import Panel, Solid, memory_solids
-    from dynsys.plots.time_constants import modes
-    from dynsys.plots.training import training_curves
+from typing import Any
 
 _HOME = {
     "Panel": "dynsys.plots.solids",
@@ -60,35 +39,7 @@ _HOME = {
     "training_curves": "dynsys.plots.training",
 }
 
-__all__ = [
-    "Panel",
-    "PictureError",
-    "Solid",
-    "bifurcation_diagram",
-    "confusions",
-    "drift_prediction",
-    "learning_curves",
-    "memory_graph",
-    "memory_mistakes",
-    "memory_solids",
-    "modes",
-    "noise_curves",
-    "origin_eigenvalues",
-    "origin_spectrum",
-    "phase_plane",
-    "phase_portrait",
-    "point_counts",
-    "portrait_animation",
-    "portrait_stills",
-    "readout_learning",
-    "retrieval_convergence",
-    "retrieval_portrait",
-    "save_html",
-    "save_picture",
-    "side_by_side",
-    "spectrum",
-    "training_curves",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

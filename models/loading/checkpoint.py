@@ -129,7 +129,7 @@ def describe_checkpoint(path: str | Path, **choices: Any) -> dict[str, Any]:
     settings = header.get("hyperparameters", {})
     return {
         "model": system.name,
-        "equation": equation(str(header.get("model")), settings) or "-",
+        "equation": equation(str(header.get("model", system.name)), settings) or "-",
         "kind": str(system.kind),
         "state variables": system.n_state,
         "state": {name: part.stop - part.start for name, part in system.state_parts.items()}

@@ -15,7 +15,8 @@ import torch
 from click.testing import CliRunner
 
 import dynsys
-from dynsys.cli import main
+from dynsys.cli import VERBS, main
+from dynsys.cli import command as command_of
 
 SMALL = ["train", "flipflop", "esn", "--bits", "2", "--units", "120"]
 
@@ -165,7 +166,7 @@ def test_the_options_that_the_page_on_checkpoints_names_are_options():
     """Its examples are run in test_docs.py."""
     page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
     names = {
-        name for command in ("info", "find") for parameter in main.commands[command].params for name in parameter.opts
+        name for command in ("info", "find") for parameter in command_of(command).params for name in parameter.opts
     }
     assert set(re.findall(r"`(--[a-z-]+)", page)) <= names
 
@@ -267,14 +268,14 @@ def test_little_memory_that_suffices_changes_nothing(gru_of_two):
 
 
 def commands():
-    return [(), *((name,) for name in main.commands)]
+    return [(), *((name,) for name in VERBS)]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_every_help_has_an_example_and_every_option_a_text(command):
     text = run(*command, "--help").stdout
     assert "Example" in text
-    click_command = main.commands[command[0]] if command else main
+    click_command = command_of(command[0]) if command else main
     for parameter in click_command.params:
         if parameter.param_type_name == "option":
             shown = parameter.get_help_record(click_command.make_context("x", [], resilient_parsing=True))

@@ -15,7 +15,8 @@ import torch
 from click.testing import CliRunner
 
 from dynsys import plots
-from dynsys.cli import main
+from dynsys.cli import VERBS, main
+from dynsys.cli import command as command_of
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import file_error, write_drawn
 
@@ -125,7 +126,8 @@ def test_an_empty_path_is_not_the_working_directory(arguments, tmp_path, monkeyp
 def test_every_path_of_every_command_is_checked_for_being_empty():
     from dynsys.cli.place import PLACE
 
-    for name, command in main.commands.items():
+    for name in VERBS:
+        command = command_of(name)
         for parameter in command.params:
             if parameter.name in ("run", "checkpoint", "checkpoints", "folder", "folders", "out", "path", "png"):
                 assert parameter.type is PLACE, (name, parameter.name)

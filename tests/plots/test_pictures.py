@@ -7,7 +7,6 @@ from click.testing import CliRunner
 from dynsys.analyses.pictures import PICTURES, Asked, Picture, draw
 from dynsys.analyses.run import search_and_save
 from dynsys.cli import main
-from dynsys.cli.portrait import PICTURES as OFFERED
 from dynsys.models.examples.simple2d import Simple2D
 
 CHOICES = {
@@ -23,10 +22,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures") / "run"
     search_and_save(Simple2D(), folder, "simple2d", lambda *told: None, n_starts=16)
     return folder
-
-
-def test_the_command_line_offers_every_picture():
-    assert set(OFFERED) == set(PICTURES)
 
 
 @pytest.mark.parametrize(

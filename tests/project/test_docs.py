@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dynsys.cli import main
+from dynsys.cli import VERBS, main
+from dynsys.cli import command as command_of
 
 ROOT = Path(__file__).parents[2]
-VERBS = sorted(main.commands)
 
 
 def blocks(path, language):
@@ -40,7 +40,7 @@ def test_the_examples_of_a_page_work(verb, tmp_path, monkeypatch):
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_page_shows_no_option_that_its_command_lacks(verb):
     page = (ROOT / "docs" / f"{verb}.md").read_text()
-    names = {name for option in main.commands[verb].params for name in (*option.opts, *option.secondary_opts)}
+    names = {name for option in command_of(verb).params for name in (*option.opts, *option.secondary_opts)}
     assert set(re.findall(r"`(--[a-z-]+)", page)) <= names
 
 
@@ -48,7 +48,7 @@ def test_a_page_shows_no_option_that_its_command_lacks(verb):
 def test_every_option_of_a_command_is_on_its_page(verb):
     """Those that say which network a file holds are told once, on the page about files."""
     pages = (ROOT / "docs" / f"{verb}.md").read_text() + (ROOT / "docs" / "checkpoints.md").read_text()
-    options = [option for option in main.commands[verb].params if option.opts[0].startswith("-")]
+    options = [option for option in command_of(verb).params if option.opts[0].startswith("-")]
     missing = [
         option.opts[-1]
         for option in options

@@ -28,6 +28,7 @@ from dynsys.analyses.retrieval.table import run as retrieve
 from dynsys.analyses.retrieval.trial import Trial
 from dynsys.analyses.transfer.comparison import Transfer
 from dynsys.analyses.transfer.study import run as transfer
+from dynsys.cli import command as command_of
 from dynsys.cli import main
 from dynsys.continuation.follow import follow
 from dynsys.io.errors import CheckpointError
@@ -367,7 +368,7 @@ def test_claims_without_time_say_so(tmp_path):
 
 @pytest.mark.parametrize("verb", ["find", "basins", "evolve", "transfer", "noise", "retrieve", "grid", "demo", "train"])
 def test_every_long_command_takes_seconds(verb):
-    (option,) = (one for one in main.commands[verb].params if one.name == "seconds")
+    (option,) = (one for one in command_of(verb).params if one.name == "seconds")
     assert option.opts == ["--seconds"]
 
 

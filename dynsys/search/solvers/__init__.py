@@ -11,12 +11,7 @@ from dynsys.search.solvers.newton import DENSE_LIMIT, LU_LIMIT, Newton
 from dynsys.search.solvers.trust_region import TrustRegion
 
 SOLVERS: dict[str, type[Solver]] = {
-    GaussNewton.name: GaussNewton,
-    ConjugateGradient.name: ConjugateGradient,
-    Newton.name: Newton,
-    TrustRegion.name: TrustRegion,
-    GradientDescent.name: GradientDescent,
-    Adam.name: Adam,
+    solver.name: solver for solver in (GaussNewton, ConjugateGradient, Newton, TrustRegion, GradientDescent, Adam)
 }
 
 __all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton", "Problem", "Solver", "solver_named"]
