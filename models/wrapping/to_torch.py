@@ -22,7 +22,8 @@ def to_torch(system: Recurrent, *, batch_first: bool = False) -> nn.Module:
     ``readout=(W, b)`` to ``wrap``, and h_0 to the module. Where only some layers or one of the two have a bias, the
     others are 0. Raises ValueError where no such module exists.
 
-    >>>     >>> to_torch(GRU.random(units=8, layers=2))
+    >>> from dynsys.models.recurrent.gru import GRU
+    >>> to_torch(GRU.random(units=8, layers=2))
     GRU(2, 8, num_layers=2)
     """
     if not isinstance(system, Recurrent):

@@ -1,4 +1,4 @@
-"""A model, a solver, a picture and a study are added by one file and one line: toys that the command line then knows."""
+"""A model, a solver, a picture and a study are one file and one line: toys that the command line then knows."""
 
 import json
 
@@ -41,10 +41,10 @@ class Logistic(System):
 
     @classmethod
     def from_arrays(cls, arrays, settings, task=None):
-        return cls(float(arrays["W"]))
+        return cls(float(arrays["W"][0]))
 
     def arrays(self):
-        return {"W": np.array(self.W)}
+        return {"W": np.array([self.W])}
 
     def settings(self):
         return {}
@@ -74,7 +74,7 @@ def test_a_solver_is_a_class_and_a_line(monkeypatch, tmp_path):
     assert "patient" in run("find", "--help")
     found = json.loads(run("find", "bistable", "-o", tmp_path, "--starts", 32, "--solver", "patient", "--json"))
     assert found["search"]["solver"] == "patient"
-    assert found["search"]["found"] == 9  # three of each of two units
+    assert found["search"]["found"] == 27  # three of each of three units
 
 
 def test_a_picture_is_a_function_under_its_name(monkeypatch, tmp_path):

@@ -426,9 +426,9 @@ def test_a_bidirectional_network_is_the_sum_of_what_its_two_systems_read_out(cel
 
 def test_a_bidirectional_network_says_why_it_is_no_system():
     network = RecurrentNetwork("lstm-peephole", 2, 4, 2, bidirectional=True)
-    for whole in (network, network.rnn):
+    for system in (network.system, lambda: PeepholeLSTM.of_module(network.rnn)):
         with pytest.raises(ValueError, match=r"bidirectional.*no dynamical system"):
-            whole.system()
+            system()
     with pytest.raises(ValueError, match="layer is 1; this network has layers 0 to 0"):
         network.directions(layer=1)
     with pytest.raises(ValueError, match=r"one direction; take system\(\)"):

@@ -148,8 +148,8 @@ def projecting_peepholes():
     [
         (uneven, r"the layers have 4, 3 units and h of 4, 3; torch's modules have one size"),
         (projecting_peepholes, "peepholes and project their h; no torch module does both"),
-        (Simple2D, "of kind '.*'; there is a torch module for rnn, gru, lstm"),
-        (lambda: FastWeights.random(), "there is a torch module for rnn, gru, lstm"),
+        (Simple2D, "of kind '.*'; there is a torch module for rnn, irnn, gru, lstm, "),
+        (lambda: FastWeights.random(), "there is a torch module for rnn, irnn, gru, lstm, "),
         (lambda: "run.pt", "system is a str"),
     ],
 )
