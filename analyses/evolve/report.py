@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.analyses.citations import of_network
+from dynsys.analyses.evolve.completeness import HERE
 from dynsys.analyses.evolve.evolution import Evolution, Evolve, studied
 from dynsys.analyses.evolve.frames import Frames
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, snapshot_rows, stable_rows
@@ -18,6 +19,7 @@ from dynsys.analyses.portrait import title_of_kind
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.continuation.diagram import Diagram
 from dynsys.io.errors import typed
+from dynsys.io.text import paragraphs
 from dynsys.systems.system import Kind
 from dynsys.trajectories.projection import Projection
 
@@ -28,23 +30,6 @@ Array = NDArray[np.float64]
 
 FOLLOWING = ("keller1977", "kuznetsov2004", "govaerts2000")  # of points through a parameter, and what happens to them
 EVENTS_SHOWN = 400  # rows of the page's table; the files hold all
-
-PORTRAIT_TEXT = (
-    "Every snapshot starts from the same states and gets the same inputs, and all share their axes. Drag to turn, move "
-    "the slider or press play."
-)
-DIAGRAM_TEXT = (
-    "Each line is a fixed point that was followed through training; symbols are the events in which points are born, "
-    "lost, or change their stability."
-)
-STABLE_TEXT = (
-    f"A stable point of a flip-flop is a memory if each of its outputs is at least {CLEAR:g} from zero, and no other "
-    "point with the same signs has its outputs nearer to +1 and -1."
-)
-EVENTS_TEXT = (
-    "Branches have the numbers of the table of stable points and of the diagram, those of a mirror image after a "
-    "semicolon; the readout is that of the first branch at the event."
-)
 
 
 def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
@@ -88,9 +73,9 @@ def sections(evolution: Evolution) -> list[Section]:
     if frames is not None:
         moving = portrait_animation(diagram, *_seen(frames))
         stills = portrait_stills(diagram, *_seen(frames), which=chosen_stills(diagram))
-        found.append(Section("The phase portrait over training", PORTRAIT_TEXT, figures=[moving, stills]))
+        found.append(Section("The phase portrait over training", _text("portrait"), figures=[moving, stills]))
     found += [
-        Section("Bifurcations", DIAGRAM_TEXT, figures=[bifurcation_diagram(diagram)]),
+        Section("Bifurcations", _text("diagram"), figures=[bifurcation_diagram(diagram)]),
         Section(
             "How many points",
             figures=[point_counts(diagram, None if origin is None else origin.n_unstable, name=name)],
@@ -108,23 +93,26 @@ def sections(evolution: Evolution) -> list[Section]:
             )
         )
     events = event_rows(diagram)
-    all_told = ["Those at which a point is stable, listed above, are among these."]
-    if len(events) > EVENTS_SHOWN:
-        all_told.append(f"Shown are the first {EVENTS_SHOWN} of {len(events)} lines; results.json holds all.")
     return [
         *found,
         Section(
-            "Points that are stable at the end, and how they came to be", STABLE_TEXT, table=stable_rows(evolution)
+            "Points that are stable at the end, and how they came to be",
+            _text("memories", CLEAR),
+            table=stable_rows(evolution),
         ),
         Section(
             "Events at which a point is stable",
-            [of_the_list(diagram), EVENTS_TEXT],
+            [of_the_list(diagram), *_text("branches")],
             table=event_rows(diagram, stable_only=True),
         ),
-        Section("All events", all_told, table=events[:EVENTS_SHOWN]),
+        Section("All events", _text("all_events", EVENTS_SHOWN, len(events)), table=events[:EVENTS_SHOWN]),
         Section("Snapshots", table=snapshot_rows(evolution)),
         Section("Notes of the search", [f"{note[0].upper()}{note[1:].rstrip('.')}." for note in diagram.notes]),
     ]
+
+
+def _text(about: str, *facts: Any) -> list[str]:
+    return paragraphs(HERE, about, *facts)
 
 
 def moving_portrait(folder: Path) -> go.Figure:

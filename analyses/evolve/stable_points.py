@@ -28,15 +28,6 @@ class StablePoint:
     lost: bool
     memory: bool | None
 
-    @property
-    def way(self) -> str:
-        """How it came to be, in words."""
-        if self.event is not None:
-            return f"{'born in' if self.born else 'made stable by'} a {self.event.kind}"
-        if self.lost:
-            return "not known, its branch was lost"
-        return "there from the start" if self.born else "made stable by what is not known"
-
 
 def stable_points(diagram: Diagram, flipflop: bool) -> list[StablePoint]:
     """Of every branch that is stable at the last snapshot how it came to be, the earliest first.

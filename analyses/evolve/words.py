@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.evolve.completeness import NOT_SEEN, lost_branches, of_the_indices, warnings
+from dynsys.analyses.evolve.completeness import HERE, lost_branches, of_the_indices, warnings
 from dynsys.analyses.evolve.evolution import SCHEMA, Evolution
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
-from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
+from dynsys.continuation.diagram import Bifurcation, Diagram, Event
 from dynsys.continuation.stable import of_stable_points
+from dynsys.io.text import paragraphs, sentence
 
 NO_MEMORY = "stable, no memory"
 
@@ -29,89 +30,42 @@ def step_of(time: float) -> str:
 def sentences(evolution: Evolution) -> list[str]:
     """What was found, and what of Jang's account of its figure 7 it bears out."""
     diagram = evolution.diagram
-    first, last = diagram.steps[0], diagram.steps[-1]
-    told = [
+    cut = [] if evolution.cut is None or "cut" in diagram.about else [evolution.cut.sentence]
+    ends = [_kinds(diagram.counts()[i].tolist()) for i in (0, -1)]
+    return [
         *warnings(diagram),
-        *([] if evolution.cut is None or "cut" in diagram.about else [evolution.cut.sentence]),
-        f"{len(diagram.steps)} snapshots from step {first:,.0f} to step {last:,.0f}: {counted(diagram, 0)} at the "
-        f"first, {counted(diagram, len(diagram.steps) - 1)} at the last.",
+        *cut,
+        *paragraphs(HERE, "snapshots", diagram.steps.tolist(), *ends),
         *_of_the_origin(evolution),
         *_of_the_stable(evolution),
-        _of_the_events(diagram),
+        *_of_the_events(diagram),
+        of_the_indices(diagram),
     ]
-    return [*told, of_the_indices(diagram)]
 
 
-def counted(diagram: Diagram, i: int) -> str:
-    """The points of a snapshot by their unstable directions, in words."""
-    row = diagram.counts()[i]
-    total, some = int(row.sum()), [(k, int(n)) for k, n in enumerate(row) if n]
-    if not total:
-        return "no fixed point"
-    kinds = ", ".join(f"{n} with {k}" if k else f"{n} stable" for k, n in some[:5])
-    rest = sum(n for _, n in some[5:])
-    unit = "" if some[-1][0] == 0 else " unstable direction" + "s" * (some[-1][0] > 1)
-    return f"{total} fixed point{'' if total == 1 else 's'} ({kinds}{f', {rest} with more' if rest else ''}{unit})"
+def _kinds(counts: list[int]) -> list[tuple[int, int]]:
+    """How many points there are of each number of unstable directions that there is."""
+    return [(k, n) for k, n in enumerate(counts) if n]
 
 
 def _of_the_origin(evolution: Evolution) -> list[str]:
-    origin, steps = evolution.origin, evolution.diagram.steps
+    origin, steps, diagram = evolution.origin, evolution.diagram.steps, evolution.diagram
     if origin is None:
         return []
-    name = "The origin"
-    told = []
-    if not origin.is_zero:
-        name = f"The point that was nearest the origin (branch {origin.branch})"
-        told.append("The origin itself is no fixed point of this network.")
     there = np.flatnonzero(origin.n_unstable >= 0)
-    start, end = int(origin.n_unstable[there[0]]), int(origin.n_unstable[there[-1]])
-    if end == start:
-        told.append(
-            f"{name} has {directions(start)} at step {steps[there[0]]:,.0f} and at step {steps[there[-1]]:,.0f}."
-        )
-    else:
-        told.append(
-            f"{name} has {directions(start)} at step {steps[there[0]]:,.0f} and {directions(end)} at step "
-            f"{steps[there[-1]]:,.0f}."
-        )
-    if start:
-        told.append(f"{name} is not stable at first, before any learning.")
-    else:
-        told.append(_loss(evolution, name, there))
-    if len(there) < len(steps):
-        told.append(_end(evolution, name, float(steps[there[-1]])))
-    return told
-
-
-def _end(evolution: Evolution, name: str, step: float) -> str:
-    """What became of a branch that is not there at the last snapshot."""
-    diagram = evolution.diagram
-    branch = _branch(evolution)
-    if ends_lost(diagram, branch):
-        return f"Its branch was lost from sight after step {step_of(step)}: what became of it is not known."
-    event = next(event for event in diagram.events if event.id == branch.died)
-    return f"{name} is no more from step {step_of(event.time)} on, where it is lost in a {event.kind}."
-
-
-def _branch(evolution: Evolution) -> Branch:
-    assert evolution.origin is not None
-    wanted = evolution.origin.branch
-    return next(branch for branch in evolution.diagram.branches if branch.id == wanted)
-
-
-def _loss(evolution: Evolution, name: str, there: Any) -> str:
-    """When a point that was stable at first ceased to be."""
-    assert evolution.origin is not None
-    steps, n = evolution.diagram.steps, evolution.origin.n_unstable
-    lost = [i for i in there if n[i] > 0]
-    if not lost:
-        whole = len(there) == len(steps)
-        return f"{name} is stable at first, and {'stays so' if whole else 'for as long as it was followed'}."
-    i = int(lost[0])
-    said = f"{name} is stable at first and loses stability between the steps {steps[i - 1]:,.0f} and {steps[i]:,.0f}"
-    ids = {evolution.origin.branch} if not evolution.origin.is_zero else _zero_branches(evolution.diagram)
-    by = [e for e in evolution.diagram.events if ids & set(e.branches) and steps[i - 1] <= e.time <= steps[i]]
-    return f"{said} ({by[0].kind} at step {step_of(by[0].time)})." if by else f"{said}."
+    unstable = [int(i) for i in there if origin.n_unstable[i] > 0]
+    loss, by = None, None
+    if unstable and unstable[0] > there[0]:
+        loss = steps[unstable[0] - 1 : unstable[0] + 1].tolist()
+        ids = _zero_branches(diagram) if origin.is_zero else {origin.branch}
+        by = next((e for e in diagram.events if ids & set(e.branches) and loss[0] <= e.time <= loss[1]), None)
+    whole, is_lost, end = len(there) == len(steps), False, None
+    if not whole:
+        branch = next(branch for branch in diagram.branches if branch.id == origin.branch)
+        is_lost = ends_lost(diagram, branch)
+        end = next((event for event in diagram.events if event.id == branch.died), None)
+    n_unstable = origin.n_unstable[there].tolist()
+    return paragraphs(HERE, "origin", origin.branch, steps[there].tolist(), n_unstable, loss, by, whole, is_lost, end)
 
 
 def _zero_branches(diagram: Diagram) -> set[int | None]:
@@ -120,40 +74,31 @@ def _zero_branches(diagram: Diagram) -> set[int | None]:
 
 def _of_the_stable(evolution: Evolution) -> list[str]:
     """How the memories of the end came to be, and the stable points that are none."""
-    found, last = found_stable(evolution), evolution.diagram.steps[-1]
-    if not found:
-        return [f"No fixed point is stable at step {last:,.0f}."]
-    if not evolution.flipflop:
-        return [_came_about(found, STABLE, last)]
-    kept = [point for point in found if point.memory]
-    others = [point for point in found if not point.memory]
-    told = [_came_about(kept, MEMORIES, last) if kept else f"No stable point is a memory at step {last:,.0f}."]
-    return [*told, _came_about(others, OTHERS, last)] if others else told
+    found = found_stable(evolution)
+    ways = [
+        Counter(map(way, some)).most_common()
+        for some in (found, *(_holding(found, memory) for memory in (True, False)))
+    ]
+    return paragraphs(HERE, "stable", float(evolution.diagram.steps[-1]), evolution.flipflop, *ways)
 
 
-def _came_about(points: list[StablePoint], what: str, last: float) -> str:
-    told = "; ".join(f"{n} {way}" for way, n in Counter(point.way for point in points).most_common())
-    return f"{len(points)} {what if len(points) != 1 else ONE[what]} at step {last:,.0f}: {told}."
+def _holding(found: list[StablePoint], memory: bool) -> list[StablePoint]:
+    return [point for point in found if bool(point.memory) == memory]
 
 
-STABLE, MEMORIES, OTHERS = "stable points", "memories", "points that are stable but no memory"
-ONE = {STABLE: "stable point", MEMORIES: "memory", OTHERS: "point that is stable but no memory"}
+def way(point: StablePoint) -> str:
+    """How a point came to be."""
+    return sentence(HERE, "way", point)
 
 
 def found_stable(evolution: Evolution) -> list[StablePoint]:
     return stable_points(evolution.diagram, evolution.flipflop)
 
 
-def _of_the_events(diagram: Diagram) -> str:
+def _of_the_events(diagram: Diagram) -> list[str]:
     count = Counter(event.kind for event in diagram.events)
-    told = ", ".join(f"{count[kind]} {kind}" for kind in Bifurcation if count[kind])
-    if not told and diagram.branches and len(lost_branches(diagram)) == len(diagram.branches):
-        return "No event was seen, but all branches were lost: of events nothing is known."
-    return f"{f'{len(diagram.events)} events: {told}.' if told else 'No event.'} {NOT_SEEN}"
-
-
-def directions(n: int) -> str:
-    return "no unstable direction" if n == 0 else f"{n} unstable direction{'' if n == 1 else 's'}"
+    all_lost = bool(diagram.branches) and len(lost_branches(diagram)) == len(diagram.branches)
+    return paragraphs(HERE, "events", [(str(kind), count[kind]) for kind in Bifurcation if count[kind]], all_lost)
 
 
 def event_rows(diagram: Diagram, stable_only: bool = False) -> list[dict[str, Any]]:
@@ -195,10 +140,7 @@ def readout_text(values: Iterable[float]) -> str:
 
 def of_the_list(diagram: Diagram) -> str:
     """How many events those at which a point is stable are, and how many there are besides."""
-    stable, total = int(of_stable_points(diagram).sum()), len(diagram.events)
-    listed = f"Listed are the events at which a point is stable: {stable} of {total}, mirror images in one line."
-    others = {0: "There are no others.", 1: "The other one concerns unstable points only."}
-    return f"{listed} {others.get(total - stable, f'The other {total - stable} concern unstable points only.')}"
+    return sentence(HERE, "list", int(of_stable_points(diagram).sum()), len(diagram.events))
 
 
 def stable_rows(evolution: Evolution) -> list[dict[str, Any]]:
@@ -210,7 +152,7 @@ def stable_rows(evolution: Evolution) -> list[dict[str, Any]]:
             "kind": kinds[point.memory],
             "readout": readout_text(point.readout),
             "stable since step": step_of(point.since),
-            "how": point.way,
+            "how": way(point),
         }
         for point in found_stable(evolution)
     ]
