@@ -14,6 +14,7 @@ intervals cover on networks whose points are all known.
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -22,6 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from dynsys.io.text import sentence
 
 LEVEL = 0.95  # of the interval
 FEWEST, COVERED = 5, 0.5  # hits, and share of them on points hit before, without which abundance bounds nothing
@@ -52,6 +55,17 @@ class Tally:
             return self
         kept = np.arange(len(self.hits)) != self.hits.argmax()
         return Tally(self.hits[kept], self.tests[kept], self.crossings[kept], self.fresh[kept])
+
+
+class Verdict(enum.StrEnum):
+    """Whether a list of points seems to be whole."""
+
+    UNKNOWN = "Nothing is known"
+    MOST = "Most points are missing"
+    SOME = "Points are missing"
+    SEEMING = "Points seem to be missing"
+    POSSIBLE = "Points may be missing"
+    NONE = "All points seem to be found"
 
 
 @dataclass(frozen=True)
@@ -97,54 +111,38 @@ class Missing:
     @property
     def sentence(self) -> str:
         """In plain words."""
-        if self.complete:
-            return f"Complete: {self._counted()}, and every region was solved."
-        proof = f" At least {self.certain} for certain, by their indices." if self.certain else ""
+        return self._told_of(1)
+
+    def _told_of(self, period: int) -> str:
+        in_all = None
+        if self.estimate is not None:
+            open_end = self.unresolved or self.most is None
+            least = max(self.known + self.estimate, self.least) if open_end else self.least
+            in_all = _rounded(least), None if self.most is None else _rounded(self.most)
+        return sentence("dynsys.result", "missing", self, self._verdict(), LEVEL, in_all, period)
+
+    def _verdict(self) -> Verdict:
+        """How much seems to be missing, by what is known beside the estimate."""
         if self.estimate is None:
-            return "Nothing can be said of what is missing: no independent start led to an isolated point." + proof
-        known = f"{self.known:,} known"
-        if self.unresolved:
-            known += f" to be alone, {self.unresolved:,} more that may each be several or of a line"
-        return f"{self._verdict()}: {known}, {self._range()}.{proof}"
-
-    def _counted(self) -> str:
-        """What is known, in words: points, and what is not a point but a line of them."""
-        if not self.manifolds:
-            return f"{self.known:,} known"
-        plural = "s" * (self.manifolds > 1)
-        lines = f"{self.manifolds} line{plural}{f' or surface{plural}' * self.has_surfaces} of points"
-        points = f"{self.known:,} isolated point{'s' * (self.known > 1)} and " if self.known else ""
-        return f"{points}{lines} known"
-
-    def _verdict(self) -> str:
-        assert self.estimate is not None
+            return Verdict.UNKNOWN
         if self.estimate > MOST * self.known:
-            return "Most points are missing"
+            return Verdict.MOST
         if self.certain or self.least > self.known:
-            return "Points are missing"
+            return Verdict.SOME
         if self.early or self.unmet or self.doubted or self.lost or self.unresolved:
-            return "Points seem to be missing" if self.estimate >= 1 else "Points may be missing"
+            return Verdict.SEEMING if self.estimate >= 1 else Verdict.POSSIBLE
         near = max(FEW if self.tests else 0, self.known // 4)
         narrow = self.most is not None and self.most <= self.known + near
         if self.balanced and narrow:  # starts that met a few points rarely are no proof against the indices
             slight = self.estimate < max(1.0, SLIGHT * self.known)
-            return "All points seem to be found" if slight else "Points may be missing"
+            return Verdict.NONE if slight else Verdict.POSSIBLE
         if self.estimate >= 1:
-            return "Points seem to be missing"
-        return "All points seem to be found" if narrow else "Points may be missing"
-
-    def _range(self) -> str:
-        share = f"({LEVEL:.0%})"
-        least = f"at least {_rounded(max(self.known + (self.estimate or 0.0), self.least))} in all"
-        if self.unresolved:
-            return f"{least}; no limit as long as it is open what those are"
-        if self.most is None:
-            return f"{least}; too few starts met a point again for a limit"
-        return f"between {_rounded(self.least)} and {_rounded(self.most)} in all {share}"
+            return Verdict.SEEMING
+        return Verdict.NONE if narrow else Verdict.POSSIBLE
 
     def to_json(self) -> dict[str, Any]:
         """The fields, the ends of the interval among them, and the sentence."""
-        return {**dataclasses.asdict(self), "sentence": self.sentence}
+        return self.told(1)
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Missing:
@@ -156,17 +154,13 @@ class Missing:
 
         A complete list of cycles has only those whose least period that is.
         """
-        told = self.to_json()
-        if period > 1:
-            those = f"that come back after {period} steps" if not self.complete else f"of cycles of period {period}"
-            told["sentence"] = f"Of the points {those}: {told['sentence']}"
-        return told
+        return {**dataclasses.asdict(self), "sentence": self._told_of(period)}
 
 
-def _rounded(number: float) -> str:
+def _rounded(number: float) -> float:
     """To two digits where it is an estimate of thousands, else as it is."""
     digits = len(str(int(number)))
-    return f"{round(number, 2 - digits):,.0f}" if digits > 3 else f"{round(number)}"
+    return round(number, 2 - digits) if digits > 3 else round(number)
 
 
 def estimated(tallies: Sequence[Tally], index_sum: int | None = None, *, complete: bool = False) -> Missing:
@@ -335,9 +329,6 @@ def _overlap(tally: Tally) -> float | None:
 
 def milestones(curve: Sequence[tuple[int, int]], shares: Sequence[float] = (1 / 8, 1 / 4, 1 / 2, 1.0)) -> str:
     """A discovery curve of (starts tried, points known) in one line, at the rounds where these shares were tried."""
-    if not curve:
-        return "no starts tried"
     tried = np.array([starts for starts, _ in curve])
-    rounds = np.unique(np.searchsorted(tried, np.asarray(shares) * tried[-1])).tolist()
-    starts, points = (", ".join(f"{curve[i][k]:,}" for i in rounds) for k in (0, 1))
-    return f"points known after {starts} starts: {points}"
+    rounds = np.unique(np.searchsorted(tried, np.asarray(shares) * tried[-1])).tolist() if curve else []
+    return sentence("dynsys.result", "milestones", [curve[i] for i in rounds])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.io.text import sentence
 from dynsys.systems.system import System
 
 Array = NDArray[np.float64]
@@ -35,22 +36,11 @@ def slow_summary(points: Any) -> str | None:
     k = len(slow)
     held = int((np.asarray(points.active_bounds) != 0).any(axis=1).sum())
     unit = "step" if points.about.get("kind") == "map" else "time constant"
-    text = (
-        f"No fixed point was found, only {_count(k, 'slow point')}, {_range('speed', np.sqrt(2 * points.q))} per {unit}"
-    )
-    if np.isfinite(points.drift_time).all():
-        scale = 1.0 if unit == "step" else float(points.about.get("time_constant", 1.0))
-        times = points.drift_time / scale
-        text += f", {_range('time', times)} {unit}s to drift by {DRIFT:.0%} of a state's usual size"
-    if held:
-        text += f"; {held} of them on the boundary of the reachable box" if k > 1 else "; on the boundary of the box"
-    return text + "."
+    at_a_time = np.sqrt(2 * points.q)
+    scale = 1.0 if unit == "step" else float(points.about.get("time_constant", 1.0))
+    times = _ends(points.drift_time / scale) if np.isfinite(points.drift_time).all() else None
+    return sentence("dynsys.result", "slow_points", k, _ends(at_a_time), times, unit, DRIFT, held)
 
 
-def _count(k: int, name: str) -> str:
-    return f"{k} {name}" + "s" * (k != 1)
-
-
-def _range(name: str, values: Array) -> str:
-    least, most = f"{values.min():.2g}", f"{values.max():.2g}"
-    return f"{name} {least}" if least == most else f"{name}s {least} to {most}"
+def _ends(values: Array) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
