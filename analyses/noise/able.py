@@ -5,7 +5,7 @@ A network may fail in a run by itself, from a first state or by inputs that it d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dynsys.analyses.noise.half import RIGHT
@@ -25,19 +25,3 @@ def failing_alone(trials: Mapping[int, Any]) -> list[int]:
 def comparable(ours: Mapping[int, Any], theirs: Mapping[int, Any]) -> list[int]:
     """The numbers of the trials that both networks did, and in which both do the task without noise."""
     return sorted(n for n in set(ours) & set(theirs) if is_able(ours[n]) and is_able(theirs[n]))
-
-
-def told(network: Mapping[str, Any]) -> str | None:
-    """That a network of the results fails without noise, and in how many trials; None where it fails in none."""
-    failed, trials = network["fails_without_noise"], network["trials"]
-    return f"{network['name']} fails {of(failed, trials)} without any noise" if failed else None
-
-
-def of(some: Sequence[int], trials: Sequence[int]) -> str:
-    """
-    >>> of([0], [0, 1, 2]), of([0], [0]), of([0, 1], [0, 1])
-    ('1 of 3 trials', 'the only trial', 'all 2 trials')
-    """
-    if len(some) < len(trials):
-        return f"{len(some)} of {len(trials)} trials"
-    return "the only trial" if len(trials) == 1 else f"all {len(trials)} trials"

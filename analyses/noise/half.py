@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dynsys.analyses.noise.memory_loss import half_loss, lost_shares
+from dynsys.io.text import sentence
 
+HERE = "dynsys.analyses.noise"
 RIGHT = 0.9  # of the settled bits: with fewer a network has failed at its task
 
 Trials = Sequence[Sequence[float | None]]
@@ -32,7 +34,7 @@ def in_words(half: Mapping[str, Any]) -> str:
     >>> in_words({"between": [0.01, 0.02], "band": [0.01, None], "level": 0.014})
     '0.01 to 0.02 (95 % band: 0.01 to beyond the last)'
     """
-    return f"{between(half)} ({_band_told(half)})"
+    return sentence(HERE, "placed_between", half)
 
 
 def placed(half: Mapping[str, Any]) -> str:
@@ -43,33 +45,15 @@ def placed(half: Mapping[str, Any]) -> str:
     >>> placed({"between": [0.01, None], "band": [0.0, None], "level": 0.01})
     'above 0.01, if at any (too few trials for a band)'
     """
-    low, high = half["between"]
-    if high is None:
-        return f"above {low:.3g}, if at any ({_band_told(half)})" if low else "that is not known"
-    return f"of {in_words(half)}" if low else in_words(half)
+    return sentence(HERE, "placed", half)
 
 
 def between(half: Mapping[str, Any]) -> str:
-    return _range(*half["between"])
+    return sentence(HERE, "levels", half["between"])
 
 
 def band(half: Mapping[str, Any]) -> str:
-    return _range(*half["band"]) if has_band(half) else "too few trials"
-
-
-def has_band(half: Mapping[str, Any]) -> bool:
-    low, high = half["band"]
-    return bool(low) or high is not None
-
-
-def _band_told(half: Mapping[str, Any]) -> str:
-    return f"95 % band: {band(half)}" if has_band(half) else "too few trials for a band"
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if high is None:
-        return f"{low:.3g} to beyond the last"
-    return f"{low:.3g} to {high:.3g}" if low else f"below {high:.3g}"
+    return sentence(HERE, "band", half)
 
 
 def _told(losses: list[tuple[float, float]], levels: Sequence[float]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.flipflop_memories import CLEAR
 from dynsys.analyses.noise.able import is_able
-from dynsys.analyses.noise.half import RIGHT
+from dynsys.analyses.noise.half import HERE, RIGHT
+from dynsys.io.text import paragraphs
 from dynsys.models.tasks.flipflop import Trial
 
 Counts = NDArray[np.int64]
@@ -110,21 +111,18 @@ def rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 def sentences(results: Mapping[str, Any]) -> list[str]:
     """Of each network at that level: how much is wrong, and how near what is given is to what is right."""
     level = level_shown(results)
-    told = []
-    for network in judged(results):
-        triples = network["mistakes"][level + 1]
-        total = sum(count for _, _, count in triples)
-        wrong = {(i, j): count for i, j, count in triples if i != j}
-        none = sum(count for (_, j), count in wrong.items() if j == 1 << network["outputs"])
-        one = sum(c for (i, j), c in wrong.items() if j < 1 << network["outputs"] and (i ^ j).bit_count() == 1)
-        others = sum(wrong.values()) - none
-        said = f"{network['name']}: at a level of {results['settings']['levels'][level]:.3g} "
-        if not wrong:
-            told.append(f"{said}no memory is mistaken for another.")
-            continue
-        nearest = f", {one / others:.0%} of them in one bit" if others else ""
-        told.append(
-            f"{said}another memory is given at {others / total:.1%} of the settled steps{nearest}, and none at "
-            f"{none / total:.1%}."
-        )
-    return told
+    counted = [_counted(network, level) for network in judged(results)]
+    return paragraphs(HERE, "mistakes", results["settings"]["levels"][level], counted)
+
+
+def _counted(network: Mapping[str, Any], level: int) -> dict[str, Any]:
+    """Its steps at a level, and of these the wrong ones, those with no memory, and those that are off by one bit."""
+    triples, n = network["mistakes"][level + 1], 1 << network["outputs"]
+    wrong = [(i, j, count) for i, j, count in triples if i != j]
+    return {
+        "name": network["name"],
+        "total": sum(count for _, _, count in triples),
+        "wrong": sum(count for _, _, count in wrong),
+        "none": sum(count for _, j, count in wrong if j == n),
+        "in_one_bit": sum(count for i, j, count in wrong if j < n and (i ^ j).bit_count() == 1),
+    }

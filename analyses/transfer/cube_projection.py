@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.io.text import sentence
 from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
@@ -52,9 +53,7 @@ class Shape:
     @property
     def name(self) -> str | None:
         """Which of the four, or that it is none of them; None of other than four bits."""
-        if self.nearest is None or self.angle is None:
-            return None
-        return SHAPES[self.nearest] if self.angle <= NEAR else "none of the four"
+        return self.nearest_name if self.is_near or self.nearest is None else "none of the four"
 
     @property
     def by_chance(self) -> bool:
@@ -62,19 +61,23 @@ class Shape:
         return self.ratio is not None and self.ratio > ALIKE
 
     @property
+    def is_near(self) -> bool:
+        """Whether one of the four is within ``NEAR`` degrees."""
+        return self.angle is not None and self.angle <= NEAR
+
+    @property
+    def nearest_name(self) -> str | None:
+        return None if self.nearest is None else SHAPES[self.nearest]
+
+    @property
+    def shown(self) -> int:
+        """How many components."""
+        return SHOWN
+
+    @property
     def word(self) -> str:
         """What the numbers say, in a phrase."""
-        if self.nearest is None or self.angle is None or self.ratio is None:
-            return f"{len(self.kept)} bit{'s' * (len(self.kept) > 1)} on {SHOWN} components"
-        text = str(self.name)
-        if self.angle > NEAR:
-            text += f", {self.angle:.0f} degrees from {SHAPES[self.nearest]}"
-        if self.by_chance:
-            text += (
-                f"; a toss-up, as the component left out has {self.ratio**2:.0%} of the variance of the third one "
-                "shown, in whose place it would show another shape"
-            )
-        return text
+        return sentence("dynsys.analyses.transfer", "seen", self)
 
 
 def projected_shape(states: Array, axes: Array) -> Shape:

@@ -12,8 +12,9 @@ from dynsys.analyses.transfer.claims import TIE, Claim, claims
 from dynsys.analyses.transfer.comparison import LARGE, SMALL, Comparison, Transfer, in_words
 from dynsys.analyses.transfer.cube_projection import ALIKE, NEAR, SHOWN
 from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_rows, shape_rows, survival_rows
-from dynsys.analyses.transfer.words import capital, results, sentences
+from dynsys.analyses.transfer.words import HERE, results, sentences
 from dynsys.io.errors import typed
+from dynsys.io.text import capital, paragraphs, sentence
 from dynsys.models.training.run import CURVES, read_curves
 
 PORTRAITS = "portraits.html"
@@ -29,7 +30,6 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
     if portraits is not None:
         save_html(portraits, folder / PORTRAITS)
     settings, claimed = compared.settings, claims(compared)
-    begun = FRESH_TEXT if settings.fresh else NETWORKS_TEXT
     report = Report(
         title(settings),
         command(settings, folder),
@@ -37,17 +37,17 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
         _settings(compared),
         [
             Section("Portraits", figures=figures),
-            Section("Networks", [begun, MEMORIES_TEXT], table=network_rows(compared)),
-            Section("Claims of the paper", CLAIMS_TEXT, table=_claim_rows(claimed)),
+            Section("Networks", paragraphs(HERE, "networks", settings.fresh, CLEAR), table=network_rows(compared)),
+            Section("Claims of the paper", paragraphs(HERE, "claimed", TIE), table=_claim_rows(claimed)),
             Section("Learning", figures=_learning(compared, folder)),
-            Section("Distances between memories", DISTANCES_TEXT, table=distance_rows(compared)),
-            Section("What becomes of the cube", SURVIVAL_TEXT, table=survival_rows(compared)),
+            Section("Distances between memories", paragraphs(HERE, "lengths"), table=distance_rows(compared)),
+            Section("What becomes of the cube", paragraphs(HERE, "survival"), table=survival_rows(compared)),
             Section(
                 "Shape on three principal components",
-                [AXES_TEXT, SHAPE_TEXT] if settings.bits == SHOWN + 1 else [AXES_TEXT],
+                paragraphs(HERE, "axes", settings.bits == SHOWN + 1, NEAR, ALIKE),
                 table=shape_rows(compared),
             ),
-            Section("Each memory of the cube", CORNER_TEXT, table=corner_rows(compared)),
+            Section("Each memory of the cube", paragraphs(HERE, "corners"), table=corner_rows(compared)),
         ],
         ["jang", "sussillo2013", "sussillo2009"],
     )
@@ -64,52 +64,6 @@ def _settings(compared: Comparison) -> dict[str, Any]:
 
 def _claim_rows(claimed: list[Claim]) -> list[dict[str, Any]]:
     return [{"claim": claim.claim, "holds": claim.verdict, "found": claim.found} for claim in claimed]
-
-
-NETWORKS_TEXT = (
-    "All share the recurrent weights, and the feedback and input weights of the bits they have in common. The two "
-    "larger networks see the same pulses and noise from the same first state; only the readout with which they begin "
-    "differs."
-)
-FRESH_TEXT = (
-    "All share the recurrent weights; the network from scratch has feedback and input weights of its own. The two "
-    "larger networks see the same pulses and noise from the same first state."
-)
-MEMORIES_TEXT = (
-    f"A memory is a stable fixed point with all outputs at least {CLEAR:g} from zero, their signs being its bits; of "
-    "several with the same bits, that with the outputs nearest to +1 and -1. Others are stable, no memory."
-)
-DISTANCES_TEXT = (
-    "By the number of bits in which two memories differ, in the space of the state x, the rates r and the readouts z. "
-    "The spread is the standard deviation of all distances over their mean: 0 where they are equal. Neighbours all "
-    "nearest: whether every pair of Hamming neighbours (one bit differs) is nearer to each other than all other pairs. "
-    "Neighbours nearest: the share of memories of which every neighbour is nearer than every other memory. Pairs: of "
-    "all pairs of a neighbour and another memory, as a memory sees them, those of which the neighbour is nearer."
-)
-SURVIVAL_TEXT = (
-    "Lengths are in edges of the cube. Shift: from a memory of the cube to the nearer of the two that share its bits. "
-    "Middle: from it to the middle between these. Split: between them. Disparity is that of a Procrustes fit (0: the "
-    "same solid but for place, turn and size; 1: nothing in common), of the middles and of the two faces. Principal "
-    "angles are those between the subspaces that the axes of the bits span: 0 where the old one lies within the new."
-)
-CLAIMS_TEXT = (
-    "Of these networks alone: other seeds may say otherwise. Where memories are missing or the task is not learned, "
-    f"nothing is said of how memories lie; lengths within {TIE:g} edges of each other are no difference."
-)
-CORNER_TEXT = "Shift / middle / split, as above."
-AXES_TEXT = (
-    "Each bit has an axis: what it adds to the state. Exact to: the share of the memories' variance that the "
-    "parallelepiped of these axes explains. W_fb: the angles between the subspaces of the axes and of the feedback "
-    "weights; those of random subspaces are near 90 degrees in so many dimensions. Each axis seen: the share of its "
-    "length that three components show."
-)
-SHAPE_TEXT = (
-    "Four axes on three components are linearly dependent, and the dependence v tells the shape: one axis vanishes "
-    "(cell first, a cube of pairs), two fall together (face first, a cuboid), three lie in a plane and add up to "
-    "nothing (edge first, a hexagonal prism), or all four (vertex first). A shape has the name of one of these within "
-    f"{NEAR:g} degrees of v. Where the fourth singular value is more than {ALIKE:g} of the third, the two components "
-    "are so alike that it is a toss-up which of them is left out, and with it which shape is seen."
-)
 
 
 def picture(compared: Comparison) -> Any:
@@ -130,14 +84,7 @@ def picture(compared: Comparison) -> Any:
         runs = network.network.task_trajectories(TASK_STEPS, TASK_RUNS, compared.settings.seed)
         numbers = network.memories.numbers.tolist()
         panels.append(Panel(capital(in_words(compared, name)), network.points, solids[name], numbers, before, runs, 0))
-    return memory_solids(panels, caption=CAPTION.format(small=compared.settings.bits - 1))
-
-
-CAPTION = (
-    "Each network on the first three principal components of its own memories. A line joins memories that differ in "
-    "one bit; those along the new bit are green. Brown: the {small}-bit memories, seen along the same components. "
-    "Points that are not stable are hidden at first; 'all points' shows them."
-)
+    return memory_solids(panels, caption=sentence(HERE, "portraits", compared.settings.bits - 1))
 
 
 def _learning(compared: Comparison, folder: Path) -> list[Any]:

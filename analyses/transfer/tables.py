@@ -7,7 +7,8 @@ from typing import Any
 
 from dynsys.analyses.report import in_words as shown
 from dynsys.analyses.transfer.comparison import Comparison, in_words
-from dynsys.analyses.transfer.words import mean, percent
+from dynsys.analyses.transfer.words import mean
+from dynsys.io.text import percent
 
 NO_MEMORY, EDGES_SHORTEST = "stable, no memory", "neighbours all nearest"  # columns
 

@@ -31,7 +31,7 @@ def _template(package: str) -> Any:
     environment = Environment(
         loader=PackageLoader(package, ""), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"count": count, "fmt": format, "some": some}
+    environment.filters |= {"capital": capital, "count": count, "fmt": format, "percent": percent, "some": some}
     return environment.get_template(TEMPLATE).module
 
 
@@ -51,3 +51,17 @@ def some(names: list[Any], most: int = 8) -> str:
     '1, 2 and 1 more'
     """
     return ", ".join(map(str, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def capital(text: str) -> str:
+    """With a capital letter, as a sentence begins, and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def percent(share: float | None) -> str:
+    """A share to a tenth of a percent, and without it where it is whole.
+
+    >>> percent(0.5), percent(0.123)
+    ('50%', '12.3%')
+    """
+    return "" if share is None else f"{share:.1%}".replace(".0%", "%")
