@@ -16,6 +16,7 @@ from torch import Tensor
 from dynsys.attractors.attractor import NO_ATTRACTOR, POINT, Attractor, Node
 from dynsys.attractors.ends import Ends, iterated
 from dynsys.io.record import PARTS, Record
+from dynsys.io.text import sentence
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
@@ -23,6 +24,7 @@ from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
 from dynsys.trajectories.projection import as_array
 
+HERE = "dynsys.attractors"
 SCHEMA = "dynsys.basins/1"
 CONFIDENCE = 0.95
 TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states are drawn
@@ -57,22 +59,23 @@ class Shares:
 
         Of more than four attractors the largest and the smallest share are told.
         """
-        if not self.n:
-            return f"no start of {self.of}"
-        ends = sorted((node for node in self.counts if node not in NO_ATTRACTOR), key=lambda node: -self.counts[node])
-        reached = [node for node in ends if self.counts[node]]
-        count = f"{self.n:,} {'of ' * (self.of in (TASK, DRIVEN, GIVEN))}{self.of}"
-        text = f"{count} end in {len(reached)} of {len(ends)} attractor{'s' * (len(ends) != 1)}"
-        if reached and len(ends) <= 4:
-            text += ": " + ", ".join(self._told(node) for node in ends)
-        elif reached:
-            text += f", from {self._told(reached[-1])} to {self._told(reached[0])}"
-        lost = [f"{self.counts[node]:,} {what}" for node, what in NO_ATTRACTOR.items() if self.counts.get(node)]
-        return "; ".join([text, *lost])
+        return sentence(HERE, "shares", self.facts())
 
-    def _told(self, node: str) -> str:
-        low, high = (100 * end for end in self.interval(node))
-        return f"{100 * self.share(node):.1f} % ({low:.1f} to {high:.1f}) {node}"
+    def facts(self) -> dict[str, Any]:
+        """Its ends by their shares, and what did not settle."""
+        nodes = sorted((node for node in self.counts if node not in NO_ATTRACTOR), key=lambda node: -self.counts[node])
+        share = ("node", "share", "low", "high")
+        ends = [dict(zip(share, (node, self.share(node), *self.interval(node)), strict=True)) for node in nodes]
+        return {
+            "of": self.of,
+            "visited": self.of in (TASK, DRIVEN, GIVEN),
+            "n": self.n,
+            "asked": self.asked,
+            "known": len(nodes),
+            "reached": sum(self.counts[node] > 0 for node in nodes),
+            "ends": ends,
+            "lost": [(what, self.counts[node]) for node, what in NO_ATTRACTOR.items() if self.counts.get(node)],
+        }
 
     def to_json(self) -> dict[str, Any]:
         rows = {
@@ -104,12 +107,7 @@ class Basins(Record, schema=SCHEMA, what="set of basins", remedy="sample the bas
 
     def summary(self) -> str:
         """In words, what was left out first."""
-        left_out = [
-            f"Left out, for want of time: {s.asked - s.n:,} of {s.asked:,} starts, {s.of}. "
-            for s in self.all_shares
-            if s.n < s.asked
-        ]
-        return "".join(left_out) + "; ".join(s.summary() for s in self.all_shares) + "."
+        return sentence(HERE, "basins", [shares.facts() for shares in self.all_shares])
 
     def to_json(self) -> dict[str, Any]:
         shares = {"box": self.box.to_json(), "task": None if self.task is None else self.task.to_json()}

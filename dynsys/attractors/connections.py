@@ -20,12 +20,14 @@ from dynsys.attractors.unstable_branches import leaving
 from dynsys.attractors.unstable_manifolds import follow
 from dynsys.io.provenance import digest
 from dynsys.io.record import PARTS, Record, axes
+from dynsys.io.text import sentence
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 
 Array = NDArray[np.float64]
 
+HERE = "dynsys.attractors"
 SCHEMA = "dynsys.connections/1"
 LIMIT = 4096  # branches
 
@@ -130,52 +132,26 @@ class Connections(Record, schema=SCHEMA, what="set of connections", remedy="foll
 
     def summary(self) -> str:
         """In words: what was left out, then '19 saddles lead to 8 attractors along 76 branches; ...'."""
-        left_out = f"Left out: {self._told_left_out()}. " if self.left_out else ""
-        if not len(self):
-            return left_out + "No unstable point has a branch to follow."
-        ends = Counter(self.ends)
-        reached = [name for name in self.attractors if ends[name]]
-        saddles = len(np.unique(self.source))
-        parts = [
-            f"{_plural(saddles, 'unstable point')} lead{'s' * (saddles == 1)} to "
-            f"{self._counted(reached)} along {_plural(len(self), 'branch', 'branches')}"
-        ]
-        parts += self._separatrices()
+        ends, attractors = Counter(self.ends), set(self.attractors)
+        reached = [node for node in self.attractors if ends[node]]
+        orbits = {-1 if node.point is None else int(self.orbit[node.point]) for node in reached}
+        single = [self.ends_of(int(i)) for i in np.unique(self.source) if self.n_unstable[i] == 1]
+        pairs = [len(pair) for pair in single if set(pair) <= attractors]
         at_saddles = sum(n for node, n in ends.items() if node.point is not None and node not in reached)
-        at_another = "ends at another unstable point" if at_saddles == 1 else "end at other unstable points"
-        lost = [(at_saddles, at_another), *((ends[name], what) for name, what in NO_ATTRACTOR.items())]
-        parts += [f"{_plural(count, 'branch', 'branches')} {what}" for count, what in lost if count]
-        return left_out + "; ".join(parts) + "."
-
-    def _told_left_out(self) -> str:
-        """'34 branches beyond the limit, 6 of slow points'."""
-        (first, count), *rest = self.left_out.items()
-        return ", ".join([f"{_plural(count, 'branch', 'branches')} {first}", *(f"{n:,} {what}" for what, n in rest)])
-
-    def _counted(self, attractors: list[Node]) -> str:
-        """'8 attractors', or where these are phases of cycles, '16 phases of 8 orbits'."""
-        orbits = [-1 if node.point is None else int(self.orbit[node.point]) for node in attractors]
-        if attractors and min(orbits) >= 0:
-            return f"{_plural(len(orbits), 'phase')} of {_plural(len(set(orbits)), 'orbit')}"
-        return _plural(len(attractors), "attractor")
-
-    def _separatrices(self) -> list[str]:
-        """How many of the saddles with one unstable direction lie between two attractors."""
-        single = [int(i) for i in np.unique(self.source) if self.n_unstable[i] == 1]
-        ends = [self.ends_of(i) for i in single]
-        between = sum(len(pair) == 2 and set(pair) <= set(self.attractors) for pair in ends)
-        alone = sum(len(ends_of) == 1 and set(ends_of) <= set(self.attractors) for ends_of in ends)
-        if alone == len(single) > 1:
-            return [f"both branches of each of the {alone} with one unstable direction end in the same attractor"]
-        if not between:
-            return []
-        if between == len(single) == 1:
-            return ["it separates two attractors"]
-        if between == len(single):
-            return [f"each of the {between} with one unstable direction separates two attractors"]
-        return [
-            f"{between} of the {len(single)} with one unstable direction separate{'s' * (between == 1)} two attractors"
-        ]
+        return sentence(
+            HERE,
+            "connections",
+            self.left_out,
+            len(np.unique(self.source)),
+            len(self),
+            len(reached),
+            0 if -1 in orbits else len(orbits),
+            len(single),
+            pairs.count(2),
+            pairs.count(1),
+            at_saddles,
+            [(what, ends[node]) for node, what in NO_ATTRACTOR.items() if ends[node]],
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The attractors, every branch and what was left out, without the paths."""
@@ -262,7 +238,3 @@ def connections(
         kind=str(system.kind),
         points=digest(points.states),
     )
-
-
-def _plural(n: int, noun: str, nouns: str | None = None) -> str:
-    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"

@@ -18,7 +18,7 @@ from dynsys.analyses.evolve.evolution import DIAGRAM, Evolution, Evolve
 from dynsys.analyses.evolve.frames import Frames, Origin, _release_states, make_frames, origin_of
 from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
-from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows
+from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows, way
 from dynsys.analyses.report import scenes_of
 from dynsys.cli import main
 from dynsys.continuation.curve import STUCK
