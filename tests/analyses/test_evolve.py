@@ -18,7 +18,8 @@ from dynsys.analyses.evolve.evolution import DIAGRAM, Evolution, Evolve
 from dynsys.analyses.evolve.frames import Frames, Origin, _release_states, make_frames, origin_of
 from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
-from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows, way
+from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows
+from dynsys.analyses.evolve.words import way as way_of
 from dynsys.analyses.report import scenes_of
 from dynsys.cli import main
 from dynsys.continuation.curve import STUCK
@@ -258,7 +259,7 @@ def test_how_a_memory_came_to_be_is_told_from_its_branch_and_its_events():
     events = [event(7, Bifurcation.FOLD, 1.5, (1,)), event(8, Bifurcation.PITCHFORK, 1.25, (2, 5)),
               event(9, Bifurcation.FOLD, 1.75, (3,)), event(6, Bifurcation.HOPF, 0.5, (2,))]  # fmt: skip
     found = stable_points(diagram_of(steps, [old, born, tamed, lost, saddle], events), False)
-    assert {p.branch: (p.way, p.since) for p in found} == {
+    assert {p.branch: (way_of(p), p.since) for p in found} == {
         0: ("there from the start", 0.0),
         1: ("born in a fold", 1.5),
         2: ("made stable by a pitchfork", 1.25),
@@ -271,7 +272,7 @@ def test_where_a_branch_was_lost_nothing_is_claimed_of_what_came_before_or_after
     some, gone = line(0, steps, 2, [0, 0], lost="no step was short enough"), line(1, steps, 0, [0, 0], lost="so too")
     diagram = diagram_of(steps, [some, gone], [])
     (point,) = stable_points(diagram, False)
-    assert point.way == "not known, its branch was lost"
+    assert way_of(point) == "not known, its branch was lost"
     assert warnings(diagram)[0].startswith("Not whole: 2 of 2 branches were lost from sight on the way (0, 1)")
     n_unstable = np.array([0, 0, -1, -1])
     evolution = evolution_of(diagram, Origin(1, np.where(n_unstable < 0, np.nan, -1.0)[:, None] + 0j, n_unstable))
