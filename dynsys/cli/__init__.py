@@ -16,6 +16,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "find": "dynsys.cli.find",
     "grid": "dynsys.cli.grid",
     "info": "dynsys.cli.info",
+    "memory": "dynsys.cli.memory",
     "merge": "dynsys.cli.merge",
     "noise": "dynsys.cli.noise",
     "portrait": "dynsys.cli.portrait",

@@ -15,6 +15,12 @@ from dynsys.cli import command as command_of
 ROOT = Path(__file__).parents[2]
 
 
+def options_of(verb):
+    """Of a verb with verbs of its own, those of all."""
+    command = command_of(verb)
+    return [option for part in getattr(command, "commands", {"": command}).values() for option in part.params]
+
+
 def blocks(path, language):
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
 
@@ -40,7 +46,7 @@ def test_the_examples_of_a_page_work(verb, tmp_path, monkeypatch):
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_page_shows_no_option_that_its_command_lacks(verb):
     page = (ROOT / "docs" / f"{verb}.md").read_text()
-    names = {name for option in command_of(verb).params for name in (*option.opts, *option.secondary_opts)}
+    names = {name for option in options_of(verb) for name in (*option.opts, *option.secondary_opts)}
     assert set(re.findall(r"`(--[a-z-]+)", page)) <= names
 
 
@@ -48,7 +54,7 @@ def test_a_page_shows_no_option_that_its_command_lacks(verb):
 def test_every_option_of_a_command_is_on_its_page(verb):
     """Those that say which network a file holds are told once, on the page about files."""
     pages = (ROOT / "docs" / f"{verb}.md").read_text() + (ROOT / "docs" / "checkpoints.md").read_text()
-    options = [option for option in command_of(verb).params if option.opts[0].startswith("-")]
+    options = [option for option in options_of(verb) if option.opts[0].startswith("-")]
     missing = [
         option.opts[-1]
         for option in options

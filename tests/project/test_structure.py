@@ -160,7 +160,7 @@ def test_wheel_and_sdist_hold_models_and_analyses(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {str(Path(*module_of(p).split("."))) for p in SOURCES if p.name == "__init__.py"}
     assert {f"{package}/__init__.py" for package in expected} <= names
-    assert "dynsys/models/rate/echo_state.py" in names
+    assert {"dynsys/models/rate/echo_state.py", "dynsys/analyses/memory/letters.txt"} <= names
     assert {str(Path("dynsys", p.relative_to(ROOT))) for p in (ROOT / "analyses").rglob("*.jinja")} <= names
 
 
