@@ -296,6 +296,30 @@ CITATIONS = {
             "Hopfield Networks is All You Need",
             "arXiv:2008.02217",
         ),
+        Citation(
+            "shouno2004",
+            "misc",
+            ("Shouno, Hayaru", "Kido, Shoji", "Okada, Masato"),
+            2004,
+            "Analysis of Bidirectional Associative Memory using SCSNA and Statistical Neurodynamics",
+            "arXiv:cond-mat/0402126",
+        ),
+        Citation(
+            "goles1980",
+            "article",
+            ("Goles, Eric", "Olivos, Jorge"),
+            1980,
+            "Periodic behaviour of generalized threshold functions",
+            "Discrete Mathematics 30(2), 187-189",
+        ),
+        Citation(
+            "demircigil2017",
+            "article",
+            ("Demircigil, Mete", "Heusel, Judith", "Löwe, Matthias", "Upgang, Sven", "Vermet, Franck"),
+            2017,
+            "On a model of associative memory with huge storage capacity",
+            "Journal of Statistical Physics 168(2), 288-299, arXiv:1702.01929",
+        ),
     )
 }
 
@@ -308,6 +332,8 @@ OF_NETWORKS = {  # whom to cite for a network and for how it learns here
     "lstm-peephole": ("gers2000", "kingma2015"),
     "lstm-coupled": ("greff2017", "kingma2015"),
     "fast-weights": ("ba2016", "kingma2015"),
+    "continuous-hopfield": ("hopfield1984",),
+    "dense-memory": ("ramsauer2020",),
 }
 
 

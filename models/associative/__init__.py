@@ -1,4 +1,4 @@
-"""Associative memories, from Hebb's rule to Hopfield, BAM and dense nets: docs/memory.md has the theory.
+"""Associative memories, from Hebb's rule to Hopfield, BAM and dense nets: docs/associative.md has the theory.
 
 >>> from dynsys.models.associative import Hopfield
 >>> Hopfield.hebb([[1, 1, 1, 0]], binary=True).run([0, 0, 1, 0], order=[0, 3, 2, 1]).states[-1]

@@ -2,7 +2,7 @@
 
 What surely works: stored patterns under two sufficient conditions, and disturbed ones within a radius. The lecture
 notes give the radius min |s(p)|^2 / |sum_p |s(p)||; it needs orthogonal inputs and bipolar targets, which they do not
-say (docs/memory.md). The sharp radius is what remains of the margins on the way to the nearest wrong sign.
+say (docs/associative.md). The sharp radius is what remains of the margins on the way to the nearest wrong sign.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.models.associative.elementary import EXP, MINUS_RECIPROCAL
 from dynsys.models.associative.patterns import Array, random_patterns
+from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 KINDS = ("map", "flow")
@@ -93,6 +95,13 @@ class DenseMemory(System):
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         return self.jacobian_product(x, u, w)
+
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
+        """(sum_i e_i s_i) (1 / sum_i e_i) - x with e_i = exp(beta s_i . x - c), c the largest exponent at the state."""
+        reach = (y * self.beta).affine(self.S)
+        e = (reach - reach.constant(reach.value.amax(1, keepdim=True).expand_as(reach.value))).through(EXP)
+        minus = e.affine(torch.ones(self.n_state, len(self.S), dtype=self.S.dtype)).through(MINUS_RECIPROCAL)
+        return e.affine(-self.S.T) * minus - y
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Every answer is a mean of the patterns."""

@@ -12,8 +12,7 @@ Shepard's f is smooth and may have minima besides the patterns: spurious ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -21,23 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.models.associative.landscapes import FUNCTIONS
 from dynsys.models.associative.patterns import Array
+from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 ROOM = 2.0  # times the least k, where none is given
 STEPS, REST = 20_000, 1e-10  # of a descent, and the gradient at its end over k times the size of the patterns
 ROUNDING = 1e-15  # of f, by which a step may seem to climb
-
-
-@dataclass(frozen=True)
-class Bowl:
-    """One choice of f: its value, minus its gradient, minus its Hessian, the least k, its curvature at each pattern."""
-
-    value: Callable[[Tensor, Tensor, Tensor, float], Tensor]
-    downhill: Callable[[Tensor, Tensor, Tensor, float], Tensor]
-    slope: Callable[[Tensor, Tensor, Tensor, float], Tensor]
-    least: Callable[[Array, Array], float]
-    curvature: Callable[[Array, Array, float], Array]
 
 
 class PatternDescent(System):
@@ -116,6 +106,10 @@ class PatternDescent(System):
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
         return self.jacobian_product(x, u, w)
 
+    def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed | None:
+        enclosed = self._bowl.enclosed
+        return None if enclosed is None else enclosed(y, self.S, self.levels, self.k)
+
     def readout(self, x: Tensor) -> Tensor:
         return self._bowl.value(x, self.S, self.levels, self.k).unsqueeze(1)
 
@@ -189,98 +183,3 @@ def _levels(targets: Sequence[Hashable], levels: Any) -> Array:
                 same = "one target and two levels" if targets[i] == targets[j] else "two targets and one level"
                 raise ValueError(f"the patterns {j} and {i} (from 0) have {same}; levels name the targets")
     return heights
-
-
-def _parts(x: Tensor, S: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x - S_i (B, P, n), r_i^2, the least of them (B, 1), and which is the least (B, P)."""
-    away = x.unsqueeze(1) - S
-    squares = (away * away).sum(2)
-    nearest = torch.zeros_like(squares).scatter(1, squares.argmin(1, keepdim=True), 1.0) > 0
-    return away, squares, squares.amin(1, keepdim=True), nearest
-
-
-def _shares(squares: Tensor, least: Tensor, nearest: Tensor) -> tuple[Tensor, Tensor]:
-    """q_i = least / r_i^2, 1 for the nearest, and their sum: w_i / sum w without its infinities."""
-    q = torch.where(nearest, 1.0, least / torch.where(nearest, 1.0, squares))
-    return q, q.sum(1, keepdim=True)
-
-
-def _shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
-    _, squares, least, nearest = _parts(x, S)
-    q, total = _shares(squares, least, nearest)
-    return ((q * f).sum(1) + k * len(S) * least[:, 0]) / total[:, 0]
-
-
-def _weighed(x: Tensor, S: Tensor, f: Tensor, k: float) -> tuple[Tensor, Tensor, Tensor]:
-    """x - S_i, w_i / sum w and g_i = (f_i - f) w_i; of the nearest pattern g is written without 0 / 0."""
-    away, squares, least, nearest = _parts(x, S)
-    q, total = _shares(squares, least, nearest)
-    w = torch.where(nearest, 0.0, 1 / torch.where(nearest, 1.0, squares))  # of all but the nearest
-    here = (nearest * f).sum(1, keepdim=True)
-    value = ((q * f).sum(1, keepdim=True) + k * len(S) * least) / total
-    at_nearest = (((here - f) * w).sum(1, keepdim=True) - k * len(S)) / total
-    return away, q / total, torch.where(nearest, at_nearest, (f - value) * w)
-
-
-def _down_shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
-    """-grad f = 2 sum_i g_i (w_i / sum w) (x - S_i)."""
-    away, share, g = _weighed(x, S, f, k)
-    return 2 * ((g * share).unsqueeze(2) * away).sum(1)
-
-
-def _slope_shepard(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
-    """With e_i the direction of x - S_i and b = sum_i (w_i / sum w) e_i / r_i, minus the Hessian is
-
-    2 sum_i g_i (w_i / sum w) (I - 4 e_i e_i^T) + 2 (d b^T + b d^T), d = -grad f; the terms in e of a pattern that is
-    near cancel, and at the pattern itself they are left out.
-    """
-    away, share, g = _weighed(x, S, f, k)
-    squares = (away * away).sum(2, keepdim=True)
-    inverse = torch.where(squares > 0, 1 / torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
-    e, weight = away * inverse, (g * share).unsqueeze(2)
-    d, b = 2 * (weight * away).sum(1), (share.unsqueeze(2) * e * inverse).sum(1)
-    outer = torch.einsum("bpi,bpj->bij", weight * e, e)
-    eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    crossed = d.unsqueeze(2) * b.unsqueeze(1)
-    return 2 * (weight.sum(1).unsqueeze(2) * eye - 4 * outer + crossed + crossed.mT)
-
-
-def _least_shepard(f: Array, squares: Array) -> float:
-    return float(_steepness(f, squares).sum(axis=1).max() / len(f))
-
-
-def _least_paraboloids(f: Array, squares: Array) -> float:
-    return float(_steepness(f, squares).max())
-
-
-def _steepness(f: Array, squares: Array) -> Array:
-    """(f_i - f_j) / d_ij^2, 0 on the diagonal."""
-    return (f[:, None] - f[None]) / np.where(np.eye(len(f), dtype=bool), 1.0, squares)
-
-
-def _paraboloids(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
-    return (f + k * (x.unsqueeze(1) - S).square().sum(2)).amin(1)
-
-
-def _down_paraboloids(x: Tensor, S: Tensor, f: Tensor, k: float) -> Tensor:
-    away = x.unsqueeze(1) - S
-    lowest = (f + k * away.square().sum(2)).argmin(1)
-    return -2 * k * (x - S[lowest])
-
-
-FUNCTIONS = {
-    "shepard": Bowl(
-        _shepard,
-        _down_shepard,
-        _slope_shepard,
-        _least_shepard,
-        lambda f, squares, k: 2 * (k * len(f) - _steepness(f, squares).sum(axis=1)),
-    ),
-    "paraboloids": Bowl(
-        _paraboloids,
-        _down_paraboloids,
-        lambda x, S, f, k: (-2 * k * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).expand(len(x), -1, -1),
-        _least_paraboloids,
-        lambda f, squares, k: np.full(len(f), 2 * k),
-    ),
-}

@@ -119,7 +119,7 @@ def load_of_first_step_error(error: float) -> float:
     return float(1 / (2 * erfcinv(2 * error) ** 2))
 
 
-# what is counted as stored differs: docs/memory.md sets these side by side
+# what is counted as stored differs: docs/associative.md sets these side by side
 PATTERNS_STORED: dict[str, Callable[[float], float]] = {
     "most patterns exactly, n / (2 ln n) (McEliece et al. 1987)": lambda n: n / (2 * math.log(n)),
     "all patterns exactly, n / (4 ln n) (McEliece et al. 1987)": lambda n: n / (4 * math.log(n)),

@@ -3,8 +3,8 @@
     x <- f(x^T W),  W = sum_p s(p) s(p)^T - P I
 
 It stops at a stored pattern, or where a state comes again: at a fixed point, or in a cycle. With a symmetric W a state
-comes again after one step or two, never more (Goles 1985). That it comes again is no convergence, and nothing like an
-energy need fall: W = [[0, 1], [1, 0]] takes (1, -1) to (-1, 1) and back for ever.
+comes again after one step or two, never more (Goles & Olivos 1980). That is no convergence, and nothing like an energy
+need fall: W = [[0, 1], [1, 0]] takes (1, -1) to (-1, 1) and back for ever.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ class TestRecurrent:
 
     @given(arrays(float, (5, 5), elements=st.integers(-4, 4)), arrays(float, 5, elements=st.integers(-1, 1)))
     def test_with_symmetric_weights_the_period_is_one_or_two(self, A, x):
-        """Goles (1985); by either rule for ties, here with thresholds of 1/2 beside the whole nets and without."""
+        """Goles & Olivos (1980), by either rule for ties."""
         for ties in ("zero", "keep"):
             run = RecurrentAssociator(A + A.T, np.ones((1, 5)), ties).run(x)
             assert run.outcome == "stored" or run.period in (1, 2)

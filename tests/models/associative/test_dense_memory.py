@@ -103,6 +103,7 @@ class TestDense:
         for kind in ("map", "flow"):
             points = find_fixed_points(DenseMemory([s, -s], beta=2.0, kind=kind), n_starts=64, workers=1)
             assert points.n_unstable.tolist() == [0, 0, 1]
+            assert points.certified.all()
             np.testing.assert_allclose(np.sort(points.states @ s), [-a, 0, a], atol=1e-12)
 
     @pytest.mark.parametrize(
@@ -226,6 +227,7 @@ class TestDescent:
         found = net.nearest(stable)
         assert set(range(5)) <= set(found.tolist())
         assert points.search.index_sum == 1
+        assert points.certified.all()
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -277,6 +277,7 @@ class TestContinuous:
         points = find_fixed_points(net, n_starts=256, workers=1)
         signs = {tuple(row) for row in np.sign(points.states[points.n_unstable == 0])}
         assert signs == {tuple(sign * s) for s in S for sign in (1, -1)}
+        assert points.certified.all()
         mixed = {tuple(row) for row in np.sign(np.round(points.states[points.n_unstable == 1], 9))}
         assert {tuple(np.sign(a * S[0] + b * S[1])) for a in (1, -1) for b in (1, -1)} <= mixed
 
