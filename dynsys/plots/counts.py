@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from dynsys.continuation.diagram import Diagram
+from dynsys.io.text import paragraphs
 from dynsys.plots import style
 from dynsys.plots.training_time import TrainingTime
 
@@ -110,16 +111,9 @@ def _steps_of(x: Array, origin: Integers, steps: Array, time: TrainingTime) -> g
 
 def _completeness(diagram: Diagram, time: TrainingTime) -> list[str]:
     total = diagram.counts().sum(axis=1)
-    first, last = diagram.steps[0], diagram.steps[-1]
-    notes = [f"{style.plural(total[0], 'point')} at {time.said(first)}, {total[-1]} at {time.said(last)}."]
-    if diagram.index_known:
-        wrong = int((diagram.index_sums != 1).sum())
-        notes.append(
-            f"At {style.plural(wrong, 'snapshot')} the indices do not add up to 1: points are missing there."
-            if wrong
-            else "The indices add up to 1 at every snapshot: points can be missing in pairs that cancel only."
-        )
-    return notes
+    ends = [time.said(step) for step in (diagram.steps[0], diagram.steps[-1])]
+    wrong = int((diagram.index_sums != 1).sum()) if diagram.index_known else None
+    return paragraphs(style.TEXT, "counts", int(total[0]), int(total[-1]), *ends, wrong)
 
 
 def _pale(colour: str) -> str:

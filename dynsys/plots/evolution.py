@@ -7,7 +7,7 @@ frame to the next is what training has moved.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dynsys.continuation.diagram import Diagram, PointsAt
+from dynsys.io.text import paragraphs, sentence
 from dynsys.plots import animation, camera, scene, style, thinning
 from dynsys.plots.training_time import TrainingTime
 from dynsys.trajectories.projection import Projection
@@ -92,7 +93,6 @@ def portrait_stills(
     _check(diagram, trajectories, releases)
     if not 1 <= len(which) <= STILLS:
         raise ValueError(f"{len(which)} snapshots were chosen; 1 to {STILLS} are drawn beside each other")
-    time = TrainingTime.of_diagram(diagram)
     low, high = _ranges(diagram, trajectories, releases, axes)
     away = high + AWAY * (high - low)
     places = _stable_at_the_end(diagram, axes)
@@ -113,7 +113,7 @@ def portrait_stills(
         for trace in drawn:
             figure.add_trace(trace.update(scene=key, showlegend=k == 0, legendgroup=trace.name))
         letter = f"<b>{'abcd'[k]}</b>  " if len(which) > 1 else ""
-        text = f"{letter}{time.said(diagram.steps[i])}: {_counted(diagram.points_at(i))}"
+        text = letter + _told(diagram, i, {})
         figure.add_annotation(
             text=text, showarrow=False, x=x[0], y=y[1] + 0.035, xref="paper", yref="paper", xanchor="left", align="left"
         )
@@ -201,21 +201,19 @@ def _hover(points: PointsAt) -> list[str]:
     ]
 
 
-def _counted(points: PointsAt) -> str:
-    count = Counter(points.n_unstable.clip(0, 2).tolist())
-    words = ("stable", "with 1 unstable direction", "with 2 or more")
-    told = ", ".join(f"{count[kind]} {word}" for kind, word in enumerate(words) if count[kind])
-    return f"{style.plural(len(points), 'fixed point')}{f': {told}' if told else ''}"
-
-
 def _head(diagram: Diagram, i: int, title: str | None) -> str:
     """The title over a frame: the step, the points, and what has happened since the snapshot before."""
-    told = f"{TrainingTime.of_diagram(diagram).said(diagram.steps[i])}: {_counted(diagram.points_at(i))}"
-    if i:
-        before, now = diagram.steps[i - 1], diagram.steps[i]
-        since = Counter(str(event.kind) for event in diagram.events if before < event.time <= now)
-        told += "".join(f"; {n} {kind}" for kind, n in since.items())
-    return f"{title}<br>{_small(told)}" if title else _small(told)
+    before, now = (diagram.steps[i - 1] if i else diagram.steps[0]), diagram.steps[i]
+    since = Counter(str(event.kind) for event in diagram.events if before < event.time <= now)
+    told = _small(_told(diagram, i, since))
+    return f"{title}<br>{told}" if title else told
+
+
+def _told(diagram: Diagram, i: int, since: Mapping[str, int]) -> str:
+    """The step and the points of a snapshot, and how often what has happened."""
+    kinds = np.bincount(diagram.points_at(i).n_unstable.clip(0, 2), minlength=3).tolist()
+    step = TrainingTime.of_diagram(diagram).said(diagram.steps[i])
+    return sentence(style.TEXT, "frame", step, kinds, list(since.items()))
 
 
 def _small(text: str) -> str:
@@ -227,15 +225,7 @@ def _thinned(trajectories: Runs, releases: Runs) -> bool:
 
 
 def _notes(diagram: Diagram, axes: Projection, thinned: bool) -> list[str]:
-    total = 100 * axes.explained_variance_ratio.sum()
-    notes = [
-        f"Axes: principal components of the points and trajectories of all {len(diagram.steps)} snapshots together, "
-        f"with {total:.0f} % of their variance.",
-        "Every snapshot starts from the same states and gets the same inputs.",
-    ]
-    if thinned:
-        notes.append("Trajectories are thinned out evenly.")
-    return notes
+    return paragraphs(style.TEXT, "evolution", len(diagram.steps), 100 * axes.explained_variance_ratio.sum(), thinned)
 
 
 def _legend() -> dict[str, Any]:

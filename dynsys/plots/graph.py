@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dynsys.attractors.attractor import NO_ATTRACTOR, Node
 from dynsys.attractors.basins import Basins
 from dynsys.attractors.connections import Connections
+from dynsys.io.text import paragraphs, sentence
 from dynsys.plots import arrows, layers, style
 
 Array = NDArray[np.float64]
@@ -51,7 +52,7 @@ def memory_graph(connections: Connections, basins: Basins | None = None, *, titl
     return style.dressed(
         figure,
         title,
-        "<br>".join(_caption(connections, basins, names != nodes)),
+        "<br>".join(paragraphs(style.TEXT, "memory_graph", connections, basins, names != nodes)),
         below=30,
         xaxis={"visible": False, "range": [-0.02, 1.02], "fixedrange": False},
         yaxis={
@@ -194,37 +195,15 @@ def _labels(
 
 
 def _hover(connections: Connections, basins: Basins | None, name: Node) -> str:
-    lines = [f"<b>{name}</b>"]
-    i = name.point
-    if i is not None:
-        lines[0] += f", {connections.stability[i]}"
-        lines.append(f"unstable directions: {connections.n_unstable[i]}")
-        leads = connections.ends_of(i)
-        if leads:
-            lines.append(f"leads to: {', '.join(leads[:8])}{', …' if len(leads) > 8 else ''}")
-    readout = connections.readout_of(name)
-    if len(readout):
-        lines.append(f"readout: {style.vector(readout)}")
-    if basins is not None:
-        lines += [
-            f"{100 * s.share(name):.1f} % of {s.of} ({_interval(s.interval(name))})"
-            for s in basins.all_shares
-            if name in s.counts
-        ]
-    return "<br>".join(lines)
-
-
-def _interval(ends: tuple[float, float]) -> str:
-    return f"95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
-
-
-def _caption(connections: Connections, basins: Basins | None, by_signs: bool) -> list[str]:
-    text = [connections.summary()]
-    if basins is not None:
-        s = basins.box
-        text.append(f"Area of an attractor: its share of {s.of}, {s.n:,} starts.")
-    if by_signs:
-        text.append(
-            "Names are the signs of the outputs; 0: below half the greatest of any attractor, or not that of all ends."
-        )
-    return text
+    i, readout = name.point, connections.readout_of(name)
+    known = [] if basins is None else [shares for shares in basins.all_shares if name in shares.counts]
+    return sentence(
+        style.TEXT,
+        "node",
+        name,
+        None if i is None else str(connections.stability[i]),
+        connections.n_unstable_of(name),
+        [] if i is None else connections.ends_of(i),
+        style.vector(readout) if len(readout) else None,
+        [(shares.of, shares.share(name), *shares.interval(name)) for shares in known],
+    )

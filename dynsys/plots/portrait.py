@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
+from dynsys.io.text import paragraphs
 from dynsys.plots import camera, manifolds, scene, style, thinning
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import Projection
@@ -186,22 +187,19 @@ def _caption(
     axes: Projection,
     fitted_to: str,
 ) -> list[str]:
-    told = [f"{style.counted(points)}.", _source(axes, fitted_to)]
-    if points.search and points.search.tolerances:  # points made by hand have no report
-        told.append(f"Points were counted by tolerance: {points.search.tolerances}.")
-    if (points.n_unstable > MODES_SHOWN).any():
-        told[0] += f" Of each point's unstable modes the leading {MODES_SHOWN} are drawn."
-    if connections is not None:
-        told.append(connections.summary())
-    if others:
-        told.append(f"Attractors that are no points: {manifolds.counted(others)}.")
-    assumed, unread = (points.about.get(key, ()) for key in ("assumed", "unread"))
-    told += [f"Assumed: {line}." for line in assumed]
-    if unread:
-        told.append(f"Not read from the file: {', '.join(unread)}.")
-    if passed.shown < passed.states:
-        told.append(f"Trajectories are thinned out evenly: {passed.shown:,} of {passed.states:,} states are drawn.")
-    return told
+    return paragraphs(
+        style.TEXT,
+        "portrait",
+        style.counted(points),
+        fitted_to,
+        100 * axes.explained_variance_ratio.sum(),
+        points.search.tolerances if points.search else "",  # points made by hand have no report
+        MODES_SHOWN if (points.n_unstable > MODES_SHOWN).any() else 0,
+        connections,
+        manifolds.counted(others),
+        points.about,
+        passed,
+    )
 
 
 def _fitted(points: FixedPoints, runs: list[Array], fit: str) -> tuple[Projection, str]:
@@ -251,11 +249,3 @@ def _search_starts(places: Array) -> go.Scatter3d:
     return go.Scatter3d(
         **thinning.xyz(places), mode="markers", marker=marker, name="starts of the search", hoverinfo="skip"
     )
-
-
-def _source(axes: Projection, fitted_to: str) -> str:
-    """Where the axes come from, for the caption."""
-    if fitted_to == "given":
-        return "The axes were given with the projection."
-    total = 100 * axes.explained_variance_ratio.sum()
-    return f"Axes: principal components of {fitted_to}, with {total:.0f} % of their variance."

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from dynsys.io.text import paragraphs
 from dynsys.plots import style
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.stability.modes import COUNT, Modes, linear_modes
@@ -226,27 +227,7 @@ def _short(value: float) -> str:
 
 
 def _notes(known: Modes, rows: NDArray[np.int64], pushed: int, saturated: bool) -> list[str]:
-    is_map = known.about["kind"] == "map"
-    f = "dG" if is_map else "dF"
-    notes = [f"Leading modes of {f}/dx at {style.plural(len(known), 'point')}; of a complex pair one is drawn."]
-    if pushed:
-        notes[0] += " Mode 1 grows fastest or fades slowest."
-        span = "step" if is_map else "time constant of the network"
-        notes.append(f"Push: |l · {f}/du|, what a unit of each input does to the amplitude of a mode in one {span}.")
-        if saturated:
-            notes.append("The darkest colour stands for all that is above the scale.")
-    elif len(known):
-        notes.append("The system has no input.")
-    if len(rows) < len(known):
-        notes.append(f"The first {len(rows)} of {len(known)} points are drawn.")
-    growing = known.transient_growth
-    if growing.any():
-        most, where = known.reactivity[growing].max(), style.plural(int(growing.sum()), "point")
-        notes.append(
-            f"At {where} without a growing mode a deviation can grow at first, at up to {most:.3g} per {_unit(known)}."
-        )
-    defective = int(np.isinf(known.condition).any(axis=1).sum())
-    if defective:
-        where = style.plural(defective, "point")
-        notes.append(f"At {where} there are modes of a Jordan block, on which no push is defined.")
-    return notes
+    growing, defective = known.transient_growth, np.isinf(known.condition).any(axis=1)
+    most = float(known.reactivity[growing].max()) if growing.any() else 0.0
+    is_map, grow, jordan = known.about["kind"] == "map", int(growing.sum()), int(defective.sum())
+    return paragraphs(style.TEXT, "modes", is_map, len(known), len(rows), pushed, saturated, grow, most, jordan)
