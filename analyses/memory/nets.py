@@ -88,10 +88,9 @@ def hopfield(patterns: Patterns, rule: str = "hebb", hold: bool = False) -> Net:
 
     def course(cue: Array, seed: int) -> Course:
         run = net.run(cue, seed=seed, external=cue if hold else np.zeros_like(cue))
-        states = run.states
-        changed = np.flatnonzero(np.concatenate([[True], (states[1:] != states[:-1]).any(axis=1)]))
+        states, changed = run.states_after(run.changes), np.concatenate([[0], run.changes + 1])
         energies = run.energies[changed] if net.has_energy else None
-        layers = (Layer("", states[changed], patterns),)
+        layers = (Layer("", states, patterns),)
         how = "no unit changes any more" if run.settled else "units were still changing"
         return Course(layers, np.arange(float(len(changed))), "units changed", energies, run.settled, how)
 

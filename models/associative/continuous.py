@@ -33,6 +33,8 @@ class ContinuousHopfield(RateNetwork):
     """
 
     name = "continuous-hopfield"
+    title = "continuous Hopfield net"
+    equation = "tau dx/dt = -x + W tanh(gain x) + u"
     recurrent_weights = "W"
     activation = "tanh"
 

@@ -36,6 +36,8 @@ class DenseMemory(System):
     """
 
     name = "dense-memory"
+    title = "dense memory"
+    equation = "x' = S^T softmax(beta S x); of a flow dx/dt = x' - x"
     recurrent_weights = "S"
     single_precision = True
     box_is_trapping = True

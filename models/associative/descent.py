@@ -40,6 +40,8 @@ class PatternDescent(System):
 
     kind = Kind.FLOW
     name = "pattern-descent"
+    title = "descent to patterns"
+    equation = "dx/dt = -grad f(x), f with a minimum at each pattern"
     recurrent_weights = "S"
     n_output = 1
     box_is_trapping = True

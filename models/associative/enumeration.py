@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dynsys.models.associative.bidirectional import BidirectionalMemory
 from dynsys.models.associative.hopfield import Hopfield
 from dynsys.models.associative.patterns import Array, checked_vector
+from dynsys.models.associative.polynomial import PolynomialMemory
 from dynsys.models.associative.recurrent import RecurrentAssociator
 
 MOST = 1 << 20  # states: 20 units of two values, 12 of three
@@ -91,16 +92,34 @@ def _(net: Hopfield, external: Any = None) -> Landscape:
     if not net.has_energy:
         raise ValueError("W must be symmetric, with no negative diagonal: only then does every path end")
     n, values = len(net.W), (net.low, 1.0)
-    _check_size(n, 2)
     x = np.zeros(n) if external is None else checked_vector(external, n, "external")
-    leaves = np.zeros((1 << n, n), dtype=bool)
-    for begin in range(0, 1 << n, CHUNK):
-        y = states_of(np.arange(begin, min(begin + CHUNK, 1 << n)), n, values)
+
+    def leaves(y: Array) -> NDArray[np.bool_]:
         fields = net.nets(y, x)
-        leaves[begin : begin + CHUNK] = (fields > 0) & (y != 1) | (fields < 0) & (y != net.low)
-    ways = leaves.sum(axis=1)
+        return (fields > 0) & (y != 1) | (fields < 0) & (y != net.low)
+
+    return _one_at_a_time(leaves, n, values)
+
+
+@enumerated.register
+def _(net: PolynomialMemory, external: Any = None) -> Landscape:
+    _check_no_external(external)
+
+    def leaves(y: Array) -> NDArray[np.bool_]:
+        gaps = np.stack([net.gaps(i, y) for i in range(y.shape[1])], axis=1)
+        return gaps * y < 0
+
+    return _one_at_a_time(leaves, net.S.shape[1], (-1.0, 1.0))
+
+
+def _one_at_a_time(leaves: Callable[[Array], NDArray[np.bool_]], n: int, values: tuple[float, float]) -> Landscape:
+    """``leaves`` says of states (B, n) which units would change."""
+    _check_size(n, 2)
+    chunks = [np.arange(begin, min(begin + CHUNK, 1 << n)) for begin in range(0, 1 << n, CHUNK)]
+    goes = np.concatenate([leaves(states_of(chunk, n, values)) for chunk in chunks])
+    ways = goes.sum(axis=1)
     rest = np.flatnonzero(ways == 0)
-    mass = _flowed(np.full(1 << n, 1.0 / (1 << n)), leaves, ways)
+    mass = _flowed(np.full(1 << n, 1.0 / (1 << n)), goes, ways)
     order = np.argsort(-mass[rest], kind="stable")
     attractors = [Attractor(states_of(rest[k : k + 1], n, values), float(mass[rest[k]])) for k in order]
     return Landscape(attractors, 1 << n, None)

@@ -47,17 +47,36 @@ class Visited:
 
     @property
     def states(self) -> Array:
-        states = np.repeat(self.start[None], len(self.units) + 1, axis=0)
-        for i in range(len(self.start)):
-            turns = np.flatnonzero(self.units == i)
-            for turn, end in zip(turns, [*turns[1:], len(self.units)], strict=True):
-                states[turn + 1 : end + 1, i] = self.values[turn]
+        """(k + 1) n numbers; of a large net ``states_after`` its ``changes`` alone."""
+        return self.states_after(np.arange(len(self.units)))
+
+    @property
+    def changes(self) -> NDArray[np.int64]:
+        """The turns (c,), from 0, at which a unit changed."""
+        return np.flatnonzero(self._steps())
+
+    def states_after(self, turns: NDArray[np.int64]) -> Array:
+        """The start and the states after these turns in rising order, (c + 1, n)."""
+        states = np.repeat(self.start[None], len(turns) + 1, axis=0)
+        steps = self._steps()
+        for turn in np.flatnonzero(steps):
+            states[1 + np.searchsorted(turns, turn) :, self.units[turn]] += steps[turn]
         return states
+
+    def _steps(self) -> Array:
+        """By how much the unit of each turn changed, (k,)."""
+        n = len(self.start)
+        before = np.empty_like(self.values)
+        by_unit = np.argsort(self.units, kind="stable").reshape(n, -1)  # the turns of each unit, as many of each
+        before[by_unit] = np.concatenate([self.start[:, None], self.values[by_unit][:, :-1]], axis=1)
+        return self.values - before
 
     @property
     def energies(self) -> Array:
-        """Raises ValueError where W is not symmetric."""
-        return np.array([self.net.energy(y, self.external) for y in self.states])
+        """By what each change costs, -net dy - w_ii dy^2 / 2; ValueError where W is not symmetric."""
+        begin, steps = self.net.energy(self.start, self.external), self._steps()
+        costs = -self.nets * steps - self.net.W.diagonal()[self.units] * steps**2 / 2
+        return begin + np.concatenate([[0.0], np.cumsum(costs)])
 
     @property
     def end(self) -> Array:

@@ -20,6 +20,7 @@ from dynsys.models.associative.hopfield import checked_order
 from dynsys.models.associative.patterns import Array, checked_patterns, checked_vector
 
 SWEEPS = 10_000
+ROUNDING = 1e-13  # of the terms of a gap, up to which it counts as 0: both values have the same energy
 
 
 @dataclass(eq=False)
@@ -43,14 +44,15 @@ class PolynomialMemory:
             return float(-scipy.special.logsumexp(overlaps) / n)
         return -float(((overlaps / n) ** self.order).sum())
 
-    def gap(self, i: int, y: Array) -> float:
-        """E(y_i = -1) - E(y_i = 1), up to a positive factor: the unit takes its sign."""
-        rest = self.S @ y - self.S[:, i] * y[i]
+    def gaps(self, i: int, y: Array) -> Array:
+        """E(y_i = -1) - E(y_i = 1) of states (..., n), up to a positive factor: the unit takes its sign."""
+        rest = y @ self.S.T - y[..., i, None] * self.S[:, i]
         up, down = rest + self.S[:, i], rest - self.S[:, i]
         if isinstance(self.order, str):
-            return float(scipy.special.logsumexp(up) - scipy.special.logsumexp(down))
-        n = self.S.shape[1]
-        return float(((up / n) ** self.order - (down / n) ** self.order).sum())
+            return np.asarray(scipy.special.logsumexp(up, axis=-1) - scipy.special.logsumexp(down, axis=-1))
+        terms = (up / self.S.shape[1]) ** self.order - (down / self.S.shape[1]) ** self.order
+        gaps, size = terms.sum(axis=-1), np.abs(terms).sum(axis=-1)
+        return np.asarray(np.where(np.abs(gaps) <= ROUNDING * size, 0.0, gaps))
 
     def run(self, x: Any, order: Sequence[int] | None = None, seed: int = 0) -> Array:
         """The states (k + 1, n) after each sweep from the cue x, until a whole one changes nothing."""
@@ -59,7 +61,7 @@ class PolynomialMemory:
         states = [y.copy()]
         for _ in range(SWEEPS):
             for i in rng.permutation(n) if fixed is None else fixed:
-                gap = self.gap(int(i), y)
+                gap = float(self.gaps(int(i), y))
                 y[i] = np.sign(gap) if gap else y[i]
             states.append(y.copy())
             if (states[-1] == states[-2]).all():

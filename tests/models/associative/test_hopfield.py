@@ -82,6 +82,25 @@ class TestHopfield:
         after = states[np.arange(len(nets)) + 1, run.units]
         np.testing.assert_array_equal(after, np.where(nets > 0, 1, np.where(nets < 0, 0 if binary else -1, before)))
 
+    @given(arrays(float, (6, 6), elements=st.floats(-3, 3)), st.integers(0, 999), st.sampled_from([0.0, 1.0, 100.0]))
+    def test_the_energy_never_rises_with_any_weights_and_inputs(self, B, seed, size):
+        W, rng = B + B.T, np.random.default_rng(seed)
+        np.fill_diagonal(W, 0)
+        x, theta = size * rng.standard_normal(6), rng.standard_normal(6)
+        run = Hopfield(W, thresholds=theta).run(rng.choice([-1, 0, 1], 6), seed=seed, external=x)
+        exact = [quadratic(W, s, x, theta) for s in run.states]
+        slack = 1e-12 * (1 + abs(run.net.lower_bound(x)))
+        assert (np.diff(exact) <= slack).all()
+        np.testing.assert_allclose(run.energies, exact, rtol=0, atol=slack)
+        assert run.settled
+
+    def test_the_changes_alone_are_the_states_without_repetition(self):
+        rng = np.random.default_rng(2)
+        run = Hopfield.hebb(rng.choice([-1, 1], (5, 30))).run(rng.choice([-1, 1], 30), external=np.zeros(30))
+        changed = run.states_after(run.changes)
+        np.testing.assert_array_equal(changed, run.states[np.concatenate([[0], run.changes + 1])])
+        assert ((changed[1:] != changed[:-1]).sum(axis=1) == 1).all()
+
     def test_a_unit_at_its_threshold_keeps_its_value(self):
         net = Hopfield(np.zeros((3, 3)))
         np.testing.assert_array_equal(net.run([1, -1, 0], external=np.zeros(3)).end, [1, -1, 0])

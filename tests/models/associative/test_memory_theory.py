@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dynsys.analyses.memory.capacity import capacity_curve, extrapolated
-from dynsys.models.associative import BidirectionalMemory, Hopfield, RecurrentAssociator, mean_field
+from dynsys.models.associative import BidirectionalMemory, Hopfield, PolynomialMemory, RecurrentAssociator, mean_field
 from dynsys.models.associative.enumeration import enumerated, of_map
 from dynsys.models.associative.mean_field_of_pairs import pair_critical, pair_retrieval
 from dynsys.models.associative.mean_field_theory import (
@@ -234,6 +234,17 @@ class TestEnumeration:
         rest = {tuple(x) for x in found.fixed_points}
         assert {tuple(sign * np.concatenate([s, t])) for s, t in zip(S, T, strict=True) for sign in (1, -1)} <= rest
         assert all(a.period == 1 for a in found.attractors)
+
+    def test_states_at_rest_of_a_polynomial_memory_are_minima_of_its_energy(self):
+        net = PolynomialMemory(np.random.default_rng(5).choice([-1, 1], (6, 9)), order=3)
+        cube = np.array(list(itertools.product((-1, 1), repeat=9)))
+        energy = {tuple(y): net.energy(y) for y in cube}
+        minima = {
+            y for y, E in energy.items() if all(energy[(*y[:i], -y[i], *y[i + 1 :])] >= E - 1e-12 for i in range(9))
+        }
+        found = enumerated(net)
+        assert {tuple(x) for x in found.fixed_points} == minima
+        assert sum(a.basin for a in found.attractors) == pytest.approx(1)
 
     def test_too_many_units_are_refused(self):
         with pytest.raises(ValueError, match="21 units of 2 values each; states are listed of up to 20"):
