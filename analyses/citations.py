@@ -264,6 +264,14 @@ CITATIONS = {
             "10.1007/BFb0020196",
         ),
         Citation(
+            "shouno2004",
+            "misc",
+            ("Shouno, Hayaru", "Kido, Shoji", "Okada, Masato"),
+            2004,
+            "Analysis of Bidirectional Associative Memory using SCSNA and Statistical Neurodynamics",
+            "arXiv:cond-mat/0402126",
+        ),
+        Citation(
             "krotov2016",
             "inproceedings",
             ("Krotov, Dmitry", "Hopfield, John J."),
@@ -295,14 +303,6 @@ CITATIONS = {
             2020,
             "Hopfield Networks is All You Need",
             "arXiv:2008.02217",
-        ),
-        Citation(
-            "shouno2004",
-            "misc",
-            ("Shouno, Hayaru", "Kido, Shoji", "Okada, Masato"),
-            2004,
-            "Analysis of Bidirectional Associative Memory using SCSNA and Statistical Neurodynamics",
-            "arXiv:cond-mat/0402126",
         ),
         Citation(
             "goles1980",

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 STEP = 0.1  # time constants between two states of a flow
 BLOCK, BLOCKS = 100, 100  # steps between two looks at whether a flow or map is at rest, and how often
-REST = 1e-9  # of the speed there, against the size of a pattern
+REST, NEAR = 1e-9, 1e-4  # the speed at rest, and how near to it a course ends, against the size of a pattern
 CLOSE = 0.5  # of a unit of a graded state, from which on it counts as 1 or -1
 
 
@@ -206,15 +206,14 @@ def _of_system(
 
 
 def _followed(system: System, x: Array, u: Array) -> tuple[Array, bool]:
-    """The states (k + 1, n) from x on until its speed is nothing, and whether it came to that."""
+    """The states (k + 1, n) from x to near where its speed is nothing, and whether it came to that."""
     held, states = torch.as_tensor(u).reshape(1, -1), torch.as_tensor(x).reshape(1, 1, -1)
-    small = REST * float(np.sqrt(len(x)))
+    size = float(np.sqrt(len(x)))
     for _ in range(BLOCKS):
         states = torch.cat([states, relax(system, states[-1], held, BLOCK, STEP)])
-        if float(system.velocity(states[-1], held).norm()) <= small:
-            speeds = system.velocity(states[:, 0], held.expand(len(states), -1)).norm(dim=1)
-            first = int((speeds <= small).nonzero()[0, 0])
-            return np.asarray(states[: max(first, 1) + 1, 0]), True
+        if float(system.velocity(states[-1], held).norm()) <= REST * size:
+            near = (states - states[-1]).norm(dim=2)[:, 0] <= NEAR * size
+            return np.asarray(states[: max(int(near.nonzero()[0, 0]), 1) + 1, 0]), True
     return np.asarray(states[:, 0]), False
 
 

@@ -17,6 +17,7 @@ from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import Progress
 from dynsys.io.errors import typed
 from dynsys.io.files import check_writable
+from dynsys.io.text import paragraphs
 from dynsys.models.associative.patterns import disturbed, overlaps
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 
@@ -146,19 +147,7 @@ def results_of(settings: Recall, patterns: Patterns, answers: Sequence[Answer]) 
 
 def sentences(results: dict[str, Any]) -> list[str]:
     """What came of it."""
-    recalls, settings = results["recalls"], results["settings"]
-    n, known = len(recalls), [one for one in recalls if one["right"] is not None]
-    disturbance = [
-        f"{settings[key]} units {word}" for key, word in (("flip", "flipped"), ("missing", "missing")) if settings[key]
-    ]
-    told = [f"{results['units']} units store {len(results['patterns'])} patterns ({settings['model']})."]
-    if known:
-        how = f", with {' and '.join(disturbance)}" if disturbance else ""
-        told.append(f"{sum(one['right'] for one in known)} of {n} patterns are recalled from themselves{how}.")
-    moving = sum(not one["rested"] for one in recalls)
-    if moving:
-        told.append(f"{moving} of {n} recalls did not end at rest; the table says how they ended.")
-    return told
+    return paragraphs("dynsys.analyses.memory", "recall", results)
 
 
 def rows_of(results: dict[str, Any]) -> list[dict[str, Any]]:

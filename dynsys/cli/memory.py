@@ -6,10 +6,13 @@ from typing import Any
 
 import click
 
-from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.numbers import Numbers
+from dynsys.cli.options import GOES_ON, seconds_option, sweep_options
+from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
 from dynsys.cli.retrieve import Names
+from dynsys.io.errors import typed
 
 MODELS = ("hopfield", "associator", "recurrent", "bam", "polynomial", "dense", "continuous", "descent")
 
@@ -97,6 +100,91 @@ def recall(
     for sentence in sentences(results):
         click.echo(sentence)
     click.echo(f"Wrote report.html and results.json into {folder}.")
+
+
+class Loads(click.ParamType[tuple[float, ...]]):
+    """low:high:count, evenly spaced, or numbers with commas."""
+
+    name = "loads"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            if ":" not in value:
+                return tuple(float(part) for part in value.split(","))
+            first, last, count = value.split(":")
+            low, high, n = float(first), float(last), int(count)
+            if not (low < high and n >= 2):
+                raise ValueError(value)
+            return tuple(round(low + (high - low) * i / (n - 1), 12) for i in range(n))
+        except ValueError:
+            self.fail(f"{value!r} is neither LOW:HIGH:COUNT, like 0.04:0.18:15, nor a list like 0.1,0.12", param, ctx)
+
+
+@memory.command()
+@click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the study; what it holds is kept.")
+@click.option(
+    "--models",
+    default="hebb",
+    show_default=True,
+    type=Names(),
+    help="hebb (Hopfield nets of Hebb's rule), pseudo-inverse, storkey, bidirectional.",
+)
+@click.option("--sizes", default="250,500,1000", show_default=True, type=Numbers(int, "250,500,1000"), help="Units.")
+@click.option("--loads", type=Loads(), help="P / n: LOW:HIGH:COUNT, or a list.  [about the capacity of each]")
+@click.option("--trials", default=20, show_default=True, type=click.IntRange(1), help="Sets of patterns for each load.")
+@click.option(
+    "--mistakes",
+    default=0.0,
+    show_default=True,
+    type=float,
+    help="Share of wrong units in a cue; 0: the pattern.",
+)
+@click.option("--ratio", default=1.0, show_default=True, type=float, help="bidirectional: second layer to the first.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of patterns, cues and orders.")
+@seconds_option(GOES_ON)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@sweep_options
+def capacity(
+    folder: str,
+    models: tuple[str, ...],
+    sizes: list[int],
+    loads: tuple[float, ...] | None,
+    trials: int,
+    mistakes: float,
+    ratio: float,
+    seed: int,
+    as_json: bool,
+    **sweeping: Any,
+) -> None:
+    """Recall random patterns at rising load in nets of several sizes, and set the errors beside the theory.
+
+    \b
+    Example:
+      dynsys memory capacity -o runs/capacity --sizes 500,1000,2000 --trials 40 --jobs 2
+    """
+    from dynsys.analyses.memory.loads import Capacity, rows_of, run, sentences
+
+    settings = Capacity(models, tuple(sizes), loads, trials, mistakes, ratio, seed)
+    with told_if_cut(as_json), progress() as show:
+        results = run(settings, folder, show, command=_command(), **sweeping)
+    if as_json:
+        print_json(results)
+        return
+    for net in results["nets"]:
+        click.echo(f"\n{net['model']}")
+        print_rows(rows_of(net))
+    click.echo()
+    _tell_end(sentences(results), folder, sweeping["shard"])
+
+
+def _tell_end(told: list[str], folder: str, shard: str | None) -> None:
+    for sentence in told:
+        click.echo(sentence)
+    if shard is None:
+        click.echo(f"Wrote report.html and results.json into {folder}.")
+    else:
+        after = typed("merge", folder)
+        click.echo(f"Shard {shard} is done. When all are, the same command without --shard, after: {after}")
 
 
 def _command() -> str:

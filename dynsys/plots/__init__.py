@@ -15,6 +15,7 @@ _HOME = {
     "Solid": "dynsys.plots.solids",
     "Strip": "dynsys.plots.strips",
     "bifurcation_diagram": "dynsys.plots.bifurcation",
+    "capacity_curves": "dynsys.plots.capacity",
     "confusions": "dynsys.plots.confusion",
     "drift_prediction": "dynsys.plots.noise",
     "learning_curves": "dynsys.plots.learning",

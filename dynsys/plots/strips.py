@@ -62,7 +62,7 @@ def retrieval_strips(
         specs=[above, [{}] * len(curves)] if curves else [above],
         row_heights=[share, 1 - share] if curves else None,
         vertical_spacing=75 / height if curves else 0,
-        horizontal_spacing=0.1,
+        horizontal_spacing=0.13,
     )
     _draw_pictures(figure, shown)
     for col, name in enumerate(curves, 1):
@@ -70,7 +70,7 @@ def retrieval_strips(
     more = [f"{len(shown)} of {len(strips)} recalls are drawn."] if len(strips) > len(shown) else []
     told = ["Dark: 1, light: −1, between: 0 or graded. A dot marks a unit that the stored pattern has otherwise."]
     told += ["Curves have the colours of the names."] if curves else []
-    caption, below = style.lines([*told, *more, *notes], 100)
+    caption, below = style.lines([*told, *more, *notes], 80)
     top = 70 if title else 40
     return style.dressed(
         figure,
@@ -120,7 +120,7 @@ class _Sheet:
         """Of strip i the place, the caption, the state, and whether it is of the course."""
         one = self.strips[i]
         steps = {0: 0, self.places - 1 - self.stored: len(one.states) - 1}
-        steps |= dict(enumerate(_picked(len(one.states)), 1))
+        steps |= dict(enumerate(_picked(one.states), 1))
         found = [(place, f"{one.at[step]:g}", one.states[step], True) for place, step in steps.items()]
         return found + ([] if one.stored is None else [(self.places - 1, "stored", one.stored, False)])
 
@@ -194,12 +194,14 @@ def _label(figure: go.Figure, sheet: _Sheet) -> None:
     )
 
 
-def _picked(length: int) -> list[int]:
-    """Which steps are shown between the cue and the end."""
-    inner = np.arange(1, length - 1)
-    if len(inner) > ON_THE_WAY:
-        inner = inner[np.linspace(0, len(inner) - 1, ON_THE_WAY).round().astype(int)]
-    return [int(step) for step in inner]
+def _picked(states: Array) -> list[int]:
+    """Which steps are shown between the cue and the end: at equal shares of all that changes, not of the time."""
+    if len(states) - 2 <= ON_THE_WAY:
+        return list(range(1, len(states) - 1))
+    way = np.concatenate([[0.0], np.nancumsum(np.abs(np.diff(states, axis=0)).sum(axis=1))])
+    wanted = way[-1] * np.arange(1, ON_THE_WAY + 1) / (ON_THE_WAY + 1)
+    found = np.searchsorted(way, wanted)
+    return sorted({int(step) for step in found if 0 < step < len(states) - 1})
 
 
 def _folded(state: Array, shape: tuple[int, int]) -> Array:
@@ -238,4 +240,6 @@ def _draw_curves(figure: go.Figure, strips: Sequence[Strip], name: str, unit: st
         )
     figure.update_xaxes(style.axis(unit), row=2, col=col)
     label = {"energies": "energy", "overlaps": "overlap with the pattern"}[name]
-    figure.update_yaxes(style.axis(label, **({"range": [-1.08, 1.08]} if name == "overlaps" else {})), row=2, col=col)
+    least = min(float(one.overlaps.min()) for one in strips if one.overlaps is not None) if name == "overlaps" else 0.0
+    bounds = {"range": [min(least, 0.0) - 0.06, 1.06]} if name == "overlaps" else {}
+    figure.update_yaxes(style.axis(label, **bounds), row=2, col=col)
