@@ -86,7 +86,7 @@ class DenseMemory(System):
         """beta S^T (diag p - p p^T) S - I: minus the Hessian of E, symmetric."""
         p = self._weights(x)
         mean = p @ self.S
-        J = self.beta * (torch.einsum("bp,pi,pj->bij", p, self.S, self.S) - mean.unsqueeze(2) * mean.unsqueeze(1))
+        J = self.beta * ((p.unsqueeze(2) * self.S).mT @ self.S - mean.unsqueeze(2) * mean.unsqueeze(1))
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
         return J
 

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
+MOST_RATIO = 100  # of the layers: the equations are solved within brackets that were tried up to here
 TIGHT = {"xtol": 1e-14, "rtol": 8.9e-16}
 
 
@@ -52,8 +53,10 @@ def _pair(a: float, ratio: float) -> PairRetrieval:
 
 @functools.cache
 def _pair_fold(ratio: float) -> float:
-    if not 0 < ratio < np.inf:
-        raise ValueError(f"ratio is {ratio}; the second layer has ratio times the units of the first, above 0")
+    if not 1 / MOST_RATIO <= ratio <= MOST_RATIO:
+        raise ValueError(
+            f"ratio is {ratio}; the second layer has ratio times the units of the first, 1/{MOST_RATIO} to {MOST_RATIO}"
+        )
     grid = np.geomspace(0.3, 6.0, 60)
     best = int(np.argmax([_pair(a, ratio).alpha for a in grid]))
     bracket = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]

@@ -63,10 +63,11 @@ def retrieval(alpha: float) -> Retrieval | None:
         raise ValueError(f"alpha is {alpha}; a load is P / n, a number above 0")
     if alpha > critical_load():
         return None
-    most = 1 / np.sqrt(2 * alpha)
-    y = float(brentq(lambda y: _left(y) - np.sqrt(2 * alpha), _fold(), max(most, _fold()) + 1, **TIGHT))
+    y, most = _fold(), max(1 / np.sqrt(2 * alpha), _fold()) + 1
+    if _left(y) > np.sqrt(2 * alpha):  # else it is the fold itself, to the last digit
+        y = float(brentq(lambda y: _left(y) - np.sqrt(2 * alpha), y, most, **TIGHT))
     m = float(erf(y))
-    return Retrieval(alpha, m, m**2 / (2 * alpha * y**2))
+    return Retrieval(float(alpha), m, float(m**2 / (2 * alpha * y**2)))
 
 
 @overload
