@@ -85,9 +85,7 @@ def capacity_curve(
     if model not in TRIALS:
         raise ValueError(f"model is {model!r}; capacity is simulated of {', '.join(TRIALS)}")
     if settings and (model != "bidirectional" or set(settings) != {"ratio"}):
-        raise ValueError(
-            f"{', '.join(settings)} is no setting of {model}; the only one there is is ratio, of bidirectional"
-        )
+        raise ValueError(f"{', '.join(settings)} is no setting of {model}; only bidirectional has one, ratio")
     counts = [round(load * n) for load in loads]
     if n < 1 or trials < 1 or min(counts, default=0) < 1:
         raise ValueError(
