@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from dynsys.models.associative import learning
-from dynsys.models.associative.patterns import Array, are_binary, checked_patterns, checked_ties, output
+from dynsys.models.associative.patterns import Array, are_binary, checked_patterns, checked_states, checked_ties, output
 
 
 class Sufficient(enum.StrEnum):
@@ -86,14 +86,7 @@ class Associator:
 
     def net(self, x: Any) -> Array:
         """x^T W of cues (n,) or (B, n), real numbers."""
-        x = np.array(x, dtype=np.float64)
-        if x.ndim not in (1, 2) or x.shape[-1] != len(self.W):
-            raise ValueError(f"x has shape {x.shape}; this net needs ({len(self.W)},) or (B, {len(self.W)})")
-        if not np.isfinite(x).all():
-            raise ValueError(
-                f"x holds {int((~np.isfinite(x)).sum())} values that are NaN or infinite; a missing component is a 0"
-            )
-        return x @ self.W
+        return checked_states(x, len(self.W)) @ self.W
 
     def recall(self, x: Any) -> Array:
         """f(x^T W), (m,) or (B, m)."""

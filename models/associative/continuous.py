@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dynsys.models.associative.learning import RULES
-from dynsys.models.associative.patterns import Array, checked_matrix, checked_patterns, random_patterns
+from dynsys.models.associative.patterns import Array, checked_matrix, checked_patterns, checked_states, random_patterns
 from dynsys.models.rate.rate_network import RateNetwork
 from dynsys.proof.enclosure import Enclosed
 
@@ -116,9 +116,8 @@ class ContinuousHopfield(RateNetwork):
         if not self.has_energy:
             off = float((self.W - self.W.T).abs().max())
             raise ValueError(f"there is no energy: W must be symmetric, and it differs from its transpose by {off:.3g}")
-        x, W = np.asarray(x, dtype=np.float64), np.asarray(self.W)
-        if x.ndim == 0 or x.shape[-1] != len(W):
-            raise ValueError(f"x has shape {x.shape}; this net needs (..., {len(W)})")
+        W = np.asarray(self.W)
+        x = checked_states(x, len(W))
         z = self.gain * x
         V = np.tanh(z)
         log_cosh = np.abs(z) + np.log1p(np.exp(-2 * np.abs(z))) - np.log(2.0)  # without overflow

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.associative.elementary import EXP, MINUS_RECIPROCAL
-from dynsys.models.associative.patterns import Array, random_patterns
+from dynsys.models.associative.patterns import Array, checked_rows, checked_states, random_patterns
 from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
@@ -43,14 +43,7 @@ class DenseMemory(System):
     box_is_trapping = True
 
     def __init__(self, S: Any, beta: float = 1.0, *, kind: str = "map") -> None:
-        try:
-            patterns = np.array(S, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError("the patterns S are not numbers in rows of one length; give S as (P, n)") from None
-        if patterns.ndim != 2 or patterns.size == 0:
-            raise ValueError(f"the patterns S have shape {patterns.shape}; give S as (P, n), a pattern in each row")
-        if not np.isfinite(patterns).all():
-            raise ValueError(f"S holds {int((~np.isfinite(patterns)).sum())} values that are NaN or infinite")
+        patterns = checked_rows(S, "S")
         if not 0 < beta < float("inf"):
             raise ValueError(f"beta is {beta}; it must be positive")
         if kind not in KINDS:
@@ -113,22 +106,15 @@ class DenseMemory(System):
 
     def energy(self, x: Any) -> Array:
         """E of states (n,) or (B, n), with the term 1/2 |x|^2 and no additive constant."""
-        x, S = self._checked(x), np.asarray(self.S)
+        x, S = checked_states(x, self.n_state), np.asarray(self.S)
         return 0.5 * (x * x).sum(-1) - scipy.special.logsumexp(self.beta * x @ S.T, axis=-1) / self.beta
 
     def step(self, x: Any) -> Array:
         """One update of states (n,) or (B, n): softmax attention of x over the patterns."""
-        x, S = self._checked(x), np.asarray(self.S)
+        x, S = checked_states(x, self.n_state), np.asarray(self.S)
         reach = self.beta * x @ S.T
         weights = np.exp(reach - reach.max(axis=-1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=-1, keepdims=True) @ S)
-
-    def _checked(self, x: Any) -> Array:
-        x = np.asarray(x, dtype=np.float64)
-        if x.ndim not in (1, 2) or x.shape[-1] != self.n_state or not np.isfinite(x).all():
-            n = self.n_state
-            raise ValueError(f"x has shape {x.shape}; a state of this net is ({n},) or (B, {n}), finite numbers")
-        return x
 
     # what the patterns themselves tell
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.associative.landscapes import FUNCTIONS
-from dynsys.models.associative.patterns import Array
+from dynsys.models.associative.patterns import Array, checked_rows, checked_states
 from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
@@ -55,9 +55,7 @@ class PatternDescent(System):
         function: str = "shepard",
         k: float | None = None,
     ) -> None:
-        patterns = np.array(S, dtype=np.float64)
-        if patterns.ndim != 2 or patterns.size == 0 or not np.isfinite(patterns).all():
-            raise ValueError(f"the patterns S have shape {patterns.shape}; give finite numbers (P, n), a pattern a row")
+        patterns = checked_rows(S, "S")
         if len(targets) != len(patterns):
             raise ValueError(f"there are {len(patterns)} patterns and {len(targets)} targets; each has its own")
         if function not in FUNCTIONS:
@@ -164,11 +162,7 @@ class PatternDescent(System):
         return [None if i < 0 else self.targets[i] for i in where]
 
     def _tensor(self, x: Any) -> Tensor:
-        rows = torch.as_tensor(np.atleast_2d(np.array(x, dtype=np.float64)))
-        if rows.ndim != 2 or rows.shape[1] != self.n_state or not torch.isfinite(rows).all():
-            n = self.n_state
-            raise ValueError(f"x has shape {np.shape(x)}; a state of this net is ({n},) or (B, {n}), finite numbers")
-        return rows
+        return torch.as_tensor(np.atleast_2d(checked_states(x, self.n_state)))
 
 
 def _levels(targets: Sequence[Hashable], levels: Any) -> Array:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from dynsys.models.associative.learning import pseudo_inverse
-from dynsys.models.associative.patterns import Array, checked_vector
+from dynsys.models.associative.patterns import Array, checked_rows, checked_states, checked_vector
 from dynsys.systems.system import Map
 
 
@@ -30,7 +30,7 @@ class LinearAssociator:
     @classmethod
     def hebb(cls, F: Any, G: Any, eta: float = 1.0) -> Self:
         """A = eta G^T F."""
-        F, G = _rows(F, "F"), _rows(G, "G")
+        F, G = checked_rows(F, "F"), checked_rows(G, "G")
         _check_pairs(F, G)
         if not 0 < eta < np.inf:
             raise ValueError(f"eta is {eta}; a rate of learning is a number above 0")
@@ -39,17 +39,13 @@ class LinearAssociator:
     @classmethod
     def pseudo_inverse(cls, F: Any, G: Any) -> Self:
         """A = G^T (F^T)^+, exact for linearly independent keys; ValueError where no A recalls every value."""
-        F, G = _rows(F, "F"), _rows(G, "G")
+        F, G = checked_rows(F, "F"), checked_rows(G, "G")
         _check_pairs(F, G)
         return cls(pseudo_inverse(F, G).T, F, G, 0.0)
 
     def recall(self, f: Any) -> Array:
         """A f of keys (n,) or (B, n)."""
-        f = np.asarray(f, dtype=np.float64)
-        if f.ndim not in (1, 2) or f.shape[-1] != self.A.shape[1] or not np.isfinite(f).all():
-            n = self.A.shape[1]
-            raise ValueError(f"f has shape {f.shape}; a key of this net is ({n},) or (B, {n}), finite numbers")
-        return f @ self.A.T
+        return checked_states(f, self.A.shape[1], "f") @ self.A.T
 
     def gains(self) -> Array:
         """eta |f_j|^2 (P,), the factor of g_j in what Hebb's rule recalls; recall is proportional, not equal."""
@@ -79,7 +75,7 @@ def hebb_in_time(W0: Any, x: Any, t: float) -> tuple[Array, Array]:
 
     W(t) = W0 + W0 x x^T (exp(|x|^2 t) - 1) / |x|^2 grows for ever unless W0 x = 0; from zero weights nothing grows.
     """
-    W0 = _rows(W0, "W0")
+    W0 = checked_rows(W0, "W0")
     x = checked_vector(x, W0.shape[1])
     if not np.isfinite(t):
         raise ValueError(f"t is {t}; a time is a finite number")
@@ -118,16 +114,6 @@ def linear_feedback(w: float) -> Map:
     """The same unit as a map, y -> w (x + y) with x its input: its only fixed point is w x / (1 - w)."""
     feedback_case(w)
     return Map(lambda y, x: w * (x + y), n_state=1, n_input=1, name="linear-feedback")
-
-
-def _rows(values: Any, name: str) -> Array:
-    try:
-        rows = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is not numbers in rows of one length") from None
-    if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all():
-        raise ValueError(f"{name} has shape {rows.shape}; it needs rows and columns of finite numbers")
-    return rows
 
 
 def _check_pairs(F: Array, G: Array) -> None:

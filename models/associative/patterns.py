@@ -17,18 +17,23 @@ Array = NDArray[np.float64]
 TIES = ("zero", "keep")
 
 
+def checked_rows(values: Any, name: str) -> Array:
+    """Finite numbers in rows (P, n), as float64; ValueError where they are not."""
+    rows = _numbers(values, name)
+    if rows.ndim != 2 or rows.size == 0:
+        raise ValueError(f"{name} has shape {rows.shape}; {_form(name)}")
+    return _finite(rows, name)
+
+
 def checked_patterns(S: Any, name: str = "S", binary: bool | None = None) -> Array:
     """Patterns (P, n) as float64, all of them bipolar or all binary; one pattern (n,) is P = 1.
 
     ``binary`` says which of the two they have to be. Raises ValueError.
     """
-    try:
-        patterns = np.array(S, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"the patterns {name} are not numbers in rows of one length; {_form(name)}") from None
+    patterns = _numbers(S, name)
     patterns = patterns[None] if patterns.ndim == 1 else patterns
     if patterns.ndim != 2 or patterns.size == 0:
-        raise ValueError(f"the patterns {name} have shape {patterns.shape}; {_form(name)}")
+        raise ValueError(f"{name} has shape {np.shape(S)}; {_form(name)}")
     found = np.unique(patterns)
     legal = [(0.0, 1.0), (-1.0, 1.0)] if binary is None else [(0.0, 1.0) if binary else (-1.0, 1.0)]
     if not any(set(found) <= set(pair) for pair in legal):
@@ -43,6 +48,21 @@ def _form(name: str) -> str:
     return f"give {name} as (P, n), a pattern in each row, with at least one pattern of at least one component"
 
 
+def _numbers(values: Any, name: str) -> Array:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is not numbers in rows of one length; {_form(name)}") from None
+
+
+def _finite(x: Array, name: str) -> Array:
+    if not np.isfinite(x).all():
+        raise ValueError(
+            f"{name} holds {int((~np.isfinite(x)).sum())} values that are NaN or infinite; a missing component is a 0"
+        )
+    return x
+
+
 def are_binary(patterns: Array) -> bool:
     """Whether they hold a 0, and so are not bipolar."""
     return bool((patterns == 0).any())
@@ -53,25 +73,22 @@ def checked_matrix(W: Any, name: str = "W") -> Array:
     W = np.array(W, dtype=np.float64)
     if W.ndim != 2 or W.shape[0] != W.shape[1] or len(W) == 0:
         raise ValueError(f"{name} has shape {W.shape}; a net of n units needs (n, n), n >= 1")
-    if not np.isfinite(W).all():
-        raise ValueError(f"{name} holds {int((~np.isfinite(W)).sum())} values that are NaN or infinite")
-    return W
+    return _finite(W, name)
+
+
+def checked_states(x: Any, n: int, name: str = "x") -> Array:
+    """States or cues (..., n) of finite numbers."""
+    x = _numbers(x, name)
+    if x.ndim == 0 or x.shape[-1] != n:
+        raise ValueError(f"{name} has shape {x.shape}; this net needs ({n},), or a row of {n} for each state")
+    return _finite(x, name)
 
 
 def checked_vector(x: Any, n: int, name: str = "x", within: tuple[float, float] | None = None) -> Array:
     """A state or cue (n,) of finite numbers, none outside ``within``."""
-    try:
-        x = np.array(x, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is not a row of numbers; this net needs {n}") from None
-    if x.shape != (n,):
-        raise ValueError(f"{name} has shape {x.shape}; this net needs ({n},)")
-    if not np.isfinite(x).all():
-        where = np.flatnonzero(~np.isfinite(x))
-        raise ValueError(
-            f"{name} holds {len(where)} values that are NaN or infinite, the first at component {where[0]}; "
-            "a missing component is a 0"
-        )
+    x = checked_states(x, n, name)
+    if x.ndim != 1:
+        raise ValueError(f"{name} has shape {x.shape}; this net takes one at a time, ({n},)")
     if within is not None and not ((x >= within[0]) & (x <= within[1])).all():
         worst = x[np.argmax(np.abs(x - np.clip(x, *within)))]
         raise ValueError(f"{name} holds {worst:g}; its components lie between {within[0]:g} and {within[1]:g}")
