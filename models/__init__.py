@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 if __name__ == "models":
@@ -13,4 +14,6 @@ def __getattr__(name: str) -> Any:
         from dynsys.models import registry
 
         return getattr(registry, name)
+    if name == "associative":  # import dynsys; dynsys.models.associative.Hopfield
+        return importlib.import_module("dynsys.models.associative")
     raise AttributeError(f"module 'dynsys.models' has no attribute {name!r}")

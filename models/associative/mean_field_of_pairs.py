@@ -6,7 +6,9 @@ mt = erf(m / sqrt(2 s2)), and the noise from all other pairs
     s1 = alpha (1/ratio + V^2) / (1 - U V)^2,   s2 = alpha (1 + U^2/ratio) / (1 - U V)^2,
     U = sqrt(2 / (pi s1)) exp(-mt^2 / (2 s1)),  V = sqrt(2 / (pi s2)) exp(-m^2 / (2 s2))
 
-by signal-to-noise analysis: each layer's noise holds the other's answer to its own (Shouno, Kido & Okada 2004).
+by signal-to-noise analysis: each layer's noise holds the other's answer to its own (Shouno, Kido & Okada 2004). This is
+the equilibrium; a run from the pattern itself ends a little above it near the critical load, as units hold themselves
+through the other layer (docs/associative.md).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -369,6 +371,12 @@ def test_a_cue_with_nan_or_of_another_length_is_refused(recall):
         recall([1, float("nan"), 1, 1])
     with pytest.raises(ValueError, match=r"shape \(3,\)"):
         recall([1, 1, 1])
+
+
+def test_they_are_reached_from_the_package_itself():
+    code = "import dynsys; print(dynsys.models.associative.Hopfield.hebb([1, -1]).W)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[[ 0. -1.]\n [-1.  0.]]\n"
 
 
 def test_mistakes_and_missing_components_are_as_many_as_asked_for():
