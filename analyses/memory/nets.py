@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 STEP = 0.1  # time constants between two states of a flow
 BLOCK, BLOCKS = 100, 100  # steps between two looks at whether a flow or map is at rest, and how often
 REST, NEAR = 1e-9, 1e-4  # the speed at rest, and how near to it a course ends, against the size of a pattern
+Ends = tuple[Array, NDArray[np.bool_]]
 CLOSE = 0.5  # of a unit of a graded state, from which on it counts as 1 or -1
 
 
@@ -58,10 +59,24 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A memory: the course of a recall from a cue and a seed; ``system`` is it, where its states are continuous."""
+    """A memory: the course of a recall from a cue and a seed; ``system`` is it, where its states are continuous.
+
+    ``many`` gives the ends of cues (B, n) and which of them are at rest, where that is quicker than course by course;
+    ``discrete`` is the net where ``enumerated`` takes it.
+    """
 
     course: Callable[[Array, int], Course]
     system: System | None = None
+    many: Callable[[Array, int], Ends] | None = None
+    discrete: Any = None
+
+    def ends(self, cues: Array, seed: int) -> Ends:
+        """Where cues (B, n) end, and which (B,) are at rest there; of an answer in one step all are."""
+        if self.many is not None:
+            return self.many(cues, seed)
+        courses = [self.course(cue, seed + k) for k, cue in enumerate(cues)]
+        rested = np.array([course.rested for course in courses])
+        return np.array([course.layers[0].states[-1] for course in courses]), rested
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,11 @@ def hopfield(patterns: Patterns, rule: str = "hebb", hold: bool = False) -> Net:
         how = "no unit changes any more" if run.settled else "units were still changing"
         return Course(layers, np.arange(float(len(changed))), "units changed", energies, run.settled, how)
 
-    return Net(course)
+    def many(cues: Array, seed: int) -> Ends:
+        runs = [net.run(c, seed=seed + k, external=c if hold else np.zeros_like(c)) for k, c in enumerate(cues)]
+        return np.array([run.end for run in runs]), np.array([run.settled for run in runs])
+
+    return Net(course, many=many, discrete=None if hold else net)
 
 
 def associator(patterns: Patterns, rule: str = "hebb", ties: str = "zero", targets: Patterns | None = None) -> Net:
@@ -132,7 +151,7 @@ def recurrent(patterns: Patterns, ties: str = "zero") -> Net:
         layers = (Layer("", np.asarray(run), patterns),)
         return Course(layers, np.arange(float(len(run))), "steps", None, rested, how)
 
-    return Net(course)
+    return Net(course, discrete=net)
 
 
 def bam(patterns: Patterns, first: str = "y", targets: Patterns | None = None) -> Net:
@@ -150,7 +169,7 @@ def bam(patterns: Patterns, first: str = "y", targets: Patterns | None = None) -
         how = "neither layer changes any more" if run.settled else "layers were still changing"
         return Course(layers, np.arange(float(len(run.x))), "passes", run.energies, run.settled, how)
 
-    return Net(course)
+    return Net(course, discrete=net)
 
 
 def polynomial(patterns: Patterns, order: int | str = 3) -> Net:
@@ -165,7 +184,7 @@ def polynomial(patterns: Patterns, order: int | str = 3) -> Net:
         layers = (Layer("", states, patterns),)
         return Course(layers, np.arange(float(len(states))), "sweeps", energies, rested, how)
 
-    return Net(course)
+    return Net(course, discrete=net)
 
 
 def dense(patterns: Patterns, beta: float = 1.0) -> Net:
@@ -202,7 +221,26 @@ def _of_system(
         how = "it is at rest" if rested else "it was still moving"
         return Course((Layer("", shown(states), patterns),), at, unit, energies, rested, how)
 
-    return Net(course, system)
+    def many(cues: Array, seed: int) -> Ends:
+        ends, rested = _at_rest(system, cues, cues if hold else np.zeros((len(cues), system.n_input)))
+        return shown(ends), rested
+
+    return Net(course, system, many)
+
+
+def _at_rest(system: System, cues: Array, inputs: Array) -> Ends:
+    """Where all cues (B, n) come to under the inputs held (B, n_input), and which of them are at rest."""
+    x, u = torch.as_tensor(cues).clone(), torch.as_tensor(inputs)
+    moving, small = torch.arange(len(x)), REST * float(np.sqrt(x.shape[1]))
+    for _ in range(BLOCKS):
+        x[moving] = relax(system, x[moving], u[moving], BLOCK, STEP)[-1]
+        fast = system.velocity(x[moving], u[moving]).norm(dim=1) > small
+        moving = moving[fast]
+        if not len(moving):
+            break
+    rested = torch.ones(len(x), dtype=torch.bool)
+    rested[moving] = False
+    return np.asarray(x), np.asarray(rested)
 
 
 def _followed(system: System, x: Array, u: Array) -> tuple[Array, bool]:
@@ -254,9 +292,14 @@ def net_of(model: str, patterns: Patterns, choices: Choices) -> Net:
     return NETS[model](patterns, **choices.given)
 
 
+def signs_of(end: Array) -> Array:
+    """A graded state as -1, 0 and 1."""
+    return np.where(end > CLOSE, 1.0, np.where(end < -CLOSE, -1.0, 0.0))
+
+
 def in_words(end: Array, patterns: Patterns) -> str:
     """What a state is to the patterns, by their names; of a graded one its nearest signs."""
-    signs = np.where(end > CLOSE, 1.0, np.where(end < -CLOSE, -1.0, 0.0))
+    signs = signs_of(end)
     state = named(signs, patterns.S)
     names = [patterns.names[p] for p in state.patterns]
     made = " ".join(f"{'+' if s > 0 else '-'}{name}" for name, s in zip(names, state.signs, strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dynsys.cli.numbers import Numbers
-from dynsys.cli.options import GOES_ON, seconds_option, sweep_options
+from dynsys.cli.options import GOES_ON, Command, seconds_option, sweep_options
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
@@ -41,6 +41,32 @@ class Order(click.ParamType[int | str]):
             self.fail(f"{value!r} is neither a whole number, like 3, nor exp", param, ctx)
 
 
+_NET = (
+    click.option("--model", default="hopfield", show_default=True, type=click.Choice(MODELS), help="The memory."),
+    click.option(
+        "--rule",
+        type=click.Choice(["hebb", "modified", "pseudo-inverse", "storkey"]),
+        help="How hopfield, continuous (hebb, pseudo-inverse, storkey) and associator (hebb, modified, pseudo-inverse) "
+        "learn.  [hebb]",
+    ),
+    click.option("--ties", type=click.Choice(["zero", "keep"]), help="associator, recurrent: a unit at net 0.  [zero]"),
+    click.option("--first", type=click.Choice(["y", "x"]), help="bam: the layer that is updated first.  [y]"),
+    click.option("--order", type=Order(), help="polynomial: the power of an overlap, from 2 on, or exp.  [3]"),
+    click.option("--beta", type=float, help="dense: inverse temperature.  [1]"),
+    click.option("--gain", type=float, help="continuous: gain of a unit.  [4]"),
+    click.option(
+        "--hold", is_flag=True, default=None, help="hopfield, continuous: the cue stays on as external input."
+    ),
+)
+
+
+def net_options(command: Command) -> Command:
+    """Which memory, and the fields of ``dynsys.analyses.memory.nets.Choices`` that it may use."""
+    for option in reversed(_NET):
+        command = option(command)
+    return command
+
+
 @memory.command()
 @click.argument("patterns", type=PLACE)
 @click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder for report.html and results.json.")
@@ -48,20 +74,8 @@ class Order(click.ParamType[int | str]):
 @click.option("--flip", default=0, show_default=True, type=click.IntRange(0), help="Units of a cue that are wrong.")
 @click.option("--missing", default=0, show_default=True, type=click.IntRange(0), help="Units of a cue that are 0.")
 @click.option("--cue", type=PLACE, help="Cues of your own instead, in any form that PATTERNS has; ? is a missing unit.")
-@click.option("--model", default="hopfield", show_default=True, type=click.Choice(MODELS), help="The memory.")
-@click.option(
-    "--rule",
-    type=click.Choice(["hebb", "modified", "pseudo-inverse", "storkey"]),
-    help="How hopfield, continuous (hebb, pseudo-inverse, storkey) and associator (hebb, modified, pseudo-inverse) "
-    "learn.  [hebb]",
-)
-@click.option("--ties", type=click.Choice(["zero", "keep"]), help="associator, recurrent: a unit at net 0.  [zero]")
+@net_options
 @click.option("--targets", type=PLACE, help="associator, bam: what belongs to each pattern.  [itself; bam: the next]")
-@click.option("--first", type=click.Choice(["y", "x"]), help="bam: the layer that is updated first.  [y]")
-@click.option("--order", type=Order(), help="polynomial: the power of an overlap, from 2 on, or exp.  [3]")
-@click.option("--beta", type=float, help="dense: inverse temperature.  [1]")
-@click.option("--gain", type=float, help="continuous: gain of a unit.  [4]")
-@click.option("--hold", is_flag=True, default=None, help="hopfield, continuous: the cue stays on as external input.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of cues and of orders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def recall(
@@ -175,6 +189,75 @@ def capacity(
         print_rows(rows_of(net))
     click.echo()
     _tell_end(sentences(results), folder, sweeping["shard"])
+
+
+@memory.command()
+@click.argument("patterns", required=False, type=PLACE)
+@click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the study; what it holds is kept.")
+@click.option("--only", type=Names(), help="Which of PATTERNS are stored, by their names, like A,J,L.  [all]")
+@click.option("--units", type=click.IntRange(2), help="Without PATTERNS: units of the net.  [200]")
+@click.option("--loads", type=Loads(), help="Without PATTERNS: P / n, LOW:HIGH:COUNT or a list.  [0.02,0.05,0.1,0.13]")
+@click.option(
+    "--distances",
+    default="0:0.5:11",
+    show_default=True,
+    type=Loads(),
+    help="Shares of the units that are wrong in a cue, LOW:HIGH:COUNT or a list.",
+)
+@click.option("--trials", default=50, show_default=True, type=click.IntRange(1), help="Cues at each distance.")
+@net_options
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of patterns, cues and orders.")
+@seconds_option(GOES_ON)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@sweep_options
+def basins(
+    patterns: str | None,
+    folder: str,
+    only: tuple[str, ...] | None,
+    units: int | None,
+    loads: tuple[float, ...] | None,
+    distances: tuple[float, ...],
+    trials: int,
+    model: str,
+    seed: int,
+    seconds: float | None,
+    as_json: bool,
+    jobs: int,
+    cluster: str | None,
+    shard: str | None,
+    retry_failed: bool,
+    **choices: Any,
+) -> None:
+    """Tell from how far cues come home, and where the others end: of random patterns by load, or of PATTERNS.
+
+    \b
+    Examples:
+      dynsys memory basins -o runs/basins --loads 0.05,0.1,0.13
+      dynsys memory basins letters --only A,J,L,T,X -o runs/letters
+    """
+    from dynsys.analyses.memory.distances import Distances, rows_of, run, sentences
+    from dynsys.analyses.memory.nets import Choices
+
+    drawn: dict[str, Any] = {key: value for key, value in (("units", units), ("loads", loads)) if value is not None}
+    if patterns is not None and drawn:
+        raise click.UsageError(f"--{next(iter(drawn))} is of random patterns; leave it out, or PATTERNS")
+    of_cues: dict[str, Any] = {
+        "shares": distances,
+        "trials": trials,
+        "model": model,
+        "seed": seed,
+        "choices": Choices(**choices),
+    }
+    settings = Distances(patterns, only or (), **drawn, **of_cues)
+    sweeping: dict[str, Any] = {"jobs": jobs, "cluster": cluster, "shard": shard, "retry_failed": retry_failed}
+    with told_if_cut(as_json), progress() as show:
+        results = run(settings, folder, show, command=_command(), seconds=seconds, **sweeping)
+    if as_json:
+        print_json(results)
+        return
+    print_rows(rows_of(results))
+    click.echo()
+    _tell_end(sentences(results), folder, shard)
 
 
 def _tell_end(told: list[str], folder: str, shard: str | None) -> None:
