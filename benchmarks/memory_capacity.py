@@ -18,6 +18,7 @@ import numpy as np
 from dynsys.analyses.memory.capacity import CapacityCurve, capacity_curve, extrapolated
 from dynsys.models.associative import mean_field
 from dynsys.models.associative.dense import DenseMemory
+from dynsys.models.associative.mean_field_of_pairs import pair_retrieval
 from dynsys.models.associative.mean_field_theory import first_step_error
 from dynsys.models.associative.merging import merging, single_point_below
 from dynsys.models.associative.patterns import random_patterns
@@ -126,6 +127,23 @@ def print_extrapolation(trials: int) -> None:
         print(f"{load:7.3f} {m:13.6f} {theory:11.6f} {error:15.6f} {(m - theory) / error:6.2f} standard errors")
 
 
+def print_pairs() -> None:
+    loads, sizes = (0.10, 0.15, 0.17), (500, 1000, 2000, 4000)
+    curves = [capacity_curve(n, loads, 160_000 // n, model="bidirectional", seed=1) for n in sizes]
+    end = extrapolated(curves)
+    print("\nBAM of equal layers, extrapolated in 1/n from n = 500 to 4000, from the pattern")
+    print("  alpha   overlap  mean field  standard error")
+    for load, m, error in zip(end.loads, end.overlap, end.standard_error, strict=True):
+        state = pair_retrieval(float(load))
+        print(f"{load:7.3f} {m:9.5f} {state.m if state else 0:11.5f} {error:15.5f}", flush=True)
+    state = pair_retrieval(0.24, 2.0)
+    print(f"BAM of ratio 2 at alpha = 0.24, n = 4000, 20 trials; mean field {state.m if state else 0:.5f}")
+    for mistakes in (0.0, 0.05, 0.1):
+        curve = capacity_curve(4000, [0.24], 20, model="bidirectional", ratio=2.0, seed=1, mistakes=mistakes)
+        kept, error = curve.of_kept()
+        print(f"  {100 * mistakes:3.0f} % mistakes in the cue: {kept[0]:.4f} +- {error[0]:.4f}", flush=True)
+
+
 def count_of_points(S: np.ndarray, beta: float, starts: np.ndarray) -> int:
     """By scipy alone, from many starts."""
     from scipy.optimize import root
@@ -170,6 +188,7 @@ def main(trials: int, sets: int) -> None:
     for n, repeats in ((1000, 200), (4000, 50)):
         print_curve(capacity_curve(n, LARGE, repeats))
     print_extrapolation(trials)
+    print_pairs()
     print_merging(sets)
 
 
