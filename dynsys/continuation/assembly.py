@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from dynsys.continuation.diagram import Bifurcation, Branch, Event
 from dynsys.continuation.junctions import Followed, Junction, is_branch_point
 from dynsys.continuation.reader import Readings
 from dynsys.continuation.readings import Reading
+from dynsys.io.text import sentence
 from dynsys.systems.family import Family
 from dynsys.systems.system import Kind
 
@@ -219,7 +221,7 @@ def named(happening: Happening, family: Family) -> Event:
     """The event with its kind and its sentence."""
     p = float(happening.z[-1])
     cell = min(max(int(p), 0), len(family.steps) - 2)
-    kind, sentence = _told(happening, family)
+    kind, *facts = _found(happening, family)
     branches = [piece.id for piece, _ in happening.through] + [piece.id for piece in happening.ends]
     return Event(
         happening.id,
@@ -229,66 +231,37 @@ def named(happening: Happening, family: Family) -> Event:
         tuple(dict.fromkeys(branches)),
         happening.z[:-1].numpy(),
         happening.eigenvalue,
-        sentence,
+        sentence("dynsys.continuation", *facts),
     )
 
 
-def _told(happening: Happening, family: Family) -> tuple[Bifurcation, str]:
-    crossing = happening.crossing
+def _found(happening: Happening, family: Family) -> tuple[Any, ...]:
+    """The kind of the event, what its template calls it, and the unstable directions of what takes part in it."""
+    crossing, is_map = happening.crossing, family.kind is Kind.MAP
     assert crossing is not None
     if crossing.turns:
-        return Bifurcation.FOLD, _fold(happening)
+        born = all(piece.first is happening for piece in happening.ends)
+        rows = [piece.rows[0 if born else -1].n_unstable for piece in happening.ends]
+        return Bifurcation.FOLD, "fold", born, sorted(rows)
     change = _change(crossing)
     if crossing.pair:
-        return _of_pair(change, family)
-    if not is_branch_point(crossing, family.kind is Kind.MAP):
-        flips = "an orbit of period 2 begins or ends there"
-        return Bifurcation.FLIP, f"An eigenvalue of {_point(change[0])} passes -1: it has {_has(change[1])}; {flips}."
-    return _branch_point(happening)
+        return Bifurcation.NEIMARK_SACKER if is_map else Bifurcation.HOPF, "pair", *change, is_map
+    if not is_branch_point(crossing, is_map):
+        return Bifurcation.FLIP, "flip", *change
+    return _at_branch_point(happening)
 
 
-def _fold(happening: Happening) -> str:
-    born = all(piece.first is happening for piece in happening.ends)
-    rows = [piece.rows[0 if born else -1].n_unstable for piece in happening.ends]
-    both = " and ".join(_point(n) for n in sorted(rows))
-    return f"{both[0].upper()}{both[1:]} {'are born together' if born else 'meet and are lost'}."
-
-
-def _of_pair(change: tuple[int, int], family: Family) -> tuple[Bifurcation, str]:
-    where, of = (
-        (Bifurcation.NEIMARK_SACKER, "a closed curve") if family.kind is Kind.MAP else (Bifurcation.HOPF, "a cycle")
-    )
-    word = "becomes unstable" if change[1] > change[0] else "becomes stable"
-    said = f"A complex pair of {_point(change[0])} {word}: the point now has {_has(change[1])}"
-    return where, f"{said}; {of} begins or ends there."
-
-
-def _branch_point(happening: Happening) -> tuple[Bifurcation, str]:
-    crossings = [_change(crossing) for _, crossing in happening.through]
-    before, after = crossings[0]
-    trunk = f"{_point(before)[0].upper()}{_point(before)[1:]} comes to have {_has(after)}"
-    arms = happening.ends
+def _at_branch_point(happening: Happening) -> tuple[Any, ...]:
+    crossings, arms = [_change(crossing) for _, crossing in happening.through], happening.ends
     if len(crossings) == 2 and not arms:
-        other = crossings[1]
-        said = f"Two points pass through each other and exchange their stability: {_has(before)} and {_has(other[0])}"
-        return Bifurcation.TRANSCRITICAL, f"{said} before, {_has(after)} and {_has(other[1])} after."
+        return Bifurcation.TRANSCRITICAL, "transcritical", *crossings
     born = [piece.first is happening for piece in arms]
     if len(crossings) == 1 and len(arms) == 2 and born[0] == born[1]:
-        gentle = (after > before) == born[0]
         n = arms[0].rows[0 if born[0] else -1].n_unstable
-        two = f"two points with {_has(n)} " + ("are born from it" if born[0] else "are lost in it")
-        return Bifurcation.PITCHFORK, f"{trunk}; {two} ({'super' if gentle else 'sub'}critical)."
-    return Bifurcation.BRANCH_POINT, f"{trunk}; what else meets there was not found."
+        return Bifurcation.PITCHFORK, "branch_point", *crossings[0], n, born[0]
+    return Bifurcation.BRANCH_POINT, "branch_point", *crossings[0], None, False
 
 
 def _change(crossing: Crossing) -> tuple[int, int]:
     """Unstable directions before and after, in the order of the parameter."""
     return (crossing.before, crossing.beyond) if crossing.way > 0 else (crossing.beyond, crossing.before)
-
-
-def _point(n: int) -> str:
-    return "a stable point" if n == 0 else f"a point with {_has(n)}"
-
-
-def _has(n: int) -> str:
-    return f"{n or 'no'} unstable direction{'' if n == 1 else 's'}"

@@ -24,6 +24,7 @@ from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.continuation.junctions import Followed, Junction, is_walked, junctions
 from dynsys.continuation.switching import other_tangent
 from dynsys.continuation.walk import SAME, Walk
+from dynsys.io.text import paragraphs
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.numerics.threads import alone, in_order
 from dynsys.search.course import usual_size
@@ -293,10 +294,8 @@ class _Study:
             *([] if cut is None else [cut.sentence]),
             *self.curves.notes,
             *lost,
-            *self._at_once(events),
-            *self._unresolved(branches),
+            *self._notes(branches, events, sums),
         )
-        notes += tuple(self._completeness(sums))
         return Diagram(steps, branches, events, sums, searched, 0.0, notes, self.index_known, about)
 
     def _cut(self) -> Cut | None:
@@ -304,10 +303,16 @@ class _Study:
         left = [part for part in self.stages.values() if part.done < part.of or part.what == SEARCHED]
         return self.deadline.cut(*left, goes_on=False)
 
-    def _at_once(self, events: Sequence[Event]) -> list[str]:
-        """Places where several eigenvalues cross at once, as in families with symmetries: no event there is simple."""
+    def _notes(self, branches: Sequence[Branch], events: Sequence[Event], sums: Integers) -> list[str]:
+        """What is not simple, not resolved or not complete."""
+        wrong = int((sums != 1).sum()) if self.index_known else 0
+        at = self._at_once(events), self._unresolved(branches)
+        return paragraphs("dynsys.continuation", "notes", *at, len(self.searched), len(sums), wrong)
+
+    def _at_once(self, events: Sequence[Event]) -> list[float]:
+        """Where several eigenvalues cross at once, as in families with symmetries: no event there is simple."""
         steps = self.family.steps
-        said: list[str] = []
+        found: list[float] = []
         for k, event in enumerate(events):
             near = AT_ONCE * float(np.diff(steps)[np.searchsorted(steps, event.between[0])])
             others = [
@@ -316,32 +321,13 @@ class _Study:
                 if abs(other.time - event.time) <= near
                 and float(np.linalg.norm(other.state - event.state)) <= AT_ONCE * self.curves.unit
             ]
-            if len(others) == 1:
-                said.append(
-                    f"several eigenvalues of one point cross at once at {event.time:g}, as they do where a system has "
-                    "symmetries: the events told there are not simple ones, and their kinds are not to be relied on"
-                )
-        return said
+            found += [event.time] * (len(others) == 1)
+        return found
 
-    def _unresolved(self, branches: Sequence[Branch]) -> list[str]:
+    def _unresolved(self, branches: Sequence[Branch]) -> list[float]:
         """Snapshots at whose very value curves end: an event is there, which a corner of the family hides."""
         steps = self.family.steps
         ends = [end for b in branches if b.lost and LEFT not in b.lost for end in (b.s[0], b.s[-1])]
         near = AT_SNAPSHOT * np.gradient(steps)
-        at = [step for step, reach in zip(steps[1:-1], near[1:-1], strict=True) if np.any(np.abs(ends - step) <= reach)]
-        return [
-            f"an event at the very snapshot {step:g} was not resolved; where the values of the parameter are free to "
-            "choose, choose them beside it"
-            for step in at
-        ]
-
-    def _completeness(self, sums: Integers) -> list[str]:
-        n = len(self.searched)
-        said = [
-            f"{n} of {len(sums)} snapshots were searched; pairs that are born and lost again between two of these, "
-            "and curves that no search met, are not seen"
-        ]
-        wrong = int((sums != 1).sum())
-        if self.index_known and wrong:
-            said.append(f"at {wrong} of {len(sums)} snapshots the indices prove that points are missing")
-        return said
+        at = zip(steps[1:-1], near[1:-1], strict=True)
+        return [float(step) for step, reach in at if np.any(np.abs(ends - step) <= reach)]
