@@ -9,8 +9,10 @@ from typing import Any
 from dynsys.analyses.grid.points import shown, told_choice
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.io.files import write_text
+from dynsys.io.text import paragraphs, sentence
 from dynsys.models.training.run import read_curves
 
+HERE = "dynsys.analyses.grid"
 TABLE = "table.md"
 DRAWN = 6  # points whose curves are drawn, the best of them
 LEFT_OUT = ("point", "seed", "folder", "enough", "diverged", "validation_error", "steps", "seconds")
@@ -30,19 +32,13 @@ def write_grid(results: dict[str, Any], folder: Path, command: str) -> None:
         command,
         [best_sentence(results)],
         results["settings"],
-        [Section("Points", HOW, rows), Section("Learning", figures=figures)],
+        [Section("Points", paragraphs(HERE, "scores"), rows), Section("Learning", figures=figures)],
     )
     write_report(report, results, folder)
 
 
 def title(results: dict[str, Any]) -> str:
     return f"Grid search: {results['settings']['task']}, {results['settings']['model']}"
-
-
-HOW = (
-    "Means over seeds. The best point has the least error of validation, where errors at which training may end count "
-    "as equal, and then the fewest steps; the scores beside are of test data and have no say."
-)
 
 
 def grid_rows(results: dict[str, Any]) -> list[dict[str, str]]:
@@ -69,16 +65,10 @@ def _row(entry: dict[str, Any], metrics: list[str]) -> dict[str, str]:
 def best_sentence(results: dict[str, Any]) -> str:
     """Which point is the best, by how much, and what was not done."""
     entries, number = results["points"], results["best"]
-    trials = sum(len(entry["trials"]) for entry in entries)
-    failed = f" {len(results['failed'])} could not be done." if results["failed"] else ""
-    failed += f" {results['cut']['sentence']}" if results.get("cut") else ""
-    if number is None:
-        return f"No point of {len(entries)} had trainings none of which diverged ({trials} trainings).{failed}"
-    error, steps = entries[number]["score"]
-    return (
-        f"The best of {len(entries)} points ({trials} trainings): {_told(entries[number]['point'])}, with a validation "
-        f"error of {error:.4g} after {steps:.0f} steps.{failed}"
-    )
+    best = {"point": {}, "score": None} if number is None else entries[number]
+    trainings, cut = sum(len(entry["trials"]) for entry in entries), results.get("cut") or {"sentence": ""}
+    facts = (len(entries), trainings, _told(best["point"]), best["score"], len(results["failed"]), cut["sentence"])
+    return sentence(HERE, "best", *facts)
 
 
 def _told(point: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from dynsys.analyses.grid.report import markdown
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.io.errors import typed
 from dynsys.io.files import write_text
+from dynsys.io.text import paragraphs, sentence
 from dynsys.models.training.optimisers import ADAM
 from dynsys.models.training.retrieval import OF_PAIRS
 from dynsys.models.training.run import read_curves
@@ -19,6 +20,7 @@ from dynsys.models.training.run import read_curves
 if TYPE_CHECKING:
     from dynsys.analyses.retrieval.table import Retrieve
 
+HERE = "dynsys.analyses.retrieval"
 TITLE = "Associative retrieval: fast weights, LSTM and IRNN"
 TABLE = "table.md"
 
@@ -29,7 +31,11 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
 
     write_text(folder / TABLE, table(results) + "\n")
     entries = results["entries"]
-    lengths = [Section("Test errors by length", BY_LENGTH, length_rows(entries))] if length_rows(entries) else []
+    lengths = (
+        [Section("Test errors by length", paragraphs(HERE, "by_length"), length_rows(entries))]
+        if length_rows(entries)
+        else []
+    )
     records = [read_curves(folder / entry["folder"]) for entry in entries]
     panels: dict[str, dict[str, Any]] = {}
     for entry, record in zip(entries, records, strict=True):
@@ -42,11 +48,15 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
         [*_cut(results), *(f"{claim['sentence']}." for claim in results["claims"])],
         dataclasses.asdict(settings),
         [
-            Section("Test errors", BESIDE, [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries]),
+            Section(
+                "Test errors",
+                paragraphs(HERE, "beside"),
+                [dict(zip(HEAD, _row(entry), strict=True)) for entry in entries],
+            ),
             *lengths,
-            Section("Every training", EVERY, trial_rows(entries)),
+            Section("Every training", paragraphs(HERE, "every"), trial_rows(entries)),
             Section("Learning", figures=[learning_curves(panels, title="Learning curves")]),
-            Section("Mistakes", MISTAKES, figures=[wrong]),
+            Section("Mistakes", paragraphs(HERE, "mistakes"), figures=[wrong]),
         ],
         ["ba2016"],
     )
@@ -79,20 +89,6 @@ HEAD = (
     "steps x strings",
     "CPU seconds",
 )
-BESIDE = (
-    "Of each network and size R the training of the least validation error is shown, with the standard error of a test "
-    "set of this size; beside it the mean and the standard deviation of the test errors from all seeds at the same "
-    "point of the grid, and the error in table 1 of the paper. Networks of one size see equally many strings."
-)
-EVERY = "Those of the grid and of the other seeds; a * marks the one that is shown above."
-BY_LENGTH = (
-    "The share of wrong answers to strings of each number of pairs. In training each is as frequent as any other, and "
-    "in the test error each counts as much."
-)
-MISTAKES = (
-    "The digit given for each right digit; the pair that was asked for and the pair whose digit was given (the last "
-    "column: a digit that is not in the string); the share of wrong answers by letter."
-)
 
 
 def table(results: dict[str, Any]) -> str:
@@ -104,7 +100,11 @@ def table(results: dict[str, Any]) -> str:
     more = ["\nTest error of the strings of so many pairs:\n", markdown(lengths)] if lengths else []
     first = [f"{line}\n" for line in _cut(results)]
     said = [f"\n{claim['sentence']}." for claim in results["claims"]]
-    every = [f"\n{EVERY}\n", markdown(trial_rows(entries))] if any(len(e["trials"]) > 1 for e in entries) else []
+    every = (
+        [f"\n{sentence(HERE, 'every')}\n", markdown(trial_rows(entries))]
+        if any(len(e["trials"]) > 1 for e in entries)
+        else []
+    )
     return "\n".join([*first, markdown(rows), *more, *said, *every])
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import write_json
 from dynsys.io.record import Record, axes
+from dynsys.io.text import sentence
 from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.tasks.retrieval import LETTERS, Strings
@@ -83,13 +84,7 @@ class Settlings(Record, schema=SCHEMA, what="record of a settling loop", remedy=
 
     def sentence(self) -> str:
         """In words, for people."""
-        shares = {name: f"{100 * share:.1f} %" for name, share in self.shares.items()}
-        return (
-            f"Of {self.right.shape[1]} queries {shares['right_after_the_inner_steps']} are right after the inner steps "
-            f"(S = {self.inner}); {shares['settle_at_a_stable_point']} settle at a stable fixed point of the loop, "
-            f"{shares['stable_and_right']} at one that says the right digit. "
-            f"{shares['reached_from_everywhere']} reach the same point from all other starts."
-        )
+        return sentence("dynsys.analyses.retrieval", "settling", self.right.shape[1], self.inner, self.shares)
 
     def save(self, folder: str | Path) -> Path:
         """Into ``settling_loop.safetensors`` and ``.json``; raises OutputError."""

@@ -21,6 +21,7 @@ from dynsys.analyses.retrieval.report import TITLE, command, write_table
 from dynsys.analyses.retrieval.trial import FULL, Trial, grid
 from dynsys.analyses.run import Progress
 from dynsys.io.files import check_writable
+from dynsys.io.text import sentence
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.models.training.learners import LEARNERS
 from dynsys.models.training.optimisers import ADAM, check_optimiser
@@ -255,13 +256,6 @@ def claims(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if set(ORDER) <= set(errors):
             ordered = [errors[model] for model in ORDER]
             holds = ordered[0] < ordered[1] < ordered[2]
-            sentence = (
-                f"R = {units}: fast weights < LSTM < IRNN in test error {'holds' if holds else 'does not hold'} "
-                f"({' < '.join(f'{error:.2%}' for error in ordered) if holds else _listed(ordered)})"
-            )
-            found.append({"units": units, "errors": errors, "holds": holds, "sentence": sentence})
+            told = sentence("dynsys.analyses.retrieval", "order", units, ordered, holds)
+            found.append({"units": units, "errors": errors, "holds": holds, "sentence": told})
     return found
-
-
-def _listed(ordered: list[float]) -> str:
-    return ", ".join(f"{error:.2%}" for error in ordered)
