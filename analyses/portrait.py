@@ -110,10 +110,14 @@ def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
 
     Each ends where it has left the scene: a picture has no room for infinity.
     """
-    rng = np.random.default_rng(seed)
-    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
-    if x is None:
-        x = states_in_box(system, u, RELEASES, rng)
+    x = states_released(system, u, RELEASES, seed)
     paths = torch.cat([x.unsqueeze(0), relax(system, x, u, RELEASE_STEPS)])
     inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
     return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]
+
+
+def states_released(system: System, u: torch.Tensor, n: int, seed: int) -> torch.Tensor:
+    """Where random outputs drive the network, or states of its box: the same ones for each of one size."""
+    rng = np.random.default_rng(seed)
+    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (n, system.n_output))))
+    return states_in_box(system, u, n, rng) if x is None else x

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.analyses.portrait import states_released
 from dynsys.continuation.diagram import Diagram
 from dynsys.io.errors import CheckpointError
 from dynsys.io.record import Record, axes
 from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part
 from dynsys.numerics.threads import alone
-from dynsys.search.starts import states_in_box
 from dynsys.stability.spectrum import excess, spectra
 from dynsys.systems.family import Family
 from dynsys.systems.system import Kind, System
@@ -30,7 +30,6 @@ RUNS, RELEASES = 3, 12  # trajectories of the task, and releases from other stat
 TASK_STEPS = {Kind.FLOW: 1000, Kind.MAP: 300}
 RELEASE_STEPS = {Kind.FLOW: 150, Kind.MAP: 40}
 SHOWN, RELEASE_SHOWN = 250, 50  # states of each that are kept, evenly
-OUTSIDE = 1.8  # how far the random outputs reach into which a network is released, the memories being at +-1
 FAR = 10.0  # times the largest norm of the states that are released, where a run has left and ends
 FIT_EVERY = 5  # of the states that are kept, the share that the axes are fitted to
 FULL = 1200  # state variables, up to which every eigenvalue of the origin is computed
@@ -78,7 +77,7 @@ def make_frames(
     Raises CutShort where time is over before the last of them.
     """
     first = family.at(float(family.steps[0]))
-    starts = _release_states(first, family.u, seed)
+    starts = states_released(first, family.u, RELEASES, seed)
     size = float(starts.norm(dim=1).max())
     task: list[NDArray[np.float32]] = []
     released: list[NDArray[np.float32]] = []
@@ -151,13 +150,6 @@ def _origin_states(family: Family, diagram: Diagram) -> tuple[list[Tensor | None
     (branch,) = (branch for branch in diagram.branches if branch.id == nearest)
     rows = [branch.at(i) for i in range(len(family.steps))]
     return [None if row is None else torch.as_tensor(branch.states[row]) for row in rows], nearest
-
-
-def _release_states(system: System, u: Tensor, seed: int) -> Tensor:
-    """Where random outputs drive the network, or states of its box: the same ones for every snapshot."""
-    rng = np.random.default_rng(seed)
-    x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (RELEASES, system.n_output))))
-    return states_in_box(system, u, RELEASES, rng) if x is None else x
 
 
 def _ended(paths: Tensor, size: float) -> Tensor:

@@ -25,7 +25,7 @@ from dynsys.io.files import Arrays, check_writable, write_bytes
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 from dynsys.models.training.backprop import STATE, Backprop, Lesson, Progress, TrainingDiverged, train
-from dynsys.models.training.run import CURVE_POINTS, CURVES, Curves, forget_snapshots, write_snapshot
+from dynsys.models.training.run import CURVES, Curves, forget_snapshots, in_stretches, write_snapshot
 from dynsys.models.training.schedule import Wanted, every_or_at
 from dynsys.numerics.deadline import ENDLESS, Cut, Deadline, Part
 from dynsys.numerics.threads import alone
@@ -159,12 +159,11 @@ class _Watched:
 
 def learning_curves(progress: Progress) -> dict[str, Any]:
     """step and loss (S,), means over stretches of the run; validated_step and validation_error (V,)."""
-    losses = np.array(progress.losses)
-    edges = np.unique(np.linspace(0, len(losses), min(CURVE_POINTS, len(losses)) + 1).astype(int))
+    step, loss = in_stretches(np.array(progress.losses))
     validated = np.array(progress.validated, dtype=np.float64).reshape(-1, 2)
     return {
-        "step": edges[1:],
-        "loss": np.add.reduceat(losses, edges[:-1]) / np.diff(edges),
+        "step": step,
+        "loss": loss,
         "validated_step": validated[:, 0],
         "validation_error": validated[:, 1],
     }

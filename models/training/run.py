@@ -114,13 +114,11 @@ def curves(trained: Trained) -> Arrays:
     (T, bits) of its end; test_input, test_output and test_target (T, bits)."""
     record, test = trained.record, trained.test
     steps = len(record.output)
-    edges = np.unique(np.linspace(0, steps, min(CURVE_POINTS, steps) + 1).astype(int))
-    mse = ((record.output - trained.target) ** 2).mean(axis=1)
-    lengths = np.diff(edges)
+    step, mse = in_stretches(((record.output - trained.target) ** 2).mean(axis=1))
     return {
-        "step": edges[1:],
-        "mse": np.add.reduceat(mse, edges[:-1]) / lengths,
-        "weight_norm": np.add.reduceat(record.weight_norm, edges[:-1]) / lengths[:, None],
+        "step": step,
+        "mse": mse,
+        "weight_norm": in_stretches(record.weight_norm)[1],
         "train_step": np.arange(max(0, steps - SHOWN), steps),
         "train_input": trained.inputs[-SHOWN:],
         "train_output": record.output[-SHOWN:],
@@ -129,6 +127,12 @@ def curves(trained: Trained) -> Arrays:
         "test_output": trained.test_output[:SHOWN],
         "test_target": test.target[:SHOWN],
     }
+
+
+def in_stretches(values: Array) -> tuple[NDArray[np.int64], Array]:
+    """The ends (S,) of stretches of the steps, and the means (S, ...) over them of values (T, ...)."""
+    edges = np.unique(np.linspace(0, len(values), min(CURVE_POINTS, len(values)) + 1).astype(int))
+    return edges[1:], np.add.reduceat(values, edges[:-1]) / np.diff(edges).reshape(-1, *(1,) * (values.ndim - 1))
 
 
 def read_curves(folder: str | Path) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import dynsys
 from dynsys.analyses.evolve import study
 from dynsys.analyses.evolve.completeness import KINKS, of_the_indices, warnings
 from dynsys.analyses.evolve.evolution import DIAGRAM, Evolution, Evolve
-from dynsys.analyses.evolve.frames import Frames, Origin, _release_states, make_frames, origin_of
+from dynsys.analyses.evolve.frames import RELEASES, Frames, Origin, make_frames, origin_of
 from dynsys.analyses.evolve.report import chosen_stills
 from dynsys.analyses.evolve.stable_points import stable_points
 from dynsys.analyses.evolve.words import event_rows, of_the_list, results, sentences, stable_rows
 from dynsys.analyses.evolve.words import way as way_of
+from dynsys.analyses.portrait import states_released
 from dynsys.analyses.report import scenes_of
 from dynsys.cli import main
 from dynsys.continuation.curve import STUCK
@@ -213,7 +214,7 @@ def test_a_run_that_leaves_does_not_outweigh_all_others_in_the_axes():
     """x' = -x from random states but for one, x' = 3 x: the way out of one run is no component of the picture."""
     steps, n = np.array([0.0, 1.0]), 6
     rest = FamilyOf(lambda s: dynsys.Flow(lambda x, u: -x, n_state=n), steps)
-    starts = _release_states(rest.at(0.0), rest.u, 0)
+    starts = states_released(rest.at(0.0), rest.u, RELEASES, 0)
     way = starts[starts.norm(dim=1).argmax()]
     along = way / way.norm()
 
