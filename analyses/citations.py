@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dynsys.models.registry import MODELS
+
 
 @dataclass(frozen=True)
 class Citation:
@@ -323,20 +325,7 @@ CITATIONS = {
     )
 }
 
-OF_NETWORKS = {  # whom to cite for a network and for how it learns here
-    "esn": ("sussillo2009",),
-    "rnn": ("elman1990", "kingma2015"),
-    "irnn": ("le2015", "kingma2015"),
-    "gru": ("cho2014", "kingma2015"),
-    "lstm": ("hochreiter1997", "kingma2015"),
-    "lstm-peephole": ("gers2000", "kingma2015"),
-    "lstm-coupled": ("greff2017", "kingma2015"),
-    "fast-weights": ("ba2016", "kingma2015"),
-    "continuous-hopfield": ("hopfield1984",),
-    "dense-memory": ("ramsauer2020",),
-}
-
 
 def of_network(name: str) -> tuple[str, ...]:
     """The names of citations for a network of that kind as it is trained here; none where it is another's."""
-    return OF_NETWORKS.get(name, ())
+    return MODELS[name].kind.papers if name in MODELS else ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dynsys.cli.named import Named
+from dynsys.cli.named import OneOf
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json, print_points, told_of
@@ -29,7 +29,7 @@ from dynsys.io.errors import typed
     "--solver",
     default="auto",
     show_default=True,
-    type=Named("dynsys.search.solvers", "SOLVERS", more=("auto",), checked=False),
+    type=OneOf("dynsys.search.solvers", "SOLVERS", more=("auto",), checked=False),
     help="How points are found from the starts.",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""A choice by name out of a registry, which is imported when a command is run or its help is shown, and not before."""
+"""A choice by name out of a registry, which is imported when a command runs or its help is shown, and not before."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 
-class Named(click.Choice[str]):
-    """One of the names in ``registry`` of the module ``home``, after those of ``more``.
+class OneOf(click.Choice[str]):
+    """One of the names that ``registry`` of the module ``home`` holds, after those of ``more``.
 
     Where it is not ``checked`` here, whoever looks the name up says what is wrong with it.
     """
@@ -27,4 +27,5 @@ class Named(click.Choice[str]):
         return super().convert(value, param, ctx) if self.checked else str(value)
 
 
-TASKS = Named("dynsys.models.training.learners", "LEARNERS")
+TASKS = OneOf("dynsys.models.training.learners", "LEARNERS")
+OPTIMISERS = OneOf("dynsys.models.training.optimisers", "OPTIMISERS")

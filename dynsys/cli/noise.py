@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dynsys.cli.named import OneOf
 from dynsys.cli.options import GOES_ON, choices_given, loading_options, seconds_option, sweep_options
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
@@ -46,7 +47,7 @@ class Levels(click.ParamType[tuple[float, ...]]):
     "-o", "--out", "folder", required=True, type=PLACE, help="Folder of the report; trials that it holds are kept."
 )
 @click.option(
-    "--on", default="weights", show_default=True, type=click.Choice(["weights", "state", "input"]), help="What gets it."
+    "--on", default="weights", show_default=True, type=OneOf("dynsys.analyses.noise.trial", "ON"), help="What gets it."
 )
 @click.option(
     "--weights", "weights", multiple=True, metavar="NAME", help="Which weights, once for each.  [the recurrent ones]"
@@ -63,7 +64,7 @@ class Levels(click.ParamType[tuple[float, ...]]):
     "--points",
     default="memories",
     show_default=True,
-    type=click.Choice(["all", "memories", "none"]),
+    type=OneOf("dynsys.analyses.noise.trial", "POINTS"),
     help="Which fixed points are followed under noise on the weights: all take at least five times as long.",
 )
 @click.option("--no-points", is_flag=True, help="The same as --points none.")

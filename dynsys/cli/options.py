@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from dynsys.cli.named import OneOf
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -34,7 +36,7 @@ _OPTIONS = (
     click.option("--part", help="Which recurrent network of the file, by the prefix of its keys."),
     click.option(
         "--direction",
-        type=click.Choice(["forward", "backward"]),
+        type=OneOf("dynsys.models.loading.choices", "DIRECTIONS"),
         help="Which half of a bidirectional network.",
     ),
     click.option(
@@ -48,9 +50,7 @@ _OPTIONS = (
     ),
     click.option(
         "--form",
-        type=click.Choice(
-            ["rnn", "rate", "activity", "leaky", "leaky-rate", "esn", "low-rank", "plrnn", "gru", "lstm"]
-        ),
+        type=OneOf("dynsys.models.loading.choices", "FORMS"),
         help="The equation of named matrices: x' = f(W x + B u + b); tau dx/dt = -x + W f(x) + B u + b; "
         "tau dr/dt = -r + f(W r + B u + b); x' = (1 - a) x + a f(W x + B u + b); "
         "x' = (1 - a) x + a (W f(x) + B u + b); and those of docs/checkpoints.md.",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dynsys.cli.named import Named
+from dynsys.cli.named import OneOf
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.place import PLACE
 
@@ -19,7 +19,7 @@ from dynsys.cli.place import PLACE
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
     "--picture",
-    type=Named("dynsys.analyses.pictures", "PICTURES"),
+    type=OneOf("dynsys.analyses.pictures", "PICTURES"),
     help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, what "
     "'dynsys evolve' found as an animation or a bifurcation diagram, or the phase plane of a 2-D system; of a "
     "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers.  [phase; of a "

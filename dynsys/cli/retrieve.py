@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dynsys.cli.grid import Chosen, lists_given
+from dynsys.cli.named import OPTIMISERS
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import GOES_ON, seconds_option, who_works_options
 from dynsys.cli.output import print_json, told_if_cut
@@ -48,9 +49,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--pairs", default="4", show_default=True, metavar="K|LOW:HIGH", help="Pairs of a string; 2:6 are 2 to 6 of them."
 )
-@click.option(
-    "--optimizer", default="adam", show_default=True, type=click.Choice(["adam", "sgd", "momentum"]), help="Of all."
-)
+@click.option("--optimizer", default="adam", show_default=True, type=OPTIMISERS, help="Of all.")
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: mu.  [0.9]")
 @seconds_option(GOES_ON)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsys.cli.named import TASKS
+from dynsys.cli.named import OPTIMISERS, TASKS, OneOf
 from dynsys.cli.options import seconds_option
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
@@ -52,7 +52,7 @@ class Schedule(click.ParamType[int | str]):
 )
 @click.option(
     "--preset",
-    type=click.Choice(["default", "paper"]),
+    type=OneOf("dynsys.models.training.recipes", "PRESETS"),
     help="esn: 'paper' is table 1 of Jang's term paper; what its text leaves open, as pulses and the range of W_fb and "
     "B, is this project's.  [default]",
 )
@@ -69,7 +69,7 @@ class Schedule(click.ParamType[int | str]):
 )
 @click.option(
     "--normalise",
-    type=click.Choice(["all", "slow"]),
+    type=OneOf("dynsys.models.fast_weights.network", "NORMALISED"),
     help="fast-weights: layer normalisation of the whole sum, or of W h + C x + b alone.  [all]",
 )
 @click.option("--start", type=PLACE, metavar="RUN", help="fast-weights: begin from the weights of another run.")
@@ -80,7 +80,7 @@ class Schedule(click.ParamType[int | str]):
 )
 @click.option(
     "--begin",
-    type=click.Choice(["usual", "uniform", "identity"]),
+    type=OneOf("dynsys.models.training.beginning", "BEGINNINGS"),
     help="irnn and fast-weights: W, U and V begin uniform, or all three at --identity times the identity.  [usual: W]",
 )
 @click.option(
@@ -105,7 +105,7 @@ class Schedule(click.ParamType[int | str]):
     help="Retrieval: pairs of letter and digit, 1 to 26; 2:6 are strings of 2 to 6.  [4]",
 )
 @click.option("--batch", type=click.IntRange(1), help="All but the flip-flop: examples in a step.")
-@click.option("--optimizer", type=click.Choice(["adam", "sgd", "momentum"]), help="All but esn.  [adam]")
+@click.option("--optimizer", type=OPTIMISERS, help="All but esn.  [adam]")
 @click.option(
     "--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: its mu.  [0.9]"
 )

@@ -58,6 +58,7 @@ class System(abc.ABC):
     equation: ClassVar[str] = ""  # in one line, with f for an activation that networks of this kind choose
     usual_activation: ClassVar[str] = "tanh"  # which f is where nothing says so
     recurrent_weights: ClassVar[str] = ""  # a regular expression for the names of those among its arrays
+    papers: ClassVar[tuple[str, ...]] = ()  # the names of citations for it, and for how it learns here
     told_by: ClassVar[tuple[str, ...]] = ()  # the arrays whose names alone tell a file of such a network
     kind: Kind
     n_state: int

@@ -33,6 +33,7 @@ class ContinuousHopfield(RateNetwork):
     """
 
     name = "continuous-hopfield"
+    papers = ("hopfield1984",)
     title = "continuous Hopfield net"
     equation = "tau dx/dt = -x + W tanh(gain x) + u"
     recurrent_weights = "W"

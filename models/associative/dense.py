@@ -36,6 +36,7 @@ class DenseMemory(System):
     """
 
     name = "dense-memory"
+    papers = ("ramsauer2020",)
     title = "dense memory"
     equation = "x' = S^T softmax(beta S x); of a flow dx/dt = x' - x"
     recurrent_weights = "S"

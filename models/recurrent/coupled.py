@@ -87,6 +87,7 @@ class CoupledLSTM(PeepholeLSTM):
     """
 
     name = "lstm-coupled"
+    papers = ("greff2017", "kingma2015")
     title = "LSTM with coupled gates"
     equation = "as an lstm with i = 1 - f, and p_f c in f and p_o c' in o where there are peepholes"
     gates = 3

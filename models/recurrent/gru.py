@@ -189,6 +189,7 @@ class GRU(Recurrent):
     """
 
     name = "gru"
+    papers = ("cho2014", "kingma2015")
     title = "GRU"
     equation = "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + r (W_hn h + b_hn)), z and r logistic"
     reset_before = "h' = (1 - z) n + z h, n = tanh(W_in u + b_in + W_hn (r h) + b_hn), z and r logistic"

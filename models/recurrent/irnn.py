@@ -16,6 +16,7 @@ class IRNN(RNN):
     """As ``RNN`` with relu; only how it begins sets it apart, see ``RecurrentNetwork``."""
 
     name = "irnn"
+    papers = ("le2015", "kingma2015")
     title = "IRNN"
     usual_activation = "relu"
 

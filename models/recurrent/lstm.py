@@ -235,6 +235,7 @@ class LSTM(Recurrent):
     """
 
     name = "lstm"
+    papers = ("hochreiter1997", "kingma2015")
     title = "LSTM"
     equation = "c' = f c + i g, h' = o tanh(c'), g = tanh(W_ig u + b_ig + W_hg h + b_hg), i, f and o logistic"
     modules = (nn.LSTM, nn.LSTMCell)

@@ -175,6 +175,7 @@ class PeepholeLSTM(Recurrent):
     """
 
     name = "lstm-peephole"
+    papers = ("gers2000", "kingma2015")
     title = "LSTM with peepholes"
     equation = "as an lstm, with p_i c in i, p_f c in f and p_o c' in o"
     gates = 4

@@ -57,6 +57,7 @@ class RNN(Recurrent):
     """
 
     name = "rnn"
+    papers = ("elman1990", "kingma2015")
     title = "vanilla RNN"
     equation = "h' = f(W_ih u + b_ih + W_hh h + b_hh)"
     modules = (nn.RNN, nn.RNNCell)
