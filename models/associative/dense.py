@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dynsys.models.associative.elementary import EXP, MINUS_RECIPROCAL
 from dynsys.models.associative.patterns import Array, checked_rows, checked_states, random_patterns
+from dynsys.models.associative.polynomial import PolynomialMemory
 from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
@@ -51,6 +52,11 @@ class DenseMemory(System):
             raise ValueError(f"kind is {kind!r}; a dense memory is a {' or a '.join(KINDS)}")
         self.S, self.beta, self.kind = torch.as_tensor(patterns), float(beta), Kind(kind)
         self.n_state = patterns.shape[1]
+
+    @staticmethod
+    def polynomial(S: Any, order: int | str = 3) -> PolynomialMemory:
+        """The dense memory of binary units, whose overlaps count by a power."""
+        return PolynomialMemory(S, order)
 
     @classmethod
     def random(cls, P: int = 4, n: int = 6, beta: float = 1.0, seed: int = 0) -> Self:

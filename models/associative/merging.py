@@ -2,8 +2,8 @@
 
 The update contracts while beta times the largest variance of the patterns, under whatever weights, is below 1; no
 variance is above D^2 / 4 for patterns at most D apart (Popoviciu 1935). So for beta < 4 / D^2 there is one fixed point.
-From there up the points are followed, and the lowest bifurcation is where the merging ends: a pitchfork in the middle
-of patterns that are alike by a symmetry, and else a fold.
+From there up the points are followed, and the lowest bifurcation is where the merging ends: of two patterns of one
+length a pitchfork in the middle, of most others a fold, away from the point that stays.
 """
 
 from __future__ import annotations

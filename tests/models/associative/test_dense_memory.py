@@ -5,7 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import brentq, root
+from scipy.linalg import hadamard
+from scipy.optimize import brentq, minimize_scalar, root
 
 from dynsys import find_fixed_points, load
 from dynsys.models.associative import DenseMemory, PatternDescent
@@ -147,6 +148,16 @@ class TestMerging:
         found = merging([a, b])
         assert found.kind == "fold"
         assert found.beta == pytest.approx(brentq(off, 1 / D * (1 + 1e-9), 1e3, xtol=1e-13), abs=1e-6)
+
+    def test_three_orthogonal_patterns_part_in_folds_before_the_middle_is_unstable(self):
+        """With weights a, b, b = (1 - a) / 2 at rest ln(a / b) = 4 beta (a - b); the least such beta is the fold."""
+        found = merging(hadamard(4)[:3])
+        least = minimize_scalar(
+            lambda a: np.log(2 * a / (1 - a)) / (6 * a - 2), bounds=(0.4, 0.9), options={"xatol": 1e-12}
+        )
+        assert found.beta == pytest.approx(least.fun, abs=1e-9)
+        assert found.kind == "fold"
+        assert found.beta < 0.75  # where beta 4 / 3, the largest eigenvalue of the update in the middle, passes 1
 
     def test_continuation_agrees_with_a_scan(self):
         """The number of roots that scipy finds from many starts changes from 1 to 3 within 1e-6 of it."""

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.linalg import hadamard
 
 from dynsys import find_fixed_points, simulate
-from dynsys.models.associative import BidirectionalMemory, ContinuousHopfield, Hopfield, PolynomialMemory
+from dynsys.models.associative import BidirectionalMemory, ContinuousHopfield, DenseMemory, Hopfield, PolynomialMemory
 
 STORED = np.array([1, 1, 1, 0])
 A = np.array([-1, 1, -1, 1, -1, 1, 1, 1, 1, 1, -1, 1, 1, -1, 1])
@@ -163,7 +163,7 @@ class TestPolynomial:
     def test_order_two_is_the_hopfield_net(self):
         rng = np.random.default_rng(0)
         S, cue, order = rng.choice([-1, 1], (4, 15)), rng.choice([-1, 1], 15), rng.permutation(15)
-        dense = PolynomialMemory(S, 2).run(cue, order=order)
+        dense = DenseMemory.polynomial(S, 2).run(cue, order=order)
         np.testing.assert_array_equal(dense[-1], Hopfield.hebb(S).run(cue, order=order, external=np.zeros(15)).end)
 
     @pytest.mark.parametrize("order", [2, 3, 4, "exp"])
