@@ -151,7 +151,7 @@ class TestMerging:
 
     def test_three_orthogonal_patterns_part_in_folds_before_the_middle_is_unstable(self):
         """With weights a, b, b = (1 - a) / 2 at rest ln(a / b) = 4 beta (a - b); the least such beta is the fold."""
-        found = merging(hadamard(4)[:3])
+        found = merging(hadamard(4)[:3], snapshots=3)
         least = minimize_scalar(
             lambda a: np.log(2 * a / (1 - a)) / (6 * a - 2), bounds=(0.4, 0.9), options={"xatol": 1e-12}
         )
