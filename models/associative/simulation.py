@@ -68,20 +68,15 @@ def _block(U: Floats, y: Floats, M: Floats, units: NDArray[np.int64]) -> int:
     rows, state, P = U[units], y[units], U.shape[1]
     aligned = state * (rows @ M)
     flips = k = 0
-    while True:
-        wrong = np.flatnonzero(aligned[k:] < P)
-        if len(wrong) == 0:
-            y[units] = state
-            return flips
+    while len(wrong := np.flatnonzero(aligned[k:] < P)):
         k += int(wrong[0])
         state[k] = -state[k]
         change = (2 * state[k]) * rows[k]
         M += change
         aligned += state * (rows @ change)
         k, flips = k + 1, flips + 1
-        if k == len(units):
-            y[units] = state
-            return flips
+    y[units] = state
+    return flips
 
 
 def hebb_trial(n: int, P: int, rng: np.random.Generator, mistakes: int = 0) -> Trial:
