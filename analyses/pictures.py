@@ -24,11 +24,13 @@ class Asked:
     seed: int | None = None  # of the trajectories shown
     fit: Fit | None = None  # what the principal components are fitted to
     starts: bool = False  # whether the states that the search began from are shown
+    patterns: list[int] | None = None  # the numbers of the stored patterns whose plane is shown
 
     @property
     def given(self) -> list[str]:
         """The names of what the user chose."""
         chosen = {"points": self.points, "seed": self.seed, "fit": self.fit, "starts": self.starts or None}
+        chosen |= {"patterns": self.patterns}
         return [name for name, value in chosen.items() if value is not None]
 
 
@@ -68,6 +70,7 @@ def draw(
     seed: int | None = None,
     fit: Fit | None = None,
     starts: bool = False,
+    patterns: list[int] | None = None,
 ) -> str:
     """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
 
@@ -77,7 +80,7 @@ def draw(
     from dynsys.plots import save_html, save_picture
 
     check_places(path, png)
-    figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts))
+    figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns))
     save_html(figure, path)
     if png is not None:
         save_picture(chosen.still(Path(run)) if chosen.still else figure, png)
@@ -219,6 +222,14 @@ def _confusion(asked: Asked) -> Any:
     from dynsys.plots import confusions
 
     return confusions({asked.run.resolve().name: read_curves(asked.run)})
+
+
+@picture("landscape", "points", "seed", "patterns")
+def _landscape(asked: Asked) -> Any:
+    from dynsys.analyses.landscape import landscape, names_in
+
+    points, system = load_run(asked.run)
+    return landscape(system, names_in(asked.run), _some(points, asked.points), asked.patterns, asked.seed or 0)
 
 
 def _some(points: FixedPoints, chosen: list[int] | None) -> FixedPoints:

@@ -20,6 +20,7 @@ from dynsys.io.files import check_writable
 from dynsys.io.text import paragraphs
 from dynsys.models.associative.patterns import disturbed, overlaps
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
+from dynsys.systems.system import System
 
 if TYPE_CHECKING:
     from dynsys.plots.strips import Strip
@@ -212,15 +213,26 @@ def _write(
 
     unit = answers[0].course.unit
     figure = retrieval_strips(strips_of(answers), unit=unit, title=f"Recall, {settings.model}")
-    more = []
+    more, sections = [], [Section("Strips", figures=[figure])]
     if net.system is not None:
         more = [f"Its points: {typed('find', folder, '-o', folder)}, then {typed('portrait', folder)}."]
+        sections += _landscape(net.system, patterns)
     report = Report(
         f"Recall by an associative memory: {settings.model}",
         command,
         [*sentences(results), *more],
         results["settings"],
-        [Section("Strips", figures=[figure]), Section("Every cue", table=rows_of(results))],
+        [*sections, Section("Every cue", table=rows_of(results))],
         [*CITED.get(settings.model, ()), *OF_RULES.get(settings.choices.rule or "", ())],
     )
     write_report(report, results, folder)
+
+
+def _landscape(system: System, patterns: Patterns) -> list[Section]:
+    """The landscape in the plane of the first patterns, where they span one."""
+    from dynsys.analyses.landscape import landscape
+
+    try:
+        return [Section("Landscape", figures=[landscape(system, patterns.names)])]
+    except ValueError:  # of one pattern, say
+        return []

@@ -22,8 +22,8 @@ from dynsys.cli.place import PLACE
     type=OneOf("dynsys.analyses.pictures", "PICTURES"),
     help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, what "
     "'dynsys evolve' found as an animation or a bifurcation diagram, or the phase plane of a 2-D system; of a "
-    "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers.  [phase; of a "
-    "retrieval network: retrieval]",
+    "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers; of an "
+    "associative memory its energy in the plane of some patterns.  [phase; of a retrieval network: retrieval]",
 )
 @click.option("--points", "chosen", type=Numbers(int, "0,3,5"), help="Points to show, like 0,3,5; all if not given.")
 @click.option(
@@ -32,6 +32,7 @@ from dynsys.cli.place import PLACE
     help="What the principal components of the phase portrait are fitted to.  [points]",
 )
 @click.option("--starts", is_flag=True, help="Draw the states that the search began from, in the phase portrait.")
+@click.option("--patterns", type=Numbers(int, "0,1"), help="Two or three stored patterns, for the landscape.  [first]")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the trajectories shown.  [0]")
 def portrait(
     run: str,
@@ -42,6 +43,7 @@ def portrait(
     starts: bool,
     seed: int | None,
     fit: Any,
+    patterns: list[int] | None,
 ) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
@@ -51,5 +53,5 @@ def portrait(
     """
     from dynsys.analyses.pictures import draw
 
-    click.echo(draw(picture, run, path, png, chosen, seed, fit, starts))
+    click.echo(draw(picture, run, path, png, chosen, seed, fit, starts, patterns))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")

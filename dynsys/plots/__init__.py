@@ -18,6 +18,7 @@ _HOME = {
     "capacity_curves": "dynsys.plots.capacity",
     "confusions": "dynsys.plots.confusion",
     "drift_prediction": "dynsys.plots.noise",
+    "energy_landscape": "dynsys.plots.landscape",
     "home_shares": "dynsys.plots.homecoming",
     "learning_curves": "dynsys.plots.learning",
     "memory_graph": "dynsys.plots.graph",

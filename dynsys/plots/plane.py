@@ -58,7 +58,7 @@ def phase_plane(
     if points is not None:
         texts = style.hover(points)
         for group in style.groups(points):
-            figure.add_trace(_markers(group, points.states[group.rows], [texts[i] for i in group.rows]))
+            figure.add_trace(markers(group, points.states[group.rows], [texts[i] for i in group.rows], group.rows))
 
     moves = "the velocity F" if system.kind is Kind.FLOW else "the displacement G(x) − x"
     caption = f"Shading: log<sub>10</sub> q, q = |F|²/2. Streamlines follow {moves}."
@@ -152,7 +152,8 @@ def _nullcline(x: Array, y: Array, component: Array, name: str, colour: str) -> 
     )
 
 
-def _markers(group: style.Group, places: Array, texts: list[str]) -> go.Scatter:
+def markers(group: style.Group, places: Array, texts: list[str], rows: NDArray[np.int64]) -> go.Scatter:
+    """Points of one kind at places (k, 2); ``rows`` are their numbers."""
     edge = group.colour if group.symbol.endswith("open") else "white"
     return go.Scatter(
         x=places[:, 0],
@@ -161,6 +162,6 @@ def _markers(group: style.Group, places: Array, texts: list[str]) -> go.Scatter:
         marker={"symbol": group.symbol, "color": group.colour, "size": 15, "line": {"color": edge, "width": 2}},
         name=group.label,
         text=texts,
-        customdata=group.rows,
+        customdata=rows,
         hovertemplate="%{text}<extra></extra>",
     )
