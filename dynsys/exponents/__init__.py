@@ -1,0 +1,1 @@
+"""Lyapunov exponents, and the directions that grow and shrink along a trajectory."""

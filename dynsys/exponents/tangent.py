@@ -1,0 +1,117 @@
+"""States moved together with a frame of directions: x -> G(x), V -> DG(x) V, for maps and for flows in exact-like steps.
+
+A flow and its variational equation, tau dV/dt = J(x) V, go by the method of order 8 of Dormand and Prince (Hairer,
+Norsett & Wanner 1993, II.5), so that the derivative of a step is that of the flow to far more digits than any mean has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy
+import torch
+from torch import Tensor
+
+from dynsys.systems.system import FORMED, Kind, System
+
+Applied = Callable[[Tensor], Tensor]
+
+
+class Moved(NamedTuple):
+    """States (B, n), frames (B, n, k), and the change of log |det| of the flow or map's derivative (B,), 0 unless asked."""
+
+    x: Tensor
+    V: Tensor | None
+    log_volume: Tensor
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """Takes steps of a system: of 1 for a map, of ``length`` in a flow's own unit of time."""
+
+    system: System
+    length: float = 1.0
+
+    def step(self, x: Tensor, V: Tensor | None, u: Tensor, volume: bool = False) -> Moved:
+        """States x (B, n), frames V (B, n, k) or None, inputs u (B, m), one step on.
+
+        With ``volume`` the logarithm of |det| of the step's derivative is told: of a map by the LU factors of DG, of a
+        flow by the integral of the divergence.
+        """
+        if self.system.kind is Kind.MAP:
+            return _mapped(self.system, x, V, u, volume)
+        return _flowed(self.system, x, V, u, self.length, volume)
+
+    @property
+    def time(self) -> float:
+        """How long a step is in the user's time."""
+        return self.length * self.system.time_constant
+
+
+def _mapped(system: System, x: Tensor, V: Tensor | None, u: Tensor, volume: bool) -> Moved:
+    F = system.velocity(x, u)
+    log_volume = x.new_zeros(len(x))
+    if volume:
+        D = system.jacobian(x, u) + torch.eye(system.n_state, dtype=x.dtype, device=x.device)
+        log_volume = torch.linalg.slogdet(D)[1]
+        V = None if V is None else D @ V
+    elif V is not None:
+        V = V + derivative(system, x, u, V.shape[2])(V)
+    return Moved(x + F, V, log_volume)
+
+
+def derivative(system: System, x: Tensor, u: Tensor, k: int) -> Applied:
+    """V -> J(x) V for frames V (B, n, k), by J itself where it has a closed form or is small."""
+    if has_closed_form(system) or system.n_state <= FORMED:
+        J = system.jacobian(x, u)
+        return lambda V: J @ V
+
+    def products(V: Tensor) -> Tensor:
+        B, n, _ = V.shape
+        rows = V.transpose(1, 2).reshape(B * k, n)
+        ends = system.jacobian_product(x.repeat_interleave(k, 0), u.repeat_interleave(k, 0), rows)
+        return ends.view(B, k, n).transpose(1, 2)
+
+    return products
+
+
+def has_closed_form(system: System) -> bool:
+    """Whether the system gives its Jacobian by a formula of its own, and not by differentiating a function."""
+    return not system.jacobian.__func__.__module__.endswith("systems.system")  # type: ignore[attr-defined]
+
+
+def _tableau() -> tuple[np.ndarray, np.ndarray]:
+    method = scipy.integrate.DOP853
+    return np.asarray(method.A), np.asarray(method.B)
+
+
+def _flowed(system: System, x: Tensor, V: Tensor | None, u: Tensor, h: float, volume: bool) -> Moved:
+    A, weights = _tableau()
+    slopes: list[Tensor] = []
+    turns: list[Tensor] = []
+    grown = x.new_zeros(len(x))
+    for stage, weight in enumerate(weights):
+        here = _ahead(x, slopes, A[stage], h)
+        slopes.append(system.velocity(here, u))
+        if V is not None:
+            turns.append(derivative(system, here, u, V.shape[2])(_ahead(V, turns, A[stage], h)))
+        if volume and weight:
+            grown = grown + h * float(weight) * divergence(system, here, u)
+    return Moved(_ahead(x, slopes, weights, h), None if V is None else _ahead(V, turns, weights, h), grown)
+
+
+def _ahead(begin: Tensor, slopes: list[Tensor], weights: np.ndarray, h: float) -> Tensor:
+    """begin + h sum of weights times slopes."""
+    end = begin
+    for slope, weight in zip(slopes, weights, strict=False):
+        if weight:
+            end = torch.add(end, slope, alpha=h * float(weight))
+    return end
+
+
+def divergence(system: System, x: Tensor, u: Tensor) -> Tensor:
+    """tr J(x), (B,)."""
+    return torch.diagonal(system.jacobian(x, u), dim1=1, dim2=2).sum(dim=1)
