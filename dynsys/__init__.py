@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
     from dynsys.models.loading.checkpoint import load
     from dynsys.models.wrapping.wrap import wrap
@@ -34,6 +35,7 @@ _HOME = {
     "find_fixed_points": "dynsys.search.find",
     "linear_modes": "dynsys.stability.modes",
     "load": "dynsys.models.loading.checkpoint",
+    "lyapunov_exponents": "dynsys.exponents.lyapunov",
     "settle": "dynsys.trajectories.settling",
     "simulate": "dynsys.trajectories.simulate",
     "wrap": "dynsys.models.wrapping.wrap",
@@ -53,6 +55,7 @@ __all__ = [
     "find_fixed_points",
     "linear_modes",
     "load",
+    "lyapunov_exponents",
     "settle",
     "simulate",
     "wrap",

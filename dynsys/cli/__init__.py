@@ -13,6 +13,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "basins": "dynsys.cli.basins",
     "demo": "dynsys.cli.demo",
     "evolve": "dynsys.cli.evolve",
+    "exponents": "dynsys.cli.exponents",
     "find": "dynsys.cli.find",
     "grid": "dynsys.cli.grid",
     "info": "dynsys.cli.info",
@@ -26,7 +27,7 @@ VERBS = {  # the module of each command, which calls it by that name
 }
 
 # A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
-EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, RuntimeError)
+EXPECTED = (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError)
 PASSED_ON = (click.exceptions.Exit, click.Abort, BrokenPipeError)
 
 

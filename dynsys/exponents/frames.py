@@ -25,9 +25,9 @@ ROUNDING = 4e-16  # of a unit vector, in a map's G - x + x
 
 @dataclass(frozen=True)
 class Upright:
-    """When frames are put upright: ``usual`` is the condition of R that is aimed at, beyond ``worst`` the steps are done
-    again; a direction of which less than ``nothing`` of its length is left by one step is lost; ``longest`` steps go
-    without QR at most, and no state grows larger than ``gone``.
+    """When frames are put upright: ``usual`` is the condition of R that is aimed at, beyond ``worst`` the steps are
+    done again; a direction of which less than ``nothing`` of its length is left by one step is lost; ``longest`` steps
+    go without QR at most.
     """
 
     usual: float = 1e5
@@ -38,7 +38,7 @@ class Upright:
 
 @dataclass
 class Frames:
-    """States x (B, n) and upright frames Q (B, n, k), of which the columns ``alive`` (B, k), the first ones, still grow.
+    """States x (B, n) and upright frames Q (B, n, k), of which the first columns, ``alive`` (B, k), still grow.
 
     ``kept`` is called with Q and R after every QR where it is given.
     """

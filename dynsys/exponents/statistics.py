@@ -41,7 +41,7 @@ class Batches:
     def half_width(self, level: float) -> Array:
         """Of the interval about each mean, (k,); NaN where there are too few batches."""
         M = len(self.means)
-        if M < Batching().none:
+        if Batching().none > M:
             return np.full(self.means.shape[1], np.nan)
         with np.errstate(invalid="ignore"):
             spread = np.nan_to_num(self.means.std(axis=0, ddof=1), nan=0.0)  # of minus infinity throughout
@@ -50,7 +50,7 @@ class Batches:
     def of(self, function: Callable[[Array], float], level: float) -> tuple[float, tuple[float, float]]:
         """A function of the means, bias taken off, with its interval; NaN where it is not defined."""
         M, value = len(self.means), function(self.mean())
-        if not np.isfinite(value) or M < Batching().none:
+        if not np.isfinite(value) or Batching().none > M:
             return value, (np.nan, np.nan)
         total = np.where(np.isfinite(self.means), self.means, 0.0).sum(axis=0)
         lost = ~np.isfinite(self.mean())

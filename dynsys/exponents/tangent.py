@@ -1,4 +1,4 @@
-"""States moved together with a frame of directions: x -> G(x), V -> DG(x) V, for maps and for flows in exact-like steps.
+"""States moved together with a frame of directions: x -> G(x), V -> DG(x) V, for maps and flows.
 
 A flow and its variational equation, tau dV/dt = J(x) V, go by the method of order 8 of Dormand and Prince (Hairer,
 Norsett & Wanner 1993, II.5), so that the derivative of a step is that of the flow to far more digits than any mean has.
@@ -21,7 +21,7 @@ Applied = Callable[[Tensor], Tensor]
 
 
 class Moved(NamedTuple):
-    """States (B, n), frames (B, n, k), and the change of log |det| of the flow or map's derivative (B,), 0 unless asked."""
+    """States (B, n), frames (B, n, k), and log |det| of the derivative of the step (B,), 0 unless it is asked for."""
 
     x: Tensor
     V: Tensor | None
@@ -53,21 +53,18 @@ class Stepper:
 
 def _mapped(system: System, x: Tensor, V: Tensor | None, u: Tensor, volume: bool) -> Moved:
     F = system.velocity(x, u)
-    log_volume = x.new_zeros(len(x))
     if volume:
         D = system.jacobian(x, u) + torch.eye(system.n_state, dtype=x.dtype, device=x.device)
-        log_volume = torch.linalg.slogdet(D)[1]
-        V = None if V is None else D @ V
-    elif V is not None:
+        return Moved(x + F, None if V is None else D @ V, torch.linalg.slogdet(D)[1])
+    if V is not None:
         V = V + derivative(system, x, u, V.shape[2])(V)
-    return Moved(x + F, V, log_volume)
+    return Moved(x + F, V, x.new_zeros(len(x)))
 
 
 def derivative(system: System, x: Tensor, u: Tensor, k: int) -> Applied:
     """V -> J(x) V for frames V (B, n, k), by J itself where it has a closed form or is small."""
     if has_closed_form(system) or system.n_state <= FORMED:
-        J = system.jacobian(x, u)
-        return lambda V: J @ V
+        return system.jacobian(x, u).__matmul__
 
     def products(V: Tensor) -> Tensor:
         B, n, _ = V.shape
@@ -96,10 +93,12 @@ def _flowed(system: System, x: Tensor, V: Tensor | None, u: Tensor, h: float, vo
     for stage, weight in enumerate(weights):
         here = _ahead(x, slopes, A[stage], h)
         slopes.append(system.velocity(here, u))
+        if volume:
+            J = system.jacobian(here, u)
+            grown = grown + h * float(weight) * torch.diagonal(J, dim1=1, dim2=2).sum(dim=1)
         if V is not None:
-            turns.append(derivative(system, here, u, V.shape[2])(_ahead(V, turns, A[stage], h)))
-        if volume and weight:
-            grown = grown + h * float(weight) * divergence(system, here, u)
+            applied = J.__matmul__ if volume else derivative(system, here, u, V.shape[2])
+            turns.append(applied(_ahead(V, turns, A[stage], h)))
     return Moved(_ahead(x, slopes, weights, h), None if V is None else _ahead(V, turns, weights, h), grown)
 
 
@@ -110,8 +109,3 @@ def _ahead(begin: Tensor, slopes: list[Tensor], weights: np.ndarray, h: float) -
         if weight:
             end = torch.add(end, slope, alpha=h * float(weight))
     return end
-
-
-def divergence(system: System, x: Tensor, u: Tensor) -> Tensor:
-    """tr J(x), (B,)."""
-    return torch.diagonal(system.jacobian(x, u), dim1=1, dim2=2).sum(dim=1)

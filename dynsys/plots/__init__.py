@@ -21,6 +21,7 @@ _HOME = {
     "energy_landscape": "dynsys.plots.landscape",
     "home_shares": "dynsys.plots.homecoming",
     "learning_curves": "dynsys.plots.learning",
+    "lyapunov_spectrum": "dynsys.plots.lyapunov",
     "memory_graph": "dynsys.plots.graph",
     "memory_mistakes": "dynsys.plots.mistakes",
     "memory_solids": "dynsys.plots.solids",

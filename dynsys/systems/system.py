@@ -66,6 +66,7 @@ class System(abc.ABC):
     n_output: int = 0
     time_constant: float = 1.0  # the length of one unit of F's time: a flow's tau, a map's step
     name: str = "system"
+    closed_loop: bool = False  # whether its own output is fed back as an input
     box_is_trapping: bool = False  # whether trajectories that start in the box stay in it
     assumed: tuple[str, ...] = ()  # what had to be assumed to make it, as nothing told it
     unread: tuple[str, ...] = ()  # what the file that it came from holds besides, and was not used

@@ -60,6 +60,33 @@ def starts_from_file(
     return noisy_starts(runs_from_file(path, system, keys), n, noise=noise, seed=seed)
 
 
+def inputs_from_file(path: str | Path, n_input: int) -> Array:
+    """One sequence of inputs (T, n_input) in a .npz, .npy, .mat, .pt or .csv file: the array called inputs, or u, or
+    the only one of that width, time x width or 1 x time x width. Raises CheckpointError where there is none or many.
+    """
+    from dynsys.models.loading.named.replay import INPUTS, table_of_csv
+
+    path = Path(path)
+    error = file_error(path)
+    if error is not None:
+        raise error
+    arrays = table_of_csv(path) if path.suffix.lower() == ".csv" else read_arrays(path).arrays
+    wide = {
+        key: np.atleast_2d(value) for key, value in arrays.items() if np.ndim(value) and np.shape(value)[-1] == n_input
+    }
+    named = [key for key in wide if key.lower().rpartition(".")[2] in INPUTS]
+    keys = named or list(wide)
+    if len(keys) != 1:
+        wanted = f"{len(keys)} arrays of it may be the inputs" if keys else "no array of it holds the inputs"
+        raise CheckpointError(path, f"{wanted}: {listed(arrays)}", f"give one called inputs, time x {n_input}")
+    u = np.asarray(wide[keys[0]], dtype=np.float64)
+    if u.ndim == 3 and len(u) == 1:
+        u = u[0]
+    if u.ndim != 2:
+        raise CheckpointError(path, f"{shown(keys[0], wide)} holds many trials", "cut out one of them, time x width")
+    return u
+
+
 def noisy_starts(runs: list[Array], n: int, *, noise: float = 0.5, seed: int = 0) -> Array:
     """The same of trajectories (T_i, n_state) that are at hand."""
     if n < 1:

@@ -52,6 +52,7 @@ class EchoStateNetwork(RateNetwork):
     name = "esn"
     papers = ("sussillo2009",)
     title = "echo state network"
+    closed_loop = True
     equation = "tau dx/dt = -x + W_r r(x) + W_fb z + B u, z = W_out r(x), r = f"
     recurrent_weights = "W_r"
     told_by = ("W_r", "W_fb", "W_out", "B")

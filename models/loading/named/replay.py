@@ -59,7 +59,7 @@ def read_trial(path: str | Path) -> Trial:
     error = file_error(path)
     if error is not None:
         raise error
-    arrays = _of_csv(path) if path.suffix.lower() == ".csv" else read_arrays(path).arrays
+    arrays = table_of_csv(path) if path.suffix.lower() == ".csv" else read_arrays(path).arrays
     lower = {key.lower().rpartition(".")[2]: key for key in arrays}
 
     def named(names: tuple[str, ...]) -> Array | None:
@@ -78,7 +78,7 @@ def _batched(values: Array) -> Array:
     return values[None] if values.ndim == 2 else values
 
 
-def _of_csv(path: Path) -> Arrays:
+def table_of_csv(path: Path) -> Arrays:
     """Columns called input*, u*, state*, h*, x*, r*, output*, z* or y*, in their order; the first line names them."""
     import csv
 
