@@ -1,5 +1,6 @@
 """Lyapunov exponents of systems whose spectra are known: in closed form, or as published with their errors."""
 
+import json
 import math
 
 import numpy as np
@@ -276,3 +277,39 @@ class TestStatistics:
         assert math.isnan(kaplan_yorke(np.array([1.0, 0.5]), complete=False))
         assert entropy_rate(np.array([1.0, 0.5, -2.0])) == 1.5
         assert math.isnan(entropy_rate(np.array([1.0, 0.5]), complete=False))
+
+
+class TestCommand:
+    def run(self, *arguments):
+        from click.testing import CliRunner
+
+        from dynsys.cli import main
+
+        return CliRunner().invoke(main, ["exponents", *map(str, arguments)])
+
+    def test_a_driven_network_from_files(self, tmp_path):
+        W = np.array([[0.5, -0.3], [0.2, 0.4]])
+        np.savez(tmp_path / "net.npz", W=W, B=np.ones((2, 1)))
+        np.savez(tmp_path / "trial.npz", inputs=np.zeros((400, 1)))
+        options = ["--form", "rnn", "--matrix", "recurrent=W", "--matrix", "input=B", "--activation", "tanh"]
+        result = self.run(tmp_path / "net.npz", *options, "--inputs", tmp_path / "trial.npz", "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found["kind"] == "driven"
+        assert found["exponents"] == pytest.approx([np.log(np.sqrt(np.linalg.det(W)))] * 2, abs=0.01)
+
+    def test_the_picture_has_the_spectrum_and_the_running_means(self, tmp_path):
+        result = self.run(
+            "bistable", "--steps", 50, "-o", tmp_path / "page.html", "--save", tmp_path / "all.safetensors"
+        )
+        assert result.exit_code == 0, result.output
+        assert "fixed point" in result.output
+        assert (tmp_path / "page.html").stat().st_size > 1000
+
+    def test_many_trials_are_refused(self, tmp_path):
+        np.savez(tmp_path / "net.npz", W=np.eye(2) / 2, B=np.ones((2, 1)))
+        np.savez(tmp_path / "trials.npz", inputs=np.zeros((5, 40, 1)))
+        options = ["--form", "rnn", "--matrix", "recurrent=W", "--matrix", "input=B", "--activation", "tanh"]
+        result = self.run(tmp_path / "net.npz", *options, "--inputs", tmp_path / "trials.npz")
+        assert result.exit_code == 1
+        assert "many trials" in result.output
