@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dynsys.analyses.claims.tables import Results, counted, gain_of, tables, way
+from dynsys.io.text import paragraphs
 from dynsys.sweep import DONE, Row
 
 Claim = dict[str, Any]
@@ -21,8 +22,6 @@ Array = NDArray[np.float64]
 
 HOLDS, SOMETIMES, FAILS, OPEN = "holds", "holds for some", "does not hold", "not decided"
 ADDS = 0.05  # of the error without noise, from which on a level counts
-AREA = "log10 of the ratio of what noise adds to the errors, the mean over levels:"
-LEVELS = "log10 of the ratio of the levels at which the first memory is lost, the mean over trials:"
 ALIKE = 0.1  # log10 of the ratio of two errors, below which two networks do about equally well
 
 
@@ -47,8 +46,16 @@ def _by_part(rows: Sequence[Row]) -> dict[str, Results]:
     return parts
 
 
-def _claim(claim: str, section: str, held: Sequence[bool], found: str, verdict: str | None = None) -> Claim:
-    """``held`` for each seed that decides it; ``verdict`` of a comparison, which the mean over the seeds decides."""
+def _claim(section: str, held: Sequence[bool], claim: str, *facts: Any, verdict: str | None = None) -> Claim:
+    """``held`` for each seed that decides it; ``verdict`` of a comparison, which the mean over the seeds decides.
+
+    The name of the claim is that of its template, to which the ``facts`` are given.
+    """
+    told, found = paragraphs("dynsys.analyses.claims", claim, *facts)
+    return _decided(told, section, held, found, verdict)
+
+
+def _decided(claim: str, section: str, held: Sequence[bool], found: str, verdict: str | None = None) -> Claim:
     if verdict is None:
         verdict = OPEN if not held else HOLDS if all(held) else SOMETIMES if any(held) else FAILS
     return {
@@ -66,36 +73,15 @@ def _formation(gain: str, found: Results) -> list[Claim]:
     origins = [one["origin"]["n_unstable"] for one in found.values()]
     stable = [n[0] == 0 for n in origins]
     lost = [n[0] == 0 and any(k > 0 for k in n) for n in origins]
-    first = Counter(_first_at_origin(one) for one in found.values())
+    first = [_first_at_origin(one) for one in found.values()]
     ways = Counter(way(memory) for one in found.values() for memory in one["memories"])
     at_once = [one["claims"]["memories_by_bifurcations"] == one["claims"]["memories"] > 0 for one in found.values()]
     of = f"(g = {gain})"
     return [
-        _claim(
-            f"The origin is stable at first {of}.",
-            "6.1",
-            stable,
-            f"unstable directions of the origin before training: {_listed(n[0] for n in origins)}.",
-        ),
-        _claim(
-            f"The origin loses its stability in training {of}.",
-            "6.1",
-            lost,
-            f"unstable directions at the last step: {_listed(n[-1] for n in origins)}.",
-        ),
-        _claim(
-            f"It does so by a transcritical bifurcation {of}.",
-            "9",
-            [_first_at_origin(one) == "transcritical" for one in found.values()],
-            f"the first event at the origin: {counted(first)}. Without a bias the network is odd, F(-x) = -F(x), "
-            "and a real eigenvalue of its origin crosses in a pitchfork.",
-        ),
-        _claim(
-            f"The memories appear by bifurcations {of}.",
-            "6.1",
-            at_once,
-            f"of {sum(ways.values())} memories at the end: {counted(ways)}.",
-        ),
+        _claim("6.1", stable, "origin_stable", of, _listed(n[0] for n in origins)),
+        _claim("6.1", lost, "origin_loses", of, _listed(n[-1] for n in origins)),
+        _claim("9", [kind == "transcritical" for kind in first], "transcritical", of, counted(Counter(first))),
+        _claim("6.1", at_once, "memories", of, sum(ways.values()), counted(ways)),
     ]
 
 
@@ -110,7 +96,7 @@ def _transfer(found: Results) -> list[Claim]:
         for claim in one["claims"]:
             by_claim.setdefault(claim["claim"], {})[seed] = claim
     return [
-        _claim(
+        _decided(
             f"{claim}.",
             "7.1" if "transfer" in claim else "7",
             [told["holds"] for told in seeds.values() if told["holds"] is not None],
@@ -125,37 +111,14 @@ def _noise(found: Results) -> list[Claim]:
     transfer, logistic = (np.array([_area(one, i) for one in found.values()]) for i in (1, 2))
     earlier = np.array([_earlier(one, 1) for one in found.values()])
     over_transfer = logistic - transfer
+    best, both = list((logistic < 0) & (over_transfer < 0)), (_spread(logistic), _spread(over_transfer))
     return [
+        _claim("8", list(transfer > 0), "larger_error", _spread(transfer), verdict=_side(transfer)),
+        _claim("8", list(earlier < 0), "earlier_loss", _spread(earlier), verdict=_side(-earlier)),
         _claim(
-            "After transfer the error under noise on the weights is larger than from scratch.",
-            "8",
-            list(transfer > 0),
-            f"{AREA} {_interval(transfer)}; by seed {_listed(transfer, '+.3f')}.",
-            _side(transfer),
+            "8", list(np.abs(logistic) <= ALIKE), "equally_well", _spread(logistic), ALIKE, verdict=_alike(logistic)
         ),
-        _claim(
-            "After transfer the first memory is lost at a lower level.",
-            "8",
-            list(earlier < 0),
-            f"{LEVELS} {_interval(earlier)}; by seed {_listed(earlier, '+.3f')}.",
-            _side(-earlier),
-        ),
-        _claim(
-            "Tanh and logistic networks bear noise about equally well.",
-            "8",
-            list(np.abs(logistic) <= ALIKE),
-            f"{AREA} (logistic over tanh) {_interval(logistic)}; by seed {_listed(logistic, '+.3f')}. "
-            f"Within {ALIKE:g}, a quarter more or less, counts as equally well.",
-            _alike(logistic),
-        ),
-        _claim(
-            "Logistic networks bear it best.",
-            "figure 9",
-            list((logistic < 0) & (over_transfer < 0)),
-            f"{AREA} (logistic over tanh) {_interval(logistic)}; by seed {_listed(logistic, '+.3f')}; (logistic over "
-            f"transferred) {_interval(over_transfer)}; by seed {_listed(over_transfer, '+.3f')}.",
-            _all_of(_side(-logistic), _side(-over_transfer)),
-        ),
+        _claim("figure 9", best, "logistic_best", *both, verdict=_all_of(_side(-logistic), _side(-over_transfer))),
     ]
 
 
@@ -213,11 +176,11 @@ def _ends(values: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _interval(values: Array) -> str:
-    """The mean over the seeds with its 95 % interval."""
+def _spread(values: Array) -> dict[str, Any]:
+    """The mean over the seeds with its 95 % interval where it has one, and each seed's."""
     low, high = _ends(values)
-    return f"{np.mean(values):+.3f}" + (f" (95 % {low:+.3f} to {high:+.3f})" if -np.inf < low < high else "")
+    return {"mean": values.mean(), "ends": (low, high) if -np.inf < low < high else None, "seeds": values.tolist()}
 
 
-def _listed(values: Any, form: str = "") -> str:
-    return ", ".join("unknown" if value is None else format(value, form) for value in values)
+def _listed(values: Any) -> str:
+    return ", ".join("unknown" if value is None else str(value) for value in values)
