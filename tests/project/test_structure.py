@@ -161,7 +161,8 @@ def test_wheel_and_sdist_hold_models_and_analyses(tmp_path):
     expected = {str(Path(*module_of(p).split("."))) for p in SOURCES if p.name == "__init__.py"}
     assert {f"{package}/__init__.py" for package in expected} <= names
     assert {"dynsys/models/rate/echo_state.py", "dynsys/analyses/memory/letters.txt"} <= names
-    assert {str(Path("dynsys", p.relative_to(ROOT))) for p in (ROOT / "analyses").rglob("*.jinja")} <= names
+    templates = {p.relative_to(ROOT) for top in ("dynsys", "analyses") for p in (ROOT / top).rglob("*.jinja")}
+    assert {str(p if p.parts[0] == "dynsys" else "dynsys" / p) for p in templates} <= names
 
 
 def test_tests_lie_in_the_folder_of_what_they_test():
