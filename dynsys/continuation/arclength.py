@@ -64,8 +64,8 @@ class ArclengthSettings:
     than ``turn`` radians and the orientation is kept, which may change over a step of ``branch_step`` at most, on which
     the tangent turns by ``branch_turn``. Where a step of one smooth curve leads from one tangent to the other, the
     chord lies between them: it may be ``straight`` radians off either, or else ``uneven`` of the turn. Otherwise the
-    step is tried again at half its length or less. Steps are chosen such that the first correction, the contraction and
-    the turn are what is ``aimed`` at.
+    step is tried again at less than half its length. Steps are chosen such that the first correction, the contraction
+    and the turn are what is ``aimed`` at.
     """
 
     first_step: float = 1e-2
@@ -81,6 +81,8 @@ class ArclengthSettings:
     floor: float = 1e-10  # length of z, beneath which no correction counts
     aimed: tuple[float, float, float] = (0.075, 0.09, 0.4)
     growth: float = 2.0  # of the next step, at most
+    shrinking: float = 0.45  # of a step refused, at most: no half, as what stands in the way is often half-way
+    curved: bool = True  # whether steps are foreseen along a parabola, or else straight
     width: int = 64  # curves of a batch at once
 
     def scaled(self, unit: float) -> ArclengthSettings:
@@ -238,7 +240,8 @@ def advance(problem: Problem, front: Front, settings: ArclengthSettings) -> Step
     chord = q - front.z
     size = vector_norm(chord, dim=1)
     ok &= torch.isfinite(t).all(dim=1) & _is_smooth(front, t, side, angle, chord / size.unsqueeze(1), size, settings)
-    after = front._replace(z=q, t=t, side=side, bend=(t - front.t) / size.unsqueeze(1), steps=front.steps + 1)
+    bend = (t - front.t) / size.unsqueeze(1) if settings.curved else front.bend
+    after = front._replace(z=q, t=t, side=side, bend=bend, steps=front.steps + 1)
     ok &= problem.allows(Step(front, after, ok, lands, size))
     after = after._replace(h=_next_length(front.h, length, ok, first / length, contraction, angle, settings))
     return Step(front, _where(ok, after, front), ok, lands & ok, size)
@@ -289,7 +292,7 @@ def _next_length(
     aimed_off, aimed_contraction, aimed_angle = settings.aimed
     factor = torch.minimum(aimed_angle / angle, (aimed_off / off) ** 0.5)
     factor = torch.minimum(factor, (aimed_contraction / contraction) ** (1 / 3)).nan_to_num(0.5)
-    taken, failed = factor.clamp(0.5, settings.growth), factor.clamp(0.25, 0.5)
+    taken, failed = factor.clamp(0.5, settings.growth), factor.clamp(0.25, settings.shrinking)
     grown = torch.where(taken >= 1, torch.maximum(h, length) * taken, length * taken)
     return torch.where(ok, grown.clamp(max=settings.longest_step), length * failed)
 

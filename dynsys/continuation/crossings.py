@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.continuation.curve import Node
+from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.readings import Reading, all_of, nearest, precisely
-from dynsys.numerics.bordered import Bordered, Factors
+from dynsys.numerics import hermite
+from dynsys.numerics.bordered import Factored
 from dynsys.stability.spectrum import FULL_LIMIT, excess
 from dynsys.systems.system import Kind, System
 
@@ -80,13 +82,13 @@ class Leap(ArithmeticError):
 class Stretch:
     """The curve between two nodes a and b that follow on each other, as a function of the part of the way from a."""
 
-    def __init__(self, newton: Bordered, a: Node, b: Node, index: int, read: tuple[Reading, Reading]) -> None:
-        self.newton, self.family = newton, newton.family
+    def __init__(self, newton: FamilyCurve, a: Node, b: Node, index: int, read: tuple[Reading, Reading]) -> None:
+        self.family = newton.family
         self.a, self.b, self.index = a, b, index
-        self.cell = int(np.floor(0.5 * (a.p + b.p)))
+        self.newton = FamilyCurve(newton.family, newton.unit, int(np.floor(0.5 * (a.p + b.p))))
         self.chord = b.z - a.z
         self._ends = self._tangent_at(a), self._tangent_at(b)
-        self._factors: Factors | None = None
+        self._factors: Factored | None = None
         self._known: dict[float, tuple[Tensor, Reading]] = {
             0.0: (a.z, read[0]),
             1.0: (b.z, read[1]),
@@ -109,35 +111,32 @@ class Stretch:
         if self.a.side != self.b.side:  # then a and b are so near that the guess is right to the last digit
             return z
         t = self.chord / newton.length(self.chord)
-        if self._factors is None:  # those of the middle do on all of the way, or are renewed
-            self._factors = newton.factors(self._guess(0.5), self.cell, t)
-        if self._factors is None:
-            return z
+        if self._factors is None:  # those of the middle do on all of the way, or else its own
+            self._factors = FamilyCurve(self.family, newton.unit, newton.cell).factors(self._guess(0.5), t)
         allowed = newton.length(self.chord) * ALLOWED
-        own = newton.tangent(self._factors, t)
-        found = newton.correct(z, newton.row(t), self.cell, self._factors, own, allowed)
-        return z if found is None else found.z
+        found = None if self._factors is None else newton.corrected(z, self._factors, allowed)
+        if found is None:
+            own = newton.factors(z, t)
+            found = None if own is None else newton.corrected(z, own, allowed)
+        return z if found is None else found
 
     def _guess(self, part: float) -> Tensor:
         """Hermite's cubic through both nodes with their tangents."""
         span = self.newton.length(self.chord)
-        s, r = part, 1 - part
-        ends = self.a.z * (1 + 2 * s) * r**2 + self.b.z * (1 + 2 * r) * s**2
-        return ends + span * s * r * (r * self._ends[0] - s * self._ends[1])
+        a, b, t, tangent = self.a.z[None], self.b.z[None], self._ends[0][None], self._ends[1][None]
+        z: Tensor = hermite.at(a.new_tensor([part]), hermite.parts(a, b, t, tangent, a.new_tensor([span])))[0]
+        return z
 
     def _tangent_at(self, node: Node) -> Tensor:
         """The tangent at one of the two nodes, on the side of this stretch: across a snapshot it is another."""
-        t = torch.cat([node.t_x, node.x.new_tensor([node.t_p])])
-        if node.cell == self.cell:
-            return t
-        factors = self.newton.factors(node.z, self.cell, t)
-        return t if factors is None else self.newton.tangent(factors, t)
+        place = None if node.cell == self.newton.cell else self.newton.place(node.z, node.t)
+        return node.t if place is None else place.t
 
     def tangent(self, part: float) -> Tensor | None:
         newton, z = self.newton, self.point(part)
         t = self.chord / newton.length(self.chord)
-        factors = newton.factors(z, self.cell, t)
-        return None if factors is None else newton.tangent(factors, t)
+        place = newton.place(z, t)
+        return None if place is None else place.t
 
     def crossings(self) -> list[Crossing]:
         """Each eigenvalue that crosses, in the order in which they do; a complex pair once."""

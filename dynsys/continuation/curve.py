@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-BRANCH_POINT = "branch point"
-CLOSED = "it came back to where it began"
-LEFT = "it left the states that can be reached"
-STUCK = "no step was short enough to be sure of the curve"
+from dynsys.continuation.arclength import Ending
+
+BRANCH_POINT, CLOSED, LEFT, STUCK = (
+    ending.message for ending in (Ending.BRANCH_POINT, Ending.CLOSED, Ending.LEFT, Ending.STUCK)
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,10 @@ class Node:
     @property
     def z(self) -> Tensor:
         return torch.cat([self.x, self.x.new_tensor([self.p])])
+
+    @property
+    def t(self) -> Tensor:
+        return torch.cat([self.t_x, self.x.new_tensor([self.t_p])])
 
     def changed(self, sign: int, reverse: bool) -> Node:
         """The same place of the mirrored curve (``sign`` -1), or of the curve travelled the other way."""

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.continuation.arclength import ArclengthSettings
 from dynsys.continuation.crossings import Leap
 from dynsys.continuation.curve import CLOSED, Curve, Node
 from dynsys.continuation.diagram import Integers
+from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.junctions import Followed
 from dynsys.continuation.reader import Reader
-from dynsys.continuation.walk import LONGEST_STEP, SAME, Walk
-from dynsys.numerics.bordered import Bordered
+from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.numerics.threads import in_order
 from dynsys.systems.family import Family
@@ -25,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
 CLOSER = 4e-5  # snapshots: nodes on both sides of a branch point on the origin, less than a step may be across one
-SHORT = LONGEST_STEP / 16  # of a curve that landed on another
+SHORT = dataclasses.replace(WALK, longest_step=WALK.longest_step / 16)  # of a curve that landed on another
 
 
 class Curves:
@@ -40,7 +41,7 @@ class Curves:
         self.deadline = deadline
         self.family, self.unit, self.workers, self.progress = family, unit, workers, progress
         self.odd = family.is_odd()
-        self.newton = Bordered(family, unit)
+        self.newton = FamilyCurve(family, unit)
         self.reader = Reader(self.newton, workers)
         self.followed: list[Followed] = []
         self.notes: list[str] = []
@@ -83,13 +84,12 @@ class Curves:
         self.read(new)
         return done
 
-    def _curve(self, x: Tensor, i: int, longest: float = LONGEST_STEP) -> Curve:
+    def _curve(self, x: Tensor, i: int, settings: ArclengthSettings = WALK) -> Curve:
         """The curve through x, followed both ways."""
-        walk = Walk(self.family, self.unit, longest)
-        ahead = walk.from_snapshot(x, i, 1)
+        ahead = Walk(self.family, self.unit, settings).from_snapshot(x, i, 1)
         if ahead.tail == CLOSED:
             return ahead
-        back = walk.from_snapshot(x, i, -1).changed(1, reverse=True)
+        back = Walk(self.family, self.unit, settings).from_snapshot(x, i, -1).changed(1, reverse=True)
         if not ahead.nodes and not back.nodes:
             alone = Node(x, float(i), torch.zeros_like(x), 1.0, 0, max(i - 1, 0), i)
             return Curve([alone], head=back.head or ahead.tail)

@@ -238,12 +238,12 @@ class _Study:
 
     def _arms(self, z: Tensor, tangents: list[Tensor], cell: int) -> list[Curve]:
         """The curves that leave the branch point z; one that lands on another is walked again in short steps."""
-        walk, short = Walk(self.family, self.curves.unit), Walk(self.family, self.curves.unit, SHORT)
-        walked = in_order(lambda t: walk.from_tangent(z, t, cell), tangents, self.workers)
+        unit = self.curves.unit
+        walked = in_order(lambda t: Walk(self.family, unit).from_tangent(z, t, cell), tangents, self.workers)
         arms: list[Curve] = []
         for t, arm in zip(tangents, walked, strict=True):
             if arm.nodes and self.curves.landing_on_another(arm) is not None:
-                arm = short.from_tangent(z, t, cell)
+                arm = Walk(self.family, unit, SHORT).from_tangent(z, t, cell)
             if arm.nodes and self.curves.landing_on_another(arm) is None:
                 arms.append(arm)
             elif arm.nodes:

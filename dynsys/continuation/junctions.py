@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dynsys.continuation.crossings import Crossing
 from dynsys.continuation.curve import BRANCH_POINT, STUCK, Curve
-from dynsys.numerics.bordered import Bordered
+from dynsys.continuation.family_curve import FamilyCurve
 
 SAME = 1e-5  # in snapshots and usual sizes of a state: crossings of two curves nearer than this are one branch point
 NEAR = 1.5  # times the step across a branch point, within which the end of a curve belongs to it
@@ -51,7 +51,7 @@ def is_branch_point(crossing: Crossing, flips: bool) -> bool:
     return not (crossing.turns or crossing.pair or (flips and crossing.eigenvalue.real < 0))
 
 
-def junctions(followed: list[Followed], newton: Bordered, flips: bool) -> tuple[list[Junction], list[Tensor]]:
+def junctions(followed: list[Followed], newton: FamilyCurve, flips: bool) -> tuple[list[Junction], list[Tensor]]:
     """All branch points through which a curve is known to pass, and places z (n + 1,) where curves end at another."""
     found: list[Junction] = []
     for one in followed:
@@ -83,7 +83,7 @@ def _ends(one: Followed) -> list[tuple[int, Tensor, float]]:
     return ends
 
 
-def is_walked(followed: list[Followed], newton: Bordered, odd: bool, z: Tensor, t: Tensor) -> bool:
+def is_walked(followed: list[Followed], newton: FamilyCurve, odd: bool, z: Tensor, t: Tensor) -> bool:
     """Whether a known curve, or in an ``odd`` family the mirror image of one, leaves the branch point z along t."""
     for one in followed:
         for end, _, reach in _ends(one):

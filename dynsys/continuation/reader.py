@@ -9,8 +9,8 @@ import torch
 
 from dynsys.continuation.crossings import Crossing, Stretch
 from dynsys.continuation.curve import Curve, Node
+from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.readings import Reading, read
-from dynsys.numerics.bordered import Bordered
 from dynsys.numerics.threads import in_order
 from dynsys.stability.spectrum import VECTORS_LIMIT
 
@@ -22,7 +22,7 @@ Readings = dict[Node, Reading]
 class Reader:
     """Reads eigenvalues at nodes and finds crossings between them; what has been read is kept."""
 
-    def __init__(self, newton: Bordered, workers: int) -> None:
+    def __init__(self, newton: FamilyCurve, workers: int) -> None:
         self.newton, self.family, self.workers = newton, newton.family, workers
         self.readings: Readings = {}
         self._crowded: set[Node] = set()  # whose neighbours no Krylov space could tell: it is not tried there

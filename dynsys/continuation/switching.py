@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynsys.numerics.bordered import Bordered
+from dynsys.continuation.family_curve import FamilyCurve
 
 DIFFERENCE = 1e-3  # over which second derivatives are taken, in snapshots and usual sizes of a state
 SHORTEST = 1e-5  # so near to a snapshot there is no room for them
@@ -20,7 +20,7 @@ BESIDE = 0.1  # usual sizes of a state, to where that is looked at
 SINGULAR = 1e-4  # of that size, that the least is at a branch point
 
 
-def other_tangent(newton: Bordered, z: Tensor, t: Tensor, cell: int) -> Tensor | None:
+def other_tangent(newton: FamilyCurve, z: Tensor, t: Tensor, cell: int) -> Tensor | None:
     """The unit tangent (n + 1,) at the branch point z of the curve that is not known; None where there is none."""
     n = len(z) - 1
     scale = torch.cat([z.new_full((n,), newton.unit), z.new_ones(1)])

@@ -1,38 +1,67 @@
 """Fixed points carried from one system to a near one, along F_s = (1 - s) F_0 + s F_1 with s from 0 to 1.
 
 First one jump to s = 1 is tried. Where that does not land at once on what was predicted, the curve (x, s) of zeros is
-followed by pseudo-arclength (Allgower & Georg 1990, chapters 4 and 6), which goes through a fold: there the curve turns
-back in s, the point and another have met and are gone beyond. A zero found further away is not the point.
+followed, which goes through a fold: there the curve turns back in s, the point and another have met and are gone
+beyond. A zero found further away is not the point.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.continuation.arclength import (
+    GOES_ON,
+    ArclengthSettings,
+    Ending,
+    Front,
+    Problem,
+    Step,
+    distance,
+    follow,
+)
+from dynsys.numerics import hermite
+from dynsys.numerics.bordered import Factored
+from dynsys.numerics.newton import NewtonSettings, chord_newton
 from dynsys.systems.homotopy import Blend
 
 FORCING = 3e-4  # relative residual of a linear solve: an error along the slowest direction is many times larger
-ROUGH = 3e-3  # the same for a correction on the way, which is itself a twentieth of a step
-ON_CURVE = 0.02  # of a step along the curve, that its last correction may be
-CONVERGED = 1e-6  # of the distance moved, that the last correction may be
-ROUNDING = 1e-13  # of a state's size, below which no correction counts
-CORRECTIONS = 8
-SURE = 0.1  # of a jump, that its correction may be; and contraction from the first correction to the second
-CAREFUL = 0.25  # the same for a step along the curve, and for the middle of a jump
-EXACT = 1e-4  # the same, from where the middle need not be looked at
-IDEAL = 0.05  # the same, for which the length of the next step is chosen; one correction is then enough
-LEAST_COSINE = 0.9  # between the tangents at both ends of a step
-FIRST, SHORTEST, LONGEST = 0.5, 1e-6, 1.0  # lengths of steps along the curve, 1.4 being the whole way at first speed
-CLEAR = 0.95  # s of a fold, up to which it is certainly before s = 1 whatever the length of the step
-NEAR_FOLD = 0.02  # length of a step over which a fold is known well enough to say on which side of s = 1 it lies
-MOST_STEPS = 120
-ODD, SAME = 1e-12, 1e-8  # relative, within which F is odd; in units of a state, within which one point mirrors another
-FAR = 100.0  # usual sizes of a state, from where on a point is leaving for infinity
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """How points are carried. Lengths of curves are of (x / scale, s): 1.4 is the whole way at first speed."""
+
+    jump: NewtonSettings = field(default_factory=lambda: NewtonSettings(0.1, 0.1, 1e-6))
+    exact: float = 1e-4  # of a jump, that its correction may be without a look at the middle of the way
+    careful: float = 0.25  # of a jump, that the correction may be in the middle, or at the end of a curve
+    arclength: ArclengthSettings = field(
+        default_factory=lambda: ArclengthSettings(
+            first_step=0.5,
+            shortest_step=1e-6,
+            longest_step=1.0,
+            max_steps=120,
+            turn=0.45,
+            newton=NewtonSettings(stray=0.25, contraction=0.25, converged=0.02, at_once=0.05),
+            floor=1e-12,
+            aimed=(0.05, 1.0, 3.0),
+            growth=2.5,
+        )
+    )
+    rough: float = 3e-3  # relative residual of a correction on the way, which is itself a twentieth of a step
+    rounding: float = 1e-13  # of a state's size, below which no correction counts
+    clear: float = 0.95  # s of a fold, up to which it is certainly before s = 1 whatever the length of the step
+    near_fold: float = 0.02  # length of a step over which a fold is known well enough to say on which side of 1 it lies
+    far: float = 100.0  # usual sizes of a state, from where on a point is leaving for infinity
+    odd: float = 1e-12  # relative, within which F is odd
+    same: float = 1e-8  # in units of a state, within which one point mirrors another
+
+
+TRACK = TrackSettings()
 
 
 class Fate(enum.StrEnum):
@@ -57,255 +86,193 @@ class Arrival:
     s: Tensor
 
 
-def carry(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Arrival:
+def carry(blend: Blend, x: Tensor, guess: Tensor, unit: float, settings: TrackSettings = TRACK) -> Arrival:
     """The fixed points x (B, n) of ``blend.before`` carried to ``blend.after``, where they are expected at ``guess``.
 
     ``unit`` is the usual size of a state. Between odd systems, F(-x, -u) = -F(x, u), one of x and -x is carried.
     """
     rows = torch.arange(len(x))
-    original = _mirrored(blend, x, guess, unit)
+    original = _mirrored(blend, x, guess, unit, settings)
     own = original == rows
-    found = _carried(Blend(blend.before, blend.after, blend.u[own]), x[own], guess[own], unit)
+    found = _carried(Blend(blend.before, blend.after, blend.u[own]), x[own], guess[own], unit, settings)
     place = (own.cumsum(0) - 1)[original]
     sign = torch.where(own, 1.0, -1.0).to(x).unsqueeze(1)
     return Arrival(sign * found.x[place], found.fate[place], found.s[place])
 
 
-def _mirrored(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Tensor:
+def _mirrored(blend: Blend, x: Tensor, guess: Tensor, unit: float, settings: TrackSettings) -> Tensor:
     """The row (B,) of -x where that comes earlier and the systems are odd, else a point's own."""
     rows, u = torch.arange(len(x)), blend.u
     y = (x + guess) / 3  # not a zero of either, where oddness would show nothing
     for system in (blend.before, blend.after):
         F = system.velocity(y, u)
-        if not bool((vector_norm(F + system.velocity(-y, -u), dim=1) <= ODD * vector_norm(F, dim=1)).all()):
+        if not bool((vector_norm(F + system.velocity(-y, -u), dim=1) <= settings.odd * vector_norm(F, dim=1)).all()):
             return rows
     exactly = "donot_use_mm_for_euclid_dist"
     apart = torch.cdist(x, -x, compute_mode=exactly) + torch.cdist(u, -u, compute_mode=exactly)
-    first = torch.minimum(rows, torch.where(apart <= SAME * unit, rows, len(x)).amin(dim=1))
+    first = torch.minimum(rows, torch.where(apart <= settings.same * unit, rows, len(x)).amin(dim=1))
     return torch.where(first[first] == first, first, rows)
 
 
-def _carried(blend: Blend, x: Tensor, guess: Tensor, unit: float) -> Arrival:
+def _carried(blend: Blend, x: Tensor, guess: Tensor, unit: float, settings: TrackSettings) -> Arrival:
     rows, one = torch.arange(len(x)), torch.ones_like(x[:, 0])
-    jump = _Jump(blend, unit)
-    there, ok, off = jump.to(one, rows, x, guess, SURE)
-    doubtful = (ok & (off > EXACT)).nonzero().squeeze(1)
+    jump = _Jump(blend, unit, settings)
+    there, ok, off = jump.to(rows, x, guess, settings.jump)
+    doubtful = (ok & (off > settings.exact)).nonzero().squeeze(1)
     if len(doubtful):
         ok[doubtful] = jump.has_its_middle(doubtful, x[doubtful], there[doubtful])
     fate, s = torch.where(ok, SURVIVES, UNKNOWN), one
     rest = (~ok).nonzero().squeeze(1)
     if len(rest):
-        followed = _Curves(blend, jump, rest, x[rest]).follow()
+        followed = _Curves(blend, jump, rest, x[rest]).arrival()
         there[rest], fate[rest], s[rest] = followed.x, followed.fate, followed.s
     return Arrival(there, fate, s)
 
 
 @dataclass(frozen=True)
 class _Jump:
-    """Newton's method at fixed s, which has to end where it was expected to."""
+    """Newton's method at s = 1, which has to end where it was expected to."""
 
     blend: Blend
     unit: float
+    settings: TrackSettings
 
-    def to(self, s: Tensor, rows: Tensor, x: Tensor, guess: Tensor, share: float) -> tuple[Tensor, Tensor, Tensor]:
-        """From x (b, n) to a zero of F_s near ``guess``; whether (b,) it is to be trusted; how far off the guess was.
-
-        Trusted: the first correction is at most ``share`` of the way from x, the second at most ``share`` of the first,
-        and so on until they are negligible.
-        """
-        y, ok = guess.clone(), torch.isfinite(guess).all(dim=1)
-        off, last = torch.zeros_like(s), torch.full_like(s, torch.inf)
-        going = ok.nonzero().squeeze(1)
-        for k in range(CORRECTIONS):
-            F = self.blend.velocity(y[going], s[going], rows[going])
-            d = self.blend.solve(y[going], s[going], rows[going], -F, FORCING)
-            y[going] += d
-            size, way = vector_norm(d, dim=1), vector_norm(y[going] - x[going], dim=1)
-            floor = ROUNDING * (self.unit + vector_norm(y[going], dim=1))
-            good = size <= share * (way if k == 0 else last[going]) + floor
-            done = size <= floor if k == 0 else size <= CONVERGED * way + floor  # one correction shows no contraction
-            if k == 0:
-                off[going] = torch.where(size <= floor, 0.0, size / way)
-            last[going], ok[going] = size, good
-            going = going[good & ~done]
-            if not len(going):
-                break
-        ok[going] = False
-        return y, ok, off
+    def to(self, rows: Tensor, x: Tensor, guess: Tensor, newton: NewtonSettings) -> tuple[Tensor, Tensor, Tensor]:
+        """From x (b, n) to a zero of F_1 near ``guess``; whether (b,) it is to be trusted; how far off the guess was,
+        of the way."""
+        one, way = torch.ones_like(x[:, 0]), vector_norm(guess - x, dim=1)
+        found = chord_newton(
+            lambda y, some: self.blend.velocity(y, one[some], rows[some]),
+            lambda right, y, some: self.blend.solve(y, one[some], rows[some], right, FORCING),
+            guess,
+            way,
+            self.settings.rounding * (self.unit + vector_norm(guess, dim=1)),
+            newton,
+        )
+        return found.x, found.ok, torch.where(found.first > 0, found.first / way, 0.0)
 
     def has_its_middle(self, rows: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Whether (b,) there is a zero at s = 1/2 beside the middle of the chord from x to y."""
         half = torch.full_like(x[:, 0], 0.5)
         middle = (x + y) / 2
         d = self.blend.solve(middle, half, rows, -self.blend.velocity(middle, half, rows), FORCING)
-        return vector_norm(d, dim=1) <= CAREFUL * vector_norm(y - x, dim=1)
+        return vector_norm(d, dim=1) <= self.settings.careful * vector_norm(y - x, dim=1)
 
 
-class _Curves:
-    """Curves of zeros z = (x / scale, s), each followed from s = 0 by its own steps until it comes to s = 1 or turns.
+class _Curves(Problem):
+    """Curves of zeros z = (x / scale, s), each followed from s = 0 until it comes to s = 1 or turns.
 
     The scale of each curve is such that x and s count the same at first.
     """
 
     def __init__(self, blend: Blend, jump: _Jump, rows: Tensor, x: Tensor) -> None:
-        self.blend, self.jump, self.rows = blend, jump, rows
+        self.blend, self.jump, self.rows, self.settings = blend, jump, rows, jump.settings
         self.x, self.s = x.clone(), torch.zeros_like(x[:, 0])
+        self.fate = torch.full((len(x),), UNKNOWN)
         t = blend.solve(x, self.s, rows, -blend.slope(x, rows).to(x), FORCING)
         self.scale = vector_norm(t, dim=1, keepdim=True).clamp(1e-9 * jump.unit, jump.unit)
-        self.t = _normalised(torch.cat([t / self.scale, torch.ones_like(self.scale)], dim=1))  # tangents, onwards
-        self.bend = torch.zeros_like(self.t)  # dt/dl over the last step
-        self.length = torch.full_like(self.s, FIRST)
-        self.fate = torch.full((len(x),), UNKNOWN)
+        self.first = torch.cat([t / self.scale, torch.ones_like(self.scale)], dim=1)
 
-    def follow(self) -> Arrival:
-        for _ in range(MOST_STEPS):
-            going = ((self.fate == UNKNOWN) & (self.length >= SHORTEST)).nonzero().squeeze(1)
-            if not len(going):
-                break
-            left = self._left(going)
-            lands = left <= self.length[going]
-            self._land(going[lands], left[lands])
-            self._advance(going[~lands])
+    def arrival(self) -> Arrival:
+        z = torch.cat([self.x / self.scale, self.s.unsqueeze(1)], dim=1)
+        t = self.first / vector_norm(self.first, dim=1, keepdim=True)
+        settings = self.settings.arclength
+        curve = torch.arange(len(z))
+        front = Front.at(curve, z, t, self.bordered(z, curve, t).side, settings.first_step)
+        follow(self, iter([front]), len(z), settings)
         return Arrival(self.x, self.fate, self.s)
 
-    def _left(self, rows: Tensor) -> Tensor:
-        """The length (b,) at which s is 1, if the curve goes on bending as it does; infinite where s will not be."""
-        a, b, c = 0.5 * self.bend[rows, -1], self.t[rows, -1], self.s[rows] - 1
-        root = (b * b - 4 * a * c).clamp_min(0).sqrt()
-        return torch.where(b * b >= 4 * a * c, -2 * c / (b + root), torch.inf)
+    def residual(self, z: Tensor, curve: Tensor) -> Tensor:
+        scale = self.scale[curve]
+        return self.blend.velocity(z[:, :-1] * scale, z[:, -1], self.rows[curve]) / scale
 
-    def _land(self, rows: Tensor, length: Tensor) -> None:
-        """Tries to come to s = 1 at once."""
-        if len(rows):
-            step = length.unsqueeze(1) * self.t[rows] + 0.5 * length.unsqueeze(1) ** 2 * self.bend[rows]
-            guess = self.x[rows] + self.scale[rows] * step[:, :-1]
-            ok = self._arrived(rows, guess)
-            self.length[rows[~ok]] = length[~ok] / 2
+    def derivative(self, z: Tensor, curve: Tensor, out: Tensor) -> None:
+        x, rows = z[:, :-1] * self.scale[curve], self.rows[curve]
+        out[:, :, :-1] = self.blend.jacobian(x, z[:, -1], rows)
+        out[:, :, -1] = self.blend.slope(x, rows) / self.scale[curve]
 
-    def _arrived(self, rows: Tensor, guess: Tensor) -> Tensor:
-        """Whether (b,) these are at s = 1 now."""
-        one = torch.ones_like(guess[:, 0])
-        there, ok, _ = self.jump.to(one, self.rows[rows], self.x[rows], guess, CAREFUL)
-        done = rows[ok]
-        self.x[done], self.s[done], self.fate[done] = there[ok], 1.0, SURVIVES
-        return ok
+    def product(self, z: Tensor, curve: Tensor, v: Tensor) -> Tensor:
+        scale, rows = self.scale[curve], self.rows[curve]
+        x = z[:, :-1] * scale
+        return self.blend.product(x, z[:, -1], rows, v[:, :-1]) + self.blend.slope(x, rows) / scale * v[:, -1:]
 
-    def _advance(self, rows: Tensor) -> None:
-        """A step along the tangent and back to the curve, longer or shorter the next time."""
-        if not len(rows):
-            return
-        z, ok, gain = self._corrected(rows)
-        t = self._tangents(rows, z)
-        ok &= (t * self.t[rows]).sum(1) >= LEAST_COSINE
-        turned = ok & (t[:, -1] <= 0)
-        length = self.length[rows]
-        factor = (IDEAL / gain.clamp_min(1e-9)).sqrt()  # the correction grows with the square of the step, or faster
-        factor = torch.where(ok, factor.clamp(0.5, 2.5), factor.nan_to_num(0.0).clamp(0.2, 0.5))
-        self.length[rows] = (factor * length).clamp(max=LONGEST)
+    def bordered(self, z: Tensor, curve: Tensor, border: Tensor) -> Factored:
+        if self.blend.is_small:
+            return super().bordered(z, curve, border)
+        scale = self.scale[curve]
+        return _Rough(self.blend, z[:, :-1] * scale, z[:, -1], self.rows[curve], scale, border, self.settings.rough)
+
+    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored) -> tuple[Tensor, Tensor]:
+        """What is missing from the tangents foreseen is solved for, at z, as roughly as it is small."""
+        if isinstance(M, _Rough):
+            right = torch.cat([-self.product(z, curve, guess), torch.zeros_like(z[:, :1])], dim=1)
+            forcing = (FORCING / vector_norm(right, dim=1).clamp_min(FORCING)).clamp_min(FORCING)
+            there = replace(M, x=z[:, :-1] * self.scale[curve], s=z[:, -1], forcing=forcing)
+            t = guess + there.solve(right)
+            return t / vector_norm(t, dim=1, keepdim=True), M.side
+        return super().tangent(z, curve, guess, M)
+
+    def after(self, step: Step) -> tuple[Front, Tensor]:
+        """Those that turn stay where they were, to look closer; those that would come to s = 1 are put there."""
+        before, front, curve = step.before, step.after, step.after.curve
+        turned = step.taken & (front.t[:, -1] <= 0)
+        kept = ~turned.unsqueeze(1)
+        z, t, bend = (torch.where(kept, *pair) for pair in zip(front[1:4], before[1:4], strict=True))
+        h = torch.where(turned, front.h / 4, front.h)
+        self.x[curve], self.s[curve] = z[:, :-1] * self.scale[curve], z[:, -1]
         if bool(turned.any()):
-            self._turn(rows[turned], z[turned], t[turned])
-        took = ok & ~turned
-        here = rows[took]
-        self.bend[here] = (t[took] - self.t[here]) / length[took].unsqueeze(1)
-        self.x[here], self.s[here], self.t[here] = z[took, :-1] * self.scale[here], z[took, -1], t[took]
-        self.fate[here[vector_norm(self.x[here], dim=1) > FAR * self.jump.unit]] = AWAY
+            self._turn(step, turned.nonzero().squeeze(1))
+        far = step.taken & (vector_norm(self.x[curve], dim=1) > self.settings.far * self.jump.unit)
+        self.fate[curve[far & (self.fate[curve] == UNKNOWN)]] = AWAY
+        front = front._replace(z=z, t=t, bend=bend, h=h)
+        left = distance(front, torch.ones_like(h))
+        rows = ((self.fate[curve] == UNKNOWN) & (left <= h)).nonzero().squeeze(1)
+        if len(rows):
+            length = left[rows].unsqueeze(1)
+            self._arrive(curve[rows], z[rows] + length * t[rows] + 0.5 * length**2 * bend[rows])
+            h[rows] = left[rows] / 2
+        return front, torch.where(self.fate[curve] == UNKNOWN, GOES_ON, int(Ending.OTHER))
 
-    def _turn(self, rows: Tensor, z: Tensor, t: Tensor) -> None:
-        """Between here and z (b, n + 1) with the tangents t the curve turns: before s = 1, or after it."""
-        start = torch.cat([self.x[rows] / self.scale[rows], self.s[rows].unsqueeze(1)], dim=1)
-        bend = _Cubic(start, z, self.t[rows], t)
-        top = bend.top()
-        s = bend.at(top)[:, -1]
-        beyond = ((s > 1) & (self.s[rows] < 1)).nonzero().squeeze(1)
+    def _arrive(self, curve: Tensor, z: Tensor) -> None:
+        """Put these at s = 1, where there is a zero near z (b, n + 1)."""
+        careful = replace(self.settings.jump, stray=self.settings.careful, contraction=self.settings.careful)
+        guess = z[:, :-1] * self.scale[curve]
+        there, ok, _ = self.jump.to(self.rows[curve], self.x[curve], guess, careful)
+        self.x[curve[ok]], self.s[curve[ok]], self.fate[curve[ok]] = there[ok], 1.0, SURVIVES
+
+    def _turn(self, step: Step, rows: Tensor) -> None:
+        """Between the two ends of these steps the curve turns: before s = 1, or after it."""
+        a, b = step.before.rows(rows), step.after.rows(rows)
+        cubic = hermite.parts(a.z, b.z, a.t, b.t, step.length[rows])
+        top = hermite.top(cubic)
+        s = hermite.at(top, cubic)[:, -1]
+        beyond = ((s > 1) & (a.z[:, -1] < 1)).nonzero().squeeze(1)
         if len(beyond):
-            guess = bend.some(beyond).at(bend.some(beyond).rises_to_one(top[beyond]))
-            self._arrived(rows[beyond], guess[:, :-1] * self.scale[rows[beyond]])
-        folded = (self.fate[rows] == UNKNOWN) & ((s <= CLEAR) | (self.length[rows] <= NEAR_FOLD))
-        self.fate[rows[folded]], self.s[rows[folded]] = FOLD, s[folded].clamp(max=1.0)
-        self.length[rows] /= 4  # for those that have to look closer
-
-    def _corrected(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Newton's method across the tangent: z (b, n + 1), whether to trust it, first correction over the step."""
-        length = self.length[rows].unsqueeze(1)
-        z = torch.cat([self.x[rows] / self.scale[rows], self.s[rows].unsqueeze(1)], dim=1)
-        z = z + length * self.t[rows] + 0.5 * length**2 * self.bend[rows]
-        first, last = torch.zeros_like(length[:, 0]), length[:, 0].clone()
-        ok, going = torch.ones_like(rows, dtype=torch.bool), torch.arange(len(rows))
-        for k in range(CORRECTIONS):
-            scale, s = self.scale[rows[going]], z[going, -1]
-            F = self.blend.velocity(z[going, :-1] * scale, s, self.rows[rows[going]]) / scale
-            d = self._bordered(rows[going], z[going], torch.cat([-F, torch.zeros_like(scale)], dim=1), ROUGH)
-            z[going] += d
-            size = vector_norm(d, dim=1)
-            if k == 0:
-                first = size / length[:, 0]
-            ok[going] = size <= CAREFUL * last[going]
-            last[going] = size
-            going = going[ok[going] & (size > (IDEAL if k == 0 else ON_CURVE) * length[going, 0])]
-            if not len(going):
-                break
-        ok[going] = False
-        return z, ok, first
-
-    def _tangents(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Unit tangents at z (b, n + 1), solved for as what is missing from those foreseen."""
-        guess = self.t[rows] + self.length[rows].unsqueeze(1) * self.bend[rows]
-        guess = guess / (guess * self.t[rows]).sum(1, keepdim=True)
-        scale = self.scale[rows]
-        x, s = z[:, :-1] * scale, z[:, -1]
-        change = self.blend.product(x, s, self.rows[rows], guess[:, :-1])
-        change = change + self.blend.slope(x, self.rows[rows]) / scale * guess[:, -1:]
-        right = torch.cat([-change, torch.zeros_like(scale)], dim=1)
-        forcing = (FORCING / vector_norm(right, dim=1).clamp_min(FORCING)).clamp_min(FORCING)
-        return _normalised(guess + self._bordered(rows, z, right, forcing))
-
-    def _bordered(self, rows: Tensor, z: Tensor, right: Tensor, forcing: float | Tensor) -> Tensor:
-        scale = self.scale[rows]
-        return self.blend.solve_bordered(
-            z[:, :-1] * scale, z[:, -1], self.rows[rows], scale, self.t[rows], right, forcing
-        )
+            some = cubic[beyond]
+            self._arrive(a.curve[beyond], hermite.at(hermite.rises_to(1.0, some, top[beyond]), some))
+        known = (s <= self.settings.clear) | (b.h <= self.settings.near_fold)
+        folded = (self.fate[a.curve] == UNKNOWN) & known
+        self.fate[a.curve[folded]], self.s[a.curve[folded]] = FOLD, s[folded].clamp(max=1.0)
 
 
 @dataclass(frozen=True)
-class _Cubic:
-    """The cubics between z0 and z1 (b, n + 1) with tangents t0 and t1, over tau from 0 to 1."""
+class _Rough(Factored):
+    """M of a large system, solved with by GMRES."""
 
-    z0: Tensor
-    z1: Tensor
-    t0: Tensor
-    t1: Tensor
+    blend: Blend
+    x: Tensor
+    s: Tensor
+    rows: Tensor
+    scale: Tensor
+    border: Tensor
+    forcing: float | Tensor
 
-    def some(self, rows: Tensor) -> _Cubic:
-        return _Cubic(self.z0[rows], self.z1[rows], self.t0[rows], self.t1[rows])
+    @property
+    def side(self) -> Tensor:
+        return torch.zeros_like(self.s)
 
-    def at(self, tau: Tensor) -> Tensor:
-        """(b, n + 1) at tau (b,)."""
-        tau = tau.unsqueeze(1)
-        chord = vector_norm(self.z1 - self.z0, dim=1, keepdim=True)
-        z = (1 - tau) ** 2 * ((1 + 2 * tau) * self.z0 + tau * chord * self.t0)
-        return z + tau**2 * ((3 - 2 * tau) * self.z1 - (1 - tau) * chord * self.t1)
-
-    def top(self) -> Tensor:
-        """tau (b,) where s, the last entry, is largest: it rises at 0 and falls at 1."""
-        low, high = torch.zeros_like(self.z0[:, 0]), torch.ones_like(self.z0[:, 0])
-        for _ in range(BISECTIONS):
-            tau = (low + high) / 2
-            rising = self.at(tau + STEP)[:, -1] > self.at(tau - STEP)[:, -1]
-            low, high = torch.where(rising, tau, low), torch.where(rising, high, tau)
-        return (low + high) / 2
-
-    def rises_to_one(self, top: Tensor) -> Tensor:
-        """tau (b,) at which s is 1, between 0 and the top that lies above."""
-        low, high = torch.zeros_like(top), top
-        for _ in range(BISECTIONS):
-            tau = (low + high) / 2
-            below = self.at(tau)[:, -1] < 1
-            low, high = torch.where(below, tau, low), torch.where(below, high, tau)
-        return (low + high) / 2
-
-
-BISECTIONS, STEP = 24, 1e-5
-
-
-def _normalised(t: Tensor) -> Tensor:
-    return t / vector_norm(t, dim=1, keepdim=True)
+    def solve(self, right: Tensor, some: Tensor | None = None) -> Tensor:
+        parts = (self.x, self.s, self.rows, self.scale, self.border)
+        if some is not None:
+            parts = (self.x[some], self.s[some], self.rows[some], self.scale[some], self.border[some])
+        return self.blend.solve_bordered(*parts, right, self.forcing)

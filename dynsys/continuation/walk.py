@@ -1,133 +1,144 @@
-"""Walking along a curve of fixed points in (x, p): predict along the tangent, correct by Newton, halve where in doubt.
-
-This is pseudo-arclength continuation (Keller 1977): a fold is passed like any other place.
-"""
+"""A walk along a curve of fixed points of a family, from snapshot to snapshot, to where it ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
 
 import torch
 from torch import Tensor
 
-from dynsys.continuation.curve import BRANCH_POINT, CLOSED, LEFT, STUCK, Curve, Node
-from dynsys.numerics.bordered import Bordered, Factors
+from dynsys.continuation.arclength import GOES_ON, ArclengthSettings, Ending, Front, Step, follow
+from dynsys.continuation.curve import Curve, Node
+from dynsys.continuation.family_curve import FLOOR, NEWTON, ONE, FamilyCurve, Place
+from dynsys.numerics.bordered import Factored
 from dynsys.systems.family import Family
 
-FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-7, 1.5  # in snapshots, and in usual sizes of a state
-STRAY = 0.3  # of a step, that the first correction may be
-TURN, TURN_AT_BRANCH = 0.3, 0.1  # radians between two tangents at most: everywhere, and where det M changes its sign
-LONGEST_AT_BRANCH = 1e-4  # of a step over which det M changes its sign: two curves that only come near are told apart
-STRAIGHT, UNEVEN = 0.03, 0.8  # radians between chord and tangent that are always allowed, and else the part of the turn
-AIMED = 0.2  # of a step, that the first correction is to be: what the length of the next step is chosen by
-HARD = 9  # corrections, from which the next step is shorter
+WALK = ArclengthSettings(  # lengths are in snapshots, and in usual sizes of a state
+    first_step=0.1,
+    shortest_step=1e-7,
+    longest_step=1.5,
+    max_steps=20000,
+    turn=0.3,
+    branch_step=1e-4,  # two curves that only come near each other are told apart
+    branch_turn=0.1,
+    straight=0.03,
+    newton=NEWTON,
+    floor=FLOOR,
+    aimed=(0.2, 0.3, 0.3),
+    curved=False,  # at a fold that is at a snapshot a straight step does not land, and may not
+)
 FAR = 100.0  # usual sizes of a state, beyond which a curve is given up where a system has no box
 OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
-MOST_STEPS = 20000
 SAME = 1e-6  # usual sizes of a state: two points of one snapshot nearer than this are one
+BESIDE = (1e-2, 3e-3, 1e-3, 1e-4)  # of a branch point, where the first node of a curve from there is tried
+SINGULAR = "its Jacobian is singular at a snapshot"
 
 
-@dataclass(frozen=True, eq=False)
-class _Front:
-    """Where a walk stands: the last node as one vector, its tangent and the factors that gave it."""
+class Walk(FamilyCurve):
+    """One walk from a fixed point along its curve, until it leaves the range of snapshots or can go no further.
 
-    z: Tensor
-    t: Tensor
-    factors: Factors
-    node: Node
+    M of the last point serves the corrections of the next, and that of the next its tangent and orientation, which
+    tell exactly between which two points a branch point lies.
+    """
 
+    is_fresh = False
 
-class Walk:
-    """One walk from a fixed point along its curve, until it leaves the range of snapshots or can go no further."""
-
-    def __init__(self, family: Family, unit: float, longest: float = LONGEST_STEP) -> None:
-        self.family, self.longest = family, longest
-        self.newton = Bordered(family, unit)
+    def __init__(self, family: Family, unit: float, settings: ArclengthSettings = WALK) -> None:
+        super().__init__(family, unit)
+        self.settings = settings
         self.last = len(family.steps) - 1
+        self.curve = Curve()
+        self.held: Factored | None = None  # of the last point
+        self.newest: Factored | None = None  # of the point that is tried
 
     def from_snapshot(self, x: Tensor, snapshot: int, direction: int) -> Curve:
         """The curve through the fixed point x at a snapshot; ``direction`` is 1 to later ones, -1 to earlier."""
-        cell = snapshot if direction > 0 else snapshot - 1
+        self.cell = snapshot if direction > 0 else snapshot - 1
         along = torch.zeros(len(x) + 1, dtype=x.dtype)
         along[-1] = direction
-        curve = Curve()
-        if not 0 <= cell < self.last:
-            return curve
-        front = self._front(torch.cat([x, x.new_tensor([float(snapshot)])]), along, cell, snapshot)
-        if front is None:
-            curve.tail = "its Jacobian is singular at the snapshot where it was found"
-            return curve
-        return self._on(curve, front, FIRST_STEP)
+        if not 0 <= self.cell < self.last:
+            return Curve()
+        z = torch.cat([x, x.new_tensor([float(snapshot)])])
+        place = self.place(z, along)
+        if place is None:
+            return Curve(tail="its Jacobian is singular at the snapshot where it was found")
+        return self._from(z, place, self.settings.first_step, snapshot)
 
     def from_tangent(self, z: Tensor, t: Tensor, cell: int) -> Curve:
         """The curve that begins at z, a branch point, along t (both (n + 1,)); its first node lies beside z."""
-        for h in (1e-2, 3e-3, 1e-3, 1e-4):
+        self.cell = cell
+        for h in BESIDE:
             predicted = z + h * t
-            if not cell <= float(predicted[-1]) <= cell + 1:
+            M = self.factors(predicted, t) if cell <= float(predicted[-1]) <= cell + 1 else None
+            found = None if M is None else self.corrected(predicted, M, 0.5 * h)
+            if found is None or not cell <= float(found[-1]) <= cell + 1:
                 continue
-            factors = self.newton.factors(predicted, cell, t)
-            if factors is None:
-                continue
-            own = self.newton.tangent(factors, t)
-            found = self.newton.correct(predicted, self.newton.row(t), cell, factors, own, 0.5 * h)
-            if found is None or not cell <= float(found.z[-1]) <= cell + 1:
-                continue
-            front = self._front(found.z, t, cell, -1)
-            if front is not None and float(self.newton.row(t) @ front.t) > 0.8:
-                return self._on(Curve(), front, h)
+            place = self.place(found, t)
+            if place is not None and float(self.row(t) @ place.t) > 0.8:
+                return self._from(found, place, h, -1)
         return Curve(tail="no zero was found beside the branch point")
 
     def node_at(self, x: Tensor, p: float, like: Node) -> Node | None:
         """The node at a state x (n,) of the curve that ``like`` is on; None where its Jacobian is singular."""
-        along = torch.cat([like.t_x, x.new_tensor([like.t_p])])
-        front = self._front(torch.cat([x, x.new_tensor([p])]), along, int(p), -1)
-        return None if front is None else front.node
+        self.cell = int(p)
+        z = torch.cat([x, x.new_tensor([p])])
+        place = self.place(z, like.t)
+        return None if place is None else self._node(z, place, -1)
 
-    def _front(self, z: Tensor, along: Tensor, cell: int, snapshot: int) -> _Front | None:
-        factors = self.newton.factors(z, cell, along)
-        if factors is None:
-            return None
-        t = self.newton.tangent(factors, along)
-        det = factors.sign * (1 if float(t[-1]) > 0 else -1)
-        return _Front(z, t, factors, Node(z[:-1], float(z[-1]), t[:-1], float(t[-1]), det, cell, snapshot))
+    def _node(self, z: Tensor, place: Place, snapshot: int) -> Node:
+        return Node(z[:-1], float(z[-1]), place.t[:-1], float(place.t[-1]), place.det, self.cell, snapshot)
 
-    def _on(self, curve: Curve, front: _Front, h: float) -> Curve:
-        curve.nodes.append(front.node)
-        for _ in range(MOST_STEPS):
-            after, grown = self._step(front, h)
-            if after is None:
-                h *= 0.5
-                if h < SHORTEST_STEP:
-                    curve.tail = STUCK
-                    return curve
-                continue
-            if after.node.way != front.node.way and after.node.side != front.node.side:
-                curve.tail, curve.gap = BRANCH_POINT, self.newton.length(after.z - front.z)
-                return curve
-            curve.nodes.append(after.node)
-            h, front = min(self.longest, grown), after
-            if front.node.snapshot >= 0:
-                if self._is_at(curve.nodes[0], front.node):
-                    curve.tail = CLOSED
-                    return curve
-                beyond = self._across(front)
-                if not isinstance(beyond, _Front):
-                    curve.tail = beyond
-                    return curve
-                front = beyond
-                curve.nodes[-1] = front.node
-            if not self._is_inside(front.node):
-                curve.tail = LEFT
-                curve.nodes = curve.nodes[:-1] or curve.nodes
-                return curve
-        curve.tail = f"it took more than {MOST_STEPS} steps"
-        return curve
+    def _from(self, z: Tensor, place: Place, h: float, snapshot: int) -> Curve:
+        node = self._node(z, place, snapshot)
+        self.curve, self.held = Curve([node]), place.M
+        side = z.new_tensor([float(node.side)])
+        front = Front.at(ONE, (z / self.scale)[None], (place.t / self.scale)[None], side, h)
+        ending = follow(self, iter([front]), 1, self.settings).ending
+        if not self.curve.tail and ending != Ending.RANGE:
+            self.curve.tail = Ending(int(ending)).message
+        return self.curve
 
-    def _is_at(self, start: Node, node: Node) -> bool:
-        return node.snapshot == start.snapshot and float((node.x - start.x).norm()) <= SAME * self.newton.unit
+    def bordered(self, z: Tensor, curve: Tensor, border: Tensor) -> Factored:
+        return super().bordered(z, curve, border) if self.held is None else self.held
+
+    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored) -> tuple[Tensor, Tensor]:
+        self.newest = super().bordered(z, curve, guess)
+        t = self.newest.tangent(z)
+        return t / t.norm(dim=1, keepdim=True), self.newest.side
+
+    def goal(self, front: Front) -> Tensor:
+        return front.h.new_tensor([float(self.cell + (self.curve.nodes[-1].way > 0))])
+
+    def allows(self, step: Step) -> Tensor:
+        p, turns = step.after.z[:, -1], step.before.t[:, -1] * step.after.t[:, -1] <= 0
+        return (self.cell <= p) & (p <= self.cell + 1) & ~(step.lands & turns)
+
+    def after(self, step: Step) -> tuple[Front, Tensor]:
+        if not bool(step.taken):
+            self.held = None
+            return step.after, torch.full_like(ONE, GOES_ON)
+        assert self.newest is not None
+        self.held = self.newest
+        front, nodes = step.after, self.curve.nodes
+        z, t, side = front.z[0] * self.scale, front.t[0] * self.scale, int(front.side)
+        place = Place(t, side if float(t[-1]) > 0 else -side, self.held)
+        node = self._node(z, place, round(float(z[-1])) if bool(step.lands) else -1)
+        if node.way != nodes[-1].way and node.side != nodes[-1].side:
+            self.curve.gap = float(step.length)
+            return front, torch.full_like(ONE, Ending.BRANCH_POINT)
+        nodes.append(node)
+        ending = GOES_ON
+        if node.snapshot >= 0:
+            if node.snapshot == nodes[0].snapshot and float((node.x - nodes[0].x).norm()) <= SAME * self.unit:
+                return front, torch.full_like(ONE, Ending.CLOSED)
+            front, ending = self._across(front, node, place.M)
+        if ending == GOES_ON and not self._is_inside(node):
+            self.curve.nodes = nodes[:-1]
+            ending = Ending.LEFT
+        return front, torch.full_like(ONE, int(ending))
 
     def _is_inside(self, node: Node) -> bool:
-        if float(node.x.norm()) > FAR * self.newton.unit:
+        if float(node.x.norm()) > FAR * self.unit:
             return False
         box = self.family.box(node.p) if node.snapshot >= 0 else None
         if box is None:
@@ -135,60 +146,31 @@ class Walk:
         slack = OUTSIDE * (box[1] - box[0])
         return bool(((node.x >= box[0] - slack) & (node.x <= box[1] + slack)).all())
 
-    def _step(self, front: _Front, h: float) -> tuple[_Front | None, float]:
-        """One step of at most the length h, which ends at a snapshot where it would cross one, and the next length."""
-        cell, t, z = front.node.cell, front.t, front.z
-        goal = cell + 1 if front.node.way > 0 else cell
-        left = abs(goal - float(z[-1])) / abs(front.node.t_p)
-        lands = left <= h
-        taken = min(left, h)
-        predicted = z + taken * t
-        constraint = self.newton.row(t)
-        if lands:
-            predicted[-1] = float(goal)
-            constraint = torch.zeros_like(z)
-            constraint[-1] = 1.0
-        found = self.newton.correct(predicted, constraint, cell, front.factors, t, STRAY * taken)
-        if found is None or not cell <= float(found.z[-1]) <= cell + 1:
-            return None, 0.0
-        new = self._front(found.z, t, cell, goal if lands else -1)
-        if new is None:
-            return None, 0.0
-        if not self._is_smooth(front, new) or (lands and new.node.way != front.node.way):
-            return None, 0.0
-        growth = min(2.0, max(0.5, (AIMED * taken / max(found.first, 1e-300)) ** 0.5))
-        if found.corrections >= HARD:
-            growth = min(growth, 0.7)
-        return new, max(h, taken) * growth if growth >= 1 else taken * growth
-
-    def _is_smooth(self, front: _Front, new: _Front) -> bool:
-        """Whether the tangents before and after differ little, and the chord lies between them as on one smooth curve.
-
-        From one of two curves that cross onto the other, the chord has the direction of one of the tangents.
-        """
-        row = self.newton.row
-        passes = new.node.side != front.node.side
-        if passes and self.newton.length(new.z - front.z) > LONGEST_AT_BRANCH:
-            return False
-        chord = (new.z - front.z) / self.newton.length(new.z - front.z)
-        whole, first, second = (angle(row(a) @ b) for a, b in ((front.t, new.t), (front.t, chord), (chord, new.t)))
-        turn = TURN_AT_BRANCH if passes else TURN
-        return whole <= turn and max(first, second) <= max(UNEVEN * whole, STRAIGHT)
-
-    def _across(self, front: _Front) -> _Front | str:
-        """The front in the cell beyond the snapshot it stands at; "" at the end of the range, else what is wrong."""
-        cell = front.node.cell + front.node.way
-        if not 0 <= cell < self.last:
-            return ""
-        node, factors = front.node, Factors(front.factors.LU, front.factors.pivots, front.factors.sign, front.t)
-        t = factors.step(-self.family.rate(node.x, node.p, cell))  # J t_x = -F_p of the cell beyond, for t_p = 1
-        t[-1] = 1.0
-        t = t * (node.way / self.newton.length(t))
+    def _across(self, front: Front, node: Node, M: Factored) -> tuple[Front, int]:
+        """The front in the cell beyond the snapshot it stands at, where J is the same and F_p is another."""
+        if not 0 <= self.cell + node.way < self.last:
+            return front, Ending.RANGE
+        self.cell += node.way
+        self.held = beyond = _Beyond(M, front.t)
+        rate = self.family.rate(node.x, node.p, self.cell) / self.unit
+        t = beyond.solve(torch.cat([-rate, rate.new_zeros(1)])[None])  # J t_x = -F_p, for t_p = 1
+        t[:, -1] = 1.0
+        t = t * (node.way / t.norm())
         if not bool(torch.isfinite(t).all()):
-            return "its Jacobian is singular at a snapshot"
-        return _Front(front.z, t, factors, replace(node, t_x=t[:-1], t_p=float(t[-1]), cell=cell))
+            self.curve.tail = SINGULAR
+            return front, Ending.OTHER
+        plain = t[0] * self.scale
+        self.curve.nodes[-1] = dataclasses.replace(node, t_x=plain[:-1], t_p=float(plain[-1]), cell=self.cell)
+        return front._replace(t=t, bend=torch.zeros_like(t)), GOES_ON
 
 
-def angle(cosine: Tensor) -> float:
-    """The angle between two unit vectors of this product."""
-    return float(cosine.clamp(-1.0, 1.0).arccos())
+class _Beyond(Factored):
+    """M of the cell before a snapshot, of which only steps without a change of p serve the cell beyond."""
+
+    def __init__(self, M: Factored, t: Tensor) -> None:
+        super().__init__(M.LU, M.pivots)
+        self.t = t  # (1, n + 1) the tangent before the snapshot
+
+    def solve(self, right: Tensor, rows: Tensor | None = None) -> Tensor:
+        d = super().solve(right, rows)
+        return d - self.t * (d[:, -1:] / self.t[:, -1:])

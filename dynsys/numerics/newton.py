@@ -17,6 +17,8 @@ from torch.linalg import vector_norm
 Residual = Callable[[Tensor, Tensor], Tensor]  # x (b, n) and which rows of the batch these are -> F (b, n)
 Solve = Callable[[Tensor, Tensor, Tensor], Tensor]  # -F (b, n), x and rows -> steps (b, n)
 
+STALLED = 0.7  # of a correction that may be the work of rounding: the next is no smaller
+
 
 @dataclass(frozen=True)
 class NewtonSettings:
@@ -27,7 +29,7 @@ class NewtonSettings:
     converged: float = 0.0  # of the length, a correction after which no more is made
     corrections: int = 8  # at most
     at_once: float = 0.0  # of the length, a first correction after which no second is needed to show contraction
-    rounding: float = 0.0  # a correction, beneath which the next may be the work of rounding where it is no smaller
+    rounding: float = 0.0  # a correction, after which the next may be the work of rounding and needs not contract
 
 
 class Corrected(NamedTuple):
@@ -67,8 +69,12 @@ def chord_newton(
             ratio = beyond / before
             good, enough = ratio <= settings.contraction, size <= settings.converged * span + least
             if settings.rounding:
-                rounded = (before <= settings.rounding) & ~good
-                good, enough, ratio = good | rounded, enough | rounded, torch.where(rounded, 0.0, ratio)
+                small = before <= settings.rounding
+                good, enough, ratio = (
+                    good | small,
+                    enough | (small & ~(ratio < STALLED)),
+                    torch.where(small, 0.0, ratio),
+                )
             slack[going] = torch.maximum(slack[going], ratio)
         last[going], ok[going], done[going] = size, good, good & enough
         on = good & ~enough

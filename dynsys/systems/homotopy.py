@@ -97,8 +97,6 @@ class Blend:
             A[:, :n, n], A[:, n] = column[some], row[some]
             return A
 
-        if self.is_small:
-            return _by_lu(matrix(torch.arange(len(x))), right)
         product = self.linearised(x, s, rows)
 
         def operator(v: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ import torch
 from dynsys import Flow, find_fixed_points
 from dynsys.continuation.crossings import Crossing
 from dynsys.continuation.curve import STUCK, Curve, Node
+from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.follow import follow
 from dynsys.continuation.junctions import Followed, junctions
 from dynsys.continuation.reader import Reader
 from dynsys.continuation.readings import nearest, read
 from dynsys.continuation.walk import Walk
 from dynsys.models.rate.leaky_rate import LeakyRate
-from dynsys.numerics.bordered import Bordered
 from dynsys.systems.family import FamilyOf
 
 
@@ -74,7 +74,7 @@ def test_crossings_of_a_large_network_are_where_its_eigenvalues_say():
     values = values[values.imag >= 0]
     expected = sorted(1 / v.real for v in values if v.real > 0 and 0.9 < 1 / v.real < 1.06)
     with torch.no_grad():
-        newton = Bordered(family, 1.0)
+        newton = FamilyCurve(family, 1.0)
         curve = Walk(family, 1.0).from_snapshot(torch.zeros(280, dtype=torch.float64), 0, 1)
         reader = Reader(newton, workers=1)
         reader.read_curves([curve])
@@ -135,7 +135,7 @@ def test_signs_of_the_nodes_are_those_of_the_determinants():
     family = FamilyOf(lambda g: random_network(12, g), np.linspace(0.5, 2.5, 5))
     with torch.no_grad():
         curve = Walk(family, 3.0).from_snapshot(torch.zeros(12, dtype=torch.float64), 0, 1)
-        newton = Bordered(family, 3.0)
+        newton = FamilyCurve(family, 3.0)
         for node in curve.nodes:
             J = family.jacobian(node.x, node.p).numpy()
             assert node.det == np.sign(np.linalg.det(J))
@@ -164,5 +164,5 @@ def test_a_walk_that_gets_stuck_beside_a_branch_point_came_to_it(apart, arms):
     z, t = torch.tensor([0.0, 0.5], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
     crossing = Crossing(0, 0.5, z, t, 0j, np.empty(0, dtype=complex), False, False, 0, 1)
     arm = Curve([Node(one, 1.0, one, -0.5, -1, 0, 1), Node(apart * one, 0.5, one, 0.0, -1, 0)], tail=STUCK)
-    ((joint,), _) = junctions([Followed(trunk, [crossing]), Followed(arm, [])], Bordered(family, 1.0), flips=False)
+    ((joint,), _) = junctions([Followed(trunk, [crossing]), Followed(arm, [])], FamilyCurve(family, 1.0), flips=False)
     assert [end for _, end in joint.arms] == arms

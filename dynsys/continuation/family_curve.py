@@ -1,0 +1,80 @@
+"""Curves of fixed points of a family, F(x, p) = 0, as a problem of continuation.
+
+Inside, x is measured in ``unit``, the usual size of a state, and p in snapshots, so that z = (x / unit, p); outside
+stand z = (x, p) (n + 1,) and tangents of length 1 in that measure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dynsys.continuation.arclength import Problem
+from dynsys.numerics.bordered import Factored
+from dynsys.numerics.newton import NewtonSettings, chord_newton
+from dynsys.systems.family import Family
+
+ONE = torch.zeros(1, dtype=torch.long)  # the curve that is followed
+NEWTON = NewtonSettings(corrections=12, rounding=1e-7)
+FLOOR = 1e-10  # a correction after which a point counts as reached
+
+
+class Place(NamedTuple):
+    """A tangent, the sign of det J, and the factors that told both."""
+
+    t: Tensor  # (n + 1,)
+    det: int
+    M: Factored
+
+
+class FamilyCurve(Problem):
+    """Curves of ``family`` between the snapshots ``cell`` and ``cell + 1``."""
+
+    def __init__(self, family: Family, unit: float, cell: int = 0) -> None:
+        self.family, self.unit, self.cell = family, unit, cell
+        self.scale = torch.cat([torch.full((family.n_state,), unit, dtype=torch.float64), torch.ones(1).double()])
+
+    def residual(self, z: Tensor, curve: Tensor) -> Tensor:
+        rows = [self.family.velocity(x * self.unit, p) for x, p in zip(z[:, :-1], z[:, -1].tolist(), strict=True)]
+        return torch.stack(rows) / self.unit
+
+    def derivative(self, z: Tensor, curve: Tensor, out: Tensor) -> None:
+        for row, (x, p) in zip(out, zip(z[:, :-1] * self.unit, z[:, -1].tolist(), strict=True), strict=True):
+            row[:, :-1] = self.family.jacobian(x, p)
+            row[:, -1] = self.family.rate(x, p, self.cell) / self.unit
+
+    def length(self, d: Tensor) -> float:
+        return float((d / self.scale).norm())
+
+    def row(self, t: Tensor) -> Tensor:
+        """The row whose product with a step is its part along t."""
+        return t / self.scale**2
+
+    def factors(self, z: Tensor, border: Tensor) -> Factored | None:
+        """M at z (n + 1,); None where it is singular or not finite."""
+        M = self.bordered((z / self.scale)[None], ONE, (border / self.scale)[None])
+        diagonal = M.LU.diagonal(dim1=1, dim2=2)
+        return M if bool((torch.isfinite(diagonal) & (diagonal != 0)).all()) else None
+
+    def place(self, z: Tensor, like: Tensor) -> Place | None:
+        """What is known at a zero z, with the unit tangent whose product with ``like`` is positive."""
+        M = self.factors(z, like)
+        if M is None:
+            return None
+        t = M.tangent(z[None])[0]
+        t = t * self.scale / t.norm()
+        return Place(t, int(M.side) * (1 if float(t[-1]) > 0 else -1), M)
+
+    def corrected(self, z: Tensor, M: Factored, allowed: float) -> Tensor | None:
+        """The zero near z at right angles to the border of M, within ``allowed``; None where that is unsure."""
+        found = chord_newton(
+            lambda z, rows: self.residual(z, ONE),
+            lambda right, z, rows: M.solve(torch.cat([right, torch.zeros_like(z[:, :1])], dim=1)),
+            (z / self.scale)[None],
+            z.new_tensor([allowed / NEWTON.stray]),
+            z.new_tensor([FLOOR]),
+            NEWTON,
+        )
+        return found.x[0] * self.scale if bool(found.ok) else None
