@@ -13,22 +13,29 @@ to zero beside it, and the walk ends where it began.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.continuation.arclength import GOES_ON, ArclengthSettings, Ending, Front, Problem, Step, follow
+from dynsys.numerics.newton import NewtonSettings
 from dynsys.numerics.rounding import ZERO, is_zero
 from dynsys.systems.system import System
 
 NULL = 1e-6  # of the largest singular value of J, beneath which a direction may be tangent to a manifold
 ON_IT = 4 * ZERO  # times the rounding error, as its samples come from below and a walk has many
 CORRECTIONS = 8
-FIRST_STEP, LONGEST_STEP, SHORTEST_STEP = 1e-2, 0.2, 1e-5  # in units of the state
-GROWTH = 2.0
-MOST_CORRECTED = 0.25  # of a step, that the correction may move
-LEAST_COSINE = 0.95  # between the directions before and after a step
+WALK = ArclengthSettings(  # lengths are in units of the state
+    first_step=1e-2,
+    shortest_step=1e-5,
+    longest_step=0.2,
+    turn=0.3,
+    newton=NewtonSettings(stray=0.25, converged=1e-3),
+    aimed=(1.0, 1.0, 0.3),
+    curved=False,
+)
 SAME = 1e-6  # in units of the state: nearer than this, two states on a manifold are one
 
 
@@ -117,41 +124,10 @@ class Walker:
 
         ``farthest`` is a distance from the start. Steps grow while the manifold is straight.
         """
-        here, t, length = start, direction, FIRST_STEP * self.unit
-        met: list[Place] = []
-        blocked = End.BLOCKED
-        for _ in range(most_steps):
-            if length < SHORTEST_STEP * self.unit:
-                return met, blocked
-            there, t_new, obstacle = self._step(here, t, length)
-            if obstacle is not None:
-                length, blocked = length / GROWTH, obstacle
-                continue
-            if len(met) > 2 and self._passes(here, t, start.x, length):
-                return met, End.CLOSED
-            here, t, blocked = there, t_new, End.BLOCKED
-            met.append(here)
-            if float((here.x - start.x).norm()) >= farthest:
-                return met, End.FAR
-            length = min(GROWTH * length, LONGEST_STEP * self.unit)
-        return met, End.BUDGET
-
-    def _step(self, here: Place, t: Tensor, length: float) -> tuple[Place, Tensor, End | None]:
-        """One step, the direction after it, and what stood in its way."""
-        there, good = self.corrected(here.x + length * t, here)
-        t_new = there.T[0] @ (there.T[0].mT @ t)  # the old direction, as near as the new tangents come to it
-        t_new = t_new / t_new.norm()
-        straight = float((there.x - here.x - length * t).norm()) <= MOST_CORRECTED * length
-        if not bool(good) or not straight or not float(t @ t_new) >= LEAST_COSINE:
-            return there, t_new, End.BLOCKED
-        return there, t_new, None if self.is_inside(there.x) else End.BOX
-
-    def _passes(self, here: Place, t: Tensor, x: Tensor, length: float) -> bool:
-        """Whether the step of this length from ``here`` along t passes through the state x (1, n)."""
-        ahead = float((x - here.x)[0] @ t)
-        if not 0 <= ahead <= 1.1 * length or float((x - here.x).norm()) > 1.5 * length:
-            return False
-        return bool(self.reaches(here, x).all())
+        curve = _NullCurve(self, start, direction, farthest)
+        settings = replace(WALK.scaled(self.unit), max_steps=most_steps)
+        ending = follow(curve, iter([curve.front(settings.first_step)]), 1, settings).ending
+        return curve.met, curve.end or (End.BUDGET if ending == Ending.OUT_OF_STEPS else curve.obstacle)
 
     def reaches(self, start: Place, x: Tensor, most_steps: int = 1) -> Tensor:
         """Whether (B,) walks on the manifold from ``start`` (B states) straight towards each x (B, n) come to it."""
@@ -160,7 +136,7 @@ class Walker:
         for _ in range(most_steps + 2):  # two more that only turn the tangent for the last digits
             ahead = (here.T.mT @ (x[rows] - here.x).unsqueeze(2)).squeeze(2)
             left = vector_norm(ahead, dim=1, keepdim=True)
-            ahead = ahead * (LONGEST_STEP * self.unit / left.clamp_min(1e-300)).clamp_max(1.0)
+            ahead = ahead * (WALK.longest_step * self.unit / left.clamp_min(1e-300)).clamp_max(1.0)
             there, good = self.corrected(here.x + (here.T @ ahead.unsqueeze(2)).squeeze(2), here)
             apart = vector_norm(x[rows] - there.x, dim=1)
             nearer = good & (apart < vector_norm(x[rows] - here.x, dim=1))
@@ -181,6 +157,75 @@ class Walker:
 
     def _held(self, x: Tensor) -> Tensor:
         return self.u.expand(len(x), -1)
+
+
+class _NullCurve(Problem):
+    """The curve on a manifold of dimension d that goes on in one direction, as zeros (x, l) of F(x) + A l.
+
+    The left null vectors A make up for the rank that J lacks; on the manifold l = 0. Of d tangents those at right
+    angles to the direction are held, x from the last state. Borders are renewed from state to state.
+    """
+
+    def __init__(self, walker: Walker, start: Place, direction: Tensor, farthest: float) -> None:
+        self.walker, self.start, self.here, self.farthest = walker, start, start, farthest
+        self.t = direction
+        self.met: list[Place] = []
+        self.end: End | None = None
+        self.obstacle = End.BLOCKED
+
+    def front(self, h: float) -> Front:
+        one, z = torch.zeros(1, dtype=torch.long), self._with_slack(self.here.x[0])
+        t = self._with_slack(self.t)
+        return Front.at(one, z, t, self.bordered(z, one, t).side, h)
+
+    def _with_slack(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x.new_zeros(self.here.T.shape[2])])[None]
+
+    def _held(self) -> Tensor:
+        """Tangents (n, d - 1) at right angles to the direction."""
+        T = self.here.T[0]
+        return T @ torch.linalg.qr((T.mT @ self.t).unsqueeze(1), mode="complete")[0][:, 1:]
+
+    def residual(self, z: Tensor, curve: Tensor) -> Tensor:
+        n = self.walker.system.n_state
+        F = self.walker.system.velocity(z[:, :n], self.walker.u) + z[:, n:] @ self.here.A[0].mT
+        return torch.cat([F, (z[:, :n] - self.here.x) @ self._held()], dim=1)
+
+    def derivative(self, z: Tensor, curve: Tensor, out: Tensor) -> None:
+        n = self.walker.system.n_state
+        out.zero_()
+        out[:, :n, :n] = self.walker.system.jacobian(z[:, :n], self.walker.u)
+        out[:, :n, n:] = self.here.A
+        out[:, n:, :n] = self._held().mT
+
+    def after(self, step: Step) -> tuple[Front, Tensor]:
+        """The state met, with every digit, if it is a zero that can be reached; else a shorter step."""
+        n, walker, going = self.walker.system.n_state, self.walker, torch.full((1,), GOES_ON)
+        if not bool(step.taken):
+            self.obstacle = End.BLOCKED
+            return step.after, going
+        there, good = walker.corrected(step.after.z[:, :n], self.here)
+        if not bool(good) or not walker.is_inside(there.x):
+            self.obstacle = End.BOX if bool(good) else End.BLOCKED
+            return step.before._replace(h=WALK.shrinking * step.length, steps=step.after.steps), going
+        if len(self.met) > 2 and self._closes(float(step.length)):
+            self.end = End.CLOSED
+            return step.after, torch.full_like(going, Ending.CLOSED)
+        t = there.T[0] @ (there.T[0].mT @ self.t)  # the old direction, as near as the new tangents come to it
+        self.here, self.t, self.obstacle = there, t / t.norm(), End.BLOCKED
+        self.met.append(there)
+        if float((there.x - self.start.x).norm()) >= self.farthest:
+            self.end = End.FAR
+            return step.after, torch.full_like(going, Ending.OTHER)
+        z, t = self._with_slack(there.x[0]), self._with_slack(self.t)
+        return step.after._replace(z=z, t=t, side=self.bordered(z, going, t).side), going
+
+    def _closes(self, length: float) -> bool:
+        """Whether the step of this length passes through the start."""
+        way = self.start.x - self.here.x
+        if not 0 <= float(way[0] @ self.t) <= 1.1 * length or float(way.norm()) > 1.5 * length:
+            return False
+        return bool(self.walker.reaches(self.here, self.start.x).all())
 
 
 def _orthonormal(V: Tensor) -> Tensor:

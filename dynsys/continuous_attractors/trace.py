@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.continuous_attractors.continuation import NULL, SAME, SHORTEST_STEP, End, Place, Walker
+from dynsys.continuous_attractors.continuation import NULL, SAME, WALK, End, Place, Walker
 from dynsys.continuous_attractors.manifold import REPRESENTATIVES, Manifold, spread
 from dynsys.numerics.rounding import EPS, rate
 from dynsys.stability.spectrum import excess
@@ -157,7 +157,7 @@ def _end(walker: Walker, path: list[Place], direction: Tensor) -> list[Place]:
         on_it = bool(walker.is_zero(x, walker.system.velocity(x, walker.u)))
         return on_it and walker.is_inside(x) and _vanishes(walker, x)
 
-    low, high = 0.0, 2 * SHORTEST_STEP * walker.unit
+    low, high = 0.0, 2 * WALK.shortest_step * walker.unit
     if good(here.x + high * t):
         return []
     for _ in range(HALVINGS):
