@@ -19,6 +19,13 @@ from dynsys.cli.train import Schedule
 @click.option("--start", type=PLACE, metavar="RUN", help="An esn of one bit less; trained here if not given.")
 @click.option("--units", type=click.IntRange(10), help="Units of the networks.  [1000, or as --start]")
 @click.option("--activation", type=click.Choice(["tanh", "logistic"]), help="Of the units.  [tanh, or as --start]")
+@click.option(
+    "--preset",
+    default="default",
+    show_default=True,
+    type=click.Choice(["default", "paper"]),
+    help="By which the networks learn, as in dynsys train: 'paper' is table 1 of Jang's term paper.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
 @click.option("--steps", type=click.IntRange(100), help="Steps of training of the larger networks.  [96000 of 4 bits]")
 @click.option(

@@ -42,16 +42,21 @@ def rounding(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, sampl
     return SAFETY * _with_cancellation(system, x, u, F, noise, steps, rows)
 
 
-def is_zero(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, times: float = ZERO) -> Tensor:
-    """Whether (B,) F at x (B, n) is within ``times`` its rounding error, which is measured no better than that asks."""
-    noise, worth, steps = _at_once(system, x, u, F, unit)
+def is_zero(
+    system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, times: float = ZERO, by_unit: bool = True
+) -> Tensor:
+    """Whether (B,) F at x (B, n) is within ``times`` its rounding error, which is measured no better than that asks.
+
+    Without ``by_unit`` only what was seen of that error counts, and not the change of F by eps times the unit.
+    """
+    noise, worth, steps = _at_once(system, x, u, F, unit, by_unit=by_unit)
     size = vector_norm(F, dim=1)
     rows = (size > times * SAFETY * noise) & (size <= worth)
     return size <= times * SAFETY * _with_cancellation(system, x, u, F, noise, steps, rows)
 
 
 def _at_once(
-    system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2
+    system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2, by_unit: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The noise (B,) that the last digits of x show, the size of F (B,) up to which it is worth to look at more of it,
     and the steps (B, n) for that; -1 where F is straight, so that there is no more noise.
@@ -60,7 +65,7 @@ def _at_once(
     near = [x + 2 * EPS * x.abs() * _signs(x, k) for k in range(samples)]
     far, *moved = _velocities(system, [_far(x, unit), *near, *(x + share * steps for share in STRAIGHT)], u)
     pace = _rate(far, F, unit)
-    noise = EPS * unit * pace
+    noise = by_unit * EPS * unit * pace
     if (
         system.kind is Kind.MAP
     ):  # F = G(x) - x, and G(x) is rounded itself, which a change of both by a digit would hide

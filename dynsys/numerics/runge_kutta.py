@@ -23,6 +23,9 @@ A = (
 )
 E = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 TOLERANCE = 1e-6  # error of a step, relative to the size of the state
+LARGEST = (
+    10.0  # usual sizes of a state, or lengths of the step, up to which that counts: far out states may move little
+)
 LEAST, MOST, SAFETY = 0.2, 5.0, 0.9  # change of step length from one to the next
 FIRST = 0.01  # of a state's size, moved in the first step
 PART_OF_TURN = 1 / 8  # that an angle moves by in one step
@@ -62,7 +65,10 @@ def step(system: System, now: Course, u: Tensor, unit: float, until: Tensor) -> 
         x = now.x + h.unsqueeze(1) * _combined(weights, slopes)
         slopes.append(system.velocity(x, u))
     error = h * vector_norm(_combined(E, slopes), dim=1)
-    allowed = TOLERANCE * (torch.maximum(vector_norm(now.x, dim=1), vector_norm(x, dim=1)) + FIRST * unit)
+    size = torch.maximum(vector_norm(now.x, dim=1), vector_norm(x, dim=1))
+    if unit:
+        size = torch.minimum(size, LARGEST * vector_norm(x - now.x, dim=1).clamp_min(unit))
+    allowed = TOLERANCE * (size + FIRST * unit)
     ratio = error / allowed
     good = ratio <= 1  # NaN is not
     factor = (SAFETY * ratio.clamp_min(1e-10) ** -0.2).clamp(LEAST, MOST).nan_to_num(LEAST)

@@ -2,7 +2,8 @@
 
 Where F is smooth the difference falls with the distance from the zero. At a kink it is the same however near one looks.
 States all round are compared with each other: those at opposite ends of a line have one Jacobian where F is odd. Along
-the axes as well, since the sectors that maxima and absolute values of single variables cut out may be narrow.
+the axes as well, since the sectors that maxima and absolute values of single variables cut out may be narrow. In a
+plane no sector of more than a degree is missed; in more dimensions a cone that none of the lines meets is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dynsys.systems.system import Kind, System
 NEAR, FARTHER = 1e-10, 100.0  # in units of the state, where the sides are taken, and times that for comparison
 WITHIN = 10.0  # times the error bound, beyond which a side is that of the true zero
 LINES, MANY = 4, 32  # through each zero, along which a kink is felt; the latter where there are few variables
+DEGREES, BESIDE = 180, 0.3  # half a turn, and off round angles, at which kinks are
 FEW = 16  # variables, up to which it is felt along the axes as well
 ALL_ROUND, LARGE = 8, 256  # lines by which all sides are found, up to so many variables; one line above
 JUMP = 1e-6  # of the largest derivative farther out, beneath which a difference is rounding
@@ -83,8 +85,11 @@ def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
 
 
 def _lines(x: Tensor, count: int, seed: int) -> Tensor:
-    """Unit vectors: ``count`` random ones, and those along the axes where they are few."""
+    """Unit vectors: ``count`` random ones, and those along the axes where they are few; in a plane one per degree."""
     axes = torch.eye(x.shape[1] if x.shape[1] <= FEW else 0, x.shape[1]).to(x)
+    if x.shape[1] == 2:
+        angle = (torch.arange(DEGREES, dtype=x.dtype, device=x.device) + BESIDE).deg2rad()
+        return torch.cat([torch.stack([angle.cos(), angle.sin()], dim=1), axes])
     return torch.cat([_directions(x, count, seed), axes])
 
 

@@ -29,6 +29,7 @@ SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
 POWER_STEPS = 6
 NEAR = 1e-4  # in units of the state: the distance over which L is sampled
+NEARER = 1e-2  # times that, where F bends too much within it: the unit of a state may be much too large
 SAMPLES = 3
 INVERSE_VECTORS = 128  # of a Krylov solve for |J^-1|
 
@@ -55,6 +56,11 @@ class Assessed:
     def __getitem__(self, rows: Tensor | slice) -> Assessed:
         return Assessed(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    def replaced(self, rows: Tensor, by: Assessed) -> Assessed:
+        """With other states in those rows."""
+        parts = ((getattr(self, field.name), getattr(by, field.name)) for field in fields(self))
+        return Assessed(*(old.index_copy(0, rows, new) for old, new in parts))
+
     @staticmethod
     def joined(parts: Sequence[Assessed]) -> Assessed:
         return Assessed(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Assessed)))
@@ -64,24 +70,42 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True
     """Refine each x by chord steps that lower |F|, to rounding if they can, then bound its distance from the true zero.
 
     With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
+    L is sampled over a distance that suits a state of the size ``unit``, and where it is too large for a bound, ever
+    nearer: zeros that lie close together far from the origin are told apart on their own scale.
     """
+    near = NEAR
+    found = _within(system, x, u, unit, dense, near)
+    while True:
+        near *= NEARER
+        reach = 2 * found.inverse_norm * (vector_norm(found.F, dim=1) + found.noise)
+        worth = torch.isinf(found.error_bound) & (reach <= near * (unit + vector_norm(found.x, dim=1)))
+        rows = worth.nonzero().squeeze(1)
+        if not len(rows):
+            return found
+        found = found.replaced(rows, _within(system, found.x[rows], u[rows], unit, dense, near))
+
+
+def _within(system: System, x: Tensor, u: Tensor, unit: float, dense: bool, near: float) -> Assessed:
+    """The same with L sampled ``near``, in units of the state."""
     start = x
     if dense:
         J = system.jacobian(x, u)
         LU, pivots, _ = torch.linalg.lu_factor_ex(J)
         x, F = _refined(system, x, u, LU, pivots)
         inverse_norm, index = _inverse_norm(J, LU, pivots), _index(LU, pivots)
+        far = near * (unit + vector_norm(x, dim=1))
         small = J.shape[-1] <= SINGULAR_VALUES_LIMIT
-        curvature = _curvature(system, x, u, J, unit) if small else _curvature_by_products(system, x, u, unit)
+        curvature = _curvature(system, x, u, J, far) if small else _curvature_by_products(system, x, u, far)
     else:
         F = system.velocity(x, u)
         inverse_norm, index = _inverse_norm_by_products(system, x, u), torch.zeros_like(F[:, 0])
-        curvature = _curvature_by_products(system, x, u, unit)
+        far = near * (unit + vector_norm(x, dim=1))
+        curvature = _curvature_by_products(system, x, u, far)
     inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
     noise = rounding(system, x, u, F, unit)
     reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
-    proven &= reach <= NEAR * (unit + vector_norm(x, dim=1))  # L is not known further away
+    proven &= reach <= far  # L is not known further away
     proven &= inverse_norm * curvature * vector_norm(x - start, dim=1) <= SAME_JACOBIAN
     converged = (vector_norm(F, dim=1) <= ZERO * noise) & proven
     bound, index = torch.where(proven, reach, torch.inf), torch.where(proven, index, 0)
@@ -143,19 +167,19 @@ def _inverse_norm_by_products(system: System, x: Tensor, u: Tensor) -> Tensor:
     return torch.where(torch.isfinite(size) & (reached <= 0.1), size.sqrt(), torch.inf)
 
 
-def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, unit: float) -> Tensor:
-    """The largest sampled |J(x + h v) - J(x)| / h over random directions v."""
+def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, h: Tensor) -> Tensor:
+    """The largest sampled |J(x + h v) - J(x)| / h over random directions v, at the distances h (B,)."""
     largest = torch.zeros_like(x[:, 0])
-    for v, h in _displacements(x, unit):
+    for v in _displacements(x, h):
         change = torch.linalg.matrix_norm(system.jacobian(x + v, u) - J)
         largest = torch.maximum(largest, change / h)
     return largest
 
 
-def _curvature_by_products(system: System, x: Tensor, u: Tensor, unit: float, samples: int = 4) -> Tensor:
+def _curvature_by_products(system: System, x: Tensor, u: Tensor, h: Tensor, samples: int = 4) -> Tensor:
     """The same; the Frobenius norm of a change is sqrt(n) times the mean of what it does to random unit vectors."""
     largest, here = torch.zeros_like(x[:, 0]), system.linearised(x, u)
-    for v, h in _displacements(x, unit):
+    for v in _displacements(x, h):
         there: Product = system.linearised(x + v, u)
         squares = torch.zeros_like(largest)
         for k in range(samples):
@@ -165,10 +189,9 @@ def _curvature_by_products(system: System, x: Tensor, u: Tensor, unit: float, sa
     return largest
 
 
-def _displacements(x: Tensor, unit: float) -> list[tuple[Tensor, Tensor]]:
-    """Random displacements of each state, and their lengths."""
-    length = NEAR * (unit + x.norm(dim=1))
-    return [(_directions(x, k) * length.unsqueeze(1), length) for k in range(SAMPLES)]
+def _displacements(x: Tensor, h: Tensor) -> list[Tensor]:
+    """Random displacements of each state, of the lengths h (B,)."""
+    return [_directions(x, k) * h.unsqueeze(1) for k in range(SAMPLES)]
 
 
 def _directions(x: Tensor, seed: int) -> Tensor:

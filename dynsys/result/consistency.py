@@ -104,13 +104,19 @@ def _missing(points: FixedPoints, report: SearchReport) -> SearchReport:
     certain = 0 if report.complete or report.index_sum is None else abs(report.index_sum - 1)
     known = missing.known if report.period > 1 else _isolated(points, report)
     unmet = max(missing.unmet, unlisted(points, report))
-    least = known if report.complete else max(missing.least, known + max(certain, unlisted(points, report)))
+    none = max(0, missing.known - known)  # counted by the search, and found to be ends of lines or parts of others
+    least = known if report.complete else max(missing.least - none, known + max(certain, unlisted(points, report)))
     unresolved = 0 if report.complete or report.period > 1 else _unresolved(points)
-    most = known if report.complete else None if unresolved else missing.most
+    most = known if report.complete else None if unresolved or missing.most is None else missing.most - none
+    nothing = none > 0 and not known and not report.complete
     missing = dataclasses.replace(
         missing,
         known=known,
-        estimate=None if missing.estimate is None else 0.0 if report.complete else max(missing.estimate, certain),
+        estimate=None
+        if missing.estimate is None or nothing
+        else 0.0
+        if report.complete
+        else max(missing.estimate, certain),
         least=least,
         most=None if most is None else max(most, least),
         certain=certain,

@@ -368,10 +368,11 @@ class Exploration:
 
 
 def usual_size(system: System, u: Tensor, x: Tensor) -> float:
-    """The norm of a usual state: of the starts, but not beyond what the reachable box allows."""
+    """The norm of a usual state, of the starts, but no more than half the diagonal of the reachable box, which may lie
+    far from the origin."""
     size, box = float(x.norm(dim=1).median()), system.box(u[:1])
     if box is not None:
-        size = min(size, float(torch.maximum(box[0].abs(), box[1].abs()).norm()))
+        size = min(size, float((box[1] - box[0]).norm()) / 2)
     return size or 1.0
 
 

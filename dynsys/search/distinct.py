@@ -169,6 +169,13 @@ class Catalogue:
         for counts in (self.hits, self.crossings, self.visits, self.tests):
             counts += [0] * len(found)
 
+    def look_again(self) -> None:
+        """Assess the points that have no bound by the present unit."""
+        rows = torch.isinf(self.points.error_bound).nonzero().squeeze(1)
+        if len(rows):
+            groups = torch.tensor(self.groups, device=rows.device)[rows]
+            self._known = self.points.replaced(rows, self.assessed(self.points.x[rows], groups))
+
     def prove(self, rows: Tensor, bound: Tensor, index: Tensor) -> None:
         """Take note of what was proved of some points, where only estimates were known."""
         bounds, indices = self.points.error_bound.clone(), self.points.index.clone()

@@ -20,6 +20,7 @@ from dynsys.numerics.rounding import at_origin, is_zero
 from dynsys.proof.false_zeros import only_rounding
 from dynsys.search.descent import Descent, Outcome, descend
 from dynsys.search.solvers import DENSE_LIMIT, Newton, Problem, Solver
+from dynsys.search.solvers.newton import dense_direction
 from dynsys.search.starts import visited
 from dynsys.systems.angles import wrapped
 from dynsys.systems.speed import gradient, q_of
@@ -34,7 +35,10 @@ SMALL = 1e-2  # of a state's size: a state this near to the origin may be at it
 MOVED = 1e-3  # of a state's size: farther than this, Newton has gone to another point than the solver's
 STATIONARY = 1e-4  # of |grad q| * size / q, beneath which a start has plainly reached a minimum
 NO_CHANGE = 1e-12  # of the largest entry of J where a trajectory goes: a row below it shows no change at all
+FARTHER_OUT = 0.01  # of the way there, that a state is moved on
 HELD_TOGETHER = 16  # Jacobians looked at together
+FURTHER, PLAINLY = 64, 100.0  # Newton steps, and times its rounding error, from which |F| is plainly more than that
+LEAST_UNIT = 1e-100  # beneath which squares of lengths vanish
 FAR_OUTSIDE = 0.05  # of the box's width: a state this far outside it is on its way to no point inside
 
 
@@ -93,6 +97,7 @@ class Finished:
     slow: Tensor  # states (k, n), still to be followed to their minimum of q
     slow_groups: Tensor
     rejected: Counter[Rejection]
+    unit: float  # by which that was told
 
 
 class Descender:
@@ -161,6 +166,11 @@ class Descender:
         last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
         last = dataclasses.replace(last, x=wrapped(last.x, self.system.periods))
         zero = near & is_zero(self.system, last.x, u, last.F, landed.unit)
+        further, some = self._further(last, u, zero, landed.unit)
+        unit = self._unit_for(last.x[some], u[some], last.F[some], landed.unit)
+        last = further
+        if unit < landed.unit:
+            return self.finish(dataclasses.replace(landed, x=last.x, F=last.F, outcome=last.outcome, unit=unit))
         inside = self.inside(last.x, landed.groups)
         slow, where = self._slow(first, last, zero, landed.groups)
         reached = self.within_reach(last.x, landed.groups) | (zero & inside)
@@ -168,13 +178,13 @@ class Descender:
         held = self.held(last.x, landed.groups, zero & inside)
         zero, refused = accepted(self.system, last.x, u, zero & inside & ~held, landed.unit)
         refused[Rejection.HELD] += int(held.sum())
-        return Finished(last.x, last.F, zero, where[slow], landed.groups[slow], rejected + refused)
+        return Finished(last.x, last.F, zero, where[slow], landed.groups[slow], rejected + refused, landed.unit)
 
     def held(self, x: Tensor, groups: Tensor, zero: Tensor) -> Tensor:
         """Which of the zeros x (B,) are those of a gate that has shut, where no trajectory of an unbounded system goes.
 
-        One variable there has a velocity that is zero to rounding whatever the state near by, and a value that it never
-        comes to by itself.
+        One variable there has a velocity that is zero to rounding whatever the state near by, and not so where
+        trajectories go, and a value that it never comes to by itself.
         """
         held = torch.zeros_like(zero)
         if self._box is not None:
@@ -183,8 +193,13 @@ class Descender:
         rows = (zero & beyond.any(dim=1)).nonzero().squeeze(1)
         for some in torch.split(rows, HELD_TOGETHER) if len(rows) else ():
             u, low, high = self.inputs[groups[some]], *(bound[groups[some]] for bound in self._late)
-            usual = self.system.jacobian((low + high) / 2, u).abs().amax(dim=(1, 2))
+            rows_of_J = self.system.jacobian((low + high) / 2, u).abs().amax(dim=2)
+            usual = rows_of_J.amax(dim=1)
             still = self.system.jacobian(x[some], u).abs().amax(dim=2) <= NO_CHANGE * usual.unsqueeze(1)
+            still &= rows_of_J > NO_CHANGE * usual.unsqueeze(1)
+            out = FARTHER_OUT * (x[some] - torch.clamp(x[some], low, high))
+            change = (self.system.velocity(x[some] + out, u) - self.system.velocity(x[some], u)).abs()
+            still &= change <= NO_CHANGE * (usual * vector_norm(out, dim=1)).unsqueeze(1)  # and so it is farther out
             held[some] = (still & beyond[some]).any(dim=1)
         return held
 
@@ -198,6 +213,33 @@ class Descender:
         last = _continued(Newton(loosest=1e-7), problem, last, closer, unit)  # two steps, not four
         short = closer & (last.outcome != Outcome.CONVERGED)
         return _continued(Newton(dense_limit=n), problem, last, short, unit)
+
+    def _further(self, last: Descent, u: Tensor, zero: Tensor, unit: float) -> tuple[Descent, Tensor]:
+        """Zeros taken on while Newton halves |F| and it is far above what the digits of x do to it, and which of them
+        (k,) have come to where it is not: the unit, by which they counted as zeros before, is too large for them."""
+        x, F = last.x.clone(), last.F.clone()
+        going = zero.nonzero().squeeze(1) if self.system.n_state <= FINISH_LIMIT else zero.nonzero()[:0, 0]
+        going = going[~is_zero(self.system, x[going], u[going], F[going], unit, PLAINLY, False)]
+        ended = [going[:0]]
+        for _ in range(FURTHER):
+            if not len(going):
+                break
+            there = x[going] + dense_direction(self.system.jacobian(x[going], u[going]), F[going])
+            F_there = self.system.velocity(there, u[going])
+            moved = vector_norm(there - last.x[going], dim=1)
+            better = (q_of(F_there) < q_of(F[going]) / 4) & (moved <= MOVED * (vector_norm(there, dim=1) + unit))
+            going = going[better]
+            x[going], F[going] = there[better], F_there[better]
+            there_yet = is_zero(self.system, x[going], u[going], F[going], unit, PLAINLY, False)
+            ended.append(going[there_yet])
+            going = going[~there_yet]
+        return dataclasses.replace(last, x=x, F=F), torch.cat(ended)
+
+    def _unit_for(self, x: Tensor, u: Tensor, F: Tensor, unit: float) -> float:
+        """The unit, smaller by powers of ten, by which none of the states x (B, n) would count as a zero."""
+        while len(x) and unit > LEAST_UNIT and bool(is_zero(self.system, x, u, F, unit).any()):
+            unit /= 10
+        return unit
 
     def may_be_zeros(self, landed: Landed) -> Tensor:
         """Which landed states (B,) are near a zero that may lie in the box."""

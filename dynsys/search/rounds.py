@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ class Harvest:
     minima: Minima
     workers: int
     rejected: Counter[Rejection] = field(default_factory=Counter)
+    told: float = float("inf")  # unit, beyond which states counted as zeros that were none
 
     def __call__(self, solver: Solver, plan: Plan, x: Tensor, groups: Tensor) -> Tensor:
         """The point (B,) to which each start x (B, n) has led, or ``NOBODY``."""
@@ -64,10 +66,19 @@ class Harvest:
             rows = self._settled(landed, rows, owner)
         if len(rows) == 0:
             return
-        end = self.descender.finish(landed[rows])
+        unit = min(landed.unit, self.told)
+        end = self.descender.finish(dataclasses.replace(landed[rows], unit=unit))
+        if end.unit < unit:
+            self._measure_by(end.unit)
         owner[rows[end.zero]] = self.catalogue.add(end.x[end.zero], end.F[end.zero], landed.groups[rows[end.zero]])
         self.minima.add(end.slow, end.slow_groups)
         self.rejected += end.rejected
+
+    def _measure_by(self, unit: float) -> None:
+        """Go on with a smaller unit, as states that were none counted as zeros; points without a bound may have one."""
+        self.told = unit
+        self.catalogue.unit, self.minima.unit = min(self.catalogue.unit, unit), min(self.minima.unit, unit)
+        self.catalogue.look_again()
 
     def _settled(self, landed: Landed, rows: Tensor, owner: Tensor) -> Tensor:
         """Finish by chord steps with the one factorisation that a new point needs anyway; returns the rows left over.

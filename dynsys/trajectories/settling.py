@@ -130,7 +130,7 @@ class _Course:
 
     def __init__(self, system: System, x: Tensor, u: Tensor, max_steps: int, max_period: int) -> None:
         self.system, self.u, self.max_steps, self.max_period = system, u, max_steps, max_period
-        self.unit = _usual_size(system, x, u)
+        self.unit, self.begun = _usual_size(system, x, u), x
         self.known = Known(system, self.unit)
         self.looks = 0
         self.motion = Motion.of(system, x, u, self.unit, max_steps)
@@ -150,7 +150,7 @@ class _Course:
         self.looks += 1
         rows = seen.rows
         self.end[rows], self.time[rows] = seen.history[-1], self.motion.time
-        gone = seen.escaped | ~(vector_norm(seen.history[-1], dim=1) <= BEYOND * self.unit)
+        gone = seen.escaped | ~(vector_norm(seen.history[-1] - self.begun[rows], dim=1) <= BEYOND * self.unit)
         self._set(rows[gone], Ending.ESCAPED)
         seen = seen[~gone]
         owner = self._owners(seen)
@@ -304,10 +304,10 @@ def _sort_key(attractor: Attractor) -> tuple[float, ...]:
 
 
 def _usual_size(system: System, x: Tensor, u: Tensor) -> float:
-    """The norm of a usual state, but not beyond what the reachable box allows."""
+    """The norm of a usual state, but no more than half the diagonal of the reachable box, which may lie far out."""
     sizes, box = vector_norm(x, dim=1), system.box(u[:1])
     sizes = sizes[torch.isfinite(sizes)]
     size = float(sizes.median()) if len(sizes) else 1.0
     if box is not None:
-        size = min(size, float(torch.maximum(box[0].abs(), box[1].abs()).norm()))
+        size = min(size, float((box[1] - box[0]).norm()) / 2)
     return size or 1.0

@@ -322,6 +322,10 @@ def test_mistakes_get_one_line(done, tmp_path, monkeypatch):
         (["-o", "x", "--start", small, "--bits", "2", "--units", "50"], "leave them out"),
         (["-o", "file/x", "--bits", "2", "--units", "50"], "cannot be written"),
         (["-o", done[0], "--bits", "2", "--units", "50"], "another folder with -o"),
+        (
+            ["-o", done[0], "--bits", "2", "--units", "100", "--seed", "1", "--preset", "paper"],
+            "another folder with -o",
+        ),
         (["-o", done[0], "--bits", "3", "--units", "100", "--seed", "1"], "of 1 bit, and one of 2 is asked for"),
     ):
         error = command(*arguments, code=1).stderr

@@ -68,11 +68,18 @@ def test_kinks_of_an_odd_function_are_felt_though_its_jacobian_is_the_same_on_op
     assert searched(Flow(velocity, 2, bounds=(-1, 1))).stability.tolist() == ["marginal"]
 
 
-def test_a_narrow_sector_along_an_axis_is_felt():
-    """x' = -x + 30 max(x - 100 |y|, 0): x grows on the axis, and shrinks 0.6 degrees beside it."""
-    along = torch.tensor([[1.0, 0.0]]).double()
-    points = searched(Flow(lambda x, u: -x + 30 * relu(x[:, :1] - 100 * x[:, 1:].abs()) * along, 2, bounds=(-1, 1)))
-    assert points.stability.tolist() == ["marginal"]
+@pytest.mark.parametrize(("direction", "half_width"), [(0.0, 0.6), (17.0, 1.5), (64.0, 0.6), (140.9, 0.6)])
+def test_a_narrow_sector_of_a_plane_is_felt(direction, half_width):
+    """x' = -x + 30 max(a - |b| / tan w, 0) e, with a along e and b across it: x grows on the half-line along e, and
+    shrinks w degrees beside it."""
+    turn, w = np.deg2rad(direction), np.deg2rad(half_width)
+    e = torch.tensor([[np.cos(turn), np.sin(turn)]]).double()
+    across = torch.tensor([[-np.sin(turn), np.cos(turn)]]).double()
+
+    def velocity(x, u):
+        return -x + 30 * relu((x * e).sum(1, keepdim=True) - (x * across).sum(1, keepdim=True).abs() / np.tan(w)) * e
+
+    assert searched(Flow(velocity, 2, bounds=(-1, 1))).stability.tolist() == ["marginal"]
 
 
 def test_a_module_of_torch_that_was_wrapped_is_looked_at_from_both_sides():

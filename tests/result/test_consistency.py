@@ -181,6 +181,18 @@ def test_a_complete_list_gives_way_to_a_stable_point_that_is_not_on_it():
     assert any("trajectories rest where none is listed" in what for what in told.left_out)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [((), "Nothing can be said"), (("stable node",), "All points seem to be found: 1 known, between 1 and 6")],
+)
+def test_a_point_counted_by_the_search_that_turns_out_to_end_a_line_is_not_missing(words, sentence):
+    k = len(words) + 1
+    missing = Missing(known=k, estimate=0.0, least=k, most=k + 5, tests=40)
+    parts = {"index_sum": None, "complete": False, "stopped": Stop.FLAT, "rejected": {}, "certified": False}
+    told = agreed(result(words, settling=None, missing=missing, **parts)).search
+    assert told.missing["sentence"].startswith(sentence)
+
+
 def test_a_search_on_a_slow_ring_agrees_with_itself():
     """A ring of fixed points, broken by a push of 1e-6 into slow drift with two points left."""
 
