@@ -9,9 +9,10 @@ from torch import nn
 
 import dynsys
 from dynsys import Flow, find_fixed_points
+from dynsys.io.record import per
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
-from dynsys.result.fixed_points import PER_POINT
+from dynsys.result.fixed_points import FixedPoints
 
 
 def distances(points, states):
@@ -116,7 +117,7 @@ def test_a_network_of_rectifiers_has_the_points_that_its_affine_pieces_have(n):
 def same_numbers(a, b):
     return all(
         np.array_equal(getattr(a, key), getattr(b, key), equal_nan=getattr(a, key).dtype.kind in "fc")
-        for key in PER_POINT
+        for key in per(FixedPoints, "k")
     )
 
 

@@ -8,11 +8,12 @@ import torch
 from scipy.optimize import root
 
 from dynsys import Flow, Map, find_fixed_points
+from dynsys.io.record import per
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.examples.simple2d import Simple2D
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.rate.simple_rnn import SimpleRNN
-from dynsys.result.fixed_points import PER_POINT
+from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.find import SearchInterrupted
 from dynsys.search.landing import Rejection
 from dynsys.search.stopping import Stop
@@ -93,7 +94,7 @@ def test_an_odd_network_has_points_in_pairs():
 def same_points(a, b):
     return all(
         np.array_equal(getattr(a, key), getattr(b, key), equal_nan=getattr(a, key).dtype.kind in "fc")
-        for key in PER_POINT
+        for key in per(FixedPoints, "k")
     )
 
 
