@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dynsys.cli.named import OneOf
 from dynsys.cli.options import GOES_ON, seconds_option
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
@@ -23,7 +24,7 @@ from dynsys.cli.train import Schedule
     "--preset",
     default="default",
     show_default=True,
-    type=click.Choice(["default", "paper"]),
+    type=OneOf("dynsys.models.training.recipes", "PRESETS"),
     help="By which the networks learn, as in dynsys train: 'paper' is table 1 of Jang's term paper.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
