@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from dynsys.exponents.spectrum import Exponents
 from dynsys.plots import style
 
-CURVES = 8  # running means that are drawn, the first ones
+CURVES = 6  # running means that are drawn, the first ones
 COLOURS = (style.RED, style.BLUE, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BROWN, style.GREY)
 BARS = 64  # exponents, up to which each has a bar for its interval; beyond, a band
 
@@ -50,7 +50,7 @@ def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figur
                 y=found.curve[:, shown[i]],
                 mode="lines",
                 line={"color": COLOURS[i % len(COLOURS)], "width": 2},
-                name=f"running mean {shown[i] + 1}",
+                name=f"mean {shown[i] + 1}",
                 hovertemplate="after %{x:,.4g}: %{y:.5g}<extra></extra>",
             ),
             1,
@@ -66,4 +66,4 @@ def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figur
     figure.update_yaxes(style.axis(f"Lyapunov exponent {per}"), row=1, col=1)
     figure.update_xaxes(style.axis("steps" if found.is_map else "time"), row=1, col=2)
     figure.update_yaxes(style.axis(f"running mean {per}"), row=1, col=2)
-    return style.under(figure, title or f"Lyapunov exponents of {found.name}", [found.sentence])
+    return style.under(figure, title or f"Lyapunov exponents of {found.name}", [found.sentence.replace("+-", "±")])

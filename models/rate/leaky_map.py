@@ -59,8 +59,13 @@ class LeakyStep(LeakyNetwork):
     def random(cls, n: int = 20, seed: int = 0, *, alpha: Any = 0.3, **options: Any) -> LeakyStep:
         return super().random(n, seed, alpha=alpha, **options)
 
-    def flow(self) -> LeakyFlow:
-        """The flow of which this is the Euler step of length 1: the same points, with the stability of a flow."""
+    def flow(self) -> LeakyFlow | None:
+        """The flow of which this is the Euler step of length 1: the same points, with the stability of a flow.
+
+        None where no unit leaks, as such a step is that of a plain network.
+        """
+        if bool((self.alpha == 1).all()):
+            return None
         weights = {key: value for key, value in self._held().items() if key != "initial"}
         tau: Tensor = 1 / self.alpha
         return self.flows(**weights, activation=self.activation, tau=tau, initial=self.initial_state)
