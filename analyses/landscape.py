@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.analyses.memory.nets import in_words
+from dynsys.analyses.memory.pattern_files import Patterns
 from dynsys.analyses.portrait import title_of
 from dynsys.models.associative.continuous import ContinuousHopfield
 from dynsys.models.associative.dense import DenseMemory
@@ -56,9 +58,22 @@ def landscape(
         [known[p] for p in chosen],
         runs=runs,
         points=points,
+        point_names=[] if points is None else point_names(system, points, names),
         quantity=quantity,
         title=title_of(system),
     )
+
+
+def point_names(system: System, points: FixedPoints, names: Sequence[str] | None = None) -> list[str]:
+    """What each point is to the stored patterns, by the ``names`` of these; none where they are not bipolar."""
+    if not isinstance(system, ContinuousHopfield | DenseMemory) or system.S is None:
+        return []
+    S = np.asarray(system.S)
+    if not np.isin(S, (-1.0, 1.0)).all():
+        return []
+    stored = Patterns(tuple(names or map(str, range(len(S)))), S, (1, S.shape[1]))
+    outputs = points.readouts if isinstance(system, ContinuousHopfield) else points.states
+    return [in_words(end, stored) for end in outputs]
 
 
 def _descended(system: System, points: FixedPoints | None) -> tuple[Callable[[Array], Array], Array, str]:

@@ -46,6 +46,7 @@ class Picture:
     still: Callable[[Path], Any] | None = None
 
 
+MEMORIES = ("continuous-hopfield", "dense-memory")  # whose points have names
 PICTURES: dict[str, Picture] = {}
 
 
@@ -119,16 +120,27 @@ def _phase(asked: Asked) -> Any:
     points, system = load_run(run)
     followed = Connections.load(run / CONNECTIONS) if asked.points is None and (run / CONNECTIONS).is_file() else None
     known = followed is not None and followed.are_of(points)
+    shown = _some(points, asked.points)
     recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
     return portrait(
-        _some(points, asked.points),
+        shown,
         system,
         asked.seed or 0,
         asked.fit or "points",
         followed if known else None,
         recorded,
         asked.starts,
+        _names(system, shown, run),
     )
+
+
+def _names(system: Any, points: FixedPoints, run: Path) -> list[str]:
+    """What the points of an associative memory are to its patterns; nothing of other networks."""
+    if system.name not in MEMORIES:
+        return []
+    from dynsys.analyses.landscape import names_in, point_names
+
+    return point_names(system, points, names_in(run))
 
 
 @picture("spectrum", "points")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -41,12 +42,13 @@ def portrait(
     connections: Connections | None = None,
     recorded: Recorded | None = None,
     starts: bool = False,
+    names: Sequence[str] = (),
 ) -> Any:
     """The phase portrait as a plotly figure: trajectories, releases from random states, and the points.
 
     The trajectories are those ``recorded`` where there are any, else runs of the task, else under random pulses; the
-    legend says which. With ``starts`` those of the search are drawn. Where the search saw trajectories settle at
-    something that is no point of it, as in an orbit, that is looked for and drawn as well.
+    legend says which. With ``starts`` those of the search are drawn; ``names`` are said of the points. Where the search
+    saw trajectories settle at something that is no point of it, as in an orbit, that is looked for and drawn as well.
     """
     from dynsys.plots import phase_portrait
 
@@ -65,6 +67,7 @@ def portrait(
         connections=connections,
         beside=others,
         fit=fit,
+        names=names,
         title=title_of(system),
     )
 

@@ -328,7 +328,7 @@ def _sections(settings: Capacity, net: dict[str, Any]) -> list[Section]:
     named = {n: named_loads(model, n, settings.ratio) for n in sorted(settings.sizes)}
     patterns = [{"n": n, **{name: f"{load * n:.1f}" for name, load in of.items()}} for n, of in named.items() if of]
     sections = [
-        Section(model, sentence(HERE, "of_errors", COLLAPSED), figures=[figure]),
+        Section(model, sentence(HERE, "of_errors", model, COLLAPSED), figures=[figure]),
         Section(f"{model}: every load", table=rows_of(net)),
         Section(f"{model}: n to infinity", sentence(HERE, "of_infinity"), table=_end_rows(net)),
         Section(f"{model}: what is called its capacity, in patterns", sentence(HERE, "of_capacities"), table=patterns),

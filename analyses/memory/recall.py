@@ -193,8 +193,8 @@ def strips_of(answers: Sequence[Answer]) -> list[Strip]:
 
 
 def _overlaps(layer: Layer, of: int | None) -> Array | None:
-    """With the pattern it was made of, or else with that which the end is nearest to; None where there are none."""
-    if np.isnan(layer.states).any():
+    """With the pattern it was made of, or else with that nearest to the end; None of what only shows a cue."""
+    if layer.name == "input" or np.isnan(layer.states).any():
         return None
     m = overlaps(layer.patterns.S, layer.states)
     return np.asarray(m[:, int(np.abs(m[-1]).argmax()) if of is None else of])
@@ -212,7 +212,8 @@ def _write(
     from dynsys.plots import retrieval_strips
 
     unit = answers[0].course.unit
-    figure = retrieval_strips(strips_of(answers), unit=unit, title=f"Recall, {settings.model}")
+    notes = ["Overlaps are with the pattern that the end is nearest to."] if settings.cue is not None else []
+    figure = retrieval_strips(strips_of(answers), unit=unit, title=f"Recall, {settings.model}", notes=notes)
     more, sections = [], [Section("Strips", figures=[figure])]
     if net.system is not None:
         more = [f"Its points: {typed('find', folder, '-o', folder)}, then {typed('portrait', folder)}."]

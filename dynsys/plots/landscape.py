@@ -69,13 +69,15 @@ def energy_landscape(
     *,
     runs: Any = None,
     points: FixedPoints | None = None,
+    point_names: Sequence[str] = (),
     quantity: str = "energy",
     title: str | None = None,
 ) -> go.Figure:
     """Contours of ``height`` (a function of states (B, n)) in the plane of the patterns S (2 or 3, n), whose ``names``
     are given.
 
-    ``runs`` is a list of trajectories (T_i, n), or (T, B, n), and ``points`` are drawn where they lie in the plane.
+    ``runs`` is a list of trajectories (T_i, n), or (T, B, n), and ``points`` are drawn where they lie in the plane,
+    with ``point_names`` said of them.
     Raises ValueError for patterns that span no plane, and for heights that are not finite.
     """
     S = as_array(S)
@@ -90,7 +92,7 @@ def energy_landscape(
         _draw_runs(figure, [plane.places(run) for run in followed])
     notes = [_of_plane(names), *_of_runs(plane, followed)]
     if points is not None:
-        notes.append(_draw_points(figure, plane, points))
+        notes.append(_draw_points(figure, plane, points, point_names))
     marks = plane.places(S)
     figure.add_trace(
         go.Scatter(
@@ -165,9 +167,9 @@ def _draw_runs(figure: go.Figure, runs: Sequence[Array]) -> None:
     )
 
 
-def _draw_points(figure: go.Figure, plane: Plane, points: FixedPoints) -> str:
+def _draw_points(figure: go.Figure, plane: Plane, points: FixedPoints, names: Sequence[str]) -> str:
     """Those that lie in the plane, and a sentence of how many do not."""
-    places, texts = plane.places(points.states), style.hover(points)
+    places, texts = plane.places(points.states), style.hover(points, names)
     here = plane.away(points.states) <= IN_PLANE
     for group in style.groups(points):
         rows = group.rows[here[group.rows]]

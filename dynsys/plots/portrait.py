@@ -39,6 +39,7 @@ def phase_portrait(
     beside: Sequence[Attractor] = (),
     projection: Projection | None = None,
     fit: Literal["points", "trajectories"] = "points",
+    names: Sequence[str] = (),
     title: str | None = None,
 ) -> go.Figure:
     """Fixed points, trajectories of the task and releases from elsewhere, on principal components.
@@ -48,7 +49,8 @@ def phase_portrait(
     what the trajectories are called in the legend; a release is marked where it starts. With ``starts`` the states that
     the search began from are drawn, as far as the points tell them. The axes are fitted to the
     points, to the trajectories where ``fit`` says so, and to both where the points are too few to span three
-    dimensions; ``projection`` gives them instead, such as those of an earlier figure.
+    dimensions; ``projection`` gives them instead, such as those of an earlier figure. ``names`` are said of the points
+    when they are pointed at.
 
     A red segment is a unit vector along an unstable mode (of a complex pair its real and its imaginary part): where
     it looks short, the mode points out of the picture. With ``connections`` the branches from the unstable points are
@@ -67,7 +69,7 @@ def phase_portrait(
         np.concatenate([places, begun, *passed.runs, *passed.released, *passed.branches, *passed.loops])
     )
     arm = MODE_SHARE * float((high - low).max())
-    figure = go.Figure(_traces(points, places, passed, called, connections, others, axes, arm))
+    figure = go.Figure(_traces(points, places, passed, called, connections, others, axes, arm, names))
     if starts:
         figure.add_trace(_search_starts(begun))
 
@@ -76,7 +78,7 @@ def phase_portrait(
     if axes.n_shown < 3:  # flat: there is one side to see it from
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
-    names = scene.axis_names(axes)
+    axis_names = scene.axis_names(axes)
     told = _caption(points, connections, others, passed, axes, fitted_to)
     if 0 < len(begun) < len(points.starts):
         told.append(f"Of the {len(points.starts):,} starts of the search {len(begun):,} are drawn.")
@@ -86,7 +88,7 @@ def phase_portrait(
         title,
         caption,
         below=style.BELOW,
-        scene=scene.box(names, low, high, views[view]),
+        scene=scene.box(axis_names, low, high, views[view]),
         margin={"l": 20, "r": 20, "t": 50, "b": room},
         legend={
             "x": 0,
@@ -96,7 +98,7 @@ def phase_portrait(
             "bgcolor": "rgba(255,255,255,0.8)",
             "itemsizing": "constant",
         },
-        updatemenus=[scene.buttons(views, view, names, high - low)],
+        updatemenus=[scene.buttons(views, view, axis_names, high - low)],
     )
 
 
@@ -154,6 +156,7 @@ def _traces(
     others: list[Attractor],
     axes: Projection,
     arm: float,
+    names: Sequence[str],
 ) -> list[go.Scatter3d]:
     """Paths first and points last, which then lie on top; a mode is ``arm`` long to each side of its point."""
     traces: list[go.Scatter3d] = []
@@ -173,7 +176,7 @@ def _traces(
         line = {"color": style.RED, "width": 5}
         ends = thinning.xyz(segments)
         traces.append(go.Scatter3d(**ends, mode="lines", line=line, name="unstable modes", hoverinfo="skip"))
-    texts = style.hover(points)
+    texts = style.hover(points, names)
     return traces + [
         scene.markers(group, places[group.rows], [texts[i] for i in group.rows]) for group in style.groups(points)
     ]

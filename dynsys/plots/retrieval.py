@@ -67,7 +67,7 @@ def retrieval_portrait(
     if settling:
         figure.add_trace(scene.lines("the settling loop, from h<sup>0</sup> on", settling, style.INK, 3, 0.9))
     if points is not None:
-        texts = _texts(points, names)
+        texts = style.hover(points, names)
         for group in style.groups(points):
             figure.add_trace(scene.markers(group, places[group.rows], [texts[i] for i in group.rows]))
     views = camera.presets(places)
@@ -128,14 +128,6 @@ def _add_digit(figure: go.Figure, digit: int, runs: Array) -> None:
         hoverinfo="skip",
     )
     figure.add_traces([*lines, ends, written])
-
-
-def _texts(points: FixedPoints, names: Sequence[str]) -> list[str]:
-    """What is shown of each point, under its name where it has one."""
-    if names and len(names) != len(points):
-        raise ValueError(f"there are {len(names)} names for {len(points)} points; give one for each, or none")
-    texts = style.hover(points)
-    return [f"{name}<br>{text}" for name, text in zip(names, texts, strict=True)] if names else texts
 
 
 def retrieval_convergence(records: Mapping[str, Mapping[str, Any]], *, title: str | None = None) -> go.Figure:

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 ON_THE_WAY = 5  # pictures between the cue and the end
 MOST_STRIPS = 8  # of one figure
+FINE = 16  # pixels across a picture, from which on they are too small for marks
 GAP = 0.25  # between two pictures, of the width of one
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.BROWN, style.INK, style.GREY)
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -68,7 +69,7 @@ def retrieval_strips(
     for col, name in enumerate(curves, 1):
         _draw_curves(figure, shown, name, unit, col)
     more = [f"{len(shown)} of {len(strips)} recalls are drawn."] if len(strips) > len(shown) else []
-    told = ["Dark: 1, light: −1, between: 0 or graded. A dot marks a unit that the stored pattern has otherwise."]
+    told = ["Dark: 1, light: −1, between: 0 or graded. Dots mark what the stored pattern has otherwise."]
     told += ["Curves have the colours of the names."] if curves else []
     caption, below = style.lines([*told, *more, *notes], 80)
     top = 70 if title else 40
@@ -91,12 +92,19 @@ class _Sheet:
     tall: int
     wide: int
     stored: bool
+    between: int  # pictures on the way, of the strip that has most
 
     @classmethod
     def of(cls, strips: Sequence[Strip]) -> _Sheet:
         sizes = [_folded(one.states[0], one.shape).shape for one in strips]
         stored = any(one.stored is not None for one in strips)
-        return cls(strips, max(size[0] for size in sizes), max(size[1] for size in sizes), stored)
+        between = max(len(_picked(one.states)) for one in strips)
+        return cls(strips, max(size[0] for size in sizes), max(size[1] for size in sizes), stored, between)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether pixels are too small for gaps between them and for dots on them."""
+        return self.wide > FINE
 
     @property
     def step(self) -> int:
@@ -110,7 +118,7 @@ class _Sheet:
 
     @property
     def places(self) -> int:
-        return ON_THE_WAY + 2 + self.stored
+        return self.between + 2 + self.stored
 
     @property
     def size(self) -> tuple[int, int]:
@@ -121,11 +129,14 @@ class _Sheet:
         one = self.strips[i]
         steps = {0: 0, self.places - 1 - self.stored: len(one.states) - 1}
         steps |= dict(enumerate(_picked(one.states), 1))
-        found = [(place, f"{one.at[step]:g}", one.states[step], True) for place, step in steps.items()]
+        known = {place: step for place, step in steps.items() if not np.isnan(one.states[step]).all()}
+        found = [(place, f"{one.at[step]:g}", one.states[step], True) for place, step in known.items()]
         return found + ([] if one.stored is None else [(self.places - 1, "stored", one.stored, False)])
 
     def corner(self, i: int, place: int) -> tuple[int, int]:
-        return i * self.band, place * self.step
+        """The row and column where a picture begins; lower ones stand in the middle of their strip."""
+        rows = _folded(self.strips[i].states[0], self.strips[i].shape).shape[0]
+        return i * self.band + (self.tall - rows) // 2, place * self.step
 
 
 def _draw_pictures(figure: go.Figure, strips: Sequence[Strip]) -> None:
@@ -140,7 +151,7 @@ def _draw_pictures(figure: go.Figure, strips: Sequence[Strip]) -> None:
             canvas[area], hover[area] = picture, f"{one.name}, {caption}"
             if of_course:
                 labels.append((left + (sheet.wide - 1) / 2, top + picture.shape[0] - 0.3, caption))
-            if of_course and one.stored is not None:
+            if of_course and one.stored is not None and not sheet.is_fine:
                 wrong = np.argwhere(np.abs(picture - _folded(one.stored, one.shape)) > 0.5)
                 marks += [(left + float(column), top + float(row)) for row, column in wrong]
     figure.add_trace(
@@ -151,14 +162,14 @@ def _draw_pictures(figure: go.Figure, strips: Sequence[Strip]) -> None:
             zmin=-1,
             zmax=1,
             showscale=False,
-            xgap=0.5,
-            ygap=0.5,
+            xgap=0 if sheet.is_fine else 0.5,
+            ygap=0 if sheet.is_fine else 0.5,
             hovertemplate="%{text}: %{z:.2f}<extra></extra>",
             hoverongaps=False,
         )
     )
     for places, settings in (
-        (marks, {"mode": "markers", "marker": {"color": style.ORANGE, "size": 5 if sheet.wide <= 12 else 3}}),
+        (marks, {"mode": "markers", "marker": {"color": style.ORANGE, "size": 5}}),
         (labels, {"mode": "text", "textposition": "bottom center", "textfont": {"size": 11, "color": style.GREY}}),
     ):
         if places:
@@ -168,8 +179,9 @@ def _draw_pictures(figure: go.Figure, strips: Sequence[Strip]) -> None:
 
 
 def _label(figure: go.Figure, sheet: _Sheet) -> None:
-    heads = {"cue": 0.0, "on the way": (ON_THE_WAY + 1) / 2, "end": float(ON_THE_WAY + 1)}
-    heads |= {"stored": float(ON_THE_WAY + 2)} if sheet.stored else {}
+    heads = {"cue": 0.0, "end": float(sheet.between + 1)}
+    heads |= {"on the way": (sheet.between + 1) / 2} if sheet.between else {}
+    heads |= {"stored": float(sheet.between + 2)} if sheet.stored else {}
     bare: dict[str, Any] = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain"}
     names = [f'<span style="color:{_colour(i)}"><b>{one.name}</b></span>' for i, one in enumerate(sheet.strips)]
     figure.update_xaxes(

@@ -7,6 +7,7 @@ colours are those of Okabe & Ito (2008), which colour-blind readers can tell apa
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,11 +80,14 @@ def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def hover(points: FixedPoints) -> list[str]:
-    """One text per point: id, stability, unstable directions, leading eigenvalue, log10 q, readout."""
+def hover(points: FixedPoints, names: Sequence[str] = ()) -> list[str]:
+    """One text per point: a name, id, stability, unstable directions, leading eigenvalue, log10 q, readout."""
     leading, words = points.leading_eigenvalue, points.stability
+    called = [f"{name}<br>" for name in names] or [""] * len(points)
+    if len(called) != len(points):
+        raise ValueError(f"there are {len(called)} names for {len(points)} points; give one for each, or none")
     return [
-        f"<b>point {i}</b>, {'slow point' if points.verdict[i] == 'slow' else words[i]}"
+        f"{called[i]}<b>point {i}</b>, {'slow point' if points.verdict[i] == 'slow' else words[i]}"
         f"<br>unstable directions: {points.n_unstable[i]}"
         f"<br>leading eigenvalue: {complex_text(leading[i])}"
         f"<br>log10 q: {_log10(points.q[i])}"

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dynsys.analyses.landscape import point_names
 from dynsys.analyses.memory.nets import NETS, Choices, in_words, net_of
 from dynsys.analyses.memory.pattern_files import Patterns, read_cues, read_patterns
+from dynsys.analyses.pictures import Asked, figure_of
+from dynsys.analyses.run import load_run
 from dynsys.cli import main
 
 HADAMARD = np.array([[1, 1], [1, -1]])
@@ -97,8 +100,9 @@ def test_a_bam_answers_with_the_partner(tmp_path):
 
 
 def test_a_continuous_net_leaves_a_run_whose_points_can_be_found(tmp_path):
-    """Two orthogonal patterns and gain 4: V = s is stable for both and both negatives, 0 is not."""
-    np.savez(tmp_path / "s.npz", patterns=HADAMARD[1:3])
+    """Two orthogonal patterns and gain 4: V = s is stable for both and both negatives, and the sign of their sum or
+    difference, 0 where they disagree, is a saddle between two of them."""
+    np.savez(tmp_path / "s.npz", patterns=HADAMARD[1:3], names=["a", "b"])
     run = tmp_path / "run"
     assert invoke("recall", tmp_path / "s.npz", "-o", run, "--model", "continuous").exit_code == 0
     result = CliRunner().invoke(main, ["find", str(run), "-o", str(run), "--starts", "64", "--json"])
@@ -106,6 +110,13 @@ def test_a_continuous_net_leaves_a_run_whose_points_can_be_found(tmp_path):
     stable = [p for p in json.loads(result.stdout)["points"] if p["stability"].startswith("stable")]
     signs = {tuple(np.sign(p["readout"])) for p in stable}
     assert signs == {tuple(sign * s) for s in HADAMARD[1:3] for sign in (1.0, -1.0)}
+    found, system = load_run(run)
+    names = np.array(point_names(system, found, ["a", "b"]))
+    assert sorted(names[found.n_unstable == 0]) == ["a", "b", "the negative of a", "the negative of b"]
+    mixtures = [f"the mixture {a}a {b}b, 4 units at 0" for a in "+-" for b in "+-"]
+    assert sorted(names[found.n_unstable == 1]) == mixtures
+    assert names[found.n_unstable == 2].tolist() == ["all units at 0"]
+    assert mixtures[0] in str(figure_of("phase", Asked(run))[0].to_dict())
 
 
 @pytest.mark.parametrize(
