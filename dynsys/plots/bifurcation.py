@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.continuation.stable import of_stable_points
+from dynsys.io.text import sentence
 from dynsys.plots import style, thinning
 from dynsys.plots.training_time import TrainingTime
 from dynsys.trajectories.projection import Projection
@@ -190,6 +192,6 @@ def _hover(branch: Branch, k: int, time: TrainingTime) -> str:
 
 
 def _counted(diagram: Diagram) -> str:
-    count = {kind: sum(event.kind == kind for event in diagram.events) for kind in Bifurcation}
-    told = ", ".join(f"{n} {kind}" for kind, n in count.items() if n)
-    return f"{style.plural(len(diagram.branches), 'branch').replace('branchs', 'branches')}; events: {told or 'none'}."
+    kinds = Counter(str(event.kind) for event in diagram.events)
+    known = [(str(kind), kinds[kind]) for kind in Bifurcation if kinds[kind]]
+    return sentence(style.TEXT, "bifurcations", len(diagram.branches), known)

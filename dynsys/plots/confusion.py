@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from dynsys.io.text import paragraphs
 from dynsys.plots import style
 from dynsys.trajectories.projection import as_array
 
@@ -52,7 +53,9 @@ def confusions(records: Mapping[str, Mapping[str, Any]], *, title: str | None = 
         },
         barmode="overlay",
     )
-    caption, margin = style.lines(_notes(counts))
+    caption, margin = style.lines(
+        paragraphs(style.TEXT, "wrong_answers", int(next(iter(counts.values()))["confusion"].sum()))
+    )
     return style.dressed(
         figure,
         title,
@@ -133,12 +136,3 @@ def _percent(share: float) -> str:
     return (
         "" if percent == 0 else f"{percent:.0f}" if percent >= 9.95 else f"{percent:.1f}" if percent >= 0.05 else "<.1"
     )
-
-
-def _notes(counts: Mapping[str, dict[str, Array]]) -> list[str]:
-    strings = int(next(iter(counts.values()))["confusion"].sum())
-    return [
-        f"{strings:,} strings that no network was trained on. Above: the digit given for each right digit.",
-        "Middle: the pair asked for and that whose digit was given, in percent of the row ('none': not in the string).",
-        "Below: the share of wrong answers by the letter asked for; dotted: of all letters.",
-    ]

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from dynsys.io.text import paragraphs
 from dynsys.plots import style, thinning
 from dynsys.trajectories.projection import as_array
 
@@ -111,7 +112,5 @@ def _log(figure: go.Figure, row: int) -> dict[str, Any]:
 
 def _notes(curves: Mapping[str, Mapping[str, dict[str, Array]]], lowest: dict[str, float]) -> list[str]:
     records = [record for some in curves.values() for record in some.values()]
-    notes = [f"{style.plural(len(records), 'training')}; the loss is a mean over stretches of the training."]
-    if any((record["validation_error"] <= 0).any() for record in records):
-        notes.append(f"A validation error of 0 is drawn at {lowest['validation_error']:.2g}.")
-    return notes
+    at_zero = any((record["validation_error"] <= 0).any() for record in records)
+    return paragraphs(style.TEXT, "learning", len(records), lowest["validation_error"] if at_zero else None)

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from dynsys.io.text import sentence
 from dynsys.plots import style, thinning
 from dynsys.trajectories.projection import as_array
 
@@ -240,14 +241,5 @@ def _make_room(figure: go.Figure, rows: int, columns: int) -> None:
 
 def _caption(test: Stretch, every: int, every_step: int, of_outputs: list[str]) -> str:
     judged = test.target != 0
-    error = np.abs(test.output - test.target)[judged].mean()
-    steps = style.plural(len(test.output), "step")
-    left_out = "" if judged.all() else ", outputs whose target is still 0 left out"
-    text = f"Test: mean absolute error {error:.3g} over {steps}{left_out}."
-    for name in of_outputs:
-        text += f" {name}: a line for each output, that of output 1 unbroken."
-    if every > 1:
-        text += f" Thinned out evenly: 1 in {every} steps of the runs is drawn."
-    if every_step > 1:
-        text += f" Thinned out evenly: 1 in {every_step} steps of the curves is drawn."
-    return text
+    error, steps = np.abs(test.output - test.target)[judged].mean(), len(test.output)
+    return sentence(style.TEXT, "training", error, steps, bool(judged.all()), of_outputs, every, every_step)
