@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.io.record import ABSENT, NOT_SAVED, axes
+from dynsys.io.record import ABSENT, NOT_SAVED, axes, said
 
 Array = NDArray[np.float64]
 
@@ -76,6 +76,6 @@ class Attractor:
     input: Array = field(metadata=axes("f u"))
     index: int = field(default=-1, metadata=NOT_SAVED)
     excess: float = field(default=np.nan, metadata=NOT_SAVED)
-    name: Node = UNNAMED
-    kind: str = ""
-    readout: Array = field(default=ABSENT, metadata=axes("f o"))
+    name: Node = field(default=UNNAMED, metadata=said(needed=True))
+    kind: str = field(default="", metadata=said(needed=True))
+    readout: Array = field(default=ABSENT, metadata=axes("f o", needed=True))

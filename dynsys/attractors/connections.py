@@ -19,7 +19,7 @@ from dynsys.attractors.ends import Ends, iterated
 from dynsys.attractors.unstable_branches import leaving
 from dynsys.attractors.unstable_manifolds import follow
 from dynsys.io.provenance import digest
-from dynsys.io.record import PARTS, Record, axes
+from dynsys.io.record import PARTS, Record, axes, said
 from dynsys.io.text import sentence
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
@@ -55,9 +55,10 @@ class Connections(Record, schema=SCHEMA, what="set of connections", remedy="foll
     readouts: Array = field(metadata=axes("f k o"))
     orbit: NDArray[np.int64] = field(metadata=axes("i k"))  # of points that are phases of cycles, else -1
     others: list[Attractor] = field(default_factory=list, metadata=PARTS)
-    left_out: dict[str, int] = field(default_factory=dict)  # branches that were not followed, by the reason
-    kind: str = "flow"
-    points: str = ""  # the digest of the points' states
+    # branches that were not followed, by the reason
+    left_out: dict[str, int] = field(default_factory=dict, metadata=said(needed=True))
+    kind: str = field(default="flow", metadata=said(needed=True))
+    points: str = field(default="", metadata=said(needed=True))  # the digest of the points' states
 
     def __len__(self) -> int:
         return len(self.source)

@@ -24,17 +24,18 @@ ABSENT: Any = None  # the default of an array that may be missing
 PARTS = {"parts": True}  # a list of dataclasses with arrays of their own
 
 
-def axes(shape: str, nothing: Any = None, name: str | None = None) -> dict[str, Any]:
+def axes(shape: str, nothing: Any = None, name: str | None = None, needed: bool = False) -> dict[str, Any]:
     """Metadata of an array's field: the kind of its values (f, i, b; c: complex, s: strings) and its axes.
 
-    Where the array is not given each value is ``nothing``; ``name`` is what files call it.
+    Where the array is not given each value is ``nothing``; ``name`` is what files call it. Files may lack what has a
+    default, unless it is ``needed``.
     """
-    return {"axes": shape, "nothing": nothing, "name": name}
+    return {"axes": shape, "nothing": nothing, "name": name, "needed": needed}
 
 
-def said(kind: Any = None, name: str | None = None) -> dict[str, Any]:
+def said(kind: Any = None, name: str | None = None, needed: bool = False) -> dict[str, Any]:
     """Metadata of any other field: what it is checked by where its annotation is wider, and what files call it."""
-    return {"kind": kind, "name": name}
+    return {"kind": kind, "name": name, "needed": needed}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -141,7 +142,7 @@ def _unpacked(cls: type, tensors: Arrays, header: Mapping[str, Any], within: str
             (kind,) = typing.get_args(hints[field.name])
             told = checked(list[dict[str, Any]], header[name], name)
             values[field.name] = [_unpacked(kind, tensors, one, f"{name}.{i}.") for i, one in enumerate(told)]
-        elif "rest" not in about and (name in header or not _has_default(field)):
+        elif "rest" not in about and (name in header or not _may_lack(field)):
             values[field.name] = checked(about.get("kind") or hints[field.name], header[name], f"{within}{name}")
     rest = [field.name for field in dataclasses.fields(cls) if "rest" in field.metadata]
     for name in rest:
@@ -158,7 +159,7 @@ def _arrays_of(cls: type, tensors: Arrays, header: Mapping[str, Any], within: st
         name = field.metadata.get("name") or field.name
         there = header if field.metadata.get("axes", "")[:1] == "s" else tensors
         key = name if there is header else within + name
-        if "axes" not in field.metadata or (key not in there and _has_default(field)):
+        if "axes" not in field.metadata or (key not in there and _may_lack(field)):
             continue
         kind, *names = field.metadata["axes"].split()
         if kind == "s":
@@ -175,5 +176,7 @@ def _restored(values: NDArray[Any], cls: type, key: str) -> NDArray[Any]:
     return np.ascontiguousarray(values).view(np.complex128)[..., 0] if is_complex else values
 
 
-def _has_default(field: dataclasses.Field[Any]) -> bool:
-    return not (field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING)
+def _may_lack(field: dataclasses.Field[Any]) -> bool:
+    """Whether files may be without it."""
+    has_none = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return not (has_none or field.metadata.get("needed"))

@@ -94,7 +94,7 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
     inputs: Array = field(metadata=axes("f k u"))
     search: SearchReport
     # of the system: name, kind, sizes, time constant, checkpoint
-    about: dict[str, Any] = field(default_factory=dict, metadata=said(About, "system"))
+    about: dict[str, Any] = field(default_factory=dict, metadata=said(About, "system", needed=True))
     system: System | None = field(default=None, metadata=NOT_SAVED)
     certified: NDArray[np.bool_] = field(default=ABSENT, metadata=axes("b k", False))
     reasons: NDArray[np.str_] = field(default=ABSENT, metadata=axes("s k", ""))

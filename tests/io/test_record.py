@@ -27,6 +27,8 @@ class Toy(Record, schema="test.toy/1", what="toy", remedy="make it again"):
     seed: int
     settings: dict[str, Any] = field(metadata=said(dict[str, float], "system"))
     late: NDArray[np.float64] = field(default=ABSENT, metadata=axes("f k", np.nan))
+    grown: NDArray[np.float64] = field(default=ABSENT, metadata=axes("f k", 0.0, needed=True))
+    unit: str = field(default="steps", metadata=said(needed=True))
     parts: list[Part] = field(default_factory=list, metadata=PARTS)
 
 
@@ -55,12 +57,13 @@ def test_names_of_files_are_those_of_the_fields_or_their_own(tmp_path):
     assert {key: value.shape for key, value in tensors.items()} == {
         "z": (2, 2, 2),
         "late": (2,),
+        "grown": (2,),
         "parts.0.values": (3,),
         "parts.1.values": (0,),
     }
     assert header["said"] == ["a", "bc"]
     assert header["system"] == {"x": 0.5}
-    assert per(Toy, "k") == ("z", "words", "late")
+    assert per(Toy, "k") == ("z", "words", "late", "grown")
 
 
 def test_a_file_that_lacks_what_came_later_says_nothing_of_it(tmp_path):
@@ -68,6 +71,16 @@ def test_a_file_that_lacks_what_came_later_says_nothing_of_it(tmp_path):
     del tensors["late"]
     back = Toy.load(write_tensors(tmp_path / "y", tensors, header))
     assert np.isnan(back.late).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("gone", ["grown", "unit", "z", "said", "seed", "parts.1.values"])
+def test_what_has_a_default_and_is_needed_all_the_same_is_missed_in_a_file(gone, tmp_path):
+    tensors, header = read_tensors(toy().save(tmp_path / "x"), "test.toy/1")
+    assert (gone in tensors) != (gone in header)
+    tensors.pop(gone, None)
+    header.pop(gone, None)
+    with pytest.raises(CheckpointError, match="it is no whole toy"):
+        Toy.load(write_tensors(tmp_path / "y", tensors, header))
 
 
 @pytest.mark.parametrize(
