@@ -15,10 +15,11 @@ import numpy as np
 
 from dynsys.io.errors import CheckpointError, ignoring
 from dynsys.io.files import Arrays
-from dynsys.models.conventions.network import BLOCKS, Cell, in_our_order, settings_of
+from dynsys.models.conventions.network import Cell, in_our_order, settings_of
 from dynsys.models.loading.choices import Choices, line_of, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.named.gates import CONVENTIONS
+from dynsys.models.networks.recurrent import CELLS
 
 KINDS = {"SimpleRNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
 KINDS |= {f"{name}Cell": model for name, model in KINDS.items()}
@@ -123,7 +124,7 @@ def cell_of(
     path: Path, choices: Choices, arrays: Arrays, name: str, model: str, roles: Mapping[str, str], told: Told
 ) -> Cell:
     """The layer of those arrays; raises CheckpointError where shapes or choices contradict it."""
-    k = BLOCKS[model]
+    k = CELLS[model].gates
     K, R = (_matrix(path, arrays, roles[role], name) for role in ROLES[:2])
     n = len(R)
     units_fit = told.units in (None, n)

@@ -19,9 +19,9 @@ from dynsys.models.conventions.keras_own import kept_by_torch, own_equation
 from dynsys.models.conventions.network import Cell, Network
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.contents import Contents
+from dynsys.models.loading.recognition.state_dict import CELLS
 from dynsys.models.registry import MODELS
 
-BY_BLOCKS = {1: "rnn", 3: "gru", 4: "lstm"}
 OLD_GATES = "Keras before 2.3 had hard_sigmoid gates as its default: --gate-activation hard-sigmoid-0.2 for those"
 NAMED = {"simple_rnn": "rnn", "gru": "gru", "lstm": "lstm"}
 
@@ -107,7 +107,7 @@ def _cell(
     recurrent = contents.arrays[roles["recurrent_kernel"]]
     others = [*others, *(key for role, key in roles.items() if role not in ROLES)]
     rows, columns = recurrent.shape if recurrent.ndim == 2 else (0, 0)
-    model = BY_BLOCKS.get(columns // rows) if rows and columns % rows == 0 else None
+    model = CELLS.get(columns // rows) if rows and columns % rows == 0 else None
     said = next((kind for word, kind in NAMED.items() if re.search(rf"(?:^|[._]){word}(?:$|[._])", name)), model)
     if contents.format == "torch":
         raise CheckpointError(path, *kept_by_torch(contents, name, model, roles, others))

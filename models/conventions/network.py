@@ -20,7 +20,6 @@ from dynsys.models.loading.choices import Choices, option_of
 from dynsys.models.registry import MODELS
 
 Array = NDArray[np.float64]
-BLOCKS = {"rnn": 1, "gru": 3, "lstm": 4, "lstm-peephole": 4}  # rows of a weight over units
 USUAL = {"activation": "tanh", "gate": "logistic", "reset": "after"}
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from dynsys.io.errors import CheckpointError
-from dynsys.models.conventions.network import BLOCKS, Array, Cell, in_our_order, settings_of
+from dynsys.models.conventions.network import Array, Cell, in_our_order, settings_of
 from dynsys.models.conventions.onnx_graph import KINDS, Graph, Node, direction_of
 from dynsys.models.conventions.tree import entries
 from dynsys.models.loading.choices import Choices, shown
 from dynsys.models.loading.named.gates import CONVENTIONS
+from dynsys.models.networks.recurrent import CELLS
 
 ORDER = {"rnn": "", "gru": CONVENTIONS["onnx"].gru, "lstm": CONVENTIONS["onnx"].lstm}
 USUAL = {"rnn": ("Tanh",), "gru": ("Sigmoid", "Tanh"), "lstm": ("Sigmoid", "Tanh", "Tanh")}
@@ -34,7 +35,7 @@ def cells_of(graph: Graph, choices: Choices, node: Node) -> list[Cell]:
     keys = tuple(entry[0] for entry in found.values() if entry is not None)
     held = {role: None if entry is None else entry[1] for role, entry in found.items()}
     W, R, B, P = (held[role] for role in "WRBP")
-    k, both = BLOCKS[model], 2 if direction_of(node) == "bidirectional" else 1
+    k, both = CELLS[model].gates, 2 if direction_of(node) == "bidirectional" else 1
     if W is None or R is None:
         raise CheckpointError(path, f"its {node.kind} {node.name} has no W or no R", "export the model again")
     n = R.shape[-1]
