@@ -240,9 +240,9 @@ def _end_figures(model: str, ratio: float, end: Extrapolation) -> list[dict[str,
     for load, m, e in zip(end.loads.tolist(), end.overlap.tolist(), end.standard_error.tolist(), strict=True):
         error = theory_error(model, load, ratio)
         gone = error is None and model in WITH_THEORY  # there no trial would keep its pattern without end
-        if np.isfinite(m) and not gone:
+        if np.isfinite(m) and e > 0 and not gone:
             of_theory = None if error is None else 1 - 2 * error
-            away = None if of_theory is None or e == 0 else (m - of_theory) / e
+            away = None if of_theory is None else (m - of_theory) / e
             found.append({"load": load, "overlap": m, "standard_error": e, "theory": of_theory, "away": away})
     return found
 

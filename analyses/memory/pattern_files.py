@@ -131,8 +131,8 @@ def _signs(rows: Sequence[str], name: str, path: str | Path) -> Array:
     for number, row in enumerate(rows, 1):
         strange = next((character for character in row if character not in SIGNS), None)
         if strange is not None:
-            legal = f"# 1 X * for 1, . 0 - _ for -1, ? for a missing one; {FORMS}"
-            raise CheckpointError(path, f"row {number} of the pattern {name} holds {strange!r}", f"use {legal}")
+            legal = "in a text grid # 1 X * are 1, . 0 - _ are -1 and ? is a missing component"
+            raise CheckpointError(path, f"row {number} of the pattern {name} holds {strange!r}", legal)
         if len(row) != len(rows[0]):
             wrong = f"row {number} of the pattern {name} has {len(row)} characters and row 1 has {len(rows[0])}"
             raise CheckpointError(path, wrong, "make all rows of a pattern as long; an empty line ends it")

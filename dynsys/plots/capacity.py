@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 COLOURS = (style.SKY, style.BLUE, style.GREEN, style.PURPLE, style.BROWN, style.ORANGE)
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 HEIGHT = 1000
-ZOOM = 0.9  # least overlap drawn beside a theory; what is below has collapsed, which the last row tells
+ZOOM = 3  # times the most that a theory loses of the overlap: what is below has collapsed, as the last row tells
 LEAST = 1e-6  # a share of wrong units below which the axis of errors does not go
 
 
@@ -68,7 +68,8 @@ def capacity_curves(
         figure.add_annotation(x=at, y=1, yref="paper", text=f"<b>{number}</b>", showarrow=False, yanchor="bottom")
     power = {"type": "log", "exponentformat": "power", "dtick": 1, "range": [np.log10(least), 0.0]}
     figure.update_yaxes(style.axis("share of wrong units", **power), row=1)
-    figure.update_yaxes(style.axis("overlap", **({"range": [ZOOM, 1.004]} if len(theory.loads) else {})), row=2)
+    lost = ZOOM * 2 * float(theory.errors.max(initial=0.0))
+    figure.update_yaxes(style.axis("overlap", **({"range": [1 - lost, 1 + lost / 20]} if lost else {})), row=2)
     figure.update_yaxes(style.axis("collapsed", range=[-0.05, 1.08], tickformat=".0%"), row=3)
     for row in (1, 2, 3):
         figure.update_xaxes(style.axis("load P / n" if row == 3 else "", range=bounds), row=row)

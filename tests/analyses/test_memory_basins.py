@@ -80,7 +80,7 @@ def test_half_is_met_on_the_line_between_two_distances():
     np.testing.assert_allclose(np.sum([trace.y for trace in areas], axis=0), 1)
 
 
-def test_a_study_of_patterns_goes_on_and_lists_attractors(tmp_path):
+def test_a_study_of_patterns_tells_fates_and_lists_attractors(tmp_path):
     np.savez(tmp_path / "p.npz", patterns=H16[1:3, :8])
     asked = (tmp_path / "p.npz", "-o", tmp_path / "run", "--distances", "0,0.125,1", "--trials", 2, "--json")
     first = invoke(*asked)
@@ -89,9 +89,7 @@ def test_a_study_of_patterns_goes_on_and_lists_attractors(tmp_path):
     assert [group["fates"]["home"] for group in found["groups"]] == [[1, 1, 0]] * 2  # P < n/3: a wrong unit is righted
     assert [group["fates"]["the negative of a pattern"] for group in found["groups"]] == [[0, 0, 1]] * 2
     assert found["attractors"]
-    before = (tmp_path / "run" / "rows.jsonl").read_bytes()
-    assert invoke(*asked).stdout == first.stdout
-    assert (tmp_path / "run" / "rows.jsonl").read_bytes() == before
+    assert len((tmp_path / "run" / "rows.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

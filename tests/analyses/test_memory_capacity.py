@@ -30,9 +30,6 @@ def test_a_study_goes_on_where_it_was_and_shards_join(tmp_path):
     (net,) = json.loads(whole.stdout)["nets"]
     assert [(one["n"], one["P"]) for one in net["loads"]] == [(20, 1), (20, 4), (40, 2), (40, 8)]
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 4
-    before = (tmp_path / "rows.jsonl").read_bytes()
-    assert invoke(*asked, "--json").stdout == whole.stdout
-    assert (tmp_path / "rows.jsonl").read_bytes() == before
     assert invoke(*asked[:-1], 4).exit_code != 0  # other trials in the same folder
 
 
@@ -82,7 +79,8 @@ def test_the_picture_has_the_mean_field_and_every_size():
     assert x[-1] == pytest.approx(0.1379056, abs=1e-6)
     assert np.interp(0.12, x, y) == pytest.approx(0.003389, abs=1e-4)
     assert len(curves_of(settings, "hebb", [r["result"] for r in rows])) == 2
-    assert "half of the trials lose the pattern at no load tried" in " ".join(sentences({**results, "cut": None}))
+    told = "Hebb: at none of the loads tried do half of the trials lose the pattern."
+    assert told in sentences({**results, "cut": None})
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,9 @@ def test_one_wrong_unit_of_two_orthogonal_patterns_is_put_right(model):
 
 
 def test_energies_never_rise_in_any_net_that_has_one():
-    letters = read_patterns("letters").chosen(["A", "J", "X"])
-    rng = np.random.default_rng(0)
+    stored, rng = patterns(HADAMARD[1:4]), np.random.default_rng(0)
     for model in ("hopfield", "bam", "polynomial", "dense", "continuous", "descent"):
-        energies = net_of(model, letters, Choices()).course(np.sign(rng.standard_normal(35)), 0).energies
+        energies = net_of(model, stored, Choices()).course(np.sign(rng.standard_normal(8)), 0).energies
         assert (np.diff(energies) <= 1e-9 * np.abs(energies).max()).all(), model
 
 
@@ -105,7 +104,7 @@ def test_a_continuous_net_leaves_a_run_whose_points_can_be_found(tmp_path):
     np.savez(tmp_path / "s.npz", patterns=HADAMARD[1:3], names=["a", "b"])
     run = tmp_path / "run"
     assert invoke("recall", tmp_path / "s.npz", "-o", run, "--model", "continuous").exit_code == 0
-    result = CliRunner().invoke(main, ["find", str(run), "-o", str(run), "--starts", "64", "--json"])
+    result = CliRunner().invoke(main, ["find", str(run), "-o", str(run), "--starts", "64", "--no-verify", "--json"])
     assert result.exit_code == 0, result.output
     stable = [p for p in json.loads(result.stdout)["points"] if p["stability"].startswith("stable")]
     signs = {tuple(np.sign(p["readout"])) for p in stable}
