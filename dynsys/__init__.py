@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.continuation.inputs import follow_inputs
     from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
     from dynsys.models.loading.checkpoint import load
@@ -33,6 +34,7 @@ _HOME = {
     "System": "dynsys.systems.system",
     "Tolerances": "dynsys.search.tolerances",
     "find_fixed_points": "dynsys.search.find",
+    "follow_inputs": "dynsys.continuation.inputs",
     "linear_modes": "dynsys.stability.modes",
     "load": "dynsys.models.loading.checkpoint",
     "lyapunov_exponents": "dynsys.exponents.lyapunov",
@@ -53,6 +55,7 @@ __all__ = [
     "System",
     "Tolerances",
     "find_fixed_points",
+    "follow_inputs",
     "linear_modes",
     "load",
     "lyapunov_exponents",

@@ -17,6 +17,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "find": "dynsys.cli.find",
     "grid": "dynsys.cli.grid",
     "info": "dynsys.cli.info",
+    "inputs": "dynsys.cli.inputs",
     "memory": "dynsys.cli.memory",
     "merge": "dynsys.cli.merge",
     "noise": "dynsys.cli.noise",

@@ -1,0 +1,225 @@
+"""Fixed points of a network followed while its held input changes, along a path through the space of inputs.
+
+The path goes straight from one vertex to the next. A closed path comes back to the points that it began with; what a
+memory has become by then, if the input moves so slowly that the state keeps up, is told for each of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynsys.continuation.curves import Progress
+from dynsys.continuation.diagram import Array, Diagram, Event, Integers, PointsAt
+from dynsys.continuation.follow import SEARCHES, follow
+from dynsys.numerics.deadline import Deadline
+from dynsys.numerics.threads import alone
+from dynsys.systems.family import Family
+from dynsys.systems.held_input import HeldInput
+from dynsys.systems.system import System
+from dynsys.trajectories.simulate import relax
+
+FEWEST = 9  # places at which points are looked for: shorter paths are cut finer between their vertices
+PLACES = 40  # on each segment, at which the input stops for the state to keep up
+PER_PLACE, AT_LAST = 25, 1000  # steps of a map, or tenths of a time constant, that it is given at each and at the end
+SAME = 1e-4  # of the size of states, within which the state has come to a point
+INPUT = "place on the path of inputs"
+
+
+class InputPath(Family):
+    """The family of a system under the inputs of a path (K, n_input); vertex k is the value k of the parameter."""
+
+    parameter = INPUT
+
+    def __init__(self, network: System, path: Array) -> None:
+        self.network, self.path = network, path
+        self.parts = -(-FEWEST // (len(path) - 1)) if len(path) - 1 < FEWEST else 1
+        super().__init__(np.arange((len(path) - 1) * self.parts + 1) / self.parts)
+
+    def at(self, s: float) -> System:
+        return HeldInput(self.network, torch.as_tensor(self.input(s))[None])
+
+    def input(self, s: float) -> Array:
+        """Under which the network is at the value s of the parameter, (n_input,)."""
+        return on_path(self.path, s)
+
+    def rate(self, x: Tensor, p: float, cell: int) -> Tensor:
+        i = min(cell // self.parts, len(self.path) - 2)
+        change = torch.as_tensor((self.path[i + 1] - self.path[i]) / self.parts)
+        held = torch.as_tensor(self.input(self.time(min(max(p, cell), cell + 1))))[None]
+        return (self.network.input_jacobian(x[None], held) @ change)[0]
+
+    def is_odd(self) -> bool:
+        return False  # not where the input is not zero
+
+
+def on_path(path: Array, s: float) -> Array:
+    """The input (n_input,) at s, which counts vertices."""
+    i = min(max(int(s), 0), len(path) - 2)
+    return np.asarray(path[i] + (s - i) * (path[i + 1] - path[i]))
+
+
+@dataclass(frozen=True, eq=False)
+class InputEvent(Event):
+    """An event, and the ``input`` (n_input,) at which it happens."""
+
+    input: Array
+
+
+@dataclass(frozen=True, eq=False)
+class InputDiagram(Diagram):
+    """A diagram over a path of inputs ``path`` (K, n_input); ``time`` and ``s`` count its vertices.
+
+    Where the path is closed ``carried`` (k,) tells for each stable point at the first vertex which point at the last
+    one it has become when the input has gone slowly once around: the number of that point in ``points_at(-1)``, -1
+    where the state had come to none of them.
+    """
+
+    path: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    carried: Integers | None = None
+
+    def points_at(self, i: int) -> PointsAt:
+        """The points at the i-th vertex of the path; -1 is the last."""
+        K = len(self.path)
+        if not -K <= i < K:
+            raise IndexError(f"there is no vertex {i}; this path has 0 to {K - 1}")
+        return super().points_at(i % K * ((len(self.steps) - 1) // (K - 1)))
+
+    @property
+    def is_closed(self) -> bool:
+        return bool((self.path[0] == self.path[-1]).all())
+
+    @property
+    def sentence(self) -> str:
+        """What a closed path does to each memory; the number of events of an open one."""
+        if self.carried is None:
+            at = f"{len(self.points_at(0))} points at its beginning, {len(self.points_at(-1))} at its end"
+            return f"{len(self.events)} events on the path, {at}."
+        moved = [f"{i} to {j}" if j >= 0 else f"{i} to none of the points" for i, j in enumerate(self.carried)]
+        return f"Once around, slowly, takes the stable points {', '.join(moved)}." if moved else "No point is stable."
+
+    def to_json(self) -> dict[str, Any]:
+        at = {"path": self.path.tolist(), "carried": None if self.carried is None else self.carried.tolist()}
+        events = [
+            {**words, "input": event.input.tolist()}
+            for words, event in zip(Diagram.to_json(self)["events"], self.inputs_of_events(), strict=True)
+        ]
+        return {**Diagram.to_json(self), **at, "events": events, "sentence": self.sentence}
+
+    def inputs_of_events(self) -> tuple[InputEvent, ...]:
+        return self.events  # type: ignore[return-value]
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one safetensors file; raises OutputError where it cannot be written."""
+        carried = None if self.carried is None else self.carried.tolist()
+        about = {**self.about, "path": self.path.tolist(), "carried": carried}
+        plain = tuple(_without_input(event) for event in self.inputs_of_events())
+        diagram = {f.name: getattr(self, f.name) for f in dataclasses.fields(Diagram)}
+        return Diagram(**{**diagram, "events": plain, "about": about}).save(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> InputDiagram:
+        """Read a diagram back; raises CheckpointError where the file is not one."""
+        return of_diagram(Diagram.load(path))
+
+
+def of_diagram(diagram: Diagram) -> InputDiagram:
+    """A diagram whose ``about`` has the path, with the input of each event."""
+    about = dict(diagram.about)
+    path, carried = np.asarray(about.pop("path"), dtype=np.float64), about.pop("carried", None)
+    fields = {f.name: getattr(diagram, f.name) for f in dataclasses.fields(Diagram)}
+    events = tuple(_with_input(event, path) for event in diagram.events)
+    carried = None if carried is None else np.asarray(carried, dtype=np.int64)
+    return InputDiagram(**{**fields, "events": events, "about": about}, path=path, carried=carried)
+
+
+def _with_input(event: Event, path: Array) -> InputEvent:
+    input = on_path(path, event.time)
+    shown = ", ".join(f"{value:.6g}" for value in input)
+    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(Event)}
+    return InputEvent(**{**fields, "sentence": f"At input ({shown}): {event.sentence}"}, input=input)
+
+
+def _without_input(event: InputEvent) -> Event:
+    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(Event)}
+    return Event(**{**fields, "sentence": event.sentence.partition("): ")[2]})
+
+
+def follow_inputs(
+    system: System,
+    path: Any,
+    *,
+    searches: int = SEARCHES,
+    verify: bool = False,
+    workers: int | None = None,
+    seed: int = 0,
+    seconds: float | Deadline | None = None,
+    progress: Progress | None = None,
+) -> InputDiagram:
+    """Follow the fixed points of ``system`` while its held input goes along ``path`` (K, n_input), K at least 2.
+
+    The network is searched at ``searches`` places, the ends and others evenly between; from the points found it is
+    followed, and at all other places (at least 9) trajectories are let go to see whether they rest where nothing is
+    known. Events (folds, pitchforks, Hopf bifurcations, flips) are dated by the ``input`` at which they happen;
+    ``points_at(k)`` are the points at the k-th vertex, -1 the last. ``notes`` says what is not known to be complete.
+    The other arguments are those of ``dynsys.continuation.follow``. Raises ValueError for a path of another width, with
+    fewer than two vertices, with NaN, or with two equal vertices after one another.
+
+    >>> from dynsys import Flow
+    >>> fold = Flow(lambda x, u: u[:, :1] - x**2, n_state=1, n_input=1, bounds=(-3, 3))
+    >>> diagram = follow_inputs(fold, [[1.0], [-1.0]])
+    >>> [(str(event.kind), abs(round(float(event.input[0]), 8))) for event in diagram.events]
+    [('fold', 0.0)]
+    """
+    vertices = _checked(system, path)
+    family = InputPath(system, vertices)
+    diagram = follow(
+        family, searches=searches, verify=verify, workers=workers, seed=seed, seconds=seconds, progress=progress
+    )
+    found = of_diagram(dataclasses.replace(diagram, about={**diagram.about, "path": vertices.tolist()}))
+    return dataclasses.replace(found, carried=_carried(family, found)) if found.is_closed else found
+
+
+def _checked(system: System, path: Any) -> Array:
+    vertices = np.asarray(path, dtype=np.float64)
+    if vertices.ndim != 2 or vertices.shape[1] != system.n_input or len(vertices) < 2:
+        raise ValueError(
+            f"the path has shape {vertices.shape}; {system.name} takes inputs of {system.n_input}, so give vertices "
+            f"(K, {system.n_input}), 2 at least"
+        )
+    if not np.isfinite(vertices).all():
+        raise ValueError("the path holds NaN or infinity")
+    still = np.flatnonzero((np.diff(vertices, axis=0) == 0).all(axis=1))
+    if len(still):
+        raise ValueError(f"vertices {still[0]} and {still[0] + 1} of the path are one input: leave one of them out")
+    return vertices
+
+
+def _carried(family: InputPath, diagram: InputDiagram) -> Integers:
+    """Where the state of each stable point at the first vertex is after the input has gone around slowly."""
+    first, last = diagram.points_at(0), diagram.points_at(-1)
+    x = torch.as_tensor(first.states[first.n_unstable == 0]).reshape(-1, family.n_state)
+    if not len(x):
+        return np.zeros(0, dtype=np.int64)
+    places = np.linspace(0, len(diagram.path) - 1, PLACES * (len(diagram.path) - 1) + 1)
+    with alone():
+        for s in places[1:]:
+            x = relax(family.network, x, torch.as_tensor(family.input(float(s)))[None], PER_PLACE)[-1]
+        x = relax(family.network, x, torch.as_tensor(diagram.path[-1])[None], AT_LAST)[-1]
+    return _nearest(x.numpy(), last)
+
+
+def _nearest(x: NDArray[np.float64], points: PointsAt) -> Integers:
+    if not len(points):
+        return np.full(len(x), -1, dtype=np.int64)
+    away = np.linalg.norm(x[:, None] - points.states[None], axis=2)
+    nearest = away.argmin(axis=1)
+    size = 1 + np.abs(points.states).max()
+    return np.where(away[np.arange(len(x)), nearest] <= SAME * size, nearest, -1)
