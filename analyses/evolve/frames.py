@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dynsys.analyses.portrait import states_released
 from dynsys.continuation.diagram import Diagram
+from dynsys.continuation.readings import precisely
 from dynsys.io.errors import CheckpointError
 from dynsys.io.record import Record, axes
 from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part
@@ -133,9 +134,7 @@ def _eigenvalues(system: System, x: Tensor, u: Tensor) -> NDArray[np.complex128]
     """Leading first; without the vectors and condition numbers that ``spectra`` would compute beside all of them."""
     if system.n_state > FULL:
         return spectra(system, x, u)[0].eigenvalues.numpy()
-    A = system.jacobian(x, u)[0]
-    values = torch.linalg.eigvals(A + torch.eye(len(A)).to(A) if system.kind is Kind.MAP else A)
-    return values[excess(values, system.kind).argsort(descending=True)].numpy()
+    return precisely(system, x, u).eigenvalues
 
 
 def _origin_states(family: Family, diagram: Diagram) -> tuple[list[Tensor | None] | None, int | None]:

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.numerics.rounding import ZERO, is_zero, rounding
+from dynsys.numerics.rounding import ZERO
 from dynsys.proof.kantorovich import Assessed, assess
-from dynsys.systems.angles import distances, nearest
+from dynsys.proof.same_point import belongs, joined, overlap
+from dynsys.systems.angles import nearest
 from dynsys.systems.iterated import Iterated, divisors
 from dynsys.systems.system import System
 
-JOINED = 4 * ZERO  # times the rounding error of F, within which it is zero on the way between two states
-SHARES = (0.25, 0.5, 0.75)  # of the way between two states, where F is looked at
 NEAR = 1e-3  # of a state's usual size: farther apart a point without a bound and another are not one
 
 
@@ -120,34 +119,16 @@ def _assessed(system: System, x: Tensor, u: Tensor, unit: float, together: int) 
 def _same(system: System, x: Tensor, bound: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
     """Whether (B,) the states x, with their error bounds, are the points beside them."""
     apart = vector_norm(nearest(x - points.x, system.periods), dim=1)
-    none = ~torch.isfinite(points.error_bound)
-    same = apart <= points.error_bound.where(~none, 0.0) + bound.where(torch.isfinite(bound), 0.0)
-    for i in (none & ~same & (apart <= NEAR * unit)).nonzero().squeeze(1).tolist():
-        same[i] = _joined(system, points.x[i], x[i], u[i : i + 1], unit)
+    same = overlap(apart, bound, points.error_bound)
+    rows = (~torch.isfinite(points.error_bound) & ~same & (apart <= NEAR * unit)).nonzero().squeeze(1)
+    same[rows] = joined(system, points.x[rows], x[rows], u[rows], unit)
     return same
 
 
 def _belongs(system: System, y: Tensor, held: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
-    """Whether (A, B) the states y (A, n), zeros of F but for rounding, are the points, for all that |J^-1| at those and
-    |F| at these allow.
-    """
-    F = system.velocity(y, held)
-    error = vector_norm(F, dim=1) + rounding(system, y, held, F, unit)
-    apart = distances(y, points.x, system.periods)
-    none = ~torch.isfinite(points.error_bound)
-    reach = torch.where(none, 0.0, points.error_bound + 2 * points.inverse_norm * error.unsqueeze(1))
-    same, same_input = apart <= reach, (held.unsqueeze(1) == u).all(dim=2)
-    for i, j in (none & ~same & same_input & (apart <= NEAR * unit)).nonzero().tolist():
-        same[i, j] = _joined(system, points.x[j], y[i], held[i : i + 1], unit)
-    return same & same_input
-
-
-def _joined(system: System, a: Tensor, b: Tensor, u: Tensor, unit: float) -> bool:
-    """Where a point has no bound: whether F is zero to rounding all along the way from it to the other state."""
-    between = a + a.new_tensor(SHARES).unsqueeze(1) * nearest(b - a, system.periods)
-    held = u.expand(len(SHARES), -1)
-    F = system.velocity(between, held)
-    return bool(is_zero(system, between, held, F, unit, JOINED).all())
+    """Whether (A, B) the states y (A, n) under their inputs are the points under u (B, m)."""
+    same_input = (held.unsqueeze(1) == u).all(dim=2)
+    return belongs(system, y, system.velocity(y, held), held, points, same_input, unit, NEAR * unit)
 
 
 def _first(same: Tensor) -> int:

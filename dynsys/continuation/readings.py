@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.stability.spectrum import FULL_LIMIT, excess, linearisation
+from dynsys.stability.spectrum import FULL_LIMIT, excess, leading_first, linearisation
 from dynsys.stability.unstable import outer_values
 from dynsys.systems.system import Kind, System
 
@@ -106,10 +106,8 @@ def _dense(system: System, x: Tensor, u: Tensor) -> list[Reading]:
 
 
 def _sorted(values: Tensor, kind: Kind, whole: bool = True, error: float = 0.0) -> Reading:
-    """Leading first; of a complex pair the one of positive frequency first."""
-    beyond = np.asarray(excess(values, kind))
-    order = np.lexsort((-np.asarray(values.imag), -beyond))
-    return Reading(np.asarray(values)[order], int((beyond > 0).sum()), whole, error)
+    ordered = np.asarray(values[leading_first(values, kind)])
+    return Reading(ordered, int((excess(values, kind) > 0).sum()), whole, error)
 
 
 def _krylov(system: System, x: Tensor, u: Tensor) -> list[Reading | None]:
@@ -122,8 +120,7 @@ def _leading(values: Tensor, error: Tensor, kind: Kind) -> Reading:
     """The Ritz values from the first on, up to the first that is no eigenvalue yet."""
     known = KNOWN * float(values.abs().max())
     reading = _sorted(values, kind, whole=False, error=known)
-    order = np.lexsort((-np.asarray(values.imag), -np.asarray(excess(values, kind))))
-    good = np.asarray(error)[order] <= known
+    good = np.asarray(error[leading_first(values, kind)] <= known)
     head = len(good) if good.all() else int(np.argmin(good))
     return dataclasses.replace(reading, eigenvalues=reading.eigenvalues[: max(head, reading.n_unstable)])
 

@@ -16,15 +16,14 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.numerics.rounding import ZERO, is_zero, rounding
 from dynsys.proof.kantorovich import Assessed, assess
+from dynsys.proof.same_point import belongs, overlap
 from dynsys.search.missing import Tally
 from dynsys.search.stopping import Source
 from dynsys.systems.angles import distances, nearest, wrapped
 from dynsys.systems.system import System
 
 LINEAR = 0.25  # b |F(x) - J (x - p)| / |x - p|, up to which a state x is on its way to p
-JOINED = 4 * ZERO  # times the rounding error, as its samples come from below and a line has many
 NOBODY = -1  # the owner of a candidate that belongs to no known point
 
 
@@ -187,30 +186,13 @@ class Catalogue:
 
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
         """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""
-        if not len(points):
-            return torch.zeros(len(x), 0, dtype=torch.bool, device=x.device)
-        error = vector_norm(F, dim=1) + rounding(self.system, x, self.inputs[groups], F, self.unit)
-        bound = points.error_bound
-        reach = torch.where(torch.isfinite(bound), bound + 2 * points.inverse_norm * error.unsqueeze(1), 0.0)
         same_input = groups.unsqueeze(1) == of
-        same = (self._apart(x, points.x) <= reach) & same_input
-        for j in torch.isinf(bound).nonzero().squeeze(1).tolist():
-            same[:, j] |= same_input[:, j] & self._joined(points.x[j : j + 1], x, groups)
-        return same
+        return belongs(self.system, x, F, self.inputs[groups], points, same_input, self.unit, torch.inf)
 
     def _overlap(self, found: Assessed, groups: Tensor, points: Assessed, of: Tensor) -> Tensor:
         """Whether (B, k) the bounds of assessed candidate i and of point j meet."""
-        bounds = _finite(found.error_bound).unsqueeze(1) + _finite(points.error_bound)
-        return (self._apart(found.x, points.x) <= bounds) & (groups.unsqueeze(1) == of)
-
-    def _joined(self, a: Tensor, x: Tensor, groups: Tensor) -> Tensor:
-        """Where F stays zero to rounding all along the way from a to x: one degenerate point, or one line of them."""
-        joined = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        for share in (0.25, 0.5, 0.75):
-            between = a + share * nearest(x - a, self.system.periods)
-            F = self.system.velocity(between, self.inputs[groups])
-            joined &= is_zero(self.system, between, self.inputs[groups], F, self.unit, JOINED)
-        return joined
+        apart = self._apart(found.x, points.x)
+        return overlap(apart, found.error_bound.unsqueeze(1), points.error_bound) & (groups.unsqueeze(1) == of)
 
 
 def _sum(known: list[int], new: list[int]) -> list[int]:
@@ -222,11 +204,6 @@ def _first(belongs: Tensor) -> Tensor:
     if belongs.shape[1] == 0:
         return torch.full((len(belongs),), NOBODY, device=belongs.device)
     return torch.where(belongs.any(dim=1), belongs.to(torch.uint8).argmax(dim=1), NOBODY)
-
-
-def _finite(bound: Tensor) -> Tensor:
-    """An error bound, or 0 where there is none and so nothing that could overlap."""
-    return torch.where(torch.isfinite(bound), bound, 0.0)
 
 
 def _nothing(x: Tensor) -> Assessed:

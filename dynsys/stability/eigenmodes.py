@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.numerics.rounding import EPS
-from dynsys.stability.spectrum import excess
+from dynsys.stability.spectrum import leading_first
 from dynsys.systems.system import Kind
 
 Array = NDArray[np.float64]
@@ -126,13 +126,9 @@ def _matrix(A: scipy.sparse.linalg.LinearOperator) -> Array:
 
 
 def _leading(values: ComplexArray, count: int, kind: Kind) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Rows of the leading eigenvalues, one of each complex pair; and which of them have a partner.
-
-    Those that agree to ten decimals are ordered by frequency, so that rounding does not shuffle them.
-    """
-    ahead = np.asarray(excess(torch.as_tensor(values), kind)).round(10)
+    """Rows of the leading eigenvalues, one of each complex pair; and which of them have a partner."""
     upper = np.flatnonzero(values.imag >= 0)
-    rows = upper[np.lexsort((-values.imag[upper], -ahead[upper]))]
+    rows = upper[leading_first(torch.as_tensor(values[upper]), kind).numpy()]
     pairs = values.imag[rows] > 0
     before = np.cumsum(1 + pairs) - (1 + pairs)  # eigenvalues that come before each row
     return rows[before < count], pairs[before < count]

@@ -221,10 +221,18 @@ def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | Non
     return result
 
 
-def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, norm: float, kind: Kind) -> Spectrum:
-    """Leading first; of a complex pair the one with positive frequency first; modes of unit length and fixed phase."""
+def leading_first(eigenvalues: Tensor, kind: Kind) -> Tensor:
+    """The order (n,) of eigenvalues: by their excess, and of a complex pair the one of positive frequency first.
+
+    Those that agree to ten decimals are ordered by frequency, so that rounding does not shuffle them.
+    """
     ahead = np.asarray(excess(eigenvalues, kind)).round(10)
-    rows = torch.as_tensor(np.lexsort((-np.asarray(eigenvalues.imag), -ahead)))
+    return torch.as_tensor(np.lexsort((-np.asarray(eigenvalues.imag), -ahead)))
+
+
+def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, norm: float, kind: Kind) -> Spectrum:
+    """Leading first; modes of unit length and fixed phase."""
+    rows = leading_first(eigenvalues, kind)
     known = rows[rows < len(modes)]
     kept = modes[known[:MODES]]
     largest = kept.gather(1, kept.abs().argmax(dim=1, keepdim=True))

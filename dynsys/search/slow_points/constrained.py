@@ -15,6 +15,7 @@ from torch.linalg import vector_norm
 
 from dynsys.numerics.rounding import rate
 from dynsys.search.slow_points.minimum import TRUST_LIMIT
+from dynsys.search.solvers.gauss_newton import damped_next, damped_step
 from dynsys.systems.angles import unwound
 from dynsys.systems.speed import q_of
 from dynsys.systems.system import System
@@ -86,9 +87,7 @@ def lowered(system: System, x: Tensor, u: Tensor, unit: float, slow_q: float, ma
         least = torch.where(slow, LEAST_GAIN, LEAST_GAIN_FAST)
         idle = torch.where(good & (q_of(F_try) <= least**2 * q_of(F)), 0.0, idle + 1)
         x, F = torch.where(good.unsqueeze(1), x_try, x), torch.where(good.unsqueeze(1), F_try, F)
-        shrunk = (1 - (2 * gain - 1) ** 3).clamp(1 / 3, 2.0)  # Nielsen 1999
-        damping = torch.where(good, damping * shrunk, damping * growth).clamp_min(1e-30)
-        growth = torch.where(good, 2.0, 2 * growth)
+        damping, growth = damped_next(gain, good, damping, growth)
         out[rows] = x
     return out
 
@@ -102,10 +101,7 @@ def _damped_step(
     J = system.jacobian(x, u) * free.unsqueeze(1)
     A = J.mT @ J
     damping = torch.where(damping.isnan(), 1e-3 * A.diagonal(dim1=1, dim2=2).amax(1), damping).clamp_min(1e-30)
-    A.diagonal(dim1=1, dim2=2).add_(damping.unsqueeze(1))
-    L, _ = torch.linalg.cholesky_ex(A)
-    d = torch.cholesky_solve(-g.unsqueeze(2), L).squeeze(2)
-    return torch.where(free & torch.isfinite(d), d, 0.0), damping
+    return torch.where(free, damped_step(A, g, damping), 0.0), damping
 
 
 def _damped_step_by_products(

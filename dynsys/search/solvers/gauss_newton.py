@@ -50,19 +50,17 @@ class GaussNewton(Solver):
         x, F, damping, growth, idle = state
         J = problem.system.jacobian(x, problem.u)
         g = (J.mT @ F.unsqueeze(2)).squeeze(2)
-        d = _damped_step(J, g, damping)
+        d = damped_step(J.mT @ J, g, damping)
         x_try = x + d
         F_try = problem.velocity(x_try)
         promised = 0.5 * (d * (damping.unsqueeze(1) * d - g)).sum(1)
         gain = (q_of(F) - q_of(F_try)) / promised.clamp_min(1e-300)
         good = (gain > 0) & torch.isfinite(F_try).all(dim=1)
-        shrunk = damping * (1 - (2 * gain - 1) ** 3).clamp(1 / 3, 2.0)
         idle = torch.where(good & (q_of(F_try) <= self.least_gain**2 * q_of(F)), 0.0, idle + 1)
         new = GaussNewtonState(
             torch.where(good.unsqueeze(1), x_try, x),
             torch.where(good.unsqueeze(1), F_try, F),
-            torch.where(good, shrunk, damping * growth).clamp_min(1e-30),
-            torch.where(good, 2.0, growth * 2),
+            *damped_next(gain, good, damping, growth),
             idle,
         )
         length = vector_norm(d, dim=1)
@@ -73,9 +71,16 @@ class GaussNewton(Solver):
         return new, Info(torch.where(good, length, 0.0), stuck)
 
 
-def _damped_step(J: Tensor, g: Tensor, damping: Tensor) -> Tensor:
-    A = J.mT @ J
+def damped_step(A: Tensor, g: Tensor, damping: Tensor) -> Tensor:
+    """-(A + damping)^-1 g (B, n), A being J'J, which is overwritten; 0 where that fails: more damping follows."""
     A.diagonal(dim1=1, dim2=2).add_(damping.unsqueeze(1))
     L, _ = torch.linalg.cholesky_ex(A)
     d: Tensor = torch.cholesky_solve(-g.unsqueeze(2), L).squeeze(2)
-    return torch.where(torch.isfinite(d), d, 0.0)  # a failed factorisation is a failed step: more damping
+    return torch.where(torch.isfinite(d), d, 0.0)
+
+
+def damped_next(gain: Tensor, good: Tensor, damping: Tensor, growth: Tensor) -> tuple[Tensor, Tensor]:
+    """The damping (B,) after a step, and the factor by which it grows if the next fails (Nielsen 1999)."""
+    shrunk = (1 - (2 * gain - 1) ** 3).clamp(1 / 3, 2.0)
+    after = torch.where(good, damping * shrunk, damping * growth).clamp_min(1e-30)
+    return after, torch.where(good, 2.0, 2 * growth)
