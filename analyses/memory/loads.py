@@ -270,7 +270,8 @@ def rows_of(net: dict[str, Any]) -> list[dict[str, Any]]:
     for one in net["loads"]:
         row = {"n": one["n"], "P": one["P"], "load": one["load"], "first step, %": 100 * one["first_step"]}
         row |= {"median, %": 100 * one["median"], "mean, %": 100 * one["mean"], "collapsed": one["collapses"]}
-        rows.append({**row, "theory, %": None if one["theory"] is None else 100 * one["theory"]})
+        theory = {"theory, %": None if one["theory"] is None else 100 * one["theory"]}
+        rows.append({**row, **(theory if net["model"] in WITH_THEORY else {})})
     return rows
 
 

@@ -69,11 +69,14 @@ def capacity_curves(
     power = {"type": "log", "exponentformat": "power", "dtick": 1, "range": [np.log10(least), 0.0]}
     figure.update_yaxes(style.axis("share of wrong units", **power), row=1)
     lost = ZOOM * 2 * float(theory.errors.max(initial=0.0))
-    figure.update_yaxes(style.axis("overlap", **({"range": [1 - lost, 1 + lost / 20]} if lost else {})), row=2)
+    if not lost:  # no theory: all there is
+        lost = max(2 * one[key] for one in loads for key in ("median", "mean")) or 0.1
+    figure.update_yaxes(style.axis("overlap", range=[1 - 1.05 * lost, 1 + lost / 20]), row=2)
     figure.update_yaxes(style.axis("collapsed", range=[-0.05, 1.08], tickformat=".0%"), row=3)
     for row in (1, 2, 3):
         figure.update_xaxes(style.axis("load P / n" if row == 3 else "", range=bounds), row=row)
     notes = ["Errors of 0 are not on the first axis."] if any(one["median"] == 0 for one in loads) else []
+    notes = notes if any(one["mean"] for one in loads) else ["No unit was wrong at any load."]
     numbered = [f"{number}: {name} ({at:.4g})." for number, (name, at) in enumerate(marks.items(), 1)]
     dependent = [f"Lines that depend on n are of n = {theory.n:,}."] if len(theory.marks) > 1 else []
     caption, below = style.lines([*notes, *numbered, *dependent], 90)

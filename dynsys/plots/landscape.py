@@ -22,7 +22,7 @@ from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 
-GRID = 121
+GRID = 201
 REACH = 1.6  # of the plane, in units of the patterns' distance
 IN_PLANE = 0.02  # of that distance: points nearer to the plane are drawn as in it
 LEVELS = 26
@@ -122,9 +122,12 @@ def energy_landscape(
 
 
 def _of_plane(names: Sequence[str]) -> str:
+    lengths = "Lengths are in units of their distance from it."
     if len(names) == 2:
-        return f"The plane of the patterns {names[0]} and {names[1]} and the origin, which is its middle."
-    return f"The plane through the patterns {', '.join(names[:-1])} and {names[-1]}; its middle is their mean."
+        return f"The plane of the patterns {names[0]} and {names[1]} and the origin, which is its middle. {lengths}"
+    return (
+        f"The plane through the patterns {', '.join(names[:-1])} and {names[-1]}; its middle is their mean. {lengths}"
+    )
 
 
 def _of_runs(plane: Plane, runs: Sequence[Array]) -> list[str]:
