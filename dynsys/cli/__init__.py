@@ -21,6 +21,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "memory": "dynsys.cli.memory",
     "merge": "dynsys.cli.merge",
     "noise": "dynsys.cli.noise",
+    "persistence": "dynsys.cli.persistence",
     "portrait": "dynsys.cli.portrait",
     "retrieve": "dynsys.cli.retrieve",
     "train": "dynsys.cli.train",

@@ -27,6 +27,9 @@ UNLIKE = 6.0  # standard errors between the exponents of two trajectories of two
 EIGENVALUES = 1024  # variables, up to which a point is told, and its exponents are those of its whole spectrum
 ENOUGH = 16  # batches, below which an interval is not to be trusted
 RULE = 1e-9  # relative, that a sum may be off
+SMALLEST = (
+    1e-6  # size of an exponent per step, below which the rule is of this size: where all are 0 only rounding is left
+)
 STILL = 0.3  # correlation of neighbouring batches that makes intervals too narrow
 HALVES = 4.0  # standard errors between the two halves of a run
 
@@ -241,7 +244,8 @@ def _judged(run: _Run, grown: float, volume: float, size: float) -> tuple[float,
     length = float(np.mean(run.lengths)) * run.asked.step * run.asked.system.time_constant
     if not np.isfinite(grown):
         return float("nan"), -np.inf
-    rule = abs(grown - volume) / max(size, 1e-300)
+    rounding = SMALLEST * run.asked.system.n_state * float(np.mean(run.lengths))
+    rule = abs(grown - volume) / max(size, rounding)
     if rule > RULE:
         what = "mean of log |det DG|" if run.asked.system.kind is Kind.MAP else "mean divergence"
         raise ArithmeticError(

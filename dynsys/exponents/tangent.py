@@ -45,6 +45,15 @@ class Stepper:
             return _mapped(self.system, x, V, u, volume)
         return _flowed(self.system, x, V, u, self.length, volume)
 
+    def derivative(self, x: Tensor, u: Tensor) -> Tensor:
+        """The derivative of the step from x (B, n) under u (B, m), a matrix (B, n, n)."""
+        one = torch.eye(self.system.n_state, dtype=x.dtype, device=x.device)
+        if self.system.kind is Kind.MAP:
+            return self.system.jacobian(x, u) + one
+        moved = self.step(x, one.expand(len(x), -1, -1), u)
+        assert moved.V is not None
+        return moved.V
+
     @property
     def time(self) -> float:
         """How long a step is in the user's time."""

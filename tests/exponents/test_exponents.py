@@ -313,3 +313,10 @@ class TestCommand:
         result = self.run(tmp_path / "net.npz", *options, "--inputs", tmp_path / "trials.npz")
         assert result.exit_code == 1
         assert "many trials" in result.output
+
+
+def test_where_nothing_grows_or_fades_all_exponents_are_zero():
+    """A ReLU network with W = 1 on positive states: the sum rule has nothing to compare but rounding."""
+    network = LeakyMap(np.eye(3), np.ones((3, 1)), alpha=1.0, activation="relu")
+    found = lyapunov_exponents(network, inputs=np.full((60, 1), 0.01), starts=np.ones((1, 3)))
+    assert np.abs(found.values).max() < 1e-14

@@ -1,0 +1,1 @@
+"""Memory that fades: how long networks remember, by gradients, products, exponents, slow modes and linear readouts."""
