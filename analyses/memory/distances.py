@@ -23,19 +23,19 @@ from dynsys.analyses.memory.nets import NETS, Choices, Net, in_words, net_of, si
 from dynsys.analyses.memory.pattern_files import Patterns, read_patterns
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
-from dynsys.io.files import check_writable
+from dynsys.analyses.swept import swept
 from dynsys.io.text import paragraphs, sentence
 from dynsys.models.associative.enumeration import enumerated
 from dynsys.models.associative.patterns import disturbed, overlaps, random_patterns
 from dynsys.models.associative.spurious import Name, named
-from dynsys.numerics.deadline import Deadline, Part
-from dynsys.sweep import Row, Task, check_cluster, check_sweep, of_shard, run_sweep
+from dynsys.numerics.deadline import Deadline
+from dynsys.sweep import Row, Task
 
 Array = NDArray[np.float64]
 
 HERE = "dynsys.analyses.memory"
 TITLE = "From how far cues come home"
-SCHEMA, ROWS = "dynsys.memory.basins/1", "rows.jsonl"
+SCHEMA = "dynsys.memory.basins/1"
 HOME = 0.9  # the overlap from which on an end counts as a pattern
 SMALL = 20  # units, up to which a net is looked at state by state
 LISTED = 40  # attractors in the table of a small net
@@ -155,18 +155,11 @@ def run(
     ``sweeping`` are ``jobs``, ``cluster``, ``shard`` and ``retry_failed`` of ``run_sweep``; a shard writes its rows
     only. Raises CutShort where time was over before the first cue, SweepError, OutputError.
     """
-    folder, deadline = Path(folder), Deadline.of(seconds)
     stored = settings.stored()
     one = Patterns(("0",), np.ones((1, settings.units)), (1, settings.units))
     net = net_of(settings.model, stored or one, settings.choices)  # refuses now what it cannot store or use
-    check_sweep(**{key: sweeping[key] for key in ("jobs", "cluster", "shard") if key in sweeping})
-    if sweeping.get("cluster") is not None:
-        check_cluster(sweeping["cluster"])
-    check_writable(folder)
-    tasks = settings.tasks(stored)
-    going = {"seed": settings.seed, "deadline": deadline, "progress": progress, "stage": "following cues", **sweeping}
-    rows = run_sweep(fates, tasks, folder / ROWS, **going)
-    cut = deadline.cut(Part(len(rows), len(of_shard(tasks, sweeping.get("shard"))), "sets of cues"))
+    given = {"seed": settings.seed, "seconds": seconds, "progress": progress, "stage": "following cues", **sweeping}
+    rows, cut = swept(fates, settings.tasks(stored), folder, "sets of cues", **given)
     attractors = None if stored is None else attractors_of(net, stored)
     results = {**results_of(settings, rows), "attractors": attractors, "cut": None if cut is None else cut.to_json()}
     if sweeping.get("shard") is None:
@@ -174,7 +167,7 @@ def run(
             raise cut_short(cut, TITLE, command, results["settings"], SCHEMA, folder)
         if not results["groups"]:
             raise RuntimeError(f"no cue was followed; {rows[0]['id']} ended in: {rows[0]['error']}")
-        _write(results, folder, command)
+        _write(results, Path(folder), command)
     return results
 
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from dynsys.analyses.memory.capacity import COLLAPSED, CapacityCurve, Extrapolation, capacity_curve, extrapolated
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
-from dynsys.io.files import check_writable
+from dynsys.analyses.swept import swept
 from dynsys.io.text import paragraphs, sentence
 from dynsys.models.associative.mean_field_of_pairs import pair_critical, pair_retrieval
 from dynsys.models.associative.mean_field_theory import PATTERNS_STORED, critical_load, first_step_error, retrieval
 from dynsys.models.associative.simulation import TRIALS
-from dynsys.numerics.deadline import Deadline, Part
-from dynsys.sweep import Row, Task, check_cluster, check_sweep, of_shard, run_sweep
+from dynsys.numerics.deadline import Deadline
+from dynsys.sweep import Row, Task
 
 if TYPE_CHECKING:
     from dynsys.plots.capacity import Theory
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 HERE = "dynsys.analyses.memory"
 TITLE = "How much associative memories hold"
-SCHEMA, ROWS = "dynsys.memory.capacity/1", "rows.jsonl"
+SCHEMA = "dynsys.memory.capacity/1"
 HALF = 0.5  # the share of collapses at which a size is said to have lost its memories
 COARSE = 25  # patterns of the smallest step of a usual load
 USUAL = {  # loads where none are given; of pairs in units of the critical one
@@ -132,22 +132,15 @@ def run(
     ``sweeping`` are ``jobs``, ``cluster``, ``shard`` and ``retry_failed`` of ``run_sweep``; a shard writes its rows
     only. Raises CutShort where time was over before the first load, SweepError, OutputError.
     """
-    folder, deadline = Path(folder), Deadline.of(seconds)
-    check_sweep(**{key: sweeping[key] for key in ("jobs", "cluster", "shard") if key in sweeping})
-    if sweeping.get("cluster") is not None:
-        check_cluster(sweeping["cluster"])
-    check_writable(folder)
-    tasks = settings.tasks()
-    going = {"seed": settings.seed, "deadline": deadline, "progress": progress, "stage": "recalling", **sweeping}
-    rows = run_sweep(recalls, tasks, folder / ROWS, **going)
-    cut = deadline.cut(Part(len(rows), len(of_shard(tasks, sweeping.get("shard"))), "loads"))
+    given = {"seed": settings.seed, "seconds": seconds, "progress": progress, "stage": "recalling", **sweeping}
+    rows, cut = swept(recalls, settings.tasks(), folder, "loads", **given)
     results = {**results_of(settings, rows), "cut": None if cut is None else cut.to_json()}
     if sweeping.get("shard") is None:
         if cut is not None and not rows:
             raise cut_short(cut, TITLE, command, results["settings"], SCHEMA, folder)
         if not any("result" in row for row in rows):
             raise RuntimeError(f"no load was done; {rows[0]['id']} ended in: {rows[0]['error']}")
-        _write(settings, results, folder, command)
+        _write(settings, results, Path(folder), command)
     return results
 
 

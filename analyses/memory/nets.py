@@ -6,7 +6,7 @@ layer, time constants of a flow. Energies are given where there is one that fall
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from dynsys.models.associative.continuous import ContinuousHopfield
 from dynsys.models.associative.dense import DenseMemory
 from dynsys.models.associative.descent import PatternDescent
 from dynsys.models.associative.hopfield import Hopfield
-from dynsys.models.associative.patterns import overlaps
 from dynsys.models.associative.polynomial import PolynomialMemory
 from dynsys.models.associative.recurrent import Outcome, RecurrentAssociator
 from dynsys.models.associative.spurious import Name, named
@@ -303,31 +302,13 @@ def in_words(end: Array, patterns: Patterns) -> str:
     signs = signs_of(end)
     if not signs.any():
         return "all units at 0"
-    pair = _between_two(signs, patterns)
-    if pair:
-        return f"the mixture {pair}, {int((signs == 0).sum())} units at 0"
     state = named(signs, patterns.S)
     names = [patterns.names[p] for p in state.patterns]
-    made = _sum_of(names, state.signs)
+    made = " ".join(f"{'+' if sign > 0 else '-'}{name}" for name, sign in zip(names, state.signs, strict=True))
     return {
         Name.STORED: names[0],
         Name.NEGATIVE: f"the negative of {names[0]}",
-        Name.MIXTURE: f"the mixture {made}",
+        Name.MIXTURE: f"the mixture {made}" + (f", {state.zeros} units at 0" if state.zeros else ""),
         Name.UNFINISHED: f"{made} where it is not 0, {state.zeros} units left at 0",
         Name.OTHER: f"none of them; overlap {state.overlap:.2f} with {names[0]}",
     }[state.name]
-
-
-def _between_two(signs: Array, patterns: Patterns) -> str:
-    """The two patterns whose signs these are where both agree, all other units at 0: a saddle between them."""
-    if signs.all() or len(patterns) < 2:
-        return ""
-    m = overlaps(patterns.S, signs)
-    two = np.sort(np.argsort(-np.abs(m), kind="stable")[:2])
-    weights = np.where(m[two] >= 0, 1, -1)
-    same = (np.sign(weights @ patterns.S[two]) == signs).all()
-    return _sum_of([patterns.names[p] for p in two], weights.tolist()) if same else ""
-
-
-def _sum_of(names: Sequence[str], signs: Sequence[int]) -> str:
-    return " ".join(f"{'+' if sign > 0 else '-'}{name}" for name, sign in zip(names, signs, strict=True))

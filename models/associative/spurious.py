@@ -1,13 +1,15 @@
 """What a state of a bipolar net is to its patterns: stored, a negative, a mixture, unfinished, or none of these.
 
 Hebb's rule makes more states stable than it is given: minus s wherever s is, and signs of sums of an odd number of
-patterns (Amit, Gutfreund & Sompolinsky 1985). Beyond capacity most stable states are near no pattern at all.
+patterns (Amit, Gutfreund & Sompolinsky 1985); a sum of two leaves at 0 the units on which they disagree, which is a
+saddle of a continuous net. Beyond capacity most stable states are near no pattern at all.
 """
 
 from __future__ import annotations
 
 import enum
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +50,7 @@ class Named:
         return {
             Name.STORED: f"stored pattern {self.patterns[0]}",
             Name.NEGATIVE: f"the negative of pattern {self.patterns[0]}",
-            Name.MIXTURE: f"the mixture sign({parts})",
+            Name.MIXTURE: f"the mixture sign({parts})" + (f", {self.zeros} units at 0" if self.zeros else ""),
             Name.UNFINISHED: f"{parts} where it is not 0, with {self.zeros} units left at 0",
             Name.OTHER: f"no pattern nor a mixture of few; overlap {self.overlap:.3g} with {parts}",
         }[self.name]
@@ -67,19 +69,22 @@ def named(y: Any, S: Any) -> Named:
     sign = 1 if m[nearest] >= 0 else -1
     if (y == sign * S[nearest]).all():
         return Named(Name.STORED if sign > 0 else Name.NEGATIVE, (nearest,), (sign,), 0, float(m[nearest]))
+    pair = _mixture(y, S, m, (2,)) if zeros and y.any() else None
+    if pair:
+        return Named(Name.MIXTURE, *pair, zeros, float(m[nearest]))
     if zeros and y.any() and ((y == 0) | (y == sign * S[nearest])).all():
         return Named(Name.UNFINISHED, (nearest,), (sign,), zeros, float(m[nearest]))
-    mixture = _mixture(y, S, m)
+    mixture = _mixture(y, S, m, MIXED)
     if mixture:
         return Named(Name.MIXTURE, *mixture, zeros, float(m[nearest]))
     return Named(Name.OTHER, (nearest,), (sign,), zeros, float(m[nearest]))
 
 
-def _mixture(y: Array, S: Array, m: Array) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def _mixture(y: Array, S: Array, m: Array, counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """The fewest patterns, each with the sign of its overlap, the sign of whose sum is y."""
     candidates = sorted(np.argsort(-np.abs(m), kind="stable")[:CONSIDERED].tolist())
     signs = np.where(m >= 0, 1, -1)
-    for count in MIXED:
+    for count in counts:
         for chosen in itertools.combinations(candidates, count):
             if (np.sign(signs[list(chosen)] @ S[list(chosen)]) == y).all():
                 return chosen, tuple(int(signs[p]) for p in chosen)

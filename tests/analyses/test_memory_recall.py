@@ -135,6 +135,11 @@ def test_a_continuous_net_leaves_a_run_whose_points_can_be_found(tmp_path):
         ("##\n", ["--cue", "letters", "--flip", "1"], "--cue gives the cues as they are"),
         ("##\n", ["--cue", "letters"], "its cues are of 7 rows and 5 columns, the patterns of 1 and 2"),
         ("##\n", ["--model", "bam", "--targets", "letters"], "there are 1 patterns and 26 targets"),
+        (
+            "#.\n\n.#\n\n##\n",
+            ["--rule", "pseudo-inverse"],
+            "the pseudo-inverse takes fewer than n = 2 independent patterns",
+        ),
         ("##\n", ["--model", "polynomial", "--order", "two"], "'two' is neither a whole number, like 3, nor exp"),
     ],
 )
@@ -162,6 +167,13 @@ def test_arrays_that_are_no_patterns_are_told_in_one_line(tmp_path, arrays, told
     result = invoke("recall", tmp_path / "p.npz", "-o", tmp_path / "run")
     assert result.exit_code != 0
     assert told in result.stderr
+
+
+def test_a_cue_with_nan_is_told_in_one_line(tmp_path):
+    np.savez(tmp_path / "cue.npz", patterns=[[1.0, np.nan]])
+    (tmp_path / "p.txt").write_text("#.\n")
+    told = invoke("recall", tmp_path / "p.txt", "-o", tmp_path / "run", "--cue", tmp_path / "cue.npz").stderr
+    assert "cue.npz: patterns holds 1 values that are NaN or infinite" in told
 
 
 def test_what_is_no_image_is_told(tmp_path):

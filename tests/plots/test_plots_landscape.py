@@ -53,6 +53,10 @@ def test_names_are_those_that_the_file_keeps(tmp_path):
     ("make", "told"),
     [
         (lambda: landscape(Bistable(2)), "bistable is no memory that goes down a landscape"),
+        (
+            lambda: landscape(ContinuousHopfield(np.triu(np.ones((6, 6))), S=S)),
+            "there is no energy: W must be symmetric",
+        ),
         (lambda: landscape(ContinuousHopfield(np.eye(3))), "does not tell which patterns it stores"),
         (
             lambda: landscape(DenseMemory(S), patterns=[0, 3]),
