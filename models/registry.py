@@ -21,6 +21,7 @@ from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.rate.leaky_map import LeakyMap, LeakyRateMap
 from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
+from dynsys.models.rate.low_rank import LowRank
 from dynsys.models.rate.plrnn import PLRNN
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.models.recurrent.coupled import CoupledLSTM
@@ -65,6 +66,7 @@ MODELS: dict[str, Model] = {
         Model(LeakyActivity, LeakyActivity.random),
         Model(LeakyMap, LeakyMap.random),
         Model(LeakyRateMap, LeakyRateMap.random),
+        Model(LowRank, LowRank.random),
         Model(PLRNN, PLRNN.random),
         Model(PeepholeLSTM, PeepholeLSTM.random),
         Model(CoupledLSTM, CoupledLSTM.random),

@@ -54,6 +54,8 @@ class SearchReport:
     stopped: str = "the starts were used up"
     period: int = 1  # times the map was applied; the points are those of cycles of this length where it is more
     complete: bool = False  # whether it is proved that there are no more points
+    boxes: int = 0  # of latent variables, that the proof for a network of low rank looked at
+    open_boxes: int = 0  # those of them that it could not decide
     missing: dict[str, Any] | None = None  # ``dynsys.search.missing.Missing`` and its sentence
     settling: dict[str, Any] | None = None  # where trajectories settle (``attractors.settlement``), its sentence
     tolerances: str = ""  # by which points were counted (``dynsys.search.tolerances``), if they were

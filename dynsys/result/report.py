@@ -56,7 +56,7 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
 def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
     """The points known and the report, without a look at trajectories."""
     system, settings = search.system, search.settings
-    zeros = zeros_of(system, search.catalogue, settings.verify, search.regions)
+    zeros = zeros_of(system, search.catalogue, settings.verify, search.regions, search.boxes)
     report = dataclasses.replace(_report(search), found=len(zeros), left_out=_left_out(search, zeros))
     points = describe(system, zeros, search.minima, report, full_spectrum, settings.workers, settings.progress)
     if not search.plan.jacobians:  # no determinants were computed on the way
@@ -69,7 +69,8 @@ def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
 
 def _left_out(search: Exploration, zeros: Zeros) -> list[str]:
     regions = [f"of the linear regions: {r.left_out}" for r in search.regions.values() if r.left_out]
-    return [*dict.fromkeys(regions), *zeros.left_out]
+    boxes = [proof.left_out for proof in search.boxes.values() if proof.left_out]
+    return [*dict.fromkeys(regions), *dict.fromkeys(boxes), *zeros.left_out]
 
 
 def _report(search: Exploration) -> SearchReport:
@@ -93,6 +94,8 @@ def _report(search: Exploration) -> SearchReport:
         seed=search.settings.seed,
         interrupted=search.stopped is Stop.INTERRUPTED,
         complete=search.is_proved,
+        boxes=sum(proof.boxes for proof in search.boxes.values()),
+        open_boxes=sum(len(proof.open) for proof in search.boxes.values()),
         period=search.system.k if isinstance(search.system, Iterated) else 1,
     )
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.piecewise_linear.regions import TREE_LIMIT, RegionSearch, search_regions
+from dynsys.proof.latent_boxes import HIGHEST_RANK, BoxSearch, search_boxes
 from dynsys.search.budget import Budget
 from dynsys.search.distinct import NOBODY, Catalogue
 from dynsys.search.fibers.directional_fibers import ARCLENGTH, Fibers
@@ -87,6 +88,7 @@ class Exploration:
         if given > len(x):
             self.harvest.rejected[Rejection.NOT_FINITE] += given - len(x)
         self.regions: dict[int, RegionSearch] = {}  # by input
+        self.boxes: dict[int, BoxSearch] = {}  # the same, for a network of low rank
         self.by_eigenvalues: dict[int, int] = {}  # index sums of so many points, where no determinant gave them
         self.joined: list[int] = []  # points that no start had led to, but a trajectory
         self.fibers_through: Counter[int] = Counter()  # of each point
@@ -95,10 +97,11 @@ class Exploration:
     def run(self) -> None:
         """The starts given, and those made from what they found, until the rule of ``discovery`` says stop.
 
-        A network of ReLUs is searched region by region first; where that proves that there is no more, one round of
-        starts is all that slow points still ask for.
+        A network of ReLUs is searched region by region first, one of low rank box by box; where that proves that there
+        is no more, one round of starts is all that slow points still ask for.
         """
         self._search_regions()
+        self._search_boxes()
         self._go_on()
         self.follow_slow()
 
@@ -168,15 +171,29 @@ class Exploration:
                 progress=self.settings.progress,
             )
             self.regions[g] = found
-            x = torch.cat([found.states, *(flat.x[None, : self.system.n_state] for flat in found.flats)]).to(u)
-            if len(x):
-                groups = torch.full((len(x),), g, device=x.device)
-                self.catalogue.add(x, self.system.velocity(x, u.expand(len(x), -1)), groups)
+            self._enter(torch.cat([found.states, *(flat.x[None, : self.system.n_state] for flat in found.flats)]), g)
+
+    def _search_boxes(self) -> None:
+        """The boxes of the latent variables of a network of low rank, under each input."""
+        for g in range(len(self.catalogue.inputs) if self.settings.verify else 0):
+            latent = self.system.latent(self.catalogue.inputs[g : g + 1].cpu())
+            if latent is None or latent.rank > HIGHEST_RANK:
+                return
+            self.boxes[g] = search_boxes(latent, seed=self.settings.seed)
+            self._enter(self.boxes[g].states, g)
+
+    def _enter(self, states: Tensor, group: int) -> None:
+        """States (k, n) that were found at the input of that number."""
+        if len(states):
+            u, x = self.catalogue.inputs[group : group + 1], states.to(self.catalogue.inputs)
+            F = self.system.velocity(x, u.expand(len(x), -1))
+            self.catalogue.add(x, F, torch.full((len(x),), group, device=x.device))
 
     @property
     def is_proved(self) -> bool:
         """Whether it is proved that no zero is missing."""
-        return len(self.regions) == len(self.catalogue.inputs) and all(r.complete for r in self.regions.values())
+        proofs: dict[int, RegionSearch | BoxSearch] = {**self.regions, **self.boxes}
+        return len(proofs) == len(self.catalogue.inputs) and all(proof.complete for proof in proofs.values())
 
     def _test(self) -> None:
         """Scattered starts after a search that was given up: how many of the points they meet were known?"""
@@ -360,6 +377,7 @@ class Exploration:
     def missing(self, index_sum: int | None) -> Missing:
         """What the search has missed, by the starts that knew nothing of the points found."""
         found = estimated(self.catalogue.tallies(), index_sum, complete=self.is_proved)
+        found = dataclasses.replace(found, boxes=sum(proof.boxes for proof in self.boxes.values()))
         unmet = sum(self.catalogue.visits[k] == 0 for k in self.joined)
         if found.complete:
             return found

@@ -151,7 +151,7 @@ def fixed_states(
             workers=workers,
         )
         search.run()
-        return zeros_of(system, search.catalogue, verify, search.regions).points.x
+        return zeros_of(system, search.catalogue, verify, search.regions, search.boxes).points.x
 
 
 def _asked(

@@ -83,7 +83,8 @@ class Missing:
     trajectories that came to rest there; ``doubted`` that the indices do not sum to 1, as they do where all
     trajectories come back, which was seen but not proved; ``lost`` that many starts ended at slow states of which no
     more is known; ``unresolved`` how many points are listed besides that may be several, or of a line: no distance is
-    known within which they are alone. Then nothing seems to be all, and nothing bounds it.
+    known within which they are alone. Then nothing seems to be all, and nothing bounds it. ``boxes`` of latent
+    variables were looked at by a proof (``dynsys.proof.latent_boxes``).
     """
 
     known: int
@@ -102,6 +103,7 @@ class Missing:
     doubted: bool = False
     lost: bool = False
     unresolved: int = 0
+    boxes: int = 0
 
     @property
     def interval(self) -> tuple[float, float]:

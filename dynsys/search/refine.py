@@ -18,8 +18,10 @@ from dynsys.continuous_attractors.of_marginal_points import with_blur, with_mani
 from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.piecewise_linear.zeros_in_regions import by_regions, listed
 from dynsys.proof.certificate import Reason, certify
+from dynsys.proof.latent_boxes import BoxSearch
 from dynsys.search.distinct import Catalogue
 from dynsys.search.zeros import Zeros
+from dynsys.search.zeros_in_boxes import in_boxes
 from dynsys.systems.angles import distances
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
@@ -28,11 +30,17 @@ NOT_TRIED = "no proof was asked for: the bound is an estimate"
 UNBOUNDED = "no bound: the Jacobian is singular, or changes too much within reach"
 
 
-def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping[int, RegionSearch]) -> Zeros:
+def zeros_of(
+    system: System,
+    catalogue: Catalogue,
+    prove: bool,
+    regions: Mapping[int, RegionSearch],
+    boxes: Mapping[int, BoxSearch],
+) -> Zeros:
     """The zeros in the catalogue of a search of ``system``, which may be a map applied several times.
 
     Without ``prove`` every error bound is an estimate. ``regions`` are what is known of the linear regions of a network
-    of ReLUs, for the inputs at which they were searched.
+    of ReLUs, for the inputs at which they were searched, ``boxes`` of the latent variables of one of low rank.
     """
     zeros = Zeros.of(catalogue.points, list(catalogue.groups), NOT_TRIED)
     if isinstance(system, Iterated) and system.k > 1:
@@ -40,6 +48,8 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
         cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
         zeros = Zeros.of(cycles.points, [zeros.groups[i] for i in cycles.of], NOT_TRIED)
         zeros = dataclasses.replace(zeros, orbit=cycles.orbit)
+    for group, proof in boxes.items():
+        zeros = in_boxes(system, zeros, catalogue, group, proof)
     if prove:
         zeros = _apart(_certified(system, zeros, catalogue), system.periods)
     for group, found in regions.items():
@@ -49,17 +59,19 @@ def zeros_of(system: System, catalogue: Catalogue, prove: bool, regions: Mapping
 
 
 def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
-    """A proved bound takes the place of the estimated one, be it larger or smaller."""
-    points = zeros.points
-    u = catalogue.inputs[_rows(zeros)]
+    """A proved bound takes the place of the estimated one, be it larger or smaller, where there is none yet."""
+    rows = np.flatnonzero(~zeros.certified)
+    points, u = zeros.points[torch.as_tensor(rows)], catalogue.inputs[_rows(zeros)[rows]]
     proof = certify(system, points.x, u, catalogue.unit)
-    bound = torch.where(proof.certified, proof.error_bound, points.error_bound)
-    reasons = [
-        UNBOUNDED if reason in (Reason.NO_CLOSED_FORM, Reason.TOO_LARGE) and not finite else str(reason)
-        for reason, finite in zip(proof.reasons, torch.isfinite(bound).tolist(), strict=True)
-    ]
-    points = dataclasses.replace(points, error_bound=bound)
-    return dataclasses.replace(zeros, points=points, certified=np.asarray(proof.certified.cpu()), reasons=reasons)
+    bound = zeros.points.error_bound.clone()
+    bound[rows] = torch.where(proof.certified, proof.error_bound, points.error_bound)
+    reasons, certified = list(zeros.reasons), zeros.certified.copy()
+    certified[rows] = proof.certified.cpu().numpy()
+    for i, reason in zip(rows.tolist(), proof.reasons, strict=True):
+        unbounded = reason in (Reason.NO_CLOSED_FORM, Reason.TOO_LARGE) and not bool(torch.isfinite(bound[i]))
+        reasons[i] = UNBOUNDED if unbounded else str(reason)
+    known = dataclasses.replace(zeros.points, error_bound=bound)
+    return dataclasses.replace(zeros, points=known, certified=certified, reasons=reasons)
 
 
 def _rows(zeros: Zeros) -> Tensor:

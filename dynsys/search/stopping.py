@@ -43,7 +43,7 @@ DRY = 64  # starts, for which a round counts when its source has no more to give
 class Stop(enum.StrEnum):
     """Why a search ended."""
 
-    PROVED = "every linear region was solved or proved to hold no point"
+    PROVED = "every linear region, or every box of latent variables, was solved or proved to hold no point"
     FLAT = "discovery has flattened"
     INCOMPLETE = "nothing new for long, although the indices prove that points are missing"
     DOUBTED = "nothing new for long, although trajectories all come back and the indices do not sum to 1"

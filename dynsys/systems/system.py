@@ -23,6 +23,7 @@ from dynsys.systems.user_function import check_function, takes_states_alone
 
 if TYPE_CHECKING:
     from dynsys.proof.enclosure import Enclosed
+    from dynsys.systems.latent import Latent
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 Product = Callable[[Tensor], Tensor]
@@ -48,9 +49,9 @@ class System(abc.ABC):
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
     on x alone, ``gradient_product`` where ``torch.func`` is not the best way to it, ``reduction`` where an easier
-    system has the same zeros, ``pieces`` where it is piecewise linear, ``enclosure`` where its points are to be
-    certified, ``readout`` and ``box`` where there are any, and ``task_trajectories``, ``task_contexts`` and
-    ``states_of_outputs`` where it knows its task. It must pass
+    system has the same zeros, ``pieces`` where it is piecewise linear, ``latent`` where it is of low rank,
+    ``enclosure`` where its points are to be certified, ``readout`` and ``box`` where there are any, and
+    ``task_trajectories``, ``task_contexts`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
 
@@ -125,6 +126,10 @@ class System(abc.ABC):
 
     def pieces(self, u: Tensor) -> Pieces | None:
         """What a piecewise-linear system is between its kinks at the held input u (1, n_input); None for any other."""
+        return None
+
+    def latent(self, u: Tensor) -> Latent | None:
+        """The equation in its latent variables at the held input u (1, n_input), for one of low rank; else None."""
         return None
 
     def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed | None:

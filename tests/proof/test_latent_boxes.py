@@ -1,0 +1,162 @@
+"""All fixed points of networks of low rank: what is proved, against other ways of finding them; what is left open."""
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+
+import dynsys
+from dynsys.models.rate.low_rank import LowRank
+from dynsys.proof.latent_boxes import search_boxes
+from dynsys.proof.latent_taylor import Equation, Expansion
+
+SLOPES = {"tanh": lambda y: 1 - mpmath.tanh(y) ** 2, "logistic": lambda y: mpmath.exp(-y) / (1 + mpmath.exp(-y)) ** 2}
+VALUES = {"tanh": mpmath.tanh, "logistic": lambda y: 1 / (1 + mpmath.exp(-y))}
+
+
+def boxes_of(network, u=None, **options):
+    return search_boxes(network.latent(torch.zeros(1, network.n_input).double() if u is None else u), **options)
+
+
+def by_newton(M, N, c, starts=400, seed=0):
+    """The solutions of kappa = N^T tanh(M kappa + c) that Newton meets from random states, in NumPy alone."""
+    rng = np.random.default_rng(seed)
+    reach = np.abs(N).sum(0)
+    k = rng.uniform(-1, 1, (starts, M.shape[1])) * reach * rng.uniform(0, 1, (starts, 1))
+    for _ in range(60):
+        t = np.tanh(k @ M.T + c)
+        J = np.eye(M.shape[1]) - np.einsum("bi,ia,ic->bac", 1 - t * t, N, M)
+        step = np.linalg.solve(J, (k - t @ N)[:, :, None])[:, :, 0]
+        k = k - np.clip(step, -reach, reach)
+    found = []
+    for x in k[(np.abs(step) < 1e-9).all(1)]:
+        if not any(np.abs(x - y).max() < 1e-6 for y in found):
+            found.append(x)
+    return np.array(found)
+
+
+def random_network(seed):
+    rng = np.random.default_rng(seed)
+    r, n = 1 + seed % 3, (5, 20, 60)[seed // 3 % 3]
+    M = rng.standard_normal((n, r))
+    N = (rng.uniform(1, 5) * M + rng.standard_normal((n, r))) / n
+    return M, N, rng.standard_normal(n) * (0, 0.3)[seed % 2]
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_every_point_that_newton_meets_is_proved_and_none_is_missing(seed):
+    M, N, c = random_network(seed)
+    found, others = boxes_of(LowRank(M, N, bias=c)), by_newton(M, N, c)
+    assert found.complete
+    assert found.left_out == ""
+    apart = np.abs(found.kappa.numpy()[:, None] - others).max(2)
+    assert len(found) == len(others)
+    assert apart.min(0).max() < 1e-8
+
+
+@pytest.mark.parametrize(("gains", "points"), [((0.9,), 1), ((1.5,), 3), ((2.0, 3.0), 9), ((1.5, 2.0, 4.0), 27)])
+def test_units_that_excite_themselves_alone_have_three_points_each(gains, points):
+    found = boxes_of(LowRank(np.diag(gains), np.eye(len(gains))))
+    assert found.complete
+    assert len(found) == points
+
+
+def test_bounds_hold_the_true_points_in_40_digits():
+    M, N, c = random_network(5)
+    found = boxes_of(LowRank(M, N, bias=c))
+    with mpmath.workdps(40):
+        for kappa, state, bound in zip(found.kappa.tolist(), found.states.tolist(), found.bound.tolist(), strict=True):
+
+            def g(*k):
+                y = [mpmath.fdot(row, k) + b for row, b in zip(M.tolist(), c.tolist(), strict=True)]
+                return [k[a] - mpmath.fdot(N[:, a].tolist(), map(mpmath.tanh, y)) for a in range(len(k))]
+
+            k = mpmath.findroot(g, kappa)
+            x = [mpmath.fdot(row, k) + b for row, b in zip(M.tolist(), c.tolist(), strict=True)]
+            assert mpmath.norm([a - b for a, b in zip(x, state, strict=True)]) <= bound < 1e-10
+
+
+@pytest.mark.parametrize("activation", ["tanh", "logistic"])
+@pytest.mark.parametrize("size", [0.5, 15.0])
+def test_polynomials_and_their_halves_hold_the_equation_and_its_slope(activation, size):
+    rng = np.random.default_rng(1)
+    M, N, c = size * rng.standard_normal((5, 2)), rng.standard_normal((5, 2)), rng.standard_normal(5)
+    equation = Equation(LowRank(M, N, activation, bias=c).latent(torch.zeros(1, 0).double()))
+    rho, k = torch.tensor([0.3, 0.1]).double() / size, torch.tensor([[0.4, -0.2]]).double()
+    p = Expansion(equation, rho).at(k).half(equation.basis, 1, 0)
+    k, rho = k - torch.tensor([0.0, rho[1] / 2]), rho * torch.tensor([1.0, 0.5])
+    powers = equation.basis.powers.tolist()
+    with mpmath.workdps(40):
+        for z in [*rng.uniform(-1, 1, (3, 2)), (1.0, -1.0)]:
+            at = [mpmath.mpf(float(m)) + mpmath.mpf(float(h)) * float(s) for m, h, s in zip(k[0], rho, z, strict=True)]
+            y = [mpmath.fdot(row, at) + b for row, b in zip(M.tolist(), c.tolist(), strict=True)]
+            for a in range(2):
+                terms = p.c[0, a].tolist()
+                value = at[a] - mpmath.fdot(N[:, a].tolist(), map(VALUES[activation], y))
+                near = sum(
+                    t * mpmath.mpf(z[0]) ** i * mpmath.mpf(z[1]) ** j for t, (i, j) in zip(terms, powers, strict=True)
+                )
+                assert abs(value - near) <= float(p.rest[0, a])
+                off = 0
+                for b in range(2):
+                    slope = sum(N[i, a] * M[i, b] * SLOPES[activation](y[i]) for i in range(5))
+                    row = [
+                        t * q[b] * mpmath.mpf(z[b]) ** (q[b] - 1) * mpmath.mpf(z[1 - b]) ** q[1 - b]
+                        for t, q in zip(terms, powers, strict=True)
+                        if q[b]
+                    ]
+                    off += abs(float(rho[b]) * ((a == b) - slope) - sum(row))
+                assert off <= float(p.steep[0, a])
+
+
+def test_a_pitchfork_is_left_open():
+    found = boxes_of(LowRank([[1.0]], [[1.0]]))  # x = tanh x, whose zero is a triple one
+    assert not found.complete
+    assert len(found.open)
+    assert "left open" in found.left_out
+
+
+def test_a_fold_is_left_open_and_so_are_its_two_sides_only_while_they_are_not_apart():
+    t = np.sqrt(0.5)  # of x = 2 tanh x + b at its fold: 2 (1 - t^2) = 1
+    fold = np.arctanh(t) - 2 * t
+    assert not boxes_of(LowRank([[2.0]], [[1.0]], bias=[fold])).complete
+    for b, points in ((fold - 1e-6, 1), (fold + 1e-6, 3)):
+        found = boxes_of(LowRank([[2.0]], [[1.0]], bias=[b]))
+        assert found.complete
+        assert len(found) == points
+
+
+def test_a_ring_of_points_is_left_open():
+    angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    M = np.stack([np.cos(angles), np.sin(angles)], 1)
+    found = boxes_of(LowRank(M, 4 * M / 200), work=200_000)  # a ring to within exp(-200)
+    assert not found.complete
+    assert "more points may lie" in found.left_out
+
+
+def test_a_search_of_a_network_of_low_rank_says_that_it_is_complete_and_why():
+    points = dynsys.find_fixed_points(LowRank(np.diag([2.0, 3.0]), np.eye(2), tau=0.1), n_starts=16)
+    assert points.search.complete
+    assert points.search.boxes > 9
+    assert points.search.open_boxes == 0
+    assert points.certified.all()
+    assert (points.error_bound < 1e-12).all()
+    assert (
+        points.search.missing["sentence"] == f"Complete: 9 known, and each of {points.search.boxes} boxes was decided."
+    )
+    assert sorted(points.n_unstable.tolist()) == [0] * 4 + [1] * 4 + [2]
+
+
+def test_a_search_that_leaves_boxes_open_does_not_claim_to_be_complete():
+    points = dynsys.find_fixed_points(LowRank([[1.0]], [[1.0]]), n_starts=16, closure=False)
+    assert not points.search.complete
+    assert points.search.open_boxes
+    assert any("boxes of the latent variables are left open" in line for line in points.search.left_out)
+
+
+def test_each_input_is_proved_by_itself():
+    network = LowRank(2 * np.eye(2), np.eye(2), input=[[1.0], [0.0]])
+    inputs = np.repeat([[0.0], [5.0]], 8, axis=0)  # the second leaves the first unit no choice
+    points = dynsys.find_fixed_points(network, np.zeros((16, 2)), inputs, closure=False)
+    assert points.search.complete
+    assert [int((points.inputs == u).sum()) for u in (0.0, 5.0)] == [9, 3]
