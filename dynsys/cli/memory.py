@@ -188,7 +188,7 @@ def capacity(
         click.echo(f"\n{net['model']}")
         print_rows(rows_of(net))
     click.echo()
-    _tell_end(sentences(results), folder, sweeping["shard"])
+    _tell_end(sentences(results), folder, sweeping["shard"], results["cut"])
 
 
 @memory.command()
@@ -257,15 +257,15 @@ def basins(
         return
     print_rows(rows_of(results))
     click.echo()
-    _tell_end(sentences(results), folder, shard)
+    _tell_end(sentences(results), folder, shard, results["cut"])
 
 
-def _tell_end(told: list[str], folder: str, shard: str | None) -> None:
+def _tell_end(told: list[str], folder: str, shard: str | None, cut: Any) -> None:
     for sentence in told:
         click.echo(sentence)
     if shard is None:
         click.echo(f"Wrote report.html and results.json into {folder}.")
-    else:
+    elif not cut:
         after = typed("merge", folder)
         click.echo(f"Shard {shard} is done. When all are, the same command without --shard, after: {after}")
 
