@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys import Flow, Map, System, lyapunov_exponents
+from dynsys import Kind, Map, System, lyapunov_exponents
 from dynsys.exponents.spectrum import Exponents
 from dynsys.models.rate.leaky_map import LeakyRateMap
 
@@ -30,7 +30,7 @@ SIZES = ((256, 96, 1000), (1024, 256, 200))  # N, exponents, steps
 BURN_IN = 100
 GAIN = 3.0
 GAINS = (1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 10.0)
-UNITS, SEEDS = (128, 192, 256, 384, 512), 8  # networks of the extrapolation
+UNITS, SEEDS = (128, 256, 512), 8  # networks of the extrapolation
 RUNS = 100
 
 
@@ -83,7 +83,7 @@ def speed(repeats: int) -> None:
             f"N = {n}, {k} exponents, {steps} steps: {seconds:.2f} s of one thread; plain loop {plain:.2f} s, "
             f"{plain / seconds:.1f} times as long; products with J alone take {share:.0%} of it, at "
             f"{2e-9 * n * n * k / product:.0f} Gflop/s; first exponent {found[-1].values[0]:.4f}, "
-            f"KY/N {found[-1].kaplan_yorke / n:.4f}"
+            f"KY/N {found[-1].kaplan_yorke / n:.4f} (NaN: more exponents define it)"
         )
 
 
@@ -138,9 +138,25 @@ def henon(x: Tensor, u: Tensor) -> Tensor:
     return torch.stack([1 - 1.4 * x[:, 0] ** 2 + x[:, 1], 0.3 * x[:, 0]], 1)
 
 
-def lorenz(x: Tensor, u: Tensor) -> Tensor:
-    a, b, c = x.unbind(1)
-    return torch.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], 1)
+class Lorenz(System):
+    """With its Jacobian in closed form, which takes a third of the time."""
+
+    kind, n_state, name = Kind.FLOW, 3, "Lorenz"
+    LINEAR = torch.tensor([[-10.0, 10.0, 0.0], [28.0, -1.0, 0.0], [0.0, 0.0, -8 / 3]], dtype=torch.float64)
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        F = x @ self.LINEAR.T
+        F[:, 1] -= x[:, 0] * x[:, 2]
+        F[:, 2] += x[:, 0] * x[:, 1]
+        return F
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        J = self.LINEAR.repeat(len(x), 1, 1)
+        J[:, 1, 0] -= x[:, 2]
+        J[:, 1, 2] -= x[:, 0]
+        J[:, 2, 0] += x[:, 1]
+        J[:, 2, 1] += x[:, 0]
+        return J
 
 
 def henon_step(x: Array, v: Array) -> tuple[Array, Array]:
@@ -223,13 +239,13 @@ def coverage() -> None:
         steps=2000,
         burn_in=200,
     )
-    truth = long_run(lorenz_step, rng.standard_normal((3, 1000)) + 1, 60_000, 0.01)
+    truth = long_run(lorenz_step, rng.standard_normal((3, 1000)) + 1, 30_000, 0.01)
     covered(
-        "Lorenz, 2 trajectories of 2000 steps of 0.1",
-        Flow(lorenz, n_state=3),
+        "Lorenz, 2 trajectories of 1000 steps of 0.1",
+        Lorenz(),
         truth,
         lambda seed: np.random.default_rng(seed).standard_normal((2, 3)) + 1,
-        steps=2000,
+        steps=1000,
         burn_in=200,
     )
 
@@ -238,8 +254,8 @@ def coverage() -> None:
 @click.option(
     "--repeats", default=3, show_default=True, type=click.IntRange(1), help="Of each timing; the least counts."
 )
-@click.option("--mean-field", "field", is_flag=True, help="First exponents by extrapolation in 1/N: about ten minutes.")
-@click.option("--steps", default=1500, show_default=True, type=click.IntRange(100), help="Of each network of those.")
+@click.option("--mean-field", "field", is_flag=True, help="First exponents by extrapolation in 1/N: some minutes.")
+@click.option("--steps", default=1000, show_default=True, type=click.IntRange(100), help="Of each network of those.")
 @click.option("--coverage", "intervals", is_flag=True, help="How many of 100 intervals hold: some minutes.")
 def main(repeats: int, field: bool, steps: int, intervals: bool) -> None:
     """Seconds of Lyapunov exponents; with a flag, their values or their intervals instead."""

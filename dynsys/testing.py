@@ -142,6 +142,9 @@ def _check_derivatives(system: System, x: Tensor, u: Tensor, v: Tensor) -> None:
     tolerance = torch.as_tensor(EXACT * _size(J) * (1 + float(v.abs().sum(1).max())))
     _agree("jacobian_product", system.jacobian_product(x, u, v), "J v", along, tolerance)
     _agree("transposed_product", system.transposed_product(x, u, v), "J^T w", against, tolerance)
+    if system.many_directions:
+        many, of_first = system.linearised(x[:1], u[:1])(v), v @ J[0].mT
+        _agree("linearised at one state", many, "J v of many directions", of_first, tolerance)
 
 
 def _check_input_derivative(system: System, x: Tensor, u: Tensor) -> None:

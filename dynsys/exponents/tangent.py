@@ -19,6 +19,8 @@ from dynsys.systems.system import FORMED, Kind, System
 
 Applied = Callable[[Tensor], Tensor]
 
+WIDE = 200  # variables, from which a Jacobian no longer stays in the nearest cache
+
 
 class Moved(NamedTuple):
     """States (B, n), frames (B, n, k), and log |det| of the derivative of the step (B,), 0 unless it is asked for."""
@@ -71,7 +73,16 @@ def _mapped(system: System, x: Tensor, V: Tensor | None, u: Tensor, volume: bool
 
 
 def derivative(system: System, x: Tensor, u: Tensor, k: int) -> Applied:
-    """V -> J(x) V for frames V (B, n, k), by J itself where it has a closed form or is small."""
+    """V -> J(x) V for frames V (B, n, k), by J itself where it has a closed form or is small.
+
+    A large J is not formed where the weights can act on all directions of a state at once: writing it down costs as
+    much as a third of the product.
+    """
+    if system.many_directions and system.n_state >= WIDE:
+        each = [system.linearised(*one) for one in zip(torch.split(x, 1), torch.split(u, 1), strict=True)]
+        if len(each) == 1:
+            return lambda V: each[0](V[0].mT).mT[None]
+        return lambda V: torch.stack([at(v.mT) for at, v in zip(each, V, strict=True)]).mT
     if has_closed_form(system) or system.n_state <= FORMED:
         return system.jacobian(x, u).__matmul__
 

@@ -72,6 +72,7 @@ class System(abc.ABC):
     assumed: tuple[str, ...] = ()  # what had to be assumed to make it, as nothing told it
     unread: tuple[str, ...] = ()  # what the file that it came from holds besides, and was not used
     single_precision: bool = False  # whether ``to(dtype=torch.float32)`` gives a system that computes in float32
+    many_directions: bool = False  # whether ``linearised`` at one state (1, n_state) takes v of any number of rows
     periods: Tensor | None = (
         None  # (n_state,) of variables that are angles, infinite for the others (``dynsys.systems.angles``)
     )

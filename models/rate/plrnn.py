@@ -44,6 +44,7 @@ class PLRNN(System):
     equation = "z' = A z + W relu(z) + h + C u, or A z + W_1 relu(W_2 z + h_2) + h_1 + C u"
     recurrent_weights = "W1?"
     single_precision = True
+    many_directions = True
 
     def __init__(self, arrays: Mapping[str, Any], *, linear: Any = 0, clipped: bool = False) -> None:
         self._arrays = {key: torch.tensor(np.asarray(value), dtype=torch.float64) for key, value in arrays.items()}

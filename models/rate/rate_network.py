@@ -27,6 +27,7 @@ class RateNetwork(System):
     kind = Kind.FLOW
     box_is_trapping = True
     single_precision = True
+    many_directions = True
     W: Tensor  # (n, n)
     B: Tensor  # (n, n_input)
     activation: str

@@ -29,6 +29,7 @@ class Stack(System):
 
     kind = Kind.MAP
     single_precision = True
+    many_directions = True
 
     def __init__(self, layers: Sequence[Layer], *, fresh: bool = True, name: str = "stack") -> None:
         self.layers, self.fresh, self.name = tuple(layers), fresh, name
