@@ -54,7 +54,7 @@ class Known:
         held = u.expand(period, -1)
         J: list[Tensor | None] = [None] * period
         factors: list[tuple[Tensor, Tensor] | None] = [None] * period
-        if system.n_state <= MATRIX_FREE_ABOVE:
+        if _is_factorised(system):
             matrices = system.jacobian(states, held)
             LU, pivots, _ = torch.linalg.lu_factor_ex(matrices)
             J, factors = list(matrices), list(zip(LU, pivots, strict=True))
@@ -130,7 +130,7 @@ class Known:
         return self.system if k == 1 else Iterated(self.system, k)
 
     def _assessed(self, system: System, x: Tensor, u: Tensor) -> Assessed:
-        return assess(system, x, u, self.unit, dense=system.n_state <= MATRIX_FREE_ABOVE)
+        return assess(system, x, u, self.unit, dense=_is_factorised(system))
 
     def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
         """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""
@@ -160,9 +160,13 @@ def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, 
 
 def _direction(system: System, x: Tensor, u: Tensor) -> Tensor:
     F = system.velocity(x, u)
-    if system.n_state <= MATRIX_FREE_ABOVE:
+    if _is_factorised(system):
         return dense_direction(system.jacobian(x, u), F)
     return gmres(system.linearised(x, u), -F, torch.full_like(F[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
+
+
+def _is_factorised(system: System) -> bool:
+    return system.n_state <= min(MATRIX_FREE_ABOVE, system.factorised_up_to)
 
 
 def _array(x: Tensor) -> NDArray[np.float64]:

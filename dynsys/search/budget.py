@@ -36,7 +36,7 @@ class Budget:
     bytes: int = DEFAULT
     workers: int = 1
 
-    def plan(self, n_state: int, krylov: bool) -> Plan:
+    def plan(self, n_state: int, krylov: bool, factorised_up_to: int = MATRIX_FREE_ABOVE) -> Plan:
         """The plan for a system of ``n_state`` variables; raises ValueError where not even one start fits."""
         large = n_state > DENSE_LIMIT
         jacobian = COPIES * 8 * n_state**2
@@ -48,7 +48,7 @@ class Budget:
             )
         wave = min(self.bytes // start, WAVE_LARGE if large else ROUND)
         workers = min(self.workers, self.bytes // (wave * start))  # never the wave: the numbers would depend on them
-        jacobians = 0 if n_state > MATRIX_FREE_ABOVE and krylov else min(self.bytes // jacobian, ROUND)
+        jacobians = 0 if n_state > factorised_up_to and krylov else min(self.bytes // jacobian, ROUND)
         return Plan(wave, WAVE_LARGE if DENSE_LIMIT < n_state <= THREADED else ROUND, jacobians, workers)
 
 

@@ -74,7 +74,7 @@ class Exploration:
         given, x, groups = len(x), x[finite], groups[finite]
         unit = usual_size(system, inputs, x)
         self.solver, self.solvers = solver, [solver.name]
-        self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton))
+        self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton), system.factorised_up_to)
         self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
         descender = Descender(system, inputs, unit, settings.slow_q)
         self.minima = Minima(system, inputs, unit, settings.slow_q, descender.within_reach)

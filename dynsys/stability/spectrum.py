@@ -72,6 +72,9 @@ def spectra(
 
     def at(rows: Tensor) -> list[Spectrum]:
         here, held, full = x[rows], u[rows], asked[rows]
+        factors = system.factored_jacobian(here, held) if n > FULL_LIMIT else None
+        if factors is not None:
+            return [_of_factors(U, V, system.kind, bool(all_)) for U, V, all_ in zip(*factors, full, strict=True)]
         if n > FULL_LIMIT and not bool(full.all()):
             found = leading_spectra(system, here, held)
             return [
@@ -86,6 +89,26 @@ def spectra(
         if on_done is not None:
             on_done(len(chunk))
     return spectra
+
+
+def _of_factors(U: Tensor, V: Tensor, kind: Kind, full: bool) -> Spectrum:
+    """The eigenvalues of U V^T - 1, for U and V (n, r): those of V^T U less 1, and exactly -1 for all that U does not
+    reach, of which one stands for all unless the spectrum is to be ``full``."""
+    n, r = U.shape
+    core = V.T @ U
+    values, R = torch.linalg.eig(core)
+    L, info = torch.linalg.inv_ex(R)
+    right, left = U.to(R.dtype) @ R, V.to(R.dtype) @ L.mT  # of U V^T, where the value is not 0
+    overlap = (left * right).sum(0).abs()
+    condition = (left.norm(dim=0) * right.norm(dim=0) / overlap).nan_to_num(nan=torch.inf)
+    condition = torch.where((info == 0) & (values != 0), condition, torch.inf)
+    norm = float(((U.T @ U) * (V.T @ V)).sum() - 2 * core.trace() + n) ** 0.5
+    rest = torch.full((n - r if full else 1,), -1.0, dtype=values.dtype)
+    if kind is Kind.MAP:
+        values, rest = values + 1, rest + 1
+    return sorted_spectrum(
+        torch.cat([values - 1, rest]), right.T.cpu(), torch.cat([condition, rest.real * 0]), norm, kind
+    )
 
 
 def linearisation(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,10 +48,11 @@ class System(abc.ABC):
 
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
-    on x alone, ``gradient_product`` where ``torch.func`` is not the best way to it, ``reduction`` where an easier
-    system has the same zeros, ``pieces`` where it is piecewise linear, ``latent`` where it is of low rank,
-    ``enclosure`` where its points are to be certified, ``readout`` and ``box`` where there are any, and
-    ``task_trajectories``, ``task_contexts`` and ``states_of_outputs`` where it knows its task. It must pass
+    on x alone, ``factored_jacobian`` where it is of low rank but for -1, ``gradient_product`` where ``torch.func`` is
+    not the best way to it, ``reduction`` where an easier system has the same zeros, ``pieces`` where it is piecewise
+    linear, ``latent`` where it is of low rank, ``enclosure`` where its points are to be certified, ``readout`` and
+    ``box`` where there are any, and ``task_trajectories``, ``task_contexts`` and ``states_of_outputs`` where it knows
+    its task. It must pass
     ``dynsys.testing.check_system``.
     """
 
@@ -76,6 +77,7 @@ class System(abc.ABC):
     periods: Tensor | None = (
         None  # (n_state,) of variables that are angles, infinite for the others (``dynsys.systems.angles``)
     )
+    factorised_up_to: int = 2048  # variables, above which Krylov solves beat factorisations (docs/facts.md)
     how: str = ""  # of a user's own network: how it is computed, and how that was made sure of
 
     def __repr__(self) -> str:
@@ -116,6 +118,10 @@ class System(abc.ABC):
             J = self.jacobian(x, u)
             return lambda v: (J @ v.unsqueeze(2)).squeeze(2)
         return lambda v: self.jacobian_product(x, u, v)
+
+    def factored_jacobian(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        """U and V, (B, n_state, r) each, with dF/dx = U V^T - 1 and r far below n_state; None where none is known."""
+        return None
 
     def reduction(self) -> Reduction | None:
         """An easier system with the same fixed points; None where none is known."""

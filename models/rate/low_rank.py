@@ -44,6 +44,7 @@ class LowRank(System):
     equation = "tau dx/dt = -x + M N^T r(x) + B u + b, z = W_out r(x), r = f"
     recurrent_weights = "M|N"
     kind = Kind.FLOW
+    factorised_up_to = 128  # a Krylov space of rank + 1 vectors holds all that a solve needs
 
     def __init__(
         self,
@@ -134,6 +135,11 @@ class LowRank(System):
         J = (self.M @ self.N.T) * self._slopes(x).unsqueeze(1)
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
         return J
+
+    def factored_jacobian(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        if 4 * self.M.shape[1] > self.n_state:
+            return None
+        return self.M.expand(len(x), -1, -1), self._slopes(x).unsqueeze(2) * self.N
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return self.linearised(x, u)(v)

@@ -9,6 +9,8 @@ import dynsys
 from dynsys.models.rate.low_rank import LowRank
 from dynsys.proof.latent_boxes import search_boxes
 from dynsys.proof.latent_taylor import Equation, Expansion
+from dynsys.stability.spectrum import spectra
+from dynsys.systems.system import Kind
 
 SLOPES = {"tanh": lambda y: 1 - mpmath.tanh(y) ** 2, "logistic": lambda y: mpmath.exp(-y) / (1 + mpmath.exp(-y)) ** 2}
 VALUES = {"tanh": mpmath.tanh, "logistic": lambda y: 1 / (1 + mpmath.exp(-y))}
@@ -160,3 +162,19 @@ def test_each_input_is_proved_by_itself():
     points = dynsys.find_fixed_points(network, np.zeros((16, 2)), inputs, closure=False)
     assert points.search.complete
     assert [int((points.inputs == u).sum()) for u in (0.0, 5.0)] == [9, 3]
+
+
+@pytest.mark.parametrize("kind", ["flow", "map"])
+def test_the_spectrum_of_a_low_rank_jacobian_is_that_of_the_whole_matrix(kind):
+    network = LowRank.random(300, rank=3)
+    network.kind = Kind(kind)
+    x, u = torch.randn(1, 300, generator=torch.Generator().manual_seed(0)).double(), torch.zeros(1, 2).double()
+    whole = network.jacobian(x, u)[0] + (kind == "map") * torch.eye(300).double()
+    (found,) = spectra(network, x, u)
+    expected = np.linalg.eigvals(whole.numpy())
+    apart = np.abs(found.eigenvalues.numpy()[:, None] - expected).min(1)
+    assert apart.max() < 1e-9
+    for value, mode in zip(found.eigenvalues[:3], found.modes, strict=False):
+        assert torch.linalg.vector_norm(whole.to(mode.dtype) @ mode - value * mode) < 1e-9
+    assert np.isclose(found.norm, torch.linalg.matrix_norm(network.jacobian(x, u)[0]))
+    assert len(spectra(network, x, u, full=True)[0].eigenvalues) == 300
