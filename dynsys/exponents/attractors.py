@@ -293,7 +293,7 @@ def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Arr
             f"neighbouring batches are still correlated ({batches.correlation:.2f}): intervals are too narrow"
         )
     middle = len(series) // 2
-    if middle >= 8:
+    if middle >= 8 and finite.any():
         first, second = batched(series[:middle, :, finite]), batched(series[middle:, :, finite])
         error = np.hypot(first.half_width(0.68), second.half_width(0.68))
         drift = np.abs(first.mean() - second.mean()) > HALVES * error + OF_SPECTRUM * scale

@@ -24,7 +24,8 @@ def sentence(found: Exponents) -> str:
     if not found.period:
         parts += [_dimension(found), _entropy(found)]
     if found.lost:
-        parts.append(f"{found.lost} directions are sent to nothing (exponent minus infinity).")
+        directions = "1 direction is" if found.lost == 1 else f"{found.lost} directions are"
+        parts.append(f"{directions} sent to nothing (exponent minus infinity).")
     if found.reasons:
         parts.append(f"Not converged yet: {'; '.join(found.reasons)}.")
     if found.euler:
@@ -42,6 +43,8 @@ def sentence(found: Exponents) -> str:
 def _first(found: Exponents) -> str:
     half = found.half_width[0]
     unit = "per step" if found.is_map else "per unit of time"
+    if not isfinite(found.values[0]):
+        return f"First exponent minus infinity ({found.kind})"
     error = "" if found.period else f" +-{half:.2g}"
     return f"First exponent {found.values[0]:+.4g}{error} {unit} ({found.kind})"
 

@@ -74,7 +74,7 @@ def memory_curves(networks: Sequence[Mapping[str, Any]], *, title: str | None = 
     longest = 1
     for i, network in enumerate(networks):
         told, floor = np.mean(network["told"], axis=0), float(np.mean(network["floor"]))
-        seen = np.flatnonzero(told > 2 * floor + 0.01)
+        seen = np.flatnonzero(told > 1.3 * floor + 0.01)
         longest = max(longest, int(seen[-1]) + 3 if len(seen) else 1)
         line = {"color": COLOURS[i % len(COLOURS)], "width": 2.2}
         shared: dict[str, Any] = {"mode": "lines", "legendgroup": network["name"]}

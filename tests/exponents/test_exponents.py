@@ -320,3 +320,11 @@ def test_where_nothing_grows_or_fades_all_exponents_are_zero():
     network = LeakyMap(np.eye(3), np.ones((3, 1)), alpha=1.0, activation="relu")
     found = lyapunov_exponents(network, inputs=np.full((60, 1), 0.01), starts=np.ones((1, 3)))
     assert np.abs(found.values).max() < 1e-14
+
+
+def test_a_dead_network_has_no_exponent_but_minus_infinity():
+    dead = LeakyMap(np.eye(3), np.ones((3, 1)), alpha=1.0, activation="relu")
+    found = lyapunov_exponents(dead, 1, inputs=np.full((200, 1), -1.0), starts=np.ones((1, 3)))
+    assert np.isneginf(found.values).all()
+    assert found.lost == 1
+    assert "First exponent minus infinity (driven)" in found.sentence
