@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dynsys.continuation.inputs import follow_inputs
     from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
+    from dynsys.lyapunov.basins import certified_basins
     from dynsys.models.loading.checkpoint import load
     from dynsys.models.wrapping.wrap import wrap
     from dynsys.result.fixed_points import FixedPoints
@@ -33,6 +34,7 @@ _HOME = {
     "Projection": "dynsys.trajectories.projection",
     "System": "dynsys.systems.system",
     "Tolerances": "dynsys.search.tolerances",
+    "certified_basins": "dynsys.lyapunov.basins",
     "find_fixed_points": "dynsys.search.find",
     "follow_inputs": "dynsys.continuation.inputs",
     "linear_modes": "dynsys.stability.modes",
@@ -54,6 +56,7 @@ __all__ = [
     "Projection",
     "System",
     "Tolerances",
+    "certified_basins",
     "find_fixed_points",
     "follow_inputs",
     "linear_modes",

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from dynsys.proof.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, Elementary, power, widened
+from dynsys.proof.elementary import Elementary, widened
 from dynsys.proof.exact_product import UNIT, exact_product, length, up
 from dynsys.proof.gradient import Gradient
+from dynsys.proof.written import Written
 
 
 @dataclass(frozen=True)
-class Enclosed:
+class Enclosed(Written):
     """m functions of n state variables near B states, and around each state K balls of rising ``radii`` (K, 1, 1).
 
     ``value`` (B, m) is computed, ``error`` (B, m) what it may be wrong by; ``gradient`` holds the computed rows,
@@ -75,9 +77,6 @@ class Enclosed:
 
     def __neg__(self) -> Enclosed:
         return replace(self, value=-self.value, gradient=self.gradient.scaled(-torch.ones_like(self.value[:1])))
-
-    def __sub__(self, other: Enclosed) -> Enclosed:
-        return self + (-other)
 
     def __mul__(self, other: Enclosed | float) -> Enclosed:
         if not isinstance(other, Enclosed):
@@ -142,28 +141,6 @@ class Enclosed:
             curvature=up(first * self.curvature + _product(second, self.steepness**2)),
         )
 
-    def tanh(self) -> Enclosed:
-        return self.through(TANH)
-
-    def sigmoid(self) -> Enclosed:
-        """The logistic function sigma (x) = 1 / (1 + exp(-x))."""
-        return self.through(LOGISTIC)
-
-    def softplus(self) -> Enclosed:
-        """log(1 + exp(x))."""
-        return self.through(SOFTPLUS)
-
-    def erf(self) -> Enclosed:
-        return self.through(ERF)
-
-    def elu(self) -> Enclosed:
-        """x above 0 and exp(x) - 1 below."""
-        return self.through(ELU)
-
-    def relu(self, p: float = 1.0) -> Enclosed:
-        """max(x, 0)^p, p at least 1."""
-        return self.clip(0.0, torch.inf) if p == 1 else self.through(power(p))
-
     def clip(self, low: float, high: float) -> Enclosed:
         """min(max(x, low), high), with an infinite curvature wherever the ball may reach a kink."""
         width, moves = self.width, self.steepness > 0
@@ -181,40 +158,32 @@ class Enclosed:
             curvature=torch.where(kinked, torch.inf, torch.where(active, self.curvature, 0.0)),
         )
 
-    def hard_sigmoid(self, slope: float) -> Enclosed:
-        """min(max(slope x + 1/2, 0), 1)."""
-        half = self.constant(torch.full_like(self.value[:1], 0.5))
-        return (self * slope + half).clip(0.0, 1.0)
-
     def part(self, rows: slice) -> Enclosed:
         """Some of the components."""
         vectors = {key: getattr(self, key)[..., rows] for key in VECTORS}
         return replace(self, gradient=self.gradient.part(rows), **vectors)
-
-    def chunk(self, parts: int) -> list[Enclosed]:
-        """The components in equal parts."""
-        width = self.value.shape[-1] // parts
-        return [self.part(slice(k * width, (k + 1) * width)) for k in range(parts)]
 
     def tightened(self) -> Enclosed:
         """The same, its steepness bounded by that at the state plus what the curvature can add, where that is less."""
         grown = up(self.gradient.lengths() + self.gradient_error + self.curvature * self.radii)
         return replace(self, steepness=torch.fmin(self.steepness, grown))
 
+    def with_others(self, others: Sequence[Enclosed]) -> Enclosed:
+        parts = [self, *others]
+        vectors = {key: _cat([getattr(part, key) for part in parts]) for key in VECTORS}
+        rows = [part.gradient.dense() for part in parts]
+        B = max(len(r) for r in rows)
+        entries = torch.cat([r.expand(B, -1, -1) for r in rows], dim=1)
+        return Enclosed(radii=self.radii, gradient=Gradient(self.gradient.n, entries), **vectors)
 
+
+F = TypeVar("F", bound=Written)
 VECTORS = ("value", "error", "gradient_error", "steepness", "curvature")
 
 
-def joined(parts: Sequence[Enclosed]) -> Enclosed:
+def joined(parts: Sequence[F]) -> F:
     """The components of several as those of one."""
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    vectors = {key: _cat([getattr(part, key) for part in parts]) for key in VECTORS}
-    rows = [part.gradient.dense() for part in parts]
-    B = max(len(r) for r in rows)
-    entries = torch.cat([r.expand(B, -1, -1) for r in rows], dim=1)
-    return Enclosed(radii=first.radii, gradient=Gradient(first.gradient.n, entries), **vectors)
+    return parts[0] if len(parts) == 1 else parts[0].with_others(parts[1:])
 
 
 def _cat(values: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Lyapunov functions: ellipsoids that are proved to shrink, the kinds of stability, and what they prove of basins."""

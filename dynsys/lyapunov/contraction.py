@@ -1,0 +1,188 @@
+"""That the distance from a fixed point falls in a whole ellipsoid, by one symmetric matrix and with rounding inside.
+
+With x = x* + X y the change of F in the ellipsoid |y| <= r is L (y, w), and each channel obeys |w_j| <= |gain_j z_j|
+(``dynsys.proof.sector``). With weights t_j > 0 on the channels, omega_j = t_j w_j, and Z the rows t_j gain_j z_j,
+
+    map    S = N^T N,                                      N = [X^-1 (X y + L); Z]
+    flow   S = [[1, 0], [0, 0]] + h (K + K^T) + Z^T Z,     K = [X^-1 L; 0]
+
+as forms in (y, omega): if the largest eigenvalue of S is below 1, |y| falls at every step, or all the time (the
+S-procedure, Boyd et al. 1994, section 2.6.3). V = |X^-1 (x - x*)|^2 is then a Lyapunov function in the ellipsoid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.exact_product import UNIT, gamma, up
+from dynsys.proof.sector import Sector, padded
+from dynsys.systems.system import Kind, System
+
+BALANCING = 8  # sweeps of Osborne's balancing, from which the weights of the channels begin
+UNHEARD = 1e-7  # least weight, of the largest: of a channel that nothing hears, whose rounding is heard all the same
+DENSE = 300  # rows, up to which all eigenvalues cost no more than the largest alone
+SHORT = 0.25  # h |K| of a flow: of S only the balance of its terms depends on h
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinates y around the state x (n,), at most ``error`` (a distance) from the true point: x* + X y.
+
+    ``inverse`` is near X^-1, so that |I - inverse X| <= ``off`` < 1.
+    """
+
+    x: Tensor
+    error: float
+    X: Tensor
+    inverse: Tensor
+    off: float
+
+    @staticmethod
+    def of(x: Tensor, error: float, R: Tensor) -> Frame:
+        """y = R (x - x*), with X the computed inverse of R."""
+        n = len(x)
+        X = torch.linalg.inv(R)
+        residual = R @ X - torch.eye(n, dtype=x.dtype)
+        wrong = gamma(n + 1) * (R.abs() @ X.abs() + 1)
+        return Frame(x, error, X, R, float(up(up(residual.abs() + wrong).norm())))
+
+
+@dataclass(frozen=True)
+class Form:
+    """L and gain z, or what they are with y' = G for a map, (n, p) and (q, p), as columns for y and w; and errors."""
+
+    kind: Kind
+    K: Tensor
+    K_off: Tensor
+    Z: Tensor
+    Z_off: Tensor
+    frame_off: float
+
+    @staticmethod
+    def of(system: System, u: Tensor, frame: Frame, radius: float) -> Form | None:
+        """In the ellipsoid of that radius; None where no closed form of F is known."""
+        x, X = frame.x, frame.X
+        y = Sector.state(x, torch.full_like(x, frame.error), X, radius)
+        F = system.enclosure(cast(Enclosed, y), u)
+        if F is None:
+            return None
+        change = cast(Sector, F)
+        p = y.channels.total
+        rows, off = padded(change.rows, p), padded(change.off, p)
+        if system.kind is Kind.MAP:
+            rows = rows + padded(X, p)
+            off = off + UNIT * rows.abs()
+        size = frame.inverse.abs()
+        K_off = up(size @ up(off + gamma(len(x) + 1) * rows.abs()))
+        return Form(system.kind, frame.inverse @ rows, K_off, *y.channels.joined(), frame.off)
+
+    @property
+    def n(self) -> int:
+        return len(self.K)
+
+    def weighed(self, t: Tensor) -> Form:
+        """With the weights t (q,) on the channels."""
+        columns = torch.cat([t.new_ones(self.n), 1 / t])
+        rounding, rows = 4 * UNIT, t.unsqueeze(1)
+        K, Z = self.K * columns, rows * self.Z * columns
+        K_off = up(self.K_off * columns + rounding * K.abs())
+        return replace(self, K=K, K_off=K_off, Z=Z, Z_off=up(rows * self.Z_off * columns + rounding * Z.abs()))
+
+    @property
+    def h(self) -> float:
+        """A power of two, which multiplies without rounding."""
+        return 2.0 ** float(torch.log2(SHORT / self.K[:, : self.n].norm().clamp_min(1e-12)).floor())
+
+    def matrix(self) -> Tensor:
+        """S (p, p)."""
+        S = self.Z.T @ self.Z
+        if self.kind is Kind.MAP:
+            return S + self.K.T @ self.K
+        n, h = self.n, self.h
+        S[:n] += h * self.K
+        S[:, :n] += h * self.K.T
+        S[:n, :n] += torch.eye(n, dtype=S.dtype)
+        return S
+
+    def uncertainty(self) -> float:
+        """By how much the largest eigenvalue of the true S can be above that of the computed one, at the most."""
+        K, Z = (float(up(part.norm())) for part in (self.K, self.Z))
+        dK, dZ = (float(up(part.norm())) for part in (self.K_off, self.Z_off))
+        p = self.K.shape[1]
+        inexact = self.frame_off / (1 - self.frame_off) if self.frame_off < 1 else np.inf  # of X^-1, as a factor
+        products = gamma(p + len(self.Z) + 4) * (Z**2 + 1)
+        if self.kind is Kind.MAP:
+            grown = dK * (1 + inexact) + inexact * K
+            products += gamma(self.n + 4) * K**2
+            return float(1.01 * (2 * K * grown + grown**2 + 2 * Z * dZ + dZ**2 + products))
+        grown = self.h * (dK * (1 + inexact) + inexact * K)
+        return float(1.01 * (2 * grown + 2 * Z * dZ + dZ**2 + products + 8 * UNIT * (1 + self.h * K)))
+
+    def proved_below(self) -> float:
+        """A number that the largest eigenvalue of the true S is proved not to exceed; infinite where none is.
+
+        If the Cholesky factorisation of theta - S runs through in floating point, S <= theta but for
+        gamma (p + 1) times the trace (Rump 2006).
+        """
+        S = self.matrix()
+        if not bool(torch.isfinite(S).all()):
+            return float(np.inf)
+        p = len(S)
+        theta = float(torch.linalg.eigvalsh(S)[-1]) + 1e-13 * p
+        left = -S
+        left.diagonal().add_(theta)
+        done = int(torch.linalg.cholesky_ex(left)[1]) == 0
+        trace = float(left.diagonal().abs().sum())
+        rounding = 2 * gamma(p + 2) * trace + 2 * UNIT * (abs(theta) + float(S.diagonal().abs().max()))
+        return theta + rounding + self.uncertainty() if done else float(np.inf)
+
+    def balanced(self) -> Tensor:
+        """Weights t (q,) that make rows and columns of the channels equally long (Osborne 1960)."""
+        n, t = self.n, self.K.new_ones(len(self.Z))
+        squares, down = self.Z**2, self.K[:, n:] ** 2
+        for _ in range(BALANCING if len(t) else 0):
+            t2 = t * t
+            rows = t2 * (squares[:, :n].sum(1) + squares[:, n:] @ (1 / t2))
+            columns = (down.sum(0) * (self.h**2 if self.kind is Kind.FLOW else 1) + t2 @ squares[:, n:]) / t2
+            t = t * ((columns + 1e-300) / (rows + 1e-300)).clamp(1e-4, 1e4) ** 0.25
+        return t.clamp_min(float(t.max()) * UNHEARD) if len(t) else t
+
+
+def largest(S: Tensor, guess: Any = None) -> tuple[float, Tensor]:
+    """The largest eigenvalue of a symmetric matrix, about, and its vector."""
+    if len(S) <= DENSE:
+        values, vectors = torch.linalg.eigh(S)
+        return float(values[-1]), vectors[:, -1]
+    values, vectors = scipy.sparse.linalg.eigsh(S.numpy(), k=1, which="LA", v0=guess, tol=1e-4, maxiter=300)
+    return float(values[0]), torch.as_tensor(vectors[:, 0])
+
+
+def improved(form: Form, t: Tensor, sweeps: int, enough: float) -> tuple[float, Tensor]:
+    """The largest eigenvalue of S, and weights near ``t`` that make it small: it falls along (Z v)_j^2 - v_j^2."""
+    best, kept, step = np.inf, t, 0.5
+    vector: Any = None
+    for _ in range(sweeps):
+        weighed = form.weighed(t)
+        S = weighed.matrix()
+        if not bool(torch.isfinite(S).all()):
+            return best, kept
+        value, v = largest(S, vector)
+        vector = v.numpy()
+        if value < best:
+            best, kept = value, t
+        else:
+            step /= 2
+        if best < enough or not len(t):
+            break
+        own, sent = value * v[form.n :] ** 2, (weighed.Z @ v) ** 2
+        floor = 1e-4 * float((own + sent).mean())
+        t = kept * ((own + floor) / (sent + floor)) ** (step / 2)
+        t = t.clamp_min(float(t.max()) * UNHEARD)
+    return best, kept
