@@ -109,15 +109,20 @@ def _noting(points: FixedPoints, noted: dict[str, Any]) -> FixedPoints:
     return dataclasses.replace(points, about={**points.about, **noted})
 
 
-def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
-    """The points in a run's folder and the system they belong to; raises CheckpointError."""
+def points_of(folder: str | Path) -> tuple[FixedPoints, Path]:
+    """The points in a run's folder, without their system, and the file that they are in; raises CheckpointError."""
     folder = Path(folder)
     path = folder / f"{POINTS}.safetensors" if folder.is_dir() else folder
     if folder.is_dir() and not path.is_file():
         raise CheckpointError(
             folder, f"the folder has no {path.name} in it", "run 'dynsys find CHECKPOINT -o RUN' first"
         )
-    points = FixedPoints.load(path)
+    return FixedPoints.load(path), path
+
+
+def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
+    """The points in a run's folder and the system they belong to; raises CheckpointError."""
+    points, path = points_of(folder)
     network = network_of_points(points.about, path)
     system = load(network.path, **network.loading)
     period = points.search.period

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.comparison.compared import compare
     from dynsys.continuation.inputs import follow_inputs
     from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
@@ -35,6 +36,7 @@ _HOME = {
     "System": "dynsys.systems.system",
     "Tolerances": "dynsys.search.tolerances",
     "certified_basins": "dynsys.lyapunov.basins",
+    "compare": "dynsys.comparison.compared",
     "find_fixed_points": "dynsys.search.find",
     "follow_inputs": "dynsys.continuation.inputs",
     "linear_modes": "dynsys.stability.modes",
@@ -57,6 +59,7 @@ __all__ = [
     "System",
     "Tolerances",
     "certified_basins",
+    "compare",
     "find_fixed_points",
     "follow_inputs",
     "linear_modes",

@@ -11,6 +11,7 @@ import click
 
 VERBS = {  # the module of each command, which calls it by that name
     "basins": "dynsys.cli.basins",
+    "compare": "dynsys.cli.compare",
     "demo": "dynsys.cli.demo",
     "evolve": "dynsys.cli.evolve",
     "exponents": "dynsys.cli.exponents",

@@ -29,6 +29,7 @@ _HOME = {
     "memory_mistakes": "dynsys.plots.mistakes",
     "memory_solids": "dynsys.plots.solids",
     "modes": "dynsys.plots.time_constants",
+    "network_map": "dynsys.plots.map_of_networks",
     "noise_curves": "dynsys.plots.noise",
     "origin_eigenvalues": "dynsys.plots.origin",
     "origin_spectrum": "dynsys.plots.origin",

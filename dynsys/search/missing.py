@@ -111,6 +111,11 @@ class Missing:
         return self.least, np.inf if self.most is None else self.most
 
     @property
+    def seems_whole(self) -> bool:
+        """Whether the list is proved to be whole, or seems so."""
+        return self.complete or self._verdict() is Verdict.NONE
+
+    @property
     def sentence(self) -> str:
         """In plain words."""
         return self._told_of(1)
@@ -149,7 +154,7 @@ class Missing:
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Missing:
         """What ``to_json`` or ``told`` gave."""
-        return cls(**{f.name: told[f.name] for f in dataclasses.fields(cls)})
+        return cls(**{f.name: told[f.name] for f in dataclasses.fields(cls) if f.name in told})
 
     def told(self, period: int) -> dict[str, Any]:
         """As JSON; of cycles it counts the fixed points of the map applied ``period`` times, all of them.

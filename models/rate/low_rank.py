@@ -221,4 +221,4 @@ class _LatentFlow(System):
 
 
 def _tensor(values: Any) -> Tensor:
-    return torch.tensor(np.asarray(values), dtype=torch.float64)
+    return torch.tensor(np.array(values, dtype=np.float64, order="C"))

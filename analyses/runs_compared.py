@@ -1,0 +1,70 @@
+"""Runs side by side: every two of them compared by their points and, where all have them, by their connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynsys.analyses.run import CONNECTIONS, points_of
+from dynsys.attractors.connections import Connections
+from dynsys.comparison.compared import Comparison, compare, embedded
+from dynsys.result.fixed_points import FixedPoints
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ComparedRuns:
+    """The ``names`` of k runs and of their networks' ``kinds``, the distances of every two (k, k), the comparisons by
+    pair, and ``places`` (k, 2) in a map."""
+
+    names: list[str]
+    kinds: list[str]
+    distances: Array
+    pairs: dict[tuple[int, int], Comparison]
+
+    @property
+    def places(self) -> Array:
+        return embedded(self.distances)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each pair."""
+        return [
+            {"first": self.names[i], "second": self.names[j], "skeleton": one.skeleton, "distance": one.distance}
+            | one.parts
+            for (i, j), one in self.pairs.items()
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        pairs = [{"first": i, "second": j, **one.to_json()} for (i, j), one in self.pairs.items()]
+        told = {"schema": "dynsys.comparison/1", "runs": self.names, "kinds": self.kinds}
+        return {**told, "distances": self.distances.tolist(), "pairs": pairs, "places": self.places.tolist()}
+
+
+def compare_runs(folders: Sequence[str | Path], representation: str = "cka") -> ComparedRuns:
+    """Raises ValueError for fewer than two runs, and CheckpointError for one without points."""
+    if len(folders) < 2:
+        raise ValueError(f"{len(folders)} run is given; a comparison needs two or more")
+    runs = [points_of(folder) for folder in folders]
+    points = [found for found, _ in runs]
+    connections = [_connections(found, path.parent / CONNECTIONS) for found, path in runs]
+    table, pairs = np.zeros((len(runs), len(runs))), {}
+    for i in range(len(runs)):
+        for j in range(i + 1, len(runs)):
+            a, b = connections[i], connections[j]
+            both = None if a is None or b is None else (a, b)
+            pairs[i, j] = compare(points[i], points[j], connections=both, representation=representation)
+            table[i, j] = table[j, i] = pairs[i, j].distance
+    kinds = [str(found.about.get("name", "a system")) for found in points]
+    return ComparedRuns([str(folder) for folder in folders], kinds, table, pairs)
+
+
+def _connections(points: FixedPoints, path: Path) -> Connections | None:
+    """Those that 'dynsys basins' wrote beside the points, if they are of these points."""
+    found = Connections.load(path) if path.is_file() else None
+    return found if found is not None and found.are_of(points) else None

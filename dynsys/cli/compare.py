@@ -1,0 +1,53 @@
+"""``dynsys compare``: runs side by side."""
+
+from __future__ import annotations
+
+import click
+
+from dynsys.cli.named import OneOf
+from dynsys.cli.output import print_json, print_rows
+from dynsys.cli.place import PLACE
+
+
+@click.command()
+@click.argument("runs", type=PLACE, nargs=-1, required=True)
+@click.option("-o", "--out", "path", type=PLACE, help="Page with the map of the networks, .html.")
+@click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
+@click.option(
+    "--representation",
+    type=OneOf("dynsys.comparison.matching", "SIMILARITIES"),
+    default="cka",
+    show_default=True,
+    help="How states at points that stand for each other are compared.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def compare(runs: tuple[str, ...], path: str | None, png: str | None, representation: str, as_json: bool) -> None:
+    """Compare two or more RUNS (folders that 'dynsys find' wrote): whether their skeletons of points are equal, and how
+    far apart they are. What 'dynsys basins' wrote into all of them, their connections, is compared as well.
+
+    \b
+    Example:
+      dynsys compare runs/seed0 runs/seed1 runs/seed2 -o map.html
+    """
+    from dynsys.analyses.runs_compared import compare_runs
+    from dynsys.plots import network_map, save_html, save_picture
+    from dynsys.plots.export import check_page, check_picture
+
+    for place, check in ((path, check_page), (png, check_picture)):
+        if place is not None:
+            check(place)
+    found = compare_runs(runs, representation)
+    if as_json:
+        print_json(found.to_json())
+    elif len(runs) == 2:
+        click.echo(found.pairs[0, 1].sentence)
+    else:
+        print_rows(found.rows())
+    if path is not None or png is not None:
+        figure = network_map(found.places, found.names, found.kinds, found.distances)
+        if path is not None:
+            save_html(figure, path)
+        if png is not None:
+            save_picture(figure, png)
+        if not as_json:
+            click.echo(f"Wrote {' and '.join(place for place in (path, png) if place)}.")

@@ -1,0 +1,1 @@
+"""Networks compared: skeletons of points and connections, spectra, representations."""
