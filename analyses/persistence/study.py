@@ -43,6 +43,7 @@ MATRICES = ("orthogonal", "random")  # of tanh networks, beside the cells of tor
 BESIDE = (*CELLS, *MATRICES)
 BURN_IN = 100
 WINDOWS = ((128, 16), (512, 4))  # state variables, up to which so many windows are taken; one above
+SNAPSHOTS_OF = 8  # a run of as many variables as more than one window is taken of; none of a larger one
 FIRST = 0.1  # standard deviation of a first state where the network has none of its own
 STARTS = 64  # of a search for the points whose slow modes are told
 MODES = 3
@@ -51,13 +52,13 @@ MODES = 3
 @dataclass(frozen=True)
 class Persistence:
     """Settings: products over ``delay`` steps in each of so many ``windows`` (None: by size); ``scale`` of random
-    inputs; so many ``snapshots`` of a run, evenly chosen; whether slow modes at ``points`` and the memory ``capacity``
-    are told."""
+    inputs; so many ``snapshots`` of a run, evenly chosen (None: by size); whether slow modes at
+    ``points`` and the memory ``capacity`` are told."""
 
     delay: int = 100
     windows: int | None = None
     scale: float = 1.0
-    snapshots: int = 8
+    snapshots: int | None = None
     points: bool = True
     capacity: bool = True
     seed: int = 0
@@ -306,11 +307,13 @@ def _memory(settings: Persistence, name: str, stepper: Stepper) -> dict[str, Any
 
 def _snapshots(settings: Persistence, network: Network, progress: Progress) -> dict[str, Any] | None:
     """How much is left at each of some snapshots of a run's training, under the same inputs."""
-    folder = network.folder
-    if not settings.snapshots or folder is None or len(list((folder / SNAPSHOTS).glob("step_*.safetensors"))) < 2:
+    folder, count = network.folder, settings.snapshots
+    if count is None:
+        count = SNAPSHOTS_OF if network.system.n_state <= WINDOWS[-1][0] else 0
+    if not count or folder is None or len(list((folder / SNAPSHOTS).glob("step_*.safetensors"))) < 2:
         return None
     family = read_snapshots(folder)
-    chosen = np.unique(np.linspace(0, len(family.steps) - 1, settings.snapshots).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(family.steps) - 1, count).round().astype(int))
     name, u, target = _drives(settings, network, None)[-1]
     rows = []
     for number, i in enumerate(chosen):

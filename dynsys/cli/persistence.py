@@ -29,7 +29,7 @@ from dynsys.cli.progress import progress
     help="A fresh network of the size of the first, once for each.",
 )
 @click.option(
-    "--snapshots", default=8, show_default=True, type=click.IntRange(0), help="Of a run's training; 0: none of them."
+    "--snapshots", type=click.IntRange(0), help="Of a run's training; 8 up to 512 variables, else 0: none of them."
 )
 @click.option("--no-points", is_flag=True, help="Search for no points, and tell no slow modes.")
 @click.option("--no-capacity", is_flag=True, help="Tell no memory capacity.")
@@ -44,7 +44,7 @@ def persistence(
     scale: float,
     inputs: str | None,
     beside: tuple[str, ...],
-    snapshots: int,
+    snapshots: int | None,
     no_points: bool,
     no_capacity: bool,
     seed: int,
