@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.pictures import Asked, draw, figure_of
-from dynsys.analyses.point_table import point_rows
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress, search_and_save
 from dynsys.io.errors import typed
@@ -18,6 +17,7 @@ from dynsys.models.training.run import run_training
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.result.summary import search_lines, summary
+from dynsys.result.table import point_rows
 from dynsys.search.stopping import Stop
 
 SCHEMA = "dynsys.flipflop/1"

@@ -117,7 +117,7 @@ def points_of(folder: str | Path) -> tuple[FixedPoints, Path]:
         raise CheckpointError(
             folder, f"the folder has no {path.name} in it", "run 'dynsys find CHECKPOINT -o RUN' first"
         )
-    return FixedPoints.load(path), path
+    return FixedPoints.load(path, find_system=False), path
 
 
 def load_run(folder: str | Path) -> tuple[FixedPoints, System]:

@@ -57,7 +57,7 @@ class PointsFile:
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", _digest(FixedPoints.load(self.path), self.which))
+        object.__setattr__(self, "identity", _digest(FixedPoints.load(self.path, find_system=False), self.which))
 
 
 def _digest(points: FixedPoints, which: str) -> str:

@@ -74,7 +74,7 @@ def _points(folder: Path, network: Network, noted: dict[str, Any]) -> FixedPoint
     if not _in(folder).is_file():
         return None
     try:
-        points = FixedPoints.load(_in(folder))
+        points = FixedPoints.load(_in(folder), find_system=False)
     except CheckpointError:
         return None
     expected = {"loading": dict(network.loading), **noted}

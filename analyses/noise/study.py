@@ -130,7 +130,7 @@ def run(
     reached = Part(len(rows), len(of_shard(tasks, sweeping.get("shard"))), "trials")
     results = results_of(dataclasses.asdict(study), compared, rows, deadline.cut(reached))
     for network, followed in zip(results["networks"], points, strict=True):
-        network["points"] = None if followed is None else of_points(FixedPoints.load(followed.path))
+        network["points"] = None if followed is None else of_points(FixedPoints.load(followed.path, find_system=False))
     if sweeping.get("shard") is None:
         from dynsys.analyses.noise.pictures import write
 

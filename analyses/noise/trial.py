@@ -123,7 +123,7 @@ def _noise(trial: Trial, system: System) -> AnyNoise:
 
 def _survival(trial: Trial, system: System, noise: WeightNoise) -> dict[str, Any]:
     assert trial.points is not None
-    points, which = FixedPoints.load(trial.points.path), trial.points.which
+    points, which = FixedPoints.load(trial.points.path, find_system=False), trial.points.which
     found = survival(
         points,
         system,

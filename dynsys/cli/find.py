@@ -88,6 +88,8 @@ from dynsys.io.errors import typed
     help="End the search after so long with what it has; without it, a search that still finds points ends by itself.",
 )
 @click.option("--device", help="cpu or cuda.")
+@click.option("--csv", "csv_path", type=PLACE, metavar="FILE", help="A row for each point as well, states with them.")
+@click.option("--mat", "mat_path", type=PLACE, metavar="FILE", help="All arrays as a .mat file as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def find(
     checkpoint: str,
@@ -112,6 +114,8 @@ def find(
     memory: str | None,
     seconds: float | None,
     device: str | None,
+    csv_path: str | None,
+    mat_path: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -128,6 +132,7 @@ def find(
     """
     from dynsys.analyses.run import save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
+    from dynsys.result.export import write_csv, write_mat
     from dynsys.search.tolerances import Tolerances
     from dynsys.stability.of_flow import told_of_flow
 
@@ -168,6 +173,9 @@ def find(
             device=device,
         )
         modes = save_modes(points, folder, show) if with_modes else None
+    for path, write in ((csv_path, write_csv), (mat_path, write_mat)):
+        if path is not None:
+            write(points, path)
     if as_json:
         _print_as_json(points, modes)
         return

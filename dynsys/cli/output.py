@@ -67,7 +67,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], right: Sequence[str] = ()) -> 
 
 def print_points(points: FixedPoints) -> None:
     """One row per point: id, verdict, stability, unstable directions, leading eigenvalue, q, error bound, readout."""
-    from dynsys.analyses.point_table import RIGHT, point_rows
+    from dynsys.result.table import RIGHT, point_rows
 
     print_rows(point_rows(points, ROWS), RIGHT)
     if len(points) > ROWS:

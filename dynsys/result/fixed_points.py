@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.io.checked import checked
+from dynsys.io.errors import CheckpointError
+from dynsys.io.provenance import digest_of
 from dynsys.io.record import ABSENT, NOT_SAVED, Record, axes, per, said
 from dynsys.result.header import About, Manifold, Settled, Told
+from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
 
 Array = NDArray[np.float64]
@@ -184,18 +188,75 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
             "manifold": int(self.manifold[i]) if self.manifold[i] >= 0 else None,
         }
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame with one row per point; needs the extra ``pandas``."""
+    @property
+    def stable(self) -> FixedPoints:
+        """The fixed points without an unstable direction that are not marginal."""
+        return self[(self.verdict == "fixed") & (self.n_unstable == 0) & (self.stability != "marginal")]
+
+    @property
+    def fixed(self) -> FixedPoints:
+        """Those at which F is zero."""
+        return self[self.verdict == "fixed"]
+
+    @property
+    def slow(self) -> FixedPoints:
+        """Those at which it is only small."""
+        return self[self.verdict == "slow"]
+
+    def counts(self) -> dict[str, int]:
+        """How many points there are by the word for their stability, slow ones as "slow", the most frequent first."""
+        words = Counter(np.where(self.verdict == "slow", "slow", self.stability).tolist())
+        return dict(words.most_common())
+
+    def rows(self, *, states: bool = False) -> list[dict[str, Any]]:
+        """One flat mapping per point, of what ``to_frame`` and CSV files have as columns."""
+        from dynsys.result.table import flat_rows
+
+        return flat_rows(self, states)
+
+    def to_frame(self, *, states: bool = False) -> Any:
+        """A pandas DataFrame with one row per point and a number or a word in each column; needs the extra ``pandas``.
+
+        Among them ``eig_re``, ``eig_im`` and ``time_constant`` of the leading eigenvalue, ``readout_1``, ...,
+        ``input_1``, ..., and with ``states`` also ``x_1``, ...
+        """
         import pandas as pd
 
-        return pd.DataFrame([self._row(i) for i in range(len(self))], index=pd.RangeIndex(len(self), name="id")).drop(
-            columns="id", errors="ignore"
-        )
+        rows = self.rows(states=states)
+        return pd.DataFrame(rows, index=pd.RangeIndex(len(self), name="id")).drop(columns="id", errors="ignore")
+
+    def _repr_html_(self) -> str:
+        """The table of points with the summary below, as notebooks show it."""
+        from dynsys.result.table import as_html
+
+        return as_html(self)
 
     @classmethod
-    def load(cls, path: str | Path, system: System | None = None) -> Self:
-        """Read a result back; raises CheckpointError where the file is not one."""
-        return dataclasses.replace(super().load(path), system=system)
+    def load(cls, path: str | Path, system: System | None = None, *, find_system: bool = True) -> Self:
+        """Read a result back; raises CheckpointError where the file is not one.
+
+        Its system is the one given, else the network that it was found in, if that lies beside the file or where it
+        was and has not changed since; None otherwise, or unless it is to be found.
+        """
+        points = super().load(path)
+        if system is None and find_system:
+            system = points._network(Path(path).parent)
+        return dataclasses.replace(points, system=system)
+
+    def _network(self, folder: Path) -> System | None:
+        import dynsys  # here, as the engine knows no file of a network
+
+        if "sha256" not in self.about:
+            return None
+        noted = Path(self.about["checkpoint"])
+        for candidate in (folder / noted.name, noted):
+            if candidate.exists() and digest_of(candidate) == self.about["sha256"]:
+                try:
+                    system: System = dynsys.load(candidate, **self.about.get("loading", {}))
+                except CheckpointError:  # a file that has to be told more than was noted
+                    return None
+                return Iterated(system, self.search.period) if self.search.period > 1 else system
+        return None
 
     def check(self) -> None:
         checked(Told | None, self.search.missing, "search.missing")  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from dynsys.systems.system import Kind, System
 from dynsys.trajectories.motion import Followed, Motion
 from dynsys.trajectories.neighbours import draws_in
 from dynsys.trajectories.resting import hovers
+from dynsys.trajectories.simulate import as_double
 
 MAX_STEPS = {Kind.MAP: 5000, Kind.FLOW: 1000}  # steps of a map, time constants of a flow
 MAX_PERIOD = 16
@@ -73,16 +74,16 @@ class Settled:
 
 def settle(
     system: System,
-    x: Tensor,
-    u: Tensor,
+    x: Tensor | NDArray[np.float64],
+    u: Tensor | NDArray[np.float64] | None = None,
     *,
-    points: Tensor | None = None,
-    point_inputs: Tensor | None = None,
+    points: Tensor | NDArray[np.float64] | None = None,
+    point_inputs: Tensor | NDArray[np.float64] | None = None,
     leading: NDArray[np.complex128] | None = None,
     max_steps: int | None = None,
     max_period: int = MAX_PERIOD,
 ) -> Settled:
-    """Follow the states x (B, n) under the held input u, (1, m) or (B, m), to where they settle.
+    """Follow the states x (B, n) under the held input u, (1, m) or (B, m), zeros if not given, to where they settle.
 
     ``points`` (k, n) are stable points known already, ``point_inputs`` (k, m) the inputs they belong to (the only one
     unless given), ``leading`` (k,) their leading eigenvalues (computed unless given). ``max_steps`` are steps of a map,
@@ -97,6 +98,9 @@ def settle(
     steps = MAX_STEPS[system.kind] if max_steps is None else max_steps
     if steps < 1 or max_period < 1:
         raise ValueError(f"max_steps is {steps} and max_period {max_period}; both have to be 1 or more")
+    x = as_double(x)
+    u = x.new_zeros(1, system.n_input) if u is None else as_double(u)
+    points, point_inputs = (None if values is None else as_double(values) for values in (points, point_inputs))
     held = u.expand(len(x), -1)
     with alone():
         course = _Course(system, x, held, steps, max_period)

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Any, overload
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.systems.system import Kind, System
+
+Array = NDArray[np.float64]
 
 COARSEST = 0.1  # time constants: the longest Euler step that nobody asked for
 STABLE = 2.0  # step times rate of change, up to which Runge-Kutta is stable, with a margin from 2.78
 GROWS = 0.7  # cosine of the angle from a velocity to its change, above which it grows
 
 
-def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = None) -> Tensor:
-    """The states after each step, (T, B, n_state), from x (B, n_state).
+@overload
+def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = None) -> Tensor: ...
+
+
+@overload
+def simulate(system: System, x: Array, inputs: Array, step: float | None = None) -> Array: ...
+
+
+def simulate(system: System, x: Any, inputs: Any, step: float | None = None) -> Any:
+    """The states after each step, (T, B, n_state), from x (B, n_state); NumPy arrays for NumPy arrays.
 
     ``inputs`` is (T, n_input) for all, or (T, B, n_input). ``step`` is a flow's Euler step in units of its time
     constant; 1 / time_constant unless given (one step of the task), but 0.1 at most. A map's step is 1.
     """
+    if not isinstance(x, Tensor):
+        return simulate(system, as_double(x), as_double(inputs), step).numpy()
     length = step_length(system, step)
     states = x.new_empty(len(inputs), *x.shape)
     for t, u in enumerate(inputs):
         x = x + length * system.velocity(x, u.expand(len(x), -1))
         states[t] = x
     return states
+
+
+def as_double(values: Any) -> Tensor:
+    """A tensor of numbers in double precision, of whatever holds them."""
+    return values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values, dtype=np.float64))
 
 
 def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float = 0.1) -> Tensor:

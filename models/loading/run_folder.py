@@ -36,7 +36,7 @@ def network_of(folder: str | Path) -> Located | None:
     if (folder / FILE_NAME).is_file():
         return Located(folder / FILE_NAME)
     if (folder / POINTS_FILE).is_file():
-        return network_of_points(FixedPoints.load(folder / POINTS_FILE).about, folder / POINTS_FILE)
+        return network_of_points(FixedPoints.load(folder / POINTS_FILE, find_system=False).about, folder / POINTS_FILE)
     return None
 
 
@@ -95,4 +95,5 @@ def holds_points_of_another(folder: str | Path) -> bool:
     folder = Path(folder)
     if not ((folder / POINTS_FILE).is_file() and (folder / FILE_NAME).is_file()):
         return False
-    return FixedPoints.load(folder / POINTS_FILE).about.get("sha256") != digest_of(folder / FILE_NAME)
+    points = FixedPoints.load(folder / POINTS_FILE, find_system=False)
+    return points.about.get("sha256") != digest_of(folder / FILE_NAME)

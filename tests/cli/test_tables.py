@@ -12,11 +12,11 @@ from described import described
 import dynsys
 from dynsys.analyses.citations import CITATIONS, of_network
 from dynsys.analyses.flipflop import Demo, DemoResult, _report
-from dynsys.analyses.point_table import point_rows
 from dynsys.cli import main
 from dynsys.cli.output import print_points, print_rows
 from dynsys.models import MODELS
 from dynsys.models.training.learners import LEARNERS
+from dynsys.result.table import point_rows
 
 SPIRAL = torch.tensor([[-0.25, 2.0], [-2.0, -0.25]], dtype=torch.float64)  # eigenvalues -1/4 +- 2 i
 

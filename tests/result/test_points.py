@@ -5,14 +5,19 @@ import json
 
 import numpy as np
 import pytest
+import scipy.io
+import torch
 
-from dynsys import CheckpointError, FixedPoints, Flow, OutputError, find_fixed_points
+import dynsys
+from dynsys import CheckpointError, FixedPoints, Flow, Map, OutputError, find_fixed_points, settle, simulate
+from dynsys.analyses.run import search_and_save
 from dynsys.io.files import write_tensors
 from dynsys.io.record import per
 from dynsys.models.examples.bistable import Bistable
+from dynsys.result.export import write_csv, write_mat
 
 POINT_KEYS = {"id", "verdict", "q", "error_bound", "stability", "n_unstable", "leading_eigenvalue", "readout"}
-COLUMNS = POINT_KEYS - {"id"}
+COLUMNS = {"verdict", "stability", "n_unstable", "eig_re", "eig_im", "time_constant", "q", "error_bound"}
 SEARCH_KEYS = {"starts", "solver", "seconds", "found", "slow", "rejected", "estimated_missed", "discovery"}
 
 
@@ -114,6 +119,61 @@ def test_a_frame_has_one_row_per_point(points):
     assert set(frame.columns) >= COLUMNS
     assert frame.index.name == "id"
     assert (frame["n_unstable"] == points.n_unstable).all()
+
+
+def test_a_frame_is_flat(points):
+    """At the middle of both units the leading rate is w - 1 = 1, and the time constant -1."""
+    pytest.importorskip("pandas")
+    frame = points.to_frame(states=True)
+    assert frame["eig_re"].iloc[-1] == pytest.approx(1.0)
+    assert frame["time_constant"].iloc[-1] == pytest.approx(-1.0)
+    assert frame[["x_1", "x_2"]].to_numpy().tolist() == points.states.tolist()
+    assert not any(isinstance(value, list) for value in frame.iloc[0])
+
+
+def test_a_map_forgets_by_the_logarithm_of_its_eigenvalue():
+    halves = Map(lambda x, u: x / 2, n_state=1)
+    rows = find_fixed_points(halves, np.zeros((2, 1)), workers=1).rows()
+    assert rows[0]["time_constant"] == pytest.approx(1 / np.log(2))
+
+
+def test_some_of_the_points_by_name_and_how_many_there_are(points):
+    assert (len(points.stable), len(points.fixed), len(points.slow)) == (4, 9, 0)
+    assert points.counts() == {"stable node": 4, "saddle": 4, "unstable node": 1}
+
+
+def test_a_notebook_shows_the_table_and_what_was_found(points):
+    page = points._repr_html_()
+    assert page.count("<tr>") == 10
+    assert "Found 9 fixed points" in page
+
+
+def test_points_find_their_network_where_it_lies(tmp_path):
+    torch.manual_seed(0)
+    torch.save(torch.nn.RNN(1, 3).state_dict(), tmp_path / "net.pt")
+    system = dynsys.load(tmp_path / "net.pt")
+    search_and_save(system, tmp_path / "run", tmp_path / "net.pt", lambda *_: None, n_starts=8)
+    path = tmp_path / "run" / "fixed_points.safetensors"
+    assert FixedPoints.load(path).jacobians.shape[1:] == (3, 3)
+    assert FixedPoints.load(path, find_system=False).system is None
+    (tmp_path / "net.pt").unlink()
+    assert FixedPoints.load(path).system is None
+
+
+def test_other_programs_read_what_is_written_for_them(points, tmp_path):
+    lines = write_csv(points, tmp_path / "points.csv").read_text().splitlines()
+    assert len(lines) == 10
+    assert {"eig_re", "x_1", "readout_1"} <= set(lines[0].split(","))
+    back = scipy.io.loadmat(write_mat(points, tmp_path / "points.mat"))
+    np.testing.assert_array_equal(back["states"], points.states)
+    assert str(back["stability"][0][0][0]) == "stable node"
+
+
+def test_arrays_of_numpy_are_followed_as_tensors_are():
+    decay = Flow(lambda x, u: -x, n_state=1)
+    states = simulate(decay, np.ones((1, 1)), np.zeros((3, 0)), step=0.5)
+    assert states.ravel().tolist() == [0.5, 0.25, 0.125]
+    assert str(settle(decay, np.ones((1, 1))).kind[0]).startswith("settles")
 
 
 def test_a_frame_of_no_points_is_empty(none):

@@ -1,0 +1,118 @@
+"""The points of a search as rows: of a table on the screen, in a report or a notebook, or flat, as files have them."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dynsys.result.fixed_points import FixedPoints
+
+Row = dict[str, str]
+
+RIGHT = ("id", "unstable", "leading eigenvalue", "q", "error bound")  # columns of numbers
+OUTPUTS = 8  # of a readout that are shown
+SHOWN = 40  # points in a notebook
+
+
+def point_rows(points: FixedPoints, most: int | None = None) -> list[Row]:
+    """One row for each point, or for the first ``most``: cycles and manifolds have a column where there are any.
+
+    A * beside the error bound marks the points that are proved to exist, and to be alone within it.
+    """
+    belong = bool((points.orbit >= 0).any() or (points.manifold >= 0).any())
+    count = len(points) if most is None else min(most, len(points))
+    return [_row(points, i, belong) for i in range(count)]
+
+
+def _row(points: FixedPoints, i: int, belong: bool) -> Row:
+    return {
+        "id": str(i),
+        **({"of": _of(points, i)} if belong else {}),
+        "verdict": str(points.verdict[i]),
+        "stability": str(points.stability[i]),
+        "unstable": str(points.n_unstable[i]),
+        "leading eigenvalue": _complex(points.leading_eigenvalue[i]),
+        "q": f"{points.q[i]:.1e}",
+        "error bound": _bound(points, i) + (" *" if points.certified[i] else "  "),
+        "readout": " ".join(f"{value:+.2f}" for value in points.readouts[i, :OUTPUTS].round(2) + 0.0),
+    }
+
+
+def _bound(points: FixedPoints, i: int) -> str:
+    """Of a marginal point without a bound, how far F cannot be told from zero."""
+    if math.isfinite(points.error_bound[i]):
+        return f"{points.error_bound[i]:.0e}"
+    return f"~{points.uncertainty[i]:.0e}" if math.isfinite(points.uncertainty[i]) else "none"
+
+
+def _of(points: FixedPoints, i: int) -> str:
+    if points.orbit[i] >= 0:
+        return f"cycle {points.orbit[i]}"
+    return f"{points.manifolds[points.manifold[i]]['kind']} {points.manifold[i]}" if points.manifold[i] >= 0 else ""
+
+
+def _complex(value: complex) -> str:
+    return f"{value.real:+.4f}" + (f" {value.imag:+.4f}i" if value.imag else "")
+
+
+def flat_rows(points: FixedPoints, states: bool = False) -> list[dict[str, Any]]:
+    """One mapping for each point with a number or a word in each place; NaN where there is none."""
+    leading = points.leading_eigenvalue
+    columns: dict[str, Any] = {
+        "id": np.arange(len(points)),
+        "verdict": points.verdict,
+        "stability": points.stability,
+        "n_unstable": points.n_unstable,
+        "eig_re": leading.real,
+        "eig_im": leading.imag,
+        "time_constant": _time_constants(points),
+        "q": points.q,
+        "error_bound": points.error_bound,
+        "certified": points.certified,
+        "reason": points.reasons,
+        "uncertainty": points.uncertainty,
+        "kinks": points.kinks,
+        "drift_time": points.drift_time,
+        "orbit": points.orbit,
+        "manifold": points.manifold,
+        **_numbered("readout", points.readouts),
+        **_numbered("input", points.inputs),
+        **(_numbered("x", points.states) if states else {}),
+    }
+    plain = {key: np.asarray(values).tolist() for key, values in columns.items()}
+    return [{key: values[i] for key, values in plain.items()} for i in range(len(points))]
+
+
+def _numbered(name: str, values: Any) -> dict[str, Any]:
+    return {f"{name}_{j + 1}": values[:, j] for j in range(values.shape[1])}
+
+
+def _time_constants(points: FixedPoints) -> Any:
+    """Of the leading eigenvalue, in the user's time: negative for growth, infinite on the boundary."""
+    leading, tau = points.leading_eigenvalue, float(points.about.get("time_constant", 1.0))
+    with np.errstate(divide="ignore"):
+        rate = np.log(np.abs(leading)) if points.about.get("kind") == "map" else leading.real
+        return np.where(rate == 0, np.inf, -tau / rate)
+
+
+def as_html(points: FixedPoints) -> str:
+    """The table and the sentences below it, escaped."""
+    rows = point_rows(points, SHOWN)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align:{"right" if column in RIGHT else "left"}">{html.escape(row.get(column, ""))}</td>'
+            for column in columns
+        )
+        + "</tr>"
+        for row in rows
+    )
+    more = f"<p>... and {len(points) - SHOWN} more</p>" if len(points) > SHOWN else ""
+    said = "".join(f"<p>{html.escape(line)}</p>" for line in points.summary().split("\n"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}{said}"
