@@ -87,9 +87,11 @@ def compare(
 ) -> dict[str, Any]:
     """What ``results.json`` holds, of checkpoints, systems or modules, with fresh networks ``beside`` them.
 
-    ``finished`` gets the entry of each network as it is done. Raises ValueError for names that ``BESIDE`` lacks.
+    ``finished`` gets the entry of each network as it is done. Raises ValueError for names that ``BESIDE`` lacks,
+    and for networks that no sequence of inputs drives.
     """
     networks = networks_of(given, loading)
+    _check_driven(networks)
     first = networks[0].system
     networks += [Network(f"{name} (fresh)", fresh(name, first, settings.seed), name) for name in beside]
     entries = []
@@ -97,6 +99,15 @@ def compare(
         entries.append(_entry(settings, network, inputs, progress))
         finished(entries[-1])
     return results_of(settings, entries)
+
+
+def _check_driven(networks: Sequence[Network]) -> None:
+    for network in networks:
+        if type(network.system).task_contexts is not System.task_contexts:
+            raise ValueError(
+                f"{network.name} is a network of kind {network.system.name!r}, whose fast weights are held like an "
+                "input: it is the step within one moment, and no sequence of inputs drives it; leave it out"
+            )
 
 
 def results_of(settings: Persistence, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dynsys.analyses.persistence import study
 from dynsys.analyses.persistence.report import rows
 from dynsys.analyses.persistence.study import Persistence, compare, fresh, horizon, loss_gradient, run
 from dynsys.cli import main
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.loading.snapshot import Snapshot
 from dynsys.models.networks.recurrent import RecurrentNetwork
@@ -88,6 +89,11 @@ def test_one_clear_line(wrong, message, tmp_path, monkeypatch):
     np.save("short.npy", np.zeros((5, 2)))
     with pytest.raises(ValueError, match=message):
         compare(QUICK, [network()], **wrong)
+
+
+def test_fast_weights_are_refused_before_anything_is_computed():
+    with pytest.raises(ValueError, match="no sequence of inputs drives it; leave it out"):
+        compare(QUICK, [network(), FastWeights.random()], finished=lambda entry: pytest.fail("something was computed"))
 
 
 def test_fresh_networks_have_the_sizes_of_the_first():
