@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
-from dynsys.analyses.run import BASINS, CONNECTIONS, MEMORY, RECORDED, Progress, load_run
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, MEMORY, RECORDED, Progress, load_run
 from dynsys.attractors.basins import Basins, basins
 from dynsys.attractors.connections import Connections, connections
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
+from dynsys.lyapunov.basins import CertifiedBasins, certified_basins
 
 Array = NDArray[np.float64]
 
@@ -52,6 +53,18 @@ def run(settings: MemoryFlow, folder: str | Path, progress: Progress) -> tuple[C
     shares.save(folder / BASINS)
     write_json(folder / MEMORY, {"connections": found.to_json(), "basins": shares.to_json()})
     return found, shares
+
+
+def prove(folder: str | Path, seconds: float | None, progress: Progress) -> CertifiedBasins:
+    """Prove a basin around each stable point in a run's folder, and write them beside the points."""
+    folder = Path(folder)
+    points, _ = load_run(folder)
+    check_writable(folder)
+    progress("proofs", 0, 1)
+    proved = certified_basins(points, budget_seconds=seconds)
+    progress("proofs", 1, 1)
+    proved.save(folder / CERTIFIED)
+    return proved
 
 
 def _recorded(folder: Path) -> Array | None:

@@ -29,9 +29,17 @@ Progress = Callable[[str, int, int], None]
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 MODES = "modes.safetensors"
 CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"
+CERTIFIED = "certified.safetensors"
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for stable points: as many as make up such numbers
 RECORDED = "trajectories.safetensors"  # those that a search began from
-OF_POINTS = (MODES, CONNECTIONS, BASINS, MEMORY, RECORDED)  # what belongs to the points beside them, and to no others
+OF_POINTS = (
+    MODES,
+    CONNECTIONS,
+    BASINS,
+    MEMORY,
+    CERTIFIED,
+    RECORDED,
+)  # what belongs to the points beside them, and to no others
 
 
 def search_and_save(

@@ -14,16 +14,23 @@ from dynsys.cli.progress import progress
 @click.option("-o", "--out", "path", type=PLACE, help="Page of the graph; RUN/graph.html if not given.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option("--samples", default=1024, show_default=True, type=click.IntRange(1), help="Starts of each kind.")
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), help="Time for the branches, and again for samples."
-)
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time for branches, samples and proofs, each.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random starts.")
+@click.option("--certify", is_flag=True, help="Prove a basin around each stable point too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def basins(
-    run: str, path: str | None, png: str | None, samples: int, seconds: float | None, seed: int, as_json: bool
+    run: str,
+    path: str | None,
+    png: str | None,
+    samples: int,
+    seconds: float | None,
+    seed: int,
+    certify: bool,
+    as_json: bool,
 ) -> None:
     """Follow every saddle of a RUN (a folder that 'dynsys find' wrote) along its unstable modes, both ways, to where
-    it ends, and tell which share of random starts and of the task's own states ends in each attractor.
+    it ends, and tell which share of random starts and of the task's own states ends in each attractor. With --certify
+    prove besides, rounding included, within which distance of each stable point every state comes to it.
 
     The branches are drawn by 'dynsys portrait RUN' from then on.
 
@@ -33,7 +40,7 @@ def basins(
     """
     from pathlib import Path
 
-    from dynsys.analyses.memory_flow import MemoryFlow
+    from dynsys.analyses.memory_flow import MemoryFlow, prove
     from dynsys.analyses.memory_flow import run as follow
     from dynsys.analyses.pictures import check_places, draw
 
@@ -41,11 +48,13 @@ def basins(
     check_places(path, png)
     with progress() as show:
         found, shares = follow(MemoryFlow(samples, seconds, seed), run, show)
+        proved = prove(run, seconds, show) if certify else None
     if as_json:
-        print_json({"connections": found.to_json(), "basins": shares.to_json()})
+        told = {} if proved is None else {"certified": proved.to_json()}
+        print_json({"connections": found.to_json(), "basins": shares.to_json(), **told})
     else:
-        click.echo(found.summary())
-        click.echo(shares.summary())
+        click.echo("\n".join([found.summary(), shares.summary(), *([proved.summary()] if proved else [])]))
     draw("graph", run, path, png)
     if not as_json:
-        click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and memory.json in {run}.")
+        kept = "memory.json and certified.safetensors" if certify else "memory.json"
+        click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and {kept} in {run}.")

@@ -1,13 +1,17 @@
 """Proved basins: true by 50 digits at states of the ellipsoids, never larger than the basin, and not idle."""
 
+import json
+
 import mpmath
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from exact_networks import DIGITS, Gated, Rate
 from mpmath import mpf
 
 from dynsys import FixedPoints, Flow, certified_basins, find_fixed_points
+from dynsys.cli import main
 from dynsys.lyapunov.basins import CertifiedBasins, Reason
 from dynsys.lyapunov.ellipsoid import largest_ellipsoid, lyapunov_matrix
 from dynsys.models.examples.simple2d import Simple2D
@@ -132,6 +136,17 @@ def test_reasons_and_what_is_kept(tmp_path):
     points = find_fixed_points(Simple2D(), seed=0)
     with pytest.raises(ValueError, match="without their system"):
         certified_basins(FixedPoints.load(points.save(tmp_path / "points.safetensors")))
+
+
+def test_the_command_proves_besides_what_it_samples(tmp_path):
+    folder = str(tmp_path / "run")
+    for line in (["find", "simple2d", "-o", folder], ["basins", folder, "--samples", "8", "--certify", "--json"]):
+        ran = CliRunner().invoke(main, line)
+        assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)["certified"]
+    assert "2 of 3 points have a basin that is proved" in told["summary"]
+    kept = CertifiedBasins.load(tmp_path / "run" / "certified.safetensors")
+    assert [row["radius"] for row in told["points"]] == kept.radius.tolist()
 
 
 PHI = {
