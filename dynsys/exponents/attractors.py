@@ -26,6 +26,7 @@ SAME_POINT = 1e-6  # of the size of states, between two on one orbit
 UNLIKE = 6.0  # standard errors between the exponents of two trajectories of two attractors
 EIGENVALUES = 1024  # variables, up to which a point is told, and its exponents are those of its whole spectrum
 ENOUGH = 16  # batches, below which an interval is not to be trusted
+SLIGHT = 1e-3  # of the largest exponent: one as small as this is taken for 0 where a flow has to have such
 RULE = 1e-9  # relative, that a sum may be off
 SMALLEST = (
     1e-6  # size of an exponent per step, below which the rule is of this size: where all are 0 only rounding is left
@@ -177,7 +178,9 @@ def _exponents(run: _Run, group: Together, lengths: Array, seconds: float, stopp
     batches, series = Batches(batches.means[:, order], batches.correlation), series[:, :, order]
     values, half = batches.mean(), batches.half_width(asked.level)
     whole = asked.k == system.n_state
-    zero = np.abs(values) <= half if system.kind is Kind.FLOW and not motion else np.zeros(len(values), dtype=bool)
+    zero = np.zeros(len(values), dtype=bool)
+    if system.kind is Kind.FLOW and not motion:
+        zero = np.abs(values) <= np.maximum(half, SLIGHT * np.abs(values[np.isfinite(values)]).max(initial=0.0))
     ky, ky_interval = batches.of(lambda row: kaplan_yorke(np.where(zero, 0.0, row), whole), asked.level)
     entropy, entropy_interval = batches.of(lambda row: entropy_rate(np.where(zero, 0.0, row), whole), asked.level)
     with np.errstate(invalid="ignore"):
@@ -262,12 +265,15 @@ def _judged(run: _Run, grown: float, volume: float, size: float) -> tuple[float,
 
 def _motion(values: Array, half: Array, has_zero: bool) -> str:
     """What the signs of the first exponents say, where they are certain."""
-    zeros = int((np.abs(values) <= np.maximum(half, 1e-3 * np.abs(values[np.isfinite(values)]).max(initial=0.0))).sum())
-    if values[0] - half[0] > 0 and not (zeros and np.abs(values[0]) <= half[0]):
-        return "chaotic"
     if not has_zero:
-        return "contracting" if values[0] + half[0] < 0 else "undecided"
-    return {0: "undecided", 1: "periodic", 2: "quasi-periodic"}.get(zeros, "undecided")
+        return "chaotic" if values[0] > half[0] else "contracting" if values[0] < -half[0] else "undecided"
+    slight = SLIGHT * np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    if values[0] > max(half[0], slight):
+        return "chaotic"
+    zero = np.abs(values) <= np.maximum(half, slight)
+    if (half[zero] > slight).any():
+        return "undecided"
+    return {1: "periodic", 2: "quasi-periodic"}.get(int(zero.sum()), "undecided")
 
 
 def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Array) -> list[str]:

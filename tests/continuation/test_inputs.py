@@ -21,7 +21,7 @@ FOLD = 2 / 27**0.5  # |u| at which x - x^3 + u has a double root
 
 @pytest.fixture(scope="module")
 def once_up():
-    return follow_inputs(SWITCH, [[0.0], [1.0], [0.0]])
+    return follow_inputs(SWITCH, [[0.0], [1.0], [0.0]], searches=2)
 
 
 class TestEvents:
@@ -35,12 +35,12 @@ class TestEvents:
     def test_a_unit_with_tanh_turns_where_its_closed_form_says(self):
         """h' = tanh(w h + u): the fold is at |u| = w sqrt(1 - 1/w) - atanh sqrt(1 - 1/w)."""
         unit = Map(lambda x, u: torch.tanh(2 * x + u), n_state=1, n_input=1, bounds=(-1, 1))
-        diagram = follow_inputs(unit, [[-1.0], [0.0]])
+        diagram = follow_inputs(unit, [[-1.0], [0.0]], searches=2)
         assert [event.input[0] for event in diagram.events] == pytest.approx([-0.532839975], abs=1e-8)
 
     def test_two_inputs_bend_the_path_at_a_vertex(self):
         system = Flow(lambda x, u: x - x**3 + (u[:, :1] + 2 * u[:, 1:]), n_state=1, n_input=2, bounds=(-3, 3))
-        diagram = follow_inputs(system, [[0.0, 0.0], [0.2, 0.0], [0.2, 0.5]])
+        diagram = follow_inputs(system, [[0.0, 0.0], [0.2, 0.0], [0.2, 0.5]], searches=2)
         (event,) = diagram.events
         assert event.input == pytest.approx([0.2, (FOLD - 0.2) / 2], abs=1e-8)
 
@@ -52,7 +52,7 @@ class TestEvents:
             n_input=1,
             bounds=(-2, 2),
         )
-        (event,) = follow_inputs(turned, [[-0.3], [0.5]]).events
+        (event,) = follow_inputs(turned, [[-0.3], [0.5]], searches=2).events
         assert str(event.kind) == "Hopf"
         assert event.input == pytest.approx([0.0], abs=1e-8)
 
