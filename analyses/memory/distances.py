@@ -21,6 +21,7 @@ from scipy.stats import binomtest
 
 from dynsys.analyses.memory.nets import NETS, Choices, Net, in_words, net_of, signs_of
 from dynsys.analyses.memory.pattern_files import Patterns, read_patterns
+from dynsys.analyses.memory.proved import STARTS, proved_basins, rows_of_proved
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
 from dynsys.analyses.swept import swept
@@ -158,10 +159,14 @@ def run(
     stored = settings.stored()
     one = Patterns(("0",), np.ones((1, settings.units)), (1, settings.units))
     net = net_of(settings.model, stored or one, settings.choices)  # refuses now what it cannot store or use
-    given = {"seed": settings.seed, "seconds": seconds, "progress": progress, "stage": "following cues", **sweeping}
+    deadline = Deadline.of(seconds)
+    given = {"seed": settings.seed, "seconds": deadline, "progress": progress, "stage": "following cues", **sweeping}
     rows, cut = swept(fates, settings.tasks(stored), folder, "sets of cues", **given)
     attractors = None if stored is None else attractors_of(net, stored)
-    results = {**results_of(settings, rows), "attractors": attractors, "cut": None if cut is None else cut.to_json()}
+    proving = stored is not None and cut is None and sweeping.get("shard") is None
+    proved = proved_basins(net, stored, settings.seed, deadline) if proving and stored is not None else None
+    found = {"attractors": attractors, "proved": proved, "cut": None if cut is None else cut.to_json()}
+    results = {**results_of(settings, rows), **found}
     if sweeping.get("shard") is None:
         if cut is not None and not rows:
             raise cut_short(cut, TITLE, command, results["settings"], SCHEMA, folder)
@@ -271,6 +276,9 @@ def _write(results: dict[str, Any], folder: Path, command: str) -> None:
     if results["attractors"]:
         rows = results["attractors"]
         sections.append(Section("Every attractor", sentence(HERE, "of_attractors", rows, LISTED), table=rows[:LISTED]))
+    if results["proved"]:
+        rows = rows_of_proved(results["proved"])
+        sections.append(Section("Proved and measured", sentence(HERE, "of_proved", STARTS), table=rows))
     sections.append(Section("Every distance", table=rows_of(results)))
     cited = ["hopfield1982", "amit1985", "wilson1927"]
     write_report(Report(TITLE, command, sentences(results), results["settings"], sections, cited), results, folder)

@@ -62,13 +62,14 @@ class Net:
     """A memory: the course of a recall from a cue and a seed; ``system`` is it, where its states are continuous.
 
     ``many`` gives the ends of cues (B, n) and which of them are at rest, where that is quicker than course by course;
-    ``discrete`` is the net where ``enumerated`` takes it.
+    ``discrete`` is the net where ``enumerated`` takes it; ``held`` where the cue stays on as external input.
     """
 
     course: Callable[[Array, int], Course]
     system: System | None = None
     many: Callable[[Array, int], Ends] | None = None
     discrete: Any = None
+    held: bool = False
 
     def ends(self, cues: Array, seed: int) -> Ends:
         """Where cues (B, n) end, and which (B,) are at rest there; of an answer in one step all are."""
@@ -222,13 +223,13 @@ def _of_system(
         return Course((Layer("", shown(states), patterns),), at, unit, energies, rested, how)
 
     def many(cues: Array, seed: int) -> Ends:
-        ends, rested = _at_rest(system, cues, cues if hold else np.zeros((len(cues), system.n_input)))
+        ends, rested = at_rest(system, cues, cues if hold else np.zeros((len(cues), system.n_input)))
         return shown(ends), rested
 
-    return Net(course, system, many)
+    return Net(course, system, many, held=hold)
 
 
-def _at_rest(system: System, cues: Array, inputs: Array) -> Ends:
+def at_rest(system: System, cues: Array, inputs: Array) -> Ends:
     """Where all cues (B, n) come to under the inputs held (B, n_input), and which of them are at rest."""
     x, u = torch.as_tensor(cues).clone(), torch.as_tensor(inputs)
     moving, small = torch.arange(len(x)), REST * float(np.sqrt(x.shape[1]))

@@ -1,5 +1,6 @@
 """``dynsys memory basins``: where cues end, by name, against what exact enumeration and geometry say."""
 
+import itertools
 import json
 
 import numpy as np
@@ -9,7 +10,10 @@ from click.testing import CliRunner
 from dynsys.analyses.memory.distances import Distances, Fate, attractors_of, fate, fates, results_of
 from dynsys.analyses.memory.nets import Choices, net_of
 from dynsys.analyses.memory.pattern_files import Patterns
+from dynsys.analyses.memory.proved import proved_basins, wrong_units
 from dynsys.cli import main
+from dynsys.lyapunov.basins import CertifiedBasins
+from dynsys.numerics.deadline import Deadline
 from dynsys.plots import home_shares
 
 H2 = np.array([[1.0, 1.0], [1.0, -1.0]])
@@ -90,6 +94,40 @@ def test_a_study_of_patterns_tells_fates_and_lists_attractors(tmp_path):
     assert [group["fates"]["the negative of a pattern"] for group in found["groups"]] == [[0, 0, 1]] * 2
     assert found["attractors"]
     assert len((tmp_path / "run" / "rows.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("radius", [0.1, 0.5, 2.0, 2.6, 3.4])
+def test_cues_that_are_proved_to_come_home_are_those_of_which_the_worst_is_in_the_ball(radius):
+    """Against every cue with k wrong units, for a memory that is not quite its pattern."""
+    s, x = H16[3, :8], H16[3, :8] * np.array([0.9, 0.8, 0.95, 1.0, 0.85, 0.9, 1.05, 0.7])
+    basins = CertifiedBasins(
+        x[None], np.array([radius]), radius * np.eye(8)[None], np.ones(1), np.zeros(1), np.array([""]), "flow"
+    )
+    farthest = [
+        max(np.linalg.norm(s * np.where(np.isin(np.arange(8), flipped), -1, 1) - x) for flipped in chosen)
+        for chosen in (list(itertools.combinations(range(8), k)) for k in range(9))
+    ]
+    proved = [k for k in range(9) if farthest[k] < radius]
+    assert wrong_units(basins, 0, s) == (max(proved) if proved else None)
+
+
+def test_what_is_proved_of_a_memory_is_within_what_was_measured():
+    """The memory is x = c s with c = (1 - P/n) tanh(gain c), as W s = (1 - P/n) s."""
+    stored = Patterns(("a", "b"), H16[1:3, :8], (1, 8))
+    found = proved_basins(net_of("continuous", stored, Choices()), stored, 0, Deadline())
+    c = 1.0
+    for _ in range(200):
+        c = (1 - 2 / 8) * np.tanh(4 * c)
+    for row in found:
+        assert 0 < row["proved"] < row["nearest"]
+        assert row["nearest"] <= c * np.sqrt(8)  # the origin is one, too
+        assert all(share == 1 for d, share in zip(row["distance"], row["share"], strict=True) if d < row["proved"])
+        assert row["itself"] == (row["wrong"] is not None)
+    held = net_of("continuous", stored, Choices(hold=True))
+    assert proved_basins(held, stored, 0, Deadline()) is None
+    assert proved_basins(net_of("hopfield", stored, Choices()), stored, 0, Deadline()) is None
+    late = proved_basins(net_of("dense", stored, Choices()), stored, 0, Deadline(0.0))
+    assert [row["reason"] for row in late] == ["the time was over before its turn came"] * 2
 
 
 @pytest.mark.parametrize(
