@@ -11,7 +11,7 @@ python benchmarks/lyapunov.py --coverage
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 import numpy as np
@@ -30,8 +30,8 @@ SIZES = ((256, 96, 1000), (1024, 256, 200))  # N, exponents, steps
 BURN_IN = 100
 GAIN = 3.0
 GAINS = (1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 10.0)
-UNITS, SEEDS = (128, 256, 512), 8  # networks of the extrapolation
-RUNS, BEFORE = 100, 5000
+UNITS = (128, 256, 512)  # networks of the extrapolation
+BEFORE = 5000
 
 
 def weights(n: int, gain: float, seed: int = 0) -> Array:
@@ -110,24 +110,24 @@ def simulated(gain: float, n: int, seed: int, steps: int) -> float:
     )
 
 
-def extrapolated(gain: float, steps: int) -> tuple[float, float]:
+def extrapolated(gain: float, steps: int, networks: int) -> tuple[float, float]:
     """The first exponent at 1 / N -> 0 by a line through the means over networks, weighted by their errors."""
     means, errors = [], []
     for n in UNITS:
-        values = [simulated(gain, n, seed, steps) for seed in range(SEEDS)]
+        values = [simulated(gain, n, seed, steps) for seed in range(networks)]
         means.append(np.mean(values))
-        errors.append(max(np.std(values, ddof=1) / np.sqrt(SEEDS), 1e-6))
+        errors.append(max(np.std(values, ddof=1) / np.sqrt(networks), 1e-6))
     design = np.stack([np.ones(len(UNITS)), 1 / np.array(UNITS)], axis=1) / np.array(errors)[:, None]
     covariance = np.linalg.inv(design.T @ design)
     value = covariance @ design.T @ (np.array(means) / np.array(errors))
     return float(value[0]), float(np.sqrt(covariance[0, 0]))
 
 
-def against_mean_field(steps: int) -> None:
+def against_mean_field(gains: Sequence[float], steps: int, networks: int) -> None:
     click.echo(f"{'g':>5} {'mean field':>11} {'1/N -> 0':>10} {'error':>8} {'off by':>8}")
-    for gain in GAINS:
+    for gain in gains or GAINS:
         exact = mean_field(gain)
-        value, error = extrapolated(gain, steps)
+        value, error = extrapolated(gain, steps, networks)
         click.echo(f"{gain:>5g} {exact:>11.6f} {value:>10.5f} {error:>8.5f} {(value - exact) / error:>6.1f} s")
 
 
@@ -207,10 +207,10 @@ def long_run(step: Step, x: Array, steps: int, length: float = 1.0) -> tuple[flo
     return float(rates.mean()), float(rates.std(ddof=1) / np.sqrt(len(rates))), x
 
 
-def covered(name: str, system: System, truth: tuple[float, float, Array], steps: int) -> None:
+def covered(name: str, system: System, truth: tuple[float, float, Array], steps: int, runs: int) -> None:
     """Runs of one trajectory each, from where the long run came to."""
     inside, widths, verdicts = 0, [], 0
-    for seed in range(RUNS):
+    for seed in range(runs):
         found = lyapunov_exponents(
             system, 1, starts=truth[2][:, [seed]].T, seed=seed, steps=steps, burn_in=BURN_IN, workers=1
         )
@@ -219,19 +219,19 @@ def covered(name: str, system: System, truth: tuple[float, float, Array], steps:
         widths.append(found.half_width[0])
         verdicts += found.verdict == "converged"
     click.echo(
-        f"{name}: {inside} of {RUNS} intervals hold {truth[0]:.5f} +- {truth[1]:.5f}; half width "
+        f"{name}: {inside} of {runs} intervals hold {truth[0]:.5f} +- {truth[1]:.5f}; half width "
         f"{np.mean(widths):.2g} in the mean; {verdicts} converged"
     )
 
 
-def coverage() -> None:
+def coverage(runs: int) -> None:
     rng, W = np.random.default_rng(7), weights(100, GAIN, 5)
     truth = long_run(henon_step, rng.uniform(-0.1, 0.1, (2, 1000)), 40_000)
-    covered("Henon, 4000 steps", Map(henon, n_state=2), truth, 4000)
+    covered("Henon, 4000 steps", Map(henon, n_state=2), truth, 4000, runs)
     truth = long_run(network_step(W), rng.standard_normal((100, 200)), 15_000)
-    covered("network of 100 units, 2000 steps", LeakyRateMap(W, alpha=1.0), truth, 2000)
+    covered("network of 100 units, 2000 steps", LeakyRateMap(W, alpha=1.0), truth, 2000, runs)
     truth = long_run(lorenz_step, rng.standard_normal((3, 1000)) + 1, 20_000, 0.01)
-    covered("Lorenz, 600 steps of 0.1", Lorenz(), truth, 600)
+    covered("Lorenz, 600 steps of 0.1", Lorenz(), truth, 600, runs)
 
 
 @click.command()
@@ -240,14 +240,19 @@ def coverage() -> None:
 )
 @click.option("--mean-field", "field", is_flag=True, help="First exponents by extrapolation in 1/N: some minutes.")
 @click.option("--steps", default=1000, show_default=True, type=click.IntRange(100), help="Of each network of those.")
+@click.option("--gain", "gains", multiple=True, type=float, help="g of those, once for each; nine of them by default.")
+@click.option("--networks", default=8, show_default=True, type=click.IntRange(2), help="Of each size of those.")
+@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="Whose intervals are looked at.")
 @click.option("--coverage", "intervals", is_flag=True, help="How many of 100 intervals hold: some minutes.")
-def main(repeats: int, field: bool, steps: int, intervals: bool) -> None:
+def main(
+    repeats: int, field: bool, gains: tuple[float, ...], steps: int, networks: int, intervals: bool, runs: int
+) -> None:
     """Seconds of Lyapunov exponents; with a flag, their values or their intervals instead."""
     torch.set_num_threads(1)
     if field:
-        against_mean_field(steps)
+        against_mean_field(gains, steps, networks)
     if intervals:
-        coverage()
+        coverage(runs)
     if not (field or intervals):
         speed(repeats)
 

@@ -227,7 +227,8 @@ def _sum_rule(run: _Run, group: Together) -> tuple[float, float]:
         return _pilot_rule(run, group.x[:1])
     grown, volume = (torch.stack(parts).numpy()[:, group.rows] for parts in zip(*run.volumes, strict=True))
     each = torch.stack(run.logs).abs().sum(dim=2).numpy()[:, group.rows]
-    return _judged(run, float(grown.mean()), float(volume.mean()), float(each.mean()))
+    rounding = torch.cat([frames.rounding for frames in run.groups]).numpy()[group.rows].mean() / len(run.volumes)
+    return _judged(run, float(grown.mean()), float(volume.mean()), float(each.mean()), float(rounding))
 
 
 def _pilot_rule(run: _Run, x: Tensor) -> tuple[float, float]:
@@ -239,21 +240,25 @@ def _pilot_rule(run: _Run, x: Tensor) -> tuple[float, float]:
     Q = torch.linalg.qr(torch.randn(1, n, n, generator=generator, dtype=x.dtype))[0]
     frames = Frames(run.stepper, x, Q, run.inputs, max(run.t - 4, 0) * run.parts)
     logs, volume = frames.grow(4 * run.parts, volume=True)
-    rule, _ = _judged(run, float(logs.sum()), float(volume.sum()), float(logs.abs().sum()))
+    rule, _ = _judged(
+        run, float(logs.sum()), float(volume.sum()), float(logs.abs().sum()), float(frames.rounding.sum())
+    )
     return rule, float("nan")
 
 
-def _judged(run: _Run, grown: float, volume: float, size: float) -> tuple[float, float]:
+def _judged(run: _Run, grown: float, volume: float, size: float, rounding: float) -> tuple[float, float]:
+    """``rounding`` is what it may take off, which is more than the rule where directions nearly vanish."""
     length = float(np.mean(run.lengths)) * run.asked.step * run.asked.system.time_constant
     if not np.isfinite(grown):
         return float("nan"), -np.inf
-    rounding = SMALLEST * run.asked.system.n_state * float(np.mean(run.lengths))
-    rule = abs(grown - volume) / max(size, rounding)
-    if rule > RULE:
+    size = max(size, SMALLEST * run.asked.system.n_state * float(np.mean(run.lengths)))
+    rule = abs(grown - volume) / size
+    if rule > RULE + rounding / size:
         what = "mean of log |det DG|" if run.asked.system.kind is Kind.MAP else "mean divergence"
         raise ArithmeticError(
             f"the exponents of {run.asked.system.name} sum to {grown / length:.12g}, and the {what} is "
-            f"{volume / length:.12g}: they differ by {rule:.1e} of their sizes, {RULE:g} is allowed. "
+            f"{volume / length:.12g}: they differ by {rule:.1e} of their sizes, {RULE + rounding / size:.1e} is "
+            "allowed. "
             + (
                 "F or its Jacobian is not smooth or not exact"
                 if run.asked.system.kind is Kind.MAP

@@ -21,6 +21,7 @@ from dynsys.systems.system import Kind
 Inputs = Callable[[int], Tensor]
 
 ROUNDING = 4e-16  # of a unit vector, in a map's G - x + x
+UNCERTAIN = 10 * ROUNDING  # of the longest column of R, in what is left of any other
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Upright:
 class Frames:
     """States x (B, n) and upright frames Q (B, n, k), of which the first columns, ``alive`` (B, k), still grow.
 
-    ``kept`` is called with Q and R after every QR where it is given.
+    ``kept`` is called with Q and R after every QR where it is given. ``rounding`` (B,) is how far rounding alone may
+    take the sum of the logarithms from that of volume, over all steps of which volume was asked.
     """
 
     stepper: Stepper
@@ -53,6 +55,7 @@ class Frames:
     kept: Callable[[Tensor, Tensor], None] | None = None
 
     def __post_init__(self) -> None:
+        self.rounding = self.x.new_zeros(len(self.x))
         self.alive = torch.ones(len(self.x), self.Q.shape[2], dtype=torch.bool, device=self.x.device)
 
     def grow(self, steps: int, volume: bool = False) -> tuple[Tensor, Tensor]:
@@ -86,6 +89,9 @@ class Frames:
             self.kept(Q, R)
         if steps == 1 and self.stepper.system.kind is Kind.MAP:
             Q, left = self._without_lost(V, Q, left)
+        if volume:
+            shrunk = left.amax(dim=1, keepdim=True) / left
+            self.rounding = self.rounding + steps * UNCERTAIN * shrunk.where(self.alive, left.new_zeros(())).sum(dim=1)
         self.x, self.Q, self.t = x, Q, self.t + steps
         return left.log().where(self.alive, left.new_full((), -torch.inf)), total
 

@@ -352,3 +352,13 @@ def test_a_dead_network_has_no_exponent_but_minus_infinity():
     assert np.isneginf(found.values).all()
     assert found.lost == 1
     assert "First exponent minus infinity (driven)" in found.sentence
+
+
+def test_a_direction_that_nearly_vanishes_is_no_fault_of_the_jacobian():
+    """Rounding leaves six digits of a factor of 1e-10: the sum of the exponents is right to those, not to 1e-9."""
+    rng = np.random.default_rng(0)
+    first, second = (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in range(2))
+    A = first @ np.diag([1.1, 1.0, 0.9, 1e-10]) @ second
+    found = lyapunov_exponents(linear_map(A), inputs=np.zeros((200, 0)), starts=1)
+    assert found.values.sum() == pytest.approx(math.log(1.1 * 0.9e-10), abs=1e-4)
+    assert found.lost == 0
