@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
-from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, MEMORY, RECORDED, Progress, load_run
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, MEMORY, RECORDED, Progress, load_run
 from dynsys.attractors.basins import Basins, basins
 from dynsys.attractors.connections import Connections, connections
+from dynsys.attractors.flip import Flips, flips
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
 from dynsys.lyapunov.basins import CertifiedBasins, certified_basins
@@ -65,6 +66,16 @@ def prove(folder: str | Path, seconds: float | None, progress: Progress) -> Cert
     progress("proofs", 1, 1)
     proved.save(folder / CERTIFIED)
     return proved
+
+
+def flipped(folder: str | Path, seconds: float | None) -> Flips:
+    """Bound the pushes between the memories in a run's folder, and write them beside the points."""
+    folder = Path(folder)
+    points, _ = load_run(folder)
+    check_writable(folder)
+    found = flips(points, budget_seconds=seconds)
+    found.save(folder / FLIPS)
+    return found
 
 
 def _recorded(folder: Path) -> Array | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynsys.analyses.portrait import Fit, portrait, title_of
 from dynsys.analyses.recorded import Recorded
-from dynsys.analyses.run import BASINS, CONNECTIONS, RECORDED, load_run
+from dynsys.analyses.run import BASINS, CONNECTIONS, FLIPS, RECORDED, load_run
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.result.fixed_points import FixedPoints
@@ -171,6 +171,17 @@ def _graph(asked: Asked) -> Any:
     basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
     _, system = load_run(run)
     return memory_graph(Connections.load(run / CONNECTIONS), basins, title=title_of(system))
+
+
+@picture("flip")
+def _flip(asked: Asked) -> Any:
+    from dynsys.attractors.flip import Flips
+    from dynsys.plots import flip_matrix
+
+    run = asked.run
+    if not (run / FLIPS).is_file():
+        raise CheckpointError(run, "nobody has flipped its memories yet", f"first: {typed('flip', run)}")
+    return flip_matrix(Flips.load(run / FLIPS), title=title_of(load_run(run)[1]))
 
 
 @picture("training")

@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 MODES = "modes.safetensors"
 CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"
-CERTIFIED = "certified.safetensors"
+CERTIFIED, FLIPS = "certified.safetensors", "flip.safetensors"
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for stable points: as many as make up such numbers
 RECORDED = "trajectories.safetensors"  # those that a search began from
 OF_POINTS = (
@@ -38,6 +38,7 @@ OF_POINTS = (
     BASINS,
     MEMORY,
     CERTIFIED,
+    FLIPS,
     RECORDED,
 )  # what belongs to the points beside them, and to no others
 

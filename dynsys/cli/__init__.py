@@ -16,6 +16,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "evolve": "dynsys.cli.evolve",
     "exponents": "dynsys.cli.exponents",
     "find": "dynsys.cli.find",
+    "flip": "dynsys.cli.flip",
     "grid": "dynsys.cli.grid",
     "info": "dynsys.cli.info",
     "inputs": "dynsys.cli.inputs",

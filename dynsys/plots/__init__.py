@@ -21,6 +21,7 @@ _HOME = {
     "energy_landscape": "dynsys.plots.landscape",
     "fading_curves": "dynsys.plots.fading",
     "fading_in_training": "dynsys.plots.fading",
+    "flip_matrix": "dynsys.plots.flip",
     "home_shares": "dynsys.plots.homecoming",
     "learning_curves": "dynsys.plots.learning",
     "lyapunov_spectrum": "dynsys.plots.lyapunov",

@@ -1,0 +1,39 @@
+"""``dynsys flip``: what it takes to turn one memory into another."""
+
+from __future__ import annotations
+
+import click
+
+from dynsys.cli.output import print_json
+from dynsys.cli.place import PLACE
+
+
+@click.command()
+@click.argument("run", type=PLACE)
+@click.option("-o", "--out", "path", type=PLACE, help="Page of the matrix; RUN/flip.html if not given.")
+@click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time for proofs and pushes together.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def flip(run: str, path: str | None, png: str | None, seconds: float | None, as_json: bool) -> None:
+    """Bound the least push of the state that turns each memory of a RUN (a folder that 'dynsys find' wrote) into each
+    other: from below by a ball that is proved to be held, from above by a push that does it.
+
+    \b
+    Example:
+      dynsys flip runs/bistable -o flip.html
+    """
+    from pathlib import Path
+
+    from dynsys.analyses.memory_flow import flipped
+    from dynsys.analyses.pictures import check_places, draw
+
+    path = path or str(Path(run) / "flip.html")
+    check_places(path, png)
+    found = flipped(run, seconds)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        click.echo(found.summary())
+    draw("flip", run, path, png)
+    if not as_json:
+        click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and flip.safetensors in {run}.")
