@@ -269,7 +269,7 @@ def rows_of(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _write(results: dict[str, Any], folder: Path, command: str) -> None:
-    from dynsys.plots import home_shares
+    from dynsys.plots import home_shares, shares_about_memories
 
     figure = home_shares(results["groups"], title="Which cues come home")
     sections = [Section("By distance", sentence(HERE, "of_home", HOME, results), figures=[figure])]
@@ -278,7 +278,10 @@ def _write(results: dict[str, Any], folder: Path, command: str) -> None:
         sections.append(Section("Every attractor", sentence(HERE, "of_attractors", rows, LISTED), table=rows[:LISTED]))
     if results["proved"]:
         rows = rows_of_proved(results["proved"])
-        sections.append(Section("Proved and measured", sentence(HERE, "of_proved", STARTS), table=rows))
+        drawn = [row for row in results["proved"] if "share" in row]
+        figures = [shares_about_memories(drawn, title="What is proved, and what comes")] if drawn else []
+        told = sentence(HERE, "of_proved", STARTS)
+        sections.append(Section("Proved and measured", told, table=rows, figures=figures))
     sections.append(Section("Every distance", table=rows_of(results)))
     cited = ["hopfield1982", "amit1985", "wilson1927"]
     write_report(Report(TITLE, command, sentences(results), results["settings"], sections, cited), results, folder)

@@ -117,7 +117,7 @@ def rows_of_proved(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             f"all of {STARTS} starts came up to": row.get("all", ""),
             "half of them up to": row.get("half", ""),
             "nearest other fixed point": "" if row.get("nearest") is None else row["nearest"],
-            "why none is proved": row["reason"],
+            **({"why none is proved": row["reason"]} if row["reason"] else {}),
         }
         for row in found
     ]

@@ -45,6 +45,7 @@ _HOME = {
     "retrieval_strips": "dynsys.plots.strips",
     "save_html": "dynsys.plots.export",
     "save_picture": "dynsys.plots.export",
+    "shares_about_memories": "dynsys.plots.homecoming",
     "side_by_side": "dynsys.plots.beside",
     "spectrum": "dynsys.plots.eigenvalues",
     "training_curves": "dynsys.plots.training",

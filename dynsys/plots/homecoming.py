@@ -110,3 +110,30 @@ def _draw_fates(figure: go.Figure, group: Mapping[str, Any], row: int, col: int,
             row,
             col,
         )
+
+
+def shares_about_memories(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> go.Figure:
+    """The share of random states that come to each memory against their distance from it, and what is proved of it.
+
+    A row is a memory: "name", "distance" and "share" (k), "proved", and "nearest", None where there is no other point.
+    """
+    figure = go.Figure()
+    for i, row in enumerate(rows):
+        colour, group = COLOURS[i % len(COLOURS)], {"legendgroup": row["name"]}
+        line = {"color": colour, "width": 2.2, "dash": DASHES[(i // len(COLOURS)) % len(DASHES)]}
+        hover = f"{row['name']}: %{{y:.1%}} come from a distance of %{{x:.3g}}<extra></extra>"
+        figure.add_scatter(x=row["distance"], y=row["share"], line=line, name=row["name"], hovertemplate=hover, **group)
+        base, marks = -0.03 * (i + 1), {"mode": "lines", "showlegend": False, **group}
+        proved = f"{row['name']}: all that start within {row['proved']:.3g} are proved to come<extra></extra>"
+        thick = {"color": colour, "width": 7}
+        figure.add_scatter(x=[0, row["proved"]], y=[base, base], line=thick, hovertemplate=proved, **marks)
+        if row["nearest"] is not None:
+            other = f"{row['name']}: another fixed point at {row['nearest']:.3g}<extra></extra>"
+            cross = {"symbol": "x", "size": 9, "color": colour}
+            figure.add_scatter(
+                x=[row["nearest"]], y=[base], marker=cross, hovertemplate=other, **{**marks, "mode": "markers"}
+            )
+    figure.update_yaxes(style.axis("came to the memory", tickformat=".0%", range=[-0.03 * (len(rows) + 2), 1.05]))
+    figure.update_xaxes(style.axis("distance from the memory in the space of states", rangemode="tozero"))
+    notes = ["Thick: the distance within which every start is proved to come. Crosses: the nearest other fixed point."]
+    return style.under(figure, title, notes, height=480)

@@ -14,7 +14,7 @@ from dynsys.analyses.memory.proved import proved_basins, wrong_units
 from dynsys.cli import main
 from dynsys.lyapunov.basins import CertifiedBasins
 from dynsys.numerics.deadline import Deadline
-from dynsys.plots import home_shares
+from dynsys.plots import home_shares, shares_about_memories
 
 H2 = np.array([[1.0, 1.0], [1.0, -1.0]])
 H16 = np.kron(np.kron(np.kron(H2, H2), H2), H2)  # 16 orthogonal patterns
@@ -123,6 +123,9 @@ def test_what_is_proved_of_a_memory_is_within_what_was_measured():
         assert row["nearest"] <= c * np.sqrt(8)  # the origin is one, too
         assert all(share == 1 for d, share in zip(row["distance"], row["share"], strict=True) if d < row["proved"])
         assert row["itself"] == (row["wrong"] is not None)
+    drawn = shares_about_memories(found).data
+    assert [trace.x[-1] for trace in drawn if trace.line.width == 7] == [row["proved"] for row in found]
+    assert [trace.x[0] for trace in drawn if trace.mode == "markers"] == [row["nearest"] for row in found]
     held = net_of("continuous", stored, Choices(hold=True))
     assert proved_basins(held, stored, 0, Deadline()) is None
     assert proved_basins(net_of("hopfield", stored, Choices()), stored, 0, Deadline()) is None
