@@ -91,14 +91,15 @@ def speed(repeats: int) -> None:
 
 
 def gaussian_mean(function: Callable[[Array], Array], variance: float) -> float:
-    nodes, weight = np.polynomial.hermite_e.hermegauss(201)
+    nodes = np.linspace(-9, 9, 20_001)  # Gauss-Hermite nodes are too few where tanh is steep
+    weight = np.exp(-(nodes**2) / 2)
     return float((weight * function(np.sqrt(variance) * nodes)).sum() / weight.sum())
 
 
 def mean_field(gain: float) -> float:
     """log(g sqrt <sech^4>) at the variance D = g^2 <tanh^2>."""
     D = gain**2
-    for _ in range(5000):
+    for _ in range(300):
         D = gain**2 * gaussian_mean(lambda x: np.tanh(x) ** 2, D)
     return float(np.log(gain * np.sqrt(gaussian_mean(lambda x: (1 - np.tanh(x) ** 2) ** 2, D))))
 
