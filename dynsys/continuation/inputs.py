@@ -13,23 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.continuation.curves import Progress
-from dynsys.continuation.diagram import Array, Diagram, Event, Integers, PointsAt
+from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers, PointsAt
 from dynsys.continuation.follow import SEARCHES, follow
 from dynsys.numerics.deadline import Deadline
-from dynsys.numerics.threads import alone
 from dynsys.systems.family import Family
 from dynsys.systems.held_input import HeldInput
 from dynsys.systems.system import System
-from dynsys.trajectories.simulate import relax
+from dynsys.trajectories.settling import Ending, settle
 
 FEWEST = 9  # places at which points are looked for: shorter paths are cut finer between their vertices
-PLACES = 40  # on each segment, at which the input stops for the state to keep up
-PER_PLACE, AT_LAST = 25, 1000  # steps of a map, or tenths of a time constant, that it is given at each and at the end
-SAME = 1e-4  # of the size of states, within which the state has come to a point
+BEYOND = 1e-3  # of the way to the next vertex, beyond the end of its branch, at which a state is let go
+NEAR = 0.02  # of the size of states, between where it comes to rest and the branch that it has come to
 INPUT = "place on the path of inputs"
 
 
@@ -203,23 +200,41 @@ def _checked(system: System, path: Any) -> Array:
 
 
 def _carried(family: InputPath, diagram: InputDiagram) -> Integers:
-    """Where the state of each stable point at the first vertex is after the input has gone around slowly."""
+    """Which point at the last vertex each stable point at the first has become, -1 where the path does not decide it.
+
+    The state stays on its branch while that is stable. Where the branch ends in a fold it is let go just beyond, and
+    goes on along the branch that it comes to rest on. Where the branch goes on without being stable, chance decides.
+    """
+    branches = {branch.id: branch for branch in diagram.branches}
     first, last = diagram.points_at(0), diagram.points_at(-1)
-    x = torch.as_tensor(first.states[first.n_unstable == 0]).reshape(-1, family.n_state)
-    if not len(x):
-        return np.zeros(0, dtype=np.int64)
-    places = np.linspace(0, len(diagram.path) - 1, PLACES * (len(diagram.path) - 1) + 1)
-    with alone():
-        for s in places[1:]:
-            x = relax(family.network, x, torch.as_tensor(family.input(float(s)))[None], PER_PLACE)[-1]
-        x = relax(family.network, x, torch.as_tensor(diagram.path[-1])[None], AT_LAST)[-1]
-    return _nearest(x.numpy(), last)
+    ends = {int(branch): number for number, branch in enumerate(last.branch)}
+    found = []
+    for number in first.branch[first.n_unstable == 0]:
+        branch, s = branches.get(int(number)), 0.0
+        while branch is not None and not _is_left(branch, s) and branch.died is not None:
+            s = min(float(branch.s[-1]) + BEYOND, float(np.floor(branch.s[-1]) + 1), len(diagram.path) - 1.0)
+            branch = branches.get(_caught(family, diagram, branch, s))
+        known = branch is not None and not _is_left(branch, s)
+        found.append(ends.get(branch.id, -1) if known and branch is not None else -1)
+    return np.array(found, dtype=np.int64)
 
 
-def _nearest(x: NDArray[np.float64], points: PointsAt) -> Integers:
-    if not len(points):
-        return np.full(len(x), -1, dtype=np.int64)
-    away = np.linalg.norm(x[:, None] - points.states[None], axis=2)
-    nearest = away.argmin(axis=1)
-    size = 1 + np.abs(points.states).max()
-    return np.where(away[np.arange(len(x)), nearest] <= SAME * size, nearest, -1)
+def _is_left(branch: Branch, s: float) -> bool:
+    """Whether a branch goes on beyond s without being stable, or where is not known."""
+    return bool((branch.n_unstable[branch.s >= s][:-1] > 0).any() or branch.lost)
+
+
+def _caught(family: InputPath, diagram: InputDiagram, left: Branch, s: float) -> int:
+    """The stable branch at s on which a state comes to rest that is let go where another branch ended; -1 if none."""
+    ends = settle(family.network, left.states[-1:], family.input(s)[None])
+    if ends.kind[0] != Ending.POINT:
+        return -1
+    size = max(float(np.ptp(np.concatenate([branch.states for branch in diagram.branches]), axis=0).max()), 1e-300)
+    near: list[tuple[float, int]] = []
+    for branch in diagram.branches:
+        if branch.s[0] <= s <= branch.s[-1] and branch.id != left.id:
+            row = min(int(np.searchsorted(branch.s, s)), len(branch) - 1)
+            state = np.array([np.interp(s, branch.s, values) for values in branch.states.T])
+            near.append((float(np.abs(state - ends.end[0]).max()), branch.id if branch.n_unstable[row] == 0 else -1))
+    away, found = min(near, default=(np.inf, -1))
+    return found if away <= NEAR * size else -1

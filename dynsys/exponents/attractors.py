@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-RESTS = 1e-10  # of the size of a state, that a map or a flow moves by where it rests
+RESTS = 1e-9  # of the way that a trajectory has gone, that it may still be from the orbit which draws it in
+EPS = 2.0**-52
+ROUNDING = 4 * EPS  # of the size of a state, that it may move by where it rests
+TELLING = 1e-6  # of the way that a trajectory has gone, below which rounding errors tell rest from motion
 LONGEST_ORBIT = 64  # steps of a map, after which a state may be back
-SAME_POINT = 1e-6  # of the size of states, between two on one orbit
+SAME_POINT = 1e-6  # of the way that trajectories have gone, between two states on one orbit
 UNLIKE = 6.0  # standard errors between the exponents of two trajectories of two attractors
 EIGENVALUES = 1024  # variables, up to which a point is told, and its exponents are those of its whole spectrum
 ENOUGH = 16  # batches, below which an interval is not to be trusted
 SLIGHT = 1e-3  # of the largest exponent: one as small as this is taken for 0 where a flow has to have such
 RULE = 1e-9  # relative, that a sum may be off
-SMALLEST = (
-    1e-6  # size of an exponent per step, below which the rule is of this size: where all are 0 only rounding is left
-)
+SMALLEST = 1e-6  # per step, that exponents count for in the rule where all are 0, and only rounding is left
 STILL = 0.3  # correlation of neighbouring batches that makes intervals too narrow
-HALVES = 4.0  # standard errors between the two halves of a run
+HALVES, SETTLED = 5.0, 1e-6  # standard errors, and share of the largest exponent, between the two halves of a run
+CLEARLY = 5.0  # half-widths above 0, for a first exponent to be positive in a run that has not converged
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Together:
     rows: NDArray[np.int64]
     rates: Array
     orbit: Orbit | None = None
+    alone: bool = False  # whether all trajectories of a driven system have come to the same states
 
 
 def apart(run: _Run, seconds: float, stopped: str) -> Exponents:
@@ -61,23 +64,46 @@ def apart(run: _Run, seconds: float, stopped: str) -> Exponents:
     moved = torch.stack(run.logs).numpy() if run.logs else np.zeros((0, 0, run.asked.k))
     rates = moved / lengths[:, None, None]  # (T, B, k)
     x, rows = run.x[: rates.shape[1]], np.arange(rates.shape[1])
-    late = orbits(run, x)
+    late = orbits(run, x, run.spread)
     groups = [
         Together(torch.stack(ends), rows[:0], rates[:, :0], orbit)
         for orbit, ends in _same_orbits(
-            [*zip(run.orbits, run.rested, strict=True), *((late[row], x[row]) for row in late)]
+            [*zip(run.orbits, run.rested, strict=True), *((late[row], x[row]) for row in late)], run.span
         )
     ]
     free = np.array([row for row in rows if row not in late], dtype=int)
-    groups += [Together(x[group], group, rates[:, group]) for group in _alike(rates, free)]
+    forget = _forgetting(run, rates, x)
+    if forget is None:
+        groups += [Together(x[group], group, rates[:, group]) for group in _alike(rates, free)]
+    else:
+        groups += [Together(x[group], group, rates[:, group], alone=len(forget) == 1) for group in forget]
     groups.sort(key=lambda group: -len(group.x))  # stable: the first met of equals
     found = [_exponents(run, group, lengths, seconds, stopped) for group in groups]
     found[0].others.extend(found[1:])
     return found[0]
 
 
-def orbits(run: _Run, x: Tensor) -> dict[int, Orbit]:
-    """By row of the states (B, n) those that are at rest, or, of a map, come back after a few steps."""
+def _forgetting(run: _Run, rates: Array, x: Tensor) -> list[NDArray[np.int64]] | None:
+    """Trajectories of a driven system that contracts, by the states that they have come to; None of any other."""
+    if run.asked.inputs is None or not len(x) or not (rates[:, :, 0].mean(axis=0) < 0).all():
+        return None
+    groups: list[list[int]] = []
+    for row in range(len(x)):
+        for group in groups:
+            if (x[row] - x[group[0]]).abs().max() <= SAME_POINT * run.span + ROUNDING * x[row].abs().max():
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return [np.array(group) for group in groups]
+
+
+def orbits(run: _Run, x: Tensor, spread: Tensor) -> dict[int, Orbit]:
+    """By row of the states (B, n) those that are at rest, or, of a map, come back after a few steps.
+
+    A state rests where only rounding moves it, or where it is drawn to an orbit and is as good as there, by the way
+    ``spread`` (B,) that its trajectory has gone.
+    """
     asked, system = run.asked, run.asked.system
     if asked.inputs is not None or system.n_state > EIGENVALUES or not len(x):
         return {}
@@ -90,12 +116,17 @@ def orbits(run: _Run, x: Tensor) -> dict[int, Orbit]:
         for _ in range(LONGEST_ORBIT):
             course.append(course[-1] + system.velocity(course[-1], u))
         back = course[1:]
-    scale = RESTS * x.abs().amax(dim=1).clamp_min(1.0)
+    rounding = ROUNDING * x.abs().amax(dim=1)
+    told = (rounding <= TELLING * spread) | (spread <= rounding)
     found: dict[int, Orbit] = {}
     for row in range(len(x)):
-        period = next((p for p, y in enumerate(back, 1) if (y[row] - x[row]).abs().max() <= scale[row]), 0)
+        away = [float((y[row] - x[row]).abs().max()) for y in back]
+        near = max(RESTS * float(spread[row]), float(rounding[row]))
+        period = next((p for p, d in enumerate(away, 1) if d <= near), 0)
         rates = _of_orbit(run, torch.stack([y[row] for y in course[:period]])) if period else None
-        if rates is not None:
+        if rates is None:
+            continue
+        if rates[0] < 0 or (bool(told[row]) and away[period - 1] <= float(rounding[row])):
             found[row] = Orbit(torch.stack([y[row] for y in course[:period]]), rates)
     return found
 
@@ -115,17 +146,18 @@ def _of_orbit(run: _Run, states: Tensor) -> Array | None:
     sizes = np.abs(torch.linalg.eigvals(product).numpy())
     if p > 1 and sizes.min() < 1e-10 * sizes.max():
         return None
+    nothing = ROUNDING * max(1.0, float(torch.linalg.matrix_norm(product)))  # as G is taken apart into x and G - x
     with np.errstate(divide="ignore"):
-        return np.sort(np.where(sizes < 1e-14, -np.inf, np.log(sizes) / p))[::-1].copy()
+        return np.sort(np.where(sizes < nothing, -np.inf, np.log(sizes) / p))[::-1].copy()
 
 
-def _same_orbits(found: list[tuple[Orbit, Tensor]]) -> list[tuple[Orbit, list[Tensor]]]:
-    """Each orbit once, with the states that are on it."""
+def _same_orbits(found: list[tuple[Orbit, Tensor]], span: float) -> list[tuple[Orbit, list[Tensor]]]:
+    """Each orbit once, with the states that are on it; ``span`` is how far trajectories have gone."""
     each: list[tuple[Orbit, list[Tensor]]] = []
     for orbit, x in found:
         for other, ends in each:
             near = (other.states - x).abs().amax(dim=1).min()
-            if len(other.states) == len(orbit.states) and near <= SAME_POINT * (1 + x.abs().max()):
+            if len(other.states) == len(orbit.states) and near <= SAME_POINT * span + 16 * ROUNDING * x.abs().max():
                 ends.append(x)
                 break
         else:
@@ -158,7 +190,7 @@ def _differ(one: Batches, other: Batches) -> bool:
         return True
     error = np.hypot(*(each.means[:, finite].std(axis=0, ddof=1) / np.sqrt(len(each.means)) for each in (one, other)))
     scale = np.abs(a[finite]).max(initial=0.0)
-    return bool((np.abs(a - b)[finite] > UNLIKE * error + OF_ITSELF * scale).any())
+    return bool((np.abs(a[finite] - b[finite]) > UNLIKE * error + OF_ITSELF * scale).any())
 
 
 def _exponents(run: _Run, group: Together, lengths: Array, seconds: float, stopped: str) -> Exponents:
@@ -178,9 +210,10 @@ def _exponents(run: _Run, group: Together, lengths: Array, seconds: float, stopp
     batches, series = Batches(batches.means[:, order], batches.correlation), series[:, :, order]
     values, half = batches.mean(), batches.half_width(asked.level)
     whole = asked.k == system.n_state
-    zero = np.zeros(len(values), dtype=bool)
+    scale = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    zero = np.abs(values) <= SETTLED * scale
     if system.kind is Kind.FLOW and not motion:
-        zero = np.abs(values) <= np.maximum(half, SLIGHT * np.abs(values[np.isfinite(values)]).max(initial=0.0))
+        zero |= np.abs(values) <= np.maximum(half, SLIGHT * scale)
     ky, ky_interval = batches.of(lambda row: kaplan_yorke(np.where(zero, 0.0, row), whole), asked.level)
     entropy, entropy_interval = batches.of(lambda row: entropy_rate(np.where(zero, 0.0, row), whole), asked.level)
     with np.errstate(invalid="ignore"):
@@ -188,6 +221,12 @@ def _exponents(run: _Run, group: Together, lengths: Array, seconds: float, stopp
     if not motion:
         motion = _motion(values, half, system.kind is Kind.FLOW and asked.inputs is None)
         reasons = _doubts(run, series, batches, values, half)
+        if motion == "contracting" and group.alone and len(group.x) > 1:
+            motion = "forgets"
+        elif motion == "contracting" and asked.inputs is None:
+            reasons.append(f"all are negative, and no orbit of up to {LONGEST_ORBIT} steps has been reached yet")
+        if reasons and not (motion == "chaotic" and values[0] > CLEARLY * half[0] and not _is_drifting(reasons)):
+            motion = "undecided"
     return Exponents(
         values=values,
         interval=interval,
@@ -281,6 +320,11 @@ def _motion(values: Array, half: Array, has_zero: bool) -> str:
     return {1: "periodic", 2: "quasi-periodic"}.get(int(zero.sum()), "undecided")
 
 
+def _is_drifting(reasons: list[str]) -> bool:
+    """Whether any of the reasons is more than a wide interval."""
+    return any("wider than" not in reason for reason in reasons)
+
+
 def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Array) -> list[str]:
     """Why the exponents are not to be relied on yet."""
     doubts: list[str] = []
@@ -307,8 +351,8 @@ def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Arr
     if middle >= 8 and finite.any():
         first, second = batched(series[:middle, :, finite]), batched(series[middle:, :, finite])
         error = np.hypot(first.half_width(0.68), second.half_width(0.68))
-        drift = np.abs(first.mean() - second.mean()) > HALVES * error + OF_SPECTRUM * scale
-        if drift[: min(3, len(drift))].any():
+        drift = np.abs(first.mean() - second.mean()) > HALVES * error + SETTLED * scale
+        if drift.any():
             doubts.append("the two halves of the run differ by more than chance: it had not come to its attractor")
     if run.asked.system.kind is Kind.FLOW and run.asked.inputs is None and values[-1] < 0:
         nearest = int(np.argmin(np.abs(values)))

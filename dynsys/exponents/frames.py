@@ -27,13 +27,13 @@ UNCERTAIN = 10 * ROUNDING  # of the longest column of R, in what is left of any 
 @dataclass(frozen=True)
 class Upright:
     """When frames are put upright: ``usual`` is the condition of R that is aimed at, beyond ``worst`` the steps are
-    done again; a direction of which less than ``nothing`` of its length is left by one step is lost; ``longest`` steps
-    go without QR at most.
+    done again; ``longest`` steps go without QR at most. A direction is lost of which one step leaves no more than
+    rounding, ``nothing`` times the root of n.
     """
 
     usual: float = 1e5
     worst: float = 1e8
-    nothing: float = 1e-13
+    nothing: float = 1e-15
     longest: int = 64
 
 
@@ -104,7 +104,8 @@ class Frames:
 
     def _without_lost(self, V: Tensor, Q: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
         """Frames and what is left of each column, those that one step brought to nothing put at the end as zeros."""
-        nothing = torch.clamp_min(self.rules.nothing * vector_norm(V, dim=1), ROUNDING)
+        share = self.rules.nothing * V.shape[1] ** 0.5
+        nothing = torch.clamp_min(share * vector_norm(V, dim=1), ROUNDING)
         lost = (left <= nothing) & self.alive
         if bool(lost.any()):
             self.alive = self.alive & ~lost

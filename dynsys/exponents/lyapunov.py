@@ -190,6 +190,7 @@ class _Run:
         self.asked, self.workers, self.progress = asked, workers, progress
         self.begun = len(x)
         self.x, self.t, self.parts = x, 0, 1
+        self.spread, self.span = x.new_zeros(len(x)), 0.0  # how far each trajectory has gone, and the greatest of it
         self.rested, self.orbits = x[:0], list[Orbit]()  # states that were on an orbit before anything was added up
         self.groups: list[Frames] = []
         self.logs: list[Tensor] = []  # of growth (B, k) over each piece
@@ -209,13 +210,16 @@ class _Run:
         asked = self.asked
         self._cut()
         upright = min(asked.burn_in // 2, max(FRAMES, asked.burn_in // 5))
+        low = high = self.x
         for t in range((asked.burn_in - upright) * self.parts):
             self.x = self.stepper.step(self.x, None, self._for(self.inputs(t), self.x)).x
-        self.t = asked.burn_in - upright
+            low, high = torch.minimum(low, self.x), torch.maximum(high, self.x)
+        self.t, self.spread = asked.burn_in - upright, (high - low).amax(dim=1)
         self._drop_gone()
-        found = orbits(self, self.x)
+        found = orbits(self, self.x, self.spread)
         moves = torch.tensor([row not in found for row in range(len(self.x))])
         self.orbits, self.x, self.rested = list(found.values()), self.x[moves], self.x[~moves]
+        self.span, self.spread = float(self.spread.max()), self.spread[moves]
         if not len(self.x):
             return
         self._cut()
@@ -269,7 +273,7 @@ class _Run:
         stays = self.x.abs().amax(dim=1) < GONE
         if not bool(stays.any()):
             raise ArithmeticError(self._left(len(self.x)))
-        self.x = self.x[stays]
+        self.x, self.spread = self.x[stays], self.spread[stays]
 
     def _left(self, number: int) -> str:
         return (

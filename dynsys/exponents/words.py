@@ -14,7 +14,7 @@ MOTION = {
     "periodic": "one exponent is 0 and no other: the motion is periodic",
     "quasi-periodic": "two exponents are 0: the motion is quasi-periodic",
     "contracting": "trajectories that begin close by come together",
-    "undecided": "whether trajectories part or come together is not decided by it",
+    "undecided": "whether trajectories part or come together is not decided",
 }
 
 
@@ -58,10 +58,11 @@ def _motion(found: Exponents) -> str:
     if found.kind == "driven":
         return {
             "chaotic": "under these inputs the state does not forget where it began",
-            "contracting": "under these inputs the state forgets where it began (echo-state property)",
+            "forgets": "under these inputs the state forgets where it began (echo-state property)",
+            "contracting": "trajectories that begin close by come together; whether all do is not shown"
+            if not found.others
+            else "trajectories that begin close by come together, but not all: where it began is not forgotten",
         }.get(found.motion, MOTION["undecided"])
-    if found.motion == "contracting":
-        return "all are negative: the motion is periodic"
     return MOTION[found.motion]
 
 

@@ -74,6 +74,29 @@ class TestPoints:
         assert states[stable].min() == pytest.approx(-1)
         assert "Once around" in once_up.sentence
 
+    @pytest.mark.parametrize("peak", [0.3852, 0.3848])
+    def test_whether_a_memory_is_lost_is_told_by_the_fold_and_not_by_a_speed(self, peak):
+        diagram = follow_inputs(SWITCH, [[0.0], [peak], [0.0]], searches=2)
+        before = diagram.points_at(0).states.ravel()
+        after = diagram.points_at(-1).states.ravel()[diagram.carried]
+        stay = before[diagram.points_at(0).n_unstable == 0]
+        assert after == pytest.approx(np.ones(2) if peak > FOLD else stay)
+
+    def test_a_slow_network_keeps_up_all_the_same(self):
+        slow = Map(lambda x, u: x + 1e-4 * (u - x), n_state=1, n_input=1, bounds=(-2, 2))
+        assert follow_inputs(slow, [[0.0], [1.0], [0.0]], searches=2).carried.tolist() == [0]
+
+    def test_where_a_branch_is_left_by_chance_nothing_is_said(self):
+        """u x + x^3 - x^5: 0 is stable for u < 0 only, and which of the outer two it leaves for is not decided."""
+        system = Flow(lambda x, u: u * x + x**3 - x**5, n_state=1, n_input=1, bounds=(-2, 2))
+        diagram = follow_inputs(system, [[-0.1], [0.5], [-0.1]], searches=2)
+        stable = diagram.points_at(0).states.ravel()[diagram.points_at(0).n_unstable == 0]
+        carried = dict(zip(stable.round(3).tolist(), diagram.carried.tolist(), strict=True))
+        assert carried[0.0] == -1
+        for state, number in carried.items():
+            if state:
+                assert diagram.points_at(-1).states[number, 0] == pytest.approx(state, abs=1e-3)
+
     def test_the_same_stable_points_as_fresh_searches_of_a_network(self):
         rng = np.random.default_rng(0)
         patterns = np.sign(rng.standard_normal((2, 12)))

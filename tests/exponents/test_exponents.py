@@ -177,6 +177,69 @@ class TestSeveralAttractors:
         assert "1 of 2 trajectories left" in found.sentence
 
 
+class TestNothingFalseIsSaid:
+    """Cases in which a plausible rule would say what is not so."""
+
+    @pytest.mark.parametrize(("size", "offset"), [(1e-11, 0.0), (0.05, 1e9), (1e-5, 1e6)])
+    def test_chaos_of_any_size_and_place_is_no_rest(self, size, offset):
+        def step(x):
+            y = (x - offset) / size
+            return offset + size * 4 * y * (1 - y) - x
+
+        system = Given(Kind.MAP, 1, step, lambda x: (3 - 8 * (x - offset) / size).unsqueeze(2))
+        found = lyapunov_exponents(system, steps=256, burn_in=60, starts=offset + size * UNIFORM[:8])
+        assert found.motion == "chaotic"
+        assert found.values[0] == pytest.approx(math.log(2), abs=0.1)
+
+    def test_a_state_on_its_way_out_is_not_at_rest(self):
+        """x' = 0.01 x (1 - x^2) leaves 0, however slowly; the other variable has come to rest long ago."""
+        system = Given(
+            Kind.FLOW,
+            2,
+            lambda x: torch.stack([0.01 * x[:, 0] * (1 - x[:, 0] ** 2), -x[:, 1]], 1),
+            lambda x: torch.diag_embed(torch.stack([0.01 * (1 - 3 * x[:, 0] ** 2), -torch.ones(len(x))], 1)),
+        )
+        found = lyapunov_exponents(system, steps=64, burn_in=400, starts=np.array([[1e-9, 0.5]]))
+        assert found.period == 0
+        assert found.verdict == "not yet"
+
+    def test_slow_motion_is_not_called_converged(self):
+        slow = Given(Kind.MAP, 1, lambda x: 1e-5 * (torch.tanh(0.5 * x) - x), lambda x: 0 * x.unsqueeze(2) - 0.5e-5)
+        found = lyapunov_exponents(slow, steps=200, burn_in=50, starts=np.array([[0.9], [-0.4]]))
+        assert found.verdict == "not yet"
+        assert "periodic" not in found.sentence
+
+    def test_two_memories_of_a_driven_unit_are_no_echo_state(self):
+        """tanh(3 x + u / 100) keeps its sign under any small input."""
+        unit = Map(lambda x, u: torch.tanh(3 * x + 0.01 * u), n_state=1, n_input=1, bounds=(-1, 1))
+        u = np.random.default_rng(0).normal(size=(300, 1))
+        kept = lyapunov_exponents(unit, inputs=u, starts=np.array([[0.5], [-0.5], [0.8]]))
+        assert kept.values[0] < 0
+        assert [kept.starts, *(other.starts for other in kept.others)] == [2, 1]
+        assert "echo-state" not in kept.sentence
+        assert "not forgotten" in kept.sentence
+        alone = lyapunov_exponents(unit, inputs=u, starts=np.array([[0.5]]))
+        assert "echo-state" not in alone.sentence
+
+    def test_what_is_small_beside_a_large_stretch_is_not_lost(self):
+        """Determinant 1: a step stretches one direction by 1e7 and leaves 1e-7 of the other."""
+        D = torch.tensor([[1e7, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+        system = Given(
+            Kind.MAP, 2, lambda x: torch.remainder(x @ D.T, 1) - x, lambda x: (D - torch.eye(2)).repeat(len(x), 1, 1)
+        )
+        found = lyapunov_exponents(system, steps=64, burn_in=20, starts=np.array([[0.3, 0.1], [0.7, 0.6]]))
+        assert found.lost == 0
+        assert found.values == pytest.approx([math.log(1e7), -math.log(1e7)], abs=1e-3)
+
+    def test_a_rotation_neither_grows_nor_shrinks(self):
+        turn = Map(
+            lambda x, u: torch.stack([0.6 * x[:, 0] - 0.8 * x[:, 1], 0.8 * x[:, 0] + 0.6 * x[:, 1]], 1), n_state=2
+        )
+        found = lyapunov_exponents(turn, steps=100, burn_in=20, starts=np.array([[1.0, 0.0]]))
+        assert found.values == pytest.approx([0, 0], abs=1e-12)
+        assert found.motion == "undecided"
+
+
 class TestTheQuestion:
     def test_fewer_exponents_are_the_first_of_all(self):
         W = 2.0 * np.random.default_rng(3).standard_normal((20, 20)) / 20**0.5
@@ -204,7 +267,7 @@ class TestTheQuestion:
         found = lyapunov_exponents(LeakyMap(W, B, b, alpha=1.0), inputs=u, starts=np.array([[0.5]]))
         assert found.kind == "driven"
         assert found.values[0] < 0
-        assert "echo-state" in found.sentence
+        assert "come together" in found.sentence
 
     def test_euler_steps_are_said_to_be_a_map(self):
         euler = LeakyMap(2 * np.random.default_rng(0).standard_normal((10, 10)) / 10**0.5, alpha=0.1)
