@@ -14,7 +14,15 @@ from typing import Any, Self
 import numpy as np
 
 from dynsys.models.associative import learning
-from dynsys.models.associative.patterns import Array, are_binary, checked_patterns, checked_states, checked_ties, output
+from dynsys.models.associative.patterns import (
+    Array,
+    are_binary,
+    checked_patterns,
+    checked_states,
+    checked_ties,
+    net_inputs,
+    output,
+)
 
 
 class Sufficient(enum.StrEnum):
@@ -86,7 +94,7 @@ class Associator:
 
     def net(self, x: Any) -> Array:
         """x^T W of cues (n,) or (B, n), real numbers."""
-        return checked_states(x, len(self.W)) @ self.W
+        return net_inputs(checked_states(x, len(self.W)), self.W)
 
     def recall(self, x: Any) -> Array:
         """f(x^T W), (m,) or (B, m)."""

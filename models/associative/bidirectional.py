@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dynsys.models.associative.patterns import Array, bipolar, checked_patterns, checked_vector, output
+from dynsys.models.associative.patterns import Array, bipolar, checked_patterns, checked_vector, net_inputs, output
 
 LIMIT = 10_000  # passes, which only rounding can use up
 FIRST = ("y", "x")
@@ -74,11 +74,11 @@ class BidirectionalMemory:
 
     def answer(self, x: Array, y: Array) -> Array:
         """The y-layer after a pass from x, having been y; (m,) or (B, m)."""
-        return output(x @ self.W, y, self.low)
+        return output(net_inputs(x, self.W), y, self.low)
 
     def answer_back(self, x: Array, y: Array) -> Array:
         """The x-layer after a pass from y, having been x."""
-        return output(y @ self.W.T, x, self.low)
+        return output(net_inputs(y, self.W.T), x, self.low)
 
     def run(self, x: Any, y: Any, first: str = "y") -> Passes:
         """From the states x (n,) and y (m,), either of which may be all 0 for unknown, until neither layer changes.

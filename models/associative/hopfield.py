@@ -23,9 +23,12 @@ from dynsys.models.associative.patterns import (
     checked_matrix,
     checked_patterns,
     checked_vector,
+    net_inputs,
+    rounding,
 )
 
 SYMMETRIC = 1e-12  # of the largest weight, up to which W and its transpose count as the same
+DRIFT = 1e4  # changes, each of a rounding, within which a net input of a run is summed anew before its sign counts
 SWEEPS = 10_000  # of a net that no energy brings to rest, or rounding keeps from it
 
 
@@ -163,7 +166,7 @@ class Hopfield:
 
     def nets(self, y: Array, x: Array | float = 0.0) -> Array:
         """The net inputs less the thresholds, in states y (n,) or (B, n)."""
-        return y @ self.W.T + x - self.thresholds
+        return net_inputs(y, self.W.T, x - self.thresholds)
 
     def rests(self, y: Any, x: Any = 0.0) -> bool:
         """Whether no unit would change."""
@@ -185,11 +188,15 @@ class Hopfield:
         held = start if external is None else checked_vector(external, n, "external")
         fixed, rng = checked_order(order, n), np.random.default_rng(seed)
         y, fields = start.copy(), self.nets(start, held)
+        less = held - self.thresholds
+        doubtful = DRIFT * rounding(np.ones(n), self.W.T, less)
         units, values, nets, settled = [], [], [], False
         for _ in range(sweeps):
             settled = True
             for i in rng.permutation(n) if fixed is None else fixed:
                 net = fields[i]
+                if abs(net) <= doubtful[i]:
+                    net = fields[i] = net_inputs(y, self.W[i, :, None], less[i])[0]
                 after = 1.0 if net > 0 else self.low if net < 0 else y[i]
                 units.append(i)
                 values.append(after)

@@ -2,7 +2,8 @@
 
 A bipolar pattern has the components -1 and 1, a binary one 0 and 1; they are the rows of a matrix. In the cue of a
 bipolar net a 0 is a missing component, one of the wrong sign a mistake. A unit gives 1 above its threshold and the low
-value (-1 or 0) below it. At the threshold itself there are two rules: ``zero`` gives 0, ``keep`` what the unit was.
+value (-1 or 0) below it. At the threshold itself there are two rules: ``zero`` gives 0, ``keep`` what the unit was. A
+unit is at its threshold where its net input is 0 up to the rounding of its sum (``net_inputs``).
 """
 
 from __future__ import annotations
@@ -99,6 +100,22 @@ def checked_ties(ties: str) -> str:
     if ties not in TIES:
         raise ValueError(f"ties is {ties!r}; a unit at its threshold follows the rule {' or '.join(TIES)}")
     return ties
+
+
+def net_inputs(y: Array, W: Array, held: Array | float = 0.0) -> Array:
+    """y W + held of states (n,) or (B, n); 0 where it is within the rounding of its sum: a unit is at its threshold.
+
+    Weights such as 1/3 are themselves rounded, so a sum that is 0 comes out as some last bits of its largest term.
+    """
+    net = np.asarray(y @ W + held)
+    net[np.abs(net) <= rounding(y, W, held)] = 0.0
+    return net
+
+
+def rounding(y: Array, W: Array, held: Array | float = 0.0) -> Array:
+    """How far from the true sum y W + held may be, of n terms in any order, with W rounded."""
+    size = np.abs(y) @ np.abs(W) + np.abs(held)
+    return np.asarray((len(W) + 4) * np.finfo(np.float64).eps * size)
 
 
 def output(net: Array, before: Array | float, low: float) -> Array:

@@ -23,6 +23,7 @@ from dynsys.models.associative.patterns import (
     checked_patterns,
     checked_ties,
     checked_vector,
+    net_inputs,
     output,
 )
 
@@ -107,7 +108,7 @@ class RecurrentAssociator:
     def step(self, x: Any) -> Array:
         """f(x^T W) of states (n,) or (B, n)."""
         x = np.asarray(x, dtype=np.float64)
-        return output(x @ self.W - self.thresholds, x if self.ties == "keep" else 0.0, self.low)
+        return output(net_inputs(x, self.W, -self.thresholds), x if self.ties == "keep" else 0.0, self.low)
 
     def run(self, x: Any, limit: int = LIMIT) -> Recall:
         """Follow the cue x (n,) until a step leads to a stored pattern or to a state seen before, ``limit`` at most."""

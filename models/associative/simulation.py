@@ -131,8 +131,8 @@ def _of_weights(learn: Callable[[Array], Array]) -> Callable[..., Trial]:
         S[0] = 1
         W, y = learn(S), _cue(n, mistakes, rng)
         aligned = y * (W @ y)
-        first, flips = float(np.mean(aligned < 0)), 0
-        slack = 1e-12 * np.abs(W).sum(axis=1).max()  # of rounding, below which a net input is 0
+        slack = 1e-12 * np.abs(W).sum(axis=1).max()  # of rounding, flip after flip, below which a net input is 0
+        first, flips = float(np.mean(aligned < -slack)), 0
         while True:
             unstable = np.flatnonzero(aligned < -slack)
             if len(unstable) == 0 or flips >= SWEEPS * n:

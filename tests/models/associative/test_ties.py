@@ -1,0 +1,108 @@
+"""A unit whose net input is exactly 0 is at its threshold, whatever the weights were rounded to: told by fractions."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+
+from dynsys.models.associative import Associator, Hopfield, RecurrentAssociator
+from dynsys.models.associative.enumeration import enumerated
+
+THIRDS = np.array([[-1, -1, 1, 1], [-1, 1, 1, 1]])
+ENDLESS = np.array([[-1, 1, 1, 1, 1, 1], [1, -1, -1, -1, 1, 1], [1, -1, -1, 1, 1, 1], [1, -1, 1, 1, 1, -1]])
+
+
+def projection(S):
+    """n times the projection on the span of S, its diagonal left out, by Gram and Schmidt; and the dimension."""
+    n, basis = S.shape[1], []
+    for s in S.tolist():
+        v = [Fraction(c) for c in s]
+        for b in basis:
+            share = sum(x * y for x, y in zip(v, b, strict=True)) / sum(y * y for y in b)
+            v = [x - share * y for x, y in zip(v, b, strict=True)]
+        if any(v):
+            basis.append(v)
+    norms = [sum(c * c for c in b) for b in basis]
+    entry = [[n * sum(b[i] * b[j] / q for b, q in zip(basis, norms, strict=True)) for j in range(n)] for i in range(n)]
+    return [[0 if i == j else entry[i][j] for j in range(n)] for i in range(n)], len(basis)
+
+
+def at_rest(W):
+    """The states of -1 and 1 whose units all have no net input against them."""
+    states = itertools.product((-1, 1), repeat=len(W))
+    return {
+        y
+        for y in states
+        if all(c * sum(w * v for w, v in zip(r, y, strict=True)) >= 0 for r, c in zip(W, y, strict=True))
+    }
+
+
+def listed(net):
+    return {tuple(map(int, y)) for y in enumerated(net).fixed_points}
+
+
+class TestHopfield:
+    def test_a_unit_that_the_projection_leaves_alone_keeps_its_value(self):
+        net = Hopfield.pseudo_inverse(THIRDS)
+        assert net.rests(THIRDS[0])
+        np.testing.assert_array_equal(net.run(THIRDS[0]).end, THIRDS[0])
+        np.testing.assert_array_equal(net.W[1], np.zeros(4))
+        both = {tuple(s) for s in THIRDS.tolist()}
+        assert listed(net) == both | {tuple(-c for c in s) for s in both}
+
+    def test_the_states_at_rest_are_those_of_fractions(self):
+        rng = np.random.default_rng(0)
+        drawn = [rng.choice([-1, 1], (rng.integers(1, n), n)) for n in (3, 4, 5, 6) for _ in range(8)]
+        for S in [ENDLESS, np.concatenate([ENDLESS, [[-1, -1, 1, 1, -1, -1]]]), *drawn]:
+            W, dimension = projection(S)
+            if dimension < len(W):
+                net, rest = Hopfield.pseudo_inverse(S), at_rest(W)
+                assert listed(net) == rest
+                np.testing.assert_array_equal(net.W, np.array([[float(w) for w in row] for row in W]))
+                assert {tuple(map(int, net.run(s, external=np.zeros(len(W))).end)) for s in rest} == rest
+
+    def test_storkeys_too(self):
+        rng = np.random.default_rng(1)
+        for n in (3, 4, 5, 6, 5, 6):
+            S = rng.choice([-1, 1], (3, n))
+            W = [[Fraction(0)] * n for _ in range(n)]
+            for s in S.tolist():
+                h = [[sum(W[i][k] * s[k] for k in range(n) if k not in (i, j)) for j in range(n)] for i in range(n)]
+                W = [
+                    [
+                        W[i][j] + (i != j) * (s[i] * s[j] - s[i] * h[j][i] - h[i][j] * s[j]) / Fraction(n)
+                        for j in range(n)
+                    ]
+                    for i in range(n)
+                ]
+            assert listed(Hopfield.storkey(S)) == at_rest(W)
+
+    def test_patterns_rest_where_the_projection_is_too_large_for_fractions(self):
+        """95 patterns in 100 units: (W s)_i = n (1 - Q_ii) s_i, which no share of 1 makes 0 here."""
+        S = np.random.default_rng(2).choice([-1, 1], (95, 100))
+        net = Hopfield.pseudo_inverse(S)
+        assert all(net.rests(s) for s in S)
+        np.testing.assert_array_equal(net.W, net.W.T)
+
+    def test_weights_that_cancel_are_a_tie_in_every_net(self):
+        """0.1 + 0.2 - 0.3 is 5.6e-17 in float64, and three tenths of two weights are meant."""
+        W, y = np.zeros((4, 4)), [1, 1, -1, -1]
+        W[:3, 3] = W[3, :3] = 0.1, 0.2, 0.3
+        np.testing.assert_array_equal(Hopfield(W).nets(np.array(y, float))[3], 0)
+        assert RecurrentAssociator(W, [[1, 1, 1, 1]], ties="keep").step(y)[3] == -1
+
+
+class TestAssociator:
+    def test_a_binary_target_of_0_is_answered(self):
+        net = Associator.pseudo_inverse([[-1, 1], [1, 1]], [[1], [0]])
+        np.testing.assert_array_equal(net.recalled, [True, True])
+        np.testing.assert_array_equal(net.net([1, 1]), [0])
+
+    def test_every_independent_pattern_has_its_answer(self):
+        """n independent patterns of n units: S W = T has exactly one solution, and that answers each."""
+        rng = np.random.default_rng(3)
+        for n in (3, 5, 8, 12, 90):
+            S, T = np.tril(rng.integers(0, 2, (n, n)), -1) + np.eye(n), rng.integers(0, 2, (n, 4))
+            if n == 90:
+                S = rng.integers(0, 2, (n, n + 40))  # too many for fractions
+            assert Associator.pseudo_inverse(S, T).recalled.all()
