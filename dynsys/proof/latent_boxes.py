@@ -20,11 +20,11 @@ from dynsys.proof.latent_taylor import ORDER, Basis, Equation, Expansion, Polyno
 from dynsys.systems.latent import Latent
 
 HIGHEST_RANK = 3  # of the latent equation, above which boxes are too many
-WORK = 60_000_000  # units times boxes, of which a range or a polynomial is formed
+WORK = 100_000_000  # units times boxes, of which a range or a polynomial is formed
 MOST = 1 << 16  # boxes open at once
 DEEPEST = 40  # halvings of every axis
 TOGETHER = 1 << 19  # numbers of one batch
-SMALL_REST = 0.05  # of a box's width: what its polynomial may leave out on average
+SMALL_REST = 1.5  # of the half width of a box: what its polynomial may leave out where there are no better bounds
 STALE = 0.5  # of what its bends take, from which the rest of a polynomial is worth forming it again
 NEARLY_LINEAR, NEAR_BY = 0.5, 1.5  # what bends g in a box, and how far its zero is, where Newton is tried from there
 STARTS, STEPS = 128, 30  # of Newton before the boxes

@@ -139,12 +139,13 @@ class Equation:
         ranges of its terms: tanh(y + w) = (t + T) / (1 + t T).
         """
         w = self._rows @ rho + self.currents_error(k)
-        y = self.currents(k).clamp(-LARGEST, LARGEST)
-        s, S = _cosh_squared_inverse(y), _cosh_squared_inverse(w.clamp_max(LARGEST))
-        below = s + (1 - s) * S
-        all_of_it = w > WIDEST
-        middle = torch.where(all_of_it, 0.0, torch.tanh(y) * S / below)
-        half = torch.where(all_of_it, 1.0, torch.tanh(w) * s / below)
+        y = self.currents(k).clamp_(-LARGEST, LARGEST)
+        t, S = torch.tanh(y), _cosh_squared_inverse(w.clamp_max(LARGEST))
+        q = y.abs_().mul_(-2).exp_()
+        s = 4 * q / (1 + q).square_()  # 1 - t^2, to some units in the last place however small
+        share = 1 / torch.where(w > WIDEST, torch.inf, s + (1 - s) * S)
+        middle = t * S * share
+        half = torch.where(w > WIDEST, 1.0, torch.tanh(w) * s * share)
         rounding = (4 * gamma(len(self) + 64)) * self.reach + 4 * UNIT * self.d.abs()
         return self.d + middle @ self.N, up(half @ self.N.abs() + rounding)
 
