@@ -30,6 +30,7 @@ NEARLY_LINEAR, NEAR_BY = 0.5, 1.5  # what bends g in a box, and how far its zero
 STARTS, STEPS = 128, 30  # of Newton before the boxes
 ENDED = 1e-10  # of the size of a latent state: the last step of Newton, where it has come to its end
 SHRINKINGS = 60  # halvings of the box that may hold one zero only
+LEAST_SIZE = 0.01  # of its size, to which the first box is not cut: rounding does not shrink with a box
 TIGHTENED = 40  # times that the first box is cut to the range of the right-hand side
 
 
@@ -146,7 +147,7 @@ class _Search:
             before, k, rho = rho, (low + high) / 2, up((high - low)[0] / 2) + 2 * UNIT * k[0].abs()
             if bool((rho > 0.99 * before).all()):
                 break
-        rho = rho.clamp_min(1e-12 * float(equation.reach.max().clamp_min(1e-100)))
+        rho = torch.maximum(rho, LEAST_SIZE * equation.reach).clamp_min(1e-100)
         grain = 2.0 ** torch.ceil(torch.log2(torch.maximum(rho, k[0].abs())) - 20)
         k = (k / grain).round() * grain
         return k, torch.ceil(rho / grain + 1) * grain
