@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dynsys.piecewise_linear.hinged import RELU, Hinges
-from dynsys.proof.elementary import OF_ERF, elu, softplus
+from dynsys.proof.elementary import LOGISTIC, OF_ERF, TANH, elu, softplus
 from dynsys.proof.enclosure import Enclosed
 
 
@@ -92,6 +92,7 @@ _ALL = (
     _power(3.0),
 )
 ACTIVATIONS: dict[str, Activation] = {f.name: f for f in _ALL}
+PROVED = {"tanh": TANH, "logistic": LOGISTIC}  # of which all points of a network of low rank can be found
 GATES = tuple(name for name, f in ACTIVATIONS.items() if f.gate)
 
 USUAL = {  # other names, without case, spaces, lines and the module in front

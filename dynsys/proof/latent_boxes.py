@@ -17,9 +17,8 @@ from torch import Tensor
 from dynsys.numerics.threads import alone
 from dynsys.proof.exact_product import UNIT, up
 from dynsys.proof.latent_taylor import ORDER, Basis, Equation, Expansion, Polynomials
-from dynsys.systems.latent import Latent
+from dynsys.systems.latent import HIGHEST_RANK, Latent
 
-HIGHEST_RANK = 3  # of the latent equation, above which boxes are too many
 WORK = 100_000_000  # units times boxes, of which a range or a polynomial is formed
 MOST = 1 << 16  # boxes open at once
 DEEPEST = 40  # halvings of every axis
@@ -212,7 +211,10 @@ class _Search:
         self.work -= len(k) * len(self.equation)
         c, left_out, _, steep = self.near.parts(k)
         Y, det = _preconditioner(c)
-        shrinks = _contraction(Y, det, c, left_out, steep, shares)
+        # two zeros differ in what W - M N^T makes of them as well, by no more than this times their distance
+        unlike = self.equation.unlike / (1 - self.equation.unlike) if self.equation.unlike < 0.5 else torch.inf
+        steeper = up(self.equation.reach * (2 * unlike * float(self.near.mu.max())))
+        shrinks = _contraction(Y, det, c, left_out, steep, steeper, shares)
         value, error = self.equation.value(k)
         step = up(
             (Y @ value.unsqueeze(2)).squeeze(2).abs()
@@ -343,15 +345,18 @@ def _judge(p: Polynomials) -> _Verdict:
     )
 
 
-def _contraction(Y: Tensor, det: Tensor, c: Tensor, left_out: Tensor, steep: Tensor, shares: Tensor) -> Tensor:
+def _contraction(
+    Y: Tensor, det: Tensor, c: Tensor, left_out: Tensor, steep: Tensor, steeper: Tensor, shares: Tensor
+) -> Tensor:
     """How much z - Y g / det shrinks distances (B, s), in the largest component, in boxes around the middle of each one
-    that have these ``shares`` (s,) of its width. Where that is below 1 there is one zero in it at most.
+    that have these ``shares`` (s,) of its width. Where that is below 1 there is one zero in it at most. ``steeper``
+    (r,) is a bound on what the rows of the derivative may be off by besides, whatever the share.
     """
     r = c.shape[1]
     size, G, degree = up(Y.abs()), Y @ c, Basis.of(r).degree
     rounding = 8 * UNIT * ORDER * (size @ c.abs().sum(2, keepdim=True))
     off = (G[:, :, 1 : r + 1] - det[:, None, None] * torch.eye(r, dtype=torch.float64)).abs().sum(2, keepdim=True)
-    slopes = off + up(size @ steep.unsqueeze(2) + rounding) / shares
+    slopes = off + up(size @ steep.unsqueeze(2) + rounding) / shares + up(size @ steeper).unsqueeze(2)
     slopes = slopes + (ORDER + 1) * up(size @ left_out.unsqueeze(2)) * shares**ORDER
     for k in range(2, ORDER + 1):
         slopes = slopes + k * G[:, :, degree == k].abs().sum(2, keepdim=True) * shares ** (k - 1)

@@ -25,6 +25,7 @@ from dynsys.systems.latent import Latent
 ORDER = 6
 GRID = 1 << 15  # places at which a polynomial is looked at for its largest value
 LARGEST = 340.0  # of a current: beyond, tanh is 1 to 1e-290
+LEAST_REACH = 1e-6  # of the largest: a latent variable that does not move is given that much room
 WIDEST = 300.0  # of a current's interval, above which the range of tanh is taken to be all of [-1, 1]
 
 
@@ -117,9 +118,14 @@ class Equation:
         share = 0.5 if latent.phi is LOGISTIC else 1.0
         self.M, self.N, self.c = share * latent.M, share * latent.N, share * latent.c[0]
         self.c_error = up(share * sum((part.abs() for part in latent.c[1:]), torch.zeros_like(self.c)))
+        self.unlike = 0.0  # what the rows of W - M N^T add up to at the most, which acts as an error of the currents
+        if latent.rest is not None:
+            self.c_error = up(self.c_error + latent.rest)
+            self.unlike = float(latent.rest.max())
         d = [math.fsum(column) if share < 1 else 0.0 for column in self.N.T.tolist()]
         self.d = self.M.new_tensor(d)
-        self.reach = up(self.N.abs().sum(0))  # (r,) of |N^T tanh|
+        reach = up(self.N.abs().sum(0))  # (r,) of |N^T tanh|, but nowhere none at all
+        self.reach = torch.maximum(reach, LEAST_REACH * reach.max())
         self.basis = Basis.of(latent.rank)
         self._rows = self.M.abs()
 

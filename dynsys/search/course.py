@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.piecewise_linear.regions import TREE_LIMIT, RegionSearch, search_regions
-from dynsys.proof.latent_boxes import HIGHEST_RANK, BoxSearch, search_boxes
+from dynsys.proof.latent_boxes import BoxSearch, search_boxes
 from dynsys.search.budget import Budget
 from dynsys.search.distinct import NOBODY, Catalogue
 from dynsys.search.fibers.directional_fibers import ARCLENGTH, Fibers
@@ -31,6 +31,7 @@ from dynsys.search.starts import first_starts, states_in_box, visited
 from dynsys.search.stopping import QUIET_CLOSURE, Discovery, Source, Stop
 from dynsys.search.twins import prove
 from dynsys.systems.iterated import Iterated
+from dynsys.systems.latent import HIGHEST_RANK
 from dynsys.systems.system import System
 
 Progress = Callable[[str, int, int], None]

@@ -16,15 +16,20 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.elementary import Elementary
-from dynsys.proof.exact_product import exact_product, up
+from dynsys.proof.exact_product import UNIT, exact_product, up
 from dynsys.proof.exact_sum import Sum
+
+RANK = 1e-12  # of the largest singular value: one below is rounding
+HIGHEST_RANK = 3  # of the latent equation, above which boxes are too many
+LEAST_UNITS = 16  # below, the equation itself is as small
 
 
 @dataclass(frozen=True)
 class Latent:
     """That equation under one held input: M (n, r), N (n, r), c (n,) without rounding, and f as ``phi``.
 
-    The state is y, the currents; with ``of_rates`` it is f(y).
+    The state is y, the currents; with ``of_rates`` it is f(y). The weights may differ from M N^T: no row of the
+    difference has entries whose sizes add up to more than ``rest`` (n,).
     """
 
     M: Tensor
@@ -32,6 +37,7 @@ class Latent:
     c: Sum
     phi: Elementary
     of_rates: bool = False
+    rest: Tensor | None = None
 
     @property
     def rank(self) -> int:
@@ -41,7 +47,7 @@ class Latent:
         """y (k, n) at the latent states kappa (k, r), and what rounding may have made of it."""
         y, error = exact_product(self.M, kappa, self.c[0])
         left = sum((part.abs() for part in self.c[1:]), torch.zeros_like(self.c[0]))
-        return y, up(error + left)
+        return y, up(error + left + (0.0 if self.rest is None else self.rest))  # |f| is 1 at the most
 
     def variables(self, x: Tensor) -> Tensor:
         """kappa (k, r) of the states x (k, n), to rounding."""
@@ -55,3 +61,24 @@ class Latent:
             y = self.phi.value(y)
             apart = up(apart + self.phi.rounding(y))
         return y, up(torch.linalg.vector_norm(apart, dim=1))
+
+
+def factors(W: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor] | None:
+    """M and N (n, r) with M N^T = W but for rounding, r up to ``most``, and what the entries of each row of W - M N^T
+    add up to at the most (n,); None where the rank of W is higher, or all of its few rows.
+
+    A product with some random vectors tells the rank: a whole decomposition costs much more (Halko et al. 2011).
+    """
+    n = len(W)
+    if n < LEAST_UNITS or not bool(W.any()):
+        return None
+    tried = torch.randn(n, 2 * most + 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    U, S, _ = torch.linalg.svd(W @ tried, full_matrices=False)
+    rank = int((RANK * S[0] < S).sum())
+    if rank > most:
+        return None
+    M = U[:, :rank].contiguous()
+    N = W.T @ M
+    product, error = exact_product(N, M)
+    rest = up((up((W - product).abs() * (1 + UNIT)) + error).sum(1))
+    return (M, N, rest) if float(rest.max()) <= RANK * float(W.abs().sum(1).max()) else None

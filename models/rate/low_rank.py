@@ -12,17 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.activations import Activation, activation, activation_named
+from dynsys.models.activations import PROVED, Activation, activation, activation_named
 from dynsys.models.driven.random_drive import driven_trajectories
-from dynsys.proof.elementary import LOGISTIC, TANH
 from dynsys.proof.enclosure import Enclosed
 from dynsys.proof.exact_sum import affine_terms
 from dynsys.systems.latent import Latent
 from dynsys.systems.system import Kind, Product, Reduction, System
 
 Array = NDArray[np.float64]
-
-PROVED = {"tanh": TANH, "logistic": LOGISTIC}  # of which all points can be found
 
 
 class LowRank(System):

@@ -13,10 +13,11 @@ import abc
 import torch
 from torch import Tensor
 
-from dynsys.models.activations import Activation, activation
+from dynsys.models.activations import PROVED, Activation, activation
 from dynsys.piecewise_linear.hinged import hinged_activity, hinged_rates
 from dynsys.proof.enclosure import Enclosed
 from dynsys.proof.exact_sum import Sum, affine_terms
+from dynsys.systems.latent import HIGHEST_RANK, Latent, factors
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System
 
@@ -48,6 +49,15 @@ class RateNetwork(System):
     def drive_terms(self, u: Tensor) -> Sum:
         """The drive at u (1, n_input) without rounding, (n,)."""
         return affine_terms([(self.B, u[0])], [self.W.new_zeros(self.n_state)])
+
+    def latent(self, u: Tensor) -> Latent | None:
+        """Where W is of low rank, to rounding, and f one of those whose points can all be found."""
+        phi = PROVED.get(self.activation)
+        found = None if phi is None else factors(self.W.cpu(), HIGHEST_RANK)
+        if phi is None or found is None:
+            return None
+        M, N, rest = found
+        return Latent(M, N, self.drive_terms(u), phi, isinstance(self, ActivityNetwork), rest)
 
     def rates(self, x: Tensor) -> Tensor:
         """The firing rates in state x."""

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 import dynsys
+from dynsys.models.rate.leaky_map import LeakyMap
+from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.rate.low_rank import LowRank
 from dynsys.proof.latent_boxes import search_boxes
 from dynsys.proof.latent_taylor import Equation, Expansion
 from dynsys.stability.spectrum import spectra
+from dynsys.systems.latent import factors
 from dynsys.systems.system import Kind
 
 SLOPES = {"tanh": lambda y: 1 - mpmath.tanh(y) ** 2, "logistic": lambda y: mpmath.exp(-y) / (1 + mpmath.exp(-y)) ** 2}
@@ -61,6 +64,12 @@ def test_units_that_excite_themselves_alone_have_three_points_each(gains, points
     found = boxes_of(LowRank(np.diag(gains), np.eye(len(gains))))
     assert found.complete
     assert len(found) == points
+
+
+def test_a_latent_variable_that_never_moves_is_no_trouble():
+    found = boxes_of(LowRank(2 * np.eye(3), np.diag([1.0, 0.0, 0.0])))
+    assert found.complete
+    assert sorted(found.kappa[:, 0].sign().tolist()) == [-1.0, 0.0, 1.0]
 
 
 def test_bounds_hold_the_true_points_in_40_digits():
@@ -178,3 +187,23 @@ def test_the_spectrum_of_a_low_rank_jacobian_is_that_of_the_whole_matrix(kind):
         assert torch.linalg.vector_norm(whole.to(mode.dtype) @ mode - value * mode) < 1e-9
     assert np.isclose(found.norm, torch.linalg.matrix_norm(network.jacobian(x, u)[0]))
     assert len(spectra(network, x, u, full=True)[0].eigenvalues) == 300
+
+
+@pytest.mark.parametrize("form", [LeakyRate, LeakyActivity, LeakyMap])
+@pytest.mark.parametrize("activation", ["tanh", "logistic"])
+def test_a_network_whose_whole_weights_have_low_rank_gets_the_same_proof(form, activation):
+    M, N, c = random_network(4)
+    options = {"alpha": 0.5} if form is LeakyMap else {"tau": np.linspace(1, 2, len(M))}
+    network = form(M @ N.T * 2, b=c, activation=activation, **options)
+    found, known = boxes_of(network), boxes_of(LowRank(M, 2 * N, activation, bias=c))
+    assert found.complete
+    assert len(found) == len(known)
+    currents = known.states if form is LeakyRate else known.latent.phi.value(known.states)
+    apart = (found.states[:, None] - currents).norm(dim=2).amin(1)
+    assert float(apart.max()) < 1e-9  # the two have weights that differ by rounding
+    assert bool((network.velocity(found.states, torch.zeros(1, 0).double()).abs() < 1e-12).all())
+
+
+def test_weights_of_a_higher_rank_are_left_to_the_plain_search():
+    assert LeakyRate.random(30).latent(torch.zeros(1, 2).double()) is None
+    assert factors(torch.eye(20).double(), 3) is None
