@@ -22,8 +22,6 @@ from dynsys.models.associative.patterns import Array, checked_matrix, checked_pa
 from dynsys.models.rate.rate_network import RateNetwork
 from dynsys.proof.enclosure import Enclosed
 
-SYMMETRIC = 1e-12  # of the largest weight, up to which W and its transpose count as the same
-
 
 class ContinuousHopfield(RateNetwork):
     """A flow of n units with weights W (n, n); its input u (n,) is the external input, its readout the outputs V.
@@ -109,14 +107,17 @@ class ContinuousHopfield(RateNetwork):
 
     @property
     def has_energy(self) -> bool:
-        W = self.W
-        return bool((W - W.T).abs().max() <= SYMMETRIC * W.abs().max())
+        """Whether W is symmetric to the last bit; what is less so may go round, however slowly."""
+        return bool((self.W == self.W.T).all())
 
     def energy(self, x: Any, input: Any = None) -> Array:
         """E of states x (..., n) under an external input; ValueError where W is not symmetric."""
         if not self.has_energy:
             off = float((self.W - self.W.T).abs().max())
-            raise ValueError(f"there is no energy: W must be symmetric, and it differs from its transpose by {off:.3g}")
+            raise ValueError(
+                f"there is no energy: W must be symmetric, and it differs from its transpose by {off:.3g}; "
+                "of a W that rounding alone keeps from symmetry give (W + W.T) / 2"
+            )
         W = np.asarray(self.W)
         x = checked_states(x, len(W))
         z = self.gain * x

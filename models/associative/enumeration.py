@@ -90,7 +90,10 @@ def _(net: BidirectionalMemory, external: Any = None) -> Landscape:
 def _(net: Hopfield, external: Any = None) -> Landscape:
     """One unit at a time, each of those that would change as likely as the other."""
     if not net.has_energy:
-        raise ValueError("W must be symmetric, with no negative diagonal: only then does every path end")
+        raise ValueError(
+            "W must be symmetric to the last bit, with no negative diagonal: only then does every path end; of a W "
+            "that rounding alone keeps from symmetry give (W + W.T) / 2"
+        )
     n, values = len(net.W), (net.low, 1.0)
     x = np.zeros(n) if external is None else checked_vector(external, n, "external")
 

@@ -27,7 +27,6 @@ from dynsys.models.associative.patterns import (
     rounding,
 )
 
-SYMMETRIC = 1e-12  # of the largest weight, up to which W and its transpose count as the same
 DRIFT = 1e4  # changes, each of a rounding, within which a net input of a run is summed anew before its sign counts
 SWEEPS = 10_000  # of a net that no energy brings to rest, or rounding keeps from it
 
@@ -142,9 +141,11 @@ class Hopfield:
 
     @property
     def has_energy(self) -> bool:
-        """Whether the energy is one: W symmetric, and no unit inhibits itself."""
-        size = np.abs(self.W).max()
-        return bool(np.abs(self.W - self.W.T).max() <= SYMMETRIC * size and (self.W.diagonal() >= 0).all())
+        """Whether the energy is one: W symmetric, and no unit inhibits itself.
+
+        Symmetric to the last bit: units that nothing else acts on go round for ever however small their weights are.
+        """
+        return bool((self.W == self.W.T).all() and (self.W.diagonal() >= 0).all())
 
     def energy(self, y: Any, x: Any = None) -> float:
         """E of the state y under the external input x, none where it is left out; ValueError where no energy falls."""
@@ -152,7 +153,8 @@ class Hopfield:
             raise ValueError(
                 "there is no energy: W must be symmetric, with no negative diagonal, for one to fall at every update; "
                 f"the largest difference between W and its transpose is {np.abs(self.W - self.W.T).max():.3g}, the "
-                f"least entry on the diagonal {self.W.diagonal().min():.3g}"
+                f"least entry on the diagonal {self.W.diagonal().min():.3g}; of a W that rounding alone keeps from "
+                "symmetry give (W + W.T) / 2"
             )
         n = len(self.W)
         y = checked_vector(y, n, "y")

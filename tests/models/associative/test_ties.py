@@ -4,9 +4,11 @@ import itertools
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
-from dynsys.models.associative import Associator, Hopfield, RecurrentAssociator
+from dynsys.models.associative import Associator, ContinuousHopfield, Hopfield, RecurrentAssociator
 from dynsys.models.associative.enumeration import enumerated
+from dynsys.models.associative.learning import RULES
 
 THIRDS = np.array([[-1, -1, 1, 1], [-1, 1, 1, 1]])
 ENDLESS = np.array([[-1, 1, 1, 1, 1, 1], [1, -1, -1, -1, 1, 1], [1, -1, -1, 1, 1, 1], [1, -1, 1, 1, 1, -1]])
@@ -90,6 +92,23 @@ class TestHopfield:
         W[:3, 3] = W[3, :3] = 0.1, 0.2, 0.3
         np.testing.assert_array_equal(Hopfield(W).nets(np.array(y, float))[3], 0)
         assert RecurrentAssociator(W, [[1, 1, 1, 1]], ties="keep").step(y)[3] == -1
+
+    def test_a_pair_that_goes_round_for_ever_has_no_energy_however_weak_it_is(self):
+        """Units 0 and 1 alone: unit 0 takes the value of unit 1, and unit 1 the other one of unit 0."""
+        W = np.zeros((4, 4))
+        W[0, 1], W[1, 0], W[2, 3], W[3, 2] = 1e-13, -1e-13, 1, 1
+        net = Hopfield(W)
+        assert not net.run([1, 1, 1, 1], external=np.zeros(4), sweeps=50).settled
+        assert not net.has_energy
+        with pytest.raises(ValueError, match="symmetric to the last bit"):
+            enumerated(net)
+        assert not ContinuousHopfield(W).has_energy
+
+    @pytest.mark.parametrize("rule", sorted(RULES))
+    def test_every_rule_makes_an_energy(self, rule):
+        S = np.random.default_rng(4).choice([-1, 1], (7, 40))
+        assert Hopfield.learned(S, rule).has_energy
+        assert Hopfield.learned((S[:, :9] + 1) // 2, rule, binary=True).has_energy
 
 
 class TestAssociator:
