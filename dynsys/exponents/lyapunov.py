@@ -39,7 +39,7 @@ FULL = 256  # variables, up to which the accuracy of steps is judged by the volu
 PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # that a flow's step may be cut into
 FRAMES = 100  # steps at least, if they are half of the burn-in, for frames to lie along the growing directions
 CHECKED = 8  # pieces over which log |det| is taken where it costs as much as the exponents
-ACCURATE = 1e-10  # relative, that the volume which a flow's frame spans may be off
+ACCURATE = 1e-11  # relative, that the volume which a flow's frame spans may be off
 GONE = 1e12  # size of a state that has left for infinity
 
 
@@ -87,7 +87,7 @@ def lyapunov_exponents(
     drives it, and ``burn_in`` and ``steps`` are counted along it; its exponents tell whether the system forgets where
     it began (echo-state property, generalised synchronisation). ``starts`` is (B, n_state), or how many states to begin
     from. A map is iterated ``steps`` times; a flow is followed for steps of ``step`` time constants each, which are cut
-    until the sum of the exponents is right to 1e-10. Exponents are per unit of the user's time; a flow's time constant
+    until the sum of the exponents is right to 1e-11. Exponents are per unit of the user's time; a flow's time constant
     is taken into account. ``covariant`` computes covariant Lyapunov vectors of the first trajectory too.
 
     The numbers are the same on any number of ``workers``. Raises ValueError for arguments that make no sense,
