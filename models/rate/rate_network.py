@@ -51,8 +51,10 @@ class RateNetwork(System):
         return affine_terms([(self.B, u[0])], [self.W.new_zeros(self.n_state)])
 
     def latent(self, u: Tensor) -> Latent | None:
-        """Where W is of low rank, to rounding, and f one of those whose points can all be found."""
-        phi = PROVED.get(self.activation)
+        """Where W is of low rank, to rounding, and f one of those whose points can all be found; rates that are f of
+        something else than the currents need an equation of their own."""
+        plain = type(self).rates in (RateNetwork.rates, ActivityNetwork.rates)
+        phi = PROVED.get(self.activation) if plain else None
         found = None if phi is None else factors(self.W.cpu(), HIGHEST_RANK)
         if phi is None or found is None:
             return None

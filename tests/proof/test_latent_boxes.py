@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import dynsys
+from dynsys.models.associative.continuous import ContinuousHopfield
 from dynsys.models.rate.leaky_map import LeakyMap
 from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.rate.low_rank import LowRank
@@ -207,3 +208,8 @@ def test_a_network_whose_whole_weights_have_low_rank_gets_the_same_proof(form, a
 def test_weights_of_a_higher_rank_are_left_to_the_plain_search():
     assert LeakyRate.random(30).latent(torch.zeros(1, 2).double()) is None
     assert factors(torch.eye(20).double(), 3) is None
+
+
+def test_rates_of_another_form_are_not_taken_for_those_of_the_equation():
+    pattern = np.sign(np.random.default_rng(0).standard_normal((1, 20)))
+    assert ContinuousHopfield.hebb(pattern).latent(torch.zeros(1, 20).double()) is None  # f(gain x)
