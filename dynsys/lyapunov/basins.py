@@ -19,6 +19,7 @@ from torch import Tensor
 from dynsys.io.record import Record, axes
 from dynsys.io.text import sentence
 from dynsys.lyapunov.ellipsoid import Ellipsoid, largest_ellipsoid
+from dynsys.lyapunov.whole import contraction_rate, horizon
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
 from dynsys.proof.certificate import Reason as NoCertificate
@@ -31,6 +32,8 @@ Array = NDArray[np.float64]
 
 HERE = "dynsys.lyapunov"
 SCHEMA = "dynsys.certified_basins/1"
+NOT_PROVED = "not proved"
+ALL_AT_ZERO = 1e-6  # mean size of the states, up to which it says nothing about the size of a basin
 MOST = 512  # state variables: the matrices of the proof have a few rows for each
 
 
@@ -55,7 +58,8 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
     ``ellipsoids`` (k, n, n) hold a matrix X each: so does every state x* + X y with |y| <= 1, x* being the true fixed
     point, which lies within ``error_bound`` (k,) of the state; |y| falls at each step by the factor ``rate`` (k,) at
     the least (map), or as exp(-rate t), t in units of the network's time constant (flow). ``reasons`` (k,) says why a
-    point has none; its radius is 0, and the rest NaN.
+    point has none; its radius is 0, and the rest NaN. ``contraction`` is such a rate for any two states of the whole
+    reachable box, where that is proved (``dynsys.lyapunov.whole``).
     """
 
     states: Array = field(metadata=axes("f k n"))
@@ -65,6 +69,7 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
     error_bound: Array = field(metadata=axes("f k"))
     reasons: NDArray[np.str_] = field(metadata=axes("s k"))
     kind: str
+    contraction: float | None = None
 
     def __len__(self) -> int:
         return len(self.states)
@@ -80,6 +85,24 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
         y = np.linalg.solve(self.ellipsoids[i], (np.asarray(x) - self.states[i])[..., None])[..., 0]
         return np.asarray((y * y).sum(-1))
 
+    def kinds(self, i: int) -> dict[str, str]:
+        """The reason that proves each kind of stability of point i, or "not proved", which does not mean unstable.
+
+        An equilibrium that is proved to be uniformly stable and convergent is asymptotically stable.
+        """
+        near = "a quadratic Lyapunov function falls in a proved ellipsoid" if self.radius[i] > 0 else NOT_PROVED
+        if self.reasons[i] == Reason.UNSTABLE:
+            near = f"not stable: {Reason.UNSTABLE}"
+        everywhere = near if self.reasons[i] == Reason.UNSTABLE else NOT_PROVED
+        if self.contraction is not None and self.radius[i] > 0:
+            everywhere = "any two states of the reachable box come nearer to each other"
+        return {
+            "uniformly stable": near,
+            "convergent": near,
+            "asymptotically stable": near,
+            "globally asymptotically stable in the reachable box": everywhere,
+        }
+
     def summary(self) -> str:
         """In words: how many points have a proved basin, how large, and why others have none."""
         return sentence(HERE, "basins", self.facts())
@@ -94,6 +117,9 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
             "least": float(self.radius[proved].min()) if proved.any() else None,
             "most": float(self.radius[proved].max()) if proved.any() else None,
             "why": [(str(why[j]), int(counts[j])) for j in order],
+            "contraction": self.contraction,
+            "horizon": None if self.contraction is None else horizon(self.contraction, Kind(self.kind)),
+            "kind": self.kind,
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -104,10 +130,17 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
                 "half_axes": np.linalg.svd(self.ellipsoids[i], compute_uv=False).tolist() if self.radius[i] else None,
                 "rate": float(self.rate[i]) if self.radius[i] else None,
                 "reason": str(self.reasons[i]),
+                "kinds": self.kinds(i),
             }
             for i in range(len(self))
         ]
-        return {"schema": SCHEMA, "summary": self.summary(), "kind": self.kind, "points": rows}
+        return {
+            "schema": SCHEMA,
+            "summary": self.summary(),
+            "kind": self.kind,
+            "contraction": self.contraction,
+            "points": rows,
+        }
 
     def check(self) -> None:
         if ((self.radius > 0) != (self.reasons == "")).any():
@@ -134,13 +167,17 @@ def certified_basins(
         raise ValueError(f"the points have {points.states.shape[1]} state variables, and the system has {held.n_state}")
     deadline = Deadline.of(budget_seconds)
     x, u = torch.as_tensor(points.states), torch.as_tensor(points.inputs)
-    unit = float(torch.linalg.vector_norm(x, dim=1).mean()) if len(x) else 0.0
+    size = float(torch.linalg.vector_norm(x, dim=1).mean()) if len(x) else 0.0
+    unit = size if size > ALL_AT_ZERO else 1.0
     rows = []
     with alone():
         for i in range(len(points)):
             reason = _unfit(points, i, held) or (Reason.OUT_OF_TIME if deadline.is_over else "")
-            rows.append(_nothing(x[i], reason) if reason else _proved(held, x[i], u[i], unit or 1.0))
-    return _gathered(rows, points, held)
+            rows.append(_nothing(x[i], reason) if reason else _proved(held, x[i], u[i], unit))
+        proved = [i for i, row in enumerate(rows) if row.radius > 0]
+        alone_there = len(proved) == 1 and not deadline.is_over  # a contraction has one point, and no other
+        rate = contraction_rate(held, u[proved], _linear(held, x[proved], u[proved])) if alone_there else None
+    return dataclasses.replace(_gathered(rows, points, held), contraction=rate)
 
 
 @dataclass(frozen=True)
@@ -175,11 +212,15 @@ def _proved(system: System, x: Tensor, u: Tensor, unit: float) -> _Row:
             x, Reason.NO_CLOSED_FORM if why is NoCertificate.NO_CLOSED_FORM else f"{Reason.NO_ENCLOSURE}: {why}"
         )
     error = float(certificate.error_bound[0])
-    A = np.asarray(system.jacobian(x[None], u[None])[0]) + np.eye(len(x)) * (system.kind is Kind.MAP)
-    found: Ellipsoid | None = largest_ellipsoid(system, x, u, error, A, unit)
+    found: Ellipsoid | None = largest_ellipsoid(system, x, u, error, _linear(system, x[None], u[None]), unit)
     if found is None or found.radius <= 0:
         return _nothing(x, Reason.NOT_FOUND, error)
     return _Row(found.radius, found.X.numpy(), found.rate, error, Reason.NONE)
+
+
+def _linear(system: System, x: Tensor, u: Tensor) -> Array:
+    """The linear system at one state, dG/dx of a map."""
+    return np.asarray(system.jacobian(x, u)[0]) + np.eye(x.shape[1]) * (system.kind is Kind.MAP)
 
 
 def _gathered(rows: list[_Row], points: FixedPoints, system: System) -> CertifiedBasins:

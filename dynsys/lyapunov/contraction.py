@@ -68,8 +68,23 @@ class Form:
     @staticmethod
     def of(system: System, u: Tensor, frame: Frame, radius: float) -> Form | None:
         """In the ellipsoid of that radius; None where no closed form of F is known."""
+        x = frame.x
+        return Form.read(system, u, frame, Sector.state(x, torch.full_like(x, frame.error), frame.X, radius))
+
+    @staticmethod
+    def between(system: System, u: Tensor, R: Tensor, low: Tensor, high: Tensor) -> Form | None:
+        """For every two states between ``low`` and ``high`` (n,), in the coordinates R d of their difference d."""
+        middle, half = (low + high) / 2, (high - low) / 2 * (1 + 1e-9) + 1e-300
+        frame = Frame.of(middle, 0.0, R)
+        apart = float(up(up(2 * R.abs() @ half).norm()) / (1 - frame.off))
+        y = Sector.state(middle, half, frame.X, apart)
+        y = replace(y, low=(middle - half)[None], high=(middle + half)[None])
+        return Form.read(system, u, frame, y)
+
+    @staticmethod
+    def read(system: System, u: Tensor, frame: Frame, y: Sector) -> Form | None:
+        """Of the system's own formula at the states y."""
         x, X = frame.x, frame.X
-        y = Sector.state(x, torch.full_like(x, frame.error), X, radius)
         F = system.enclosure(cast(Enclosed, y), u)
         if F is None:
             return None

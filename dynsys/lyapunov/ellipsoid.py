@@ -106,7 +106,7 @@ class _Search:
     def consider(self, P: Array) -> None:
         """Another quadratic form, followed where it fits a larger ball."""
         R = scipy.linalg.cholesky(P)
-        if not _falls(R, self.A, self.system.kind):
+        if not falls(R, self.A, self.system.kind):
             return
         frame = Frame.of(self.x, self.error, torch.as_tensor(R))
         radius = self.radius * GAIN
@@ -154,12 +154,12 @@ class _Search:
             weighed = form.weighed(self.weights / radius)  # what is in units of y is now in units of the radius
             below = weighed.proved_below()
             if below < 1:
-                return Ellipsoid(frame.X, _inner(frame) - self.error, _rate(weighed, below))
+                return Ellipsoid(frame.X, _inner(frame) - self.error, rate_of(weighed, below))
             radius *= SMALLER
         return None
 
 
-def _falls(R: Array, A: Array, kind: Kind) -> bool:
+def falls(R: Array, A: Array, kind: Kind) -> bool:
     """Whether |R d| falls along the linear system."""
     M = R @ A @ scipy.linalg.inv(R)
     if kind is Kind.MAP:
@@ -167,7 +167,8 @@ def _falls(R: Array, A: Array, kind: Kind) -> bool:
     return bool(np.linalg.eigvalsh(M + M.T)[-1] < 0)
 
 
-def _rate(form: Form, below: float) -> float:
+def rate_of(form: Form, below: float) -> float:
+    """How fast |y| falls where the largest eigenvalue of S is below that number."""
     return float(np.sqrt(below)) if form.kind is Kind.MAP else (1 - below) / (2 * form.h)
 
 
