@@ -65,10 +65,12 @@ def named(y: Any, S: Any) -> Named:
     S = checked_patterns(S, binary=False)
     y = checked_vector(y, S.shape[1], "y", (-1.0, 1.0))
     m, zeros = overlaps(S, y), int((y == 0).sum())
+    for name, sign in ((Name.STORED, 1), (Name.NEGATIVE, -1)):  # a state may be both, of two patterns
+        same = np.flatnonzero((y == sign * S).all(axis=1))
+        if len(same):
+            return Named(name, (int(same[0]),), (sign,), 0, float(sign))
     nearest = int(np.abs(m).argmax())
     sign = 1 if m[nearest] >= 0 else -1
-    if (y == sign * S[nearest]).all():
-        return Named(Name.STORED if sign > 0 else Name.NEGATIVE, (nearest,), (sign,), 0, float(m[nearest]))
     pair = _mixture(y, S, m, (2,)) if zeros and y.any() else None
     if pair:
         return Named(Name.MIXTURE, *pair, zeros, float(m[nearest]))
