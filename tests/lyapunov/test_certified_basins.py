@@ -150,7 +150,7 @@ def test_the_command_proves_besides_what_it_samples(tmp_path):
 
 
 def test_a_weak_network_forgets_and_one_that_holds_a_bit_is_not_said_to():
-    """|W| = 0.9, and tanh is no steeper than 1: any two states come nearer by 0.9 a step. The plane has two memories."""
+    """|W| = 0.9, and tanh is no steeper than 1: any two states come nearer by 0.9 a step. The plane has two points."""
     rng = np.random.default_rng(0)
     W = np.linalg.qr(rng.standard_normal((5, 5)))[0] * 0.9
     shape = {"weight_ih_l0": np.zeros((5, 1)), "bias_ih_l0": np.zeros(5), "bias_hh_l0": np.zeros(5)}
