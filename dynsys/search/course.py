@@ -177,7 +177,7 @@ class Exploration:
     def _search_boxes(self) -> None:
         """The boxes of the latent variables of a network of low rank, under each input."""
         for g in range(len(self.catalogue.inputs) if self.settings.verify else 0):
-            latent = self.system.latent(self.catalogue.inputs[g : g + 1].cpu())
+            latent = self.system.to(device="cpu").latent(self.catalogue.inputs[g : g + 1].cpu())
             if latent is None or latent.rank > HIGHEST_RANK:
                 return
             self.boxes[g] = search_boxes(latent, seed=self.settings.seed)
