@@ -1,12 +1,13 @@
 """A unit whose net input is exactly 0 is at its threshold, whatever the weights were rounded to: told by fractions."""
 
 import itertools
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from dynsys.models.associative import Associator, ContinuousHopfield, Hopfield, RecurrentAssociator
+from dynsys.models.associative import Associator, ContinuousHopfield, Hopfield, PolynomialMemory, RecurrentAssociator
 from dynsys.models.associative.enumeration import enumerated
 from dynsys.models.associative.learning import RULES
 
@@ -125,3 +126,47 @@ class TestAssociator:
             if n == 90:
                 S = rng.integers(0, 2, (n, n + 40))  # too many for fractions
             assert Associator.pseudo_inverse(S, T).recalled.all()
+
+
+def prefers(S, y, i, order):
+    """The sign of E(y_i = -1) - E(y_i = 1) by whole numbers; of "exp" by 60 digits, whose e no whole numbers cancel."""
+    up, down = [*y[:i], 1, *y[i + 1 :]], [*y[:i], -1, *y[i + 1 :]]
+    at = [[sum(a * b for a, b in zip(s, state, strict=True)) for s in S] for state in (up, down)]
+    if order != "exp":
+        gap = sum(h**order for h in at[0]) - sum(h**order for h in at[1])
+    else:
+        with localcontext(prec=60):
+            gap = sum(Decimal(h).exp() for h in at[0]) - sum(Decimal(h).exp() for h in at[1])
+            gap = 0 if abs(gap) < Decimal(10) ** -30 else gap
+    return (gap > 0) - (gap < 0)
+
+
+class TestPolynomial:
+    @pytest.mark.parametrize("order", [2, 3, 60, 61, 400, "exp"])
+    def test_every_unit_takes_the_sign_of_whole_numbers(self, order):
+        rng = np.random.default_rng(5)
+        drawn = [rng.choice([-1, 1], (P, n)).tolist() for P, n in ((3, 4), (4, 5), (5, 5))]
+        for S in [[[1, -1, 1, -1], [1, 1, 1, -1], [1, -1, 1, 1], [1, -1, 1, 1]], *drawn]:
+            net, rest = PolynomialMemory(S, order), set()
+            for y in itertools.product((-1, 1), repeat=len(S[0])):
+                signs = [prefers(S, y, i, order) for i in range(len(y))]
+                found = [np.sign(net.gaps(i, np.array(y, float))) for i in range(len(y))]
+                np.testing.assert_array_equal(found, signs)
+                if all(sign * c >= 0 for sign, c in zip(signs, y, strict=True)):
+                    rest.add(y)
+            assert listed(net) == rest
+
+    def test_a_gap_far_below_the_last_bit_is_no_tie(self):
+        """Two patterns that differ in unit 0 alone cancel there; the third, all of whose overlaps are -19, is left."""
+        s = np.ones(20)
+        other = s * [-1, *[1] * 19]
+        net = PolynomialMemory([s, other, -s], "exp")
+        assert net.gaps(0, s) < 0
+        np.testing.assert_array_equal(net.run(s, order=range(20))[-1], other)
+
+    def test_cues_between_whole_numbers_are_taken_as_they_are_stored(self):
+        """0.1 + 0.2 is above 0.3 in float64 as in its fractions; unit 0 sides with the larger overlap."""
+        y, S = np.array([0, 0.1, 0.2, -0.3, 0, 0]), [[1, 1, 1, 1, 1, 1], [-1, -1, -1, -1, 1, 1]]
+        assert Fraction(0.1) + Fraction(0.2) > Fraction(0.3)
+        assert PolynomialMemory(S, "exp").gaps(0, y) > 0
+        assert PolynomialMemory(S, 61).gaps(0, y) == 0  # the overlaps have one size, and h^61 goes by that alone
