@@ -25,6 +25,7 @@ from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.tasks.retrieval import LETTERS, Strings
 from dynsys.models.training.retrieval import strings
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.trajectories.settling import Ending, settle
 from dynsys.trajectories.simulate import relax
 
@@ -127,7 +128,7 @@ def study(system: FastWeights, asked: Strings, settings: SettlingLoop) -> Settli
     answers = torch.as_tensor(asked.answers)
     points, at_point = stable_points(system, x, inputs)
     J = system.jacobian(points, inputs) + torch.eye(system.n_state, dtype=x.dtype)
-    radius = torch.linalg.eigvals(J).abs().amax(1)
+    radius = eigvals(J).abs().amax(1)
     return Settlings(
         inner=system.config.inner,
         units=system.config.units,

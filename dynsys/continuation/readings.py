@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.stability.spectrum import FULL_LIMIT, excess, leading_first, linearisation
 from dynsys.stability.unstable import outer_values
 from dynsys.systems.system import Kind, System
@@ -64,11 +65,11 @@ def all_of(system: System, x: Tensor, u: Tensor, boundary: bool = False) -> Read
     (A,), norms = linearisation(system, x, u)
     size = float(norms[0])
     if system.single_precision:
-        values = torch.linalg.eigvals(A.float()).to(torch.complex128)
+        values = eigvals(A.float()).to(torch.complex128)
         told = values if boundary else _sides_told(A, values, system.kind, SINGLE * size)
         if told is not None:
             return _sorted(told, system.kind, error=SINGLE * size)
-    return _sorted(torch.linalg.eigvals(A), system.kind)
+    return _sorted(eigvals(A), system.kind)
 
 
 def _sides_told(A: Tensor, values: Tensor, kind: Kind, error: float) -> Tensor | None:
@@ -101,7 +102,7 @@ def _dense(system: System, x: Tensor, u: Tensor) -> list[Reading]:
     return [
         _sorted(values, system.kind)
         for rows in torch.split(torch.arange(len(x)), together)
-        for values in torch.linalg.eigvals(linearisation(system, x[rows], u[rows])[0])
+        for values in eigvals(linearisation(system, x[rows], u[rows])[0])
     ]
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dynsys.continuous_attractors.continuation import NULL, SAME, WALK, End, Place, Walker
 from dynsys.continuous_attractors.manifold import REPRESENTATIVES, Manifold, spread
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.numerics.rounding import EPS, rate
 from dynsys.stability.spectrum import excess
 from dynsys.systems.iterated import Iterated
@@ -233,7 +234,7 @@ def _across(walker: Walker, x: Tensor, d: int) -> tuple[int, complex]:
     """Unstable directions and leading eigenvalue of the modes across a manifold of dimension d; NaN without any."""
     system, n = walker.system, x.shape[1]
     J = system.jacobian(x, walker.u.expand(len(x), -1))
-    values = torch.linalg.eigvals(J.cpu())
+    values = eigvals(J.cpu())
     across = values.gather(1, values.abs().argsort(dim=1)[:, d:])  # those along it are the d nearest to zero
     if across.shape[1] == 0:
         return 0, complex("nan")

@@ -13,6 +13,7 @@ from torch import Tensor
 from dynsys.exponents.frames import Frames
 from dynsys.exponents.spectrum import AT_REST, OF_ITSELF, OF_SPECTRUM, Exponents
 from dynsys.exponents.statistics import Batches, batched, entropy_rate, kaplan_yorke
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.systems.system import Kind
 
 if TYPE_CHECKING:
@@ -139,11 +140,11 @@ def _of_orbit(run: _Run, states: Tensor) -> Array | None:
     system, p = run.asked.system, len(states)
     J = system.jacobian(states, run.asked.held.expand(p, -1))
     if system.kind is Kind.FLOW:
-        return np.sort(torch.linalg.eigvals(J[0]).real.numpy() / system.time_constant)[::-1].copy()
+        return np.sort(eigvals(J[0]).real.numpy() / system.time_constant)[::-1].copy()
     product = torch.eye(system.n_state, dtype=J.dtype)
     for D in J + product:
         product = D @ product
-    sizes = np.abs(torch.linalg.eigvals(product).numpy())
+    sizes = np.abs(eigvals(product).numpy())
     if p > 1 and sizes.min() < 1e-10 * sizes.max():
         return None
     nothing = ROUNDING * max(1.0, float(torch.linalg.matrix_norm(product)))  # as G is taken apart into x and G - x

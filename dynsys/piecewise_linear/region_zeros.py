@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.piecewise_linear.equations import Equations
 from dynsys.piecewise_linear.flats import Cell, Flat, Region, bits, maximal
 from dynsys.piecewise_linear.kinks import MOST, sides_of
@@ -187,7 +188,7 @@ def _is_nearly_flat(pieces: Pieces, pattern: Tensor) -> bool:
     K, h = M[:, :-1], M[:, -1]
     U, S, _ = np.linalg.svd(K)
     R = torch.linalg.inv_ex(torch.as_tensor(K))[0].abs() @ torch.as_tensor(np.abs(K))
-    if bool(torch.isfinite(R).all()) and float(torch.linalg.eigvals(R).abs().max()) * NEARLY * len(K) <= 1:
+    if bool(torch.isfinite(R).all()) and float(eigvals(R).abs().max()) * NEARLY * len(K) <= 1:
         return False
     null = NEARLY * len(K) * S[0] >= S
     return bool((np.abs(U[:, null].T @ h) <= NEARLY * len(K)).all())

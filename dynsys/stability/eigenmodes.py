@@ -14,6 +14,7 @@ import scipy
 import torch
 from numpy.typing import NDArray
 
+from dynsys.numerics.eigenvalues import eig
 from dynsys.numerics.rounding import EPS
 from dynsys.stability.spectrum import leading_first
 from dynsys.systems.system import Kind
@@ -52,7 +53,7 @@ def dense_modes(A: Array, count: int, kind: Kind) -> Eigenmodes:
         real, Q = (np.asarray(part) for part in torch.linalg.eigh(torch.as_tensor(A)))
         rows, _ = _leading(real + 0j, count, kind)
         return _modes(real[rows] + 0j, Q.T[rows] + 0j, Q.T[rows] + 0j)
-    found = torch.linalg.eig(torch.as_tensor(A))
+    found = eig(torch.as_tensor(A))
     values, R = np.asarray(found[0]), np.asarray(found[1])
     rows, pairs = _leading(values, count, kind)
     wanted = torch.as_tensor(np.eye(len(A), dtype=np.complex128)[:, rows])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from dynsys.numerics.eigenvalues import eig
 from dynsys.numerics.krylov import Basis, Operator
 from dynsys.systems.system import Kind, System
 
@@ -60,7 +61,7 @@ def _ritz(operator: Operator, start: Tensor, limit: int) -> tuple[Tensor, Tensor
     m = basis.H.shape[2]
     for _ in range(m):
         basis.grow(operator)
-    values, Y = torch.linalg.eig(basis.H[:, :m])
+    values, Y = eig(basis.H[:, :m])
     error = (
         basis.H[:, m, m - 1].abs().unsqueeze(1)
         * Y[:, m - 1].abs()

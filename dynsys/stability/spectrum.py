@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.numerics.eigenvalues import eig, eigvals
 from dynsys.numerics.threads import in_order
 from dynsys.stability.ritz import RITZ_TOLERANCE, leading_pairs
 from dynsys.systems.system import Kind, System
@@ -96,7 +97,7 @@ def _of_factors(U: Tensor, V: Tensor, kind: Kind, full: bool) -> Spectrum:
     reach, of which one stands for all unless the spectrum is to be ``full``."""
     n, r = U.shape
     core = V.T @ U
-    values, R = torch.linalg.eig(core)
+    values, R = eig(core)
     L, info = torch.linalg.inv_ex(R)
     right, left = U.to(R.dtype) @ R, V.to(R.dtype) @ L.mT  # of U V^T, where the value is not 0
     overlap = (left * right).sum(0).abs()
@@ -136,7 +137,7 @@ def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> list[Spectrum]:
 def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
     if kind is Kind.MAP and bool((still := (A == 0).all(dim=2)).any()):
         return [_without_still(A[i], still[i], float(norms[i]), kind) for i in range(len(A))]
-    eigenvalues, R = torch.linalg.eig(A)
+    eigenvalues, R = eig(A)
     L, info = torch.linalg.inv_ex(R)
     condition = (L.norm(dim=2) * R.norm(dim=1)).nan_to_num(nan=torch.inf)
     condition[info != 0] = torch.inf  # a Jordan block has no full set of eigenvectors
@@ -165,7 +166,7 @@ def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dty
     """All eigenvalues as ``dtype`` gives them, with vectors and in float64 those that decide; None where in doubt."""
     if len(A) == 0:
         return []
-    eigenvalues = torch.linalg.eigvals(A.to(dtype)).to(torch.complex128)
+    eigenvalues = eigvals(A.to(dtype)).to(torch.complex128)
     order = torch.argsort(excess(eigenvalues, kind), dim=1, descending=True, stable=True)
     eigenvalues = eigenvalues.gather(1, order)
     heads = [_deciding(values, kind) for values in eigenvalues]

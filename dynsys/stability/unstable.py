@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.numerics.eigenvalues import eig
 from dynsys.numerics.krylov import Basis
 from dynsys.stability.spectrum import FULL_LIMIT, excess, spectra
 from dynsys.systems.system import Kind, System
@@ -47,7 +48,7 @@ def outer_values(system: System, x: Tensor, u: Tensor, size: int) -> tuple[Tenso
     m = basis.H.shape[2]
     for _ in range(m):
         basis.grow(lambda v: product(v) + v if is_map else product(v))
-    values, Y = torch.linalg.eig(basis.H[:, :m].double())
+    values, Y = eig(basis.H[:, :m].double())
     error = basis.H[:, m, m - 1].abs().unsqueeze(1) * Y[:, m - 1].abs()
     margin = error + MARGIN * values.abs().mean(dim=1, keepdim=True)
     return values, error, (excess(values, system.kind).abs() <= margin).any(dim=1)

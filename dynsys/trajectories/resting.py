@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.runge_kutta import TOLERANCE
 from dynsys.search.budget import MATRIX_FREE_ABOVE
@@ -55,4 +56,4 @@ def _hovers(system: System, x: Tensor, u: Tensor, unit: float) -> bool:
     values = torch.linalg.svdvals(J)
     if float(values[0, -1]) > SINGULAR * float(values[0, 0]):
         return False  # no line leads through it
-    return abs(float(torch.linalg.eigvals(J).real.max())) <= NEUTRAL * max(1.0, float(values[0, 0]))
+    return abs(float(eigvals(J).real.max())) <= NEUTRAL * max(1.0, float(values[0, 0]))
