@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 
 def eig(A: Tensor) -> tuple[Tensor, Tensor]:
@@ -19,7 +20,7 @@ def eig(A: Tensor) -> tuple[Tensor, Tensor]:
     """
     try:
         values, vectors = torch.linalg.eig(A)
-    except torch._C._LinAlgError:
+    except LinAlgError:
         values, vectors = (torch.as_tensor(part).to(A.device) for part in np.linalg.eig(A.cpu().numpy()))
     return _complex(values, A), _complex(vectors, A)
 
@@ -28,7 +29,7 @@ def eigvals(A: Tensor) -> Tensor:
     """The eigenvalues alone, (..., n)."""
     try:
         return torch.linalg.eigvals(A)
-    except torch._C._LinAlgError:
+    except LinAlgError:
         return _complex(torch.as_tensor(np.linalg.eigvals(A.cpu().numpy())).to(A.device), A)
 
 
