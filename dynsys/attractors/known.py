@@ -18,7 +18,7 @@ from dynsys.proof.kantorovich import Assessed, assess
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.stability.spectrum import excess, spectra
-from dynsys.systems.angles import distances, nearest, wrapped
+from dynsys.systems.angles import nearest, rough_distances, wrapped
 from dynsys.systems.iterated import Iterated, divisors
 from dynsys.systems.system import System
 from dynsys.trajectories.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
@@ -78,7 +78,7 @@ class Known:
         if not phases or not len(x):
             return owner
         at = torch.stack([phase.x for phase in phases])
-        apart = torch.cdist(x, at) if self.system.periods is None else distances(x, at, self.system.periods)
+        apart = rough_distances(x, at, self.system.periods)
         other = (u.unsqueeze(1) != torch.stack([phase.u for phase in phases])).any(dim=2)
         nearest = torch.where(other, torch.inf, apart).min(dim=1)
         for j in torch.unique(nearest.indices).tolist():

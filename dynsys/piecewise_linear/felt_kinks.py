@@ -11,11 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dynsys.numerics.rounding import EPS
 from dynsys.piecewise_linear.kinks import Sides
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.systems.system import Kind, System
 
-NEAR, FARTHER = 1e-10, 100.0  # in units of the state, where the sides are taken, and times that for comparison
+NEAR, FARTHER = 1e-10, 100.0  # of a state, where sides are taken of a zero without a bound, and times that to compare
+DIGITS = 256.0  # units in the last place, within which no side is told from another
 WITHIN = 10.0  # times the error bound, beyond which a side is that of the true zero
 LINES, MANY = 4, 32  # through each zero, along which a kink is felt; the latter where there are few variables
 DEGREES, BESIDE = 180, 0.3  # half a turn, and off round angles, at which kinks are
@@ -34,8 +36,9 @@ def felt_sides(system: System, x: Tensor, u: Tensor, bound: Tensor, unit: float)
     """
     if not len(x):
         return x[:, 0] > 0, []
-    length = NEAR * (unit + x.norm(dim=1))
-    length = torch.maximum(length, torch.where(torch.isfinite(bound), WITHIN * bound, 0.0))
+    size = unit + x.norm(dim=1)  # where x lies far out, F may bend within a small part of it
+    known = torch.isfinite(bound)
+    length = torch.where(known, torch.maximum(WITHIN * bound, DIGITS * EPS * size), NEAR * size)
     (near, _), (far, size) = (_jump(system, x, u, share * length) for share in (1.0, FARTHER))
     felt = (near > JUMP * size) & (near > FALLS * far)
     sides = [

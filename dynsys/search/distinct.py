@@ -20,7 +20,7 @@ from dynsys.proof.kantorovich import Assessed, assess
 from dynsys.proof.same_point import belongs, overlap
 from dynsys.search.missing import Tally
 from dynsys.search.stopping import Source
-from dynsys.systems.angles import distances, nearest, wrapped
+from dynsys.systems.angles import distances, nearest, rough_distances, wrapped
 from dynsys.systems.system import System
 
 LINEAR = 0.25  # b |F(x) - J (x - p)| / |x - p|, up to which a state x is on its way to p
@@ -81,7 +81,7 @@ class Catalogue:
         if not len(self) or not len(x):
             return torch.full((len(x),), NOBODY, device=x.device)
         known = self.points
-        apart = torch.cdist(x, known.x) if self.system.periods is None else self._apart(x, known.x)
+        apart = rough_distances(x, known.x, self.system.periods)
         if len(self.inputs) > 1:
             apart = torch.where(groups.unsqueeze(1) == torch.tensor(self.groups, device=x.device), apart, torch.inf)
         distance, owner = apart.min(dim=1)

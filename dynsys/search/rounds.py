@@ -16,7 +16,7 @@ from dynsys.search.distinct import NOBODY, Catalogue
 from dynsys.search.landing import Descender, Landed, Rejection
 from dynsys.search.slow_points.slow import Minima
 from dynsys.search.solvers import LU_LIMIT, Solver
-from dynsys.systems.angles import distances
+from dynsys.systems.angles import rough_distances
 
 TOGETHER = 1e-2  # in units of the state: starts this close to another one near a zero wait for what becomes of it
 
@@ -107,7 +107,7 @@ def _leaders(landed: Landed, radius: float, periods: Tensor | None) -> Tensor:
     """One state of each cluster of landed states that lie within ``radius`` of it, those of least |F| first."""
     order = torch.argsort(vector_norm(landed.F, dim=1), stable=True)
     x, groups = landed.x[order], landed.groups[order]
-    apart = torch.cdist(x, x) if periods is None else distances(x, x, periods)
+    apart = rough_distances(x, x, periods)
     close = ((apart <= radius) & (groups.unsqueeze(1) == groups)).tolist()
     leaders: list[int] = []
     for i, row in enumerate(close):

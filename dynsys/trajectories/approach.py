@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.krylov import gmres
-from dynsys.numerics.rounding import is_zero
+from dynsys.numerics.rounding import EPS, is_zero
 from dynsys.numerics.runge_kutta import Course, advance
 from dynsys.systems.angles import nearest
 from dynsys.systems.iterated import Iterated
@@ -34,7 +34,8 @@ LINEAR = 0.25  # of the distance, seen through a power of J^-1, that F may devia
 POWERS = 3  # of J^-1
 PACE = 0.5  # of the decay of the slowest mode, that the distance must have kept up with
 UNDONE = 0.25  # of what the linearised system came nearer, that may be undone
-CLOSE = 1e-6  # of a state's size: farther off, rest is not rest at this attractor
+CLOSE = 1e-6  # of a state's usual size: farther off, rest is not rest at this attractor,
+ROUNDED = 1e4  # nor if it is farther off than these units in its last place
 STEP_ERROR = 1e-5  # of a state's size: nearer than this a flow's steps tell nothing
 KRYLOV_RESIDUAL, KRYLOV_VECTORS = 1e-3, 128
 
@@ -99,7 +100,8 @@ class Phase:
         size = unit + vector_norm(self.x)
         if self.system.kind is Kind.FLOW:
             arrived |= linear & (distance <= STEP_ERROR * size)
-        close = (~arrived & (distance <= CLOSE * size)).nonzero().squeeze(1)
+        near = CLOSE * unit + ROUNDED * EPS * vector_norm(self.x)
+        close = (~arrived & (distance <= near)).nonzero().squeeze(1)
         if len(close):  # at rest they may come no nearer
             F = F[close]
             arrived[close] = is_zero(self.system, x[close], u[close], F, unit)

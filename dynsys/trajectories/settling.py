@@ -21,7 +21,7 @@ from dynsys.attractors.known import Known
 from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.threads import alone
 from dynsys.search.solvers import DENSE_LIMIT
-from dynsys.systems.angles import distances, nearest
+from dynsys.systems.angles import nearest, rough_distances
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.motion import Followed, Motion
 from dynsys.trajectories.neighbours import draws_in
@@ -134,7 +134,7 @@ class _Course:
 
     def __init__(self, system: System, x: Tensor, u: Tensor, max_steps: int, max_period: int) -> None:
         self.system, self.u, self.max_steps, self.max_period = system, u, max_steps, max_period
-        self.unit, self.begun = _usual_size(system, x, u), x
+        self.unit, self.begun = usual_size(system, x, u), x
         self.known = Known(system, self.unit)
         self.looks = 0
         self.motion = Motion.of(system, x, u, self.unit, max_steps)
@@ -231,7 +231,7 @@ class _Course:
         return nearest(x - y, self.system.periods)
 
     def _apart(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.cdist(x, y) if self.system.periods is None else distances(x, y, self.system.periods)
+        return rough_distances(x, y, self.system.periods)
 
     def _recurrence(self, seen: Followed, u: Tensor) -> tuple[Tensor, Tensor]:
         """The period k (B,) after which each trajectory comes back nearest, and how near it stays; inf where it does
@@ -307,7 +307,7 @@ def _sort_key(attractor: Attractor) -> tuple[float, ...]:
     return (round(float(attractor.period), 3), *attractor.states[0].round(6).tolist())
 
 
-def _usual_size(system: System, x: Tensor, u: Tensor) -> float:
+def usual_size(system: System, x: Tensor, u: Tensor) -> float:
     """The norm of a usual state, but no more than half the diagonal of the reachable box, which may lie far out."""
     sizes, box = vector_norm(x, dim=1), system.box(u[:1])
     sizes = sizes[torch.isfinite(sizes)]

@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from dynsys import Flow, Map
+from dynsys import Flow, Map, find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.vanilla import RNN
@@ -487,3 +487,25 @@ def test_the_summary_of_what_does_not_settle():
     assert settling_summary(settlement(line)) == (
         "None of the 7 trajectories settles at a stable point: 7 rest at marginal points or saddles."
     )
+
+
+@pytest.mark.parametrize("off", [1e9, 1e10])
+def test_far_from_the_origin_each_trajectory_still_goes_to_the_point_on_its_own_side(off):
+    """tanh(2 y) keeps the sign of y = x - off, and draws each side to its own root of y = tanh(2 y)."""
+    root = brentq(lambda y: np.tanh(2 * y) - y, 0.5, 1)
+    system = Map(lambda x, u: off + torch.tanh(2 * (x - off)), n_state=1, bounds=(off - 2, off + 2))
+    starts = off + torch.cat([torch.linspace(-2, -0.1, 40), torch.linspace(0.1, 2, 24)]).double()[:, None]
+    points = find_fixed_points(system, starts, n_starts=64)
+    order = np.argsort(points.states[:, 0])
+    np.testing.assert_allclose(points.states[order, 0] - off, [-root, 0, root], atol=8 * np.spacing(off))
+    assert points.stability[order].tolist() == ["stable node", "unstable node", "stable node"]
+    ends = {end["point"]: end["trajectories"] for end in points.search.settling["ends"]}
+    assert ends == {order[0]: 40, order[2]: 24}
+
+
+def test_a_trajectory_that_rests_at_a_saddle_far_out_is_at_no_stable_point():
+    off = 1e9
+    system = Map(lambda x, u: off + torch.tanh(2 * (x - off)), n_state=1, bounds=(off - 2, off + 2))
+    root = brentq(lambda y: np.tanh(2 * y) - y, 0.5, 1)
+    settled = settle(system, column(off), EMPTY, points=column(off - root, off + root))
+    assert kinds(settled) == {Ending.RESTING: 1}
