@@ -26,8 +26,9 @@ from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 ROOM = 2.0  # times the least k, where none is given
-STEPS, REST = 20_000, 1e-10  # of a descent, and the gradient at its end over k times the size of the patterns
+STEPS, REST = 20_000, 1e-10  # of a descent, and the gradient at its end over k times the least distance of patterns
 ROUNDING = 1e-15  # of f, by which a step may seem to climb
+EPS = float(np.finfo(np.float64).eps)
 
 
 class PatternDescent(System):
@@ -73,6 +74,8 @@ class PatternDescent(System):
         self.S, self.levels = torch.as_tensor(patterns), torch.as_tensor(heights)
         self.curvatures = self._bowl.curvature(heights, squares, self.k)
         self.n_state = patterns.shape[1]
+        others = squares[~np.eye(len(patterns), dtype=bool)]  # of one pattern there are none: its size is the scale
+        self.apart = float(np.sqrt(others.min()) if len(others) else np.abs(patterns).max() or 1.0)
 
     @classmethod
     def random(cls, P: int = 5, n: int = 2, seed: int = 0) -> Self:
@@ -134,27 +137,38 @@ class PatternDescent(System):
 
     def descend(self, x: Any) -> Array:
         """Where descent from x (n,) or (B, n) comes to rest, by steps that never climb; ValueError if it does not."""
-        y, u = self._tensor(x), torch.zeros(1, 0)
-        most = 1 / float(self.curvatures.max())
-        rate = torch.full((len(y), 1), most, dtype=torch.float64)
-        small = REST * self.k * (1 + float(self.S.abs().max()))
+        return self._descended(self._tensor(x)).reshape(np.shape(x))
+
+    def _descended(self, x: Tensor) -> Array:
+        """In the patterns' own units, whatever those of x are: from a pattern, by ``apart`` and by the range of f."""
+        S, range_of_f = (self.S - self.S[0]) / self.apart, float(self.levels.max() - self.levels.min())
+        unit = max(range_of_f, self.k * self.apart**2)
+        f, k = (self.levels - self.levels.min()) / unit, self.k * self.apart**2 / unit
+        y, steepest = (x - self.S[0]) / self.apart, float(self.curvatures.max()) * self.apart**2 / unit
+        rate = torch.full((len(y), 1), 1 / steepest, dtype=torch.float64)
+        small = REST * k + 4 * EPS * steepest * float(S.abs().max())  # the second: a step that the last bits hide
         for _ in range(STEPS):
-            down = self.velocity(y, u)
+            down = self._bowl.downhill(y, S, f, k)
             moving = down.norm(dim=1, keepdim=True) > small
             if not moving.any():
-                return np.asarray(y).reshape(np.shape(x))
-            further, height = y + rate * down, self.readout(y)
+                return np.asarray(self.S[0] + self.apart * y)
+            further, height = y + rate * down, self._bowl.value(y, S, f, k).unsqueeze(1)
             enough = height - 0.1 * rate * (down * down).sum(1, keepdim=True) + ROUNDING * (1 + height.abs())
-            lower = self.readout(further) <= enough
+            lower = self._bowl.value(further, S, f, k).unsqueeze(1) <= enough
             y = torch.where(lower & moving, further, y)
-            rate = torch.where(lower, (1.5 * rate).clamp_max(most), rate / 2)
-        raise ValueError(f"descent did not come to rest within {STEPS} steps; |grad f| is {float(down.norm()):.3g}")
+            rate = torch.where(lower, (1.5 * rate).clamp_max(1 / steepest), rate / 2)
+        worst = float(down.norm(dim=1).max()) * unit / self.apart
+        raise ValueError(f"descent did not come to rest within {STEPS} steps; |grad f| is {worst:.3g}")
 
     def nearest(self, x: Any, within: float = 1e-6) -> NDArray[np.int64]:
-        """Which stored pattern each state (B, n) is at, -1 for none: a spurious state."""
-        distance = np.linalg.norm(np.asarray(x)[..., None, :] - np.asarray(self.S), axis=-1)
-        index = distance.argmin(axis=-1)
-        return np.where(distance.min(axis=-1) <= within * (1 + np.abs(np.asarray(self.S)).max()), index, -1)
+        """Which stored pattern each state (B, n) is at, -1 for none: a spurious state.
+
+        At one is ``within`` of the least distance between two patterns, and the rounding of their components.
+        """
+        S = np.asarray(self.S)
+        distance = np.linalg.norm(np.asarray(x)[..., None, :] - S, axis=-1)
+        least = within * self.apart + 4 * EPS * float(np.linalg.norm(S, axis=1).max())
+        return np.where(distance.min(axis=-1) <= least, distance.argmin(axis=-1), -1)
 
     def recall(self, x: Any) -> list[Hashable | None]:
         """The target that each cue (B, n) ends at, None for a spurious state."""

@@ -231,6 +231,24 @@ class TestDescent:
         assert ((ends >= low) & (ends <= high)).all()
         assert np.abs(net.gradient(ends)).max() < 1e-8
 
+    @pytest.mark.parametrize(
+        ("scale", "offset"), [(2.0**-30, 0.0), (1.0, 2.0**20), (2.0**-30, 2.0**-10), (2.0**30, 0.0)]
+    )
+    @pytest.mark.parametrize("function", ["shepard", "paraboloids"])
+    def test_recall_does_not_depend_on_the_units_of_the_patterns(self, function, scale, offset):
+        """Powers of two, so that the patterns are the same ones exactly: f(a x + b) has the k of f over a^2."""
+        S, cues = np.array([[0, 0], [1, 0], [0, 1.0]]), np.array([[0.25, 0.125], [0.875, 0.25], [3, 2], [-0.5, 0.75]])
+        net = PatternDescent(scale * S + offset, "abc", function=function, k=4 / scale**2)
+        moved = scale * cues + offset
+        np.testing.assert_array_equal(net.nearest(moved), [-1] * 4)
+        ends = net.descend(moved)
+        plain = PatternDescent(S, "abc", function=function, k=4.0).descend(cues)
+        np.testing.assert_allclose((ends - offset) / scale, plain, atol=1e-8)
+        squares = ((plain[:, None] - S) ** 2).sum(2)
+        at = [int(row.argmin()) if row.min() < 1e-12 else -1 for row in squares]
+        assert set(at) >= {0, 1}
+        np.testing.assert_array_equal(net.nearest(ends), at)
+
     def test_a_search_finds_every_pattern_and_what_is_spurious(self):
         net = PatternDescent(S5, LEVELS, LEVELS, k=2)
         points = find_fixed_points(net, n_starts=128, workers=1)
