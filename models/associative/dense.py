@@ -28,12 +28,14 @@ from dynsys.proof.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 KINDS = ("map", "flow")
+LARGEST = 1e300  # that a sum of products may reach
 
 
 class DenseMemory(System):
     """Patterns S (P, n) of real numbers and the inverse temperature ``beta``, as a map or as the flow of the gradient.
 
-    Raises ValueError for patterns that are not finite numbers in rows, a beta that is not positive, or another kind.
+    Raises ValueError for patterns that are not finite numbers in rows or whose products are beyond float64, a beta that
+    is not positive, or another kind.
     """
 
     name = "dense-memory"
@@ -48,6 +50,7 @@ class DenseMemory(System):
         patterns = checked_rows(S, "S")
         if not 0 < beta < float("inf"):
             raise ValueError(f"beta is {beta}; it must be positive")
+        _check_products(patterns, patterns, beta, "S")
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}; a dense memory is a {' or a '.join(KINDS)}")
         self.S, self.beta, self.kind = torch.as_tensor(patterns), float(beta), Kind(kind)
@@ -113,22 +116,28 @@ class DenseMemory(System):
 
     def energy(self, x: Any) -> Array:
         """E of states (n,) or (B, n), with the term 1/2 |x|^2 and no additive constant."""
-        x, S = checked_states(x, self.n_state), np.asarray(self.S)
+        x, S = self._checked(x), np.asarray(self.S)
         return 0.5 * (x * x).sum(-1) - scipy.special.logsumexp(self.beta * x @ S.T, axis=-1) / self.beta
 
     def step(self, x: Any) -> Array:
         """One update of states (n,) or (B, n): softmax attention of x over the patterns."""
-        x, S = checked_states(x, self.n_state), np.asarray(self.S)
+        x, S = self._checked(x), np.asarray(self.S)
         reach = self.beta * x @ S.T
         weights = np.exp(reach - reach.max(axis=-1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=-1, keepdims=True) @ S)
+
+    def _checked(self, x: Any) -> Array:
+        x = checked_states(x, self.n_state)
+        _check_products(x, np.asarray(self.S), self.beta, "x")
+        return x
 
     # what the patterns themselves tell
 
     @property
     def length(self) -> float:
         """M, the largest |s_i|."""
-        return float(np.linalg.norm(np.asarray(self.S), axis=1).max())
+        largest = float(self.S.abs().max()) or 1.0  # taken out, as the squares of small numbers vanish
+        return largest * float(np.linalg.norm(np.asarray(self.S) / largest, axis=1).max())
 
     def separation(self) -> Array:
         """Delta_i (P,), infinite of a single pattern; at most 0 where another pattern reaches as far."""
@@ -144,8 +153,8 @@ class DenseMemory(System):
             return np.asarray(2 * self.length * (len(self.S) - 1) * np.exp(exponent))
 
     def radius(self) -> float:
-        """1 / (beta P M), the radius of the balls about well separated patterns."""
-        return 1 / (self.beta * len(self.S) * self.length)
+        """1 / (beta P M), the radius of the balls about well separated patterns; infinite where all patterns are 0."""
+        return 1 / (self.beta * len(self.S) * self.length) if self.length else float("inf")
 
     def is_separated(self) -> NDArray[np.bool_]:
         """Which patterns (P,) are: Delta_i >= 2 / (beta P) + ln(2 (P - 1) P beta M^2) / beta.
@@ -153,5 +162,19 @@ class DenseMemory(System):
         A step then takes the ball of ``radius`` about s_i into itself, and there is one fixed point in it.
         """
         P, M = len(self.S), self.length
-        least = 2 / (self.beta * P) + (np.log(2 * (P - 1) * P * self.beta * M**2) / self.beta if P > 1 else -np.inf)
-        return self.separation() >= least
+        if P == 1 or M == 0:  # every state is led to the one point there is
+            return np.ones(P, dtype=bool)
+        return (
+            self.separation() >= 2 / (self.beta * P) + (np.log(2 * (P - 1) * P * self.beta) + 2 * np.log(M)) / self.beta
+        )
+
+
+def _check_products(x: Array, S: Array, beta: float, name: str) -> None:
+    """That every sum of the formulas is a number: their terms are beta s . x, s . s and x . x."""
+    largest = max(float(np.abs(x).max(initial=0.0)), float(np.abs(S).max()))
+    most = float(np.sqrt(LARGEST / S.shape[1] / max(beta, 1.0)))
+    if largest > most:
+        raise ValueError(
+            f"{name} holds sizes up to {np.abs(x).max():.3g}; the products of patterns and states have to be numbers "
+            f"in float64, which they are up to {most:.3g} here: give all in larger units, and beta by their square"
+        )

@@ -74,15 +74,26 @@ def hebb_in_time(W0: Any, x: Any, t: float) -> tuple[Array, Array]:
     """W(t) and y(t) = W(t) x by Hebb's rule dW/dt = y x^T under a held input x: W0 (m, n), x (n,).
 
     W(t) = W0 + W0 x x^T (exp(|x|^2 t) - 1) / |x|^2 grows for ever unless W0 x = 0; from zero weights nothing grows.
+    Raises ValueError where it has grown beyond float64.
     """
     W0 = checked_rows(W0, "W0")
     x = checked_vector(x, W0.shape[1])
     if not np.isfinite(t):
         raise ValueError(f"t is {t}; a time is a finite number")
-    size = float(x @ x)
-    grown = t if size == 0 else np.expm1(size * t) / size
-    W = W0 + grown * np.outer(W0 @ x, x)
-    return W, W @ x
+    length = float(np.abs(x).max())
+    if length == 0:
+        return W0, W0 @ x
+    unit = x / length  # whose square neither overflows nor vanishes, as that of x may
+    square = float(unit @ unit)
+    rows = np.flatnonzero(start := W0 @ unit)  # the others stay, however long
+    W = W0.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        grown = np.expm1(square * (length * (length * t))) / square
+        W[rows] += grown * np.outer(start[rows], unit)
+        y = W @ x
+    if not (np.isfinite(W).all() and np.isfinite(y).all()):
+        raise ValueError(f"t is {t}, and by then W or W x is beyond what float64 holds; take less than it")
+    return W, y
 
 
 class Feedback(enum.StrEnum):

@@ -293,6 +293,18 @@ class TestLinear:
         np.testing.assert_allclose(y, [-1.3445067211, 1.7926756281], atol=1e-10)
         np.testing.assert_allclose(W, W0 @ expm(0.3 * np.outer(x, x)), atol=1e-13)
 
+    @pytest.mark.filterwarnings("error")
+    def test_hebb_in_time_at_its_extremes(self):
+        """Where W0 x = 0 nothing changes ever; back in time W loses W0 x x^T / |x|^2; what overflows is refused."""
+        for W0, x in (([[0, 0]], [1, 1]), ([[1, -1]], [1, 1]), ([[1, 2]], [0, 0])):
+            W, y = hebb_in_time(W0, x, 1e308)
+            np.testing.assert_array_equal(W, W0)
+            np.testing.assert_array_equal(y, [0])
+        for size in (1, 1e200):
+            np.testing.assert_array_equal(hebb_in_time([[1, 2]], [size, 0], -1000)[0], [[0, 2]])
+            with pytest.raises(ValueError, match="t is 1000, and by then W or W x is beyond what float64 holds"):
+                hebb_in_time([[0, 0], [1, 2]], [size, 0], 1000)
+
     def test_hebb_in_time_is_the_limit_of_small_updates(self):
         W, x = np.array([[0.1, -0.2], [0.3, 0.05]]), np.array([1.0, 2.0])
         expected = hebb_in_time(W, x, 0.3)[0]

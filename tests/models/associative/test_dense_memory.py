@@ -181,6 +181,34 @@ class TestMerging:
             merging([[1.0, 0.0], [1.0, 0.0]])
 
 
+class TestExtremes:
+    @pytest.mark.filterwarnings("error")
+    def test_patterns_of_0_are_one_point_that_every_state_is_led_to(self):
+        for P in (1, 3):
+            memory = DenseMemory(np.zeros((P, 2)))
+            assert memory.radius() == np.inf
+            assert memory.is_separated().all()
+            np.testing.assert_array_equal(memory.step([[5.0, -7.0], [1e100, 0]]), np.zeros((2, 2)))
+
+    @pytest.mark.filterwarnings("error")
+    def test_small_patterns_keep_their_length(self):
+        """3, 4, 5 times 2^-600, whose squares are below float64."""
+        tiny = 2.0**-600
+        memory = DenseMemory([[3 * tiny, 4 * tiny], [0, 0]], beta=2.0)
+        assert memory.length == 5 * tiny
+        assert memory.radius() == 1 / (20 * tiny)
+
+    @pytest.mark.filterwarnings("error")
+    def test_products_beyond_float64_are_refused_and_those_within_are_right(self):
+        with pytest.raises(ValueError, match=r"S holds sizes up to 1e\+200"):
+            DenseMemory([[1e200, 0], [0, 1e200]])
+        memory = DenseMemory([[1e140, 0], [0, 1e140]])
+        np.testing.assert_array_equal(memory.step([1e140, 1e139]), [1e140, 0])
+        for refused in (memory.step, memory.energy):
+            with pytest.raises(ValueError, match=r"x holds sizes up to 1e\+200"):
+                refused([1e200, 1e199])
+
+
 class TestDescent:
     @pytest.mark.parametrize(("function", "least"), [("shepard", 0.823099), ("paraboloids", 2.247191)])
     def test_the_least_k(self, function, least):
