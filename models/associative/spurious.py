@@ -52,7 +52,7 @@ class Named:
             Name.NEGATIVE: f"the negative of pattern {self.patterns[0]}",
             Name.MIXTURE: f"the mixture sign({parts})" + (f", {self.zeros} units at 0" if self.zeros else ""),
             Name.UNFINISHED: f"{parts} where it is not 0, with {self.zeros} units left at 0",
-            Name.OTHER: f"no pattern nor a mixture of few; overlap {self.overlap:.3g} with {parts}",
+            Name.OTHER: f"no pattern nor a mixture of few near ones; overlap {self.overlap:.3g} with {parts}",
         }[self.name]
 
 
@@ -83,11 +83,20 @@ def named(y: Any, S: Any) -> Named:
 
 
 def _mixture(y: Array, S: Array, m: Array, counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The fewest patterns, each with the sign of its overlap, the sign of whose sum is y."""
+    """The fewest patterns with signs, the sign of whose sum is y: those of their overlaps first, if these will do.
+
+    They are among the ``CONSIDERED`` of the largest overlaps, of either sign.
+    """
     candidates = sorted(np.argsort(-np.abs(m), kind="stable")[:CONSIDERED].tolist())
-    signs = np.where(m >= 0, 1, -1)
+    own = np.where(m >= 0, 1, -1)
+    least = np.count_nonzero(y) / len(y) - 1e-9  # of the sum of signed overlaps: each unit of y has 1 or more of it
     for count in counts:
-        for chosen in itertools.combinations(candidates, count):
-            if (np.sign(signs[list(chosen)] @ S[list(chosen)]) == y).all():
-                return chosen, tuple(int(signs[p]) for p in chosen)
+        turned = np.array(sorted(itertools.product((1, -1), repeat=count), key=lambda signs: signs.count(-1)))
+        for chosen in map(list, itertools.combinations(candidates, count)):
+            if np.abs(m[chosen]).sum() < least:
+                continue
+            signs = turned * own[chosen]
+            for row in signs[signs @ m[chosen] >= least]:
+                if (np.sign(row @ S[chosen]) == y).all():
+                    return tuple(chosen), tuple(row.tolist())
     return None
