@@ -27,7 +27,7 @@ WALK = ArclengthSettings(  # lengths are in snapshots, and in usual sizes of a s
     aimed=(0.2, 0.3, 0.3),
     curved=False,  # at a fold that is at a snapshot a straight step does not land, and may not
 )
-FAR = 100.0  # usual sizes of a state, beyond which a curve is given up where a system has no box
+FAR = 100.0  # usual sizes of a state from where it began, beyond which a curve is given up
 OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
 SAME = 1e-6  # usual sizes of a state: two points of one snapshot nearer than this are one
 BESIDE = (1e-2, 3e-3, 1e-3, 1e-4)  # of a branch point, where the first node of a curve from there is tried
@@ -138,7 +138,7 @@ class Walk(FamilyCurve):
         return front, torch.full_like(ONE, int(ending))
 
     def _is_inside(self, node: Node) -> bool:
-        if float(node.x.norm()) > FAR * self.unit:
+        if float((node.x - self.curve.nodes[0].x).norm()) > FAR * self.unit:
             return False
         box = self.family.box(node.p) if node.snapshot >= 0 else None
         if box is None:

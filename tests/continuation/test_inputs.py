@@ -38,6 +38,12 @@ class TestEvents:
         diagram = follow_inputs(unit, [[-1.0], [0.0]], searches=2)
         assert [event.input[0] for event in diagram.events] == pytest.approx([-0.532839975], abs=1e-8)
 
+    def test_states_far_from_the_origin_are_followed_all_the_same(self):
+        far = Flow(lambda x, u: (x - 1e6) - (x - 1e6) ** 3 + u, n_state=1, n_input=1, bounds=(1e6 - 3, 1e6 + 3))
+        diagram = follow_inputs(far, [[0.0], [1.0]], searches=2)
+        assert [event.input[0] for event in diagram.events] == pytest.approx([FOLD], abs=1e-6)
+        assert not any(branch.lost for branch in diagram.branches)
+
     def test_two_inputs_bend_the_path_at_a_vertex(self):
         system = Flow(lambda x, u: x - x**3 + (u[:, :1] + 2 * u[:, 1:]), n_state=1, n_input=2, bounds=(-3, 3))
         diagram = follow_inputs(system, [[0.0, 0.0], [0.2, 0.0], [0.2, 0.5]], searches=2)

@@ -177,11 +177,11 @@ def test_the_units_of_the_states_and_of_the_velocity_do_not_matter(n, scale):
 
 
 def test_variables_of_very_different_units_are_found_all_the_same():
-    network, units = Bistable(3), torch.tensor([1e-6, 1.0, 1e6], dtype=torch.float64)
-    starts = np.random.default_rng(0).uniform(-3, 3, (128, 3)) * units.numpy()
-    system = Flow(lambda x, u: units * network.velocity(x / units, u), n_state=3)
+    network, units = Bistable(2), torch.tensor([1e-6, 1e6], dtype=torch.float64)
+    starts = np.random.default_rng(0).uniform(-3, 3, (64, 2)) * units.numpy()
+    system = Flow(lambda x, u: units * network.velocity(x / units, u), n_state=2)
     points = find_fixed_points(system, starts, workers=1, verify=False)
-    assert len(points) == 27
+    assert len(points) == 9
     apart = np.abs(points.states[:, None] / units.numpy() - network.fixed_points()[0]).max(axis=2)
     assert apart.min(axis=1).max() < 1e-10
 

@@ -297,3 +297,25 @@ def test_a_result_of_slow_points_only_says_so():
 def test_a_result_with_a_fixed_point_or_without_any_is_not_called_slow():
     assert slow_summary(result(["fixed", "slow"], [1e-9, 1e-2], held=0)) is None
     assert slow_summary(result([], np.zeros(0), held=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("W", "b"),
+    [
+        ([[0.5, 2], [-2, 2]], [0, 0]),
+        ([[2, 2, -1], [0.5, 0.5, -2], [-2, 0, 0.5]], [-1000, 0, 0]),
+        ([[0.5, 0], [0, 0.5]], [-1e9, 0]),
+        ([[-0.5, -0.5], [-1, 0.5]], [-1e9, 0]),
+    ],
+)
+def test_a_descent_that_stops_short_of_a_zero_at_the_origin_is_no_slow_point(W, b):
+    """Networks of ReLUs: q is quadratic in each region and falls on to the zero, however small it is already."""
+    module = torch.nn.RNN(1, len(b), nonlinearity="relu").double()
+    with torch.no_grad():
+        for weights in module.parameters():
+            weights.zero_()
+        module.weight_hh_l0.copy_(torch.tensor(W))
+        module.bias_ih_l0.copy_(torch.tensor(b))
+    points = find_fixed_points(dynsys.wrap(module), n_starts=32, workers=1)
+    assert len(points.slow) == 0
+    assert points.search.complete

@@ -44,6 +44,7 @@ ALONG = 2**20  # entries of the Jacobians of states that are followed along a sl
 LED_TOGETHER = 1e-9  # in units of the state: states led to zeros this near to each other were led to one
 NEAR = 1e-3  # in units of the state: a slow state this near to a minimum already followed is not followed again
 ARRIVING = 1e-2  # in units of the state: a slow state this near to a known point is taken to be on its way there
+HALVINGS = 24  # of the way to a known point, at which it is seen whether q falls all along
 FAR = 0.1  # in units of the state: a slow start this far from every point may be at a slow point
 
 
@@ -101,6 +102,9 @@ class Minima:
             minimum = self._minimum(state)
             minimum = dataclasses.replace(minimum, x=wrapped(minimum.x, self.system.periods))
             followed += [(state.x, state.group), (minimum.x, state.group)]
+            here = [row for row, group in enumerate(known_groups) if group == state.group]
+            if self._falls_to(known[here], minimum.x, state.group):
+                continue
             reason = self._judge(minimum, state.group)
             if reason is not None and not state.counted:
                 rejected[reason] += 1
@@ -209,6 +213,18 @@ class Minima:
             return minimum
         group = torch.tensor([state.group], device=u.device)
         return minimum_at(system, self._finished(self._down(state.x, group), group), u, self.unit)
+
+    def _falls_to(self, known: Tensor, x: Tensor, group: int) -> bool:
+        """Whether q falls all the way from x (1, n) straight to the nearest of the ``known`` points: x is no minimum,
+        but a descent to that point has stopped short, as where |F| is of the size of the distance from zero.
+        """
+        if not len(known):
+            return False
+        ways = nearest(known - x, self.system.periods)
+        way = ways[vector_norm(ways, dim=1).argmin()]
+        shares = 2.0 ** -torch.arange(HALVINGS, dtype=x.dtype, device=x.device).unsqueeze(1)
+        q = speed(self.system, torch.cat([x, x + shares * way]), self.inputs[[group]].expand(HALVINGS + 1, -1))
+        return bool((q[1:] < q[0]).all() and (q[1:-1] <= q[2:]).all())
 
     def _inside(self, x: Tensor, group: int) -> bool:
         return bool(self.within_reach(x, torch.tensor([group], device=x.device)))

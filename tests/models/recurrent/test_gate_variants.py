@@ -204,7 +204,7 @@ def test_a_cell_behind_a_hard_forget_gate_may_rest_anywhere():
     assert torch.equal((x + net.velocity(x, u))[:, 2:], x[:, 2:])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["gru before", "gru hard", "gru erf", "lstm hard", "lstm elu", "peephole hard"])
 def test_points_found_solve_the_equation_and_are_certified(name, seed):
     kind, settings = {
