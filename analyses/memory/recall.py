@@ -15,8 +15,8 @@ from dynsys.analyses.memory.nets import NETS, USES, Choices, Course, Layer, Net,
 from dynsys.analyses.memory.pattern_files import Patterns, read_cues, read_patterns
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.analyses.run import Progress
-from dynsys.io.errors import typed
-from dynsys.io.files import check_writable
+from dynsys.io.errors import CheckpointError, typed
+from dynsys.io.files import check_writable, open_safetensors
 from dynsys.io.text import paragraphs
 from dynsys.models.associative.patterns import disturbed, overlaps
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
@@ -89,6 +89,9 @@ def run(
     net = net_of(settings.model, patterns, dataclasses.replace(settings.choices, targets=targets))
     cues = cues_of(settings, patterns)
     check_writable(folder)
+    if net.system is not None:
+        check_room_for_network(folder)
+        _check_own(Path(folder) / FILE_NAME)
     answers = []
     for k, (name, of, cue) in enumerate(cues):
         answers.append(answered(net, name, of, cue, settings.seed))
@@ -96,11 +99,19 @@ def run(
     if net.system is not None:
         from dynsys.models.loading.checkpoint import save_checkpoint
 
-        check_room_for_network(folder)
         save_checkpoint(Path(folder) / FILE_NAME, net.system, {"patterns": list(patterns.names)})
     results = results_of(settings, patterns, answers)
     _write(settings, patterns, net, answers, results, Path(folder), command)
     return results
+
+
+def _check_own(path: Path) -> None:
+    """Raise CheckpointError where the checkpoint that would be replaced is not of a recall, as of a trained network."""
+    if not path.exists():
+        return
+    _, header = open_safetensors(path)
+    if "patterns" not in ((header or {}).get("about") or {}):
+        raise CheckpointError(path.parent, "it holds another network", "give another folder with -o")
 
 
 def cues_of(settings: Recall, patterns: Patterns) -> list[tuple[str, int | None, Array]]:

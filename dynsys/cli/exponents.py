@@ -63,6 +63,7 @@ def exponents(
       dynsys exponents model.pt --inputs trial.npz -o exponents.html
     """
     from dynsys.exponents.lyapunov import ExponentsInterrupted, lyapunov_exponents
+    from dynsys.exponents.spectrum import Exponents
     from dynsys.exponents.words import as_dict
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.models.loading.trajectories import inputs_from_file
@@ -71,7 +72,7 @@ def exponents(
 
     if held is not None and sequence is not None:
         raise click.UsageError("--input is held and --inputs is a sequence: give one of the two")
-    for place, check in ((path, check_page), (png, check_picture)):
+    for place, check in ((path, check_page), (png, check_picture), (save, Exponents.check_place)):
         if place is not None:
             check(place)
     system, _ = load_and_tell(checkpoint, **choices_given(options))

@@ -132,7 +132,7 @@ def find(
     """
     from dynsys.analyses.run import save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
-    from dynsys.result.export import write_csv, write_mat
+    from dynsys.result.export import check_csv, check_mat, write_csv, write_mat
     from dynsys.search.tolerances import Tolerances
     from dynsys.stability.of_flow import told_of_flow
 
@@ -142,6 +142,10 @@ def find(
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
     if strings is not None and (held is not None or trajectories is not None):
         raise click.UsageError("--strings bring inputs and starts of their own; leave out --input and --trajectories")
+    exports = [(csv_path, check_csv, write_csv), (mat_path, check_mat, write_mat)]
+    for path, check, _ in exports:
+        if path is not None:
+            check(path)
     choices = choices_given(options)
     system, found = load_and_tell(checkpoint, **choices)
     if found is not None and found.choices is not None:
@@ -173,7 +177,7 @@ def find(
             device=device,
         )
         modes = save_modes(points, folder, show) if with_modes else None
-    for path, write in ((csv_path, write_csv), (mat_path, write_mat)):
+    for path, _, write in exports:
         if path is not None:
             write(points, path)
     if as_json:

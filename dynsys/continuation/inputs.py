@@ -185,7 +185,15 @@ def follow_inputs(
 
 
 def _checked(system: System, path: Any) -> Array:
-    vertices = np.asarray(path, dtype=np.float64)
+    if system.n_input == 0:
+        raise ValueError(f"{system.name} takes no input: there is no path to follow its points along")
+    try:
+        vertices = np.asarray(path, dtype=np.float64)
+    except ValueError:
+        sizes = ", ".join(str(np.size(vertex)) for vertex in path)
+        raise ValueError(
+            f"the vertices of the path have {sizes} numbers; {system.name} takes inputs of {system.n_input}"
+        ) from None
     if vertices.ndim != 2 or vertices.shape[1] != system.n_input or len(vertices) < 2:
         raise ValueError(
             f"the path has shape {vertices.shape}; {system.name} takes inputs of {system.n_input}, so give vertices "

@@ -33,8 +33,11 @@ def sentence(found: Exponents) -> str:
     if found.gone:
         parts.append(f"{found.gone} of {found.asked} trajectories left for infinity.")
     if found.others:
-        names = "; ".join(f"{other.starts} with {_first(other).lower()}" for other in found.others)
-        parts.append(f"{found.starts} of {found.asked} trajectories; others end on other attractors: {names}.")
+        names = ", ".join(f"{other.values[0]:+.4g} ({other.starts})" for other in found.others)
+        parts.append(
+            f"{found.starts} of {found.asked} trajectories; the others end on {len(found.others)} more "
+            f"{'attractor' if len(found.others) == 1 else 'attractors'}, whose first exponents are {names}."
+        )
     if found.stopped:
         parts.append(f"Stopped early ({found.stopped}).")
     return " ".join(part for part in parts if part)

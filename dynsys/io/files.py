@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def check_drawn(path: str | Path) -> None:
         raise ValueError(f"{path} is {kind}; name the file to write")
     if not _is_drawn(first_bytes(path)):
         raise ValueError(f"{path} is there already and is neither a page nor a picture; give another name")
+
+
+def check_exported(path: str | Path, ending: str, is_alike: Callable[[Path], bool]) -> None:
+    """Raise ValueError unless a result may be written there: by the ending of its name, and by what is there already,
+    which may be nothing, or a result that is alike.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ending:
+        raise ValueError(f"{str(path)!r} is no name for this result; it has to end in {ending}")
+    if path.exists() and not (path.is_file() and is_alike(path)):
+        raise ValueError(f"{path} is there already and is no such result; give another name")
 
 
 DRAWN = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"<svg", b"<!doctype html", b"<html")

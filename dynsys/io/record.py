@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.io.checked import check_arrays, checked, content_of
-from dynsys.io.files import Arrays, read_tensors, write_tensors
+from dynsys.io.errors import CheckpointError
+from dynsys.io.files import Arrays, check_exported, open_safetensors, read_tensors, write_tensors
 
 NOT_SAVED = {"saved": False}  # a field that belongs to the process
 ALL_OTHERS = {"rest": True}  # a field of all tensors whose names no other field has
@@ -80,6 +81,18 @@ class Record:
                 raise ValueError(f"it holds {min(tensors)}, which is no part of it")
             found.check()
         return found
+
+    @classmethod
+    def check_place(cls, path: str | Path) -> None:
+        """Raise ValueError where a file of it, named by a user, would replace anything but another of its kind."""
+        check_exported(path, ".safetensors", cls._is_one)
+
+    @classmethod
+    def _is_one(cls, path: Path) -> bool:
+        try:
+            return (open_safetensors(path)[1] or {}).get("schema") == cls.schema
+        except CheckpointError:
+            return False
 
     def check(self) -> None:
         """Raise ValueError where its parts do not fit together."""

@@ -15,11 +15,12 @@ BARS = 64  # exponents, up to which each has a bar for its interval; beyond, a b
 
 
 def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figure:
-    """The spectrum with confidence intervals on the left, running means against time on the right.
+    """The spectrum with confidence intervals, and beside it running means against time unless it is that of an orbit.
 
     Exponents of minus infinity are counted in the caption and not drawn.
     """
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.5, 0.5], horizontal_spacing=0.11)
+    columns = 1 if found.period else 2  # of an orbit nothing was averaged
+    figure = make_subplots(rows=1, cols=columns, horizontal_spacing=0.11)
     shown = np.flatnonzero(np.isfinite(found.values))
     number, values, half = shown + 1, found.values[shown], found.half_width[shown]
     named = {"name": "exponents", "legendgroup": "exponents"}
@@ -43,7 +44,7 @@ def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figur
         1,
         1,
     )
-    for i in range(min(CURVES, len(shown))):
+    for i in range(min(CURVES, len(shown)) if columns == 2 else 0):
         figure.add_trace(
             go.Scatter(
                 x=found.times,
@@ -56,7 +57,7 @@ def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figur
             1,
             2,
         )
-    for column in (1, 2):
+    for column in range(1, columns + 1):
         figure.add_hline(y=0, line={"color": style.GREY, "width": 1, "dash": "dot"}, row=1, col=column)
     per = "per step" if found.is_map else "per unit of time"
     room = {"range": [0.4, number.max() + 0.6]} if len(shown) else {}
@@ -64,6 +65,7 @@ def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figur
     if len(shown) <= 12:
         figure.update_xaxes(dtick=1, row=1, col=1)
     figure.update_yaxes(style.axis(f"Lyapunov exponent {per}"), row=1, col=1)
-    figure.update_xaxes(style.axis("steps" if found.is_map else "time"), row=1, col=2)
-    figure.update_yaxes(style.axis(f"running mean {per}"), row=1, col=2)
+    if columns == 2:
+        figure.update_xaxes(style.axis("steps" if found.is_map else "time"), row=1, col=2)
+        figure.update_yaxes(style.axis(f"running mean {per}"), row=1, col=2)
     return style.under(figure, title or f"Lyapunov exponents of {found.name}", [found.sentence.replace("+-", "±")])

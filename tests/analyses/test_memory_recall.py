@@ -13,6 +13,8 @@ from dynsys.analyses.memory.pattern_files import Patterns, read_cues, read_patte
 from dynsys.analyses.pictures import Asked, figure_of
 from dynsys.analyses.run import load_run
 from dynsys.cli import main
+from dynsys.models.loading.checkpoint import save_checkpoint
+from dynsys.models.rate.simple_rnn import SimpleRNN
 
 HADAMARD = np.array([[1, 1], [1, -1]])
 HADAMARD = np.kron(np.kron(HADAMARD, HADAMARD), HADAMARD)  # 8 orthogonal patterns
@@ -187,3 +189,14 @@ def test_images_without_pillow_say_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"")
     told = invoke("recall", tmp_path, "-o", tmp_path / "run").stderr
     assert "images need the package Pillow; pip install 'dynsys-rnn[images]'" in told
+
+
+def test_a_trained_network_is_not_written_over(tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(checkpoint, SimpleRNN.random(4))
+    before = checkpoint.read_bytes()
+    recall = ("recall", "letters", "--only", "E,J", "--model", "continuous", "-o")
+    assert "another network" in invoke(*recall, tmp_path).stderr
+    assert checkpoint.read_bytes() == before
+    for _ in range(2):  # one of its own is made again
+        assert invoke(*recall, tmp_path / "own").exit_code == 0

@@ -148,11 +148,16 @@ class TestFilesAndMistakes:
             ([[0.0]], "2 at least"),
             ([[0.0], [np.nan]], "NaN"),
             ([[0.0], [1.0], [1.0]], "vertices 1 and 2"),
+            ([[0.0], [1.0, 0.0]], "have 1, 2 numbers; switch takes inputs of 1"),
         ],
     )
     def test_a_path_that_is_none_is_told(self, path, words):
         with pytest.raises(ValueError, match=words):
             follow_inputs(SWITCH, path)
+
+    def test_a_system_without_inputs_is_told(self):
+        with pytest.raises(ValueError, match="takes no input"):
+            follow_inputs(Flow(lambda x, u: -x, n_state=1), [[0.0], [1.0]])
 
     def test_the_command_writes_the_diagram(self, tmp_path):
         np.savez(tmp_path / "net.npz", W=np.array([[2.0]]), B=np.ones((1, 1)))

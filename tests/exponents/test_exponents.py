@@ -168,7 +168,10 @@ class TestSeveralAttractors:
         assert found.values == pytest.approx([-6])
         assert found.starts == 3
         assert [other.values[0] for other in found.others] == pytest.approx([-3])
-        assert "others end on other attractors" in found.sentence
+        assert (
+            "3 of 4 trajectories; the others end on 1 more attractor, whose first exponents are -3 (1)."
+            in found.sentence
+        )
 
     def test_those_that_leave_are_told(self):
         system = Map(lambda x, u: x**2, n_state=1)
@@ -391,7 +394,17 @@ class TestCommand:
         )
         assert result.exit_code == 0, result.output
         assert "fixed point" in result.output
-        assert (tmp_path / "page.html").stat().st_size > 1000
+        page = (tmp_path / "page.html").read_text()
+        assert "xaxis2" not in page.split("Plotly.newPlot")[-1]  # nothing was averaged
+        assert self.run("bistable", "--steps", 50, "--save", tmp_path / "all.safetensors").exit_code == 0
+
+    def test_a_network_is_not_written_over(self, tmp_path):
+        network = tmp_path / "net.safetensors"
+        network.write_bytes(b"a network")
+        result = self.run("bistable", "--save", network)
+        assert result.exit_code == 1
+        assert "give another name" in result.output
+        assert network.read_bytes() == b"a network"
 
     def test_many_trials_are_refused(self, tmp_path):
         np.savez(tmp_path / "net.npz", W=np.eye(2) / 2, B=np.ones((2, 1)))

@@ -169,6 +169,21 @@ def test_other_programs_read_what_is_written_for_them(points, tmp_path):
     assert str(back["stability"][0][0][0]) == "stable node"
 
 
+@pytest.mark.parametrize(("write", "name"), [(write_csv, "net.csv"), (write_mat, "net.mat")])
+def test_an_export_replaces_an_export_and_nothing_else(points, tmp_path, write, name):
+    path = tmp_path / name
+    scipy.io.savemat(path, {"W": np.eye(2)}, appendmat=False)
+    weights = path.read_bytes()
+    with pytest.raises(ValueError, match="give another name"):
+        write(points, path)
+    assert path.read_bytes() == weights
+    path.unlink()
+    write(points, path)
+    write(points[:2], path)
+    with pytest.raises(ValueError, match="has to end in"):
+        write(points, tmp_path / "points.txt")
+
+
 def test_arrays_of_numpy_are_followed_as_tensors_are():
     decay = Flow(lambda x, u: -x, n_state=1)
     states = simulate(decay, np.ones((1, 1)), np.zeros((3, 0)), step=0.5)
