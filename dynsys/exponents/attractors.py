@@ -124,11 +124,13 @@ def orbits(run: _Run, x: Tensor, spread: Tensor) -> dict[int, Orbit]:
         away = [float((y[row] - x[row]).abs().max()) for y in back]
         near = max(RESTS * float(spread[row]), float(rounding[row]))
         period = next((p for p, d in enumerate(away, 1) if d <= near), 0)
-        rates = _of_orbit(run, torch.stack([y[row] for y in course[:period]])) if period else None
-        if rates is None:
+        if not period:
             continue
-        if rates[0] < 0 or (bool(told[row]) and away[period - 1] <= float(rounding[row])):
-            found[row] = Orbit(torch.stack([y[row] for y in course[:period]]), rates)
+        states = torch.stack([y[row] for y in course[:period]])
+        rates = _of_orbit(run, states)
+        rests = bool(told[row]) and away[period - 1] <= float(rounding[row])
+        if rates is not None and (rates[0] < 0 or rests):
+            found[row] = Orbit(states, rates)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -100,6 +101,7 @@ def has_closed_form(system: System) -> bool:
     return not system.jacobian.__func__.__module__.endswith("systems.system")  # type: ignore[attr-defined]
 
 
+@cache
 def _tableau() -> tuple[np.ndarray, np.ndarray]:
     method = scipy.integrate.DOP853
     return np.asarray(method.A), np.asarray(method.B)

@@ -53,17 +53,8 @@ def confusions(records: Mapping[str, Mapping[str, Any]], *, title: str | None = 
         },
         barmode="overlay",
     )
-    caption, margin = style.lines(
-        paragraphs(style.TEXT, "wrong_answers", int(next(iter(counts.values()))["confusion"].sum()))
-    )
-    return style.dressed(
-        figure,
-        title,
-        caption,
-        below=style.BELOW,
-        margin={"l": 80, "r": 30, "t": 100 if title else 60, "b": margin},
-        showlegend=False,
-    )
+    answers = int(next(iter(counts.values()))["confusion"].sum())
+    return style.captioned(figure, title, paragraphs(style.TEXT, "wrong_answers", answers))
 
 
 def _checked(name: str, record: Mapping[str, Any]) -> dict[str, Array]:

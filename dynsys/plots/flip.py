@@ -40,12 +40,4 @@ def flip_matrix(flips: Flips, *, title: str | None = None) -> go.Figure:
     )
     figure.update_xaxes(title="into", side="bottom", type="category")
     figure.update_yaxes(title="memory pushed", autorange="reversed", type="category")
-    caption, margin = style.lines([flips.summary()])
-    return style.dressed(
-        figure,
-        title,
-        caption,
-        below=style.BELOW,
-        margin={"l": 80, "r": 30, "t": 100 if title else 60, "b": margin},
-        showlegend=False,
-    )
+    return style.captioned(figure, title, [flips.summary()])

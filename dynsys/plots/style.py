@@ -165,6 +165,13 @@ def axis(title: str, **settings: Any) -> dict[str, Any]:
     }
 
 
+def captioned(figure: go.Figure, title: str | None, notes: list[str]) -> go.Figure:
+    """``dressed`` without a legend, with the notes as the caption."""
+    caption, room = lines(notes)
+    margin = {"l": 80, "r": 30, "t": 100 if title else 60, "b": room}
+    return dressed(figure, title, caption, below=BELOW, margin=margin, showlegend=False)
+
+
 def under(figure: go.Figure, title: str | None, notes: list[str], **layout: Any) -> go.Figure:
     """``dressed``, with the legend in a row above the axes and the notes, those that say something, as the caption."""
     caption, room = lines([note for note in notes if note])
