@@ -92,8 +92,6 @@ def exponents(
                 progress=show,
             )
     except ExponentsInterrupted as interrupt:
-        if interrupt.exponents is None:
-            raise
         found = interrupt.exponents
     if save is not None:
         found.save(save)

@@ -44,11 +44,11 @@ GONE = 1e12  # size of a state that has left for infinity
 
 
 class ExponentsInterrupted(KeyboardInterrupt):
-    """Ctrl-C while growth was added up; ``exponents`` holds what it says so far, None where that is nothing."""
+    """Ctrl-C while growth was added up; ``exponents`` holds what it says so far."""
 
-    def __init__(self, exponents: Exponents | None) -> None:
+    def __init__(self, exponents: Exponents) -> None:
         self.exponents = exponents
-        super().__init__("interrupted" + ("" if exponents is None else f" after {exponents.steps:,} steps"))
+        super().__init__(f"interrupted after {exponents.steps:,} steps")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,10 @@ def lyapunov_exponents(
         try:
             run.go()
         except KeyboardInterrupt:
-            raise ExponentsInterrupted(run.result(began, "interrupted")) from None
+            so_far = run.result(began, "interrupted")
+            if so_far is None:
+                raise
+            raise ExponentsInterrupted(so_far) from None
         found = run.result(began)
         assert found is not None
         if covariant:
@@ -214,6 +217,8 @@ class _Run:
         for t in range((asked.burn_in - upright) * self.parts):
             self.x = self.stepper.step(self.x, None, self._for(self.inputs(t), self.x)).x
             low, high = torch.minimum(low, self.x), torch.maximum(high, self.x)
+            if self.progress is not None:
+                self.progress("on the way", t + 1, (asked.burn_in - upright) * self.parts)
         self.t, self.spread = asked.burn_in - upright, (high - low).amax(dim=1)
         self._drop_gone()
         found = orbits(self, self.x, self.spread)

@@ -313,9 +313,15 @@ class TestTheQuestion:
 
     def test_what_was_done_before_ctrl_c_is_kept(self):
         def interrupt(stage, done, total):
-            if done == 40:
+            if stage == "growth" and done == 40:
                 raise KeyboardInterrupt
 
+        def at_once(stage, done, total):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt) as nothing:
+            lyapunov_exponents(LOGISTIC, steps=64, starts=UNIFORM, progress=at_once)
+        assert not isinstance(nothing.value, ExponentsInterrupted)
         with pytest.raises(ExponentsInterrupted) as caught:
             lyapunov_exponents(LOGISTIC, steps=640, starts=UNIFORM, progress=interrupt)
         assert caught.value.exponents.steps == 400
