@@ -92,9 +92,10 @@ class Exponents(
 
     @property
     def half_width(self) -> Array:
-        """Of the intervals, (k,)."""
+        """Of the intervals, (k,); NaN where the run was too short for one."""
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.nan_to_num(self.interval[:, 1] - self.interval[:, 0], nan=0.0)) / 2
+            half = (self.interval[:, 1] - self.interval[:, 0]) / 2
+        return np.where(np.isneginf(self.values), 0.0, half)
 
     @property
     def sentence(self) -> str:

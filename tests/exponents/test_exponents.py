@@ -300,7 +300,9 @@ class TestTheQuestion:
 
     def test_too_few_steps_leave_no_interval(self):
         found = lyapunov_exponents(LOGISTIC, steps=3, starts=UNIFORM[:1])
-        assert np.isnan(found.half_width).all() or found.verdict == "not yet"
+        assert np.isnan(found.half_width).all()
+        assert found.verdict == "not yet"
+        assert "no interval yet" in found.sentence
         assert "too few" in found.sentence
 
     def test_a_jacobian_that_is_wrong_is_refused(self):

@@ -132,7 +132,7 @@ def gated(kind, n, gain):
 @pytest.mark.parametrize(
     ("make", "settings"),
     [
-        (lambda: SimpleRNN.random(300, 1.2, seed=1), {"n_starts": 16}),
+        (lambda: SimpleRNN.random(300, 1.2, seed=1), {"n_starts": 6}),
         (lambda: gated("GRU", 16, 4.0), {"n_starts": 64}),
         (lambda: gated("LSTM", 8, 6.0), {"n_starts": 64}),
         (lambda: gated("GRU", 100, 3.0), {"n_starts": 16}),
