@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.exponents.attractors import Orbit, apart, orbits
+from dynsys.exponents.attractors import Orbit, orbits
 from dynsys.exponents.covariant import Covariant, backward
 from dynsys.exponents.frames import Frames
+from dynsys.exponents.spectra import apart
 from dynsys.exponents.spectrum import Exponents
 from dynsys.exponents.tangent import Stepper
 from dynsys.numerics.threads import alone, in_order

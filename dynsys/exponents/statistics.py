@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+ENOUGH = 16  # batches, below which an interval is not to be trusted
+
 
 @dataclass(frozen=True)
 class Batching:
@@ -24,7 +26,7 @@ class Batching:
     """
 
     correlated: float = 0.1
-    fewest: int = 16
+    fewest: int = ENOUGH
     none: int = 4
 
 
@@ -71,6 +73,11 @@ def batched(series: Array, rules: Batching | None = None) -> Batches:
         means = (even[0::2] + even[1::2]) / 2
         correlation = _correlation(means)
     return Batches(means.reshape(-1, means.shape[2]), correlation)
+
+
+def exactly(values: Array) -> Batches:
+    """Batches of exponents (k,) that are known without error."""
+    return Batches(np.repeat(values[None], ENOUGH, axis=0), 0.0)
 
 
 def _correlation(means: Array) -> float:
