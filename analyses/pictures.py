@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.portrait import Fit, portrait, title_of
 from dynsys.analyses.recorded import Recorded
-from dynsys.analyses.run import BASINS, CONNECTIONS, FLIPS, RECORDED, load_run
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, RECORDED, load_run
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.result.fixed_points import FixedPoints
@@ -72,8 +72,11 @@ def draw(
     fit: Fit | None = None,
     starts: bool = False,
     patterns: list[int] | None = None,
+    below: Sequence[str] = (),
 ) -> str:
     """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
+
+    Those named ``below`` follow on the page.
 
     None is the phase portrait, or the portrait of retrieval for a network that learned it. Raises ValueError for a
     choice that the picture does not use.
@@ -82,7 +85,7 @@ def draw(
 
     check_places(path, png)
     figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns))
-    save_html(figure, path)
+    save_html(figure, path, [figure_of(other, Asked(Path(run)))[0] for other in below])
     if png is not None:
         save_picture(chosen.still(Path(run)) if chosen.still else figure, png)
     (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
@@ -171,6 +174,21 @@ def _graph(asked: Asked) -> Any:
     basins = Basins.load(run / BASINS) if (run / BASINS).is_file() else None
     _, system = load_run(run)
     return memory_graph(Connections.load(run / CONNECTIONS), basins, title=title_of(system))
+
+
+@picture("surface", "points")
+def _surface(asked: Asked) -> Any:
+    from dynsys.lyapunov.basins import CertifiedBasins
+    from dynsys.plots import lyapunov_surface
+
+    run = asked.run
+    if not (run / CERTIFIED).is_file():
+        raise CheckpointError(run, "nobody has proved its basins yet", f"first: {typed('basins', run)} --certify")
+    points, system = load_run(run)
+    chosen = _numbers(points, asked.points) or []
+    if len(chosen) > 2:
+        raise ValueError(f"{len(chosen)} points are given; a surface is that of a memory, and of a saddle beside it")
+    return lyapunov_surface(CertifiedBasins.load(run / CERTIFIED), points, *chosen, title=title_of(system))
 
 
 @picture("flip")

@@ -30,7 +30,8 @@ def basins(
 ) -> None:
     """Follow every saddle of a RUN (a folder that 'dynsys find' wrote) along its unstable modes, both ways, to where
     it ends, and tell which share of random starts and of the task's own states ends in each attractor. With --certify
-    prove besides, rounding included, within which distance of each stable point every state comes to it.
+    prove besides, rounding included, within which distance of each stable point every state comes to it, and draw
+    levels of the Lyapunov function that proves it, below the graph.
 
     The branches are drawn by 'dynsys portrait RUN' from then on.
 
@@ -54,7 +55,7 @@ def basins(
         print_json({"connections": found.to_json(), "basins": shares.to_json(), **told})
     else:
         click.echo("\n".join([found.summary(), shares.summary(), *([proved.summary()] if proved else [])]))
-    draw("graph", run, path, png)
+    draw("graph", run, path, png, below=["surface"] if proved is not None and proved.has_surface else [])
     if not as_json:
         kept = "memory.json and certified.safetensors" if certify else "memory.json"
         click.echo(f"Wrote {path}{f' and {png}' if png else ''}, and {kept} in {run}.")

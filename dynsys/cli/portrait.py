@@ -20,7 +20,8 @@ from dynsys.cli.place import PLACE
 @click.option(
     "--picture",
     type=OneOf("dynsys.analyses.pictures", "PICTURES"),
-    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins', training curves, what "
+    help="Phase portrait, eigenvalues, modes by time constant, the graph of 'dynsys basins' or the Lyapunov surfaces "
+    "of its proofs, training curves, what "
     "'dynsys evolve' found as an animation or a bifurcation diagram, or the phase plane of a 2-D system; of a "
     "retrieval network where strings lead, whether its settling loop retrieves, or its wrong answers; of an "
     "associative memory its energy in the plane of some patterns.  [phase; of a retrieval network: retrieval]",

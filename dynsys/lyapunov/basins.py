@@ -74,6 +74,11 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
     def __len__(self) -> int:
         return len(self.states)
 
+    @property
+    def has_surface(self) -> bool:
+        """Whether there is a Lyapunov surface to draw, in a plane."""
+        return bool((self.radius > 0).any()) and self.states.shape[1] >= 2
+
     def contains(self, i: int, x: Any) -> NDArray[np.bool_]:
         """Whether states (..., n) are certain to be in the ellipsoid of point i, wherever the true point is."""
         y = np.linalg.solve(self.ellipsoids[i], (np.asarray(x) - self.states[i])[..., None])[..., 0]

@@ -25,6 +25,7 @@ _HOME = {
     "home_shares": "dynsys.plots.homecoming",
     "learning_curves": "dynsys.plots.learning",
     "lyapunov_spectrum": "dynsys.plots.lyapunov",
+    "lyapunov_surface": "dynsys.plots.lyapunov_surfaces",
     "memory_curves": "dynsys.plots.fading",
     "memory_graph": "dynsys.plots.graph",
     "memory_mistakes": "dynsys.plots.mistakes",

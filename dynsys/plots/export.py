@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -32,15 +33,27 @@ def _check(path: str | Path, endings: tuple[str, ...], what: str) -> None:
     check_drawn(path)
 
 
-def save_html(figure: go.Figure, path: str | Path) -> Path:
+def save_html(figure: go.Figure, path: str | Path, below: Sequence[go.Figure] = ()) -> Path:
     """One self-contained page that fills its window; plotly.js is inside (about 5 MB).
 
+    The figures ``below`` follow, each as high as the window.
     Raises ValueError for a name that is not .html, and where something else than a page or picture is there.
     """
     check_page(path)
-    body = figure.to_html(
+    body = "\n".join(_division(one, first=one is figure) for one in (figure, *below))
+    title = html.escape(figure.layout.title.text or Path(path).stem)
+    overflow = "overflow-x" if below else "overflow"
+    page = (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>body {{ margin: 0; {overflow}: hidden }}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+    return write_drawn(path, page.encode())
+
+
+def _division(figure: go.Figure, *, first: bool) -> str:
+    found: str = figure.to_html(
         full_html=False,
-        include_plotlyjs=True,
+        include_plotlyjs=first,
         include_mathjax=False,
         auto_play=False,  # of an animation: the reader starts it
         default_width="100vw",
@@ -52,12 +65,7 @@ def save_html(figure: go.Figure, path: str | Path) -> Path:
             "toImageButtonOptions": {"scale": 2},
         },
     )
-    title = html.escape(figure.layout.title.text or Path(path).stem)
-    page = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>body {{ margin: 0; overflow: hidden }}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
-    return write_drawn(path, page.encode())
+    return found
 
 
 def save_picture(figure: go.Figure, path: str | Path, width: int = 1400, height: int = 1000) -> Path:

@@ -147,6 +147,7 @@ def test_the_command_proves_besides_what_it_samples(tmp_path):
     assert "2 of 3 points have a basin that is proved" in told["summary"]
     kept = CertifiedBasins.load(tmp_path / "run" / "certified.safetensors")
     assert [row["radius"] for row in told["points"]] == kept.radius.tolist()
+    assert "border of what is proved" in (tmp_path / "run" / "graph.html").read_text()
 
 
 def test_a_weak_network_forgets_and_one_that_holds_a_bit_is_not_said_to():
