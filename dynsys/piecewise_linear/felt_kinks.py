@@ -79,9 +79,8 @@ def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
     along = v @ normal.Vh[0]
     parted = len(distinct) == 2 and bool(((along > 0) == (along[0] > 0)).eq(side == side[0]).all())
     alone = parted and float(normal.S[1:].max() if len(normal.S) > 1 else 0.0) <= scale * x.shape[1]
-    normals = (
-        normal.Vh[0].repeat(len(distinct), 1, 1) if alone else jacobians.new_full((len(distinct), 1, 1), torch.nan)
-    )
+    untold = jacobians.new_full((len(distinct), 1, x.shape[1]), torch.nan)
+    normals = normal.Vh[0].expand_as(untold) if alone else untold
     signs = torch.stack([along[side == k][0].sign() for k in range(len(distinct))]).unsqueeze(1)
     patterns = torch.arange(len(distinct)).unsqueeze(1) > 0
     return Sides(patterns, jacobians, normals, signs, torch.full_like(jacobians[0], torch.inf), alone)

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.krylov import gmres
-from dynsys.numerics.rounding import ZERO, rounding
+from dynsys.numerics.rounding import EPS, ZERO, rounding
 from dynsys.systems.speed import q_of
-from dynsys.systems.system import Product, System
+from dynsys.systems.system import Kind, Product, System
 
 REFINEMENTS = 6
 SAME_JACOBIAN = (
@@ -27,6 +27,7 @@ SAME_JACOBIAN = (
 SAFETY = 2.0  # on |J^-1|, whose power iteration comes from below
 SAFETY_SAMPLED = 8.0  # on L, which a few directions show only in part
 SINGULAR_VALUES_LIMIT = 32  # units, up to which norms are taken of whole matrices, and not of products
+UNLIKE = 1e3, 1e10  # |J| |J^-1|, from and up to which a bound is looked for in the coordinates in which J is 1
 POWER_STEPS = 6
 NEAR = 1e-4  # in units of the state: the distance over which L is sampled
 NEARER = 1e-2  # times that, where F bends too much within it: the unit of a state may be much too large
@@ -81,8 +82,48 @@ def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True
         worth = torch.isinf(found.error_bound) & (reach <= near * (unit + vector_norm(found.x, dim=1)))
         rows = worth.nonzero().squeeze(1)
         if not len(rows):
-            return found
+            return _levelled(system, found, u, unit) if dense else found
         found = found.replaced(rows, _within(system, found.x[rows], u[rows], unit, dense, near))
+
+
+def _levelled(system: System, found: Assessed, u: Tensor, unit: float) -> Assessed:
+    """Bounds where J is very unlike in different directions: those of A F, with A = J^-1, whose zeros are the same.
+
+    Noise and bends are in the directions in which F is steep, where they count for little, and |J^-1| is of others.
+    """
+    rows = torch.isinf(found.error_bound).nonzero().squeeze(1)
+    if not len(rows) or found.x.shape[1] > SINGULAR_VALUES_LIMIT:
+        return found
+    bound, index = found.error_bound.clone(), found.index.clone()
+    J = system.jacobian(found.x[rows], u[rows])
+    inverse = torch.linalg.inv_ex(J)[0]
+    unlike = (torch.linalg.matrix_norm(J) * torch.linalg.matrix_norm(inverse)).tolist()
+    for i, A, ratio in zip(rows.tolist(), inverse, unlike, strict=True):
+        if not UNLIKE[0] <= ratio <= UNLIKE[1]:  # nor where J is singular, and it is no number
+            continue
+        x = found.x[i : i + 1]
+        levelled = assess(_Levelled(system, A), x, u[i : i + 1], unit)
+        if bool(levelled.converged):
+            moved = vector_norm(levelled.x - x) + found.inverse_norm[i] * EPS * vector_norm(x)
+            bound[i] = levelled.error_bound[0] + moved
+            index[i] = torch.linalg.det(-A).sign()
+    return dataclasses.replace(found, error_bound=bound, index=index)
+
+
+class _Levelled(System):
+    """The flow A F(x), whose Jacobian is all but 1 at one state."""
+
+    kind = Kind.FLOW
+
+    def __init__(self, system: System, A: Tensor) -> None:
+        self.system, self.A, self.name = system, A, system.name
+        self.n_state, self.n_input = system.n_state, system.n_input
+
+    def velocity(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.system.velocity(x, u) @ self.A.T
+
+    def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.A @ self.system.jacobian(x, u)
 
 
 def _within(system: System, x: Tensor, u: Tensor, unit: float, dense: bool, near: float) -> Assessed:

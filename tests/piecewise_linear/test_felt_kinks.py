@@ -51,6 +51,14 @@ def test_several_kinks_at_one_point_are_not_called_stable_where_one_of_them_is_n
     assert searched(Map(lambda x, u: relu(x @ W), 3)).stability.tolist() == ["marginal"]
 
 
+def test_a_point_that_every_side_of_two_kinks_drives_away_is_no_stable_one():
+    """x' = 3 x + |R x| / 10: on each of the four sides both directions grow."""
+    R = torch.tensor([[0.6, 0.8], [-0.8, 0.6]]).double()
+    points = find_fixed_points(Map(lambda x, u: 3 * x + 0.1 * (x @ R.T).abs(), 2), np.zeros((1, 2)), workers=1)
+    assert not points.states.any()
+    assert points.stability.tolist() in (["unstable node"], ["marginal"])
+
+
 def smaller(a, b):
     """That of two numbers of one sign which is nearer to 0, and 0 where the signs differ: odd, with two kinks."""
     return (a.sign() + b.sign()) / 2 * torch.minimum(a.abs(), b.abs())

@@ -147,3 +147,10 @@ def test_candidates_of_one_zero_are_one_point_whatever_they_come_from():
     assert owners.tolist() == [0] * 50
     catalogue.visit(owners, Source.OWN)
     assert catalogue.hits == [50]
+
+
+def test_a_fold_has_no_bound_though_another_direction_is_steep():
+    """x' = x^2 - 1e-18 has zeros at +-1e-9, beside which float64 does not tell x^2 from 0 by the size 1 of a state."""
+    fold = Flow(lambda x, u: torch.stack([x[:, 0] ** 2 - 1e-18, -x[:, 1]], 1), n_state=2)
+    near = assess(fold, torch.tensor([[1e-9, 0.0]], dtype=torch.float64), EMPTY, unit=1.0)
+    assert torch.isinf(near.error_bound).all()

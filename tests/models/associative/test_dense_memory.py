@@ -26,6 +26,14 @@ class TestDense:
         assert memory.energy(x) == pytest.approx(x @ x / 2 - np.log(p.sum()) / beta, rel=1e-14)
         np.testing.assert_allclose(memory.step(x), (p / p.sum()) @ S, rtol=1e-14)
 
+    @pytest.mark.parametrize("beta", [1e6, 1e10])
+    def test_between_two_unit_patterns_is_a_saddle_however_large_beta_is(self, beta):
+        """There dx'/dx = beta (diag p - p p^T) with p = (1/2, 1/2): its eigenvalues are beta/2 and 0."""
+        points = find_fixed_points(DenseMemory(np.eye(2), beta=beta))
+        (middle,) = np.flatnonzero(np.isclose(points.states[:, 0], 0.5))
+        assert points.stability[middle] == "saddle"
+        np.testing.assert_allclose(points.eigenvalues[middle], [beta / 2, 0], atol=1e-14 * beta)
+
     @given(st.integers(0, 10_000))
     def test_the_energy_never_rises(self, seed):
         """By the concave-convex procedure E falls by at least |x' - x|^2 / 2, up to rounding."""
