@@ -18,7 +18,7 @@ from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.result.summary import search_lines, summary
 from dynsys.result.table import point_rows
-from dynsys.search.stopping import Stop
+from dynsys.search.known.stopping import Stop
 
 SCHEMA = "dynsys.flipflop/1"
 PROVED = "A * marks the points that are proved to exist, and to be alone within their error bounds."

@@ -18,11 +18,11 @@ import numpy as np
 from dynsys.analyses.memory.capacity import CapacityCurve, capacity_curve, extrapolated
 from dynsys.models.associative import mean_field
 from dynsys.models.associative.dense import DenseMemory
-from dynsys.models.associative.mean_field_of_pairs import pair_retrieval
-from dynsys.models.associative.mean_field_theory import first_step_error
-from dynsys.models.associative.merging import merging, single_point_below
 from dynsys.models.associative.patterns import random_patterns
-from dynsys.models.associative.simulation import hebb_trial
+from dynsys.models.associative.theory.mean_field_of_pairs import pair_retrieval
+from dynsys.models.associative.theory.mean_field_theory import first_step_error
+from dynsys.models.associative.theory.merging import merging, single_point_below
+from dynsys.models.associative.theory.simulation import hebb_trial
 
 LOADS = np.linspace(0.01, 0.2, 20)
 LARGE = (0.10, 0.12, 0.13, 0.138, 0.145)

@@ -1,7 +1,7 @@
 """Whether the interval for the number of fixed points holds the true number, on networks where that is known.
 
 The default search; searches that were told to use nothing but a few starts (``closure=False``); and searches
-interrupted after eight rounds, as by Ctrl-C. The rules of ``dynsys.search.missing`` were chosen on some of the
+interrupted after eight rounds, as by Ctrl-C. The rules of ``dynsys.search.known.missing`` were chosen on some of the
 networks; the others, drawn from seeds of 100 and more, were made afterwards.
 
 python benchmarks/missed.py                 every network and search: some ten minutes of one thread
@@ -23,7 +23,7 @@ from saturated import Network, networks
 from dynsys.numerics.threads import alone
 from dynsys.search.budget import Budget, bytes_of
 from dynsys.search.course import Exploration, Progress, Settings, silent
-from dynsys.search.missing import Missing, Tally, chao, chao_least, chao_most
+from dynsys.search.known.missing import Missing, Tally, chao, chao_least, chao_most
 from dynsys.search.solvers import solver_named
 from dynsys.search.starts import first_starts
 from dynsys.systems.system import System

@@ -54,7 +54,7 @@ class Network:
 
     @property
     def held_out(self) -> bool:
-        """Whether it was drawn after the rules of ``dynsys.search.missing`` had been chosen on the others."""
+        """Whether it was drawn after the rules of ``dynsys.search.known.missing`` had been chosen on the others."""
         return self.seed >= 100
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from dynsys.piecewise_linear.hinged import RELU, Hinges
-from dynsys.proof.elementary import LOGISTIC, OF_ERF, TANH, elu, softplus
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.elementary import LOGISTIC, OF_ERF, TANH, elu, softplus
+from dynsys.proof.functions.enclosure import Enclosed
 
 
 @dataclass(frozen=True)

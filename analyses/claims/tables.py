@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from dynsys.analyses.noise.half import in_words
+from dynsys.analyses.noise.failures import in_words
 
 Results = dict[int, dict[str, Any]]  # by seed
 Table = list[dict[str, Any]]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dynsys.analyses.portrait import states_released
 from dynsys.continuation.diagram import Diagram
-from dynsys.continuation.readings import precisely
+from dynsys.continuation.events.readings import precisely
 from dynsys.io.errors import CheckpointError
 from dynsys.io.record import Record, axes
 from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part

@@ -12,7 +12,7 @@ from dynsys.analyses.evolve.completeness import HERE, lost_branches, of_the_indi
 from dynsys.analyses.evolve.evolution import SCHEMA, Evolution
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
 from dynsys.continuation.diagram import Bifurcation, Diagram, Event
-from dynsys.continuation.stable import of_stable_points
+from dynsys.continuation.events.stable import of_stable_points
 from dynsys.io.text import paragraphs, sentence
 
 NO_MEMORY = "stable, no memory"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.models.associative.simulation import TRIALS, Trial
+from dynsys.models.associative.theory.simulation import TRIALS, Trial
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

@@ -26,9 +26,9 @@ from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
 from dynsys.analyses.swept import swept
 from dynsys.io.text import paragraphs, sentence
-from dynsys.models.associative.enumeration import enumerated
 from dynsys.models.associative.patterns import disturbed, overlaps, random_patterns
-from dynsys.models.associative.spurious import Name, named
+from dynsys.models.associative.theory.enumeration import enumerated
+from dynsys.models.associative.theory.spurious import Name, named
 from dynsys.numerics.deadline import Deadline
 from dynsys.sweep import Row, Task
 

@@ -21,14 +21,19 @@ from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress
 from dynsys.analyses.swept import swept
 from dynsys.io.text import paragraphs, sentence
-from dynsys.models.associative.mean_field_of_pairs import pair_critical, pair_retrieval
-from dynsys.models.associative.mean_field_theory import PATTERNS_STORED, critical_load, first_step_error, retrieval
-from dynsys.models.associative.simulation import TRIALS
+from dynsys.models.associative.theory.mean_field_of_pairs import pair_critical, pair_retrieval
+from dynsys.models.associative.theory.mean_field_theory import (
+    PATTERNS_STORED,
+    critical_load,
+    first_step_error,
+    retrieval,
+)
+from dynsys.models.associative.theory.simulation import TRIALS
 from dynsys.numerics.deadline import Deadline
 from dynsys.sweep import Row, Task
 
 if TYPE_CHECKING:
-    from dynsys.plots.capacity import Theory
+    from dynsys.plots.memory.capacity import Theory
 
 Array = NDArray[np.float64]
 
@@ -291,7 +296,7 @@ def named_loads(model: str, n: int, ratio: float) -> dict[str, float]:
 
 def theory_of(settings: Capacity, model: str, most: float) -> Theory:
     """The curves and loads that are drawn beside the trials, up to the load ``most``."""
-    from dynsys.plots.capacity import Theory
+    from dynsys.plots.memory.capacity import Theory
 
     n = max(settings.sizes)
     marks = named_loads(model, n, settings.ratio)

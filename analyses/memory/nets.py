@@ -23,7 +23,7 @@ from dynsys.models.associative.descent import PatternDescent
 from dynsys.models.associative.hopfield import Hopfield
 from dynsys.models.associative.polynomial import PolynomialMemory
 from dynsys.models.associative.recurrent import Outcome, RecurrentAssociator
-from dynsys.models.associative.spurious import Name, named
+from dynsys.models.associative.theory.spurious import Name, named
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.simulate import relax
 

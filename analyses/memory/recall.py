@@ -23,7 +23,7 @@ from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network
 from dynsys.systems.system import System
 
 if TYPE_CHECKING:
-    from dynsys.plots.strips import Strip
+    from dynsys.plots.memory.strips import Strip
 
 Array = NDArray[np.float64]
 
@@ -185,7 +185,7 @@ def _told(settings: Recall) -> dict[str, Any]:
 
 def strips_of(answers: Sequence[Answer]) -> list[Strip]:
     """A strip for each layer of each recall."""
-    from dynsys.plots.strips import Strip
+    from dynsys.plots.memory.strips import Strip
 
     return [
         Strip(

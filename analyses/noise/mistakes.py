@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.analyses.flipflop_memories import CLEAR
-from dynsys.analyses.noise.able import is_able
-from dynsys.analyses.noise.half import HERE, RIGHT
+from dynsys.analyses.noise.failures import HERE, RIGHT, is_able
 from dynsys.io.text import paragraphs
 from dynsys.models.tasks.flipflop import Trial
 

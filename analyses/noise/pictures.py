@@ -9,10 +9,19 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dynsys.analyses.flipflop_memories import CLEAR
-from dynsys.analyses.noise.half import HERE, RIGHT
+from dynsys.analyses.noise.failures import HERE, RIGHT
 from dynsys.analyses.noise.mistakes import judged, level_shown, matrix, names, rows, sentences
-from dynsys.analyses.noise.tables import by_level, by_memory, compared, failing, tells_failures
-from dynsys.analyses.noise.words import alone, fewer, has_task, summary
+from dynsys.analyses.noise.tables import (
+    alone,
+    by_level,
+    by_memory,
+    compared,
+    failing,
+    fewer,
+    has_task,
+    summary,
+    tells_failures,
+)
 from dynsys.analyses.points_compared import rows as point_rows
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.io.text import paragraphs, sentence

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.noise.able import comparable, failing_alone, is_able
 from dynsys.analyses.noise.bands import added, band, ratio
-from dynsys.analyses.noise.half import of_bits, of_memories
+from dynsys.analyses.noise.failures import comparable, failing_alone, is_able, of_bits, of_memories
 from dynsys.analyses.noise.mistakes import summed
 from dynsys.analyses.noise.networks import Network
 from dynsys.models.driven.perturbation import weights_chosen

@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.noise.begun import check_begun
-from dynsys.analyses.noise.identity import PointsFile
-from dynsys.analyses.noise.kept import kept_points, search_points
-from dynsys.analyses.noise.networks import Network, check_comparable, networks_of
+from dynsys.analyses.noise.folder import check_begun, kept_points, search_points
+from dynsys.analyses.noise.networks import Network, PointsFile, check_comparable, networks_of
 from dynsys.analyses.noise.results import SCHEMA, results_of
 from dynsys.analyses.noise.trial import ON, POINTS, Trial, noise_trial
 from dynsys.analyses.points_compared import of_points

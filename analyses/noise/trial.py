@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.analyses.flipflop_memories import memories, named
-from dynsys.analyses.noise.identity import File, Held, PointsFile
 from dynsys.analyses.noise.mistakes import Triples, mistakes
+from dynsys.analyses.noise.networks import File, Held, PointsFile
 from dynsys.continuation.persistence import Survival, survival
 from dynsys.continuation.track import Fate
 from dynsys.models.driven.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs

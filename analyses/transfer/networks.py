@@ -27,7 +27,7 @@ from dynsys.models.training.recipes import PRESETS, Recipe, held_out
 from dynsys.models.training.run import run_training
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.search.stopping import Stop
+from dynsys.search.known.stopping import Stop
 from dynsys.systems.system import System
 
 UNITS, ACTIVATION = 1000, "tanh"

@@ -69,7 +69,7 @@ def _claim_rows(claimed: list[Claim]) -> list[dict[str, Any]]:
 def picture(compared: Comparison) -> Any:
     """The portraits of the larger networks side by side (Jang, figure 8), the cube of before in both; or None."""
     from dynsys.plots import memory_solids
-    from dynsys.plots.solids import Panel, Solid
+    from dynsys.plots.portrait.solids import Panel, Solid
 
     solids = {
         name: Solid(network.memories.states, network.memories.names, network.memories.edges)

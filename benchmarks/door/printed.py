@@ -57,7 +57,7 @@ def plain(value: str) -> str:
 
 def parsed(path: Path, options: Options, known: Mapping[str, Any]) -> dict[str, Any]:
     """What ``dynsys info FILE <options>`` hands to ``load``, with what the owner adds. Raises click's errors."""
-    from dynsys.cli.info import info
+    from dynsys.cli.networks.info import info
     from dynsys.cli.options import choices_given
 
     words = [str(path)]

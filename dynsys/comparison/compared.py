@@ -17,7 +17,7 @@ from dynsys.comparison.matching import ROUNDING, SIMILARITIES, Matched, Pairing,
 from dynsys.comparison.skeleton import Renaming, Skeleton, renamings
 from dynsys.io.text import sentence
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.search.missing import Missing
+from dynsys.search.known.missing import Missing
 
 Array = NDArray[np.float64]
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from dynsys.continuation.arclength import ArclengthSettings
-from dynsys.continuation.crossings import Leap
 from dynsys.continuation.curve import CLOSED, Curve, Node
 from dynsys.continuation.diagram import Integers
+from dynsys.continuation.events.crossings import Leap
+from dynsys.continuation.events.junctions import Followed
+from dynsys.continuation.events.reader import Reader
 from dynsys.continuation.family_curve import FamilyCurve
-from dynsys.continuation.junctions import Followed
-from dynsys.continuation.reader import Reader
 from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.numerics.threads import in_order

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.continuation.assembly import Assembly
 from dynsys.continuation.curve import BRANCH_POINT, LEFT, Curve
 from dynsys.continuation.curves import SHORT, Curves, Progress
 from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
-from dynsys.continuation.junctions import Followed, Junction, is_walked, junctions
+from dynsys.continuation.events.assembly import Assembly
+from dynsys.continuation.events.junctions import Followed, Junction, is_walked, junctions
 from dynsys.continuation.switching import other_tangent
 from dynsys.continuation.walk import SAME, Walk
 from dynsys.io.text import paragraphs

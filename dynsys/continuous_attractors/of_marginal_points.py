@@ -19,8 +19,8 @@ from dynsys.piecewise_linear.flat_manifolds import FlatManifold, flat_manifold
 from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.proof.kantorovich import unmoved
 from dynsys.search.budget import MATRIX_FREE_ABOVE
-from dynsys.search.distinct import Catalogue
-from dynsys.search.zeros import Zeros
+from dynsys.search.known.distinct import Catalogue
+from dynsys.search.known.zeros import Zeros
 from dynsys.systems.system import System
 
 MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each

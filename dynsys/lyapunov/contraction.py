@@ -1,7 +1,8 @@
 """That the distance from a fixed point falls in a whole ellipsoid, by one symmetric matrix and with rounding inside.
 
 With x = x* + X y the change of F in the ellipsoid |y| <= r is L (y, w), and each channel obeys |w_j| <= |gain_j z_j|
-(``dynsys.proof.sector``). With weights t_j > 0 on the channels, omega_j = t_j w_j, and Z the rows t_j gain_j z_j,
+(``dynsys.proof.functions.sector``).
+With weights t_j > 0 on the channels, omega_j = t_j w_j, and Z the rows t_j gain_j z_j,
 
     map    S = N^T N,                                      N = [X^-1 (X y + L); Z]
     flow   S = [[1, 0], [0, 0]] + h (K + K^T) + Z^T Z,     K = [X^-1 L; 0]
@@ -20,9 +21,9 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_product import UNIT, gamma, up
-from dynsys.proof.sector import Sector, padded
+from dynsys.proof.exact import UNIT, gamma, up
+from dynsys.proof.functions.enclosure import Enclosed
+from dynsys.proof.functions.sector import Sector, padded
 from dynsys.systems.system import Kind, System
 
 BALANCING = 8  # sweeps of Osborne's balancing, from which the weights of the channels begin

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsys.continuous_attractors.manifold import REPRESENTATIVES, Manifold, spread
-from dynsys.piecewise_linear.flats import Flat
+from dynsys.piecewise_linear.exact.flats import Flat
 from dynsys.piecewise_linear.kinks import Sides, one_sided_jacobians, stability_and_lead
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynsys.proof.exact_sum import Sum, exact_sum, times
+from dynsys.proof.exact import Sum, exact_sum, times
 from dynsys.systems.pieces import Pieces
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from dynsys.proof.exact_product import exact_product, gamma, length, up
+from dynsys.proof.exact import exact_product, gamma, length, up
 from dynsys.systems.pieces import Pieces
 
 REFINEMENTS = 2

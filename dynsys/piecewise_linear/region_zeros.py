@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.numerics.eigenvalues import eigvals
-from dynsys.piecewise_linear.equations import Equations
-from dynsys.piecewise_linear.flats import Cell, Flat, Region, bits, maximal
+from dynsys.piecewise_linear.exact.equations import Equations
+from dynsys.piecewise_linear.exact.flats import Cell, Flat, Region, bits, maximal
+from dynsys.piecewise_linear.exact.rationals import TooManyRays, nearest
 from dynsys.piecewise_linear.kinks import MOST, sides_of
-from dynsys.piecewise_linear.rationals import TooManyRays, nearest
 from dynsys.piecewise_linear.region_solve import Solved, decided, solve_regions
-from dynsys.proof.exact_product import UP, up
+from dynsys.proof.exact import UP, up
 from dynsys.systems.pieces import Pieces
 
 WORK = 1e7  # numbers in the whole rows that one search may form: up to a minute

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from dynsys.numerics.threads import alone
-from dynsys.piecewise_linear.complementary import Candidates, candidate_regions
-from dynsys.piecewise_linear.equations import Equations
-from dynsys.piecewise_linear.flats import Flat
+from dynsys.piecewise_linear.exact.complementary import Candidates, candidate_regions
+from dynsys.piecewise_linear.exact.equations import Equations
+from dynsys.piecewise_linear.exact.flats import Flat
 from dynsys.piecewise_linear.region_walk import Wanderer
 from dynsys.piecewise_linear.region_zeros import Found, Zeros, zeros_in
 from dynsys.systems.pieces import Pieces, iterated, unrolled

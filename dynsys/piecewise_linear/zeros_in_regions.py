@@ -13,8 +13,8 @@ from dynsys.piecewise_linear.felt_kinks import felt_sides
 from dynsys.piecewise_linear.kinks import Sides, one_sided_jacobians
 from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.proof.kantorovich import unmoved
-from dynsys.search.distinct import Catalogue
-from dynsys.search.zeros import Zeros
+from dynsys.search.known.distinct import Catalogue
+from dynsys.search.known.zeros import Zeros
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import System
 

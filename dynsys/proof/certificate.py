@@ -18,8 +18,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_product import gamma, length, up
+from dynsys.proof.exact import gamma, length, up
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.systems.system import System
 

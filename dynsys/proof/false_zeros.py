@@ -1,6 +1,6 @@
 """Zeros that only rounding makes: a shut gate leaves h' = h to the last bit, and still the network moves.
 
-Where a closed form of F is known with all its rounding errors (``dynsys.proof.enclosure``),
+Where a closed form of F is known with all its rounding errors (``dynsys.proof.functions.enclosure``),
 |F_i(x)| - error - S_i r > 0 for one component i, with S_i not below |grad F_i| in the ball of radius r around x,
 proves that the ball holds no zero. A fold or a higher degeneracy, whose F is as small, is never excluded: it lies much
 closer than the radius asked for.
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.certificate import MATRICES, MEMORY
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_product import up
+from dynsys.proof.exact import up
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.systems.system import System
 

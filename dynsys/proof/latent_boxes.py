@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dynsys.numerics.threads import alone
-from dynsys.proof.exact_product import UNIT, up
+from dynsys.proof.exact import UNIT, up
 from dynsys.proof.latent_taylor import ORDER, Basis, Equation, Expansion, Polynomials
 from dynsys.systems.latent import HIGHEST_RANK, Latent
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.proof.elementary import LOGISTIC, TANH
-from dynsys.proof.exact_product import UNIT, exact_product, gamma, up
+from dynsys.proof.exact import UNIT, exact_product, gamma, up
+from dynsys.proof.functions.elementary import LOGISTIC, TANH
 from dynsys.systems.latent import Latent
 
 ORDER = 6

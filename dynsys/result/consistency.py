@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.result.fixed_points import FixedPoints, SearchReport
+from dynsys.search.known.missing import Missing
+from dynsys.search.known.stopping import Stop
 from dynsys.search.landing import Rejection
-from dynsys.search.missing import Missing
-from dynsys.search.stopping import Stop
 from dynsys.stability.classification import index
 from dynsys.systems.angles import checked_periods, distances
 from dynsys.systems.system import Kind

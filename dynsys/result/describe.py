@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dynsys.piecewise_linear.kinks import stability_at_kink
 from dynsys.result.fixed_points import FixedPoints, SearchReport
+from dynsys.search.known.zeros import Zeros
 from dynsys.search.slow_points.slow import Minima
 from dynsys.search.slow_points.slowness import DRIFT, drift_time
-from dynsys.search.zeros import Zeros
 from dynsys.stability.classification import Stability, classify, classify_slow, eigenvalue_uncertainty
 from dynsys.stability.spectrum import MODES, Spectrum, excess, spectra
 from dynsys.systems.iterated import Iterated

@@ -60,7 +60,7 @@ class SearchReport:
     complete: bool = False  # whether it is proved that there are no more points
     boxes: int = 0  # of latent variables, that the proof for a network of low rank looked at
     open_boxes: int = 0  # those of them that it could not decide
-    missing: dict[str, Any] | None = None  # ``dynsys.search.missing.Missing`` and its sentence
+    missing: dict[str, Any] | None = None  # ``dynsys.search.known.missing.Missing`` and its sentence
     settling: dict[str, Any] | None = None  # where trajectories settle (``attractors.settlement``), its sentence
     tolerances: str = ""  # by which points were counted (``dynsys.search.tolerances``), if they were
     left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it

@@ -1,7 +1,7 @@
 """What a search comes to: its points described, and the report of what was done, what is missing, what settles where.
 
-The report answers two questions that points alone leave open. Are these all? (``dynsys.search.missing``) And is it they
-that the network goes to? (``dynsys.trajectories.settling``: a memory may be kept in a cycle.)
+The report answers two questions that points alone leave open. Are these all? (``dynsys.search.known.missing``) And
+is it they that the network goes to? (``dynsys.trajectories.settling``: a memory may be kept in a cycle.)
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dynsys.result.consistency import agreed
 from dynsys.result.describe import describe
 from dynsys.result.fixed_points import FixedPoints, SearchReport
 from dynsys.search.course import Exploration
-from dynsys.search.missing import Missing
+from dynsys.search.known.missing import Missing
+from dynsys.search.known.stopping import Source, Stop
+from dynsys.search.known.zeros import Zeros
 from dynsys.search.refine import zeros_of
-from dynsys.search.stopping import Source, Stop
-from dynsys.search.zeros import Zeros
 from dynsys.stability.classification import index
 from dynsys.systems.iterated import Iterated
 from dynsys.trajectories.settlement import settlement, settling_summary

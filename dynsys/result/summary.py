@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynsys.io.text import paragraphs, sentence
-from dynsys.search.missing import milestones
+from dynsys.search.known.missing import milestones
 from dynsys.search.slow_points.slowness import slow_summary
 from dynsys.trajectories.settling import Ending
 

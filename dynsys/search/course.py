@@ -19,17 +19,17 @@ from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.piecewise_linear.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.proof.latent_boxes import BoxSearch, search_boxes
 from dynsys.search.budget import Budget
-from dynsys.search.distinct import NOBODY, Catalogue
 from dynsys.search.fibers.directional_fibers import ARCLENGTH, Fibers
 from dynsys.search.guesses import Closure
+from dynsys.search.known.distinct import NOBODY, Catalogue
+from dynsys.search.known.missing import Missing, estimated
+from dynsys.search.known.stopping import QUIET_CLOSURE, Discovery, Source, Stop
+from dynsys.search.known.twins import prove
 from dynsys.search.landing import HANDOVER, Descender, Rejection
-from dynsys.search.missing import Missing, estimated
 from dynsys.search.rounds import Harvest
 from dynsys.search.slow_points.slow import Minima
 from dynsys.search.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
 from dynsys.search.starts import first_starts, states_in_box, visited
-from dynsys.search.stopping import QUIET_CLOSURE, Discovery, Source, Stop
-from dynsys.search.twins import prove
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.latent import HIGHEST_RANK
 from dynsys.systems.system import System

@@ -67,20 +67,20 @@ def find_fixed_points(
     """Find, merge and classify the fixed and slow points of ``system`` under a held input.
 
     ``starts`` is (B, n_state), or None for ``n_starts`` states from the system's own trajectories, else from its box.
-    They are taken in random order, and no more of them than discovery needs to flatten (``dynsys.search.stopping``).
-    ``input`` is (n_input,), or (B, n_input) with one row per start; None means zeros. A system whose input differs from
-    one occasion of its task to the next brings inputs and starts of several if neither is given. ``solver`` is a name
-    in ``dynsys.search.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or "fiber" to follow directional fibers
-    whatever the first engine found. ``period`` k searches a map for its cycles of k steps, as the fixed points of the
-    map applied k times without those of its divisors; whole cycles come out, numbered by ``orbit``. ``slow_q`` is the
-    largest q of a slow point. ``closure=False`` leaves out every start that was not given. ``verify=False`` leaves out
-    the proofs (bounds are estimates then) and the look at where trajectories settle. With ``tolerances`` only the
-    starts given are taken down, and points are counted by how small q is and how far apart they lie, as the literature
-    does, without proofs or a word on what is missing (``dynsys.search.tolerances``). ``memory`` is what the working
-    arrays may take, like "4GiB"; 2 GiB unless given. ``seconds`` end the search when they are over, with what it has,
-    and let it go on as long where it would otherwise end while points are still being found
-    (``dynsys.search.stopping``); a Deadline that it shares with other work does no more than end it. ``progress(stage,
-    done, total)`` is called as it goes.
+    They are taken in random order, and no more of them than discovery needs to flatten
+    (``dynsys.search.known.stopping``). ``input`` is (n_input,), or (B, n_input) with one row per start; None means
+    zeros. A system whose input differs from one occasion of its task to the next brings inputs and starts of several if
+    neither is given. ``solver`` is a name in ``dynsys.search.solvers.SOLVERS``, or "auto". ``engine`` is "auto", or
+    "fiber" to follow directional fibers whatever the first engine found. ``period`` k searches a map for its cycles of
+    k steps, as the fixed points of the map applied k times without those of its divisors; whole cycles come out,
+    numbered by ``orbit``. ``slow_q`` is the largest q of a slow point. ``closure=False`` leaves out every start that
+    was not given. ``verify=False`` leaves out the proofs (bounds are estimates then) and the look at where trajectories
+    settle. With ``tolerances`` only the starts given are taken down, and points are counted by how small q is and how
+    far apart they lie, as the literature does, without proofs or a word on what is missing
+    (``dynsys.search.tolerances``). ``memory`` is what the working arrays may take, like "4GiB"; 2 GiB unless given.
+    ``seconds`` end the search when they are over, with what it has, and let it go on as long where it would otherwise
+    end while points are still being found (``dynsys.search.known.stopping``); a Deadline that it shares with other work
+    does no more than end it. ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
     wrong size or with NaN, and SearchInterrupted, which holds the points found so far, on Ctrl-C.

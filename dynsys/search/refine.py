@@ -19,9 +19,9 @@ from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.piecewise_linear.zeros_in_regions import by_regions, listed
 from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.latent_boxes import BoxSearch
-from dynsys.search.distinct import Catalogue
-from dynsys.search.zeros import Zeros
-from dynsys.search.zeros_in_boxes import in_boxes
+from dynsys.search.known.distinct import Catalogue
+from dynsys.search.known.zeros import Zeros
+from dynsys.search.known.zeros_in_boxes import in_boxes
 from dynsys.systems.angles import distances
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System

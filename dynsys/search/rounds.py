@@ -12,7 +12,7 @@ from torch.linalg import vector_norm
 
 from dynsys.numerics.threads import in_order
 from dynsys.search.budget import Plan
-from dynsys.search.distinct import NOBODY, Catalogue
+from dynsys.search.known.distinct import NOBODY, Catalogue
 from dynsys.search.landing import Descender, Landed, Rejection
 from dynsys.search.slow_points.slow import Minima
 from dynsys.search.solvers import LU_LIMIT, Solver

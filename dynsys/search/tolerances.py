@@ -24,10 +24,10 @@ from dynsys.result.describe import describe
 from dynsys.result.fixed_points import FixedPoints, SearchReport
 from dynsys.search.course import Exploration
 from dynsys.search.descent import Descent, Outcome, descend
+from dynsys.search.known.zeros import Zeros
 from dynsys.search.landing import Rejection
 from dynsys.search.slow_points.minimum import Minimum
 from dynsys.search.solvers import Problem
-from dynsys.search.zeros import Zeros
 from dynsys.systems.angles import distances, wrapped
 from dynsys.systems.speed import gradient, q_of
 

@@ -12,7 +12,7 @@ from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Product, Reduction, System
 
 if TYPE_CHECKING:
-    from dynsys.proof.enclosure import Enclosed
+    from dynsys.proof.functions.enclosure import Enclosed
 
 
 class HeldInput(System):

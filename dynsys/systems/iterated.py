@@ -13,7 +13,7 @@ from dynsys.systems.pieces import Pieces, iterated
 from dynsys.systems.system import Kind, Product, System
 
 if TYPE_CHECKING:
-    from dynsys.proof.enclosure import Enclosed
+    from dynsys.proof.functions.enclosure import Enclosed
 
 
 class Iterated(System):

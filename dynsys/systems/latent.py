@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynsys.proof.elementary import Elementary
-from dynsys.proof.exact_product import UNIT, exact_product, up
-from dynsys.proof.exact_sum import Sum
+from dynsys.proof.exact import UNIT, Sum, exact_product, up
+from dynsys.proof.functions.elementary import Elementary
 
 RANK = 1e-12  # of the largest singular value: one below is rounding
 HIGHEST_RANK = 3  # of the latent equation, above which boxes are too many

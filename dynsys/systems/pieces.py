@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dynsys.proof.exact_sum import Sum, exact_sum
+from dynsys.proof.exact import Sum, exact_sum
 
 PARTS = ("A", "B", "c", "C", "D", "e")
 

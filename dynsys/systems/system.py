@@ -22,7 +22,7 @@ from dynsys.systems.pieces import Pieces
 from dynsys.systems.user_function import check_function, takes_states_alone
 
 if TYPE_CHECKING:
-    from dynsys.proof.enclosure import Enclosed
+    from dynsys.proof.functions.enclosure import Enclosed
     from dynsys.systems.latent import Latent
 
 Velocity = Callable[[Tensor, Tensor], Tensor]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from dynsys.models.associative.descent import PatternDescent
     from dynsys.models.associative.hopfield import Hopfield
     from dynsys.models.associative.linear import LinearAssociator
-    from dynsys.models.associative.mean_field_theory import mean_field
     from dynsys.models.associative.polynomial import PolynomialMemory
     from dynsys.models.associative.recurrent import RecurrentAssociator
+    from dynsys.models.associative.theory.mean_field_theory import mean_field
 
 _HOME = {
     "Associator": "associator",
@@ -32,7 +32,7 @@ _HOME = {
     "PatternDescent": "descent",
     "PolynomialMemory": "polynomial",
     "RecurrentAssociator": "recurrent",
-    "mean_field": "mean_field_theory",
+    "mean_field": "theory.mean_field_theory",
 }
 
 __all__ = [

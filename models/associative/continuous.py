@@ -20,7 +20,7 @@ from torch import Tensor
 from dynsys.models.associative.learning import RULES
 from dynsys.models.associative.patterns import Array, checked_matrix, checked_patterns, checked_states, random_patterns
 from dynsys.models.rate.rate_network import RateNetwork
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 
 
 class ContinuousHopfield(RateNetwork):

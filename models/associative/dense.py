@@ -24,7 +24,7 @@ from torch import Tensor
 from dynsys.models.associative.elementary import EXP, MINUS_RECIPROCAL
 from dynsys.models.associative.patterns import Array, checked_rows, checked_states, random_patterns
 from dynsys.models.associative.polynomial import PolynomialMemory
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 KINDS = ("map", "flow")

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dynsys.models.associative.landscapes import FUNCTIONS
 from dynsys.models.associative.patterns import Array, checked_rows, checked_states
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 ROOM = 2.0  # times the least k, where none is given

@@ -1,10 +1,10 @@
-"""exp and -1/x with what a proof needs of them: both rise, as every function of ``dynsys.proof.elementary`` does."""
+"""exp and -1/x with what a proof needs of them: they rise, as all in ``dynsys.proof.functions.elementary`` do."""
 
 from __future__ import annotations
 
 import torch
 
-from dynsys.proof.elementary import Elementary
+from dynsys.proof.functions.elementary import Elementary
 
 EXP = Elementary(torch.exp, 4, torch.exp, lambda low, high: torch.exp(high), lambda low, high: torch.exp(high))
 MINUS_RECIPROCAL = Elementary(  # of x > 0; where a ball reaches 0 there is no bound

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dynsys.models.associative.elementary import MINUS_RECIPROCAL
 from dynsys.models.associative.patterns import Array
-from dynsys.proof.enclosure import Enclosed, joined
+from dynsys.proof.functions.enclosure import Enclosed, joined
 
 
 @dataclass(frozen=True)

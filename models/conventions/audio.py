@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dynsys.io.errors import CheckpointError
-from dynsys.models.conventions.keras_cells import KINDS, ROLES, Told, cell_of
+from dynsys.models.conventions.keras.cells import KINDS, ROLES, Told, cell_of
 from dynsys.models.conventions.network import Array, Cell, Network, Readout
 from dynsys.models.loading.choices import Choices
 from dynsys.models.loading.contents import Contents

@@ -16,10 +16,10 @@ from dynsys.io.errors import CheckpointError
 from dynsys.io.files import Arrays
 from dynsys.models.conventions.audio import nam_networks, rtneural_networks
 from dynsys.models.conventions.flax import flax_networks
-from dynsys.models.conventions.keras import keras_networks
+from dynsys.models.conventions.keras.networks import keras_networks
 from dynsys.models.conventions.matlab import matlab_networks
 from dynsys.models.conventions.network import Network
-from dynsys.models.conventions.onnx import onnx_networks
+from dynsys.models.conventions.onnx.networks import onnx_networks
 from dynsys.models.loading.choices import Choices, Recognised, shown
 from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.recognition.chains import part_line

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dynsys.models.rate.leaky_rate import LeakyNetwork
 from dynsys.models.rate.plrnn import PLRNN
 from dynsys.models.recurrent.base import Recurrent
-from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.steps.stepped import Stepped
 from dynsys.systems.system import System
 
 Array = NDArray[np.float64]

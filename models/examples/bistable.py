@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Kind, System
 
 

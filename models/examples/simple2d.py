@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.proof.enclosure import Enclosed, joined
+from dynsys.proof.functions.enclosure import Enclosed, joined
 from dynsys.systems.system import Kind, System
 
 BOUND = 2.0  # starts are drawn from [-2, 2]^2, the part of the plane that Jang's figure 2 is about

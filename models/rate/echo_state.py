@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dynsys.models.activations import activation_named
 from dynsys.models.rate.rate_network import RateNetwork
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.trajectories.simulate import simulate
 
 if TYPE_CHECKING:

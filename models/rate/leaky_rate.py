@@ -21,8 +21,8 @@ from torch import Tensor
 from dynsys.models.activations import activation_named
 from dynsys.models.driven.random_drive import driven_trajectories
 from dynsys.models.rate.rate_network import ActivityNetwork, RateNetwork
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_sum import Sum, affine_terms
+from dynsys.proof.exact import Sum, affine_terms
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Product
 
 Array = NDArray[np.float64]

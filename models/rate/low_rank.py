@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dynsys.models.activations import PROVED, Activation, activation, activation_named
 from dynsys.models.driven.random_drive import driven_trajectories
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_sum import affine_terms
+from dynsys.proof.exact import affine_terms
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.latent import Latent
 from dynsys.systems.system import Kind, Product, Reduction, System
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.driven.random_drive import driven_trajectories
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_sum import affine_terms, exact_sum
+from dynsys.proof.exact import affine_terms, exact_sum
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dynsys.models.activations import PROVED, Activation, activation
 from dynsys.piecewise_linear.hinged import hinged_activity, hinged_rates
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_sum import Sum, affine_terms
+from dynsys.proof.exact import Sum, affine_terms
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.latent import HIGHEST_RANK, Latent, factors
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System

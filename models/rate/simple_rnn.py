@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynsys.models.activations import activation_named
 from dynsys.models.rate.rate_network import RateNetwork
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 
 Array = NDArray[np.float64]
 

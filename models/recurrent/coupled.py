@@ -17,7 +17,7 @@ from dynsys.models.networks.lstm_variants import COUPLED
 from dynsys.models.recurrent.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent.peephole import PeepholeLayer, PeepholeLSTM
 from dynsys.models.recurrent.stack import Stack
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Reduction
 
 

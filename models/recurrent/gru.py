@@ -22,7 +22,7 @@ from dynsys.models.activations import GATES, Activation, activation, activation_
 from dynsys.models.recurrent.base import Recurrent, random_weights
 from dynsys.models.recurrent.layer import Blocks, Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.models.recurrent.stack import Stack
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Reduction
 
 RESETS = ("after", "before")  # the product with W_hn

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dynsys.piecewise_linear.hinged import Hinges
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 
 Parts = tuple[Tensor, ...]  # the state of one layer: (h,), or (h, c)
 Blocks = tuple[tuple[Tensor, ...], ...]

@@ -25,7 +25,7 @@ from dynsys.models.recurrent.base import Recurrent, checked, random_weights
 from dynsys.models.recurrent.layer import Bounds, Layer, Parts, Slopes
 from dynsys.models.recurrent.lstm import LSTMLayer, LSTMSlopes, Opened
 from dynsys.models.recurrent.stack import Stack
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.system import Reduction
 
 LARGEST = 40.0  # log i / (1 - f) that is computed: with more, c would rest beyond 2 / eps, where nothing adds to it

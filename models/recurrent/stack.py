@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dynsys.models.recurrent.layer import Layer, Parts, Slopes, one_row
 from dynsys.piecewise_linear.hinged import HingedLayer, hinged_layers
-from dynsys.proof.enclosure import Enclosed, joined
-from dynsys.proof.exact_sum import affine_terms
+from dynsys.proof.exact import affine_terms
+from dynsys.proof.functions.enclosure import Enclosed, joined
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System
 

@@ -12,7 +12,7 @@ from dynsys.models.activations import Activation, activation, activation_named
 from dynsys.models.recurrent.base import Recurrent, random_weights
 from dynsys.models.recurrent.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.piecewise_linear.hinged import Hinges
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from dynsys.models.recurrent.base import ROLES, Recurrent
 from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.vanilla import RNN
-from dynsys.models.wrapping.calling import close
 from dynsys.models.wrapping.module_copy import FORWARD_HOOKS, first_line
-from dynsys.models.wrapping.step_form import Form, Layout, Pick
-from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.steps.calling import close
+from dynsys.models.wrapping.steps.step_form import Form, Layout, Pick
+from dynsys.models.wrapping.steps.stepped import Stepped
 from dynsys.systems.undisturbed import undisturbed
 
 KNOWN: dict[type[nn.Module], type[Recurrent]] = {module: kind for kind in (RNN, GRU, LSTM) for module in kind.modules}

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from dynsys.models.recurrent.base import Recurrent
-from dynsys.models.wrapping.calling import SAME, NoForm, NotFollowed, find_form
 from dynsys.models.wrapping.closed_form import completed, form_of, is_known, probes, readout_arrays, system_of
 from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line
 from dynsys.models.wrapping.readout import CalledReadout, LinearReadout, linear_readout
 from dynsys.models.wrapping.said import Substituted, arranged, off_by, put_in, states_arranged, tensors_of
-from dynsys.models.wrapping.step_form import Form
-from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.steps.calling import SAME, NoForm, NotFollowed, find_form
+from dynsys.models.wrapping.steps.step_form import Form
+from dynsys.models.wrapping.steps.stepped import Stepped
 from dynsys.models.wrapping.trial_run import TRIED, NoWay, Run, Way, find_way, inputs
 from dynsys.systems.system import System
 from dynsys.systems.undisturbed import undisturbed

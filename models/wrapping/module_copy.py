@@ -1,9 +1,6 @@
-"""Copies of a user's module, or of a method of one, so that the user's own is never touched.
+"""Copies of a user's module, or of a method of one, so that the user's own is never touched; and what a module is in.
 
-A deep copy alone is not enough. Torch refuses to copy a tensor that a graph has made, as a module keeps that stores its
-last activation or a weight that a hook computes; and a hook that is a plain function is shared by the copy, with the
-list in which it stores what it sees.
-"""
+Compiled or spread over devices, the module inside is meant."""
 
 from __future__ import annotations
 
@@ -11,10 +8,12 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")  # they change or store derivatives, which are ours here
@@ -194,3 +193,65 @@ def _moved(
         if id(tensor) not in theirs:  # what a copy shares with the original is left alone
             tensor.data = moved(tensor.data)
     return held
+
+
+AROUND = ("OptimizedModule", "DataParallel", "DistributedDataParallel")  # of which the module inside is taken
+
+
+def opened(module: Any) -> Any:
+    """The module inside ``torch.compile`` or data parallelism, which compute what it computes; any other as it is.
+
+    Raises ValueError for modules that hold no numbers that could be analysed.
+    """
+    while isinstance(module, nn.Module) and type(module).__name__ in AROUND:
+        inside = getattr(module, "_orig_mod", None) or getattr(module, "module", None)
+        if not isinstance(inside, nn.Module) or module._forward_hooks or module._forward_pre_hooks:
+            break
+        module = inside
+    if isinstance(module, nn.Module):
+        _check_weights(module)
+    return module
+
+
+def _check_weights(module: nn.Module) -> None:
+    name = describe(module)
+    for path, part in module.named_modules():
+        if ".quantized" in type(part).__module__ and type(part).__module__.startswith("torch."):
+            raise ValueError(
+                f"{path or 'it'} of {name} is quantised: its weights are whole numbers of 8 bits, and it computes in "
+                "single precision; give the module as it was before it was quantised"
+            )
+        for key, value in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
+            if is_lazy(value):
+                raise ValueError(
+                    f"{_joined(path, key)} of {name} has no shape yet, as that of a lazy module before its first "
+                    "input; run the module once"
+                )
+    if any(value.is_meta for value in tensors_in(module)):
+        raise ValueError(f"the weights of this {name} are on the device 'meta', without values; load them")
+    if any(value.is_quantized or value.layout != torch.strided for value in tensors_in(module)):
+        raise ValueError(f"{name} holds weights that are quantised or sparse; give it with dense ones")
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+@contextmanager
+def guarded(function: Callable[..., Any]) -> Iterator[None]:
+    """While it lasts, such a call raises an error."""
+    module = module_of(function)
+    cells = [] if module is None else [part for part in module.modules() if isinstance(part, nn.LSTMCell)]
+    handles = [cell.register_forward_pre_hook(_check, with_kwargs=True) for cell in cells]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    given, state = [*args, *kwargs.values(), None, None][:2]
+    parts = state if isinstance(state, tuple | list) else ()
+    if isinstance(given, Tensor) and any(isinstance(part, Tensor) and part.ndim != given.ndim for part in parts):
+        raise ValueError("an LSTMCell is given a batch of states and one row of input")

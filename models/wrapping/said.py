@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from dynsys.models.wrapping.calling import close
 from dynsys.models.wrapping.module_copy import FORWARD_HOOKS
-from dynsys.models.wrapping.step_form import Form
+from dynsys.models.wrapping.steps.calling import close
+from dynsys.models.wrapping.steps.step_form import Form
 from dynsys.models.wrapping.trial_run import Way
 
 _PUT_IN = threading.local()  # the states that the part is said to be in, one call after the other

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from dynsys.models.wrapping.closed_form import form_of
-from dynsys.models.wrapping.forms import signature_of
-from dynsys.models.wrapping.module_copy import ENDED, first_line
-from dynsys.models.wrapping.step_form import Form
-from dynsys.models.wrapping.torch_faults import guarded
+from dynsys.models.wrapping.module_copy import ENDED, first_line, guarded
+from dynsys.models.wrapping.steps.forms import signature_of
+from dynsys.models.wrapping.steps.step_form import Form
 from dynsys.systems.undisturbed import in_double
 
 ROWS, TRIED = 3, 4  # of a batch, and steps of the sequence by which a way of running is found

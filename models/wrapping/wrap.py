@@ -9,13 +9,12 @@ from typing import Any
 from torch import nn
 
 from dynsys.models.recurrent.base import Recurrent, checked
-from dynsys.models.wrapping.calling import find_form
 from dynsys.models.wrapping.closed_form import completed, hooked, is_known, readout_arrays, system_of
 from dynsys.models.wrapping.container import recurrent_part, spelt, system_within
-from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line
-from dynsys.models.wrapping.module_kinds import opened
+from dynsys.models.wrapping.module_copy import copied_callable, describe, first_line, opened
 from dynsys.models.wrapping.readout import called_readout, linear_readout
-from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.steps.calling import find_form
+from dynsys.models.wrapping.steps.stepped import Stepped
 from dynsys.systems.system import System
 
 

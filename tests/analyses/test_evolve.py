@@ -25,7 +25,7 @@ from dynsys.analyses.report import scenes_of
 from dynsys.cli import main
 from dynsys.continuation.curve import STUCK
 from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
-from dynsys.continuation.stable import of_stable_points
+from dynsys.continuation.events.stable import of_stable_points
 from dynsys.models.training.snapshots import read_snapshots
 from dynsys.search.find import SearchInterrupted
 from dynsys.systems.family import FamilyOf
@@ -132,7 +132,7 @@ def test_another_version_of_any_code_follows_afresh(esn, tmp_path, monkeypatch, 
 def test_a_narrow_terminal_shows_step_and_kind_whole(monkeypatch):
     monkeypatch.setenv("COLUMNS", "52")
     sentence = "A stable point and a point with 1 unstable direction are born together."
-    lines = import_module("dynsys.cli.evolve").event_line("29,688.1", "Neimark-Sacker", sentence).splitlines()
+    lines = import_module("dynsys.cli.studies.evolve").event_line("29,688.1", "Neimark-Sacker", sentence).splitlines()
     assert lines[0].split()[:3] == ["29,688.1", "Neimark-Sacker", "A"]
     assert max(map(len, lines)) <= 52
     assert [line[:28].strip() for line in lines[1:]] == [""] * (len(lines) - 1)

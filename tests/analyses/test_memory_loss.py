@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dynsys.analyses.noise.memory_loss import half_loss, lost_shares
+from dynsys.analyses.noise.failures import half_loss, lost_shares
 
 LEVELS = np.geomspace(1e-3, 1.0, 20)
 

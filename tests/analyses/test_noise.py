@@ -10,7 +10,7 @@ from torch import nn
 
 import dynsys
 from dynsys.analyses.noise.bands import added, band, ratio
-from dynsys.analyses.noise.half import of_bits
+from dynsys.analyses.noise.failures import of_bits
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.analyses.noise.study import NoiseStudy, run
 from dynsys.cli import main

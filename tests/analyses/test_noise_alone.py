@@ -9,14 +9,13 @@ import torch
 from click.testing import CliRunner
 from scipy.optimize import brentq
 
-from dynsys.analyses.noise.half import placed
+from dynsys.analyses.noise.failures import placed
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.analyses.noise.pictures import write
 from dynsys.analyses.noise.results import results_of
 from dynsys.analyses.noise.study import NoiseStudy, run
-from dynsys.analyses.noise.tables import by_memory, failing
+from dynsys.analyses.noise.tables import by_memory, failing, summary
 from dynsys.analyses.noise.trial import NOISE
-from dynsys.analyses.noise.words import summary
 from dynsys.cli import main
 from dynsys.models.driven.perturbation import draw_noise
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork

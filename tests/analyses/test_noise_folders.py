@@ -11,9 +11,8 @@ from click.testing import CliRunner
 from torch import nn
 
 import dynsys
-from dynsys.analyses.noise import kept
-from dynsys.analyses.noise.identity import Held, PointsFile
-from dynsys.analyses.noise.networks import networks_of
+from dynsys.analyses.noise import folder as study_folder
+from dynsys.analyses.noise.networks import Held, PointsFile, networks_of
 from dynsys.analyses.noise.study import NoiseStudy, run
 from dynsys.analyses.run import search_and_save
 from dynsys.cli import main
@@ -121,7 +120,7 @@ def test_systems_that_differ_in_their_readout_alone_are_not_taken_for_each_other
     ],
 )
 def test_who_does_the_trials_is_checked_before_points_are_searched(wrong, said, file, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "search_and_save", lambda *given, **named: pytest.fail("points were searched"))
+    monkeypatch.setattr(study_folder, "search_and_save", lambda *given, **named: pytest.fail("points were searched"))
     with pytest.raises(SweepError, match=said):
         run(STUDY, [("m", LeakyRate(2 * np.eye(2)))], tmp_path / "out", **wrong)
 
@@ -130,7 +129,7 @@ def test_other_settings_are_refused_before_points_are_searched(tmp_path, monkeyp
     network = [("m", LeakyRate(2 * np.eye(2)))]
     run(STUDY, network, tmp_path)
     shutil.rmtree(tmp_path / "m")
-    monkeypatch.setattr(kept, "search_and_save", lambda *given, **named: pytest.fail("points were searched"))
+    monkeypatch.setattr(study_folder, "search_and_save", lambda *given, **named: pytest.fail("points were searched"))
     with pytest.raises(ValueError, match="holds trials done with steps 20"):
         run(NoiseStudy(levels=(1e-3, 1.0), trials=2, steps=30), network, tmp_path)
 

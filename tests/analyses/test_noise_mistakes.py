@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from dynsys import plots
-from dynsys.analyses.noise.kept import kept_points
+from dynsys.analyses.noise.folder import kept_points
 from dynsys.analyses.noise.mistakes import level_shown, matrix, mistakes, names, rows, sentences, summed
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.cli import main

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dynsys import Flow
-from dynsys.analyses.noise.memory_loss import half_loss, lost_shares
+from dynsys.analyses.noise.failures import half_loss, lost_shares
 from dynsys.analyses.noise.results import results_of
-from dynsys.analyses.noise.words import summary
+from dynsys.analyses.noise.tables import summary
 from dynsys.continuation.persistence import survival
 from dynsys.continuation.track import Fate
 

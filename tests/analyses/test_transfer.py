@@ -286,7 +286,7 @@ def test_points_that_are_not_stable_are_hidden_until_they_are_wanted(done):
 
 
 def test_a_network_without_memories_has_no_solid(done):
-    from dynsys.plots.solids import Panel, Solid
+    from dynsys.plots.portrait.solids import Panel, Solid
 
     points = done[1].networks["small"].points
     empty = Panel("empty", points, Solid(points.states[:0], [], []), [])

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.continuation.crossings import Crossing
 from dynsys.continuation.curve import STUCK, Curve, Node
+from dynsys.continuation.events.crossings import Crossing
+from dynsys.continuation.events.junctions import Followed, junctions
+from dynsys.continuation.events.reader import Reader
+from dynsys.continuation.events.readings import nearest, read
 from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.follow import follow
-from dynsys.continuation.junctions import Followed, junctions
-from dynsys.continuation.reader import Reader
-from dynsys.continuation.readings import nearest, read
 from dynsys.continuation.walk import Walk
 from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.systems.family import FamilyOf
@@ -92,7 +92,7 @@ def leading_at_frequency_2(system, x, u, guess):
 def test_pairs_that_change_places_between_two_nodes_cross_each_where_it_does(lost, monkeypatch):
     """Pairs with real parts 5 (s - 0.45) and (s - 0.6) / 10: the first leads after, the second before they cross."""
     if lost:
-        monkeypatch.setattr("dynsys.continuation.crossings.nearest", leading_at_frequency_2)
+        monkeypatch.setattr("dynsys.continuation.events.crossings.nearest", leading_at_frequency_2)
     rng = np.random.default_rng(2)
     Q = np.linalg.qr(rng.standard_normal((300, 300)))[0]
     inside = -np.diag(rng.uniform(1, 3, 300))

@@ -20,8 +20,8 @@ from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.vanilla import RNN
-from dynsys.proof.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, power
-from dynsys.proof.secant import clipped_secants, secants
+from dynsys.proof.functions.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, power
+from dynsys.proof.functions.secant import clipped_secants, secants
 from dynsys.systems.system import Kind
 
 EXACT = {  # what each network is in 50 digits, of its weights alone

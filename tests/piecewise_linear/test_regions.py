@@ -15,7 +15,7 @@ from dynsys import Flow, System, find_fixed_points
 from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.models.recurrent.vanilla import RNN
-from dynsys.piecewise_linear.contradictions import Problem
+from dynsys.piecewise_linear.exact.contradictions import Problem
 from dynsys.piecewise_linear.kinks import one_sided_jacobians, stability_at_kink
 from dynsys.piecewise_linear.regions import search_regions
 from dynsys.systems.pieces import Pieces

@@ -15,7 +15,8 @@ import torch
 from dynsys import plots
 from dynsys.attractors.attractor import Attractor, Node
 from dynsys.io.errors import OutputError
-from dynsys.plots import camera, style, thinning
+from dynsys.plots import style, thinning
+from dynsys.plots.portrait import camera
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.systems.system import Flow, Map
 from dynsys.trajectories.projection import Projection

@@ -15,9 +15,9 @@ import pytest
 from dynsys import plots
 from dynsys.continuation.diagram import Bifurcation, Branch, Diagram, Event
 from dynsys.plots import style
-from dynsys.plots.bifurcation import SYMBOLS
-from dynsys.plots.evolution import LIMIT
-from dynsys.plots.training_time import TrainingTime
+from dynsys.plots.training.bifurcation import SYMBOLS
+from dynsys.plots.training.evolution import LIMIT
+from dynsys.plots.training.training_time import TrainingTime
 from dynsys.systems.system import Kind
 from dynsys.trajectories.projection import Projection
 

@@ -14,7 +14,8 @@ from dynsys.attractors.attractor import Attractor, Node
 from dynsys.attractors.basins import Basins, Shares
 from dynsys.attractors.connections import connections
 from dynsys.models.examples.bistable import Bistable
-from dynsys.plots import arrows, graph, layers, style
+from dynsys.plots import style
+from dynsys.plots.graphs import arrows, graph, layers
 from dynsys.trajectories.projection import Projection
 
 CUBIC = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2), readout=lambda x: x, n_output=1)

@@ -53,7 +53,7 @@ def imports(path: Path) -> list[str]:
         ("from .models import registry", "dynsys.models"),
         ("from . import analyses", "dynsys.analyses"),
         ("import importlib\nimportlib.import_module('dynsys.models.recurrent.gru')", "dynsys.models.recurrent.gru"),
-        ("def f():\n    import dynsys.cli.find", "dynsys.cli.find"),
+        ("def f():\n    import dynsys.cli.networks.find", "dynsys.cli.networks.find"),
     ],
 )
 def test_no_way_to_import_goes_unseen(line, module, monkeypatch):

@@ -9,8 +9,8 @@ from dynsys import Flow, find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.proof.kantorovich import assess
-from dynsys.search.distinct import Catalogue
-from dynsys.search.stopping import Source
+from dynsys.search.known.distinct import Catalogue
+from dynsys.search.known.stopping import Source
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynsys import Flow
-from dynsys.proof.elementary import LOGISTIC, SLOPE, TANH
-from dynsys.proof.enclosure import Enclosed, joined
-from dynsys.proof.exact_product import UNIT, exact_product
+from dynsys.proof.exact import UNIT, exact_product
+from dynsys.proof.functions.elementary import LOGISTIC, SLOPE, TANH
+from dynsys.proof.functions.enclosure import Enclosed, joined
 from dynsys.testing import check_system
 
 RADII = torch.tensor([1e-9, 1e-3, 1.0, 100.0], dtype=torch.float64)

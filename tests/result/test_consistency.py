@@ -10,9 +10,9 @@ import torch
 from dynsys import Flow, find_fixed_points
 from dynsys.result.consistency import agreed
 from dynsys.result.fixed_points import FixedPoints, SearchReport
+from dynsys.search.known.missing import Missing
+from dynsys.search.known.stopping import Stop
 from dynsys.search.landing import Rejection
-from dynsys.search.missing import Missing
-from dynsys.search.stopping import Stop
 from dynsys.trajectories.settling import Ending
 
 EIGENVALUES = {"stable node": [-1.0, -2.0], "saddle": [1.0, -2.0], "unstable node": [1.0, 2.0], "marginal": [0.0, -1.0]}

@@ -7,8 +7,8 @@ import torch
 from dynsys import Flow, find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
-from dynsys.search.distinct import NOBODY, Catalogue
-from dynsys.search.stopping import Source
+from dynsys.search.known.distinct import NOBODY, Catalogue
+from dynsys.search.known.stopping import Source
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 

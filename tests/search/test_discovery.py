@@ -7,7 +7,7 @@ import pytest
 
 from dynsys import find_fixed_points
 from dynsys.models.examples.bistable import Bistable
-from dynsys.search.stopping import Discovery, Source, Stop
+from dynsys.search.known.stopping import Discovery, Source, Stop
 
 MADE, OWN, SCATTERED, FIBER = Source.MADE, Source.OWN, Source.SCATTERED, Source.FIBER
 

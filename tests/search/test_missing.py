@@ -11,8 +11,8 @@ from scipy import stats
 
 from dynsys import find_fixed_points
 from dynsys.models.examples.bistable import Bistable
-from dynsys.search.distinct import NOBODY, Catalogue
-from dynsys.search.missing import (
+from dynsys.search.known.distinct import NOBODY, Catalogue
+from dynsys.search.known.missing import (
     Missing,
     Tally,
     chao,
@@ -23,7 +23,7 @@ from dynsys.search.missing import (
     milestones,
     recapture_limits,
 )
-from dynsys.search.stopping import Source, Stop
+from dynsys.search.known.stopping import Source, Stop
 
 # Abundance
 
@@ -368,7 +368,7 @@ def test_a_search_of_a_few_starts_alone_says_that_points_are_missing():
 
 def test_a_search_that_is_given_up_still_tests_how_much_it_knows(monkeypatch):
     """After the first round of starts made from points, with most of 243 points unknown."""
-    monkeypatch.setattr("dynsys.search.stopping.EFFORT", 0.1)
+    monkeypatch.setattr("dynsys.search.known.stopping.EFFORT", 0.1)
     search = find_fixed_points(Bistable(5), n_starts=16, workers=1, verify=False).search
     assert search.stopped == str(Stop.SPENT)
     assert search.scattered_starts > 0

@@ -15,8 +15,8 @@ from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.find import SearchInterrupted
+from dynsys.search.known.stopping import Stop
 from dynsys.search.landing import Rejection
-from dynsys.search.stopping import Stop
 
 
 def cubic(**settings):

@@ -9,7 +9,7 @@ import torch
 import dynsys
 from dynsys import Flow, Map, find_fixed_points
 from dynsys.models.recurrent.vanilla import RNN
-from dynsys.search.stopping import Stop
+from dynsys.search.known.stopping import Stop
 
 
 def random_map(n=48, gain=6.0, seed=0):
@@ -31,19 +31,19 @@ def test_seconds_end_a_search_with_what_it_has_and_it_says_so():
 
 
 def test_a_search_that_goes_on_finding_points_ends_by_itself_at_the_same_points(monkeypatch):
-    monkeypatch.setattr("dynsys.search.stopping.WORK", 1024)
+    monkeypatch.setattr("dynsys.search.known.stopping.WORK", 1024)
     found = [find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1) for _ in range(2)]
     for points in found:
         assert points.search.stopped == str(Stop.LONG)
         assert "give seconds for more" in points.search.stopped
         assert "All points seem to be found" not in points.search.missing["sentence"]
     np.testing.assert_array_equal(found[0].states, found[1].states)
-    monkeypatch.setattr("dynsys.search.stopping.WORK", 2048)
+    monkeypatch.setattr("dynsys.search.known.stopping.WORK", 2048)
     assert len(find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1)) > len(found[0])
 
 
 def test_seconds_take_the_place_of_the_limit(monkeypatch):
-    monkeypatch.setattr("dynsys.search.stopping.WORK", 1)
+    monkeypatch.setattr("dynsys.search.known.stopping.WORK", 1)
     points = find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1, seconds=0.2)
     assert points.search.stopped == str(Stop.TIME)
 
@@ -122,7 +122,7 @@ def test_a_point_that_trajectories_come_to_and_no_start_led_to_joins_the_result(
 
 
 def test_what_is_ended_early_is_never_called_all():
-    from dynsys.search.missing import Missing
+    from dynsys.search.known.missing import Missing
 
     whole = Missing(known=5, estimate=0.0, least=5, most=8, tests=40)
     assert whole.sentence.startswith("All points seem to be found")

@@ -18,7 +18,7 @@ from dynsys.analyses.claims.study import run as claims
 from dynsys.analyses.evolve import study as evolve
 from dynsys.analyses.evolve.evolution import Evolve
 from dynsys.analyses.evolve.words import sentences
-from dynsys.analyses.noise.kept import kept_points
+from dynsys.analyses.noise.folder import kept_points
 from dynsys.analyses.noise.networks import networks_of
 from dynsys.analyses.noise.study import NoiseStudy
 from dynsys.analyses.noise.study import run as noise

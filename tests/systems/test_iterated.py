@@ -7,7 +7,7 @@ import torch
 from dynsys import Flow, Map
 from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.vanilla import RNN
-from dynsys.proof.enclosure import Enclosed
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.stability.classification import frequencies, time_constants
 from dynsys.stability.spectrum import spectra
 from dynsys.systems.iterated import Iterated, divisors

@@ -10,7 +10,7 @@ from scipy.optimize import brentq, minimize_scalar, root
 
 from dynsys import find_fixed_points, load
 from dynsys.models.associative import DenseMemory, PatternDescent
-from dynsys.models.associative.merging import merging, single_point_below
+from dynsys.models.associative.theory.merging import merging, single_point_below
 from dynsys.models.loading.checkpoint import save_checkpoint
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 from dynsys.analyses.memory.capacity import capacity_curve, extrapolated
 from dynsys.models.associative import BidirectionalMemory, Hopfield, PolynomialMemory, RecurrentAssociator, mean_field
-from dynsys.models.associative.enumeration import enumerated, of_map
-from dynsys.models.associative.mean_field_of_pairs import pair_critical, pair_retrieval
-from dynsys.models.associative.mean_field_theory import (
+from dynsys.models.associative.theory.enumeration import enumerated, of_map
+from dynsys.models.associative.theory.mean_field_of_pairs import pair_critical, pair_retrieval
+from dynsys.models.associative.theory.mean_field_theory import (
     PATTERNS_STORED,
     critical_load,
     first_step_error,
@@ -20,8 +20,8 @@ from dynsys.models.associative.mean_field_theory import (
     load_of_first_step_error,
     retrieval,
 )
-from dynsys.models.associative.simulation import TRIALS, hebb_trial, random_units, relax
-from dynsys.models.associative.spurious import Name, named
+from dynsys.models.associative.theory.simulation import TRIALS, hebb_trial, random_units, relax
+from dynsys.models.associative.theory.spurious import Name, named
 
 TABLE = [  # alpha, m, error in %, r, error after one step in %
     (0.05, 0.999992, 0.0004, 1.0003, 0.0004),

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from dynsys.models.associative.spurious import Name, named
+from dynsys.models.associative.theory.spurious import Name, named
 
 
 def test_a_pattern_whose_negative_is_stored_too_is_stored():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dynsys.models.associative import Associator, ContinuousHopfield, Hopfield, PolynomialMemory, RecurrentAssociator
-from dynsys.models.associative.enumeration import enumerated
 from dynsys.models.associative.learning import RULES
+from dynsys.models.associative.theory.enumeration import enumerated
 
 THIRDS = np.array([[-1, -1, 1, 1], [-1, 1, 1, 1]])
 ENDLESS = np.array([[-1, 1, 1, 1, 1, 1], [1, -1, -1, -1, 1, 1], [1, -1, -1, 1, 1, 1], [1, -1, 1, 1, 1, -1]])

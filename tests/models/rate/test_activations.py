@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from dynsys.models.activations import ACTIVATIONS, GATES, activation, activation_named
 from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.proof.certificate import Reason, certify
-from dynsys.proof.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, power
-from dynsys.proof.enclosure import Enclosed
-from dynsys.proof.exact_product import UNIT, up
+from dynsys.proof.exact import UNIT, up
+from dynsys.proof.functions.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, power
+from dynsys.proof.functions.enclosure import Enclosed
 
 DIGITS = 60
 RADII = torch.tensor([1e-300, 1e-9, 1e-3, 0.3, 10.0, 100.0], dtype=torch.float64)

@@ -17,8 +17,8 @@ from dynsys.models.recurrent.peephole import PeepholeLSTM
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.wrapping.to_torch import to_torch
 from dynsys.proof.certificate import Reason, certify
-from dynsys.proof.enclosure import Enclosed
 from dynsys.proof.false_zeros import only_rounding
+from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.slow_points.minimum import descend_to_minimum
 from dynsys.testing import check_system
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import rnn as packing
 
 import dynsys
-from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.steps.stepped import Stepped
 from dynsys.testing import check_system
 
 MASK = torch.tensor([1.0, 0, 1, 0, 1])

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 import dynsys
-from dynsys.models.wrapping.stepped import Stepped
+from dynsys.models.wrapping.steps.stepped import Stepped
 from dynsys.testing import check_system
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")

@@ -1,0 +1,1 @@
+"""Commands that train networks, or study many: training, noise, memories, grids of choices."""

@@ -1,0 +1,1 @@
+"""What happens along curves of fixed points: eigenvalues that cross, branch points, named events."""

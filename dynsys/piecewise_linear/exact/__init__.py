@@ -1,0 +1,1 @@
+"""Linear equations and inequalities without rounding: what holds of a network of ReLUs exactly."""

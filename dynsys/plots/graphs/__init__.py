@@ -1,0 +1,1 @@
+"""Graphs: where memory flows between points, and networks as points of a map."""

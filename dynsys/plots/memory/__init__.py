@@ -1,0 +1,1 @@
+"""What memories recall: capacity, strips, landscapes, confusions, and which cues come home."""

@@ -1,0 +1,183 @@
+"""The landscape that a memory descends, in the plane of two or three of its patterns: heights, trajectories, points.
+
+The plane of two patterns goes through the origin, that of three through all of them. Lengths in it are true lengths, in
+units of the patterns' own distance from its middle. Where trajectories leave the plane it shows their shadows, and the
+caption says how far they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dynsys.plots import style, thinning
+from dynsys.plots.portrait.plane import markers
+from dynsys.result.fixed_points import FixedPoints
+from dynsys.trajectories.projection import as_array
+
+Array = NDArray[np.float64]
+
+GRID = 201
+REACH = 1.6  # of the plane, in units of the patterns' distance
+IN_PLANE = 0.02  # of that distance: points nearer to the plane are drawn as in it
+LEVELS = 26
+COLOURS = [[0, "#3E6A94"], [0.25, "#7FA3C4"], [0.6, "#C9D8E6"], [1, "#FBFCFD"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Two orthonormal directions E (2, n) about a middle (n,), in units of ``unit``."""
+
+    middle: Array
+    E: Array
+    unit: float
+
+    @classmethod
+    def through(cls, S: Array) -> Self:
+        """Of two patterns and the origin, or of three; ValueError where these are in line."""
+        if len(S) not in (2, 3):
+            raise ValueError(f"{len(S)} patterns are given; a plane is that of 2 of them and the origin, or of 3")
+        middle = np.zeros(S.shape[1]) if len(S) == 2 else S.mean(axis=0)
+        Q, R = np.linalg.qr((S - middle)[:2].T)
+        if abs(R[1, 1]) <= 1e-9 * np.abs(R).max():
+            raise ValueError("these patterns span no plane: two are the same, or one is the negative of another")
+        E = (Q * np.sign(R.diagonal())).T
+        return cls(middle, E, float(np.linalg.norm(S - middle, axis=1).mean()))
+
+    def places(self, x: Array) -> Array:
+        """(..., n) as (..., 2)."""
+        return np.asarray((x - self.middle) @ self.E.T / self.unit)
+
+    def states(self, places: Array) -> Array:
+        """(..., 2) as (..., n)."""
+        return np.asarray(self.middle + self.unit * places @ self.E)
+
+    def away(self, x: Array) -> Array:
+        """How far states are from the plane, in its units."""
+        return np.asarray(np.linalg.norm(x - self.states(self.places(x)), axis=-1) / self.unit)
+
+
+def energy_landscape(
+    height: Callable[[Array], Array],
+    S: Any,
+    names: Sequence[str],
+    *,
+    runs: Any = None,
+    points: FixedPoints | None = None,
+    point_names: Sequence[str] = (),
+    quantity: str = "energy",
+    title: str | None = None,
+) -> go.Figure:
+    """Contours of ``height`` (a function of states (B, n)) in the plane of the patterns S (2 or 3, n), whose ``names``
+    are given.
+
+    ``runs`` is a list of trajectories (T_i, n), or (T, B, n), and ``points`` are drawn where they lie in the plane,
+    with ``point_names`` said of them.
+    Raises ValueError for patterns that span no plane, and for heights that are not finite.
+    """
+    S = as_array(S)
+    plane = Plane.through(S)
+    x = np.linspace(-REACH, REACH, GRID)
+    z = height(plane.states(np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2))).reshape(GRID, GRID)
+    if not np.isfinite(z).all():
+        raise ValueError(f"the {quantity} is not finite everywhere in the plane of these patterns")
+    followed = thinning.thinned(thinning.runs_of(runs, S.shape[1], time_axis=0), thinning.LIMIT // 2)
+    figure = go.Figure(_heights(x, z, quantity))
+    if followed:
+        _draw_runs(figure, [plane.places(run) for run in followed])
+    notes = [_of_plane(names), *_of_runs(plane, followed)]
+    if points is not None:
+        notes.append(_draw_points(figure, plane, points, point_names))
+    marks = plane.places(S)
+    figure.add_trace(
+        go.Scatter(
+            x=marks[:, 0],
+            y=marks[:, 1],
+            mode="markers+text",
+            text=[f"<b>{name}</b>" for name in names],
+            textposition="top right",
+            textfont={"size": 15, "color": style.INK},
+            marker={"symbol": "cross-thin", "size": 13, "line": {"width": 2, "color": style.INK}},
+            name="stored patterns",
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    caption, below = style.lines(notes, 80)
+    square: dict[str, Any] = {"range": [-REACH, REACH], "showgrid": False, "mirror": True, "constrain": "domain"}
+    return style.dressed(
+        figure,
+        title,
+        caption,
+        below=style.BELOW,
+        xaxis=style.axis("", **square),
+        yaxis=style.axis("", scaleanchor="x", **square),
+        margin={"l": 60, "r": 20, "t": 110 if title else 70, "b": below},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
+    )
+
+
+def _of_plane(names: Sequence[str]) -> str:
+    lengths = "Lengths are in units of their distance from it."
+    if len(names) == 2:
+        return f"The plane of the patterns {names[0]} and {names[1]} and the origin, which is its middle. {lengths}"
+    return (
+        f"The plane through the patterns {', '.join(names[:-1])} and {names[-1]}; its middle is their mean. {lengths}"
+    )
+
+
+def _of_runs(plane: Plane, runs: Sequence[Array]) -> list[str]:
+    if not runs:
+        return []
+    away = max(float(plane.away(run).max()) for run in runs)
+    if away <= IN_PLANE:
+        return [f"{style.plural(len(runs), 'trajectory').replace('ys', 'ies')}, all within this plane."]
+    return [
+        f"Trajectories begin in this plane and leave it by up to {away:.2g} of the patterns' distance from its middle."
+    ]
+
+
+def _heights(x: Array, z: Array, quantity: str) -> go.Contour:
+    inside = np.hypot(*np.meshgrid(x, x)) <= 1  # far out they may rise without bound, and would take all the colours
+    top = float(z[inside].max())
+    return go.Contour(
+        x=x,
+        y=x,
+        z=np.minimum(z, top).astype(np.float32),
+        colorscale=COLOURS,
+        contours={"start": float(z.min()), "end": top, "size": (top - float(z.min())) / LEVELS or 1.0},
+        line={"width": 0.6, "color": "rgba(255,255,255,0.8)"},
+        colorbar={"title": {"text": quantity}, "thickness": 14, "len": 0.7, "outlinewidth": 0, "x": 1.01},
+        name=quantity,
+        hovertemplate=f"{quantity}: %{{z:.4g}}<extra></extra>",
+    )
+
+
+def _draw_runs(figure: go.Figure, runs: Sequence[Array]) -> None:
+    joined = thinning.joined(list(runs))
+    line = {"color": "rgba(40,40,40,0.65)", "width": 1.2}
+    figure.add_trace(
+        go.Scatter(x=joined[:, 0], y=joined[:, 1], mode="lines", line=line, name="trajectories", hoverinfo="skip")
+    )
+    begun = np.array([run[0] for run in runs])
+    dot = {"color": "rgba(40,40,40,0.65)", "size": 4}
+    figure.add_trace(
+        go.Scatter(x=begun[:, 0], y=begun[:, 1], mode="markers", marker=dot, showlegend=False, hoverinfo="skip")
+    )
+
+
+def _draw_points(figure: go.Figure, plane: Plane, points: FixedPoints, names: Sequence[str]) -> str:
+    """Those that lie in the plane, and a sentence of how many do not."""
+    places, texts = plane.places(points.states), style.hover(points, names)
+    here = plane.away(points.states) <= IN_PLANE
+    for group in style.groups(points):
+        rows = group.rows[here[group.rows]]
+        if len(rows):
+            figure.add_trace(markers(group, places[rows], [texts[i] for i in rows], rows))
+    if here.all():
+        return f"{style.counted(points)}, all in this plane."
+    return f"{int(here.sum())} of {style.plural(len(points), 'point')} lie in this plane; the others are not drawn."

@@ -1,0 +1,1 @@
+"""What changes over training, or over another parameter: curves, counts, diagrams, animations."""

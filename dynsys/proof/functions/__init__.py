@@ -1,0 +1,1 @@
+"""Functions with what a proof has to know of them: rounding, secants, sectors, gradients."""

@@ -1,0 +1,1 @@
+"""What associative memories can hold: mean fields, simulation in the large, every state of small nets."""

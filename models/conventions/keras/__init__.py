@@ -1,0 +1,1 @@
+"""Keras's layers, read out of its files: by configuration, or by the names of the arrays."""

@@ -1,0 +1,1 @@
+"""ONNX graphs: the recurrent operators, and the products after them."""
