@@ -13,7 +13,7 @@ import click
 from dynsys import find_fixed_points
 from dynsys.analyses.points_compared import of_points, rows
 from dynsys.analyses.report import in_words
-from dynsys.models.training.recipes import PRESETS, train_flipflop
+from dynsys.models.training.recipes import PRESETS, train_esn
 
 
 @click.command()
@@ -26,7 +26,7 @@ def main(units: int, bits: int, seeds: int, preset: str) -> None:
     begun = False
     for seed in range(seeds):
         for activation in ("tanh", "logistic"):
-            trained = train_flipflop(PRESETS[preset](bits, units, activation, seed))
+            trained = train_esn(PRESETS[preset](bits, units, activation, seed))
             points = find_fixed_points(trained.network, seed=seed)
             (row,) = rows({f"{activation}, seed {seed}": of_points(points)})
             row |= {"accuracy": trained.metrics["settled_bit_accuracy"], "index sum": points.search.index_sum}

@@ -17,13 +17,14 @@ import click
 import numpy as np
 from joblib import Parallel, delayed
 
-from dynsys.models.training.recipes import LEARNED, PRESETS, Recipe, train_flipflop
+from dynsys.models.tasks.flipflop import LEARNED
+from dynsys.models.training.recipes import PRESETS, Recipe, train_esn
 
 
 def one_run(recipe: Recipe) -> tuple[float, float, bool, float]:
     """Settled accuracy, settled MSE, whether it learned, CPU seconds."""
     start = time.process_time()
-    trained = train_flipflop(recipe)
+    trained = train_esn(recipe)
     metrics = trained.metrics
     seconds = time.process_time() - start
     return metrics["settled_bit_accuracy"], metrics["settled_mse"], trained.learned, seconds

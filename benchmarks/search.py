@@ -16,7 +16,7 @@ from dynsys import find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.examples.simple2d import Simple2D
 from dynsys.models.training.force import Force
-from dynsys.models.training.recipes import PRESETS, train_flipflop
+from dynsys.models.training.recipes import PRESETS, train_esn
 from dynsys.result.fixed_points import FixedPoints
 
 
@@ -35,7 +35,7 @@ def main(units: int, bits: int, activation: str, seeds: int, full: bool, plain: 
         if plain:
             force = Force(noise=0.0, alpha=1.0, seed=seed)
             recipe = dataclasses.replace(recipe, practice=recipe.task, force=force, steps=60_000)
-        network = train_flipflop(recipe).network
+        network = train_esn(recipe).network
         points, search, total = timed(network, full=False)
         print(row(seed, points, search, total))
         if full:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dynsys.models.rate.echo_state import EchoStateNetwork
-from dynsys.models.training.recipes import PRESETS, train_flipflop
+from dynsys.models.training.recipes import PRESETS, train_esn
 from dynsys.numerics.threads import alone
 from dynsys.proof.kantorovich import assess
 from dynsys.search.descent import descend
@@ -60,7 +60,7 @@ def main(units: int, bits: int, seeds: int, starts: int, preset: str) -> None:
     """Print a table of counts for each network, and the least and most over all."""
     every = []
     for seed in range(seeds):
-        trained = train_flipflop(PRESETS[preset](bits, units, "tanh", seed))
+        trained = train_esn(PRESETS[preset](bits, units, "tanh", seed))
         with alone():
             points, reached, real = counted(trained.network, starts, seed)
         every.append(points)

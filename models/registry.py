@@ -33,6 +33,7 @@ from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.models.tasks.patterns import ManyToOne, OneToMany
 from dynsys.models.tasks.retrieval import Retrieval
+from dynsys.models.tasks.sine import SineWave
 from dynsys.systems.system import System
 
 
@@ -88,11 +89,12 @@ MEMORIES: dict[str, Callable[..., Any]] = {  # of discrete states, and so no sys
     "polynomial": PolynomialMemory,
 }
 
-TASKS: dict[str, Callable[..., Any]] = {
+TASKS: dict[str, type[Any]] = {
     "flipflop": FlipFlop,
     "retrieval": Retrieval,
     "many-to-one": ManyToOne,
     "one-to-many": OneToMany,
+    "sine": SineWave,
 }
 
 __all__ = ["MEMORIES", "MODELS", "TASKS", "Model"]

@@ -25,6 +25,7 @@ from dynsys.exponents.lyapunov import lyapunov_exponents
 from dynsys.exponents.memory_curve import memory_curve
 from dynsys.exponents.tangent import Stepper
 from dynsys.io.files import check_writable
+from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
 from dynsys.models.loading.trajectories import inputs_from_file
 from dynsys.models.networks.recurrent import CELLS, RecurrentNetwork
@@ -103,7 +104,7 @@ def compare(
 
 def _check_driven(networks: Sequence[Network]) -> None:
     for network in networks:
-        if type(network.system).task_contexts is not System.task_contexts:
+        if isinstance(network.system, FastWeights):
             raise ValueError(
                 f"{network.name} is a network of kind {network.system.name!r}, whose fast weights are held like an "
                 "input: it is the step within one moment, and no sequence of inputs drives it; leave it out"

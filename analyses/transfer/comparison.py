@@ -10,7 +10,8 @@ from dynsys.analyses.transfer.cube_projection import Shape
 from dynsys.analyses.transfer.cube_survival import Survival
 from dynsys.analyses.transfer.geometry import Distances
 from dynsys.models.rate.echo_state import EchoStateNetwork
-from dynsys.models.training.recipes import LEARNED, PRESETS, Recipe
+from dynsys.models.tasks.flipflop import LEARNED, FlipFlop
+from dynsys.models.training.recipes import PRESETS, Recipe
 from dynsys.models.training.schedule import Wanted, every_or_at
 from dynsys.result.fixed_points import FixedPoints
 
@@ -50,7 +51,7 @@ class Transfer:
         if self.start is not None and (self.units is not None or self.activation is not None):
             raise ValueError("units and activation are those of the network to start from; leave them out")
 
-    def recipe(self, bits: int, units: int, activation: str) -> Recipe:
+    def recipe(self, bits: int, units: int, activation: str) -> Recipe[FlipFlop]:
         """By which the network of so many bits learns."""
         usual = PRESETS[self.preset](bits, units, activation, self.seed)
         steps = (self.steps if bits == self.bits else None) or usual.steps

@@ -22,6 +22,7 @@ from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
+from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.models.training.grow import drawn_anew, grown, load_start, unlearned
 from dynsys.models.training.recipes import PRESETS, Recipe, held_out
 from dynsys.models.training.run import run_training
@@ -75,7 +76,7 @@ def _small(
         PRESETS[settings.preset](bits, network.n_state, network.activation, settings.seed), network=config
     )
     test, output = held_out(network, recipe)
-    metrics = test.score(output)
+    metrics = recipe.task.scores(test, output)
     if not (folder / FILE_NAME).exists():
         save_checkpoint(folder / FILE_NAME, network, {"recipe": recipe.describe(), "metrics": metrics})
     elif not _same_weights(load(folder), network):
@@ -90,7 +91,7 @@ def _same_weights(one: System, other: EchoStateNetwork) -> bool:
 
 
 def _train(
-    recipe: Recipe,
+    recipe: Recipe[FlipFlop],
     folder: Path,
     start: EchoStateNetwork | None,
     noted: dict[str, Any],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,7 +25,7 @@ def driven_trajectories(system: System, first: Tensor, steps: int, seed: int) ->
     Of every four runs two have sparse pulses and one has noise, from ``first`` (runs, n_state); the fourth has no
     input and starts at random in the box. Without inputs all start at random.
     """
-    return _bounded(system, *random_drive(system, first, steps, seed))
+    return bounded(system, *random_drive(system, first, steps, seed))
 
 
 def random_drive(system: System, first: Tensor, steps: int, seed: int | list[int]) -> tuple[Tensor, Tensor]:
@@ -43,12 +41,6 @@ def random_drive(system: System, first: Tensor, steps: int, seed: int | list[int
             inputs[:, run] = _pulses(rng, steps, system.n_input)
     x = torch.where(torch.as_tensor(scattered)[:, None].to(first.device), _scattered(system, first, rng), first)
     return x, torch.as_tensor(inputs).to(first)
-
-
-def trajectories_of_task(system: System, task: Any, first: Tensor, steps: int, seed: int) -> Tensor:
-    """The states under the inputs of trials of its task, (steps, runs, n_state)."""
-    trials = [task.trial(steps, seed=[seed, run]).inputs for run in range(len(first))]
-    return _bounded(system, first, torch.as_tensor(np.stack(trials, axis=1)).to(first))
 
 
 def _pulses(rng: np.random.Generator, steps: int, channels: int) -> Array:
@@ -71,7 +63,8 @@ def _scattered(system: System, first: Tensor, rng: np.random.Generator) -> Tenso
     return low + (high - low) * torch.as_tensor(rng.random(tuple(first.shape))).to(first)
 
 
-def _bounded(system: System, x: Tensor, inputs: Tensor) -> Tensor:
+def bounded(system: System, x: Tensor, inputs: Tensor) -> Tensor:
+    """The states (steps, runs, n_state) from x under inputs, each run set back to x where it leaves for infinity."""
     if system.box(inputs.new_zeros(1, system.n_input)) is not None:
         return simulate(system, x, inputs)
     first, states = x, []

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.activations import activation_named
+from dynsys.models.driven.of_task import contexts_of_task
 from dynsys.models.rate.rate_network import RateNetwork
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.trajectories.simulate import simulate
 
 if TYPE_CHECKING:
     from dynsys.models.tasks.flipflop import FlipFlop
+    from dynsys.models.tasks.trials import TrialTask
 
 Array = NDArray[np.float64]
 
@@ -66,7 +68,7 @@ class EchoStateNetwork(RateNetwork):
         *,
         tau: float = 10.0,
         activation: str = "tanh",
-        task: FlipFlop | None = None,
+        task: FlipFlop | TrialTask | None = None,
     ) -> None:
         activation = activation_named(activation, legal=LEARNT)
         self.W_r, self.W_fb, self.W_out, self.B = (
@@ -74,9 +76,10 @@ class EchoStateNetwork(RateNetwork):
         )
         self.activation, self.time_constant, self.task = activation, float(tau), task
         self._check_weights()
-        if task is not None and not task.bits == self.W_out.shape[0] == self.B.shape[1]:
+        sizes = (self.B.shape[1], self.W_out.shape[0])
+        if task is not None and (task.n_input, task.n_output) != sizes:
             raise ValueError(
-                f"its task has {task.bits} bits, the network {self.B.shape[1]} inputs and {self.W_out.shape[0]} outputs"
+                f"its task has {task.n_input} inputs and {task.n_output} outputs, the network {sizes[0]} and {sizes[1]}"
             )
         self.n_state, self.n_output, self.n_input = self.W_r.shape[0], self.W_out.shape[0], self.B.shape[1]
         self.W = self.W_r + self.W_fb @ self.W_out
@@ -99,7 +102,7 @@ class EchoStateNetwork(RateNetwork):
             raise ValueError(f"tau is {self.time_constant}; the Euler step of 1 needs tau of at least 1")
 
     @classmethod
-    def random(cls, config: EchoStateConfig, task: FlipFlop | None = None) -> EchoStateNetwork:
+    def random(cls, config: EchoStateConfig, task: FlipFlop | TrialTask | None = None) -> EchoStateNetwork:
         """An untrained network: W_r ~ N(0, gain^2 / N), W_fb and B uniform, W_out zero."""
         rng = np.random.default_rng(config.seed)
         n = config.units
@@ -145,6 +148,9 @@ class EchoStateNetwork(RateNetwork):
         inputs = torch.as_tensor(np.stack([trial.inputs for trial in trials], axis=1))
         x = torch.as_tensor(np.random.default_rng(seed).standard_normal((runs, self.n_state)) * 0.5)
         return simulate(self, x.to(self.W), inputs.to(self.W))[warm_up:]
+
+    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
+        return contexts_of_task(self, n, seed)
 
     def states_of_outputs(self, z: Tensor) -> Tensor:
         """W_fb z, where the feedback of an output z drives the units (Jang, section 6)."""

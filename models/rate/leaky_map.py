@@ -38,8 +38,9 @@ class LeakyStep(LeakyNetwork):
         alpha: Any,
         activation: str = "tanh",
         initial: Any = None,
+        task: Any = None,
     ) -> None:
-        self._hold(W, B, b, W_out, b_out, activation, initial)
+        self._hold(W, B, b, W_out, b_out, activation, initial, task)
         self.alpha = of_units("alpha", alpha, self.n_state)
         if not bool(((self.alpha > 0) & (self.alpha <= 1)).all()):
             raise ValueError(f"alpha is {alpha}; it must be above 0 and at most 1: it is dt / tau")

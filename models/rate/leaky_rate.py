@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.activations import activation_named
-from dynsys.models.driven.random_drive import driven_trajectories
+from dynsys.models.driven.of_task import contexts_of_task, driven_or_of_task
 from dynsys.models.rate.rate_network import ActivityNetwork, RateNetwork
 from dynsys.proof.exact import Sum, affine_terms
 from dynsys.proof.functions.enclosure import Enclosed
@@ -45,7 +45,9 @@ class LeakyNetwork(RateNetwork):
     @abc.abstractmethod
     def __init__(self, W: Any, *weights: Any, **options: Any) -> None: ...
 
-    def _hold(self, W: Any, B: Any, b: Any, W_out: Any, b_out: Any, activation: str, initial: Any) -> None:
+    def _hold(
+        self, W: Any, B: Any, b: Any, W_out: Any, b_out: Any, activation: str, initial: Any, task: Any = None
+    ) -> None:
         self.W = _tensor(W)
         n = len(self.W) if self.W.ndim else 0
         self.B = torch.zeros(n, 0, dtype=torch.float64) if B is None else _tensor(B)
@@ -57,6 +59,9 @@ class LeakyNetwork(RateNetwork):
         self.n_state, self.n_input, self.n_output = n, self.B.shape[1], len(self.W_out)
         self.activation = activation_named(activation)
         self.box_is_trapping = self.f.is_bounded
+        self.task = task
+        if task is not None and task.n_input != self.n_input:
+            raise ValueError(f"its task has {task.n_input} inputs, the network {self.n_input}")
 
     def _check_shapes(self, n: int) -> None:
         legal: dict[str, tuple[Any, ...]] = {
@@ -96,12 +101,13 @@ class LeakyNetwork(RateNetwork):
             arrays["W"],
             *(arrays.get(key) for key in WEIGHTS[1:-1]),
             initial=arrays.get("initial"),
+            task=task,
             **{**settings, **each},
         )
 
     def with_weights(self, changed: Mapping[str, Any]) -> Self:
         """The same network with some of its ``arrays`` changed."""
-        return type(self).from_arrays({**self.arrays(), **changed}, self.settings())
+        return type(self).from_arrays({**self.arrays(), **changed}, self.settings(), self.task)
 
     @classmethod
     def random(cls, n: int = 20, seed: int = 0, **options: Any) -> Self:
@@ -124,9 +130,12 @@ class LeakyNetwork(RateNetwork):
         return self.rates(x) @ self.W_out.T + self.b_out
 
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor:
-        """Runs under random inputs from the first state and from random ones, (steps, runs, n_state)."""
+        """Runs of its task where that is known, else under random inputs, (steps, runs, n_state)."""
         first = self.W.new_zeros(self.n_state) if self.initial_state is None else self.initial_state
-        return driven_trajectories(self, first.expand(runs, -1), steps, seed)
+        return driven_or_of_task(self, first.expand(runs, -1), steps, seed)
+
+    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
+        return contexts_of_task(self, n, seed)
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self._paced(super().velocity(x, u))
@@ -171,8 +180,9 @@ class LeakyFlow(LeakyNetwork):
         activation: str = "tanh",
         tau: Any = 1.0,
         initial: Any = None,
+        task: Any = None,
     ) -> None:
-        self._hold(W, B, b, W_out, b_out, activation, initial)
+        self._hold(W, B, b, W_out, b_out, activation, initial, task)
         each = of_units("tau", tau, self.n_state)
         if not bool(((each > 0) & torch.isfinite(each)).all()):
             raise ValueError(f"tau is {tau}; it must be positive")

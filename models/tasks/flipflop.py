@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+LEARNED = 0.99  # settled bit accuracy from which on a network counts as one that has learned the task
+
 
 @dataclass(frozen=True)
 class FlipFlop:
@@ -39,6 +41,11 @@ class FlipFlop:
     @property
     def n_input(self) -> int:
         """One channel for each bit."""
+        return self.bits
+
+    @property
+    def n_output(self) -> int:
+        """One output for each bit."""
         return self.bits
 
     @property
@@ -71,6 +78,16 @@ class FlipFlop:
         inputs = np.where((last >= 0) & (now - last < self.pulse), target, 0.0)
         quiet = np.where(last.max(axis=2) >= 0, now[..., 0] - last.max(axis=2), self.settle)
         return Trial(inputs, target, settled=quiet >= self.settle)
+
+    @staticmethod
+    def scores(trial: Trial, output: Array) -> dict[str, float]:
+        """See ``Trial.score``."""
+        return trial.score(output)
+
+    @staticmethod
+    def learned(scores: Mapping[str, float]) -> bool:
+        """Whether a network with these scores remembers."""
+        return scores["settled_bit_accuracy"] >= LEARNED
 
     def _pulses(self, steps: int, rng: np.random.Generator) -> list[tuple[int, int, float]]:
         if self.overlap:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from dynsys.models.networks.recurrent import RecurrentNetwork
-from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.tasks.flipflop import LEARNED, FlipFlop
 from dynsys.models.tasks.flipflop_lesson import TEST, FlipFlopLesson
 from dynsys.models.training.backprop import Backprop
 from dynsys.models.training.beginning import USUAL, check_beginning
 from dynsys.models.training.learning import Course
 from dynsys.models.training.optimisers import ADAM, rate_beside_adam
-from dynsys.models.training.recipes import LEARNED
 from dynsys.systems.system import System
 
 STEPS = 3000

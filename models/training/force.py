@@ -74,12 +74,14 @@ def train_force(
     on_progress: OnProgress | None = None,
     deadline: Deadline = ENDLESS,
     begun: Mapping[str, Array] | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> TrainingRecord:
     """Run the network over ``inputs`` (T, I) with its own output fed back, and learn W_out from ``target`` (T, O).
 
-    Raises FloatingPointError when the weights leave the finite numbers. Snapshots are handed to ``on_snapshot`` as
-    they come, so that a run that is interrupted loses none. When the time of ``deadline`` is over after some step, the
-    record is of the steps done, and a run that is given what it left ``unfinished`` as ``begun`` does the others.
+    Nothing is learned where a ``mask`` (T,) is false. Raises FloatingPointError when the weights leave the finite
+    numbers. Snapshots are handed to ``on_snapshot`` as they come, so that a run that is interrupted loses none. When
+    the time of ``deadline`` is over after some step, the record is of the steps done, and a run that is given what it
+    left ``unfinished`` as ``begun`` does the others.
     """
     rng = np.random.default_rng(settings.seed)
     x = rng.standard_normal(network.n_state) * settings.initial_state
@@ -104,7 +106,7 @@ def train_force(
             if t in kept:
                 keep(t)
             output[t] = simulation.advance(inputs[t], learner.W_out)
-            if t % settings.interval == 0:
+            if t % settings.interval == 0 and (mask is None or mask[t]):
                 learner.update(simulation.r, output[t] - target[t])
                 norm = learner.weight_norms()
             weight_norm[t] = norm

@@ -9,17 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dynsys.models.networks.leaky import FORMS
 from dynsys.models.networks.recurrent import CELLS
+from dynsys.models.registry import TASKS
+from dynsys.models.tasks.trials import TrialTask, fields_of
 from dynsys.models.training.beginning import USUAL
 from dynsys.models.training.flipflop import BEGIN, flipflop_course
 from dynsys.models.training.learning import Learned, OnProgress
 from dynsys.models.training.optimisers import ADAM, rate_beside_adam
 from dynsys.models.training.patterns import TASKS as PATTERN_TASKS
 from dynsys.models.training.patterns import patterns_course
-from dynsys.models.training.recipes import PRESETS
+from dynsys.models.training.recipes import PRESETS, Recipe, trials_recipe
 from dynsys.models.training.retrieval import FAST, IDENTITY, retrieval_course, usual_recipe
 from dynsys.models.training.run import run_training
 from dynsys.models.training.schedule import Wanted, every_or_at
+from dynsys.models.training.trials import trials_course
 from dynsys.numerics.deadline import Deadline
 
 Learn = Callable[..., Learned]
@@ -72,12 +76,52 @@ def _esn(
     recipe = PRESETS[preset](bits, units, activation, seed)
     network = recipe.network if gain is None else dataclasses.replace(recipe.network, gain=gain)
     recipe = dataclasses.replace(recipe, network=network, steps=steps or recipe.steps)
+    return _by_force(recipe, folder, snapshots, on_progress, deadline)
+
+
+def _trials_by_force(
+    kind: type[TrialTask],
+    folder: Path,
+    snapshots: Wanted,
+    on_progress: OnProgress | None,
+    deadline: Deadline,
+    *,
+    options: Mapping[str, str],
+    units: int | None,
+    activation: str,
+    gain: float | None,
+    steps: int | None,
+    seed: int,
+) -> Learned:
+    task = kind(**fields_of(kind, options))
+    recipe = trials_recipe(task, units or task.practice.force_units, activation, seed)
+    network = recipe.network if gain is None else dataclasses.replace(recipe.network, gain=gain)
+    recipe = dataclasses.replace(recipe, network=network, steps=steps or recipe.steps)
+    return _by_force(recipe, folder, snapshots, on_progress, deadline)
+
+
+def _by_force(
+    recipe: Recipe[Any], folder: Path, snapshots: Wanted, on_progress: OnProgress | None, deadline: Deadline
+) -> Learned:
     every, at = every_or_at(snapshots, recipe.steps)
-    recipe = dataclasses.replace(
-        recipe, force=dataclasses.replace(recipe.force, snapshot_every=every, snapshot_steps=at)
-    )
-    trained = run_training(recipe, folder, on_progress, deadline=deadline)
+    force = dataclasses.replace(recipe.force, snapshot_every=every, snapshot_steps=at)
+    trained = run_training(dataclasses.replace(recipe, force=force), folder, on_progress, deadline=deadline)
     return Learned(trained.network, trained.metrics, trained.learned, len(trained.target), cut=trained.cut)
+
+
+def _trials(
+    kind: type[TrialTask],
+    model: str,
+    folder: Path,
+    snapshots: Wanted,
+    on_progress: OnProgress | None,
+    deadline: Deadline,
+    *,
+    options: Mapping[str, str],
+    **choices: Any,
+) -> Learned:
+    chosen = fields_of(kind, options)
+    return trials_course(kind, model, chosen=chosen, **choices).run(folder, snapshots, on_progress, deadline)
 
 
 def _flipflop(
@@ -127,6 +171,19 @@ _PATTERNS = {"patterns": 8, "length": 20, "channels": 2, "noise": None, "units":
 _RETRIEVAL = {"units": 50, **_BACKPROP, "batch": None, "pairs": 4}
 _AT_IDENTITY = {"identity": None, "begin": USUAL, "reach": None}  # where W begins at a multiple of the identity
 _FAST = {**_RETRIEVAL, **_AT_IDENTITY, "inner": 1, "rate": None, "decay": 0.95, "normalise": "all", "start": None}
+_TRIALS: dict[str, Any] = {"options": {}, "units": None, **_BACKPROP, "batch": None}
+_LEAKY = {**_TRIALS, "alpha": None, "state_noise": None, "dale": None, "activation": "tanh"}
+_FORCE: dict[str, Any] = {"options": {}, "units": None, "activation": "tanh", "gain": None, "steps": None, "seed": 0}
+
+
+def _learners_of_trials(kind: type[TrialTask]) -> dict[str, Learner]:
+    cells = {cell: {**_TRIALS, "layers": 1, **(_AT_IDENTITY if cell in BEGIN else {})} for cell in CELLS}
+    models = {**cells, **dict.fromkeys(FORMS, _LEAKY)}
+    return {
+        "esn": Learner(partial(_trials_by_force, kind), _FORCE),
+        **{model: Learner(partial(_trials, kind, model), choices) for model, choices in models.items()},
+    }
+
 
 LEARNERS: dict[str, dict[str, Learner]] = {
     "flipflop": {
@@ -152,6 +209,7 @@ LEARNERS: dict[str, dict[str, Learner]] = {
         }
         for kind in PATTERN_TASKS
     },
+    **{name: _learners_of_trials(kind) for name, kind in TASKS.items() if issubclass(kind, TrialTask)},
 }
 
 

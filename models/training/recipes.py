@@ -1,34 +1,35 @@
-"""Recipes by which an echo state network is trained on the flip-flop task: this project's, and Jang's."""
+"""Recipes by which FORCE trains an echo state network: on the flip-flop this project's and Jang's, and on trials."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop, Trial
+from dynsys.models.tasks.trials import Trials, TrialTask
 from dynsys.models.training.force import Force, OnProgress, OnSnapshot, TrainingRecord, simulate, train_force
 from dynsys.numerics.deadline import ENDLESS, Cut, Deadline, Part
 
 Array = NDArray[np.float64]
+Task = TypeVar("Task", FlipFlop, TrialTask)
 
 # Under less noise tanh networks keep false memories between the true ones; under as much, logistic ones forget.
 NOISE = {"tanh": 1.0, "logistic": 0.3}
-LEARNED = 0.99  # settled bit accuracy from which on a network counts as one that has learned the task
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Generic[Task]):
     """All that decides a training run and its test: ``practice`` is trained on for ``steps``, ``task`` is tested."""
 
     network: EchoStateConfig
-    practice: FlipFlop
-    task: FlipFlop
+    practice: Task
+    task: Task
     force: Force
     steps: int
     test_steps: int
@@ -44,20 +45,16 @@ class Trained:
 
     network: EchoStateNetwork
     record: TrainingRecord
-    metrics: dict[str, float]  # see Trial.score
-    inputs: Array  # (T, bits) of the training run
-    target: Array  # (T, bits) of it
-    test: Trial
-    test_output: Array  # (T', bits)
+    metrics: dict[str, float]  # see Trial.score, and the ``scores`` of a task of trials
+    learned: bool  # False as well where the test had nothing to judge
+    inputs: Array  # (T, m) of the training run
+    target: Array  # (T, o) of it
+    test: Trial | Trials
+    test_output: Array  # (..., o), as the test has them
     cut: Cut | None = None  # by time, before its last step
 
-    @property
-    def learned(self) -> bool:
-        """Whether it remembers; False as well where the test had nothing to judge."""
-        return self.metrics["settled_bit_accuracy"] >= LEARNED
 
-
-def default_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", seed: int = 0) -> Recipe:
+def default_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", seed: int = 0) -> Recipe[FlipFlop]:
     """Trains reliably: see ``benchmarks/flipflop_recipe.py``.
 
     What has to be learned is transitions, so practice packs its pulses closer than the task does, and lasts until
@@ -74,7 +71,7 @@ def default_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", s
     )
 
 
-def paper_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", seed: int = 0) -> Recipe:
+def paper_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", seed: int = 0) -> Recipe[FlipFlop]:
     """Table 1 of Jang's paper, with this project's numbers where the text has none.
 
     Jang's: N = 1000, g = 1.5, alpha = 1, tau = 10, an update every 2 steps, 30,000 steps of training and 5,000 of
@@ -94,18 +91,35 @@ def paper_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", see
     )
 
 
-PRESETS: dict[str, Callable[..., Recipe]] = {"default": default_recipe, "paper": paper_recipe}
+def trials_recipe(task: TrialTask, units: int, activation: str = "tanh", seed: int = 0) -> Recipe[TrialTask]:
+    """Trials one after the other, and for the test others from a random state."""
+    usual = task.practice
+    network = EchoStateConfig(
+        units,
+        task.n_input,
+        task.n_output,
+        gain=usual.force_gain,
+        feedback=usual.force_scale,
+        input_scale=usual.force_scale,
+        activation=activation,
+        seed=seed,
+    )
+    force = Force(alpha=1.0, noise=usual.force_noise, seed=seed)
+    return Recipe(network, task, task, force, usual.force_steps, test_steps=0)
 
 
-def train_flipflop(
-    recipe: Recipe,
+PRESETS: dict[str, Callable[..., Recipe[FlipFlop]]] = {"default": default_recipe, "paper": paper_recipe}
+
+
+def train_esn(
+    recipe: Recipe[Any],
     on_snapshot: OnSnapshot | None = None,
     on_progress: OnProgress | None = None,
     start: EchoStateNetwork | None = None,
     deadline: Deadline = ENDLESS,
     begun: Mapping[str, Array] | None = None,
 ) -> Trained:
-    """Draw a network, train its readout, and test it from another random state on pulses it has not seen.
+    """Draw a network, train its readout, and test it from another random state on inputs it has not seen.
 
     A network to ``start`` from is trained instead of the one that the recipe draws; for ``deadline`` and ``begun`` see
     ``train_force``. Raises FloatingPointError when the weights leave the finite numbers.
@@ -113,23 +127,32 @@ def train_flipflop(
     trial_seed, _, _ = _seeds(recipe)
     untrained = start or EchoStateNetwork.random(recipe.network, recipe.task)
     trial = recipe.practice.trial(recipe.steps, trial_seed)
-    record = train_force(untrained, trial.inputs, trial.target, recipe.force, on_snapshot, on_progress, deadline, begun)
+    how = (recipe.force, on_snapshot, on_progress, deadline, begun)
+    mask = trial.mask if isinstance(trial, Trials) else None
+    record = train_force(untrained, trial.inputs, trial.target, *how, mask=mask)
     network = untrained.with_readout(record.W_out)
     test, output = held_out(network, recipe)
+    metrics = recipe.task.scores(test, output)
     done = len(record.output)
     cut = deadline.cut(Part(done, recipe.steps, "steps of training"))
-    return Trained(network, record, test.score(output), trial.inputs[:done], trial.target[:done], test, output, cut)
+    shown, learned = (trial.inputs[:done], trial.target[:done]), recipe.task.learned(metrics)
+    return Trained(network, record, metrics, learned, *shown, test, output, cut)
 
 
-def held_out(network: EchoStateNetwork, recipe: Recipe) -> tuple[Trial, Array]:
-    """The test of the recipe: pulses that its training has not seen, and what (T', bits) the network makes of them."""
+def held_out(network: EchoStateNetwork, recipe: Recipe[Any]) -> tuple[Any, Array]:
+    """The test of the recipe: inputs that its training has not seen, and what (..., o) the network makes of them.
+
+    Trials come one after the other, as they do in training.
+    """
     _, test_seed, state_seed = _seeds(recipe)
-    test = recipe.task.trial(recipe.test_steps, test_seed)
+    task = recipe.task
+    test = task.trial(recipe.test_steps, test_seed) if isinstance(task, FlipFlop) else task.test(test_seed)
     x = np.random.default_rng(state_seed).standard_normal(network.n_state) * recipe.force.initial_state
-    return test, simulate(network, test.inputs, x)
+    output = simulate(network, test.inputs.reshape(-1, network.n_input), x)
+    return test, output.reshape(test.target.shape)
 
 
-def _seeds(recipe: Recipe) -> list[int]:
+def _seeds(recipe: Recipe[Any]) -> list[int]:
     """Of the training run, of the test, and of the state in which the test begins."""
     seeds: list[int] = np.random.SeedSequence(recipe.force.seed).generate_state(3).tolist()
     return seeds

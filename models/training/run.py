@@ -22,7 +22,7 @@ from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
 from dynsys.models.loading.snapshot import Snapshot
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.training.backprop import AFRESH, STATE
-from dynsys.models.training.recipes import Recipe, Trained, train_flipflop
+from dynsys.models.training.recipes import Recipe, Trained, train_esn
 from dynsys.numerics.deadline import ENDLESS, Deadline
 
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ class Unfinished(Record, schema="dynsys.force_state/1", what="state of a trainin
 
 
 def run_training(
-    recipe: Recipe,
+    recipe: Recipe[Any],
     folder: str | Path,
     on_progress: Callable[[int, int], None] | None = None,
     start: EchoStateNetwork | None = None,
@@ -75,7 +75,7 @@ def run_training(
         write_snapshot(folder, step, {"W_out": W_out})
 
     with contextlib.nullcontext() if begun is None else content_of(folder / STATE, "state of a training", AFRESH):
-        trained = train_flipflop(recipe, keep, on_progress, start, deadline, begun)
+        trained = train_esn(recipe, keep, on_progress, start, deadline, begun)
     recorded = {"metrics": trained.metrics, "recipe": recipe.describe(), "learned": trained.learned}
     about = {**recorded, **(noted or {}), **({} if trained.cut is None else {"cut": trained.cut.to_json()})}
     if trained.cut is not None:
@@ -112,7 +112,8 @@ def forget_snapshots(folder: Path) -> None:
 def curves(trained: Trained) -> Arrays:
     """step, mse (S,) and weight_norm (S, O) over training; train_step (T,), train_input, train_output and train_target
     (T, bits) of its end; test_input, test_output and test_target (T, bits)."""
-    record, test = trained.record, trained.test
+    record = trained.record
+    test = {"input": trained.test.inputs, "output": trained.test_output, "target": trained.test.target}
     steps = len(record.output)
     step, mse = in_stretches(((record.output - trained.target) ** 2).mean(axis=1))
     return {
@@ -123,9 +124,7 @@ def curves(trained: Trained) -> Arrays:
         "train_input": trained.inputs[-SHOWN:],
         "train_output": record.output[-SHOWN:],
         "train_target": trained.target[-SHOWN:],
-        "test_input": test.inputs[:SHOWN],
-        "test_output": trained.test_output[:SHOWN],
-        "test_target": test.target[:SHOWN],
+        **{f"test_{name}": values.reshape(-1, values.shape[-1])[:SHOWN] for name, values in test.items()},
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynsys.cli.named import OPTIMISERS, TASKS, OneOf
-from dynsys.cli.options import seconds_option
+from dynsys.cli.options import Named, seconds_option
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
 from dynsys.cli.progress import progress
@@ -35,16 +35,24 @@ class Schedule(click.ParamType[int | str]):
 @click.argument("task", type=TASKS)
 @click.argument("model")
 @click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder of the run.")
-@click.option("--units", type=click.IntRange(2), help="Units of the network.  [esn: 1000, retrieval: 50, others: 64]")
+@click.option(
+    "--units",
+    type=click.IntRange(2),
+    help="Units of the network.  [esn: 1000, retrieval: 50, others: 64; trials: of the task]",
+)
 @click.option("--bits", type=click.IntRange(1), help="Flip-flop: bits to remember.  [3]")
-@click.option("--layers", type=click.IntRange(1), help="All but esn and fast-weights: layers of the network.  [1]")
+@click.option("--layers", type=click.IntRange(1), help="Cells of torch: layers of the network.  [1]")
 @click.option(
     "--bidirectional",
     is_flag=True,
     default=None,
     help="All but esn and fast-weights: a second network reads from the end. Commands then take one --direction.",
 )
-@click.option("--activation", type=click.Choice(["tanh", "logistic"]), help="esn: of its units.  [tanh]")
+@click.option(
+    "--activation",
+    type=OneOf("dynsys.models.networks.leaky", "ACTIVATIONS"),
+    help="esn (tanh or logistic), leaky and leaky-rate: of their units.  [tanh]",
+)
 @click.option(
     "--gain",
     type=click.FloatRange(0),
@@ -90,6 +98,27 @@ class Schedule(click.ParamType[int | str]):
     metavar="NUMBER",
     help="With --begin uniform: between minus this and this.  [sqrt(6 / (rows + columns))]",
 )
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True), help="leaky, leaky-rate: dt / tau.  [of the task]")
+@click.option(
+    "--state-noise",
+    type=click.FloatRange(0),
+    help="leaky, leaky-rate: standard deviation of the noise in every unit, in training.  [of the task]",
+)
+@click.option(
+    "--dale",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="leaky, leaky-rate: Dale's law, with this share of the units exciting all others and the rest inhibiting.",
+)
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    type=Named(),
+    metavar="NAME=VALUE",
+    callback=lambda ctx, param, pairs: dict(pairs) or None,
+    help="Tasks of trials: a number of the task, as their page has them, like --set delay=40.",
+)
 @click.option("--patterns", type=click.IntRange(2), help="One-to-many, many-to-one: sequences to remember.  [8]")
 @click.option("--length", type=click.IntRange(7), help="One-to-many, many-to-one: steps of each.  [20]")
 @click.option("--channels", type=click.IntRange(1), help="One-to-many, many-to-one: channels of each.  [2]")
@@ -104,7 +133,7 @@ class Schedule(click.ParamType[int | str]):
     metavar="K|LOW:HIGH",
     help="Retrieval: pairs of letter and digit, 1 to 26; 2:6 are strings of 2 to 6.  [4]",
 )
-@click.option("--batch", type=click.IntRange(1), help="All but the flip-flop: examples in a step.")
+@click.option("--batch", type=click.IntRange(1), help="All but the flip-flop and esn: examples in a step.")
 @click.option("--optimizer", type=OPTIMISERS, help="All but esn.  [adam]")
 @click.option(
     "--momentum", type=click.FloatRange(0, 1, max_open=True), help="With --optimizer momentum: its mu.  [0.9]"
@@ -130,13 +159,14 @@ def train(
 ) -> None:
     """Train MODEL on TASK and write its checkpoint, curves and snapshots.
 
-    TASK is flipflop, retrieval, many-to-one or one-to-many. MODEL is esn (flipflop only), fast-weights (retrieval
-    only), rnn, irnn, gru, lstm, lstm-peephole or lstm-coupled. A training that was interrupted goes on with the same
-    command; that of an esn does where --seconds ended it.
+    TASK is flipflop, retrieval, many-to-one, one-to-many, or a task of trials: sine. MODEL is rnn, irnn, gru, lstm,
+    lstm-peephole or lstm-coupled, fast-weights (retrieval), esn (flipflop and trials), leaky or leaky-rate (trials). A
+    training that was interrupted goes on with the same command; that of an esn does where --seconds ended it.
 
     \b
     Examples:
       dynsys train flipflop esn -o runs/flipflop --bits 3 --units 1000 --seed 0
+      dynsys train sine esn -o runs/sine
       dynsys train retrieval fast-weights -o runs/retrieval --units 50
       dynsys train retrieval fast-weights -o runs/settling --units 50 --inner 5 --start runs/retrieval
     """

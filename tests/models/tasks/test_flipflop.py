@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dynsys.models.tasks.flipflop import FlipFlop, Trial, of_the_error
-from dynsys.models.training.recipes import PRESETS, train_flipflop
+from dynsys.models.training.recipes import PRESETS, train_esn
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -147,7 +147,7 @@ def test_the_paper_preset_is_table_1():
 
 def test_a_small_network_learns_two_bits():
     recipe = PRESETS["default"](bits=2, units=200)
-    trained = train_flipflop(recipe)
+    trained = train_esn(recipe)
     assert trained.learned
     assert trained.metrics["settled_mse"] < 1e-2
     assert trained.record.W_out.shape == (2, 200)
@@ -155,4 +155,4 @@ def test_a_small_network_learns_two_bits():
 
 def test_a_run_far_too_short_did_not_learn():
     recipe = replace(PRESETS["default"](units=20), steps=50, test_steps=1000)
-    assert not train_flipflop(recipe).learned
+    assert not train_esn(recipe).learned

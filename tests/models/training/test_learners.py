@@ -16,6 +16,7 @@ TINY = {
     "retrieval": {"units": 3, "batch": 4},
     "many-to-one": {"units": 3, "patterns": 3, "length": 7, "batch": 4},
     "one-to-many": {"units": 3, "patterns": 3, "length": 7, "batch": 4},
+    "sine": {"units": 3, "batch": 4, "options": {"waves": "3", "slowest": "0.5", "fastest": "1", "steps": "9"}},
 }
 
 
@@ -30,6 +31,7 @@ def run(*arguments, code=0):
 def test_all_tasks_are_learned_by_every_cell():
     assert set(LEARNERS["many-to-one"]) == set(LEARNERS["one-to-many"]) == set(CELLS)
     assert set(LEARNERS["flipflop"]) == {"esn", *CELLS}
+    assert set(LEARNERS["sine"]) == {"esn", "leaky", "leaky-rate", *CELLS}
     assert set(LEARNERS["retrieval"]) == {"fast-weights", *CELLS}
 
 
