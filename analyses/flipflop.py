@@ -12,7 +12,7 @@ from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.run import Progress, search_and_save
 from dynsys.io.errors import typed
 from dynsys.models.loading.run_folder import FILE_NAME
-from dynsys.models.training.recipes import PRESETS, Trained
+from dynsys.models.training.by_force.recipes import PRESETS, Trained
 from dynsys.models.training.run import run_training
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.result.fixed_points import FixedPoints

@@ -13,7 +13,7 @@ import click
 from dynsys import find_fixed_points
 from dynsys.analyses.points_compared import of_points, rows
 from dynsys.analyses.report import in_words
-from dynsys.models.training.recipes import PRESETS, train_esn
+from dynsys.models.training.by_force.recipes import PRESETS, train_esn
 
 
 @click.command()

@@ -18,7 +18,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from dynsys.models.tasks.flipflop import LEARNED
-from dynsys.models.training.recipes import PRESETS, Recipe, train_esn
+from dynsys.models.training.by_force.recipes import PRESETS, Recipe, train_esn
 
 
 def one_run(recipe: Recipe) -> tuple[float, float, bool, float]:

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.tasks.flipflop import Trial
-from dynsys.models.training.force import RecursiveLeastSquares, train_force
-from dynsys.models.training.recipes import Recipe, default_recipe
+from dynsys.models.training.by_force.force import RecursiveLeastSquares, train_force
+from dynsys.models.training.by_force.recipes import Recipe, default_recipe
 
 
 def best_seconds(run: Callable[[], object], repeats: int) -> float:

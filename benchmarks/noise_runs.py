@@ -24,7 +24,7 @@ from dynsys.models.driven.protocol import Drive, drive_of
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.training.force import simulate
+from dynsys.models.training.by_force.force import simulate
 from dynsys.numerics.threads import alone
 
 Array = NDArray[np.float64]
@@ -96,7 +96,7 @@ def shared_columns(case: Case) -> None:
 
 
 WAYS: dict[str, Callable[[Case], None]] = {
-    "one level after the other, float64 (models/training/force.py)": in_turn_double,
+    "one level after the other, float64 (models/training/by_force/force.py)": in_turn_double,
     "one level after the other, float32": in_turn,
     "all levels, a matrix each, float32 (bmm)": together_bmm,
     "all levels share [W E], as columns, float32": shared_columns,

@@ -15,8 +15,8 @@ import numpy as np
 from dynsys import find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.examples.simple2d import Simple2D
-from dynsys.models.training.force import Force
-from dynsys.models.training.recipes import PRESETS, train_esn
+from dynsys.models.training.by_force.force import Force
+from dynsys.models.training.by_force.recipes import PRESETS, train_esn
 from dynsys.result.fixed_points import FixedPoints
 
 

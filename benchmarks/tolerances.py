@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dynsys.models.rate.echo_state import EchoStateNetwork
-from dynsys.models.training.recipes import PRESETS, train_esn
+from dynsys.models.training.by_force.recipes import PRESETS, train_esn
 from dynsys.numerics.threads import alone
 from dynsys.proof.kantorovich import assess
 from dynsys.search.descent import descend

@@ -11,7 +11,7 @@ from dynsys.analyses.transfer.cube_survival import Survival
 from dynsys.analyses.transfer.geometry import Distances
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.tasks.flipflop import LEARNED, FlipFlop
-from dynsys.models.training.recipes import PRESETS, Recipe
+from dynsys.models.training.by_force.recipes import PRESETS, Recipe
 from dynsys.models.training.schedule import Wanted, every_or_at
 from dynsys.result.fixed_points import FixedPoints
 

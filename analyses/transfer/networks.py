@@ -23,8 +23,8 @@ from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpo
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.training.grow import drawn_anew, grown, load_start, unlearned
-from dynsys.models.training.recipes import PRESETS, Recipe, held_out
+from dynsys.models.training.by_force.grow import drawn_anew, grown, load_start, unlearned
+from dynsys.models.training.by_force.recipes import PRESETS, Recipe, held_out
 from dynsys.models.training.run import run_training
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.result.fixed_points import FixedPoints

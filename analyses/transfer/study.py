@@ -29,7 +29,7 @@ from dynsys.analyses.transfer.networks import searched, trained
 from dynsys.analyses.transfer.report import command, title, write_comparison
 from dynsys.io.files import check_writable
 from dynsys.models.rate.echo_state import EchoStateNetwork
-from dynsys.models.training.grow import load_start
+from dynsys.models.training.by_force.grow import load_start
 from dynsys.numerics.deadline import Deadline, Part
 from dynsys.result.fixed_points import FixedPoints
 

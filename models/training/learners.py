@@ -14,12 +14,12 @@ from dynsys.models.networks.recurrent import CELLS
 from dynsys.models.registry import TASKS
 from dynsys.models.tasks.trials import TrialTask, fields_of
 from dynsys.models.training.beginning import USUAL
+from dynsys.models.training.by_force.recipes import PRESETS, Recipe, trials_recipe
 from dynsys.models.training.flipflop import BEGIN, flipflop_course
 from dynsys.models.training.learning import Learned, OnProgress
 from dynsys.models.training.optimisers import ADAM, rate_beside_adam
 from dynsys.models.training.patterns import TASKS as PATTERN_TASKS
 from dynsys.models.training.patterns import patterns_course
-from dynsys.models.training.recipes import PRESETS, Recipe, trials_recipe
 from dynsys.models.training.retrieval import FAST, IDENTITY, retrieval_course, usual_recipe
 from dynsys.models.training.run import run_training
 from dynsys.models.training.schedule import Wanted, every_or_at

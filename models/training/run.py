@@ -22,7 +22,7 @@ from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
 from dynsys.models.loading.snapshot import Snapshot
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.training.backprop import AFRESH, STATE
-from dynsys.models.training.recipes import Recipe, Trained, train_esn
+from dynsys.models.training.by_force.recipes import Recipe, Trained, train_esn
 from dynsys.numerics.deadline import ENDLESS, Deadline
 
 Array = NDArray[np.float64]

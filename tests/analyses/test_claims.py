@@ -9,7 +9,7 @@ from dynsys.analyses.claims import study as claims
 from dynsys.analyses.claims.study import Claims, run
 from dynsys.analyses.claims.words import FAILS, HOLDS, OPEN, SOMETIMES, verdicts
 from dynsys.models.loading.checkpoint import read_checkpoint
-from dynsys.models.training.recipes import PRESETS
+from dynsys.models.training.by_force.recipes import PRESETS
 
 
 def formed(gain, seed, unstable, first, events):

@@ -18,7 +18,7 @@ from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.training.recipes import default_recipe
+from dynsys.models.training.by_force.recipes import default_recipe
 from dynsys.models.training.run import run_training
 from dynsys.plots import drift_prediction, noise_curves
 

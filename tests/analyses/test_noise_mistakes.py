@@ -14,7 +14,7 @@ from dynsys.cli import main
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop, Trial
-from dynsys.models.training.recipes import PRESETS
+from dynsys.models.training.by_force.recipes import PRESETS
 from dynsys.models.training.run import run_training
 
 UP, DOWN = 1.0, -1.0

@@ -22,7 +22,7 @@ from dynsys.models.loading.checkpoint import read_checkpoint, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.rate.echo_state import WEIGHTS, EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.training.grow import drawn_anew, grown, load_start, unlearned
+from dynsys.models.training.by_force.grow import drawn_anew, grown, load_start, unlearned
 from dynsys.models.training.run import read_curves
 
 RANGES = EchoStateConfig(40, 3, 3, feedback=2.0, input_scale=0.5, seed=3)

@@ -35,9 +35,9 @@ from dynsys.io.errors import CheckpointError
 from dynsys.models.loading.checkpoint import load, read_checkpoint
 from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.models.training.backprop import STATE
+from dynsys.models.training.by_force.recipes import default_recipe
 from dynsys.models.training.flipflop import flipflop_course
 from dynsys.models.training.learners import learner
-from dynsys.models.training.recipes import default_recipe
 from dynsys.models.training.run import run_training
 from dynsys.numerics.deadline import Cut, CutShort, Deadline, Part
 from dynsys.search.find import find_fixed_points

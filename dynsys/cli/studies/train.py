@@ -60,7 +60,7 @@ class Schedule(click.ParamType[int | str]):
 )
 @click.option(
     "--preset",
-    type=OneOf("dynsys.models.training.recipes", "PRESETS"),
+    type=OneOf("dynsys.models.training.by_force.recipes", "PRESETS"),
     help="esn: 'paper' is table 1 of Jang's term paper; what its text leaves open, as pulses and the range of W_fb and "
     "B, is this project's.  [default]",
 )

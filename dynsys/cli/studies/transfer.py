@@ -24,7 +24,7 @@ from dynsys.cli.studies.train import Schedule
     "--preset",
     default="default",
     show_default=True,
-    type=OneOf("dynsys.models.training.recipes", "PRESETS"),
+    type=OneOf("dynsys.models.training.by_force.recipes", "PRESETS"),
     help="By which the networks learn, as in dynsys train: 'paper' is table 1 of Jang's term paper.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")

@@ -13,7 +13,7 @@ from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.models.registry import MODELS
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.training.force import simulate as simulate_esn
+from dynsys.models.training.by_force.force import simulate as simulate_esn
 from dynsys.trajectories.simulate import simulate
 
 LEVELS = (0.0, 0.01, 0.3)

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dynsys.models.tasks.flipflop import FlipFlop, Trial, of_the_error
-from dynsys.models.training.recipes import PRESETS, train_esn
+from dynsys.models.training.by_force.recipes import PRESETS, train_esn
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -6,7 +6,7 @@ import torch
 
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.training.force import Force, RecursiveLeastSquares, Simulation, simulate, train_force
+from dynsys.models.training.by_force.force import Force, RecursiveLeastSquares, Simulation, simulate, train_force
 
 STEPS = 75  # not a multiple of the rank-1 changes that wait
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop, Trial
 from dynsys.models.tasks.trials import Trials, TrialTask
-from dynsys.models.training.force import Force, OnProgress, OnSnapshot, TrainingRecord, simulate, train_force
+from dynsys.models.training.by_force.force import Force, OnProgress, OnSnapshot, TrainingRecord, simulate, train_force
 from dynsys.numerics.deadline import ENDLESS, Cut, Deadline, Part
 
 Array = NDArray[np.float64]
