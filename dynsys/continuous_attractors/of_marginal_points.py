@@ -18,6 +18,7 @@ from dynsys.continuous_attractors.trace import Traced, manifolds
 from dynsys.piecewise_linear.flat_manifolds import FlatManifold, flat_manifold
 from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.proof.kantorovich import unmoved
+from dynsys.proof.same_point import joined
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
@@ -38,7 +39,12 @@ def with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: 
     zeros = _without(zeros, {i for rows in on_flats for i in rows})
     marginal = torch.isinf(zeros.points.error_bound).nonzero().squeeze(1).tolist()
     traced = manifolds(
-        system, zeros.points.x[marginal], [zeros.groups[i] for i in marginal], catalogue.inputs, catalogue.unit
+        system,
+        zeros.points.x[marginal],
+        [zeros.groups[i] for i in marginal],
+        catalogue.inputs,
+        catalogue.unit,
+        on_kink=np.flatnonzero(zeros.kinks[marginal] > 0).tolist(),
     )
     ends = [_ending(zeros, line) for line in traced.found]
     lines = [_ended_at(line, zeros.points.x[rows]) for line, rows in zip(traced.found, ends, strict=True)]
@@ -97,12 +103,18 @@ def _represented(system: System, zeros: Zeros, catalogue: Catalogue, lines: Sequ
 
 
 def _ending(zeros: Zeros, line: Traced) -> list[int]:
-    """The points on a kink that a walk met, which end it: the Jacobian of one side alone does not tell."""
+    """The points on a kink that end it, the ways to which are zeros: the Jacobian of one side alone does not tell."""
     on_kink = (zeros.kinks > 0) & ~zeros.certified & torch.isfinite(zeros.points.error_bound).cpu().numpy()
     rows = [i for i in np.flatnonzero(on_kink).tolist() if zeros.groups[i] == line.group]
-    return [
-        i for i in rows if float((line.places.x - zeros.points.x[i]).norm(dim=1).min()) <= SAME_PLACE * line.walker.unit
-    ]
+    places, walker = line.places.x, line.walker
+    ending = []
+    for i in rows:
+        x = zeros.points.x[i : i + 1]
+        nearest = int((places - x).norm(dim=1).argmin())
+        near = float((places[nearest] - x).norm()) <= SAME_PLACE * walker.unit
+        if near or bool(joined(walker.system, places[nearest : nearest + 1], x, walker.u, walker.unit)):
+            ending.append(i)
+    return ending
 
 
 def _ended_at(line: Traced, x: Tensor) -> Traced:

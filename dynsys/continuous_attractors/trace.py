@@ -37,6 +37,7 @@ OF_TERMS = 1e4  # units in the last place of the terms that cancel in a componen
 DIRECTIONS = 4  # walked on a plane, besides two for each dimension
 TOWARDS = 100  # steps on a manifold towards a state that may lie on it
 MOST_TRACES = 64  # of one search
+BESIDE, WAYS = 1e-3, 32  # in units of the state, and directions, in which a point on a kink may have more tangents
 DENSE_LIMIT = 2048  # units, up to which marginal points are traced
 BATCH_BYTES = 64 * 2**20
 
@@ -58,6 +59,10 @@ class Traced(Manifold):
             parts.append(self.walker.reaches(self.places[nearest], some, TOWARDS if d > 1 else 2))
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
 
+    def _size(self) -> str:
+        """A surface is followed in some directions only, and its corners lie in others."""
+        return super()._size() if self.dimension == 1 else f"followed over {self.extent:.4g}"
+
 
 @dataclass(frozen=True, eq=False)
 class Manifolds:
@@ -72,9 +77,16 @@ class Manifolds:
 
 
 def manifolds(
-    system: System, states: Tensor, groups: Sequence[int], inputs: Tensor, unit: float, most_traces: int = MOST_TRACES
+    system: System,
+    states: Tensor,
+    groups: Sequence[int],
+    inputs: Tensor,
+    unit: float,
+    most_traces: int = MOST_TRACES,
+    on_kink: Sequence[int] = (),
 ) -> Manifolds:
-    """The manifolds on which the marginal fixed points ``states`` (k, n) lie, each under ``inputs[groups]``.
+    """The manifolds on which the marginal fixed points ``states`` (k, n) lie, each under ``inputs[groups]``; those of
+    the numbers ``on_kink`` are on kinks.
 
     ``unit`` is the usual size of a state, which may be next to nothing where most trajectories end at zero; of points
     farther out their own distance counts.
@@ -89,7 +101,8 @@ def manifolds(
         first, *waiting = waiting
         group, traces = groups[first], traces + 1
         size = max(unit, float(states[first].norm()))
-        manifold = trace(system, states[first : first + 1], inputs[group : group + 1], size, group)
+        x, u = states[first : first + 1], inputs[group : group + 1]
+        manifold = trace(system, _widest(system, x, u, size) if first in on_kink else x, u, size, group)
         if manifold is None:
             continue
         mine = torch.tensor([i for i in waiting if groups[i] == group], dtype=torch.long)
@@ -114,6 +127,25 @@ def trace(system: System, x: Tensor, u: Tensor, unit: float, group: int = 0) -> 
         if manifold is not None and _vanishes(walker, manifold.representatives):
             return manifold
     return None
+
+
+def _widest(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
+    """Of x (1, n), on a kink, and the zeros beside it that with most null directions: x may be at the edge of a plane,
+    and its Jacobian that of the other side.
+    """
+    walker, generator = Walker(system, u, unit), torch.Generator().manual_seed(0)
+    v = torch.randn(WAYS, x.shape[1], generator=generator, dtype=torch.float64).to(x)
+    v *= BESIDE * unit / v.norm(dim=1, keepdim=True)
+    held = u.expand(WAYS, -1)
+    _, S, Vh = torch.linalg.svd(system.jacobian(x + v, held))
+    steepest = NULL * S.max()
+    along = (Vh.mT @ ((S <= steepest).unsqueeze(2) * (Vh @ v.unsqueeze(2)))).squeeze(2)
+    beside = torch.cat([x, x + along])
+    held = u.expand(len(beside), -1)
+    zero = walker.is_zero(beside, system.velocity(beside, held))
+    null = (torch.linalg.svdvals(system.jacobian(beside, held)) <= steepest).sum(1)
+    best = int(torch.where(zero, null, -1).argmax())
+    return beside[best : best + 1]
 
 
 def _vanishes(walker: Walker, x: Tensor) -> bool:

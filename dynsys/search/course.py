@@ -93,6 +93,7 @@ class Exploration:
         self.by_eigenvalues: dict[int, int] = {}  # index sums of so many points, where no determinant gave them
         self.joined: list[int] = []  # points that no start had led to, but a trajectory
         self.fibers_through: Counter[int] = Counter()  # of each point
+        self.farthest = 0.0  # the norm of the largest start that knew nothing of the points
         self.closures = [Closure(system, inputs[g : g + 1], self.rng, descender.fast) for g in range(len(inputs))]
 
     def run(self) -> None:
@@ -341,6 +342,8 @@ class Exploration:
         """One round, and what it tells about discovery."""
         known = self.catalogue
         owner = self.harvest(self.solver, self.plan, x, groups) if len(x) else groups
+        if source.is_independent and len(x):
+            self.farthest = max(self.farthest, float(x.norm(dim=1).max()))
         if source.is_independent and self.settings.closure:
             self.minima.consider(x, groups, owner == NOBODY)
         visits = known.visit(owner, source)
@@ -383,7 +386,9 @@ class Exploration:
         if found.complete:
             return found
         doubted = index_sum is None and self._index_sum() is not None
-        return dataclasses.replace(found, early=self.stopped.is_early, unmet=unmet, doubted=doubted)
+        reach = [self.farthest, *self.catalogue.states().norm(dim=1).tolist()]
+        within = max(reach) if self.system.box(self.catalogue.inputs) is None else None
+        return dataclasses.replace(found, early=self.stopped.is_early, unmet=unmet, doubted=doubted, within=within)
 
 
 def usual_size(system: System, u: Tensor, x: Tensor) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynsys import Flow, Map
+from dynsys import Flow, Map, find_fixed_points
 from dynsys.continuous_attractors.trace import manifolds, trace
 
 NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
@@ -122,6 +122,17 @@ def test_a_line_ends_at_the_bounds_of_the_reachable_states(unit):
     found = trace(system, torch.tensor([[0.3, 0.3]], dtype=torch.float64), NO_INPUT, unit)
     assert found.kind == "line"
     assert found.extent == pytest.approx(2 * 2**0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "push"), [(2, 0.0), (3, -1.0)])
+def test_a_quarter_plane_is_one_plane_with_its_corner_and_its_edges(n, push):
+    """x' = [x + b]+, b = (push, 0, 0): of two units all of the first quadrant, and of three that of the last two."""
+    b = torch.tensor([push] + [0.0] * (n - 1), dtype=torch.float64)
+    starts = np.vstack([np.zeros(n), [[0.0] * (n - 2) + pair for pair in ([1.0, 0.0], [1.0, 2.0], [0.0, 3.0])]])
+    points = find_fixed_points(Map(lambda x, u: torch.relu(x + b), n), starts, closure=False, verify=False, workers=1)
+    (plane,) = points.manifolds
+    assert (plane["kind"], plane["dimension"]) == ("plane", 2)
+    assert (points.manifold == 0).all()
 
 
 def test_a_segment_has_ends():

@@ -42,6 +42,15 @@ def test_a_search_that_goes_on_finding_points_ends_by_itself_at_the_same_points(
     assert len(find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1)) > len(found[0])
 
 
+def test_a_search_without_a_box_says_how_far_it_looked():
+    """h' = [2 h - 1000]+ rests at 0 and at 1000, where no start comes near."""
+    points = find_fixed_points(Map(lambda h, u: torch.relu(2 * h - 1000), 1), n_starts=64, verify=False, workers=1)
+    assert 1000.0 not in points.states
+    within = points.search.missing["within"]
+    assert within < 1000
+    assert f"among states of norms up to {within:.2g}: 1 known" in points.search.missing["sentence"]
+
+
 def test_seconds_take_the_place_of_the_limit(monkeypatch):
     monkeypatch.setattr("dynsys.search.known.stopping.WORK", 1)
     points = find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1, seconds=0.2)

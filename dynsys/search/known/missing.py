@@ -84,7 +84,8 @@ class Missing:
     trajectories come back, which was seen but not proved; ``lost`` that many starts ended at slow states of which no
     more is known; ``unresolved`` how many points are listed besides that may be several, or of a line: no distance is
     known within which they are alone. Then nothing seems to be all, and nothing bounds it. ``boxes`` of latent
-    variables were looked at by a proof (``dynsys.proof.latent_boxes``).
+    variables were looked at by a proof (``dynsys.proof.latent_boxes``). Where no box bounds the states, ``within`` is
+    the norm up to which the search looked: of what lies farther out its starts tell nothing.
     """
 
     known: int
@@ -104,6 +105,7 @@ class Missing:
     lost: bool = False
     unresolved: int = 0
     boxes: int = 0
+    within: float | None = None
 
     @property
     def interval(self) -> tuple[float, float]:
