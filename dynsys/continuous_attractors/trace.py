@@ -139,7 +139,7 @@ def _widest(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
     held = u.expand(WAYS, -1)
     _, S, Vh = torch.linalg.svd(system.jacobian(x + v, held))
     steepest = NULL * S.max()
-    along = (Vh.mT @ ((S <= steepest).unsqueeze(2) * (Vh @ v.unsqueeze(2)))).squeeze(2)
+    along = (Vh.mT @ ((steepest >= S).unsqueeze(2) * (Vh @ v.unsqueeze(2)))).squeeze(2)
     beside = torch.cat([x, x + along])
     held = u.expand(len(beside), -1)
     zero = walker.is_zero(beside, system.velocity(beside, held))
