@@ -41,13 +41,12 @@ def proved_basins(net: Net, stored: Patterns, seed: int, deadline: Deadline) -> 
         return [{"name": name, "reason": str(Reason.OUT_OF_TIME)} for name in stored.names]
     points = find_fixed_points(system, stored.S, seed=seed, seconds=deadline)
     index = [_memory(points, s) for s in stored.S]
-    memories = sorted({i for i in index if i is not None})
-    basins = certified_basins(points[memories], system, budget_seconds=deadline)
+    basins = certified_basins(points, system, budget_seconds=deadline)
     rng, found = np.random.default_rng(seed), []
     for name, s, i in zip(stored.names, stored.S, index, strict=True):
         row: dict[str, Any] = {"name": name, "reason": "no stable point is near it"}
         if i is not None:
-            row |= _of_memory(basins, memories.index(i), s)
+            row |= _of_memory(basins, i, s)
             row |= {} if deadline.is_over else _around(system, points, i, rng)
         found.append(row)
     return found

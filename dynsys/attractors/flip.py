@@ -113,7 +113,7 @@ def flips(points: FixedPoints, *, budget_seconds: float | Deadline | None = None
         raise ValueError(f"a memory is flipped into another, and {len(rows)} of the points attract; it takes two")
     deadline = Deadline.of(budget_seconds)
     edges = Edges(system, torch.as_tensor(points.states[rows]), torch.as_tensor(points.inputs[:1]))
-    proved = certified_basins(points[rows], system, budget_seconds=deadline)
+    proved = certified_basins(points, system, budget_seconds=deadline)  # of all: a complete list proves more
     k, n = len(rows), system.n_state
     upper, saddle = np.full((k, k), np.inf), np.full((k, k), -1)
     pushed = np.full((k, k, n), np.nan)
@@ -130,7 +130,7 @@ def flips(points: FixedPoints, *, budget_seconds: float | Deadline | None = None
             upper[i, j] = np.where(there, found.lengths, np.inf)
             pushed[i, j] = np.where(there[:, None], found.states, np.nan)
             saddle[i, j] = np.where(there, _saddles(points, found), -1)
-    return Flips(rows, proved.radius, upper, pushed, saddle, proved.reasons, left_out)
+    return Flips(rows, proved.radius[rows], upper, pushed, saddle, proved.reasons[rows], left_out)
 
 
 def _arrive(ends: Ends, rows: NDArray[np.int64], found: Pushes, pairs: Tensor, u: Tensor) -> NDArray[np.bool_]:

@@ -1,7 +1,8 @@
 """Basins with a proof: around each stable point an ellipsoid of states that are all certain to come to it.
 
 Sampling shows where starts went; this says where every start goes. The ellipsoid is a level set of a quadratic Lyapunov
-function that falls everywhere in it but at the point (``dynsys.lyapunov.contraction``).
+function that falls everywhere in it but at the point (``dynsys.lyapunov.contraction``). The energy of a network is a
+Lyapunov function too, and may prove more (``dynsys.lyapunov.energy``).
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.io.record import Record, axes
+from dynsys.io.record import ABSENT, Record, axes
 from dynsys.io.text import sentence
 from dynsys.lyapunov.ellipsoid import Ellipsoid, largest_ellipsoid
+from dynsys.lyapunov.energy import RateEnergy
+from dynsys.lyapunov.energy_basins import Ball, Proof, by_energy, is_whole
 from dynsys.lyapunov.whole import contraction_rate, horizon
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
@@ -57,9 +60,13 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
 
     ``ellipsoids`` (k, n, n) hold a matrix X each: so does every state x* + X y with |y| <= 1, x* being the true fixed
     point, which lies within ``error_bound`` (k,) of the state; |y| falls at each step by the factor ``rate`` (k,) at
-    the least (map), or as exp(-rate t), t in units of the network's time constant (flow). ``reasons`` (k,) says why a
-    point has none; its radius is 0, and the rest NaN. ``contraction`` is such a rate for any two states of the whole
-    reachable box, where that is proved (``dynsys.lyapunov.whole``).
+    the least (map), or as exp(-rate t), t in units of the network's time constant (flow). Where there is no ellipsoid
+    these are NaN. ``proofs`` (k,) tell what proves the ball, ``reasons`` (k,) why there is none; its radius is 0.
+
+    Where the network has an energy (``has_energy``), ``levels`` (k,) are heights above that of the point: the connected
+    part around the point of all states with less comes to it (NaN: not proved). ``alone``: it has an energy, and one
+    point of rest is proved to be all there is. ``contraction`` is a rate at which any two states of the whole reachable
+    box come nearer to each other, where that is proved (``dynsys.lyapunov.whole``).
     """
 
     states: Array = field(metadata=axes("f k n"))
@@ -70,20 +77,33 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
     reasons: NDArray[np.str_] = field(metadata=axes("s k"))
     kind: str
     contraction: float | None = None
+    proofs: NDArray[np.str_] = field(default=ABSENT, metadata=axes("s k", ""))
+    levels: Array = field(default=ABSENT, metadata=axes("f k", np.nan))
+    has_energy: bool = False
+    alone: bool = False
 
     def __len__(self) -> int:
         return len(self.states)
 
     @property
+    def has_ellipsoid(self) -> NDArray[np.bool_]:
+        """(k,) which points have one."""
+        return np.isfinite(self.rate)
+
+    @property
     def has_surface(self) -> bool:
         """Whether there is a Lyapunov surface to draw, in a plane."""
-        return bool((self.radius > 0).any()) and self.states.shape[1] >= 2
+        return bool(self.has_ellipsoid.any()) and self.states.shape[1] >= 2
 
     def contains(self, i: int, x: Any) -> NDArray[np.bool_]:
-        """Whether states (..., n) are certain to be in the ellipsoid of point i, wherever the true point is."""
-        y = np.linalg.solve(self.ellipsoids[i], (np.asarray(x) - self.states[i])[..., None])[..., 0]
-        inverse = np.linalg.norm(np.linalg.inv(self.ellipsoids[i]), 2) if self.radius[i] > 0 else np.inf
-        return np.asarray(np.linalg.norm(y, axis=-1) + inverse * self.error_bound[i] <= 1 - 1e-9)
+        """Whether states (..., n) are certain to be in the ellipsoid or in the ball of point i."""
+        away = np.asarray(x) - self.states[i]
+        inside = np.linalg.norm(away, axis=-1) < self.radius[i] * (1 - 1e-9)
+        if self.has_ellipsoid[i]:
+            y = np.linalg.solve(self.ellipsoids[i], away[..., None])[..., 0]
+            inverse = np.linalg.norm(np.linalg.inv(self.ellipsoids[i]), 2)
+            inside = inside | (np.linalg.norm(y, axis=-1) + inverse * self.error_bound[i] <= 1 - 1e-9)
+        return np.asarray(inside)
 
     def V(self, i: int, x: Any) -> Array:
         """The Lyapunov function of point i at states (..., n): |y|^2, 1 on the border of the ellipsoid."""
@@ -95,12 +115,18 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
 
         An equilibrium that is proved to be uniformly stable and convergent is asymptotically stable.
         """
-        near = "a quadratic Lyapunov function falls in a proved ellipsoid" if self.radius[i] > 0 else NOT_PROVED
+        near = str(self.proofs[i]) or NOT_PROVED
+        if self.has_ellipsoid[i] and self.proofs[i] != Proof.ELLIPSOID:
+            near = f"{Proof.ELLIPSOID}; in a larger ball {near}"
         if self.reasons[i] == Reason.UNSTABLE:
             near = f"not stable: {Reason.UNSTABLE}"
         everywhere = near if self.reasons[i] == Reason.UNSTABLE else NOT_PROVED
         if self.contraction is not None and self.radius[i] > 0:
             everywhere = "any two states of the reachable box come nearer to each other"
+        elif self.radius[i] > 0 and self.alone:
+            everywhere = (
+                "the energy falls along every path but at rest, and this is proved to be the only point of rest"
+            )
         return {
             "uniformly stable": near,
             "convergent": near,
@@ -125,6 +151,9 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
             "contraction": self.contraction,
             "horizon": None if self.contraction is None else horizon(self.contraction, Kind(self.kind)),
             "kind": self.kind,
+            "by_energy": int(np.isin(self.proofs, (Proof.WALLS, Proof.EXITS)).sum()),
+            "alone": self.alone,
+            "has_energy": self.has_energy,
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -132,8 +161,12 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
             {
                 "id": i,
                 "radius": float(self.radius[i]),
-                "half_axes": np.linalg.svd(self.ellipsoids[i], compute_uv=False).tolist() if self.radius[i] else None,
-                "rate": float(self.rate[i]) if self.radius[i] else None,
+                "half_axes": np.linalg.svd(self.ellipsoids[i], compute_uv=False).tolist()
+                if self.has_ellipsoid[i]
+                else None,
+                "rate": float(self.rate[i]) if self.has_ellipsoid[i] else None,
+                "proof": str(self.proofs[i]),
+                "energy_level": float(self.levels[i]) if np.isfinite(self.levels[i]) else None,
                 "reason": str(self.reasons[i]),
                 "kinds": self.kinds(i),
             }
@@ -174,15 +207,36 @@ def certified_basins(
     x, u = torch.as_tensor(points.states), torch.as_tensor(points.inputs)
     size = float(torch.linalg.vector_norm(x, dim=1).mean()) if len(x) else 0.0
     unit = size if size > ALL_AT_ZERO else 1.0
+    energies = [held.energy_function(u[i : i + 1]) for i in range(len(x))]
     rows = []
     with alone():
         for i in range(len(points)):
-            reason = _unfit(points, i, held) or (Reason.OUT_OF_TIME if deadline.is_over else "")
+            reason = _unfit(points, i) or (Reason.OUT_OF_TIME if deadline.is_over else "")
+            if held.n_state > MOST and not isinstance(energies[i], RateEnergy):
+                reason = reason or Reason.TOO_LARGE
             rows.append(_nothing(x[i], reason) if reason else _proved(held, x[i], u[i], unit))
-        proved = [i for i, row in enumerate(rows) if row.radius > 0]
-        alone_there = len(proved) == 1 and not deadline.is_over  # a contraction has one point, and no other
-        rate = contraction_rate(held, u[proved], _linear(held, x[proved], u[proved])) if alone_there else None
-    return dataclasses.replace(_gathered(rows, points, held), contraction=rate)
+        found = _gathered(rows, points, held)
+        found = _larger(found, by_energy(held, points, found.error_bound, found.radius > 0, deadline))
+        proved = np.flatnonzero(found.radius > 0)
+        single = len(proved) == 1 and not deadline.is_over  # a contraction has one point, and no other
+        rate = contraction_rate(held, u[proved], _linear(held, x[proved], u[proved])) if single else None
+    has_energy = len(x) > 0 and all(energy is not None for energy in energies)
+    whole = has_energy and held.box_is_trapping and len(x) == 1 and is_whole(points)
+    only = whole or bool(np.isinf(found.levels).any())
+    return dataclasses.replace(found, contraction=rate, has_energy=has_energy, alone=only)
+
+
+def _larger(found: CertifiedBasins, balls: list[Ball]) -> CertifiedBasins:
+    """With the ball of the energy where that is larger."""
+    other = np.array([ball.radius for ball in balls], dtype=np.float64)
+    better = other > found.radius
+    return dataclasses.replace(
+        found,
+        radius=np.where(better, other, found.radius),
+        reasons=np.where(better, Reason.NONE, found.reasons),
+        proofs=np.where(better, [str(ball.proof) for ball in balls], found.proofs),
+        levels=np.array([ball.level for ball in balls], dtype=np.float64),
+    )
 
 
 @dataclass(frozen=True)
@@ -194,7 +248,7 @@ class _Row:
     reason: str
 
 
-def _unfit(points: FixedPoints, i: int, system: System) -> str:
+def _unfit(points: FixedPoints, i: int) -> str:
     """Why no proof is tried."""
     if points.verdict[i] != "fixed":
         return Reason.SLOW
@@ -202,7 +256,7 @@ def _unfit(points: FixedPoints, i: int, system: System) -> str:
         return Reason.UNSTABLE
     if points.stability[i] == "marginal":
         return Reason.MARGINAL
-    return Reason.TOO_LARGE if system.n_state > MOST else ""
+    return Reason.NONE
 
 
 def _nothing(x: Tensor, reason: str, error: float = np.nan) -> _Row:
@@ -217,6 +271,8 @@ def _proved(system: System, x: Tensor, u: Tensor, unit: float) -> _Row:
             x, Reason.NO_CLOSED_FORM if why is NoCertificate.NO_CLOSED_FORM else f"{Reason.NO_ENCLOSURE}: {why}"
         )
     error = float(certificate.error_bound[0])
+    if system.n_state > MOST:
+        return _nothing(x, Reason.TOO_LARGE, error)
     found: Ellipsoid | None = largest_ellipsoid(system, x, u, error, _linear(system, x[None], u[None]), unit)
     if found is None or found.radius <= 0:
         return _nothing(x, Reason.NOT_FOUND, error)
@@ -239,4 +295,5 @@ def _gathered(rows: list[_Row], points: FixedPoints, system: System) -> Certifie
         error_bound=np.array(columns["error_bound"], dtype=np.float64),
         reasons=np.array(columns["reason"], dtype=np.str_),
         kind=str(system.kind),
+        proofs=np.where([row.radius > 0 for row in rows], Proof.ELLIPSOID, Proof.NONE).astype(np.str_),
     )

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
@@ -142,22 +141,8 @@ class Form:
         return float(1.01 * (2 * grown + 2 * Z * dZ + dZ**2 + products + 8 * UNIT * (1 + self.h * K)))
 
     def proved_below(self) -> float:
-        """A number that the largest eigenvalue of the true S is proved not to exceed; infinite where none is.
-
-        If the Cholesky factorisation of theta - S runs through in floating point, S <= theta but for
-        gamma (p + 1) times the trace (Rump 2006).
-        """
-        S = self.matrix()
-        if not bool(torch.isfinite(S).all()):
-            return float(np.inf)
-        p = len(S)
-        theta = float(torch.linalg.eigvalsh(S)[-1]) + 1e-13 * p
-        left = -S
-        left.diagonal().add_(theta)
-        done = int(torch.linalg.cholesky_ex(left)[1]) == 0
-        trace = float(left.diagonal().abs().sum())
-        rounding = 2 * gamma(p + 2) * trace + 2 * UNIT * (abs(theta) + float(S.diagonal().abs().max()))
-        return theta + rounding + self.uncertainty() if done else float(np.inf)
+        """A number that the largest eigenvalue of the true S is proved not to exceed; infinite where none is."""
+        return eigenvalues_below(self.matrix()) + self.uncertainty()
 
     def balanced(self) -> Tensor:
         """Weights t (q,) that make rows and columns of the channels equally long (Osborne 1960)."""
@@ -171,11 +156,32 @@ class Form:
         return t.clamp_min(float(t.max()) * UNHEARD) if len(t) else t
 
 
+def eigenvalues_below(S: Tensor) -> float:
+    """A number that the eigenvalues of a symmetric matrix are proved not to exceed; infinite where none is.
+
+    If the Cholesky factorisation of theta - S runs through in floating point, S <= theta but for gamma (p + 1) times
+    the trace (Rump 2006).
+    """
+    if not bool(torch.isfinite(S).all()):
+        return float(np.inf)
+    p = len(S)
+    theta = float(torch.linalg.eigvalsh(S)[-1])
+    theta += 1e-13 * p * max(1.0, abs(theta))
+    left = -S
+    left.diagonal().add_(theta)
+    done = int(torch.linalg.cholesky_ex(left)[1]) == 0
+    trace = float(left.diagonal().abs().sum())
+    rounding = 2 * gamma(p + 2) * trace + 2 * UNIT * (abs(theta) + float(S.diagonal().abs().max()))
+    return theta + rounding if done else float(np.inf)
+
+
 def largest(S: Tensor, guess: Any = None) -> tuple[float, Tensor]:
     """The largest eigenvalue of a symmetric matrix, about, and its vector."""
     if len(S) <= DENSE:
         values, vectors = torch.linalg.eigh(S)
         return float(values[-1]), vectors[:, -1]
+    import scipy.sparse.linalg  # only here: what loads a network does not wait for it
+
     values, vectors = scipy.sparse.linalg.eigsh(S.numpy(), k=1, which="LA", v0=guess, tol=1e-4, maxiter=300)
     return float(values[0]), torch.as_tensor(vectors[:, 0])
 

@@ -8,6 +8,7 @@ the plane lie where they are, and no trajectory crosses a proved level outwards.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,9 @@ class Surface:
     """Of memory number ``memory``: the plane E (2, n) through its state ``middle`` (n,), and V = |X^-1 (x - middle)|^2.
 
     ``inward`` are trajectories (T, n) from the border of the proved ellipsoid, ``outside`` some from the level at which
-    the saddle lies, of which nothing is proved. ``saddle`` is its number, -1 where there is none.
+    the saddle lies, of which nothing is proved. ``saddle`` is its number, -1 where there is none. ``energy`` is that of
+    the network, a function of states (B, n), where it has one; from ``highest`` on, that of the memory and what is
+    proved above it, it proves nothing (NaN: it proves nothing at all).
     """
 
     memory: int
@@ -45,6 +48,8 @@ class Surface:
     beyond: float  # the level at which the outer trajectories begin
     inward: list[Array]
     outside: list[Array]
+    energy: Callable[[Array], Array] | None = None
+    highest: float = float("nan")
 
     def V(self, x: Array) -> Array:
         """At states (..., n)."""
@@ -94,14 +99,15 @@ def surfaces(
         held = Iterated(held, points.search.period)
     if not np.array_equal(certified.states, points.states):
         raise ValueError("these basins were proved of other points; prove them again: dynsys.certified_basins(points)")
-    proved = np.flatnonzero(certified.radius > 0)
+    proved = np.flatnonzero(certified.has_ellipsoid)
     if not len(proved):
-        raise ValueError(f"no basin is proved, so there is no Lyapunov surface to draw. {certified.summary()}")
+        raise ValueError(f"no ellipsoid is proved, so there is no Lyapunov surface to draw. {certified.summary()}")
     if points.states.shape[1] < 2:
         raise ValueError("the system has one state variable; Lyapunov surfaces are drawn of 2 and more")
     if memory is not None and memory not in proved:
         why = certified.reasons[memory] if 0 <= memory < len(points) else f"there are {len(points)} points"
-        raise ValueError(f"point {memory} has no proved basin ({why}); points that have one: {_listed(proved)}")
+        why = why or certified.proofs[memory]
+        raise ValueError(f"point {memory} has no proved ellipsoid ({why}); points that have one: {_listed(proved)}")
     chosen = [int(proved[certified.radius[proved].argmax()])] if memory is None else [memory]
     if points.states.shape[1] <= 2 and memory is None:
         chosen = proved.tolist()
@@ -117,9 +123,12 @@ def _surface(certified: CertifiedBasins, points: FixedPoints, system: System, i:
     levels = certified.V(i, points.states)
     other = _saddle(points, i, levels, saddle)
     beyond = float(levels[other]) if other >= 0 else 2.0
+    found = system.energy_function(u)
+    energy = None if found is None else found.value
+    highest = float("nan") if energy is None else float(energy(middle[None])[0] + certified.levels[i])
     bare = Surface(i, other, middle, _plane(X, middle, points.states[other] if other >= 0 else None), X, 0.0, 1, [], [])
-    runs = [_runs(system, u, bare, level) for level in (1.0, beyond)]
-    return Surface(i, other, middle, bare.E, X, float(certified.radius[i]), beyond, *runs)
+    inward, outside = (_runs(system, u, bare, level) for level in (1.0, beyond))
+    return Surface(i, other, middle, bare.E, X, float(certified.radius[i]), beyond, inward, outside, energy, highest)
 
 
 def _saddle(points: FixedPoints, i: int, levels: Array, asked: int | None) -> int:

@@ -50,9 +50,9 @@ class System(abc.ABC):
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
     on x alone, ``factored_jacobian`` where it is of low rank but for -1, ``gradient_product`` where ``torch.func`` is
     not the best way to it, ``reduction`` where an easier system has the same zeros, ``pieces`` where it is piecewise
-    linear, ``latent`` where it is of low rank, ``enclosure`` where its points are to be certified, ``readout`` and
-    ``box`` where there are any, and ``task_trajectories``, ``task_contexts`` and ``states_of_outputs`` where it knows
-    its task. It must pass
+    linear, ``latent`` where it is of low rank, ``enclosure`` where its points are to be certified, ``energy_function``
+    where a function falls along every path, ``readout`` and ``box`` where there are any, and ``task_trajectories``,
+    ``task_contexts`` and ``states_of_outputs`` where it knows its task. It must pass
     ``dynsys.testing.check_system``.
     """
 
@@ -141,6 +141,10 @@ class System(abc.ABC):
 
     def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed | None:
         """F at the enclosed states y, by the operations of ``Enclosed``; None where there is no such closed form."""
+        return None
+
+    def energy_function(self, u: Tensor) -> Any:
+        """Its energy at the held input u (1, n_input), an ``Energy`` of ``dynsys.lyapunov``; None: none is known."""
         return None
 
     def readout(self, x: Tensor) -> Tensor:

@@ -118,10 +118,8 @@ class ContinuousHopfield(RateNetwork):
                 f"there is no energy: W must be symmetric, and it differs from its transpose by {off:.3g}; "
                 "of a W that rounding alone keeps from symmetry give (W + W.T) / 2"
             )
-        W = np.asarray(self.W)
-        x = checked_states(x, len(W))
-        z = self.gain * x
-        V = np.tanh(z)
-        log_cosh = np.abs(z) + np.log1p(np.exp(-2 * np.abs(z))) - np.log(2.0)  # without overflow
-        u = np.zeros(len(W)) if input is None else np.asarray(input, dtype=np.float64)
-        return ((-0.5 * V @ W - u) * V).sum(-1) + (V * x - log_cosh / self.gain).sum(-1)
+        x = checked_states(x, self.n_state)
+        held = np.zeros(self.n_state) if input is None else np.asarray(input, dtype=np.float64)
+        found = self.energy_function(torch.as_tensor(held).reshape(1, -1))
+        assert found is not None
+        return found.value(x)

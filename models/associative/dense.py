@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.lyapunov.energy import Energy
 from dynsys.models.associative.elementary import EXP, MINUS_RECIPROCAL
 from dynsys.models.associative.patterns import Array, checked_rows, checked_states, random_patterns
 from dynsys.models.associative.polynomial import PolynomialMemory
@@ -111,6 +112,9 @@ class DenseMemory(System):
     def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Every answer is a mean of the patterns."""
         return self.S.amin(0).expand(len(u), -1), self.S.amax(0).expand(len(u), -1)
+
+    def energy_function(self, u: Tensor) -> Energy:
+        return Energy(self.energy)
 
     # in numpy
 

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.lyapunov.energy import Energy
 from dynsys.models.associative.landscapes import FUNCTIONS
 from dynsys.models.associative.patterns import Array, checked_rows, checked_states
 from dynsys.proof.functions.enclosure import Enclosed
@@ -124,6 +125,9 @@ class PatternDescent(System):
         room = float(torch.sqrt((self.levels.max() - self.levels.min()) / self.k))
         low, high = self.S.amin(0) - room, self.S.amax(0) + room
         return low.expand(len(u), -1), high.expand(len(u), -1)
+
+    def energy_function(self, u: Tensor) -> Energy | None:
+        return Energy(self.value) if self.function == "shepard" else None  # paraboloids meet in kinks
 
     # in numpy
 

@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import abc
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.activations import PROVED, Activation, activation
+from dynsys.lyapunov.energy import RateEnergy
+from dynsys.models.activations import INTEGRALS, PROVED, Activation, activation
 from dynsys.piecewise_linear.hinged import hinged_activity, hinged_rates
 from dynsys.proof.exact import Sum, affine_terms
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.latent import HIGHEST_RANK, Latent, factors
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System
+
+Array = NDArray[np.float64]
 
 
 class RateNetwork(System):
@@ -33,6 +38,7 @@ class RateNetwork(System):
     B: Tensor  # (n, n_input)
     activation: str
     pace: Tensor | None = None  # (n,) of the units, None where all have 1
+    gain: float = 1.0  # of the units: r(x) is f(gain x)
 
     @abc.abstractmethod
     def drive(self, u: Tensor) -> Tensor:
@@ -60,6 +66,21 @@ class RateNetwork(System):
             return None
         M, N, rest = found
         return Latent(M, N, self.drive_terms(u), phi, isinstance(self, ActivityNetwork), rest)
+
+    def energy_function(self, u: Tensor) -> RateEnergy | None:
+        """Of the flow whose W is symmetric to the last bit; what is less so may go round, however slowly."""
+        phi, integral = PROVED.get(self.activation), INTEGRALS.get(self.activation)
+        if phi is None or integral is None or self.kind is not Kind.FLOW or not bool((self.W == self.W.T).all()):
+            return None
+        drive, gain = self.drive(u)[0], self.gain
+
+        def value(states: Array) -> Array:
+            x = torch.as_tensor(states)
+            r = self.rates(x)
+            pulled = -((0.5 * r @ self.W + drive) * r).sum(-1)
+            return np.asarray(pulled + (r * x - integral(gain * x) / gain).sum(-1))
+
+        return RateEnergy(value, self.W, gain, phi, integral, self.f.high - self.f.low)
 
     def rates(self, x: Tensor) -> Tensor:
         """The firing rates in state x."""
@@ -115,6 +136,9 @@ class ActivityNetwork(RateNetwork):
 
     def rates(self, x: Tensor) -> Tensor:
         return x
+
+    def energy_function(self, u: Tensor) -> RateEnergy | None:
+        return None  # E is one of r too, but only where r is in the range of f, which a ball about a point may leave
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self.f.value(x @ self.W.T + self.drive(u)) - x

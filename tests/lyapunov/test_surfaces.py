@@ -55,7 +55,7 @@ def test_the_phase_plane_has_the_surfaces_of_both_points_where_they_are():
     assert len(borders) == len(proved) == 2
     for i, border in zip(proved, borders, strict=True):
         np.testing.assert_allclose(basins.V(i, np.stack([border.x, border.y], axis=1)), 1, rtol=1e-9)
-    with pytest.raises(ValueError, match="has no proved basin"):
+    with pytest.raises(ValueError, match="has no proved ellipsoid"):
         lyapunov_surface(basins, points, int(np.flatnonzero(basins.radius == 0)[0]))
     with pytest.raises(ValueError, match="is no unstable point"):
         lyapunov_surface(basins, points, int(proved[0]), int(proved[1]))

@@ -18,6 +18,7 @@ from dynsys.result.fixed_points import FixedPoints
 Array = NDArray[np.float64]
 
 LEVELS = (0.8, 0.6, 0.4, 0.2, 0.05)  # of V inside, where the border of what is proved is 1
+GRID = 161  # of the energy
 ROOM = 1.25  # of the picture, in units of the outermost level
 TOP = 130  # pixels, for a legend of two rows below the title
 ARROWS = 0.35, 0.75  # of a trajectory's length in the picture, where it has them
@@ -40,10 +41,12 @@ def lyapunov_surface(
     shown = surfaces(basins, points, memory, saddle)
     flat = points.states.shape[1] == 2
     figure = go.Figure()
+    x, y = _room(shown, flat)
+    if shown[0].energy is not None:
+        _draw_energy(figure, shown[0], shown[0].middle if flat else np.zeros(2), x, y)
     for surface in shown:
         _draw(figure, surface, surface.middle if flat else np.zeros(2), first=surface is shown[0])
     _draw_points(figure, shown, points, flat)
-    x, y = _room(shown, flat)
     names = ("x<sub>1</sub>", "x<sub>2</sub>") if flat else _names(shown[0])
     square: dict[str, Any] = {"showgrid": False, "mirror": True, "constrain": "domain"}
     axes = {
@@ -80,6 +83,33 @@ def _draw(figure: go.Figure, surface: Surface, at: Array, *, first: bool) -> Non
         (surface.inward, "trajectories", style.INK),
     ):
         _trajectories(figure, [surface.places(run) + at for run in runs], name, colour, first)
+
+
+def _draw_energy(figure: go.Figure, surface: Surface, at: Array, x: list[float], y: list[float]) -> None:
+    """Levels of the energy of the states of the plane, and the one below which it proves something."""
+    assert surface.energy is not None
+    across, up = (np.linspace(ends[0], ends[1], GRID) for ends in (x, y))
+    E = surface.energy(surface.states(np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) - at))
+    shared: dict[str, Any] = {"x": across, "y": up, "z": E.reshape(GRID, GRID), "showscale": False}
+    low, high = float(E.min()), float(np.quantile(E, 0.9))
+    levels: dict[str, Any] = {"start": low, "end": high, "size": (high - low) / 16 or 1.0, "coloring": "none"}
+    line = {"color": style.paler(style.GREEN, 0.5), "width": 0.9}
+    figure.add_trace(
+        go.Contour(
+            **shared,
+            contours=levels,
+            line=line,
+            name="energy",
+            showlegend=True,
+            hovertemplate="energy: %{z:.4g}<extra></extra>",
+        )
+    )
+    if np.isfinite(surface.highest):
+        one = {"start": surface.highest, "end": surface.highest, "size": 1, "coloring": "none"}
+        bold = {"color": style.GREEN, "width": 2.4}
+        figure.add_trace(
+            go.Contour(**shared, contours=one, line=bold, name="energy proved", showlegend=True, hoverinfo="skip")
+        )
 
 
 def _curve(
@@ -156,12 +186,17 @@ def _notes(shown: Sequence[Surface], flat: bool, points: FixedPoints) -> list[st
         "In the blue area V falls at every step but at the point itself: no trajectory crosses a level outwards, and "
         "all come to the point."
     )
-    if flat:
-        return [f"{style.counted(points)}.", proved]
     one = shown[0]
+    green = "Thin green: the energy of the states of the plane."
+    if np.isfinite(one.highest):
+        green += f" The part around point {one.memory} that is lower than the bold line is proved to come to it."
+    energy = [] if one.energy is None else [green]
+    if flat:
+        return [f"{style.counted(points)}.", proved, *energy]
     where = "the plane of its two longest half-axes" if one.saddle < 0 else f"the plane of it and point {one.saddle}"
     return [
         f"Around point {one.memory}, of {points.states.shape[1]} variables, in {where}. {proved}",
         "Trajectories leave this plane; they are drawn at the level of V that they are at, in the direction of their "
         "shadow, orthogonal in the sense of V.",
+        *energy,
     ]

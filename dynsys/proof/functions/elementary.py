@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import log, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -51,6 +51,12 @@ class Elementary:
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)) at every x, as max(x, 0) + log1p(exp(-|x|)); torch's own is x itself beyond a threshold of 20."""
     return torch.logaddexp(x, torch.zeros_like(x))
+
+
+def log_cosh(x: Tensor) -> Tensor:
+    """The integral of tanh, without overflow."""
+    size = x.abs()
+    return size + torch.log1p(torch.exp(-2 * size)) - log(2.0)
 
 
 def elu(x: Tensor) -> Tensor:
