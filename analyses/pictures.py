@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynsys.analyses.portrait import Fit, portrait, title_of
-from dynsys.analyses.recorded import Recorded
+from dynsys.analyses.portrait import Fit, portrait, title_of, together
+from dynsys.analyses.recorded import Recorded, trials_drawn
 from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, RECORDED, load_run
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.models.tasks.retrieval import Retrieval
@@ -25,12 +25,17 @@ class Asked:
     fit: Fit | None = None  # what the principal components are fitted to
     starts: bool = False  # whether the states that the search began from are shown
     patterns: list[int] | None = None  # the numbers of the stored patterns whose plane is shown
+    trajectories: Path | None = None  # recorded trials that are shown, instead of those of the search
+    states: list[str] | None = None  # their arrays that are the state
+    conditions: str | None = None  # by what they are coloured: an array of theirs, or a file
+    epochs: dict[str, int] | None = None  # the steps at which something begins
+    beside: tuple[Path, ...] = ()  # further runs, whose points stand in the same picture
 
     @property
     def given(self) -> list[str]:
         """The names of what the user chose."""
         chosen = {"points": self.points, "seed": self.seed, "fit": self.fit, "starts": self.starts or None}
-        chosen |= {"patterns": self.patterns}
+        chosen |= {key: getattr(self, key) for key in ("patterns", "trajectories", "states", "conditions", "epochs")}
         return [name for name, value in chosen.items() if value is not None]
 
 
@@ -46,6 +51,7 @@ class Picture:
     still: Callable[[Path], Any] | None = None
 
 
+TOGETHER = ("phase",)  # pictures of several runs
 MEMORIES = ("continuous-hopfield", "dense-memory")  # whose points have names
 PICTURES: dict[str, Picture] = {}
 
@@ -73,10 +79,11 @@ def draw(
     starts: bool = False,
     patterns: list[int] | None = None,
     below: Sequence[str] = (),
+    **shown: Any,
 ) -> str:
     """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
 
-    Those named ``below`` follow on the page.
+    Those named ``below`` follow on the page; ``shown`` are further choices of ``Asked``.
 
     None is the phase portrait, or the portrait of retrieval for a network that learned it. Raises ValueError for a
     choice that the picture does not use.
@@ -84,7 +91,7 @@ def draw(
     from dynsys.plots import save_html, save_picture
 
     check_places(path, png)
-    figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns))
+    figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns, **shown))
     save_html(figure, path, [figure_of(other, Asked(Path(run)))[0] for other in below])
     if png is not None:
         save_picture(chosen.still(Path(run)) if chosen.still else figure, png)
@@ -95,6 +102,8 @@ def draw(
 def figure_of(name: str | None, asked: Asked) -> tuple[Any, Picture]:
     """The figure, and which of ``PICTURES`` it is."""
     name = name or _usual(asked.run)
+    if asked.beside and name not in TOGETHER:
+        raise ValueError(f"the picture {name!r} is of one run; several stand together in {' and '.join(TOGETHER)}")
     for choice in asked.given:
         if choice not in PICTURES[name].uses:
             those = ", ".join(repr(other) for other, of in PICTURES.items() if choice in of.uses)
@@ -115,26 +124,50 @@ def _usual(run: Path) -> str:
     return "retrieval" if isinstance(getattr(load_run(run)[1], "task", None), Retrieval) else "phase"
 
 
-@picture("phase", "points", "seed", "fit", "starts")
+@picture("phase", "points", "seed", "fit", "starts", "trajectories", "states", "conditions", "epochs")
 def _phase(asked: Asked) -> Any:
     from dynsys.attractors.connections import Connections
 
+    if asked.beside:
+        return _together(asked)
     run = asked.run
     points, system = load_run(run)
     followed = Connections.load(run / CONNECTIONS) if asked.points is None and (run / CONNECTIONS).is_file() else None
     known = followed is not None and followed.are_of(points)
     shown = _some(points, asked.points)
     recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
+    trials = trials_drawn(recorded, system, asked.trajectories, asked.states, asked.conditions)
     return portrait(
         shown,
         system,
         asked.seed or 0,
         asked.fit or "points",
         followed if known else None,
-        recorded,
+        trials,
         asked.starts,
         _names(system, shown, run),
+        asked.epochs,
     )
+
+
+def _together(asked: Asked) -> Any:
+    """Several runs in one portrait, under the names of their folders."""
+    for choice in ("points", "seed", "starts", "trajectories", "states", "conditions", "epochs"):
+        if choice in asked.given:
+            raise ValueError(f"--{choice} is a choice for the portrait of one run; draw these runs one by one for it")
+    runs = (asked.run, *asked.beside)
+    kept = [Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None for run in runs]
+    return together([load_run(run)[0] for run in runs], _told_apart(runs), kept, asked.fit or "points")
+
+
+def _told_apart(runs: Sequence[Path]) -> list[str]:
+    """The names of the folders, with those of as many folders around them as tell them apart."""
+    parts = [run.resolve().parts for run in runs]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError("the same run is given twice")
 
 
 def _names(system: Any, points: FixedPoints, run: Path) -> list[str]:

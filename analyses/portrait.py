@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.recorded import Recorded
+from dynsys.analyses.recorded import Recorded, Trials
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.ends import Ends, iterated
 from dynsys.models.registry import MODELS
@@ -40,15 +40,17 @@ def portrait(
     seed: int = 0,
     fit: Fit = "points",
     connections: Connections | None = None,
-    recorded: Recorded | None = None,
+    recorded: Recorded | Trials | None = None,
     starts: bool = False,
     names: Sequence[str] = (),
+    epochs: Mapping[str, int] | None = None,
 ) -> Any:
     """The phase portrait as a plotly figure: trajectories, releases from random states, and the points.
 
     The trajectories are those ``recorded`` where there are any, else runs of the task, else under random pulses; the
-    legend says which. With ``starts`` those of the search are drawn; ``names`` are said of the points. Where the search
-    saw trajectories settle at something that is no point of it, as in an orbit, that is looked for and drawn as well.
+    legend says which; those of conditions are coloured by them, and ``epochs`` marked on them. With ``starts`` those of
+    the search are drawn; ``names`` are said of the points. Where the search saw trajectories settle at something that
+    is no point of it, as in an orbit, that is looked for and drawn as well.
     """
     from dynsys.plots import phase_portrait
 
@@ -68,6 +70,9 @@ def portrait(
         beside=others,
         fit=fit,
         names=names,
+        conditions=recorded.conditions if isinstance(recorded, Trials) else None,
+        epochs=epochs,
+        notes=[recorded.told] if recorded and recorded.told else [],
         title=title_of(system),
     )
 
@@ -124,3 +129,19 @@ def states_released(system: System, u: torch.Tensor, n: int, seed: int) -> torch
     rng = np.random.default_rng(seed)
     x = system.states_of_outputs(torch.as_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (n, system.n_output))))
     return states_in_box(system, u, n, rng) if x is None else x
+
+
+def together(
+    parts: Sequence[FixedPoints], labels: Sequence[str], recorded: Sequence[Recorded | None], fit: Fit = "points"
+) -> Any:
+    """The points of several runs in one portrait, each in its colour, with the trajectories recorded for each."""
+    from dynsys.plots import phase_portrait
+
+    return phase_portrait(
+        list(parts),
+        [one.runs if one else None for one in recorded] if any(recorded) else None,
+        labels=labels,
+        fit=fit,
+        notes=[f"{label}: {one.told}" for label, one in zip(labels, recorded, strict=True) if one and one.told],
+        title=", ".join(dict.fromkeys(title_of_kind(part.about["name"]) for part in parts)),
+    )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.recorded import Recorded
+from dynsys.analyses.recorded import Recorded, Recording
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
 from dynsys.models.loading.checkpoint import load
@@ -50,14 +50,14 @@ def search_and_save(
     progress: Progress,
     loading: dict[str, Any] | None = None,
     noted: dict[str, Any] | None = None,
-    recorded: list[Array] | None = None,
+    recorded: Recording | None = None,
     **settings: Any,
 ) -> FixedPoints:
     """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up.
 
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
-    Of the trajectories (T_i, n) that were ``recorded`` enough are kept to be drawn.
+    Of the trajectories that were ``recorded`` enough are kept to be drawn, and where they came from.
     """
     from dynsys.search.find import SearchInterrupted, find_fixed_points  # here, as pictures of a run need no search
 
@@ -89,13 +89,13 @@ def at_rest(system: System, seed: int) -> dict[str, Any]:
     return {"starts": resting_states(system, u, n, seed), "closure": False, "verify": False}
 
 
-def save_points(points: FixedPoints, folder: str | Path, recorded: list[Array] | None = None) -> None:
+def save_points(points: FixedPoints, folder: str | Path, recorded: Recording | None = None) -> None:
     """Write ``fixed_points.safetensors`` and the same in words as ``fixed_points.json``."""
     for name in OF_POINTS:
         (Path(folder) / name).unlink(missing_ok=True)
     points.save(Path(folder) / f"{POINTS}.safetensors")
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
-    kept = Recorded.of(recorded or [], Kind(points.about["kind"]))
+    kept = Recorded.of(recorded, Kind(points.about["kind"])) if recorded is not None else None
     if kept is not None:
         kept.save(Path(folder) / RECORDED)
 

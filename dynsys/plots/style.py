@@ -18,6 +18,15 @@ from numpy.typing import NDArray
 from dynsys.result.fixed_points import FixedPoints
 
 BLUE, ORANGE, PURPLE, SKY, GREEN, BROWN = "#0072B2", "#E69F00", "#AA4499", "#56B4E9", "#009E73", "#8C510A"
+LABELS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BROWN)  # of results, conditions, contexts side by side
+CONDITIONS = (
+    GREEN,
+    BROWN,
+    SKY,
+    "#CC79A7",
+    "#7F7F00",
+    "#332288",
+)  # of trials, beside points in the colours of their kind
 RED = "#C8102E"  # unstable modes, and nothing else
 INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
 BELOW = 66  # pixels from an axis with a title down to the caption
@@ -44,7 +53,23 @@ class Group:
 
 
 def groups(points: FixedPoints) -> list[Group]:
-    """The points by kind, filled symbols before open ones; kinds without points are left out."""
+    """The points by kind, filled symbols before open ones; kinds without points are left out.
+
+    Points of several results that were joined have the colour of their label instead of that of their kind.
+    """
+    labels = list(dict.fromkeys(points.label.tolist()))
+    if labels in ([], [""]):
+        return _kinds(points)
+    found = []
+    for i, label in enumerate(labels):
+        rows = np.flatnonzero(points.label == label)
+        for kind in _kinds(points[rows]):
+            name, colour = f"{label}: {kind.label}", LABELS[i % len(LABELS)]
+            found.append(Group(name, kind.phrase, kind.symbol, colour, rows[kind.rows]))
+    return found
+
+
+def _kinds(points: FixedPoints) -> list[Group]:
     shape = np.minimum(points.n_unstable, len(SHAPES) - 1)
     slow = points.verdict == "slow"
     marginal = ~slow & (points.stability == "marginal")
@@ -62,7 +87,14 @@ def groups(points: FixedPoints) -> list[Group]:
 
 def counted(points: FixedPoints) -> str:
     """How many of which kind, for a caption."""
-    kinds = [f"{len(group.rows)} {group.phrase}" for group in groups(points)]
+    labels = list(dict.fromkeys(points.label.tolist()))
+    if labels not in ([], [""]):
+        return "; ".join(f"{label}: {_counted(points[points.label == label])}" for label in labels)
+    return _counted(points)
+
+
+def _counted(points: FixedPoints) -> str:
+    kinds = [f"{len(group.rows)} {group.phrase}" for group in _kinds(points)]
     return f"{plural(len(points), 'point')}: {', '.join(kinds)}" if kinds else "no point was found"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -86,6 +87,7 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
     the cycles of a search with ``period``, ``manifold`` (k,) those of ``manifolds``, which are lines, rings and planes
     of marginal points of which a few represent the rest; -1 stands for neither. ``starts`` (B, n) are the states that
     the search used of those it was given or drew itself, in single precision; those made from points are not kept.
+    ``label`` (k,) says of which result a point is, where several were joined (``concatenate``).
     """
 
     states: Array = field(metadata=axes("f k n"))
@@ -112,6 +114,7 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
     manifold: NDArray[np.int64] = field(default=ABSENT, metadata=axes("i k", -1))
     manifolds: tuple[dict[str, Any], ...] = field(default=(), metadata=said(tuple[Manifold, ...]))
     starts: NDArray[np.float32] = field(default=ABSENT, metadata=axes("f s n", np.float32(0)))
+    label: NDArray[np.str_] = field(default=ABSENT, metadata=axes("s k", ""))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -130,7 +133,20 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
         """What ``dynsys find`` prints below its table: what was found, how sure that is, what may be missing."""
         from dynsys.result.summary import search_lines, summary
 
+        if "parts" in self.about:
+            return "\n".join(f"{part['label']}: {part['summary']}" for part in self.about["parts"])
         return "\n".join([f"Found {summary(self)}.", *search_lines(self)])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[FixedPoints], labels: Sequence[str] | None = None) -> FixedPoints:
+        """Several results as one: contexts or inputs of a network, or networks of one size, each point labelled.
+
+        Without ``labels`` they are the inputs held, else numbers. Raises ValueError for networks of different sizes,
+        time constants or kinds of time, which no table has room for.
+        """
+        from dynsys.result.joined import joined
+
+        return joined(parts, labels)
 
     @property
     def leading_eigenvalue(self) -> ComplexArray:
@@ -186,6 +202,7 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
             "drift_time": float(self.drift_time[i]) if np.isfinite(self.drift_time[i]) else None,
             "orbit": int(self.orbit[i]) if self.orbit[i] >= 0 else None,
             "manifold": int(self.manifold[i]) if self.manifold[i] >= 0 else None,
+            **({"label": str(self.label[i])} if self.label[i] else {}),
         }
 
     @property

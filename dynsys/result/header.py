@@ -52,6 +52,14 @@ class Kept(TypedDict):
     n_state: int
 
 
+class Part(TypedDict):
+    """One of several results that were joined: how many points, and its own words."""
+
+    label: str
+    points: int
+    summary: str
+
+
 class About(Kept, total=False):
     """What else. ``loading`` are the choices with which the network was read."""
 
@@ -64,3 +72,4 @@ class About(Kept, total=False):
     loading: dict[str, Any]
     assumed: list[str]
     unread: list[str]
+    parts: list[Part]

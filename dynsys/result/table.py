@@ -31,6 +31,7 @@ def point_rows(points: FixedPoints, most: int | None = None) -> list[Row]:
 def _row(points: FixedPoints, i: int, belong: bool) -> Row:
     return {
         "id": str(i),
+        **({"label": str(points.label[i])} if points.label[i] else {}),
         **({"of": _of(points, i)} if belong else {}),
         "verdict": str(points.verdict[i]),
         "stability": str(points.stability[i]),
@@ -64,6 +65,7 @@ def flat_rows(points: FixedPoints, states: bool = False) -> list[dict[str, Any]]
     leading = points.leading_eigenvalue
     columns: dict[str, Any] = {
         "id": np.arange(len(points)),
+        **({"label": points.label} if points.label.any() else {}),
         "verdict": points.verdict,
         "stability": points.stability,
         "n_unstable": points.n_unstable,

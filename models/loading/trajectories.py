@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,12 @@ def states_from_file(path: str | Path, system: System, keys: list[str] | None = 
 
 
 def runs_from_file(path: str | Path, system: System, keys: list[str] | None = None) -> list[Array]:
-    """The same trial by trial, each (T_i, n_state)."""
+    """The same trial by trial, each (T_i, n_state), those of NaN alone left out."""
+    return [run for run in trials_from_file(path, system, keys) if len(run)]
+
+
+def trials_from_file(path: str | Path, system: System, keys: list[str] | None = None) -> list[Array]:
+    """Every trial of the file, those of NaN alone with no state, so that they can be told by their number."""
     path = Path(path)
     error = file_error(path)
     if error is not None:
@@ -42,10 +48,39 @@ def runs_from_file(path: str | Path, system: System, keys: list[str] | None = No
     chosen = _chosen(path, arrays, system.n_state) if keys is None else _named(path, arrays, keys, system.n_state)
     states = np.concatenate([np.asarray(arrays[key], dtype=np.float64) for key in chosen], axis=-1)
     trials = states.reshape(-1, *states.shape[-2:])
-    runs = [run for run in (trial[np.isfinite(trial).all(axis=1)] for trial in trials) if len(run)]
-    if not runs:
+    runs = [trial[np.isfinite(trial).all(axis=1)] for trial in trials]
+    if not any(map(len, runs)):
         raise CheckpointError(path, f"{' and '.join(chosen)} hold no state without NaN", "record the network again")
     return runs
+
+
+def conditions_from_file(named: str, path: str | Path, n: int) -> list[Any]:
+    """The condition of each of the n trials in the file of trajectories ``path``: numbers of its array of that name,
+    or of the only array of another file, or a word in each line of a text file.
+
+    Raises CheckpointError where there is neither, or not one for each trial.
+    """
+    path, other = Path(path), Path(named)
+    arrays = read_arrays(path).arrays
+    if named in arrays:
+        path, values = path, np.asarray(arrays[named]).ravel().tolist()
+    elif not other.is_file():
+        legal = f"name an array of {n} numbers, or a file with a condition in each line"
+        raise CheckpointError(
+            path, f"it has no array {named!r}, and there is no such file", f"it holds {listed(arrays)}: {legal}"
+        )
+    elif other.suffix.lower() in (".txt", ".csv"):
+        path, values = other, [word for word in (line.strip() for line in other.read_text().splitlines()) if word]
+    else:
+        held = read_arrays(other).arrays
+        if len(held) != 1:
+            raise CheckpointError(
+                other, f"it holds {listed(held)}", "give a file with one array, a number for each trial"
+            )
+        path, values = other, np.asarray(next(iter(held.values()))).ravel().tolist()
+    if len(values) != n:
+        raise CheckpointError(path, f"it has {len(values)} conditions for {n} trials", "give one for each trial")
+    return values
 
 
 def starts_from_file(

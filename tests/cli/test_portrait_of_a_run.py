@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from dynsys import FixedPoints, find_fixed_points, plots
 from dynsys.analyses.portrait import portrait
-from dynsys.analyses.recorded import Recorded
+from dynsys.analyses.recorded import Recorded, Recording
 from dynsys.analyses.run import RECORDED, load_run
 from dynsys.cli import main
 from dynsys.io.errors import CheckpointError
@@ -111,7 +111,7 @@ def test_a_search_without_recorded_trajectories_forgets_those_of_the_one_before(
 )
 def test_whole_trials_are_kept_as_far_as_there_is_room(lengths, kind, kept):
     runs = [np.full((length, 2), float(i)) for i, length in enumerate(lengths)]
-    recorded = Recorded.of(runs, kind)
+    recorded = Recorded.of(Recording(runs), kind)
     assert [len(one) for one in recorded.runs] == kept
     assert recorded.called == (
         "recorded trajectories" if len(kept) == len(runs) else f"recorded trajectories ({len(kept)} of {len(runs)})"

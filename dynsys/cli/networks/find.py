@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -204,10 +205,13 @@ def _from_strings(system: Any, strings: str, n: int, seed: int) -> dict[str, Any
 
 def _from_trajectories(system: Any, path: str, keys: str | None, n: int, noise: float, seed: int) -> dict[str, Any]:
     """Starts of a search from recorded states, and the trajectories that its portrait draws."""
+    from dynsys.analyses.recorded import Recording
     from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
 
-    recorded = runs_from_file(path, system, keys.split(",") if keys else None)
-    return {"starts": noisy_starts(recorded, n, noise=noise, seed=seed), "recorded": recorded}
+    named = keys.split(",") if keys else None
+    runs = runs_from_file(path, system, named)
+    recording = Recording(runs, Path(path), named)
+    return {"starts": noisy_starts(runs, n, noise=noise, seed=seed), "recorded": recording}
 
 
 def _print_as_json(points: Any, modes: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from dynsys.cli.place import PLACE
 
 
 @click.command()
-@click.argument("run", type=PLACE)
+@click.argument("runs", metavar="RUN...", type=PLACE, nargs=-1, required=True)
 @click.option(
     "-o", "--out", "path", type=PLACE, default="portrait.html", show_default=True, help="The page to write, .html."
 )
@@ -34,9 +35,23 @@ from dynsys.cli.place import PLACE
 )
 @click.option("--starts", is_flag=True, help="Draw the states that the search began from, in the phase portrait.")
 @click.option("--patterns", type=Numbers(int, "0,1"), help="Two or three stored patterns, for the landscape.  [first]")
+@click.option(
+    "--trajectories",
+    type=PLACE,
+    metavar="FILE",
+    help="Recorded trials to show: .npz, .npy, .mat or .pt.  [those of find]",
+)
+@click.option("--states", "keys", metavar="KEY[,KEY]", help="Which arrays of that file are the state.")
+@click.option(
+    "--conditions",
+    metavar="KEY|FILE",
+    help="Colour the recorded trials by an array of their file, or by a file with a condition in each line, and draw "
+    "the mean of each.",
+)
+@click.option("--epochs", metavar="NAME=STEP,...", help="Mark where epochs begin, like cue=20,go=80.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the trajectories shown.  [0]")
 def portrait(
-    run: str,
+    runs: tuple[str, ...],
     path: str,
     png: str | None,
     picture: str | None,
@@ -45,14 +60,42 @@ def portrait(
     seed: int | None,
     fit: Any,
     patterns: list[int] | None,
+    trajectories: str | None,
+    keys: str | None,
+    conditions: str | None,
+    epochs: str | None,
 ) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
+    Several runs of networks of one size stand in one portrait, each in a colour of its own.
+
     \b
-    Example:
+    Examples:
       dynsys portrait runs/flipflop -o portrait.html
+      dynsys portrait runs/context_1 runs/context_2 -o contexts.html
+      dynsys portrait runs/model --conditions choice --epochs cue=20,go=80
     """
     from dynsys.analyses.pictures import draw
 
-    click.echo(draw(picture, run, path, png, chosen, seed, fit, starts, patterns))
+    if keys is not None and trajectories is None:
+        raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
+    shown: dict[str, Any] = {
+        "trajectories": Path(trajectories) if trajectories is not None else None,
+        "states": keys.split(",") if keys is not None else None,
+        "conditions": conditions,
+        "epochs": None if epochs is None else _epochs(epochs),
+        "beside": tuple(map(Path, runs[1:])),
+    }
+    click.echo(draw(picture, runs[0], path, png, chosen, seed, fit, starts, patterns, **shown))
     click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")
+
+
+def _epochs(given: str) -> dict[str, int]:
+    """The steps at which epochs begin, of 'cue=20,go=80'."""
+    found = {}
+    for part in given.split(","):
+        name, _, step = part.rpartition("=")
+        if not name.strip() or not step.strip().isdigit():
+            raise click.BadParameter(f"{part!r} is no NAME=STEP, like cue=20", param_hint="--epochs")
+        found[name.strip()] = int(step)
+    return found

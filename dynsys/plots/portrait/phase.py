@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,14 +13,16 @@ from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
 from dynsys.io.text import paragraphs
 from dynsys.plots import style, thinning
-from dynsys.plots.portrait import camera, manifolds, scene
+from dynsys.plots.portrait import camera, manifolds, scene, trials
+from dynsys.plots.portrait.paths import MODES_SHOWN, Paths, grouped, thinned_paths
+from dynsys.plots.portrait.vectors import traces_of, vectors_of
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
-MODES_SHOWN = 3  # of each point, the leading ones: more hide the point itself
+ARROW_SHARE = 0.3  # the same of a unit vector that is drawn as an arrow
 WIDE = 160  # characters of a line of the caption, since a scene fills its window
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
 MOST_STARTS = 1_000  # of a search that are drawn, evenly thinned: more hide the rest
@@ -29,10 +30,14 @@ FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axe
 
 
 def phase_portrait(
-    points: FixedPoints,
+    points: FixedPoints | Sequence[FixedPoints],
     trajectories: Any = None,
     releases: Any = None,
     *,
+    labels: Sequence[str] | None = None,
+    conditions: Sequence[Any] | None = None,
+    epochs: Mapping[str, int] | None = None,
+    arrows: Mapping[str, Any] | None = None,
     time_axis: Literal[0, 1] | None = None,
     called: str = "trajectories",
     starts: bool = False,
@@ -41,36 +46,51 @@ def phase_portrait(
     projection: Projection | None = None,
     fit: Literal["points", "trajectories"] = "points",
     names: Sequence[str] = (),
+    notes: Sequence[str] = (),
     title: str | None = None,
 ) -> go.Figure:
     """Fixed points, trajectories of the task and releases from elsewhere, on principal components.
 
     ``trajectories`` and ``releases`` are (T, n), lists of (T_i, n), or single arrays of many: with ``time_axis`` 0
     (T, B, n), as ``simulate`` gives them, with 1 (B, T, n), trials x time x units as most recordings are. ``called`` is
-    what the trajectories are called in the legend; a release is marked where it starts. With ``starts`` the states that
+    what the trajectories are called in the legend; a release is marked where it starts. ``conditions`` (B,), a number
+    or a word for each trajectory, colour them: single trials are thin, the mean of each condition is in front of them.
+    ``epochs`` mark the steps at which something begins, by name, on the means or else on the trajectories.
+
+    Several results, of contexts, inputs or networks of one size, stand in one picture under their ``labels``, each with
+    a colour of its own; ``trajectories`` is then a list with those of each. ``arrows`` are directions by name: a vector
+    (n,) from the middle of the points, or a pair of a state and a vector; where one looks short, it points out of the
+    picture. With ``starts`` the states that
     the search began from are drawn, as far as the points tell them. The axes are fitted to the
     points, to the trajectories where ``fit`` says so, and to both where the points are too few to span three
     dimensions; ``projection`` gives them instead, such as those of an earlier figure. ``names`` are said of the points
-    when they are pointed at.
+    when they are pointed at, ``notes`` at the end of the caption.
 
     A red segment is a unit vector along an unstable mode (of a complex pair its real and its imaginary part): where
     it looks short, the mode points out of the picture. With ``connections`` the branches from the unstable points are
     drawn, darker towards their ends, and orbits and oscillations as loops; those are given ``beside`` where there are
     no connections.
     """
+    points, groups = grouped(points, labels, trajectories, conditions, time_axis, called)
     others = list(beside) if connections is None else connections.others
     _check(points, connections, fit, starts)
-    n_state = points.states.shape[1]
-    runs, released = (thinning.runs_of(given, n_state, time_axis) for given in (trajectories, releases))
+    released = thinning.runs_of(releases, points.states.shape[1], time_axis)
+    runs = [run for some in groups.values() for run in some]
+    begin = trials.checked_epochs(epochs, max(map(len, runs), default=0))
     axes, fitted_to = (projection, "given") if projection is not None else _fitted(points, runs or released, fit)
-    passed = _thinned(points, runs, released, connections, others, axes)
+    passed = thinned_paths(points, groups, called, released, connections, others, axes)
+    vectors = vectors_of(arrows, points.states.mean(axis=0) if len(points) else axes.mean)
     places = axes.transform(points.states)
     begun = axes.transform(_starts(points)) if starts else places[:0]
     low, high = scene.ranges(
-        np.concatenate([places, begun, *passed.runs, *passed.released, *passed.branches, *passed.loops])
+        np.concatenate([places, begun, *passed.all_runs, *passed.released, *passed.branches, *passed.loops])
     )
     arm = MODE_SHARE * float((high - low).max())
-    figure = go.Figure(_traces(points, places, passed, called, connections, others, axes, arm, names))
+    figure = go.Figure(_traces(points, places, passed, connections, others, axes, arm, names))
+    if begin:
+        means = {name: [passed.means[name]] if name in passed.means else some for name, some in groups.items()}
+        figure.add_traces(trials.marks(begin, means, axes))
+    figure.add_traces(traces_of(vectors, axes, ARROW_SHARE * float((high - low).max())))
     if starts:
         figure.add_trace(_search_starts(begun))
 
@@ -80,7 +100,7 @@ def phase_portrait(
         views = {camera.TOP: views[camera.TOP]}
     view = next(iter(views))
     axis_names = scene.axis_names(axes)
-    told = _caption(points, connections, others, passed, axes, fitted_to)
+    told = [*_caption(points, connections, others, passed, axes, fitted_to), *notes]
     if 0 < len(begun) < len(points.starts):
         told.append(f"Of the {len(points.starts):,} starts of the search {len(begun):,} are drawn.")
     caption, room = style.lines(told, WIDE)
@@ -115,44 +135,10 @@ def _check(points: FixedPoints, connections: Connections | None, fit: str, start
         )
 
 
-@dataclass(frozen=True)
-class _Passed:
-    """The paths that are drawn, each (T_i, 3) on the axes; ``states`` are those there were, ``shown`` those left."""
-
-    runs: list[Array]
-    released: list[Array]
-    branches: list[Array]
-    loops: list[Array]
-    states: int
-    shown: int
-
-
-def _thinned(
-    points: FixedPoints,
-    runs: list[Array],
-    released: list[Array],
-    connections: Connections | None,
-    others: list[Attractor],
-    axes: Projection,
-) -> _Passed:
-    """All paths, as many of their states as leave room for the points, their modes and the loops."""
-    branches, loops = manifolds.branches(connections), manifolds.loops(others)
-    n_modes = int(points.n_unstable.clip(0, min(MODES_SHOWN, points.modes.shape[1])).sum())
-    limit = thinning.LIMIT - len(points) - len(released) - 6 * n_modes  # two segments of two ends and a break
-    limit -= thinning.size(loops) + 2 * len(branches)
-    parts = (runs, released, branches)
-    share = min(1.0, max(limit, 0) / max(sum(map(thinning.size, parts)), 1))
-    kept = [thinning.thinned(part, int(share * thinning.size(part))) for part in parts]
-    seen, seen_released, seen_branches = ([axes.transform(run) for run in part] for part in kept)
-    states, shown = (sum(len(run) for part in all_parts for run in part) for all_parts in (parts, kept))
-    return _Passed(seen, seen_released, seen_branches, [axes.transform(loop) for loop in loops], states, shown)
-
-
 def _traces(
     points: FixedPoints,
     places: Array,
-    passed: _Passed,
-    called: str,
+    passed: Paths,
     connections: Connections | None,
     others: list[Attractor],
     axes: Projection,
@@ -161,8 +147,12 @@ def _traces(
 ) -> list[go.Scatter3d]:
     """Paths first and points last, which then lie on top; a mode is ``arm`` long to each side of its point."""
     traces: list[go.Scatter3d] = []
-    if passed.runs:
-        traces.append(scene.lines(called, passed.runs, style.GREY, width=1.6, opacity=0.75))
+    if list(passed.shades.values()) == [style.GREY]:
+        ((called, runs),) = passed.runs.items()
+        traces.append(scene.lines(called, runs, style.GREY, width=1.6, opacity=0.75))
+    else:
+        means = {name: axes.transform(path) for name, path in passed.means.items()}
+        traces += trials.traces(passed.runs, means, passed.shades)
     if passed.released:
         traces.append(scene.lines("releases from other states", passed.released, style.SKY, width=1.2, opacity=0.55))
         traces.append(_release_starts(passed.released))
@@ -187,7 +177,7 @@ def _caption(
     points: FixedPoints,
     connections: Connections | None,
     others: list[Attractor],
-    passed: _Passed,
+    passed: Paths,
     axes: Projection,
     fitted_to: str,
 ) -> list[str]:
