@@ -9,8 +9,9 @@ from typing import Any
 
 from dynsys.analyses.pictures import Asked, draw, figure_of
 from dynsys.analyses.report import Report, Section, cut_short, write_report
-from dynsys.analyses.run import Progress, search_and_save
+from dynsys.analyses.run import search_and_save
 from dynsys.io.errors import typed
+from dynsys.io.progress import Progress
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.training.by_force.recipes import PRESETS, Trained
 from dynsys.models.training.run import run_training

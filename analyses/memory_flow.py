@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.analyses.recorded import Recorded
-from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, MEMORY, RECORDED, Progress, load_run
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, MEMORY, RECORDED, load_run
 from dynsys.attractors.basins import Basins, basins
 from dynsys.attractors.connections import Connections, connections
 from dynsys.attractors.flip import Flips, flips
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
+from dynsys.io.progress import Progress
 from dynsys.lyapunov.basins import CertifiedBasins, certified_basins
 
 Array = NDArray[np.float64]

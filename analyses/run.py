@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from dynsys.analyses.recorded import Recorded, Recording
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
+from dynsys.io.progress import Progress
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import check_room_for_points, network_of_points, note_of
 from dynsys.result.fixed_points import FixedPoints
@@ -24,8 +24,6 @@ from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
-
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 MODES = "modes.safetensors"
 CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"

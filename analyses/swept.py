@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynsys.analyses.run import Progress
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.sweep import Row, Task, Work, check_cluster, check_sweep, of_shard, run_sweep
 

@@ -14,7 +14,7 @@ import click
 
 from dynsys.analyses.claims.study import Claims, run
 from dynsys.analyses.report import in_words
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 from dynsys.models.training.by_force.recipes import PRESETS
 
 FORMED = {"default": ("1.2,0.9", "600,log:60"), "paper": ("1.5", "500")}  # gains, and snapshots of their training

@@ -20,9 +20,10 @@ import torch
 from random_maps import RandomMap
 from saturated import Network, networks
 
+from dynsys.io.progress import Progress, silent
 from dynsys.numerics.threads import alone
 from dynsys.search.budget import Budget, bytes_of
-from dynsys.search.course import Exploration, Progress, Settings, silent
+from dynsys.search.course import Exploration, Settings
 from dynsys.search.known.missing import Missing, Tally, chao, chao_least, chao_most
 from dynsys.search.solvers import solver_named
 from dynsys.search.starts import first_starts

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dynsys.continuation.inputs import follow_inputs
     from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
+    from dynsys.io.progress import progress
     from dynsys.lyapunov.basins import certified_basins
     from dynsys.models.loading.checkpoint import load
     from dynsys.models.wrapping.wrap import wrap
@@ -43,11 +44,13 @@ _HOME = {
     "linear_modes": "dynsys.stability.modes",
     "load": "dynsys.models.loading.checkpoint",
     "lyapunov_exponents": "dynsys.exponents.lyapunov",
+    "progress": "dynsys.io.progress",
     "settle": "dynsys.trajectories.settling",
     "simulate": "dynsys.trajectories.simulate",
     "wrap": "dynsys.models.wrapping.wrap",
 }
-_MODULES = ("analyses", "models", "plots", "solvers", "testing")
+_MODULES = {name: f"dynsys.{name}" for name in ("analyses", "models", "plots", "testing")}
+_MODULES["solvers"] = "dynsys.search.solvers"
 
 __all__ = [
     "CheckpointError",
@@ -66,6 +69,7 @@ __all__ = [
     "linear_modes",
     "load",
     "lyapunov_exponents",
+    "progress",
     "settle",
     "simulate",
     "wrap",
@@ -78,7 +82,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"dynsys.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'dynsys' has no attribute {name!r}")
 
 

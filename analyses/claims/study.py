@@ -21,12 +21,12 @@ from dynsys.analyses.evolve.evolution import Evolve
 from dynsys.analyses.evolve.words import results as evolve_results
 from dynsys.analyses.noise import study as noise
 from dynsys.analyses.report import Report, Section, cut_short, write_report
-from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer import study as transfer
 from dynsys.analyses.transfer.comparison import SCRATCH, TRANSFER, Transfer
 from dynsys.analyses.transfer.words import results as transfer_results
 from dynsys.continuation.diagram import Diagram
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress, silent
 from dynsys.models.training.learners import learner
 from dynsys.models.training.schedule import read_schedule
 from dynsys.numerics.deadline import Deadline, Part
@@ -174,10 +174,6 @@ def noisy(folder: Path, arguments: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def _home(folder: Path, arguments: dict[str, Any]) -> Path:
     return folder / f"seed_{arguments['network']}"
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """A part of a sweep tells nothing of its own progress."""
 
 
 def _command(settings: Claims, folder: Path) -> str:

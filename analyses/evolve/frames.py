@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dynsys.analyses.portrait import states_released
 from dynsys.continuation.diagram import Diagram
 from dynsys.continuation.events.readings import precisely
 from dynsys.io.errors import CheckpointError
+from dynsys.io.progress import Progress
 from dynsys.io.record import Record, axes
 from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part
 from dynsys.numerics.threads import alone
@@ -25,8 +25,6 @@ from dynsys.trajectories.projection import Projection
 from dynsys.trajectories.simulate import simulate
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
-
 RUNS, RELEASES = 3, 12  # trajectories of the task, and releases from other states
 TASK_STEPS = {Kind.FLOW: 1000, Kind.MAP: 300}
 RELEASE_STEPS = {Kind.FLOW: 150, Kind.MAP: 40}

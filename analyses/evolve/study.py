@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from dynsys.continuation.diagram import Diagram
 from dynsys.continuation.follow import follow
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.io.provenance import digest, digest_of
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
@@ -31,8 +31,6 @@ from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.models.training.snapshots import Snapshots, read_snapshots
 from dynsys.numerics.deadline import Cut, CutShort, Deadline, Part
 from dynsys.search.find import SearchInterrupted
-
-Progress = Callable[[str, int, int], None]
 
 PICTURES = Part(0, 1, "sets of pictures over training")
 

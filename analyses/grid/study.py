@@ -17,8 +17,8 @@ from typing import Any
 from dynsys.analyses.grid.points import Point, check_lists, folder_of, points, told_choice, usual_lists
 from dynsys.analyses.grid.training import trained_row
 from dynsys.analyses.report import cut_short
-from dynsys.analyses.run import Progress
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.models.training.learners import learner
 from dynsys.models.training.optimisers import ADAM
 from dynsys.numerics.deadline import Deadline, Part

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.io.progress import Progress
 from dynsys.models.associative.theory.simulation import TRIALS, Trial
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
-
 COLLAPSED = 0.1  # share of wrong units, beyond which nothing is left of the memory: m < 0.8; the least m is 0.967
 
 

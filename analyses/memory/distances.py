@@ -23,8 +23,8 @@ from dynsys.analyses.memory.nets import NETS, Choices, Net, in_words, net_of, si
 from dynsys.analyses.memory.pattern_files import Patterns, read_patterns
 from dynsys.analyses.memory.proved import STARTS, proved_basins, rows_of_proved
 from dynsys.analyses.report import Report, Section, cut_short, write_report
-from dynsys.analyses.run import Progress
 from dynsys.analyses.swept import swept
+from dynsys.io.progress import Progress
 from dynsys.io.text import paragraphs, sentence
 from dynsys.models.associative.patterns import disturbed, overlaps, random_patterns
 from dynsys.models.associative.theory.enumeration import enumerated

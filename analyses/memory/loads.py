@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.memory.capacity import COLLAPSED, CapacityCurve, Extrapolation, capacity_curve, extrapolated
 from dynsys.analyses.report import Report, Section, cut_short, write_report
-from dynsys.analyses.run import Progress
 from dynsys.analyses.swept import swept
+from dynsys.io.progress import Progress
 from dynsys.io.text import paragraphs, sentence
 from dynsys.models.associative.theory.mean_field_of_pairs import pair_critical, pair_retrieval
 from dynsys.models.associative.theory.mean_field_theory import (

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dynsys.analyses.memory.nets import NETS, USES, Choices, Course, Layer, Net, in_words, net_of
 from dynsys.analyses.memory.pattern_files import Patterns, read_cues, read_patterns
 from dynsys.analyses.report import Report, Section, write_report
-from dynsys.analyses.run import Progress
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.io.files import check_writable, open_safetensors
+from dynsys.io.progress import Progress
 from dynsys.io.text import paragraphs
 from dynsys.models.associative.patterns import disturbed, overlaps
 from dynsys.models.loading.run_folder import FILE_NAME, check_room_for_network

@@ -13,9 +13,10 @@ from typing import Any
 
 from dynsys.analyses.noise.networks import Network
 from dynsys.analyses.report import in_words
-from dynsys.analyses.run import POINTS, Progress, at_rest, save_points, search_and_save
+from dynsys.analyses.run import POINTS, at_rest, save_points, search_and_save
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import write_json
+from dynsys.io.progress import Progress
 from dynsys.io.provenance import differing
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.result.fixed_points import FixedPoints

@@ -21,8 +21,8 @@ from dynsys.analyses.noise.results import SCHEMA, results_of
 from dynsys.analyses.noise.trial import ON, POINTS, Trial, noise_trial
 from dynsys.analyses.points_compared import of_points
 from dynsys.analyses.report import cut_short
-from dynsys.analyses.run import Progress
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.models.driven.perturbation import weights_chosen
 from dynsys.numerics.deadline import CutShort, Deadline, Part
 from dynsys.result.fixed_points import FixedPoints

@@ -25,6 +25,7 @@ from dynsys.exponents.lyapunov import lyapunov_exponents
 from dynsys.exponents.memory_curve import memory_curve
 from dynsys.exponents.tangent import Stepper
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.snapshot import FOLDER as SNAPSHOTS
 from dynsys.models.loading.trajectories import inputs_from_file
@@ -36,8 +37,6 @@ from dynsys.stability.modes import linear_modes
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
-
 SCHEMA = "dynsys.persistence/1"
 RANDOM, TASK, RECORDED, NONE = "random input", "its task", "recorded input", "no input"
 MATRICES = ("orthogonal", "random")  # of tanh networks, beside the cells of torch

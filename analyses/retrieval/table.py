@@ -19,8 +19,8 @@ from dynsys.analyses.grid.points import check_lists, told_choice
 from dynsys.analyses.report import cut_short
 from dynsys.analyses.retrieval.report import TITLE, command, write_table
 from dynsys.analyses.retrieval.trial import FULL, Trial, grid
-from dynsys.analyses.run import Progress
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.io.text import sentence
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.models.training.learners import LEARNERS

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from dynsys.analyses.run import POINTS, Progress, at_rest, load_run, search_and_save
+from dynsys.analyses.run import POINTS, at_rest, load_run, search_and_save
 from dynsys.analyses.transfer.comparison import SCRATCH, SMALL, TRANSFER, Transfer
 from dynsys.io.errors import CheckpointError
+from dynsys.io.progress import Progress
 from dynsys.models.loading.checkpoint import load, read_checkpoint, save_checkpoint
 from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork

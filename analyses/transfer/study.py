@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dynsys.analyses.flipflop_memories import memories
 from dynsys.analyses.report import cut_short
-from dynsys.analyses.run import Progress
 from dynsys.analyses.transfer.comparison import (
     LARGE,
     NETWORKS,
@@ -28,6 +27,7 @@ from dynsys.analyses.transfer.geometry import bit_axes, distances, principal_ang
 from dynsys.analyses.transfer.networks import searched, trained
 from dynsys.analyses.transfer.report import command, title, write_comparison
 from dynsys.io.files import check_writable
+from dynsys.io.progress import Progress
 from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.training.by_force.grow import load_start
 from dynsys.numerics.deadline import Deadline, Part

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.io.record import ABSENT, NOT_SAVED, axes, said
+from dynsys.io.shown import Shown
 
 Array = NDArray[np.float64]
 
@@ -59,8 +60,8 @@ NO_ATTRACTOR = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Attractor:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attractor(Shown):
     """Where trajectories end: ``period`` is 0 at a point of a flow or map, the number of steps of a cycle, or the time
     of a flow's oscillation: in time constants, and in the system's own unit once it has a name.
 
@@ -79,3 +80,7 @@ class Attractor:
     name: Node = field(default=UNNAMED, metadata=said(needed=True))
     kind: str = field(default="", metadata=said(needed=True))
     readout: Array = field(default=ABSENT, metadata=axes("f o", needed=True))
+
+    def headline(self) -> str:
+        what = "a point" if self.period == 0 else f"period {self.period:.4g}"
+        return f"{self.name or self.kind or 'unnamed'}: {what} of {self.states.shape[1]} state variables"

@@ -16,6 +16,7 @@ from torch import Tensor
 from dynsys.attractors.attractor import NO_ATTRACTOR, POINT, Attractor, Node
 from dynsys.attractors.ends import Ends, iterated
 from dynsys.io.record import PARTS, Record
+from dynsys.io.shown import Shown, Sight
 from dynsys.io.text import sentence
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
@@ -33,8 +34,8 @@ BOX, AROUND = "random starts in the reachable box", "random starts in the box ar
 TASK, DRIVEN, GIVEN = "the task's states", "the states under random inputs", "the states given"
 
 
-@dataclass(frozen=True)
-class Shares:
+@dataclass(frozen=True, repr=False)
+class Shares(Shown):
     """Of n starts of one kind (``of`` says which), how many ended at each node; ``asked`` were wanted."""
 
     of: str
@@ -53,6 +54,9 @@ class Shares:
 
         found = binomtest(self.counts.get(node, 0), self.n).proportion_ci(CONFIDENCE, method="wilson")
         return float(found.low), float(found.high)
+
+    def headline(self) -> str:
+        return self.summary()
 
     def summary(self) -> str:
         """In words: '1,024 random starts in the reachable box end in 2 attractors: 50.2 % (47.1 to 53.3) point 1, ...'.
@@ -85,8 +89,8 @@ class Shares:
         return {"of": self.of, "starts": self.n, "asked": self.asked, "ends": rows}
 
 
-@dataclass(frozen=True, eq=False)
-class Basins(Record, schema=SCHEMA, what="set of basins", remedy="sample the basins again"):
+@dataclass(frozen=True, eq=False, repr=False)
+class Basins(Shown, Record, schema=SCHEMA, what="set of basins", remedy="sample the basins again"):
     """Shares of the random starts (``box``) and of the task's states (``task``): None where there are none.
 
     Every attractor that is known has a row, reached or not; what did not settle, what ran off and what came to rest
@@ -104,6 +108,20 @@ class Basins(Record, schema=SCHEMA, what="set of basins", remedy="sample the bas
     @property
     def attractors(self) -> list[Node]:
         return [Node(name) for name in self.box.counts if name not in NO_ATTRACTOR]
+
+    def headline(self) -> str:
+        return self.summary()
+
+    def sight(self) -> Sight:
+        """A row for each attractor: its share of the starts of either kind, with the interval."""
+        rows: dict[str, dict[str, str]] = {}
+        for shares in self.all_shares:
+            column = f"{shares.n:,} {'of ' if shares.facts()['visited'] else ''}{shares.of}"
+            for node in shares.counts:
+                low, high = shares.interval(node)
+                told = f"{shares.share(node):.1%} ({100 * low:.1f} to {100 * high:.1f})"
+                rows.setdefault(node, {"attractor": node})[column] = told
+        return Sight(list(rows.values()), [self.summary()])
 
     def summary(self) -> str:
         """In words, what was left out first."""

@@ -20,6 +20,7 @@ from dynsys.attractors.unstable_branches import leaving
 from dynsys.attractors.unstable_manifolds import follow
 from dynsys.io.provenance import digest
 from dynsys.io.record import PARTS, Record, axes, said
+from dynsys.io.shown import Shown, Sight
 from dynsys.io.text import sentence
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
@@ -32,8 +33,8 @@ SCHEMA = "dynsys.connections/1"
 LIMIT = 4096  # branches
 
 
-@dataclass(frozen=True, eq=False)
-class Connections(Record, schema=SCHEMA, what="set of connections", remedy="follow the branches again"):
+@dataclass(frozen=True, eq=False, repr=False)
+class Connections(Shown, Record, schema=SCHEMA, what="set of connections", remedy="follow the branches again"):
     """b branches from the unstable points among k, each with where it ends.
 
     ``source`` (b,) is the point it leaves along ``mode`` (b,) with ``sign`` (b,); ``part`` (b,) is "real", or "real"
@@ -62,6 +63,17 @@ class Connections(Record, schema=SCHEMA, what="set of connections", remedy="foll
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def headline(self) -> str:
+        return self.summary()
+
+    def sight(self) -> Sight:
+        """A row for each pair that is connected."""
+        rows = [
+            {"from": source, "to": end, "branches": str(len(branches))}
+            for (source, end), branches in self.edges().items()
+        ]
+        return Sight(rows, [self.summary()], right=["branches"])
 
     def are_of(self, points: FixedPoints) -> bool:
         """Whether they were followed from these very points, whose numbers they bear."""

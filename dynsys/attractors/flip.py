@@ -19,6 +19,7 @@ from dynsys.attractors.attractor import POINT, Node
 from dynsys.attractors.edge import Edges, Pushes
 from dynsys.attractors.ends import Ends, iterated
 from dynsys.io.record import Record, axes
+from dynsys.io.shown import Shown, Sight
 from dynsys.io.text import sentence
 from dynsys.lyapunov.basins import certified_basins
 from dynsys.numerics.deadline import Deadline
@@ -33,8 +34,8 @@ TOGETHER = 64  # pairs that are pushed side by side, and after which the time is
 AT_SADDLE = 0.05  # of the push, up to which the slowest state of the way counts as at a saddle
 
 
-@dataclass(frozen=True, eq=False)
-class Flips(Record, schema=SCHEMA, what="set of flips", remedy="run dynsys flip again"):
+@dataclass(frozen=True, eq=False, repr=False)
+class Flips(Shown, Record, schema=SCHEMA, what="set of flips", remedy="run dynsys flip again"):
     """For the k stable points with the numbers ``memories`` (k,) among all points.
 
     ``lower`` (k,) is the radius of the ball that is proved to be held (0: none is), ``upper`` (k, k) the length of the
@@ -55,6 +56,18 @@ class Flips(Record, schema=SCHEMA, what="set of flips", remedy="run dynsys flip 
     def nearest(self) -> Array:
         """(k,) the shortest push found out of each memory to another."""
         return np.where(np.eye(len(self.lower), dtype=bool), np.inf, self.upper).min(axis=1, initial=np.inf)
+
+    def headline(self) -> str:
+        return self.summary()
+
+    def sight(self) -> Sight:
+        """A row for each memory: the proved radius, then the shortest push found into each of the others."""
+        rows = [
+            {"from": f"point {memory}", "at least": f"{self.lower[i]:.3g}"}
+            | {f"to {other}": f"{self.upper[i, j]:.3g}" for j, other in enumerate(self.memories.tolist()) if j != i}
+            for i, memory in enumerate(self.memories.tolist())
+        ]
+        return Sight(rows, [self.summary()], right=[column for row in rows[:1] for column in row])
 
     def summary(self) -> str:
         """In words: between which lengths the least push lies, and which memory is the easiest to flip."""

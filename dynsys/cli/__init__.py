@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+__all__ = ["VERBS", "command", "main"]
+
 VERBS = {  # the module of each command, which calls it by that name
     "basins": "dynsys.cli.networks.basins",
     "compare": "dynsys.cli.networks.compare",
@@ -33,6 +35,10 @@ VERBS = {  # the module of each command, which calls it by that name
 # A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
 EXPECTED = (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError)
 PASSED_ON = (click.exceptions.Exit, click.Abort, BrokenPipeError)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def command(verb: str) -> click.Command:

@@ -13,20 +13,9 @@ from dynsys.numerics.deadline import CutShort
 
 if TYPE_CHECKING:
     from dynsys.result.fixed_points import FixedPoints
-    from dynsys.systems.system import System
 
 ROWS = 60  # of a table; the files hold all
-MOST_NAMED = 12  # arrays in a line
 WIDEST = 100_000  # characters of a line of a table
-
-
-def told_of(system: System) -> list[str]:
-    """What had to be assumed of a network, and what its file holds besides: a line each."""
-    lines = [f"Assumed: {line}." for line in system.assumed]
-    if system.unread:
-        more = f" and {len(system.unread) - MOST_NAMED} more" if len(system.unread) > MOST_NAMED else ""
-        lines.append(f"Not read from the file: {', '.join(system.unread[:MOST_NAMED])}{more}.")
-    return lines
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dynsys.attractors.connections import Connections
 from dynsys.comparison.matching import ROUNDING, SIMILARITIES, Matched, Pairing, spectral_differences
 from dynsys.comparison.skeleton import Renaming, Skeleton, renamings
+from dynsys.io.shown import Shown
 from dynsys.io.text import sentence
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.known.missing import Missing
@@ -24,8 +25,8 @@ Array = NDArray[np.float64]
 LEAST = 2  # pairs of points, from which representations are compared
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """``skeleton`` is "equal", "different" or "undecided"; ``distance`` the sum of ``parts``, each 0 where nothing
     differs and 1 at the most: "skeleton" (the share of points and connections without a counterpart), "spectra" (the
     mean relative difference of leading eigenvalues of points that stand for each other), "representation" (1 less the
@@ -46,6 +47,9 @@ class Comparison:
     with_connections: bool
     proved: bool
     left_out: tuple[str, ...]
+
+    def headline(self) -> str:
+        return self.sentence
 
     @property
     def distance(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -18,11 +17,10 @@ from dynsys.continuation.events.junctions import Followed
 from dynsys.continuation.events.reader import Reader
 from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.walk import SAME, WALK, Walk
+from dynsys.io.progress import Progress
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.numerics.threads import in_order
 from dynsys.systems.family import Family
-
-Progress = Callable[[str, int, int], None]
 
 TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
 CLOSER = 4e-5  # snapshots: nodes on both sides of a branch point on the origin, less than a step may be across one

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dynsys.io.checked import content_of
 from dynsys.io.record import Record, axes, said
+from dynsys.io.shown import Shown, Sight
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -34,8 +35,8 @@ class Bifurcation(enum.StrEnum):
     NEIMARK_SACKER = "Neimark-Sacker"  # a complex pair of a map crosses the unit circle: a closed curve is born or lost
 
 
-@dataclass(frozen=True, eq=False)
-class Branch:
+@dataclass(frozen=True, eq=False, repr=False)
+class Branch(Shown):
     """K fixed points that go over into each other as the parameter changes, in the order of the parameter.
 
     Shapes: ``s`` (K,) rising, ``states`` (K, n), ``n_unstable`` (K,), ``eigenvalues`` (K, m) leading first and NaN
@@ -58,14 +59,20 @@ class Branch:
     def __len__(self) -> int:
         return len(self.s)
 
+    def headline(self) -> str:
+        if not len(self):
+            return f"{self.id}: no points"
+        unstable = sorted(set(self.n_unstable.tolist()))
+        return f"{self.id}: {len(self)} points from {self.s[0]:.4g} to {self.s[-1]:.4g}, unstable directions {unstable}"
+
     def at(self, snapshot: int) -> int | None:
         """The row at a snapshot; None where the branch is not there."""
         rows = np.nonzero(self.snapshot == snapshot)[0]
         return int(rows[0]) if len(rows) else None
 
 
-@dataclass(frozen=True, eq=False)
-class Event:
+@dataclass(frozen=True, eq=False, repr=False)
+class Event(Shown):
     """What happened: its ``kind``, the value ``time`` of the parameter, the two snapshots around it, the branches.
 
     ``state`` (n,) is where, ``eigenvalue`` the one that crosses, there. ``sentence`` says what was born, lost or
@@ -81,9 +88,12 @@ class Event:
     eigenvalue: complex
     sentence: str
 
+    def headline(self) -> str:
+        return f"{self.id}: {self.sentence}"
 
-@dataclass(frozen=True, eq=False)
-class PointsAt:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PointsAt(Shown):
     """The k points at one snapshot: states (k, n), n_unstable (k,), eigenvalues (k, m), readouts (k, o), and the id
     (k,) of the branch that each is on."""
 
@@ -96,9 +106,12 @@ class PointsAt:
     def __len__(self) -> int:
         return len(self.states)
 
+    def headline(self) -> str:
+        return f"of {len(self)} points, {int((self.n_unstable == 0).sum())} of them stable"
 
-@dataclass(frozen=True, eq=False)
-class Diagram:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagram(Shown):
     """Branches and events over the snapshots at ``steps`` (S,).
 
     ``index_sums`` (S,) add up sign det(-J) over the points of a snapshot; where ``index_known``, all points of the
@@ -115,6 +128,19 @@ class Diagram:
     notes: tuple[str, ...] = ()
     index_known: bool = False
     about: dict[str, Any] = field(default_factory=dict)
+
+    def headline(self) -> str:
+        return f"of {len(self.branches)} branches and {len(self.events)} events over {len(self.steps)} snapshots"
+
+    def sight(self) -> Sight:
+        """A row for each snapshot; what happens, in its order."""
+        totals, stable = self.counts().sum(axis=1), self.counts()[:, 0]
+        columns = ("step", "points", "stable")
+        rows = [
+            dict(zip(columns, (f"{step:g}", str(n), str(k)), strict=True))
+            for step, n, k in zip(self.steps, totals, stable, strict=True)
+        ]
+        return Sight(rows, [f"{self.headline()}.", *(event.sentence for event in self.events), *self.notes], columns)
 
     def points_at(self, i: int) -> PointsAt:
         """The points at the i-th snapshot, those with the fewest unstable directions first."""

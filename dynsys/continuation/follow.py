@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from dynsys.continuation.curve import BRANCH_POINT, LEFT, Curve
-from dynsys.continuation.curves import SHORT, Curves, Progress
+from dynsys.continuation.curves import SHORT, Curves
 from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.continuation.events.assembly import Assembly
 from dynsys.continuation.events.junctions import Followed, Junction, is_walked, junctions
 from dynsys.continuation.switching import other_tangent
 from dynsys.continuation.walk import SAME, Walk
+from dynsys.io.progress import Progress, silent
 from dynsys.io.text import paragraphs
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.numerics.threads import alone, in_order
@@ -72,7 +73,7 @@ def follow(
     chosen = _chosen(searches, len(family.steps))
     workers = workers or len(os.sched_getaffinity(0))
     with alone():
-        told = progress or (lambda stage, done, total: None)
+        told = progress or silent
         study = _Study(family, workers, seed, verify, told, Deadline.of(seconds))
         diagram = study.run(chosen)
     return _timed(diagram, time.perf_counter() - began)

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.continuation.curves import Progress
 from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers, PointsAt
 from dynsys.continuation.follow import SEARCHES, follow
+from dynsys.io.progress import Progress, shown
+from dynsys.io.shown import Sight
 from dynsys.numerics.deadline import Deadline
 from dynsys.systems.family import Family
 from dynsys.systems.held_input import HeldInput
@@ -63,14 +64,14 @@ def on_path(path: Array, s: float) -> Array:
     return np.asarray(path[i] + (s - i) * (path[i + 1] - path[i]))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InputEvent(Event):
     """An event, and the ``input`` (n_input,) at which it happens."""
 
     input: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InputDiagram(Diagram):
     """A diagram over a path of inputs ``path`` (K, n_input); ``time`` and ``s`` count its vertices.
 
@@ -101,6 +102,19 @@ class InputDiagram(Diagram):
             return f"{len(self.events)} events on the path, {at}."
         moved = [f"{i} to {j}" if j >= 0 else f"{i} to none of the points" for i, j in enumerate(self.carried)]
         return f"Once around, slowly, takes the stable points {', '.join(moved)}." if moved else "No point is stable."
+
+    def headline(self) -> str:
+        return f"of {len(self.branches)} branches: {self.sentence}"
+
+    def sight(self) -> Sight:
+        """A row for each vertex of the path; what happens, in its order."""
+        rows = []
+        for k, at in enumerate(self.path):
+            points = self.points_at(k)
+            shown, stable = ", ".join(f"{value:g}" for value in at), int((points.n_unstable == 0).sum())
+            rows.append({"vertex": str(k), "input": shown, "points": str(len(points)), "stable": str(stable)})
+        sentences = [*(event.sentence for event in self.events), self.sentence, *self.notes]
+        return Sight(rows, sentences, right=("vertex", "points", "stable"))
 
     def to_json(self) -> dict[str, Any]:
         at = {"path": self.path.tolist(), "carried": None if self.carried is None else self.carried.tolist()}
@@ -158,7 +172,7 @@ def follow_inputs(
     workers: int | None = None,
     seed: int = 0,
     seconds: float | Deadline | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> InputDiagram:
     """Follow the fixed points of ``system`` while its held input goes along ``path`` (K, n_input), K at least 2.
 
@@ -177,9 +191,10 @@ def follow_inputs(
     """
     vertices = _checked(system, path)
     family = InputPath(system, vertices)
-    diagram = follow(
-        family, searches=searches, verify=verify, workers=workers, seed=seed, seconds=seconds, progress=progress
-    )
+    with shown(progress) as show:
+        diagram = follow(
+            family, searches=searches, verify=verify, workers=workers, seed=seed, seconds=seconds, progress=show
+        )
     found = of_diagram(dataclasses.replace(diagram, about={**diagram.about, "path": vertices.tolist()}))
     return dataclasses.replace(found, carried=_carried(family, found)) if found.is_closed else found
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +23,12 @@ from dynsys.exponents.frames import Frames
 from dynsys.exponents.spectra import apart
 from dynsys.exponents.spectrum import Exponents
 from dynsys.exponents.tangent import Stepper
+from dynsys.io.progress import Progress, shown
 from dynsys.numerics.threads import alone, in_order
 from dynsys.search.starts import first_starts
 from dynsys.systems.system import FORMED, Kind, System
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
-
 ALL = 512  # variables, up to which all exponents are computed unless asked otherwise
 MOST_PIECES, PIECE = (
     256,
@@ -80,7 +78,7 @@ def lyapunov_exponents(
     covariant: bool = False,
     seed: int = 0,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Exponents:
     """The k leading Lyapunov exponents of a system (all, up to 512 variables, unless given) with their intervals.
 
@@ -101,10 +99,10 @@ def lyapunov_exponents(
     True
     """
     began = time.perf_counter()
-    with alone():
+    with alone(), shown(progress) as show:
         asked = _asked(system, k, steps, burn_in, inputs, interval, step, seed)
         x = _starts(asked, starts)
-        run = _Run(asked, x, workers or torch.get_num_threads(), progress)
+        run = _Run(asked, x, workers or torch.get_num_threads(), show)
         try:
             run.go()
         except KeyboardInterrupt:
@@ -190,7 +188,7 @@ def _starts(asked: Asked, starts: Any) -> Tensor:
 class _Run:
     """The states on their way, and what grew so far."""
 
-    def __init__(self, asked: Asked, x: Tensor, workers: int, progress: Progress | None) -> None:
+    def __init__(self, asked: Asked, x: Tensor, workers: int, progress: Progress) -> None:
         self.asked, self.workers, self.progress = asked, workers, progress
         self.begun = len(x)
         self.x, self.t, self.parts = x, 0, 1
@@ -218,8 +216,7 @@ class _Run:
         for t in range((asked.burn_in - upright) * self.parts):
             self.x = self.stepper.step(self.x, None, self._for(self.inputs(t), self.x)).x
             low, high = torch.minimum(low, self.x), torch.maximum(high, self.x)
-            if self.progress is not None:
-                self.progress("on the way", t + 1, (asked.burn_in - upright) * self.parts)
+            self.progress("on the way", t + 1, (asked.burn_in - upright) * self.parts)
         self.t, self.spread = asked.burn_in - upright, (high - low).amax(dim=1)
         self._drop_gone()
         found = orbits(self, self.x, self.spread)
@@ -236,8 +233,7 @@ class _Run:
         checked = self._checked(len(lengths))
         for number, length in enumerate(lengths):
             self._grow(length, keep=True, volume=number in checked)
-            if self.progress is not None:
-                self.progress("growth", number + 1, len(lengths))
+            self.progress("growth", number + 1, len(lengths))
 
     def _checked(self, pieces: int) -> set[int]:
         if self.asked.k < self.asked.system.n_state:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dynsys.exponents.covariant import Covariant
 from dynsys.io.record import PARTS, Record, axes
+from dynsys.io.shown import Shown, Sight
 
 Array = NDArray[np.float64]
 
@@ -18,8 +19,9 @@ OF_ITSELF = 0.05  # of an exponent, or of the first, likewise
 AT_REST = "at rest"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Exponents(
+    Shown,
     Record,
     schema="dynsys/exponents/1",
     what="a file of Lyapunov exponents",
@@ -72,8 +74,17 @@ class Exponents(
     def __len__(self) -> int:
         return len(self.values)
 
-    def __repr__(self) -> str:
-        return f"<Exponents of {self.name!r}: {self.sentence}>"
+    def headline(self) -> str:
+        return f"of {self.name!r}: {self.sentence}"
+
+    def sight(self) -> Sight:
+        """A row for each exponent, with the ends of its interval."""
+        columns = ("exponent", "value", "from", "to")
+        rows = [
+            dict(zip(columns, (str(i + 1), *(f"{v:+.4g}" for v in (value, *ends))), strict=True))
+            for i, (value, ends) in enumerate(zip(self.values, self.interval, strict=True))
+        ]
+        return Sight(rows, [self.sentence], right=columns)
 
     @property
     def starts(self) -> int:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.io.record import ABSENT, Record, axes
+from dynsys.io.shown import Shown, Sight
 from dynsys.io.text import sentence
 from dynsys.lyapunov.ellipsoid import Ellipsoid, largest_ellipsoid
 from dynsys.lyapunov.energy import RateEnergy
@@ -54,8 +55,8 @@ class Reason(enum.StrEnum):
     OUT_OF_TIME = "the time was over before its turn came"
 
 
-@dataclass(frozen=True, eq=False)
-class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy="prove the basins again"):
+@dataclass(frozen=True, eq=False, repr=False)
+class CertifiedBasins(Shown, Record, schema=SCHEMA, what="set of proved basins", remedy="prove the basins again"):
     """For k points of n state variables: every state within ``radius`` (k,) of ``states`` (k, n) comes to the point.
 
     ``ellipsoids`` (k, n, n) hold a matrix X each: so does every state x* + X y with |y| <= 1, x* being the true fixed
@@ -133,6 +134,19 @@ class CertifiedBasins(Record, schema=SCHEMA, what="set of proved basins", remedy
             "asymptotically stable": near,
             "globally asymptotically stable in the reachable box": everywhere,
         }
+
+    def headline(self) -> str:
+        return self.summary()
+
+    def sight(self) -> Sight:
+        """A row for each point: the radius that is proved and the rate of approach, or why there is none."""
+        rows = [
+            {"id": str(i), "radius": f"{self.radius[i]:.3g}", "rate": f"{self.rate[i]:.3g}", "reason": ""}
+            if self.radius[i] > 0
+            else {"id": str(i), "radius": "none", "rate": "", "reason": str(self.reasons[i])}
+            for i in range(len(self))
+        ]
+        return Sight(rows, [self.summary()], right=("id", "radius", "rate"))
 
     def summary(self) -> str:
         """In words: how many points have a proved basin, how large, and why others have none."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.io.progress import Progress
 from dynsys.numerics.threads import alone
 from dynsys.piecewise_linear.exact.complementary import Candidates, candidate_regions
 from dynsys.piecewise_linear.exact.equations import Equations
@@ -22,8 +23,6 @@ from dynsys.piecewise_linear.region_walk import Wanderer
 from dynsys.piecewise_linear.region_zeros import Found, Zeros, zeros_in
 from dynsys.systems.pieces import Pieces, iterated, unrolled
 from dynsys.systems.system import Kind, System
-
-Progress = Callable[[str, int, int], None]
 
 BUDGET = 50_000  # nodes of the tree, and again regions solved on the way, fewer of them above TREE_LIMIT units
 TREE_LIMIT = 64  # units, above which excluding regions is hopeless and not tried

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.io.progress import Progress
 from dynsys.piecewise_linear.kinks import stability_at_kink
 from dynsys.result.fixed_points import FixedPoints, SearchReport
 from dynsys.search.known.zeros import Zeros
@@ -19,8 +19,6 @@ from dynsys.stability.classification import Stability, classify, classify_slow, 
 from dynsys.stability.spectrum import MODES, Spectrum, excess, spectra
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
-
-Progress = Callable[[str, int, int], None]
 
 SLOW = "it is no fixed point"
 UNBOUNDED = f"{SLOW}; no bound: along some direction q hardly bends there, or less and less"

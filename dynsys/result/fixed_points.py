@@ -17,6 +17,7 @@ from dynsys.io.checked import checked
 from dynsys.io.errors import CheckpointError
 from dynsys.io.provenance import digest_of
 from dynsys.io.record import ABSENT, NOT_SAVED, Record, axes, per, said
+from dynsys.io.shown import Shown, Sight, facts
 from dynsys.result.header import About, Manifold, Settled, Told
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
@@ -28,8 +29,8 @@ SCHEMA = "dynsys.fixed_points/1"
 LONG = 100  # numbers of an input, above which the JSON leaves it to the tensors
 
 
-@dataclass(frozen=True)
-class SearchReport:
+@dataclass(frozen=True, repr=False)
+class SearchReport(Shown):
     """What was done: starts by kind, the solver, why it stopped, what became of every start, the discovery curve.
 
     ``starts`` of the ``given`` ones were needed; the others were scattered in the box, made from points found, or
@@ -66,9 +67,30 @@ class SearchReport:
     tolerances: str = ""  # by which points were counted (``dynsys.search.tolerances``), if they were
     left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
 
+    def headline(self) -> str:
+        points = f"{self.found:,} fixed and {self.slow:,} slow points"
+        return f"{points} from {self.starts:,} starts by {self.solver} in {self.seconds:.1f} s; {self.stopped}"
 
-@dataclass(frozen=True, eq=False)
-class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search again"):
+    def sight(self) -> Sight:
+        told = [one["sentence"] for one in (self.settling, self.missing) if one]
+        rows = facts(
+            fixed_points=self.found,
+            slow_points=self.slow,
+            starts=self.starts,
+            scattered=self.scattered_starts,
+            made_from_points=self.closure_starts,
+            solver=self.solver,
+            seconds=f"{self.seconds:.1f}",
+            stopped=self.stopped,
+            sum_of_indices=self.index_sum,
+            left_out="; ".join(self.left_out),
+        )
+        rows += [{"": f"no point: {why}", " ": f"{n:,}"} for why, n in self.rejected.items()]
+        return Sight(rows, told, right=[" "])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedPoints(Shown, Record, schema=SCHEMA, what="result", remedy="run the search again"):
     """k points of a system of n state variables, the most stable first.
 
     Shapes: ``states`` (k, n), ``q`` (k,), ``verdict`` (k,) of "fixed" or "slow", ``stability`` (k,) of the words of
@@ -124,10 +146,15 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
         rows = np.atleast_1d(np.arange(len(self))[which])
         return dataclasses.replace(self, **{key: getattr(self, key)[rows] for key in per(FixedPoints, "k")})
 
-    def __repr__(self) -> str:
-        """One line, as the arrays say nothing at a glance."""
+    def headline(self) -> str:
         kinds = [f"{int((self.verdict == verdict).sum())} {verdict}" for verdict in ("fixed", "slow")]
-        return f"<FixedPoints of {self.about.get('name', 'a system')}: {', '.join(kinds)}>"
+        return f"of {self.about.get('name', 'a system')}: {', '.join(kinds)}"
+
+    def sight(self) -> Sight:
+        """The table of points with the summary below."""
+        from dynsys.result.table import RIGHT, point_rows
+
+        return Sight(point_rows(self), self.summary().split("\n"), RIGHT)
 
     def summary(self) -> str:
         """What ``dynsys find`` prints below its table: what was found, how sure that is, what may be missing."""
@@ -241,12 +268,6 @@ class FixedPoints(Record, schema=SCHEMA, what="result", remedy="run the search a
 
         rows = self.rows(states=states)
         return pd.DataFrame(rows, index=pd.RangeIndex(len(self), name="id")).drop(columns="id", errors="ignore")
-
-    def _repr_html_(self) -> str:
-        """The table of points with the summary below, as notebooks show it."""
-        from dynsys.result.table import as_html
-
-        return as_html(self)
 
     @classmethod
     def load(cls, path: str | Path, system: System | None = None, *, find_system: bool = True) -> Self:

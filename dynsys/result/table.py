@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from dynsys.io.shown import complex_number
 
 if TYPE_CHECKING:
     from dynsys.result.fixed_points import FixedPoints
@@ -15,7 +16,6 @@ Row = dict[str, str]
 
 RIGHT = ("id", "unstable", "leading eigenvalue", "q", "error bound")  # columns of numbers
 OUTPUTS = 8  # of a readout that are shown
-SHOWN = 40  # points in a notebook
 
 
 def point_rows(points: FixedPoints, most: int | None = None) -> list[Row]:
@@ -36,7 +36,7 @@ def _row(points: FixedPoints, i: int, belong: bool) -> Row:
         "verdict": str(points.verdict[i]),
         "stability": str(points.stability[i]),
         "unstable": str(points.n_unstable[i]),
-        "leading eigenvalue": _complex(points.leading_eigenvalue[i]),
+        "leading eigenvalue": complex_number(points.leading_eigenvalue[i]),
         "q": f"{points.q[i]:.1e}",
         "error bound": _bound(points, i) + (" *" if points.certified[i] else "  "),
         "readout": " ".join(f"{value:+.2f}" for value in points.readouts[i, :OUTPUTS].round(2) + 0.0),
@@ -54,10 +54,6 @@ def _of(points: FixedPoints, i: int) -> str:
     if points.orbit[i] >= 0:
         return f"cycle {points.orbit[i]}"
     return f"{points.manifolds[points.manifold[i]]['kind']} {points.manifold[i]}" if points.manifold[i] >= 0 else ""
-
-
-def _complex(value: complex) -> str:
-    return f"{value.real:+.4f}" + (f" {value.imag:+.4f}i" if value.imag else "")
 
 
 def flat_rows(points: FixedPoints, states: bool = False) -> list[dict[str, Any]]:
@@ -99,22 +95,3 @@ def _time_constants(points: FixedPoints) -> Any:
     with np.errstate(divide="ignore"):
         rate = np.log(np.abs(leading)) if points.about.get("kind") == "map" else leading.real
         return np.where(rate == 0, np.inf, -tau / rate)
-
-
-def as_html(points: FixedPoints) -> str:
-    """The table and the sentences below it, escaped."""
-    rows = point_rows(points, SHOWN)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="text-align:{"right" if column in RIGHT else "left"}">{html.escape(row.get(column, ""))}</td>'
-            for column in columns
-        )
-        + "</tr>"
-        for row in rows
-    )
-    more = f"<p>... and {len(points) - SHOWN} more</p>" if len(points) > SHOWN else ""
-    said = "".join(f"<p>{html.escape(line)}</p>" for line in points.summary().split("\n"))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}{said}"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.io.progress import Progress, silent
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.piecewise_linear.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.proof.latent_boxes import BoxSearch, search_boxes
@@ -33,8 +34,6 @@ from dynsys.search.starts import first_starts, states_in_box, visited
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.latent import HIGHEST_RANK
 from dynsys.systems.system import System
-
-Progress = Callable[[str, int, int], None]
 
 PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
 FIBERS = 16  # followed at once
@@ -398,7 +397,3 @@ def usual_size(system: System, u: Tensor, x: Tensor) -> float:
     if box is not None:
         size = min(size, float((box[1] - box[0]).norm()) / 2)
     return size or 1.0
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """No progress wanted."""

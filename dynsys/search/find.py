@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsys.io.progress import Progress, shown, silent
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.result.report import outcome
 from dynsys.search.budget import Budget, bytes_of
-from dynsys.search.course import Exploration, Progress, Settings, silent
+from dynsys.search.course import Exploration, Settings
 from dynsys.search.refine import zeros_of
 from dynsys.search.solvers import Solver, solver_named
 from dynsys.search.starts import first_starts
@@ -62,7 +63,7 @@ def find_fixed_points(
     seed: int = 0,
     device: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> FixedPoints:
     """Find, merge and classify the fixed and slow points of ``system`` under a held input.
 
@@ -80,7 +81,8 @@ def find_fixed_points(
     (``dynsys.search.tolerances``). ``memory`` is what the working arrays may take, like "4GiB"; 2 GiB unless given.
     ``seconds`` end the search when they are over, with what it has, and let it go on as long where it would otherwise
     end while points are still being found (``dynsys.search.known.stopping``); a Deadline that it shares with other work
-    does no more than end it. ``progress(stage, done, total)`` is called as it goes.
+    does no more than end it. ``progress=True`` shows how
+    far it has come, a function ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
     wrong size or with NaN, and SearchInterrupted, which holds the points found so far, on Ctrl-C.
@@ -97,7 +99,7 @@ def find_fixed_points(
             f"seconds={seconds} belong to the search without; leave them or the tolerances out"
         )
     system = Iterated(system, period) if period != 1 else system
-    with alone():
+    with alone(), shown(progress) as show:
         search = _asked(
             system,
             starts,
@@ -113,7 +115,7 @@ def find_fixed_points(
             seed=seed,
             device=device,
             workers=workers,
-            progress=progress,
+            progress=show,
         )
         if tolerances is not None:
             return _timed(points_by_tolerance(search, tolerances, full_spectrum), began)
@@ -149,6 +151,7 @@ def fixed_states(
             seconds=deadline,
             seed=seed,
             workers=workers,
+            progress=silent,
         )
         search.run()
         return zeros_of(system, search.catalogue, verify, search.regions, search.boxes).points.x
@@ -170,7 +173,7 @@ def _asked(
     seed: int,
     device: str | None = None,
     workers: int | None,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> Exploration:
     """The search that was asked for, checked and not yet begun."""
     method = solver_named(solver)
@@ -200,7 +203,7 @@ def _asked(
         seed=seed,
         workers=workers,
         budget=budget,
-        progress=progress or silent,
+        progress=progress,
         deadline=Deadline.of(seconds),
         long=seconds is not None and not isinstance(seconds, Deadline),
     )

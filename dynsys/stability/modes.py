@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.io.record import Record, axes, said
+from dynsys.io.shown import Shown, Sight, complex_number
 from dynsys.numerics.rounding import EPS
 from dynsys.numerics.threads import in_order
 from dynsys.result.fixed_points import FixedPoints
@@ -36,8 +37,8 @@ BOUNDARY = 1e-6  # of the largest eigenvalue: how far a marginal point's may be 
 DENSE_LIMIT = 1000  # units, up to which all eigenvalues cost no more than Krylov spaces of A and of A^T
 
 
-@dataclass(frozen=True, eq=False)
-class Modes(Record, schema="dynsys.modes/1", what="set of modes", remedy="compute the modes again"):
+@dataclass(frozen=True, eq=False, repr=False)
+class Modes(Shown, Record, schema="dynsys.modes/1", what="set of modes", remedy="compute the modes again"):
     """The leading m modes of k points, the fastest growing or slowest decaying first; short rows end in NaN.
 
     ``ids`` (k,) are the points' numbers. ``eigenvalues`` (k, m) of dF/dx (flow) or dG/dx (map); ``right`` (k, m, n)
@@ -69,6 +70,24 @@ class Modes(Record, schema="dynsys.modes/1", what="set of modes", remedy="comput
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def headline(self) -> str:
+        return f"of {len(self)} points, up to {self.eigenvalues.shape[1]} each"
+
+    def sight(self) -> Sight:
+        """A row for each mode."""
+        rows = [
+            {
+                "point": str(self.ids[i]),
+                "mode": str(j + 1),
+                "eigenvalue": complex_number(self.eigenvalues[i, j]),
+                "time constant": f"{self.time_constants[i, j]:.4g}",
+                "frequency": f"{self.frequencies[i, j]:.4g}",
+                "condition": f"{self.condition[i, j]:.3g}",
+            }
+            for i, j in zip(*np.nonzero(~np.isnan(self.eigenvalues)), strict=True)
+        ]
+        return Sight(rows, right=list(rows[0]) if rows else ())
 
     @property
     def transient_growth(self) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynsys.io.progress import Progress
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.sweep.attempt import attempt, single_threaded
 from dynsys.sweep.cluster import ClusterWorkers
@@ -16,7 +17,6 @@ from dynsys.sweep.rows import RowFile, count_strange, family, rows_of_all, shard
 from dynsys.sweep.task import CUT, DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
 from dynsys.sweep.workers import last_try, spread
 
-Progress = Callable[[str, int, int], None]
 Outcomes = Generator[tuple[Task, Row], None, None]
 
 

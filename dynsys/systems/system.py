@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from dynsys.io.shown import Shown, Sight, facts
 from dynsys.systems.angles import checked_periods, nearest, within_a_turn
+from dynsys.systems.arrays import TAKEN, takes_arrays
 from dynsys.systems.derivatives import jacfwd, jvp
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.user_function import check_function, takes_states_alone
@@ -29,6 +31,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 Product = Callable[[Tensor], Tensor]
 
 FORMED = 32  # variables, up to which a Jacobian costs less than one product by torch.func
+MOST_NAMED = 12  # arrays in a line
 TRIED = 4  # states at which the two ways of taking derivatives are compared
 
 _AUTODIFF = threading.RLock()  # torch's forward-mode levels belong to the process, not to the thread
@@ -41,10 +44,12 @@ class Kind(enum.StrEnum):
     FLOW = "flow"
 
 
-class System(abc.ABC):
+class System(Shown, abc.ABC):
     """A dynamical system with batched velocity, Jacobian and readout.
 
-    Shapes: states ``x`` are (B, n_state), inputs ``u`` are (B, n_input), always torch tensors of one dtype.
+    Shapes: states ``x`` are (B, n_state), inputs ``u`` are (B, n_input), torch tensors of one dtype. ``velocity``,
+    ``jacobian``, ``input_jacobian`` and ``readout`` take NumPy arrays as well, one state (n_state,) too, and zeros for
+    an input that is left out; an array comes back (``dynsys.systems.arrays``).
 
     For developers: a new system sets the attributes below and gives ``velocity``. It replaces ``jacobian``,
     its two products and ``input_jacobian`` where there is a closed form, ``linearised`` where part of a product depends
@@ -80,14 +85,43 @@ class System(abc.ABC):
     factorised_up_to: int = 2048  # variables, above which Krylov solves beat factorisations (docs/facts.md)
     how: str = ""  # of a user's own network: how it is computed, and how that was made sure of
 
-    def __repr__(self) -> str:
+    def headline(self) -> str:
         sizes = f"{self.n_state} state variables, {self.n_input} inputs, {self.n_output} outputs"
-        return f"<{type(self).__name__} {self.name!r}: {sizes}{self.how and '; ' + self.how}>"
+        return f"{self.name!r}: {sizes}{self.how and '; ' + self.how}"
+
+    def remarks(self) -> list[str]:
+        """What had to be assumed of it, and what its file holds besides: a line each."""
+        lines = [f"Assumed: {line}." for line in self.assumed]
+        if self.unread:
+            more = f" and {len(self.unread) - MOST_NAMED} more" if len(self.unread) > MOST_NAMED else ""
+            lines.append(f"Not read from the file: {', '.join(self.unread[:MOST_NAMED])}{more}.")
+        return lines
+
+    def sight(self) -> Sight:
+        rows = facts(
+            network=self.title or type(self).__name__,
+            name=self.name,
+            kind=f"a {self.kind}",
+            equation=self.equation,
+            state_variables=self.n_state,
+            inputs=self.n_input,
+            outputs=self.n_output,
+            time_constant=f"{self.time_constant:g}" if self.kind is Kind.FLOW else None,
+            how_it_is_computed=self.how,
+        )
+        return Sight(rows, self.remarks())
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        for name in TAKEN:
+            if name in vars(cls):
+                setattr(cls, name, takes_arrays(vars(cls)[name]))
 
     @abc.abstractmethod
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         """F(x, u), shape (B, n_state)."""
 
+    @takes_arrays
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         """dF/dx, shape (B, n_state, n_state). For a map this is dG/dx - I."""
         return _autodiff_jacobian(self.velocity, x, u)
@@ -107,6 +141,7 @@ class System(abc.ABC):
         """How grad q = J^T F changes along one direction v per state, (B, n_state): H v, H the whole Hessian of q."""
         return jvp(lambda y: self.transposed_product(y, u, self.velocity(y, u)), (x,), (v,))
 
+    @takes_arrays
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         """dF/du, shape (B, n_state, n_input); of a map that is dG/du as well."""
         columns = [_along_input(self.velocity, x, u, j) for j in range(self.n_input)]
@@ -147,6 +182,7 @@ class System(abc.ABC):
         """Its energy at the held input u (1, n_input), an ``Energy`` of ``dynsys.lyapunov``; None: none is known."""
         return None
 
+    @takes_arrays
     def readout(self, x: Tensor) -> Tensor:
         """What the network says in state x, shape (B, n_output)."""
         return x[:, :0]

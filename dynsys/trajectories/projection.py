@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.io.shown import Shown
+
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Projection:
+@dataclass(frozen=True, eq=False, repr=False)
+class Projection(Shown):
     """Principal components: ``mean`` (n,), ``components`` (c, n), ``explained_variance_ratio`` (c,).
 
     The largest entry of each component is positive, so that the same states give the same picture.
@@ -64,6 +66,10 @@ class Projection:
     def directions(self, modes: Any) -> Array:
         """Vectors (..., n) as seen in the projection, (..., c): no mean is removed."""
         return as_array(modes) @ self.components.T
+
+    def headline(self) -> str:
+        shares = ", ".join(f"{share:.1%}" for share in self.explained_variance_ratio)
+        return f"of {self.components.shape[1]} state variables to {len(self.components)}, with {shares} of the variance"
 
     @property
     def n_shown(self) -> int:

@@ -8,6 +8,7 @@ Newton's method on G^k, for the k after which they come back nearest, from a sta
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.known import Known
+from dynsys.io.shown import Shown
 from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.threads import alone
 from dynsys.search.solvers import DENSE_LIMIT
@@ -26,7 +28,7 @@ from dynsys.systems.system import Kind, System
 from dynsys.trajectories.motion import Followed, Motion
 from dynsys.trajectories.neighbours import draws_in
 from dynsys.trajectories.resting import hovers
-from dynsys.trajectories.simulate import as_double
+from dynsys.trajectories.simulate import as_rows
 
 MAX_STEPS = {Kind.MAP: 5000, Kind.FLOW: 1000}  # steps of a map, time constants of a flow
 MAX_PERIOD = 16
@@ -52,8 +54,8 @@ class Ending(enum.StrEnum):
     UNSETTLED = "has not settled"
 
 
-@dataclass(frozen=True, eq=False)
-class Settled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Settled(Shown):
     """Where each of B trajectories ended: ``kind`` (B,) of ``Ending``, ``end`` (B, n) the last state followed, ``time``
     (B,) the steps (time constants of a flow) after which that was seen, ``attractor`` (B,) an index into
     ``attractors``, -1 where there is none. The points handed in come first, as they came, whether any trajectory
@@ -70,6 +72,10 @@ class Settled:
 
     def __len__(self) -> int:
         return len(self.end)
+
+    def headline(self) -> str:
+        counts = ", ".join(f"{kind}: {n}" for kind, n in Counter(self.kind.tolist()).most_common())
+        return f"of {len(self)} trajectories; {counts or 'none'}"
 
 
 def settle(
@@ -98,9 +104,9 @@ def settle(
     steps = MAX_STEPS[system.kind] if max_steps is None else max_steps
     if steps < 1 or max_period < 1:
         raise ValueError(f"max_steps is {steps} and max_period {max_period}; both have to be 1 or more")
-    x = as_double(x)
-    u = x.new_zeros(1, system.n_input) if u is None else as_double(u)
-    points, point_inputs = (None if values is None else as_double(values) for values in (points, point_inputs))
+    x = as_rows(x)
+    u = x.new_zeros(1, system.n_input) if u is None else as_rows(u)
+    points, point_inputs = (None if values is None else as_rows(values) for values in (points, point_inputs))
     held = u.expand(len(x), -1)
     with alone():
         course = _Course(system, x, held, steps, max_period)

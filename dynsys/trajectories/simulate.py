@@ -20,21 +20,25 @@ GROWS = 0.7  # cosine of the angle from a velocity to its change, above which it
 
 
 @overload
-def simulate(system: System, x: Tensor, inputs: Tensor, step: float | None = None) -> Tensor: ...
+def simulate(system: System, x: Tensor, inputs: Tensor | int, step: float | None = None) -> Tensor: ...
 
 
 @overload
-def simulate(system: System, x: Array, inputs: Array, step: float | None = None) -> Array: ...
+def simulate(system: System, x: Array, inputs: Array | int, step: float | None = None) -> Array: ...
 
 
 def simulate(system: System, x: Any, inputs: Any, step: float | None = None) -> Any:
     """The states after each step, (T, B, n_state), from x (B, n_state); NumPy arrays for NumPy arrays.
 
-    ``inputs`` is (T, n_input) for all, or (T, B, n_input). ``step`` is a flow's Euler step in units of its time
-    constant; 1 / time_constant unless given (one step of the task), but 0.1 at most. A map's step is 1.
+    ``inputs`` is (T, n_input) for all, (T, B, n_input), or T, the number of steps, for zeros. ``step`` is a flow's
+    Euler step in units of its time constant; 1 / time_constant unless given (one step of the task), but 0.1 at most.
+    A map's step is 1.
     """
     if not isinstance(x, Tensor):
-        return simulate(system, as_double(x), as_double(inputs), step).numpy()
+        rows = as_rows(x)
+        return simulate(system, rows, inputs if isinstance(inputs, int) else as_double(inputs), step).numpy()
+    if isinstance(inputs, int):
+        inputs = x.new_zeros(inputs, system.n_input)
     length = step_length(system, step)
     states = x.new_empty(len(inputs), *x.shape)
     for t, u in enumerate(inputs):
@@ -46,6 +50,12 @@ def simulate(system: System, x: Any, inputs: Any, step: float | None = None) -> 
 def as_double(values: Any) -> Tensor:
     """A tensor of numbers in double precision, of whatever holds them."""
     return values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values, dtype=np.float64))
+
+
+def as_rows(values: Any) -> Tensor:
+    """The same with one row for each state or input; one alone is a row."""
+    rows = as_double(values)
+    return rows.unsqueeze(0) if rows.ndim == 1 else rows
 
 
 def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float = 0.1) -> Tensor:

@@ -53,3 +53,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"dynsys.models.associative.{_HOME[name]}"), name)
     raise AttributeError(f"module 'dynsys.models.associative' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

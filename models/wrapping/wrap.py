@@ -27,6 +27,8 @@ def wrap(
     direction: str | None = None,
     layer: int | None = None,
     convention: str | None = None,
+    kind: str = "map",
+    tau: float | None = None,
 ) -> System:
     """A system of a trained network; its weights are copied in float64, and the network itself is never touched.
 
@@ -49,6 +51,9 @@ def wrap(
     ``readout`` is an ``nn.Linear``, a pair (W, b) with W (n_output, width) and b (n_output,) or None, or a function of
     h of the top layer (of the whole state, where it does not take that), (B, width) to (B, n_output).
 
+    ``kind="flow"`` says that a module or function of one's own gives the velocity of a flow instead of the next state,
+    tau dx/dt = velocity(x, u), with ``tau`` its time constant (1 unless given).
+
     ``how`` of the system says in words what it is. Raises ValueError, which says what does not fit and what to do,
     also where a step of the system is not a step of the module, with the size of the difference.
 
@@ -60,8 +65,9 @@ def wrap(
         raise ValueError(
             f"module is a {type(module).__name__}; a file, and a state dict saved to one, is for dynsys.load(path)"
         )
+    pace = _pace(kind, tau)
     try:
-        return _wrapped(module, readout, n_state, n_input, direction, layer, convention)
+        return _wrapped(module, readout, n_state, n_input, direction, layer, convention, pace)
     except SystemExit as end:
         raise ValueError(
             f"a call of {describe(module)}, or of its readout, ends the process ({first_line(end)}); take that out"
@@ -76,8 +82,13 @@ def _wrapped(
     direction: str | None,
     layer: int | None,
     convention: str | None,
+    tau: float | None,
 ) -> System:
     module = opened(module)
+    if tau is not None:
+        if direction is not None or layer is not None or (isinstance(module, nn.Module) and is_known(module)):
+            raise ValueError(f"kind is 'flow', but {describe(module)} is a map; leave kind and tau out")
+        return _with_readout(_stepped(module, n_state, n_input, convention, tau), readout)
     if not callable(module):
         raise ValueError(f"module is a {type(module).__name__}; give an nn.Module or a function step(x, u) -> x'")
     if is_known(module):
@@ -116,7 +127,26 @@ def _check_size(what: str, size: int | None, found: int, name: str) -> None:
         raise ValueError(f"{what} is {size}, but this {name} has {found}; leave it out")
 
 
-def _stepped(module: Callable[..., Any], n_state: int | None, n_input: int | None, convention: str | None) -> Stepped:
+def _pace(kind: str, tau: float | None) -> float | None:
+    """The time constant of a flow; None for a map."""
+    if kind not in ("map", "flow"):
+        raise ValueError(f"kind is {kind!r}; it is 'map', of a step x' = G(x, u), or 'flow', of a velocity")
+    if kind == "map":
+        if tau is not None:
+            raise ValueError(f"tau is {tau}, but a map has none; give kind='flow' where the module gives a velocity")
+        return None
+    if tau is not None and not 0 < tau < float("inf"):
+        raise ValueError(f"tau is {tau}; a time constant is positive")
+    return 1.0 if tau is None else float(tau)
+
+
+def _stepped(
+    module: Callable[..., Any],
+    n_state: int | None,
+    n_input: int | None,
+    convention: str | None,
+    tau: float | None = None,
+) -> Stepped:
     name = describe(module)
     for what, size, least in (("n_state", n_state, 1), ("n_input", n_input, 0)):
         if size is None:
@@ -129,8 +159,9 @@ def _stepped(module: Callable[..., Any], n_state: int | None, n_input: int | Non
     assert n_input is not None
     held = copied_callable(module)
     form = find_form(held, n_state, n_input, convention, name)
-    system = Stepped(held, form, n_state, n_input, name=name)
-    system.how = f"stepped as {form.told(name, n_input)}"
+    system = Stepped(held, form, n_state, n_input, name=name, tau=tau)
+    told = form.told(name, n_input)
+    system.how = f"stepped as {told}" if tau is None else f"a flow, with tau dx/dt where {told} has the state"
     return system
 
 

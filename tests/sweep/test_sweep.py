@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from sweep_work import alike, tasks, tries, work
 
 from dynsys.cli import main
-from dynsys.cli.progress import _Lines
 from dynsys.io.errors import OutputError
+from dynsys.io.progress import _Lines
 from dynsys.sweep import SweepError, Task, merge, read_objects, read_rows, run_sweep, summary
 
 

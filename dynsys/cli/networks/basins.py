@@ -6,7 +6,7 @@ import click
 
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 
 
 @click.command()

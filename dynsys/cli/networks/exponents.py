@@ -8,9 +8,9 @@ import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options
-from dynsys.cli.output import print_json, print_rows, told_of
+from dynsys.cli.output import print_json, print_rows
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 
 SHOWN = 12  # exponents in the printed table
 
@@ -102,15 +102,12 @@ def exponents(
     if as_json:
         print_json(as_dict(found))
     else:
-        rows = [
-            {"exponent": i + 1, "value": float(value), "from": float(low), "to": float(high)}
-            for i, (value, (low, high)) in enumerate(zip(found.values[:SHOWN], found.interval[:SHOWN], strict=True))
-        ]
-        print_rows(rows, ("exponent", "value", "from", "to"))
+        sight = found.sight()
+        print_rows(sight.rows[:SHOWN], sight.right)
         if len(found) > SHOWN:
             click.echo(f"... and {len(found) - SHOWN} more; --save or --json has all")
         click.echo(found.sentence)
-        for line in told_of(system):
+        for line in system.remarks():
             click.echo(line, err=True)
         written = [place for place in (path, png, save) if place is not None]
         if written:

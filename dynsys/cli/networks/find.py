@@ -10,10 +10,10 @@ import click
 from dynsys.cli.named import OneOf
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options
-from dynsys.cli.output import print_json, print_points, told_of
+from dynsys.cli.output import print_json, print_points
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
 from dynsys.io.errors import typed
+from dynsys.io.progress import progress
 
 
 @click.command()
@@ -151,7 +151,7 @@ def find(
     system, found = load_and_tell(checkpoint, **choices)
     if found is not None and found.choices is not None:
         choices = dict(found.choices)
-    for line in told_of(system):
+    for line in system.remarks():
         click.echo(line, err=True)
     begun = _from_strings(system, strings, starts, seed) if strings is not None else {"input": held}
     if trajectories is not None:
@@ -186,7 +186,7 @@ def find(
         return
     print_points(points)
     headline, *lines = points.summary().split("\n")
-    lines += told_of_flow(points) + told_of(system)
+    lines += told_of_flow(points) + system.remarks()
     click.echo("\n" + "\n".join(lines))
     click.echo(f"\n{headline}")
     if with_modes:

@@ -8,9 +8,9 @@ import click
 
 from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import choices_given, loading_options, seconds_option
-from dynsys.cli.output import print_json, print_rows, told_of
+from dynsys.cli.output import print_json, print_rows
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 
 INPUT = Numbers(float, "0,0,1")
 
@@ -74,14 +74,10 @@ def inputs(
     if as_json:
         print_json(found.to_json())
         return
-    rows = []
-    for k, at in enumerate(found.path):
-        points = found.points_at(k)
-        shown = ", ".join(f"{value:g}" for value in at)
-        rows.append({"vertex": k, "input": shown, "points": len(points), "stable": int((points.n_unstable == 0).sum())})
-    print_rows(rows, ("vertex", "points", "stable"))
-    for line in (*(event.sentence for event in found.events), found.sentence, *found.notes):
+    sight = found.sight()
+    print_rows(sight.rows, sight.right)
+    for line in sight.sentences:
         click.echo(line)
-    for line in told_of(system):
+    for line in system.remarks():
         click.echo(line, err=True)
     click.echo(f"Wrote {place}/inputs.safetensors, .json and .html.")

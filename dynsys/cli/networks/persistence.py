@@ -10,7 +10,7 @@ from dynsys.cli.named import OneOf
 from dynsys.cli.options import choices_given, loading_options
 from dynsys.cli.output import print_json, print_rows
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 
 
 @click.command()

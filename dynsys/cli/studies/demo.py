@@ -7,7 +7,7 @@ import click
 from dynsys.cli.options import seconds_option
 from dynsys.cli.output import print_points, told_if_cut
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 
 
 @click.command()

@@ -11,7 +11,7 @@ from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import seconds_option
 from dynsys.cli.output import print_json, told_if_cut
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
+from dynsys.io.progress import progress
 
 WIDTH, LEAST = 120, 24  # of a line where no terminal says it, and of the column of sentences
 EVENTS = 40  # lines printed, of events at which a point is stable; the files hold all

@@ -10,9 +10,9 @@ from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import GOES_ON, Command, seconds_option, sweep_options
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
 from dynsys.cli.studies.retrieve import Names
 from dynsys.io.errors import typed
+from dynsys.io.progress import progress
 
 MODELS = ("hopfield", "associator", "recurrent", "bam", "polynomial", "dense", "continuous", "descent")
 

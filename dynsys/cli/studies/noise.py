@@ -11,8 +11,8 @@ from dynsys.cli.named import OneOf
 from dynsys.cli.options import GOES_ON, choices_given, loading_options, seconds_option, sweep_options
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
 from dynsys.io.errors import typed
+from dynsys.io.progress import progress
 
 
 class Levels(click.ParamType[tuple[float, ...]]):

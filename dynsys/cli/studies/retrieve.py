@@ -11,9 +11,9 @@ from dynsys.cli.numbers import Numbers
 from dynsys.cli.options import GOES_ON, seconds_option, who_works_options
 from dynsys.cli.output import print_json, told_if_cut
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
 from dynsys.cli.studies.grid import Chosen, lists_given
 from dynsys.io.errors import typed
+from dynsys.io.progress import progress
 
 
 class Names(click.ParamType[tuple[str, ...]]):

@@ -10,8 +10,8 @@ from dynsys.cli.named import OPTIMISERS, TASKS, OneOf
 from dynsys.cli.options import Named, seconds_option
 from dynsys.cli.output import print_json
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
 from dynsys.io.errors import typed
+from dynsys.io.progress import progress
 
 if TYPE_CHECKING:
     from dynsys.models.training.learning import Learned

@@ -10,8 +10,8 @@ from dynsys.cli.named import OneOf
 from dynsys.cli.options import GOES_ON, seconds_option
 from dynsys.cli.output import print_json, print_rows, told_if_cut
 from dynsys.cli.place import PLACE
-from dynsys.cli.progress import progress
 from dynsys.cli.studies.train import Schedule
+from dynsys.io.progress import progress
 
 
 @click.command()

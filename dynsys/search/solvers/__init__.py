@@ -1,7 +1,5 @@
 """The solvers, by name. A new one is one file here and one line below."""
 
-from __future__ import annotations
-
 from dynsys.search.solvers.adam import Adam
 from dynsys.search.solvers.base import Info, Problem, Solver
 from dynsys.search.solvers.conjugate_gradient import ConjugateGradient
@@ -14,7 +12,8 @@ SOLVERS: dict[str, type[Solver]] = {
     solver.name: solver for solver in (GaussNewton, ConjugateGradient, Newton, TrustRegion, GradientDescent, Adam)
 }
 
-__all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "GaussNewton", "Info", "Newton", "Problem", "Solver", "solver_named"]
+__all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "Adam", "ConjugateGradient", "GaussNewton", "GradientDescent", "Info"]
+__all__ += ["Newton", "Problem", "Solver", "TrustRegion", "solver_named"]
 
 
 def solver_named(name: str | Solver) -> Solver:

@@ -1,4 +1,4 @@
-"""Any module or function that takes one step in time, as a map whose derivatives torch works out.
+"""Any module or function that takes one step in time, or gives a velocity, with derivatives that torch works out.
 
 Products J v come from a graph that is built once per state: J^T w is linear in w, so its derivative by w, taken
 backwards, is J v. For many products that is several times faster than forward mode and needs no rule that it lacks.
@@ -40,7 +40,8 @@ _ONE_AT_A_TIME = threading.RLock()  # for modules that keep what they compute, w
 
 
 class Stepped(System):
-    """A map given by a function, or by a module's copy, that is called as ``form`` says.
+    """A map given by a function, or by a module's copy, that is called as ``form`` says; with ``tau`` a flow, whose
+    velocity tau dx/dt it gives.
 
     Where an operation inside cannot be differentiated twice, products come from forward mode instead, and where that
     fails as well, from the whole Jacobian; the derivative of J^T w by x then is a central difference, to about 1e-9.
@@ -49,8 +50,19 @@ class Stepped(System):
 
     kind = Kind.MAP
 
-    def __init__(self, function: Callable[..., Any], form: Form, n_state: int, n_input: int, *, name: str) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        form: Form,
+        n_state: int,
+        n_input: int,
+        *,
+        name: str,
+        tau: float | None = None,
+    ) -> None:
         self._function, self._form = function, form
+        if tau is not None:
+            self.kind, self.time_constant = Kind.FLOW, tau
         self.n_state, self.n_input, self.name = n_state, n_input, name
         self._readout: Readout | None = None
         self._way, self._twice = WAYS[0], True
@@ -180,7 +192,8 @@ class Stepped(System):
 
     def _field(self, x: Tensor, u: Tensor) -> Tensor:
         with _ONE_AT_A_TIME if self._keeps else contextlib.nullcontext():
-            return self._form.step(self._function, x, u) - x
+            given = self._form.step(self._function, x, u)
+            return given if self.kind is Kind.FLOW else given - x
 
     def _pushed(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         with _AUTODIFF:

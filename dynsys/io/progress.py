@@ -1,25 +1,71 @@
-"""Progress on stderr: a bar on a terminal, a plain line every 10 % otherwise."""
+"""How far work has come: a bar on a terminal or in a notebook, else a plain line on stderr every 10 %."""
 
 from __future__ import annotations
 
 import contextlib
+import html
 import sys
 import time
 from collections.abc import Callable, Iterator
-
-import click
+from typing import Any
 
 Progress = Callable[[str, int, int], None]
+
+NOTEBOOK = "ZMQInteractiveShell"  # what IPython calls the shell behind a notebook
+PAUSE = 0.1  # seconds between two pictures of a notebook's bars
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """No progress wanted."""
+
+
+@contextlib.contextmanager
+def shown(wanted: Progress | bool | None) -> Iterator[Progress]:
+    """What ``progress=`` of a function stands for: a function of one's own, True for ``progress()``, else nothing."""
+    if wanted is True:
+        with progress() as show:
+            yield show
+    else:
+        yield wanted or silent
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
     """A function ``(stage, done, total)`` that shows how far each stage has come."""
-    if sys.stderr.isatty():
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if type(shell).__name__ == NOTEBOOK:
+        yield _Notebook(sys.modules["IPython"].display)
+    elif sys.stderr.isatty():
         with _bars() as show:
             yield show
     else:
         yield _Lines()
+
+
+class _Notebook:
+    """A bar for each stage, in the output of the cell that works."""
+
+    def __init__(self, display: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._display, self._clock, self._last = display, clock, -PAUSE
+        self._stages: dict[str, tuple[int, int]] = {}
+        self._handle: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._stages[stage] = (done, total)
+        if done < total and self._clock() - self._last < PAUSE:
+            return
+        self._last, page = self._clock(), self._display.HTML(self._page())
+        if self._handle is None:
+            self._handle = self._display.display(page, display_id=True)
+        else:
+            self._handle.update(page)
+
+    def _page(self) -> str:
+        lines = []
+        for stage, (done, total) in self._stages.items():
+            bar = f'<progress value="{done}" max="{max(total, 1)}"></progress>'
+            lines.append(f"<div>{bar} {html.escape(stage)}: {done:,} of {total:,}</div>")
+        return "".join(lines)
 
 
 @contextlib.contextmanager
@@ -54,7 +100,7 @@ class _Lines:
             self._told[stage], self._began[stage] = -1, (self._clock(), done)
         if tenth > self._told[stage]:
             self._told[stage] = tenth
-            click.echo(f"{stage}{self._left(stage, done, total)}: {10 * tenth} %", err=True)
+            print(f"{stage}{self._left(stage, done, total)}: {10 * tenth} %", file=sys.stderr, flush=True)
 
     def _left(self, stage: str, done: int, total: int) -> str:
         """At the pace since the stage began; not in its first seconds, which tell little."""
