@@ -21,8 +21,17 @@ class Citation:
 
     @property
     def text(self) -> str:
-        doi = f" https://doi.org/{self.doi}" if self.doi else ""
-        return f"{'; '.join(self.authors)} ({self.year or 'undated'}). {self.title}. {self.where}.{doi}"
+        return f"{self.plain} {self.link}".rstrip()
+
+    @property
+    def link(self) -> str:
+        """Where it is, for a reader to follow; empty where nothing is known."""
+        return f"https://doi.org/{self.doi}" if self.doi else ""
+
+    @property
+    def plain(self) -> str:
+        """The reference without where it is."""
+        return f"{'; '.join(self.authors)} ({self.year or 'undated'}). {self.title}. {self.where}."
 
     @property
     def bibtex(self) -> str:
@@ -346,6 +355,42 @@ CITATIONS = {
             2017,
             "On a model of associative memory with huge storage capacity",
             "Journal of Statistical Physics 168(2), 288-299, arXiv:1702.01929",
+        ),
+        Citation(
+            "chao1984",
+            "article",
+            ("Chao, Anne",),
+            1984,
+            "Nonparametric estimation of the number of classes in a population",
+            "Scandinavian Journal of Statistics 11(4), 265-270",
+        ),
+        Citation(
+            "trefethen2005",
+            "book",
+            ("Trefethen, Lloyd N.", "Embree, Mark"),
+            2005,
+            "Spectra and Pseudospectra: The Behavior of Nonnormal Matrices and Operators",
+            "Princeton University Press",
+        ),
+        Citation(
+            "benettin1980",
+            "article",
+            ("Benettin, Giancarlo", "Galgani, Luigi", "Giorgilli, Antonio", "Strelcyn, Jean-Marie"),
+            1980,
+            "Lyapunov characteristic exponents for smooth dynamical systems and for Hamiltonian systems; a method for "
+            "computing all of them. Part 1: Theory",
+            "Meccanica 15(1), 9-20",
+            "10.1007/BF02128236",
+        ),
+        Citation(
+            "kaplan1979",
+            "inproceedings",
+            ("Kaplan, James L.", "Yorke, James A."),
+            1979,
+            "Chaotic behavior of multidimensional difference equations",
+            "Functional Differential Equations and Approximation of Fixed Points, Lecture Notes in Mathematics 730, "
+            "Springer, 204-227",
+            "10.1007/BFb0064319",
         ),
     )
 }

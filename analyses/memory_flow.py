@@ -17,6 +17,7 @@ from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
 from dynsys.io.progress import Progress
 from dynsys.lyapunov.basins import CertifiedBasins, certified_basins
+from dynsys.result.fixed_points import FixedPoints
 
 Array = NDArray[np.float64]
 
@@ -38,12 +39,23 @@ def run(settings: MemoryFlow, folder: str | Path, progress: Progress) -> tuple[C
     if not folder.is_dir():
         raise CheckpointError(folder, "it is a file", "give the folder that 'dynsys find' wrote")
     check_writable(folder)
+    found = branches(settings, points, folder, progress)
+    return found, shares(settings, points, found, folder, progress)
+
+
+def branches(settings: MemoryFlow, points: FixedPoints, folder: Path, progress: Progress) -> Connections:
+    """The branches of the points, written beside them."""
     progress("branches", 0, 1)
     found = connections(points, budget_seconds=settings.seconds)
     progress("branches", 1, 1)
     found.save(folder / CONNECTIONS)
+    return found
+
+
+def shares(settings: MemoryFlow, points: FixedPoints, found: Connections, folder: Path, progress: Progress) -> Basins:
+    """How much of the state space belongs to each attractor, written beside the points, and both in words."""
     progress("basins", 0, 1)
-    shares = basins(
+    sampled = basins(
         points,
         settings.samples,
         states=_recorded(folder),
@@ -52,9 +64,9 @@ def run(settings: MemoryFlow, folder: str | Path, progress: Progress) -> tuple[C
         budget_seconds=settings.seconds,
     )
     progress("basins", 1, 1)
-    shares.save(folder / BASINS)
-    write_json(folder / MEMORY, {"connections": found.to_json(), "basins": shares.to_json()})
-    return found, shares
+    sampled.save(folder / BASINS)
+    write_json(folder / MEMORY, {"connections": found.to_json(), "basins": sampled.to_json()})
+    return sampled
 
 
 def prove(folder: str | Path, seconds: float | None, progress: Progress) -> CertifiedBasins:

@@ -1,20 +1,24 @@
 """The one page in which a study ends, ``report.html``, and its numbers beside it, ``results.json``.
 
-The page needs no network: plotly.js is in it once. It holds what was found in sentences, tables and pictures, and what
-is needed to find it again: the settings, the command, the versions, and whom to cite.
+The page needs no network: plotly.js is in it once, or in a file beside it that several pages share. It holds what was
+found in sentences, tables and pictures, and what is needed to find it again: the networks with their checksums, the
+settings, the command, the versions, the date, and whom to cite.
 """
 
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynsys.analyses.citations import CITATIONS, Citation
 from dynsys.io.files import write_drawn, write_json
+from dynsys.io.provenance import digest_of
 from dynsys.numerics.deadline import Cut, CutShort
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 REPORT, RESULTS = "report.html", "results.json"
 MOST_SCENES = 8  # three-dimensional, on one page: a browser has so many WebGL contexts
 PACKAGES = ("dynsys-rnn", "numpy", "scipy", "torch", "plotly", "joblib")
+SHORT = 32  # letters of a cell that stay on one line
 HEIGHT = 640  # pixels of a figure that says none
 SOLID = ("scatter3d", "surface", "mesh3d", "cone", "streamtube", "isosurface", "volume")
 
@@ -31,12 +36,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it: paragraphs, a table (one mapping of column to value a row), figures."""
+    """A heading and what stands under it: paragraphs, a table (one mapping of column to value a row), figures.
+
+    ``links`` lead from the cells of the first column elsewhere, one for each row. ``more`` is HTML that follows.
+    """
 
     title: str
     text: str | Sequence[str] = ()
     table: Sequence[Row] = ()
     figures: Sequence[go.Figure] = ()
+    links: Sequence[str] = ()
+    more: str = ""
 
     @property
     def paragraphs(self) -> list[str]:
@@ -47,10 +57,20 @@ class Section:
         """Of the table: every key of any row, in the order in which they come."""
         return list(dict.fromkeys(key for row in self.table for key in row))
 
+    @property
+    def is_short(self) -> bool:
+        """Whether no cell of the table needs a second line."""
+        return all(len(in_words(value)) <= SHORT for row in self.table for value in row.values())
+
+    @property
+    def anchor(self) -> str:
+        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+
 
 @dataclass(frozen=True)
 class Report:
-    """A study's page. ``summary`` are the sentences to read first; ``citations`` are names in ``CITATIONS``."""
+    """A study's page. ``summary`` are the sentences to read first; ``networks`` are the files that it is about, which
+    are told with their checksums; ``citations`` are names in ``CITATIONS``."""
 
     title: str
     command: str
@@ -58,6 +78,7 @@ class Report:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sections: Sequence[Section] = ()
     citations: Sequence[str] = ()
+    networks: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.citations if name not in CITATIONS]
@@ -94,20 +115,26 @@ def cut_short(
     return CutShort(cut)
 
 
-def page(report: Report) -> str:
-    """The report as a whole HTML page."""
+def page(report: Report, plotly_js: str | None = None) -> str:
+    """The report as a whole HTML page, with plotly.js in it or from the file ``plotly_js`` beside it."""
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    from dynsys.plots.page import script
+
     environment = Environment(loader=PackageLoader("dynsys.analyses", "."), autoescape=True, trim_blocks=True)
     environment.filters["value"] = in_words
-    drawn = [[Markup(_drawn(figure)) for figure in section.figures] for section in report.sections]
+    drawn = [[_drawn(figure) for figure in section.figures] for section in report.sections]
     return environment.get_template("report.html.jinja").render(
         report=report,
         sections=list(zip(report.sections, drawn, strict=True)),
-        plotly=Markup(get_plotlyjs()) if report.figures else "",
+        plotly=Markup(get_plotlyjs()) if report.figures and plotly_js is None else "",
+        plotly_js=plotly_js if report.figures else None,
+        script=Markup(script()) if report.figures else "",
+        networks=[(str(path), digest_of(Path(path))) for path in report.networks if Path(path).exists()],
         versions=versions(),
+        date=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
     )
 
 
@@ -142,16 +169,21 @@ def in_words(value: Any) -> str:
     return str(value)
 
 
-def _drawn(figure: go.Figure) -> str:
-    height = figure.layout.height or HEIGHT
-    config = {"displaylogo": False, "showSendToCloud": False, "responsive": True, "toImageButtonOptions": {"scale": 2}}
-    html: str = figure.to_html(
+def _drawn(figure: go.Figure) -> dict[str, Any]:
+    """What the template needs of a figure, whose words it puts into its own text."""
+    from markupsafe import Markup
+
+    from dynsys.plots.page import CONFIG, part
+
+    one = part(figure)
+    html: str = one.figure.to_html(
         full_html=False,
         include_plotlyjs=False,
         include_mathjax=False,
         default_width="100%",
-        default_height=f"{height:g}px",
-        config=config,
+        default_height=f"{one.figure.layout.height or HEIGHT:g}px",
+        config=CONFIG,
         auto_play=False,
     )
-    return html
+    caption = [Markup(line) for line in one.caption]
+    return {"html": Markup(html), "title": Markup(one.title), "caption": caption, "alt": one.alt, "least": one.least}

@@ -30,6 +30,7 @@ CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "
 CERTIFIED, FLIPS = "certified.safetensors", "flip.safetensors"
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for stable points: as many as make up such numbers
 RECORDED = "trajectories.safetensors"  # those that a search began from
+EXPONENTS, TOLD = "exponents.safetensors", "report.json"  # what 'dynsys report' keeps, and how long it took for it
 OF_POINTS = (
     MODES,
     CONNECTIONS,
@@ -38,6 +39,8 @@ OF_POINTS = (
     CERTIFIED,
     FLIPS,
     RECORDED,
+    EXPONENTS,
+    TOLD,
 )  # what belongs to the points beside them, and to no others
 
 

@@ -27,6 +27,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "noise": "dynsys.cli.studies.noise",
     "persistence": "dynsys.cli.networks.persistence",
     "portrait": "dynsys.cli.networks.portrait",
+    "report": "dynsys.cli.networks.report",
     "retrieve": "dynsys.cli.studies.retrieve",
     "train": "dynsys.cli.studies.train",
     "transfer": "dynsys.cli.studies.transfer",

@@ -15,12 +15,12 @@ from dynsys.attractors.connections import Connections
 from dynsys.io.text import paragraphs, sentence
 from dynsys.plots import style
 from dynsys.plots.graphs import arrows, layers
+from dynsys.result import memories
 
 Array = NDArray[np.float64]
 
 NAMED = 60  # nodes, up to which each has its name beside it
 SMALL, LARGE = 14.0, 46.0  # pixels: a node without a basin, and one with all of it
-SIGNS = 4  # outputs, up to which a node is named by their signs
 
 
 def memory_graph(connections: Connections, basins: Basins | None = None, *, title: str | None = None) -> go.Figure:
@@ -139,27 +139,21 @@ def _look(connections: Connections, name: Node) -> tuple[str, str, str]:
 
 def _names(connections: Connections, nodes: list[Node]) -> list[str]:
     """Signs of the outputs where they tell the attractors apart, else the nodes' own names."""
-    attractors = [name for name in nodes if name in set(connections.attractors)]
     readouts = {name: connections.readout_of(name) for name in nodes}
-    n_output = max((len(readout) for readout in readouts.values()), default=0)
-    if not 1 <= n_output <= SIGNS or not attractors:
+    attractors = set(connections.attractors)
+    told_apart = {name: readout for name, readout in readouts.items() if name in attractors}
+    named = memories.bits(told_apart)
+    if not named:
         return [*nodes]
-    scale = np.max(np.abs([readouts[name] for name in attractors]), axis=0)
-    signs = {name: _signs(readouts[name], scale) for name in attractors}
-    if len(set(signs.values())) < len(attractors):
-        return [*nodes]
-    named = signs | {name: _signs(readouts[name], scale) for name in nodes if name not in signs and len(readouts[name])}
+    scale = memories.scale_of(told_apart)
+    of_attractors = dict(named)
+    named |= {name: memories.signs(r, scale) for name, r in readouts.items() if name not in named and len(r)}
     for source, end in connections.edges():
-        if end in signs:  # a saddle between two memories says nothing of what they differ in, wherever it lies
+        if end in of_attractors:  # a saddle between two memories says nothing of what they differ in, wherever it lies
             named[source] = " ".join(
-                a if a == b else "0" for a, b in zip(named[source].split(), signs[end].split(), strict=True)
+                a if a == b else "0" for a, b in zip(named[source].split(), named[end].split(), strict=True)
             )
     return [named.get(name, name) for name in nodes]
-
-
-def _signs(readout: Array, scale: Array) -> str:
-    """+ or − for an output of more than half the greatest that an attractor has, 0 for less."""
-    return " ".join("+" if r > s / 2 else "−" if r < -s / 2 else "0" for r, s in zip(readout, scale, strict=True))
 
 
 def _labels(

@@ -1,0 +1,1 @@
+"""Everything that one file of a network can tell, on one page."""
