@@ -17,7 +17,7 @@ from dynsys.models.training.by_force.recipes import PRESETS, Trained
 from dynsys.models.training.run import run_training
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.result.summary import search_lines, summary
+from dynsys.result.summary import course_lines, search_lines, summary
 from dynsys.result.table import point_rows
 from dynsys.search.known.stopping import Stop
 
@@ -89,7 +89,7 @@ def _report(settings: Demo, result: DemoResult) -> None:
         [*([] if result.cut is None else [result.cut.sentence]), *sentences, *search_lines(points)],
         dataclasses.asdict(settings),
         [Section(title, figures=[figure]) for title, figure in drawn.items()]
-        + [Section("Points", PROVED, table=point_rows(points))],
+        + [Section("Points", PROVED, table=point_rows(points)), Section("How the search went", course_lines(points))],
         ["sussillo2013", "sussillo2009", "jang"],
     )
     cut = None if result.cut is None else result.cut.to_json()

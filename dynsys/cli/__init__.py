@@ -33,6 +33,8 @@ VERBS = {  # the module of each command, which calls it by that name
     "transfer": "dynsys.cli.studies.transfer",
 }
 
+LONGEST = 1000  # letters of a sentence
+
 # A user's mistake or a machine's limit: one line. Click's own ways out and a closed pipe are neither.
 EXPECTED = (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError)
 PASSED_ON = (click.exceptions.Exit, click.Abort, BrokenPipeError)
@@ -56,6 +58,12 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return command(cmd_name) if cmd_name in VERBS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The whole first sentence of each, however long."""
+        sentences = [(verb, command(verb).get_short_help_str(LONGEST)) for verb in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(sentences)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _open_streams()

@@ -10,6 +10,7 @@ from typing import Any
 Row = Mapping[str, str]
 
 LONGEST = 200  # letters of a line
+SMALL, LARGE = 1e-3, 1e5  # below and above which four decimals tell too little, or too much
 MOST_ROWS = 40  # of a table in a notebook
 
 
@@ -69,9 +70,13 @@ def facts(**values: Any) -> list[Row]:
 
 
 def complex_number(value: complex) -> str:
-    """With its sign and four decimals, as eigenvalues are shown.
+    """With its sign and four decimals, as eigenvalues are shown; two digits where these would be none.
 
-    >>> complex_number(0.5), complex_number(0.5 - 0.25j)
-    ('+0.5000', '+0.5000 -0.2500i')
+    >>> complex_number(0.5), complex_number(0.5 - 0.25j), complex_number(-2.5e-7)
+    ('+0.5000', '+0.5000 -0.2500i', '-2.5e-07')
     """
-    return f"{value.real:+.4f}" + (f" {value.imag:+.4f}i" if value.imag else "")
+    return _signed(value.real) + (f" {_signed(value.imag)}i" if value.imag else "")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1e}" if 0 < abs(value) < SMALL or LARGE <= abs(value) < float("inf") else f"{value:+.4f}"

@@ -156,13 +156,14 @@ class FixedPoints(Shown, Record, schema=SCHEMA, what="result", remedy="run the s
 
         return Sight(point_rows(self), self.summary().split("\n"), RIGHT)
 
-    def summary(self) -> str:
-        """What ``dynsys find`` prints below its table: what was found, how sure that is, what may be missing."""
-        from dynsys.result.summary import search_lines, summary
+    def summary(self, *, course: bool = False) -> str:
+        """What ``dynsys find`` says: what was found, where the network goes, what may be missing, how sure that is;
+        with ``course`` also how the search went."""
+        from dynsys.result.summary import course_lines, search_lines, summary
 
         if "parts" in self.about:
             return "\n".join(f"{part['label']}: {part['summary']}" for part in self.about["parts"])
-        return "\n".join([f"Found {summary(self)}.", *search_lines(self)])
+        return "\n".join([f"Found {summary(self)}.", *search_lines(self), *(course_lines(self) if course else [])])
 
     @classmethod
     def concatenate(cls, parts: Sequence[FixedPoints], labels: Sequence[str] | None = None) -> FixedPoints:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dynsys.io.text import paragraphs, sentence
 from dynsys.search.known.missing import milestones
+from dynsys.search.known.stopping import Stop
 from dynsys.search.slow_points.slowness import slow_summary
 from dynsys.trajectories.settling import Ending
 
@@ -42,8 +43,8 @@ def _attractors_beside(points: FixedPoints) -> list[list[Mapping[str, Any]]]:
 
 
 def search_lines(points: FixedPoints) -> list[str]:
-    """What was left out, how well the points are known, where the network goes, what was done, what may be missing."""
-    fixed, curve = points[points.verdict == "fixed"], points.search.discovery
+    """Where the network goes, what may be missing, what was left out, how well the points are known."""
+    fixed = points[points.verdict == "fixed"]
     reasons = Counter(fixed.reasons[~fixed.certified].tolist()).most_common()
     return paragraphs(
         HERE,
@@ -56,8 +57,14 @@ def search_lines(points: FixedPoints) -> list[str]:
         reasons,
         int((points.kinks > 0).sum()),
         _further(points),
-        milestones(curve) if len(curve) > 1 else "",
+        points.search.stopped not in [str(stop) for stop in Stop if stop.is_usual],
     )
+
+
+def course_lines(points: FixedPoints) -> list[str]:
+    """How the search went: starts, solver, why it stopped, discovery, and what became of starts without a point."""
+    curve = points.search.discovery
+    return paragraphs(HERE, "course", points.search, milestones(curve) if len(curve) > 1 else "")
 
 
 def _further(points: FixedPoints) -> dict[str, list[Any]]:

@@ -37,7 +37,7 @@ def _row(points: FixedPoints, i: int, belong: bool) -> Row:
         "stability": str(points.stability[i]),
         "unstable": str(points.n_unstable[i]),
         "leading eigenvalue": complex_number(points.leading_eigenvalue[i]),
-        "q": f"{points.q[i]:.1e}",
+        "q": f"{points.q[i]:{'.0e' if points.verdict[i] == 'fixed' else '.1e'}}",
         "error bound": _bound(points, i) + (" *" if points.certified[i] else "  "),
         "readout": " ".join(f"{value:+.2f}" for value in points.readouts[i, :OUTPUTS].round(2) + 0.0),
     }

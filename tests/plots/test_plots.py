@@ -150,7 +150,7 @@ class TestPhasePortrait:
         runs = np.arange(24.0).reshape(3, 2, 4)
         figure = plots.phase_portrait(points, releases=runs, time_axis=0, projection=PLAIN)
         np.testing.assert_array_equal(xyz(trace(figure, "where they start")), [[0, 1, 2], [4, 5, 6]])
-        assert trace(figure, "releases from other states").mode == "lines"
+        assert trace(figure, "trajectories from other states").mode == "lines"
 
     def test_red_segments_run_along_unstable_modes_through_their_points_and_nowhere_else(self, points):
         drawn = trace(plots.phase_portrait(points, projection=PLAIN), "unstable modes")

@@ -91,6 +91,7 @@ from dynsys.io.progress import progress
 @click.option("--device", help="cpu or cuda.")
 @click.option("--csv", "csv_path", type=PLACE, metavar="FILE", help="A row for each point as well, states with them.")
 @click.option("--mat", "mat_path", type=PLACE, metavar="FILE", help="All arrays as a .mat file as well.")
+@click.option("-v", "--verbose", is_flag=True, help="Say how the search went as well: starts, solver, why it stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def find(
     checkpoint: str,
@@ -117,6 +118,7 @@ def find(
     device: str | None,
     csv_path: str | None,
     mat_path: str | None,
+    verbose: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -184,11 +186,10 @@ def find(
     if as_json:
         _print_as_json(points, modes)
         return
+    lines = [*points.summary(course=verbose).split("\n"), *told_of_flow(points), *system.remarks()]
+    click.echo("\n".join(lines) + "\n")
     print_points(points)
-    headline, *lines = points.summary().split("\n")
-    lines += told_of_flow(points) + system.remarks()
-    click.echo("\n" + "\n".join(lines))
-    click.echo(f"\n{headline}")
+    click.echo()
     if with_modes:
         picture = typed("portrait", folder, "--picture", "modes", "-o", "modes.html")
         click.echo(f"Wrote {folder}/modes.safetensors. Its picture: {picture}")

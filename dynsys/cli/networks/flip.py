@@ -15,8 +15,8 @@ from dynsys.cli.place import PLACE
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time for proofs and pushes together.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def flip(run: str, path: str | None, png: str | None, seconds: float | None, as_json: bool) -> None:
-    """Bound the least push of the state that turns each memory of a RUN (a folder that 'dynsys find' wrote) into each
-    other: from below by a ball that is proved to be held, from above by a push that does it.
+    """Bound the smallest perturbation of the state that turns each memory of a RUN (a folder that 'dynsys find' wrote)
+    into each other: from below by a ball that is proved to be held, from above by a perturbation that does it.
 
     \b
     Example:

@@ -31,9 +31,10 @@ def demo(folder: str, bits: int, units: int, seed: int, seconds: float | None) -
         result = run(Demo(bits=bits, units=units, seed=seed), folder, show, seconds)
     if result.cut is not None:
         click.echo(result.cut.sentence)
-    print_points(result.points)
     accuracy = result.trained.metrics["settled_bit_accuracy"]
-    click.echo("\n" + "\n".join(search_lines(result.points)))
     learned = "" if result.trained.learned else " It did not learn the task: try another seed or more units."
-    click.echo(f"\nThe network remembers {accuracy:.1%} of its bits and has {summary(result.points)}.{learned}")
+    click.echo(f"The network remembers {accuracy:.1%} of its bits and has {summary(result.points)}.{learned}")
+    click.echo("\n".join(search_lines(result.points)) + "\n")
+    print_points(result.points)
+    click.echo()
     click.echo(f"Open {result.folder / 'portrait.html'} in a browser; everything else is in {result.folder}/.")

@@ -154,7 +154,9 @@ def _traces(
         means = {name: axes.transform(path) for name, path in passed.means.items()}
         traces += trials.traces(passed.runs, means, passed.shades)
     if passed.released:
-        traces.append(scene.lines("releases from other states", passed.released, style.SKY, width=1.2, opacity=0.55))
+        traces.append(
+            scene.lines("trajectories from other states", passed.released, style.SKY, width=1.2, opacity=0.55)
+        )
         traces.append(_release_starts(passed.released))
     if connections is not None:
         branches = passed.branches

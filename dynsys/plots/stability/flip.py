@@ -34,10 +34,10 @@ def flip_matrix(flips: Flips, *, title: str | None = None) -> go.Figure:
             texttemplate="%{text}" if len(names) <= 24 else None,
             customdata=notes,
             colorscale="Blues",
-            colorbar={"title": {"text": "length of<br>the push"}},
+            colorbar={"title": {"text": "length of the<br>perturbation"}},
             hovertemplate="from %{y} to %{x}: %{z:.4g}<br>%{customdata}<extra></extra>",
         )
     )
     figure.update_xaxes(title="into", side="bottom", type="category")
-    figure.update_yaxes(title="memory pushed", autorange="reversed", type="category")
+    figure.update_yaxes(title="memory perturbed", autorange="reversed", type="category")
     return style.captioned(figure, title, [flips.summary()])

@@ -149,7 +149,7 @@ def _traces(
     texts = _hover(points)
     drawn = [
         scene.lines("trajectories of the task", thinning.thinned(list(trajectories), LIMIT), TASK, 1.6, 1.0),
-        scene.lines("releases from other states", thinning.thinned(list(releases), LIMIT), RELEASED, 1.4, 1.0),
+        scene.lines("trajectories from other states", thinning.thinned(list(releases), LIMIT), RELEASED, 1.4, 1.0),
     ]
     for kind, (label, symbol, colour) in enumerate(style.SHAPES):
         rows = np.flatnonzero(np.minimum(points.n_unstable, len(style.SHAPES) - 1) == kind)

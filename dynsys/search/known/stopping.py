@@ -44,15 +44,20 @@ class Stop(enum.StrEnum):
     """Why a search ended."""
 
     PROVED = "every linear region, or every box of latent variables, was solved or proved to hold no point"
-    FLAT = "discovery has flattened"
+    FLAT = "no new points in the last rounds"
     INCOMPLETE = "nothing new for long, although the indices prove that points are missing"
     DOUBTED = "nothing new for long, although trajectories all come back and the indices do not sum to 1"
-    USED_UP = "the starts are used up, and discovery had not flattened"
+    USED_UP = "the starts are used up, and the last rounds still brought new points"
     SPENT = "nothing new for long, though few of the starts reached points"
     TIME = "the seconds given were used up"
     LONG = "long enough, while points were still being found; give seconds for more"
     OVERRULED = "every linear region was solved, and yet a point is missing"
     INTERRUPTED = "interrupted"
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether there is nothing to say of it."""
+        return self in (Stop.PROVED, Stop.FLAT)
 
     @property
     def is_early(self) -> bool:
