@@ -60,6 +60,25 @@ CITATIONS = {
             "10.1162/NECO_a_00409",
         ),
         Citation(
+            "mante2013",
+            "article",
+            ("Mante, Valerio", "Sussillo, David", "Shenoy, Krishna V.", "Newsome, William T."),
+            2013,
+            "Context-dependent computation by recurrent dynamics in prefrontal cortex",
+            "Nature 503, 78-84",
+            "10.1038/nature12742",
+        ),
+        Citation(
+            "song2016",
+            "article",
+            ("Song, H. Francis", "Yang, Guangyu R.", "Wang, Xiao-Jing"),
+            2016,
+            "Training Excitatory-Inhibitory Recurrent Neural Networks for Cognitive Tasks: "
+            "A Simple and Flexible Framework",
+            "PLoS Computational Biology 12(2), e1004792",
+            "10.1371/journal.pcbi.1004792",
+        ),
+        Citation(
             "sussillo2009",
             "article",
             ("Sussillo, David", "Abbott, L. F."),

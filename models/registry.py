@@ -31,6 +31,7 @@ from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.peephole import PeepholeLSTM
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.tasks.integration import Integration
 from dynsys.models.tasks.patterns import ManyToOne, OneToMany
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.models.tasks.sine import SineWave
@@ -95,6 +96,7 @@ TASKS: dict[str, type[Any]] = {
     "many-to-one": ManyToOne,
     "one-to-many": OneToMany,
     "sine": SineWave,
+    "integration": Integration,
 }
 
 __all__ = ["MEMORIES", "MODELS", "TASKS", "Model"]

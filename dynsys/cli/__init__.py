@@ -29,6 +29,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "portrait": "dynsys.cli.networks.portrait",
     "report": "dynsys.cli.networks.report",
     "retrieve": "dynsys.cli.studies.retrieve",
+    "selection": "dynsys.cli.networks.selection",
     "train": "dynsys.cli.studies.train",
     "transfer": "dynsys.cli.studies.transfer",
 }

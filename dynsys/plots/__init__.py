@@ -46,6 +46,7 @@ _HOME = {
     "retrieval_strips": "dynsys.plots.memory.strips",
     "save_html": "dynsys.plots.export",
     "save_picture": "dynsys.plots.export",
+    "selection_vectors": "dynsys.plots.stability.selection",
     "shares_about_memories": "dynsys.plots.memory.homecoming",
     "side_by_side": "dynsys.plots.portrait.beside",
     "spectrum": "dynsys.plots.stability.eigenvalues",

@@ -49,12 +49,6 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     return torch.cat(parts)
 
 
-def starts_at(system: System, inputs: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """n such states for each of the inputs (G, n_input), one input after the other, and the input of each of them."""
-    states = [first_starts(system, u, n, seed) for u in torch.split(inputs, 1)]
-    return torch.cat(states), inputs.repeat_interleave(n, dim=0)
-
-
 def resting_states(system: System, u: Tensor, n: int, seed: int, step: float = COARSE) -> Tensor:
     """States (k, n_state) near which the network comes to rest under the input u (1, n_input): let go from n states of
     ``first_starts`` and from every corner of its outputs, in single precision where it has one.

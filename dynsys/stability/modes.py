@@ -100,9 +100,9 @@ class Modes(Shown, Record, schema="dynsys.modes/1", what="set of modes", remedy=
         kept = np.flatnonzero(~np.isnan(self.eigenvalues[i])).tolist()
         return {
             "id": int(self.ids[i]),
-            "numerical_abscissa": _plain(self.numerical_abscissa[i]),
-            "step_gain": _plain(self.step_gain[i]),
-            "reactivity": _plain(self.reactivity[i]),
+            "numerical_abscissa": plain(self.numerical_abscissa[i]),
+            "step_gain": plain(self.step_gain[i]),
+            "reactivity": plain(self.reactivity[i]),
             "transient_growth": bool(self.transient_growth[i]),
             "modes": [self._mode(i, j, vectors) for j in kept],
         }
@@ -117,7 +117,7 @@ class Modes(Shown, Record, schema="dynsys.modes/1", what="set of modes", remedy=
             "visibility": self.visibility,
         }
         named |= {"right": self.right, "left": self.left} if vectors else {}
-        row = {key: _plain(values[i, j]) for key, values in named.items()}
+        row = {key: plain(values[i, j]) for key, values in named.items()}
         return row | {"defective": bool(np.isinf(self.condition[i, j]))}
 
 
@@ -243,10 +243,10 @@ def _products(system: System, x: Tensor, u: Tensor) -> scipy.sparse.linalg.Linea
     )
 
 
-def _plain(values: Any) -> Any:
+def plain(values: Any) -> Any:
     """Numbers as JSON has them: complex ones as pairs, None for infinite ones and for none."""
     if np.ndim(values):
-        return [_plain(value) for value in values]
+        return [plain(value) for value in values]
     if np.iscomplexobj(values):
-        return [_plain(values.real), _plain(values.imag)]
+        return [plain(values.real), plain(values.imag)]
     return float(values) if np.isfinite(values) else None

@@ -1,4 +1,4 @@
-"""Where a network goes at its own task, and the inputs that the task holds it at; else driven at random."""
+"""Where a network goes at its own task, or at random inputs where none is known, and the inputs it is held at."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsys.models.driven.random_drive import bounded, driven_trajectories
-from dynsys.models.tasks.trials import TrialTask
-from dynsys.search.starts import starts_at
+from dynsys.models.tasks.trials import Array, TrialTask
 from dynsys.systems.system import System
 
 
@@ -33,12 +32,7 @@ def trajectories_of_task(system: System, task: Any, first: Tensor, steps: int, s
     return bounded(system, first, torch.as_tensor(np.stack(runs, axis=1)).to(first))
 
 
-def contexts_of_task(system: Any, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
-    """Inputs (n, n_input) that the task holds the network at, and states (n, n_state) to begin a search from; None
-    where that is zero alone.
-    """
-    if not isinstance(system.task, TrialTask) or not system.task.held.any():
-        return None
-    held = torch.as_tensor(system.task.held)
-    x, u = starts_at(system, held, -(-n // len(held)), seed)
-    return u[:n], x[:n]
+def held_inputs(system: System) -> Array:
+    """The inputs (G, n_input) at which the task of a network holds it; zero where that says none."""
+    task = getattr(system, "task", None)
+    return task.held if isinstance(task, TrialTask) else np.zeros((1, system.n_input))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.activations import activation_named
-from dynsys.models.driven.of_task import contexts_of_task
 from dynsys.models.rate.rate_network import RateNetwork
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.trajectories.simulate import simulate
@@ -148,9 +147,6 @@ class EchoStateNetwork(RateNetwork):
         inputs = torch.as_tensor(np.stack([trial.inputs for trial in trials], axis=1))
         x = torch.as_tensor(np.random.default_rng(seed).standard_normal((runs, self.n_state)) * 0.5)
         return simulate(self, x.to(self.W), inputs.to(self.W))[warm_up:]
-
-    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
-        return contexts_of_task(self, n, seed)
 
     def states_of_outputs(self, z: Tensor) -> Tensor:
         """W_fb z, where the feedback of an output z drives the units (Jang, section 6)."""

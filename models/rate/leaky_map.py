@@ -25,6 +25,7 @@ class LeakyStep(LeakyNetwork):
     """
 
     kind = Kind.MAP
+    papers = ("song2016",)
     flows: type[LeakyFlow]
 
     def __init__(

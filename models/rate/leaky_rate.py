@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.models.activations import activation_named
-from dynsys.models.driven.of_task import contexts_of_task, driven_or_of_task
+from dynsys.models.driven.of_task import driven_or_of_task
 from dynsys.models.rate.rate_network import ActivityNetwork, RateNetwork
 from dynsys.proof.exact import Sum, affine_terms
 from dynsys.proof.functions.enclosure import Enclosed
@@ -133,9 +133,6 @@ class LeakyNetwork(RateNetwork):
         """Runs of its task where that is known, else under random inputs, (steps, runs, n_state)."""
         first = self.W.new_zeros(self.n_state) if self.initial_state is None else self.initial_state
         return driven_or_of_task(self, first.expand(runs, -1), steps, seed)
-
-    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
-        return contexts_of_task(self, n, seed)
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self._paced(super().velocity(x, u))

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dynsys.models.driven.of_task import contexts_of_task, driven_or_of_task
+from dynsys.models.driven.of_task import driven_or_of_task
 from dynsys.models.recurrent.layer import Layer
 from dynsys.models.recurrent.stack import Stack
 from dynsys.models.wrapping.readout import Readout, linear_readout, relu_readout
@@ -126,9 +126,6 @@ class Recurrent(Stack):
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor:
         """Runs of its task where that is known, else under random inputs, (steps, runs, n_state)."""
         return driven_or_of_task(self, self._first(runs), steps, seed)
-
-    def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
-        return contexts_of_task(self, n, seed)
 
     def _first(self, runs: int) -> Tensor:
         weight = self.layers[0].weight_hh

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 import dynsys
+from dynsys.models.driven.of_task import held_inputs
+from dynsys.models.tasks.integration import Integration
 from dynsys.models.tasks.sine import SineWave
 from dynsys.models.tasks.trials import Trials, TrialTask, fields_of
 from dynsys.models.training.learners import learner
@@ -49,6 +51,38 @@ def test_a_wave_that_dies_out_is_not_learned():
     trials = task.test(0)
     output = trials.target * np.exp(-0.1 * np.arange(trials.target.shape[1]))[:, None]
     assert not task.learned(task.scores(trials, output))
+
+
+def test_the_choice_is_the_sign_of_the_integral_of_the_stream_in_context():
+    task = Integration(stimulus=30, response=5)
+    trials = task.trials(200, seed=1)
+    some = zip(trials.inputs, trials.target[..., 0], trials.mask, strict=True)
+    for u, target, counts in some:
+        context = u[0, 2:]
+        assert sorted(context) == [0, 1]
+        assert (u[:, 2:] == context).all()
+        integral = u[:30, int(context[1])].sum()
+        assert (target[30:] == np.sign(integral)).all()
+        assert not u[30:, :2].any()
+        assert counts.nonzero()[0].tolist() == [0, 30, 31, 32, 33, 34]
+    assert not trials.target[:, 0].any()
+
+
+def test_evidence_has_the_mean_and_the_noise_of_its_step():
+    """A mean uniform in +-c has the variance c^2 / 3; noise per root of time falls with the root of a step."""
+    shown = Integration(stimulus=50, dt=4.0, coherence=0.9, noise=1.0).trials(4000, seed=0).inputs[:, :50, :2]
+    assert shown.var(axis=1).mean() == pytest.approx(1 / 4, rel=0.05)
+    assert shown.mean(axis=1).var() == pytest.approx(0.9**2 / 3 + 1 / (4 * 50), rel=0.05)
+
+
+def test_a_choice_counts_by_its_sign_in_each_context():
+    task = Integration(stimulus=5, response=2)
+    trials = task.trials(100, seed=0)
+    wrong_on_color = np.where(trials.inputs[..., 3:] > 0, -trials.target, trials.target)
+    scores = task.scores(trials, wrong_on_color)
+    assert (scores["accuracy_motion"], scores["accuracy_color"]) == (1, 0)
+    assert not task.learned(scores)
+    assert task.learned(task.scores(trials, 0.2 * trials.target))
 
 
 @dataclass(frozen=True)
@@ -101,10 +135,9 @@ def test_a_user_sets_the_numbers_of_a_task_by_name():
         SineWave(slowest=0.9)
 
 
-def test_a_network_trained_by_force_remembers_its_task_and_is_searched_at_its_inputs(tmp_path):
-    options = {"waves": "3", "steps": "100"}
-    trained = learner("sine", "esn")(tmp_path, units=20, steps=600, options=options)
+def test_a_network_trained_by_force_remembers_its_task(tmp_path):
+    trained = learner("sine", "esn")(tmp_path, units=20, steps=600, options={"waves": "3", "steps": "100"})
     network = dynsys.load(tmp_path)
     assert network.task == trained.network.task == SineWave(waves=3, steps=100)
-    points = dynsys.find_fixed_points(network, n_starts=30, verify=False)
-    assert points.search.inputs == [[0.25], [0.25 + 1 / 3], [0.25 + 2 / 3]]
+    assert held_inputs(network).tolist() == [[0.25], [0.25 + 1 / 3], [0.25 + 2 / 3]]
+    assert held_inputs(dynsys.load("bistable")).tolist() == [[]]

@@ -17,6 +17,7 @@ TINY = {
     "many-to-one": {"units": 3, "patterns": 3, "length": 7, "batch": 4},
     "one-to-many": {"units": 3, "patterns": 3, "length": 7, "batch": 4},
     "sine": {"units": 3, "batch": 4, "options": {"waves": "3", "slowest": "0.5", "fastest": "1", "steps": "9"}},
+    "integration": {"units": 3, "batch": 4, "options": {"stimulus": "5", "response": "2"}},
 }
 
 
