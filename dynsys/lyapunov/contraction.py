@@ -13,6 +13,7 @@ S-procedure, Boyd et al. 1994, section 2.6.3). V = |X^-1 (x - x*)|^2 is then a L
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -126,6 +127,38 @@ class Form:
         S[:n, :n] += torch.eye(n, dtype=S.dtype)
         return S
 
+    def largest(self, guess: Any = None) -> tuple[float, Tensor]:
+        """The largest eigenvalue of S, about, and its vector; of large S it is not written down."""
+        p = self.K.shape[1]
+        if p <= DENSE:
+            S = self.matrix()
+            if not bool(torch.isfinite(S).all()):
+                return float(np.inf), S[0]
+            values, vectors = torch.linalg.eigh(S)
+            return float(values[-1]), vectors[:, -1]
+        import scipy.sparse.linalg as sparse  # only here: what loads a network does not wait for it
+
+        operator = sparse.LinearOperator((p, p), self._product(), dtype=np.float64)
+        try:
+            found, columns = sparse.eigsh(operator, k=1, which="LA", v0=guess, tol=1e-4, maxiter=300)
+        except (sparse.ArpackError, ValueError):  # numbers beyond float64
+            return float(np.inf), self.K[0]
+        return float(found[0]), torch.as_tensor(columns[:, 0])
+
+    def _product(self) -> Callable[[Any], Any]:
+        """v -> S v."""
+        K, Z, n, h = self.K.numpy(), self.Z.numpy(), self.n, self.h if self.kind is Kind.FLOW else 1.0
+        if self.kind is Kind.MAP:
+            return lambda v: Z.T @ (Z @ v) + K.T @ (K @ v)
+
+        def product(v: Any) -> Any:
+            v = v.reshape(-1)
+            found = Z.T @ (Z @ v) + h * (K.T @ v[:n])
+            found[:n] += h * (K @ v) + v[:n]
+            return found
+
+        return product
+
     def uncertainty(self) -> float:
         """By how much the largest eigenvalue of the true S can be above that of the computed one, at the most."""
         K, Z = (float(up(part.norm())) for part in (self.K, self.Z))
@@ -175,27 +208,15 @@ def eigenvalues_below(S: Tensor) -> float:
     return theta + rounding if done else float(np.inf)
 
 
-def largest(S: Tensor, guess: Any = None) -> tuple[float, Tensor]:
-    """The largest eigenvalue of a symmetric matrix, about, and its vector."""
-    if len(S) <= DENSE:
-        values, vectors = torch.linalg.eigh(S)
-        return float(values[-1]), vectors[:, -1]
-    import scipy.sparse.linalg  # only here: what loads a network does not wait for it
-
-    values, vectors = scipy.sparse.linalg.eigsh(S.numpy(), k=1, which="LA", v0=guess, tol=1e-4, maxiter=300)
-    return float(values[0]), torch.as_tensor(vectors[:, 0])
-
-
 def improved(form: Form, t: Tensor, sweeps: int, enough: float) -> tuple[float, Tensor]:
     """The largest eigenvalue of S, and weights near ``t`` that make it small: it falls along (Z v)_j^2 - v_j^2."""
     best, kept, step = np.inf, t, 0.5
     vector: Any = None
     for _ in range(sweeps):
         weighed = form.weighed(t)
-        S = weighed.matrix()
-        if not bool(torch.isfinite(S).all()):
+        value, v = weighed.largest(vector)
+        if not np.isfinite(value):
             return best, kept
-        value, v = largest(S, vector)
         vector = v.numpy()
         if value < best:
             best, kept = value, t

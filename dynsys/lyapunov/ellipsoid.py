@@ -28,7 +28,9 @@ SMALLEST = 2.0**-24  # of a usual state, from where an ellipsoid is no more look
 LARGEST = 64.0  # of a usual state, beyond which no larger one is looked for
 SWEEPS = 6  # of the weights of the channels
 BISECTIONS = 4  # of the logarithm of the radius between one that fits and its double
+SHARP = 1.12  # of the radius of that search, up to where it is sharpened in the end
 TRIES, SMALLER = 4, 0.99  # radii that are tried with all rounding, each smaller by so much
+DOUBLINGS = 40  # of the terms of a sum over steps: any A whose powers vanish within 1e12 steps
 GAIN = 1.03  # in radius, that another form must bring to be followed
 
 
@@ -40,12 +42,19 @@ def lyapunov_matrix(A: Array, kind: Kind, Q: Array | None = None) -> Array:
            [0.125 , 0.5   ]])
     """
     Q = np.eye(len(A)) if Q is None else Q
-    P = (
-        scipy.linalg.solve_discrete_lyapunov(A.T, Q, method="bilinear")
-        if kind is Kind.MAP
-        else scipy.linalg.solve_continuous_lyapunov(A.T, -Q)
-    )
+    P = _doubled(A, Q) if kind is Kind.MAP else scipy.linalg.solve_continuous_lyapunov(A.T, -Q)
     return np.asarray((P + P.T) / 2)
+
+
+def _doubled(A: Array, Q: Array) -> Array:
+    """The sum of (A^k)^T Q A^k, each time twice as many terms (Smith 1968)."""
+    P = Q
+    for _ in range(DOUBLINGS):
+        more = A.T @ P @ A
+        P, A = P + more, A @ A
+        if not np.abs(more).max() > 1e-17 * np.abs(P).max():
+            break
+    return P
 
 
 def forms(A: Array, kind: Kind) -> Iterator[Array]:
@@ -92,6 +101,7 @@ def largest_ellipsoid(
     if search.frame is not None:
         for form in forms(search.middle(), system.kind):
             search.consider(form)
+    search.sharpen()
     return search.proved()
 
 
@@ -125,11 +135,20 @@ class _Search:
             middle = float(np.sqrt(low * high))
             low, high = (middle, high) if self._fits(frame, middle) else (low, middle)
 
-    def _fits(self, frame: Frame, radius: float) -> bool:
+    def sharpen(self) -> None:
+        """The last per cents of the radius in the best frame, by weights that are sought for longer."""
+        if self.frame is None:
+            return
+        low, high = self.radius, SHARP * self.radius
+        for _ in range(BISECTIONS):
+            middle = float(np.sqrt(low * high))
+            low, high = (middle, high) if self._fits(self.frame, middle, 5 * SWEEPS) else (low, middle)
+
+    def _fits(self, frame: Frame, radius: float, sweeps: int = SWEEPS) -> bool:
         form = Form.of(self.system, self.u, frame, radius)
         if form is None:
             return False
-        value, t = improved(form, form.balanced(), SWEEPS, ENOUGH)
+        value, t = improved(form, form.balanced(), sweeps, ENOUGH)
         if value >= ENOUGH:
             return False
         self.frame, self.radius, self.weights = frame, radius, t
