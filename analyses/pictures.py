@@ -9,7 +9,7 @@ from typing import Any
 
 from dynsys.analyses.portrait import Fit, portrait, title_of, together
 from dynsys.analyses.recorded import Recorded, trials_drawn
-from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, RECORDED, load_run
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, CURVE, FLIPS, RECORDED, load_run
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.result.fixed_points import FixedPoints
@@ -127,6 +127,7 @@ def _usual(run: Path) -> str:
 @picture("phase", "points", "seed", "fit", "starts", "trajectories", "states", "conditions", "epochs")
 def _phase(asked: Asked) -> Any:
     from dynsys.attractors.connections import Connections
+    from dynsys.continuous_attractors.slow_curve import SlowCurve
 
     if asked.beside:
         return _together(asked)
@@ -147,6 +148,7 @@ def _phase(asked: Asked) -> Any:
         asked.starts,
         _names(system, shown, run),
         asked.epochs,
+        [SlowCurve.load(run / CURVE)] if (run / CURVE).is_file() else [],
     )
 
 
@@ -222,6 +224,19 @@ def _surface(asked: Asked) -> Any:
     if len(chosen) > 2:
         raise ValueError(f"{len(chosen)} points are given; a surface is that of a memory, and of a saddle beside it")
     return lyapunov_surface(CertifiedBasins.load(run / CERTIFIED), points, *chosen, title=title_of(system))
+
+
+@picture("curve")
+def _curve(asked: Asked) -> Any:
+    from dynsys.continuous_attractors.slow_curve import SlowCurve
+    from dynsys.plots import speed_along
+
+    path = asked.run / CURVE
+    if not path.is_file():
+        raise CheckpointError(
+            asked.run, "no slow curve was looked for", "first: dynsys find with --curve mode, or a readout's number"
+        )
+    return speed_along(SlowCurve.load(path), title=title_of(load_run(asked.run)[1]))
 
 
 @picture("flip")

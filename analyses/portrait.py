@@ -21,6 +21,7 @@ from dynsys.trajectories.simulate import relax
 
 if TYPE_CHECKING:
     from dynsys.attractors.connections import Connections
+    from dynsys.continuous_attractors.slow_curve import SlowCurve
 
 Array = NDArray[np.float64]
 Fit = Literal["points", "trajectories"]
@@ -44,6 +45,7 @@ def portrait(
     starts: bool = False,
     names: Sequence[str] = (),
     epochs: Mapping[str, int] | None = None,
+    curves: Sequence[SlowCurve] = (),
 ) -> Any:
     """The phase portrait as a plotly figure: trajectories, releases from random states, and the points.
 
@@ -72,6 +74,7 @@ def portrait(
         names=names,
         conditions=recorded.conditions if isinstance(recorded, Trials) else None,
         epochs=epochs,
+        curves=curves,
         notes=[recorded.told] if recorded and recorded.told else [],
         title=title_of(system),
     )

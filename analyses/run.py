@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,12 +23,16 @@ from dynsys.stability.modes import Modes, linear_modes
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
+if TYPE_CHECKING:
+    from dynsys.continuous_attractors.slow_curve import SlowCurve
+
 Array = NDArray[np.float64]
 POINTS = "fixed_points"  # .safetensors and .json, in the folder of a run
 MODES = "modes.safetensors"
 CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "memory.json"
 CERTIFIED, FLIPS = "certified.safetensors", "flip.safetensors"
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for stable points: as many as make up such numbers
+CURVE = "slow_curve.safetensors"
 RECORDED = "trajectories.safetensors"  # those that a search began from
 EXPONENTS, TOLD = "exponents.safetensors", "report.json"  # what 'dynsys report' keeps, and how long it took for it
 OF_POINTS = (
@@ -41,6 +45,7 @@ OF_POINTS = (
     RECORDED,
     EXPONENTS,
     TOLD,
+    CURVE,
 )  # what belongs to the points beside them, and to no others
 
 
@@ -108,6 +113,17 @@ def save_modes(points: FixedPoints, folder: str | Path, progress: Progress) -> M
     modes.save(Path(folder) / MODES)
     progress("modes", 1, 1)
     return modes
+
+
+def save_curve(points: FixedPoints, folder: str | Path, along: int | str, progress: Progress) -> SlowCurve:
+    """The slow curve along a readout or the leading mode, written beside the points."""
+    from dynsys.continuous_attractors.slow_curve import slow_curve
+
+    progress("slow curve", 0, 1)
+    curve = slow_curve(points, along)
+    curve.save(Path(folder) / CURVE)
+    progress("slow curve", 1, 1)
+    return curve
 
 
 def modes_to_json(modes: Modes) -> list[dict[str, Any]]:

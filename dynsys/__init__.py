@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynsys.comparison.compared import compare
     from dynsys.continuation.inputs import follow_inputs
+    from dynsys.continuous_attractors.slow_curve import slow_curve
     from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
     from dynsys.io.progress import progress
@@ -47,6 +48,7 @@ _HOME = {
     "progress": "dynsys.io.progress",
     "settle": "dynsys.trajectories.settling",
     "simulate": "dynsys.trajectories.simulate",
+    "slow_curve": "dynsys.continuous_attractors.slow_curve",
     "wrap": "dynsys.models.wrapping.wrap",
 }
 _MODULES = {name: f"dynsys.{name}" for name in ("analyses", "models", "plots", "testing")}
@@ -72,6 +74,7 @@ __all__ = [
     "progress",
     "settle",
     "simulate",
+    "slow_curve",
     "wrap",
 ]
 

@@ -49,6 +49,7 @@ _HOME = {
     "selection_vectors": "dynsys.plots.stability.selection",
     "shares_about_memories": "dynsys.plots.memory.homecoming",
     "side_by_side": "dynsys.plots.portrait.beside",
+    "speed_along": "dynsys.plots.stability.speed_along",
     "spectrum": "dynsys.plots.stability.eigenvalues",
     "training_curves": "dynsys.plots.training.curves",
 }

@@ -61,6 +61,11 @@ from dynsys.io.progress import progress
 @click.option("--full-spectrum", is_flag=True, help="All eigenvalues, however large the network.")
 @click.option("--modes", "with_modes", is_flag=True, help="Left and right modes, what an input does to them, growth.")
 @click.option(
+    "--curve",
+    metavar="K|mode",
+    help="The curve of least speed along the readout K, from 0 on, or along the slowest point's leading mode.",
+)
+@click.option(
     "--verify/--no-verify",
     default=True,
     show_default=True,
@@ -107,6 +112,7 @@ def find(
     tol_unique: float | None,
     full_spectrum: bool,
     with_modes: bool,
+    curve: str | None,
     verify: bool,
     seed: int,
     trajectories: str | None,
@@ -133,7 +139,7 @@ def find(
       dynsys find model.pt -o runs/model --trajectories trials.npz
       dynsys find runs/retrieval -o runs/retrieval --strings c9k8j3f1??c,c9k8j3f1??f
     """
-    from dynsys.analyses.run import save_modes, search_and_save
+    from dynsys.analyses.run import save_curve, save_modes, search_and_save
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.result.export import check_csv, check_mat, write_csv, write_mat
     from dynsys.search.tolerances import Tolerances
@@ -145,6 +151,8 @@ def find(
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
     if strings is not None and (held is not None or trajectories is not None):
         raise click.UsageError("--strings bring inputs and starts of their own; leave out --input and --trajectories")
+    if curve is not None:
+        _along(curve)
     exports = [(csv_path, check_csv, write_csv), (mat_path, check_mat, write_mat)]
     for path, check, _ in exports:
         if path is not None:
@@ -180,11 +188,12 @@ def find(
             device=device,
         )
         modes = save_modes(points, folder, show) if with_modes else None
+        slow = save_curve(points, folder, _along(curve), show) if curve is not None else None
     for path, _, write in exports:
         if path is not None:
             write(points, path)
     if as_json:
-        _print_as_json(points, modes)
+        _print_as_json(points, modes, slow)
         return
     lines = [*points.summary(course=verbose).split("\n"), *told_of_flow(points), *system.remarks()]
     click.echo("\n".join(lines) + "\n")
@@ -193,6 +202,10 @@ def find(
     if with_modes:
         picture = typed("portrait", folder, "--picture", "modes", "-o", "modes.html")
         click.echo(f"Wrote {folder}/modes.safetensors. Its picture: {picture}")
+    if slow is not None:
+        click.echo(
+            f"{slow.sentence}\nIts picture: {typed('portrait', folder, '--picture', 'curve', '-o', 'curve.html')}"
+        )
     following = typed("portrait", folder, "-o", "portrait.html")
     click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: {following}")
 
@@ -215,10 +228,18 @@ def _from_trajectories(system: Any, path: str, keys: str | None, n: int, noise: 
     return {"starts": noisy_starts(runs, n, noise=noise, seed=seed), "recorded": recording}
 
 
-def _print_as_json(points: Any, modes: Any) -> None:
+def _along(curve: str) -> int | str:
+    """What a slow curve goes along: the number of a readout, or the leading mode."""
+    if curve != "mode" and not curve.isdigit():
+        raise click.BadParameter(f"{curve!r} is neither 'mode' nor the number of a readout", param_hint="--curve")
+    return curve if curve == "mode" else int(curve)
+
+
+def _print_as_json(points: Any, modes: Any, slow: Any) -> None:
     from dynsys.analyses.run import modes_to_json
     from dynsys.stability.of_flow import stability_of_flow
 
     told = points.to_json() | ({"modes": modes_to_json(modes)} if modes is not None else {})
+    told |= {"slow_curve": slow.to_json()} if slow is not None else {}
     of_flow = stability_of_flow(points)
     print_json(told | ({"stability_of_flow": of_flow} if of_flow is not None else {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
+from dynsys.continuous_attractors.slow_curve import SlowCurve
 from dynsys.plots import style, thinning
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import Projection
@@ -126,3 +128,30 @@ def _loops(kind: str, loops: list[Array], others: list[Attractor]) -> go.Scatter
         text=rows,
         hovertemplate="%{text}<extra></extra>",
     )
+
+
+def slow_curves(curves: Sequence[SlowCurve], axes: Projection) -> list[go.Scatter3d]:
+    """Slow curves as tubes coloured by their speed, from dark, where they rest, to bright."""
+    found = []
+    for i, curve in enumerate(curves):
+        bar = {"title": {"text": "log10 speed", "side": "right"}, "thickness": 12, "len": 0.5, "x": 1.0, "y": 0.5}
+        line = {
+            "color": np.log10(curve.drawn),
+            "colorscale": "Viridis",
+            "width": 12,
+            "showscale": i == 0,
+            "colorbar": bar,
+        }
+        pairs = zip(curve.values, curve.speed, strict=True)
+        texts = [f"{curve.along} {value:.4g}<br>speed {speed:.3g}" for value, speed in pairs]
+        found.append(
+            go.Scatter3d(
+                **thinning.xyz(axes.transform(curve.states)),
+                mode="lines",
+                line=line,
+                name=f"slow curve along {curve.along}",
+                text=texts,
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    return found

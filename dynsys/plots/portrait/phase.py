@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
+from dynsys.continuous_attractors.slow_curve import SlowCurve
 from dynsys.io.text import paragraphs
 from dynsys.plots import style, thinning
 from dynsys.plots.portrait import camera, manifolds, scene, trials
@@ -38,6 +39,7 @@ def phase_portrait(
     conditions: Sequence[Any] | None = None,
     epochs: Mapping[str, int] | None = None,
     arrows: Mapping[str, Any] | None = None,
+    curves: Sequence[SlowCurve] = (),
     time_axis: Literal[0, 1] | None = None,
     called: str = "trajectories",
     starts: bool = False,
@@ -60,7 +62,7 @@ def phase_portrait(
     Several results, of contexts, inputs or networks of one size, stand in one picture under their ``labels``, each with
     a colour of its own; ``trajectories`` is then a list with those of each. ``arrows`` are directions by name: a vector
     (n,) from the middle of the points, or a pair of a state and a vector; where one looks short, it points out of the
-    picture. With ``starts`` the states that
+    picture. ``curves`` of ``dynsys.slow_curve`` are coloured by their speed. With ``starts`` the states that
     the search began from are drawn, as far as the points tell them. The axes are fitted to the
     points, to the trajectories where ``fit`` says so, and to both where the points are too few to span three
     dimensions; ``projection`` gives them instead, such as those of an earlier figure. ``names`` are said of the points
@@ -83,13 +85,24 @@ def phase_portrait(
     places = axes.transform(points.states)
     begun = axes.transform(_starts(points)) if starts else places[:0]
     low, high = scene.ranges(
-        np.concatenate([places, begun, *passed.all_runs, *passed.released, *passed.branches, *passed.loops])
+        np.concatenate(
+            [
+                places,
+                begun,
+                *(axes.transform(curve.states) for curve in curves),
+                *passed.all_runs,
+                *passed.released,
+                *passed.branches,
+                *passed.loops,
+            ]
+        )
     )
     arm = MODE_SHARE * float((high - low).max())
     figure = go.Figure(_traces(points, places, passed, connections, others, axes, arm, names))
     if begin:
         means = {name: [passed.means[name]] if name in passed.means else some for name, some in groups.items()}
         figure.add_traces(trials.marks(begin, means, axes))
+    figure.add_traces(manifolds.slow_curves(curves, axes))
     figure.add_traces(traces_of(vectors, axes, ARROW_SHARE * float((high - low).max())))
     if starts:
         figure.add_trace(_search_starts(begun))
