@@ -159,7 +159,7 @@ def slow_curve(
 
     A direction (n,) is measured from the origin in its own units; "mode" from the point. ``start`` is the number of the
     point that the curve is sought from, by default the slowest, of several at rest that in the middle; ``span`` is by
-    default that of the points and of the task's trajectories. ``limit`` is the speed at which a curve counts as at rest,
+    default that of the points and of the task's trajectories. ``limit`` is the speed at which it counts as at rest,
     by default that at which a state moves by a hundredth of its length while what is across it decays e-fold. Raises
     ValueError where there is no point, no such readout, or nothing to tell the span.
     """
