@@ -57,10 +57,12 @@ def portrait(
     from dynsys.plots import phase_portrait
 
     u = torch.as_tensor(points.inputs[:1]) if len(points) else torch.zeros(1, system.n_input, dtype=torch.float64)
+    parts = _parts(points)
     with alone():
         passed, called = (recorded.runs, recorded.called) if recorded else _runs(system, seed)
-        released = releases(system, u, seed)
-        others = () if connections is not None else beside(points, system, u, seed)
+        # Where points are of several inputs, those let go under one of them would be in the way of the others.
+        released = [] if len(parts) > 1 else releases(system, u, seed)
+        others = {} if connections is not None else {key: beside(*part, system, seed) for key, part in parts.items()}
     return phase_portrait(
         points,
         trajectories=passed,
@@ -91,10 +93,20 @@ def _runs(system: System, seed: int) -> tuple[Any, str]:
     return runs[:, ::2], DRIVEN if system.n_input else "runs from random states"
 
 
-def beside(points: FixedPoints, system: System, u: torch.Tensor, seed: int) -> list[Attractor]:
-    """The attractors that are none of the points, if the search met any: from states like those it started from."""
-    settling = points.search.settling
-    met = 0 if settling is None else sum(end["point"] is None for end in settling["ends"])
+def _parts(points: FixedPoints) -> dict[str, tuple[FixedPoints, torch.Tensor, int]]:
+    """By label the points of each input, that input, and how many attractors beside them the search of it met."""
+    if len(points.search.inputs) != len(points.about.get("parts", ())):
+        u = points.inputs[:1] if len(points) else np.zeros((1, points.inputs.shape[1]))
+        return {"": (points, torch.as_tensor(u), points.search.met_beside)}
+    held = torch.split(torch.tensor(points.search.inputs, dtype=torch.float64), 1)
+    return {
+        part["label"]: (points[points.label == part["label"]], u, part["beside"])
+        for part, u in zip(points.about["parts"], held, strict=True)
+    }
+
+
+def beside(points: FixedPoints, u: torch.Tensor, met: int, system: System, seed: int) -> list[Attractor]:
+    """As many attractors that are none of the points as the search met: from states like those it started from."""
     ends = Ends(iterated(points), points)
     for attempt in range(ATTEMPTS):
         if len(ends.others) >= met:

@@ -57,15 +57,17 @@ def search_and_save(
     loading: dict[str, Any] | None = None,
     noted: dict[str, Any] | None = None,
     recorded: Recording | None = None,
+    inputs: Any = None,
     **settings: Any,
 ) -> FixedPoints:
     """Find the points and write them; on Ctrl-C those found so far are written and SearchInterrupted goes on up.
 
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
-    Of the trajectories that were ``recorded`` enough are kept to be drawn, and where they came from.
+    Of the trajectories that were ``recorded`` enough are kept to be drawn, and where they came from. ``inputs``
+    (G, n_input) are searched at one after the other.
     """
-    from dynsys.search.find import SearchInterrupted, find_fixed_points  # here, as pictures of a run need no search
+    from dynsys.search.find import SearchInterrupted  # here, as pictures of a run need no search
 
     told = {"assumed": list(system.assumed), "unread": list(system.unread)}
     noted = {**note_of(checkpoint, loading), **{k: v for k, v in told.items() if v}, **(noted or {})}
@@ -73,7 +75,7 @@ def search_and_save(
     folder, was_there = Path(folder), Path(folder).exists()
     check_writable(folder)
     try:
-        points = _noting(find_fixed_points(system, progress=progress, **settings), noted)
+        points = _noting(_searched(system, inputs, progress=progress, **settings), noted)
     except SearchInterrupted as interrupt:
         interrupt.points = _noting(interrupt.points, noted)
         save_points(interrupt.points, folder, recorded)
@@ -85,6 +87,31 @@ def search_and_save(
         raise
     save_points(points, folder, recorded)
     return points
+
+
+def _searched(system: System, inputs: Any, *, seconds: float | None = None, **settings: Any) -> FixedPoints:
+    """The points under each of the inputs (G, n_input), as if it were alone; those of several are labelled.
+
+    Raises ValueError for an input that is given twice. Of several inputs each has its share of the ``seconds``, and an
+    interrupted search has the points of the inputs before it as well.
+    """
+    from dynsys.search.find import SearchInterrupted, find_fixed_points
+
+    if inputs is None or len(inputs) == 1:
+        held = {} if inputs is None else {"input": inputs[0]}
+        return find_fixed_points(system, seconds=seconds, **held, **settings)
+    twice = [list(u) for i, u in enumerate(map(list, inputs)) if u in list(map(list, inputs[:i]))]
+    if twice:
+        raise ValueError(f"input {', '.join(f'{value:g}' for value in twice[0])} is given twice; give each once")
+    parts: list[FixedPoints] = []
+    share = None if seconds is None else seconds / len(inputs)
+    for u in inputs:
+        try:
+            parts.append(find_fixed_points(system, input=u, seconds=share, **settings))
+        except SearchInterrupted as interrupt:
+            interrupt.points = FixedPoints.concatenate([*parts, interrupt.points])
+            raise
+    return FixedPoints.concatenate(parts)
 
 
 def at_rest(system: System, seed: int) -> dict[str, Any]:

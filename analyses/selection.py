@@ -109,7 +109,7 @@ def selections(system: System, inputs: Any = None, *, seed: int = 0) -> Selectio
 
     Without ``inputs`` those at which the task of the network holds it, or zero.
     """
-    held = checked_input(system, held_inputs(system) if inputs is None else np.atleast_2d(inputs))
+    held = checked_input(system, held_inputs(system) if inputs is None else inputs)
     with alone():
         return Selections(system.name, [_line(system, u, seed) for u in torch.split(held, 1)])
 

@@ -57,16 +57,22 @@ def groups(points: FixedPoints) -> list[Group]:
 
     Points of several results that were joined have the colour of their label instead of that of their kind.
     """
-    labels = list(dict.fromkeys(points.label.tolist()))
-    if labels in ([], [""]):
+    shades = of_labels(points)
+    if not shades:
         return _kinds(points)
     found = []
-    for i, label in enumerate(labels):
+    for label, colour in shades.items():
         rows = np.flatnonzero(points.label == label)
         for kind in _kinds(points[rows]):
-            name, colour = f"{label}: {kind.label}", LABELS[i % len(LABELS)]
+            name = f"{label}: {kind.label}"
             found.append(Group(name, kind.phrase, kind.symbol, colour, rows[kind.rows]))
     return found
+
+
+def of_labels(points: FixedPoints) -> dict[str, str]:
+    """The colour of each label of points that were joined, in the order in which they come; of others nothing."""
+    labels = list(dict.fromkeys(points.label.tolist()))
+    return {label: LABELS[i % len(LABELS)] for i, label in enumerate(labels)} if any(labels) else {}
 
 
 def _kinds(points: FixedPoints) -> list[Group]:
@@ -87,8 +93,8 @@ def _kinds(points: FixedPoints) -> list[Group]:
 
 def counted(points: FixedPoints) -> str:
     """How many of which kind, for a caption."""
-    labels = list(dict.fromkeys(points.label.tolist()))
-    if labels not in ([], [""]):
+    labels = of_labels(points)
+    if labels:
         return "; ".join(f"{label}: {_counted(points[points.label == label])}" for label in labels)
     return _counted(points)
 

@@ -67,6 +67,11 @@ class SearchReport(Shown):
     tolerances: str = ""  # by which points were counted (``dynsys.search.tolerances``), if they were
     left_out: list[str] = field(default_factory=list)  # what was not done, for want of time or of a way to do it
 
+    @property
+    def met_beside(self) -> int:
+        """How many attractors trajectories settle at that are none of the points."""
+        return 0 if self.settling is None else sum(end["point"] is None for end in self.settling["ends"])
+
     def headline(self) -> str:
         points = f"{self.found:,} fixed and {self.slow:,} slow points"
         return f"{points} from {self.starts:,} starts by {self.solver} in {self.seconds:.1f} s; {self.stopped}"

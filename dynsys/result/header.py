@@ -53,11 +53,13 @@ class Kept(TypedDict):
 
 
 class Part(TypedDict):
-    """One of several results that were joined: how many points, and its own words."""
+    """One of several results that were joined: how many points, its own words, and how many attractors its search met
+    that are none of its points."""
 
     label: str
     points: int
     summary: str
+    beside: int
 
 
 class About(Kept, total=False):

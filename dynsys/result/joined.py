@@ -111,7 +111,12 @@ def _about(parts: list[FixedPoints], labels: Sequence[str]) -> dict[str, Any]:
     about = {key: value for key, value in first.items() if all(part.about.get(key) == value for part in parts)}
     about["name"] = ", ".join(dict.fromkeys(str(part.about.get("name", "a system")) for part in parts))
     about["parts"] = [
-        {"label": label, "points": len(part), "summary": part.summary() if part.search else ""}
+        {
+            "label": label,
+            "points": len(part),
+            "summary": part.summary() if part.search else "",
+            "beside": part.search.met_beside if part.search else 0,
+        }
         for label, part in zip(labels, parts, strict=True)
     ]
     return about

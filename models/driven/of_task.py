@@ -32,7 +32,7 @@ def trajectories_of_task(system: System, task: Any, first: Tensor, steps: int, s
     return bounded(system, first, torch.as_tensor(np.stack(runs, axis=1)).to(first))
 
 
-def held_inputs(system: System) -> Array:
-    """The inputs (G, n_input) at which the task of a network holds it; zero where that says none."""
+def held_inputs(system: System) -> Array | None:
+    """The inputs (G, n_input) at which the task of a network holds it; None where no such task is known."""
     task = getattr(system, "task", None)
-    return task.held if isinstance(task, TrialTask) else np.zeros((1, system.n_input))
+    return task.held if isinstance(task, TrialTask) else None

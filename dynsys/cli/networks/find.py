@@ -23,9 +23,12 @@ from dynsys.io.progress import progress
 @click.option(
     "--input",
     "held",
+    multiple=True,
     type=Numbers(float, "0,0,1"),
-    help="Input held, like 0,0,1; zeros if not given.",
+    help="Input held, like 0,0,1, again for the next: each is searched at, and its points are labelled. Those of the "
+    "network's task, or zeros, if not given.",
 )
+@click.option("--inputs", "table", type=PLACE, metavar="FILE", help="The inputs as rows of a .csv, .npy, .npz, .mat.")
 @click.option(
     "--solver",
     default="auto",
@@ -102,7 +105,8 @@ def find(
     checkpoint: str,
     folder: str,
     starts: int,
-    held: list[float] | None,
+    held: tuple[list[float], ...],
+    table: str | None,
     solver: str,
     engine: str,
     period: int,
@@ -137,6 +141,7 @@ def find(
     Examples:
       dynsys find runs/flipflop/checkpoint.safetensors -o runs/flipflop
       dynsys find model.pt -o runs/model --trajectories trials.npz
+      dynsys find runs/flipflop -o runs/pushed --input 0,0,0 --input 1,0,0
       dynsys find runs/retrieval -o runs/retrieval --strings c9k8j3f1??c,c9k8j3f1??f
     """
     from dynsys.analyses.run import save_curve, save_modes, search_and_save
@@ -149,7 +154,9 @@ def find(
     asked = {key: value for key, value in given.items() if value is not None}
     if keys is not None and trajectories is None:
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
-    if strings is not None and (held is not None or trajectories is not None):
+    if held and table is not None:
+        raise click.UsageError("--input and --inputs FILE are two ways to say the same; give one of them")
+    if strings is not None and (held or table is not None or trajectories is not None):
         raise click.UsageError("--strings bring inputs and starts of their own; leave out --input and --trajectories")
     if curve is not None:
         _along(curve)
@@ -163,7 +170,7 @@ def find(
         choices = dict(found.choices)
     for line in system.remarks():
         click.echo(line, err=True)
-    begun = _from_strings(system, strings, starts, seed) if strings is not None else {"input": held}
+    begun = _from_strings(system, strings, starts, seed) if strings is not None else _held(system, held, table)
     if trajectories is not None:
         begun |= _from_trajectories(system, trajectories, keys, starts, noise, seed)
     with progress() as show:
@@ -208,6 +215,16 @@ def find(
         )
     following = typed("portrait", folder, "-o", "portrait.html")
     click.echo(f"Wrote {folder}/fixed_points.safetensors and .json. Next: {following}")
+
+
+def _held(system: Any, held: tuple[list[float], ...], table: str | None) -> dict[str, Any]:
+    """The inputs that are searched at: those given, those of a file, or those of the network's task."""
+    from dynsys.models.driven.of_task import held_inputs
+    from dynsys.models.loading.trajectories import inputs_from_file
+
+    if table is not None:
+        return {"inputs": inputs_from_file(table, system.n_input)}
+    return {"inputs": list(held) or held_inputs(system)}
 
 
 def _from_strings(system: Any, strings: str, n: int, seed: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -63,12 +63,18 @@ def traces(branches: list[Array]) -> list[go.Scatter3d]:
     return [_lines(branches), _heads(branches)] if branches else []
 
 
-def of_others(others: list[Attractor], loops: list[Array]) -> list[go.Scatter3d]:
-    """What to draw for the loops (p + 1, 3) of the attractors that are none of the points."""
+def of_others(
+    others: list[Attractor], loops: list[Array], labels: Sequence[str], shades: Mapping[str, str]
+) -> list[go.Scatter3d]:
+    """What to draw for the loops (p + 1, 3) of the attractors that are none of the points, in the shade of the label of
+    each, "" for none.
+    """
     found = []
-    for kind in dict.fromkeys(other.kind for other in others):
-        rows = [i for i, other in enumerate(others) if other.kind == kind]
-        found.append(_loops(kind, [loops[i] for i in rows], [others[i] for i in rows]))
+    each = list(zip(labels, (other.kind for other in others), strict=True))
+    for label, kind in dict.fromkeys(each):
+        rows = [i for i, one in enumerate(each) if one == (label, kind)]
+        name, shade = f"{label}: {kind}" if label else kind, shades.get(label, style.GREEN)
+        found.append(_loops(name, shade, [loops[i] for i in rows], [others[i] for i in rows]))
     return found
 
 
@@ -116,15 +122,15 @@ def _heads(branches: list[Array]) -> go.Scatter3d:
     )
 
 
-def _loops(kind: str, loops: list[Array], others: list[Attractor]) -> go.Scatter3d:
+def _loops(name: str, shade: str, loops: list[Array], others: list[Attractor]) -> go.Scatter3d:
     texts = [f"<b>{other.name}</b><br>readout: {style.vector(other.readout)}" for other in others]
     rows = [text for loop, text in zip(loops, texts, strict=True) for text in [text] * (len(loop) + 1)][:-1]
     return go.Scatter3d(
         **thinning.xyz(thinning.joined(loops)),
         mode="lines+markers",
-        line={"color": style.GREEN, "width": 4},
-        marker={"size": 5, "color": style.GREEN, "symbol": "circle", "line": {"color": "white", "width": 1}},
-        name=kind,
+        line={"color": shade, "width": 4},
+        marker={"size": 5, "color": shade, "symbol": "circle", "line": {"color": "white", "width": 1}},
+        name=name,
         text=rows,
         hovertemplate="%{text}<extra></extra>",
     )

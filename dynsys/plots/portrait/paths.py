@@ -58,12 +58,11 @@ def thinned_paths(
     kept = [thinning.thinned(part, int(share * thinning.size(part))) for part in parts]
     *seen, seen_released, seen_branches = ([axes.transform(run) for run in part] for part in kept)
     states, shown = (sum(len(run) for part in all_parts for run in part) for all_parts in (parts, kept))
-    labels = [label for label in dict.fromkeys(points.label.tolist()) if label]
     apart = list(groups) != [called]
     return Paths(
         dict(zip(groups, seen, strict=True)),
         {name: trials.mean(some) for name, some in groups.items() if apart and len(some) > 1},
-        _shades(groups, labels, apart),
+        _shades(groups, style.of_labels(points), apart),
         seen_released,
         seen_branches,
         [axes.transform(loop) for loop in loops],
@@ -72,11 +71,10 @@ def thinned_paths(
     )
 
 
-def _shades(groups: dict[str, list[Array]], labels: list[str], apart: bool) -> dict[str, str]:
+def _shades(groups: dict[str, list[Array]], of_labels: dict[str, str], apart: bool) -> dict[str, str]:
     """The colour of each group: that of its label, where points are labelled."""
     if not apart:
         return dict.fromkeys(groups, style.GREY)
-    of_labels = trials.colours(labels, style.LABELS)
     return of_labels | trials.colours([name for name in groups if name not in of_labels], style.CONDITIONS)
 
 

@@ -44,7 +44,7 @@ def phase_portrait(
     called: str = "trajectories",
     starts: bool = False,
     connections: Connections | None = None,
-    beside: Sequence[Attractor] = (),
+    beside: Sequence[Attractor] | Mapping[str, Sequence[Attractor]] = (),
     projection: Projection | None = None,
     fit: Literal["points", "trajectories"] = "points",
     names: Sequence[str] = (),
@@ -71,10 +71,13 @@ def phase_portrait(
     A red segment is a unit vector along an unstable mode (of a complex pair its real and its imaginary part): where
     it looks short, the mode points out of the picture. With ``connections`` the branches from the unstable points are
     drawn, darker towards their ends, and orbits and oscillations as loops; those are given ``beside`` where there are
-    no connections.
+    no connections, by label where points are labelled.
     """
     points, groups = grouped(points, labels, trajectories, conditions, time_axis, called)
-    others = list(beside) if connections is None else connections.others
+    by_label = beside if isinstance(beside, Mapping) else {"": beside}
+    by_label = by_label if connections is None else {"": connections.others}
+    others = [other for some in by_label.values() for other in some]
+    whose = [label for label, some in by_label.items() for _ in some]
     _check(points, connections, fit, starts)
     released = thinning.runs_of(releases, points.states.shape[1], time_axis)
     runs = [run for some in groups.values() for run in some]
@@ -98,7 +101,7 @@ def phase_portrait(
         )
     )
     arm = MODE_SHARE * float((high - low).max())
-    figure = go.Figure(_traces(points, places, passed, connections, others, axes, arm, names))
+    figure = go.Figure(_traces(points, places, passed, connections, others, whose, axes, arm, names))
     if begin:
         means = {name: [passed.means[name]] if name in passed.means else some for name, some in groups.items()}
         figure.add_traces(trials.marks(begin, means, axes))
@@ -154,6 +157,7 @@ def _traces(
     passed: Paths,
     connections: Connections | None,
     others: list[Attractor],
+    whose: list[str],
     axes: Projection,
     arm: float,
     names: Sequence[str],
@@ -176,7 +180,7 @@ def _traces(
         if len(branches) == len(connections):  # else thinned out, and no longer one for each
             branches = manifolds.beyond(branches, manifolds.arms(points, connections, axes, arm, MODES_SHOWN))
         traces += manifolds.traces(branches)
-    traces += manifolds.of_others(others, passed.loops)
+    traces += manifolds.of_others(others, passed.loops, whose, style.of_labels(points))
     segments = _unstable_segments(points, places, axes, arm)
     if len(segments):
         line = {"color": style.RED, "width": 5}
