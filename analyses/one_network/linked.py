@@ -13,6 +13,7 @@ import numpy as np
 
 from dynsys.analyses.one_network.study import Told
 from dynsys.attractors.attractor import POINT, Node
+from dynsys.io.text import some
 from dynsys.plots import style
 from dynsys.stability.modes import Modes
 
@@ -21,7 +22,7 @@ MOST = 1_000  # points with a spectrum of their own: more would make the page he
 DIGITS = 5
 
 
-def panel(told: Told, names: dict[int, str]) -> str:
+def panel(told: Told, names: dict[Node, str]) -> str:
     """The HTML below the portrait; empty where there is no point to choose."""
     if not len(told.points):
         return ""
@@ -36,20 +37,21 @@ def panel(told: Told, names: dict[int, str]) -> str:
     return environment.get_template("linked.html.jinja").render(data=text, colours=style)
 
 
-def _point(told: Told, names: dict[int, str], i: int) -> dict[str, Any]:
-    points = told.points
+def _point(told: Told, names: dict[Node, str], i: int) -> dict[str, Any]:
+    points, name = told.points, names.get(Node(POINT, i), "")
+    name = "" if name == str(i) else name
     word = "slow point" if points.verdict[i] == "slow" else str(points.stability[i])
     values = points.eigenvalues[i][~np.isnan(points.eigenvalues[i])]
     return {
-        "name": f"Point {i}{f', {names[i]}' if i in names else ''}: {word}",
-        "facts": [[name, value] for name, value in _facts(told, i).items() if value],
+        "name": f"Point {i}{f', {name}' if name else ''}: {word}",
+        "facts": [[name, value] for name, value in _facts(told, names, i).items() if value],
         "eigenvalues": [[_short(v.real), _short(v.imag)] for v in values[:EIGENVALUES].tolist()],
         "known": len(values) == points.states.shape[1],
         "modes": _modes(told, i),
     }
 
 
-def _facts(told: Told, i: int) -> dict[str, str]:
+def _facts(told: Told, names: dict[Node, str], i: int) -> dict[str, str]:
     points = told.points
     node = Node(POINT, i)
     shares = [] if told.basins is None else [s for s in told.basins.all_shares if node in s.counts]
@@ -59,7 +61,7 @@ def _facts(told: Told, i: int) -> dict[str, str]:
         "unstable directions": str(points.n_unstable[i]),
         "readout": style.vector(points.readouts[i]) if points.readouts.shape[1] else "",
         **{f"share of {s.of}": f"{s.share(node):.1%} ({_percents(*s.interval(node))})" for s in shares},
-        "its branches lead to": ", ".join(ends[:12]) + (f" and {len(ends) - 12} more" if len(ends) > 12 else ""),
+        "its branches lead to": some([names.get(Node(end), end) for end in ends]) if ends else "",
         "speed": f"q = {points.q[i]:.1e}",
         "known to within": (f"{bound:.0e}" if np.isfinite(bound) else "") + (", proved" if points.certified[i] else ""),
     }

@@ -14,11 +14,12 @@ from dynsys.analyses.portrait import portrait, title_of
 from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.report import Report, Section, in_words, page
 from dynsys.analyses.run import RECORDED
-from dynsys.attractors.attractor import POINT, Node
+from dynsys.attractors.attractor import POINT, Attractor, Node
+from dynsys.attractors.basins import Basins
 from dynsys.exponents.spectrum import Exponents
 from dynsys.io.files import write_drawn
 from dynsys.io.text import capital, paragraphs, sentence
-from dynsys.plots import lyapunov_spectrum, memory_graph, modes, spectrum
+from dynsys.plots import lyapunov_spectrum, memory_graph, modes, spectrum, style
 from dynsys.plots.portrait.named import named, ringed
 from dynsys.result.memories import bits
 from dynsys.result.summary import search_lines, summary
@@ -44,12 +45,12 @@ def report_of(told: Told, settings: Whole, command: str) -> Report:
         _points(told, names),
         *_modes(told),
         _settling(told),
-        *_basins(told),
+        *_basins(told, names),
         *_exponents(told),
         _missing(told),
     ]
     return Report(
-        title=f"{title_of(told.system)}: {told.checkpoint.name}",
+        title=f"{capital(title_of(told.system))}: {told.checkpoint.name}",
         command=command,
         summary=headlines(told),
         settings={
@@ -78,17 +79,25 @@ def headlines(told: Told) -> list[str]:
     ]
 
 
-def memory_names(told: Told) -> dict[int, str]:
-    """What each stable point is called: by the pattern that it stores, by its bits, else by its number."""
+def memory_names(told: Told) -> dict[Node, str]:
+    """What each memory, a stable point or an orbit, is called: by its pattern, by its bits, else by its number."""
     points = told.points
     stable = np.flatnonzero((points.verdict == "fixed") & (points.n_unstable == 0) & (points.stability != "marginal"))
+    nodes = {Node(POINT, i): points.readouts[i] for i in stable.tolist()}
     if told.system.name in MEMORIES:
         from dynsys.analyses.landscape import names_in, point_names
 
         called = point_names(told.system, points, names_in(told.checkpoint))
         if called:
-            return {i: called[i] for i in stable.tolist()}
-    return bits({i: points.readouts[i] for i in stable.tolist()}) or {i: str(i) for i in stable.tolist()}
+            return {node: called[node.number or 0] for node in nodes}
+    others = {other.name: other.readout for other in _others(told)}
+    return bits(nodes | others) or {node: str(node.number) if node.kind == POINT else node for node in nodes | others}
+
+
+def _others(told: Told) -> list[Attractor]:
+    """Orbits, oscillations and other attractors that are none of the points, each once."""
+    parts = (told.connections, told.basins)
+    return list({other.name: other for part in parts if part is not None for other in part.others}.values())
 
 
 def _network(told: Told) -> Section:
@@ -101,26 +110,25 @@ def _network(told: Told) -> Section:
     return Section("What was recognised", paragraphs(HERE, "recognised", known), rows)
 
 
-def _portrait(told: Told, names: dict[int, str], seed: int) -> Section:
+def _portrait(told: Told, names: dict[Node, str], seed: int) -> Section:
     kept = told.folder / RECORDED
     recorded = Recorded.load(kept) if kept.is_file() else None
     figure = portrait(told.points, told.system, seed, connections=told.connections, recorded=recorded)
     figure.update_layout(title=None, height=PORTRAIT)
-    by_bits = names and not all(name == str(i) for i, name in names.items())
-    text = paragraphs(HERE, "portrait", bool(recorded), bool(by_bits), told.system.name in MEMORIES)
+    by_bits = bool(names) and all(set(name) <= set("+−0 ") for name in names.values())
+    text = paragraphs(HERE, "portrait", len(names), by_bits, told.system.name in MEMORIES)
     return Section("Phase portrait", text, figures=[ringed(named(figure, names))], more=panel(told, names))
 
 
-def _points(told: Told, names: dict[int, str]) -> Section:
+def _points(told: Told, names: dict[Node, str]) -> Section:
     rows: list[dict[str, Any]] = []
+    are_named = any(node.kind == POINT for node in names)
     for i, row in enumerate(point_rows(told.points, ROWS)):
-        named_row = {"id": row.pop("id"), **({"memory": names.get(i, "")} if names else {}), **row}
-        if told.basins is not None:
-            node = Node(POINT, i)
-            named_row["share of starts"] = (
-                f"{told.basins.box.share(node):.1%}" if node in told.basins.box.counts else ""
-            )
-        rows.append(named_row)
+        node = Node(POINT, i)
+        rows.append({"id": row.pop("id"), **({"memory": names.get(node, "")} if are_named else {}), **row})
+        if told.basins is not None and are_named:
+            counted = told.basins.box.counts
+            rows[-1]["share of starts"] = f"{told.basins.box.share(node):.1%}" if node in counted else ""
     return Section("Points", paragraphs(HERE, "points", len(told.points), ROWS, told.folder), rows)
 
 
@@ -165,7 +173,7 @@ def _settling(told: Told) -> Section:
     return Section("Where trajectories settle", [settling["sentence"]], [{k: row[k] for k in columns} for row in rows])
 
 
-def _basins(told: Told) -> list[Section]:
+def _basins(told: Told, names: dict[Node, str]) -> list[Section]:
     connections, basins = told.connections, told.basins
     if connections is None:
         return []
@@ -173,7 +181,23 @@ def _basins(told: Told) -> list[Section]:
     figures = []
     if connections.nodes() or (basins is not None and basins.attractors):
         figures.append(memory_graph(connections, basins))
-    return [Section("Basins and the graph of saddles", text, figures=figures)]
+    rows = [] if basins is None else [_attractor(told, basins, node, names) for node in basins.attractors[:ROWS]]
+    return [Section("Basins and the graph of saddles", text, rows, figures)]
+
+
+def _attractor(told: Told, basins: Basins, node: Node, names: dict[Node, str]) -> dict[str, str]:
+    """A row: what it is, and which share of each kind of starts ends there."""
+    other = next((other for other in _others(told) if other.name == node), None)
+    kind = other.kind if other is not None else str(told.points.stability[node.number or 0])
+    readout = other.readout if other is not None else told.points.readouts[node.number or 0]
+    shares = {
+        f"of {one.n:,} {one.of}": "{:.1%} ({:.1f} to {:.1f})".format(
+            one.share(node), *(100 * end for end in one.interval(node))
+        )
+        for one in basins.all_shares
+    }
+    said = {"readout": style.vector(readout)} if len(readout) else {}
+    return {"attractor": node, "memory": names.get(node, ""), "kind": kind, **said, **shares}
 
 
 def _exponents(told: Told) -> list[Section]:

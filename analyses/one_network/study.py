@@ -16,7 +16,7 @@ import numpy as np
 
 from dynsys.analyses.memory_flow import MemoryFlow, branches, shares
 from dynsys.analyses.one_network.kept import Kept
-from dynsys.analyses.one_network.wandering import exponents_of, wanders
+from dynsys.analyses.one_network.wandering import exponents_of, wandering, wanders
 from dynsys.analyses.run import BASINS, CONNECTIONS, EXPONENTS, MODES, POINTS, load_run, search_and_save
 from dynsys.attractors.basins import Basins
 from dynsys.attractors.connections import Connections
@@ -198,7 +198,13 @@ def _exponents(told: Told, settings: Whole, kept: Kept, progress: Progress) -> N
     if found is None and not wanders(told.points, told.basins):
         return
     if found is None or kept.asks_again("exponents", bool(found.stopped)):
-        found = exponents_of(told.points, told.system, settings.seed, settings.seconds, progress)
+        restless = wandering(told.points, told.system, settings.seed)
+        if not len(restless.states):
+            told.undone["exponents"] = (
+                f"what does not settle is rare: of {restless.followed} trajectories let go again all did"
+            )
+            return
+        found = exponents_of(restless, told.points, told.system, settings.seed, settings.seconds, progress)
         found.save(path)
         kept.took("exponents")
     told.exponents = found

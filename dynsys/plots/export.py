@@ -9,6 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from dynsys.io.files import check_drawn, write_drawn
+from dynsys.plots.page import CONFIG, part, script
 
 PAGES, PICTURES = (".html", ".htm"), (".png", ".pdf", ".svg")  # what their names may end in
 
@@ -36,36 +37,63 @@ def _check(path: str | Path, endings: tuple[str, ...], what: str) -> None:
 def save_html(figure: go.Figure, path: str | Path, below: Sequence[go.Figure] = ()) -> Path:
     """One self-contained page that fills its window; plotly.js is inside (about 5 MB).
 
-    The figures ``below`` follow, each as high as the window.
+    The figures ``below`` follow, each as high as the window. Titles and captions are text of the page.
     Raises ValueError for a name that is not .html, and where something else than a page or picture is there.
     """
     check_page(path)
-    body = "\n".join(_division(one, first=one is figure) for one in (figure, *below))
+    body = "\n".join(_section(one, first=one is figure) for one in (figure, *below))
     title = html.escape(figure.layout.title.text or Path(path).stem)
-    overflow = "overflow-x" if below else "overflow"
     page = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>body {{ margin: 0; {overflow}: hidden }}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n{body}\n<script>{script()}</script>\n</body>\n</html>\n"
     )
     return write_drawn(path, page.encode())
 
 
-def _division(figure: go.Figure, *, first: bool) -> str:
-    found: str = figure.to_html(
+STYLE = """
+body { margin: 0; font: 14px/1.4 Helvetica, Arial, "Liberation Sans", sans-serif; color: #222; }
+figure { margin: 0; min-height: 100vh; box-sizing: border-box; padding: 10px 14px 12px; }
+figure { display: flex; flex-direction: column; }
+h1 { font-size: 19px; font-weight: 400; line-height: 1.25; margin: 0 200px 0 0; min-height: 24px; }
+h1:empty { display: none; }
+.scroll { flex: 1 1 auto; overflow-x: auto; display: flex; }
+.drawn { flex: 1 1 auto; min-height: 380px; min-width: 0; position: relative; }
+.drawn > div { position: absolute; inset: 0; }
+figcaption { font-size: 13px; color: #6e6e6e; margin: 0 8px; }
+figcaption p { margin: 2px 0 0; }
+@media (max-width: 700px) { h1 { font-size: 17px; margin-right: 0; } }
+@media print {
+  .modebar { display: none !important; }
+  figure { break-inside: avoid; min-height: 0; }
+  .drawn { min-height: 640px; }
+}
+"""
+
+
+def _section(figure: go.Figure, *, first: bool) -> str:
+    """A figure with its title above and its caption below; one that has a height of its own keeps it as its least."""
+    one = part(figure)
+    height = one.figure.layout.height
+    if height is not None:
+        one.figure.layout.height = None
+    drawn: str = one.figure.to_html(
         full_html=False,
         include_plotlyjs=first,
         include_mathjax=False,
         auto_play=False,  # of an animation: the reader starts it
-        default_width="100vw",
-        default_height="100vh",
-        config={
-            "displaylogo": False,
-            "showSendToCloud": False,
-            "responsive": True,
-            "toImageButtonOptions": {"scale": 2},
-        },
+        default_width="100%",
+        default_height="100%",
+        config=CONFIG,
     )
-    return found
+    least = {"min-width": one.least, "min-height": height if height and not figure.frames else 0}
+    style = "; ".join(f"{name}: {size:g}px" for name, size in least.items() if size)
+    caption = "".join(f"<p>{line}</p>" for line in one.caption)
+    return (
+        f"<figure>\n<h1>{one.title}</h1>\n"
+        f'<div class="scroll"><div class="drawn" role="img" aria-label="{html.escape(one.alt)}" style="{style}">'
+        f"{drawn}</div></div>\n<figcaption>{caption}</figcaption>\n</figure>"
+    )
 
 
 def save_picture(figure: go.Figure, path: str | Path, width: int = 1400, height: int = 1000) -> Path:

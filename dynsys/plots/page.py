@@ -31,22 +31,33 @@ class Part:
 
 
 def part(figure: go.Figure) -> Part:
-    """The figure for a page; where it has a height that is lessened by what its words took."""
+    """The figure for a page; where it has a height that is lessened by what its words took.
+
+    The title of an animation stays, as it changes from frame to frame.
+    """
     title, given = figure.layout.title.text or "", figure.layout.margin.to_plotly_json()
     notes = [note for note in figure.layout.annotations if note.name == "caption"]
     margin = dict(given)
-    if title and "t" in given:
+    if title and "t" in given and not figure.frames:
         margin["t"] = max(given["t"] - TITLE, UNDER)
     if notes and "b" in given:
         margin["b"] = min(given["b"], max(int(-(note.yshift or 0)) for note in notes) + UNDER)
     bare = go.Figure(figure)
-    bare.update_layout(title=None, margin=margin)
+    bare.layout.margin = margin
+    if not figure.frames:
+        bare.layout.title = None
     bare.layout.annotations = [note for note in bare.layout.annotations if note.name != "caption"]
     if bare.layout.height:
         bare.layout.height -= sum(given.values()) - sum(margin.values())
     caption = [line for note in notes for line in unbroken(note.text or "")]
     plain = html.unescape(re.sub(r"<[^>]*>", "", " ".join([f"{title}." if title else "", *caption]))).strip()
-    return Part(bare, safe(title), [safe(line) for line in caption], plain or "A figure.", least(figure))
+    return Part(
+        bare,
+        "" if figure.frames else safe(title),
+        [safe(line) for line in caption],
+        plain or "A figure.",
+        least(figure),
+    )
 
 
 def unbroken(caption: str) -> list[str]:

@@ -11,7 +11,7 @@ from dynsys import Map, find_fixed_points
 from dynsys.analyses.one_network import study
 from dynsys.analyses.one_network.pages import write_pages
 from dynsys.analyses.one_network.study import Whole
-from dynsys.analyses.one_network.wandering import exponents_of, wanders
+from dynsys.analyses.one_network.wandering import exponents_of, wandering, wanders
 from dynsys.analyses.report import Report, Section, page
 from dynsys.cli import main
 from dynsys.io.errors import CheckpointError
@@ -127,7 +127,7 @@ def test_exponents_are_those_of_the_motion_that_does_not_settle():
     logistic = Map(lambda x, u: 4 * x * (1 - x), n_state=1, bounds=(0, 1))
     points = find_fixed_points(logistic, n_starts=16, verify=True)
     assert wanders(points, None)
-    found = exponents_of(points, logistic, 0, None, ignored)
+    found = exponents_of(wandering(points, logistic, 0), points, logistic, 0, None, ignored)
     assert found.values[0] == pytest.approx(np.log(2), abs=0.01)
 
 
