@@ -18,7 +18,7 @@ from dynsys.models.associative.dense import DenseMemory
 from dynsys.models.associative.descent import PatternDescent
 from dynsys.models.loading.checkpoint import read_checkpoint
 from dynsys.plots import energy_landscape
-from dynsys.plots.memory.landscape import Plane
+from dynsys.plots.portrait.slices import Plane
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import relax

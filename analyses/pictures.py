@@ -29,6 +29,9 @@ class Asked:
     states: list[str] | None = None  # their arrays that are the state
     conditions: str | None = None  # by what they are coloured: an array of theirs, or a file
     epochs: dict[str, int] | None = None  # the steps at which something begins
+    plane: str | None = None  # of a slice, what it is spanned by
+    through: int | None = None  # the number, of those shown, of the point that it goes through
+    shading: str | None = None  # speed or energy
     beside: tuple[Path, ...] = ()  # further runs, whose points stand in the same picture
 
     @property
@@ -36,6 +39,7 @@ class Asked:
         """The names of what the user chose."""
         chosen = {"points": self.points, "seed": self.seed, "fit": self.fit, "starts": self.starts or None}
         chosen |= {key: getattr(self, key) for key in ("patterns", "trajectories", "states", "conditions", "epochs")}
+        chosen |= {key: getattr(self, key) for key in ("plane", "through", "shading")}
         return [name for name, value in chosen.items() if value is not None]
 
 
@@ -281,12 +285,13 @@ def _bifurcations(asked: Asked) -> Any:
     return drawn_bifurcations(asked.run)
 
 
-@picture("plane", "points")
+@picture("plane", "points", "plane", "through", "shading")
 def _plane(asked: Asked) -> Any:
     from dynsys.plots import phase_plane
 
     points, system = load_run(asked.run)
-    return phase_plane(system, _some(points, asked.points))
+    cut = {key: getattr(asked, key) for key in ("plane", "through", "shading") if getattr(asked, key) is not None}
+    return phase_plane(system, _some(points, asked.points), title=title_of(system), **cut)
 
 
 @picture("retrieval", "points", "seed", "fit")

@@ -7,7 +7,8 @@ from dynsys.analyses.landscape import landscape, names_in
 from dynsys.models.associative import ContinuousHopfield, DenseMemory, PatternDescent
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.loading.checkpoint import save_checkpoint
-from dynsys.plots.memory.landscape import Plane, energy_landscape
+from dynsys.plots.memory.landscape import energy_landscape
+from dynsys.plots.portrait.slices import Plane
 
 S = np.array([[1.0, 1, 1, 1, -1, 1], [1, -1, 1, -1, -1, 1], [-1, 1, 1, -1, 1, 1]])
 

@@ -48,6 +48,13 @@ from dynsys.cli.place import PLACE
     help="Colour the recorded trials by an array of their file, or by a file with a condition in each line, and draw "
     "the mean of each.",
 )
+@click.option(
+    "--plane",
+    type=click.Choice(["components", "modes", "readouts"]),
+    help="What the phase plane of a large network is spanned by.  [components, of the points]",
+)
+@click.option("--through", type=click.IntRange(0), help="The point that this plane goes through.  [their middle]")
+@click.option("--shading", type=click.Choice(["speed", "energy"]), help="What is shaded in the phase plane.  [speed]")
 @click.option("--epochs", metavar="NAME=STEP,...", help="Mark where epochs begin, like cue=20,go=80.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the trajectories shown.  [0]")
 def portrait(
@@ -64,6 +71,9 @@ def portrait(
     keys: str | None,
     conditions: str | None,
     epochs: str | None,
+    plane: str | None,
+    through: int | None,
+    shading: str | None,
 ) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
@@ -83,6 +93,9 @@ def portrait(
         "trajectories": Path(trajectories) if trajectories is not None else None,
         "states": keys.split(",") if keys is not None else None,
         "conditions": conditions,
+        "plane": plane,
+        "through": through,
+        "shading": shading,
         "epochs": None if epochs is None else _epochs(epochs),
         "beside": tuple(map(Path, runs[1:])),
     }

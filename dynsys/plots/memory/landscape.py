@@ -8,8 +8,7 @@ caption says how far they go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from dynsys.plots import style, thinning
 from dynsys.plots.portrait.plane import markers
+from dynsys.plots.portrait.slices import Plane
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import as_array
 
@@ -27,39 +27,6 @@ REACH = 1.6  # of the plane, in units of the patterns' distance
 IN_PLANE = 0.02  # of that distance: points nearer to the plane are drawn as in it
 LEVELS = 26
 COLOURS = [[0, "#3E6A94"], [0.25, "#7FA3C4"], [0.6, "#C9D8E6"], [1, "#FBFCFD"]]
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """Two orthonormal directions E (2, n) about a middle (n,), in units of ``unit``."""
-
-    middle: Array
-    E: Array
-    unit: float
-
-    @classmethod
-    def through(cls, S: Array) -> Self:
-        """Of two patterns and the origin, or of three; ValueError where these are in line."""
-        if len(S) not in (2, 3):
-            raise ValueError(f"{len(S)} patterns are given; a plane is that of 2 of them and the origin, or of 3")
-        middle = np.zeros(S.shape[1]) if len(S) == 2 else S.mean(axis=0)
-        Q, R = np.linalg.qr((S - middle)[:2].T)
-        if abs(R[1, 1]) <= 1e-9 * np.abs(R).max():
-            raise ValueError("these patterns span no plane: two are the same, or one is the negative of another")
-        E = (Q * np.sign(R.diagonal())).T
-        return cls(middle, E, float(np.linalg.norm(S - middle, axis=1).mean()))
-
-    def places(self, x: Array) -> Array:
-        """(..., n) as (..., 2)."""
-        return np.asarray((x - self.middle) @ self.E.T / self.unit)
-
-    def states(self, places: Array) -> Array:
-        """(..., 2) as (..., n)."""
-        return np.asarray(self.middle + self.unit * places @ self.E)
-
-    def away(self, x: Array) -> Array:
-        """How far states are from the plane, in its units."""
-        return np.asarray(np.linalg.norm(x - self.states(self.places(x)), axis=-1) / self.unit)
 
 
 def energy_landscape(

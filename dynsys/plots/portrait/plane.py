@@ -1,8 +1,8 @@
-"""The phase plane of a two-dimensional system: its speed, its flow, its nullclines (Jang, figure 2)."""
+"""The phase plane: speed or energy, flow, nullclines (Jang, figure 2); of many variables a slice of their space."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import plotly.figure_factory as ff
@@ -10,16 +10,20 @@ import plotly.graph_objects as go
 import torch
 from numpy.typing import NDArray
 
+from dynsys.io.text import paragraphs
 from dynsys.plots import style
+from dynsys.plots.portrait.slices import Plane, plane_of
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.systems.speed import q_of
-from dynsys.systems.system import Kind, System
+from dynsys.systems.system import System
 from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 GRID = 240  # even, so that a nullcline through the middle is not made of exact zeros
+ROWS = 4096  # states whose velocities are computed at a time
+IN_PLANE = 0.02  # of the picture: points nearer to a slice are drawn as in it
 STREAMS = 48  # a coarser grid for the streamlines, which plotly traces in Python
 
 
@@ -27,51 +31,84 @@ def phase_plane(
     system: System,
     points: FixedPoints | None = None,
     *,
+    plane: Literal["components", "modes", "readouts"] | Any = "components",
+    through: int | Any | None = None,
+    shading: Literal["speed", "energy"] = "speed",
     bounds: tuple[float, float] | Bounds | None = None,
     input: Any = None,
     title: str | None = None,
 ) -> go.Figure:
-    """Contours of log10 q, streamlines of the velocity, both nullclines, and the fixed points.
+    """Contours of log10 q, streamlines of the velocity, and the fixed points; of two variables both nullclines as well.
 
-    ``bounds`` is (low, high) for both variables or ((low, high), (low, high)); where None, they enclose the points,
-    or else are the system's box, or else [-2, 2]. ``input`` (n_input,) is held: where None, that of the points, or
-    else zeros. Streamlines of a map follow its displacement G(x) - x. Raises ValueError unless there are two state
-    variables.
+    Of more variables it is a slice: the plane of the points' first two principal components, of the two leading modes
+    of the point ``through`` which it goes, of the first two readouts, or of two directions (2, n). What is shaded is
+    that of the states in the plane; streamlines follow the part of their velocity that lies in it. Points off the plane
+    are drawn paler, where their shadows fall. ``shading`` "energy" is for networks that have one.
+
+    ``bounds`` is (low, high) for both axes or ((low, high), (low, high)); where None, they enclose the points, or else
+    are the system's box, or else [-2, 2]. ``input`` (n_input,) is held: where None, that of the points, or else zeros.
+    Streamlines of a map follow its displacement G(x) - x. Raises ValueError for one state variable, and for planes
+    that cannot be told.
     """
-    if system.n_state != 2:
-        raise ValueError(
-            f"the system has {system.n_state} state variables; a phase plane needs 2 (phase_portrait takes any number)"
-        )
+    if system.n_state < 2:
+        raise ValueError("the system has 1 state variable; a phase plane needs 2 or more")
     held = _held(system, points, input)
-    limits = _bounds(system, points, bounds, held)
-    x, y, F = _velocities(system, limits, GRID, held)
-    with np.errstate(divide="ignore"):
-        log_q = np.log10(q_of(torch.as_tensor(F)).numpy())
-    floor = np.percentile(log_q[np.isfinite(log_q)], 1) if np.isfinite(log_q).any() else 0.0
+    cut = Plane.whole() if system.n_state == 2 else plane_of(system, points, plane, through)
+    limits = _bounds(system, points, bounds, held, cut)
+    n = GRID if system.n_state == 2 else GRID // 2
+    x, y, F, states = _velocities(system, cut, limits, n, held)
+    along = F @ cut.E.T
 
     figure = go.Figure()
-    figure.add_trace(_speed(x, y, np.maximum(log_q, floor)))
-    if np.isfinite(F).all() and F.any():
-        figure.add_trace(_streamlines(system, limits, held))
-    figure.add_trace(_nullcline(x, y, F[..., 0], "x<sub>1</sub> nullcline (F<sub>1</sub> = 0)", style.BROWN))
-    figure.add_trace(_nullcline(x, y, F[..., 1], "x<sub>2</sub> nullcline (F<sub>2</sub> = 0)", style.GREEN))
+    figure.add_trace(_energy(system, held, x, y, states) if shading == "energy" else _speed(x, y, F))
+    if np.isfinite(along).all() and along.any():
+        figure.add_trace(_streamlines(system, cut, limits, held))
+    if system.n_state == 2:
+        figure.add_trace(_nullcline(x, y, F[..., 0], "x<sub>1</sub> nullcline (F<sub>1</sub> = 0)", style.BROWN))
+        figure.add_trace(_nullcline(x, y, F[..., 1], "x<sub>2</sub> nullcline (F<sub>2</sub> = 0)", style.GREEN))
+    span = max(high - low for low, high in limits)
+    away = np.zeros(0) if points is None else cut.away(points.states)
     if points is not None:
-        texts = style.hover(points)
-        for group in style.groups(points):
-            figure.add_trace(markers(group, points.states[group.rows], [texts[i] for i in group.rows], group.rows))
-
-    moves = "the velocity F" if system.kind is Kind.FLOW else "the displacement G(x) − x"
-    caption = f"Shading: log<sub>10</sub> q, q = |F|²/2. Streamlines follow {moves}."
+        _draw_points(figure, points, cut, away > IN_PLANE * span, limits)
+    outside = int((away > IN_PLANE * span).sum())
+    share = float(np.nanmedian(np.linalg.norm(along, axis=-1) / np.maximum(np.linalg.norm(F, axis=-1), 1e-300)))
+    told = paragraphs(
+        style.TEXT,
+        "plane",
+        shading,
+        system.kind,
+        system.n_state,
+        share,
+        points and style.counted(points),
+        len(away),
+        outside,
+    )
+    caption, room = style.lines(told)
     return style.dressed(
         figure,
         title,
-        caption + (f"<br>{style.counted(points)}." if points is not None else ""),
+        caption,
         below=58,
-        xaxis=style.axis("x<sub>1</sub>", range=list(limits[0]), showgrid=False, mirror=True),
-        yaxis=style.axis("x<sub>2</sub>", range=list(limits[1]), showgrid=False, mirror=True),
-        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 115},
+        xaxis=style.axis(cut.names[0], range=list(limits[0]), showgrid=False, mirror=True),
+        yaxis=style.axis(cut.names[1], range=list(limits[1]), showgrid=False, mirror=True),
+        margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": room},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
     )
+
+
+def _draw_points(figure: go.Figure, points: FixedPoints, cut: Plane, off: NDArray[np.bool_], limits: Bounds) -> None:
+    texts, places = style.hover(points), cut.places(points.states)
+    (low_x, high_x), (low_y, high_y) = limits
+    shown = (low_x <= places[:, 0]) & (places[:, 0] <= high_x) & (low_y <= places[:, 1]) & (places[:, 1] <= high_y)
+    for group in style.groups(points):
+        for rows, opacity in (
+            (group.rows[~off[group.rows]], 1.0),
+            (group.rows[off[group.rows] & shown[group.rows]], 0.35),
+        ):
+            if len(rows):
+                drawn = markers(group, places[rows], [texts[i] for i in rows], rows)
+                name = group.label if opacity == 1 else f"{group.label}, off the plane"
+                figure.add_trace(drawn.update(opacity=opacity, name=name))
 
 
 def _held(system: System, points: FixedPoints | None, input: Any) -> torch.Tensor:
@@ -84,17 +121,17 @@ def _held(system: System, points: FixedPoints | None, input: Any) -> torch.Tenso
     return torch.as_tensor(given, dtype=torch.float64).reshape(1, -1)
 
 
-def _bounds(system: System, points: FixedPoints | None, bounds: Any, held: torch.Tensor) -> Bounds:
+def _bounds(system: System, points: FixedPoints | None, bounds: Any, held: torch.Tensor, cut: Plane) -> Bounds:
     if bounds is not None:
         pairs = np.broadcast_to(as_array(bounds), (2, 2))
-    elif points is not None and len(points):
-        low, high = points.states.min(axis=0), points.states.max(axis=0)
+    elif points is not None and len(points) and (len(points) > 1 or system.n_state == 2):
+        places = cut.places(points.states)
+        low, high = places.min(axis=0), places.max(axis=0)
         half = np.maximum(0.5 * (high - low), 0.25 * float((high - low).max()))
         half = np.where(half > 0, 1.8 * half, 1.0)
         pairs = np.stack([(low + high) / 2 - half, (low + high) / 2 + half], axis=1)
     else:
-        box = system.box(held)
-        pairs = np.array([[-2.0, 2.0]] * 2) if box is None else np.stack([as_array(edge)[0] for edge in box], axis=1)
+        pairs = _of_box(system, held, cut)
     if not (np.isfinite(pairs).all() and (pairs[:, 0] < pairs[:, 1]).all()):
         raise ValueError(
             f"bounds are {np.asarray(pairs).tolist()}; each must be finite and (low, high) with low < high"
@@ -103,30 +140,62 @@ def _bounds(system: System, points: FixedPoints | None, bounds: Any, held: torch
     return (a, b), (c, d)
 
 
-def _velocities(system: System, bounds: Bounds, n: int, held: torch.Tensor) -> tuple[Array, Array, Array]:
-    """The two axes (n,), and F on their grid (n, n, 2), rows along x2."""
+def _of_box(system: System, held: torch.Tensor, cut: Plane) -> Array:
+    """The extent of the reachable box along each axis; of many variables a third, as a state is seldom in corners."""
+    box = system.box(held)
+    if box is None:
+        return np.array([[-2.0, 2.0]] * 2)
+    low, high = (as_array(edge)[0] for edge in box)
+    if system.n_state == 2:
+        return np.stack([low, high], axis=1)
+    reach = float(np.linalg.norm(high - low)) / 6
+    return np.array([[-reach, reach]] * 2)
+
+
+def _velocities(
+    system: System, cut: Plane, bounds: Bounds, n: int, held: torch.Tensor
+) -> tuple[Array, Array, Array, Array]:
+    """The two axes (n,), F at the states of their grid, and these, (n, n, n_state), rows along the second."""
     x, y = (np.linspace(low, high, n) for low, high in bounds)
-    grid = torch.as_tensor(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
-    F = system.velocity(grid, held.expand(len(grid), -1))
-    return x, y, as_array(F).reshape(n, n, 2)
+    states = cut.states(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+    parts = (torch.as_tensor(states[i : i + ROWS]) for i in range(0, len(states), ROWS))
+    F = np.concatenate([as_array(system.velocity(some, held.expand(len(some), -1))) for some in parts])
+    return x, y, F.reshape(n, n, -1), states.reshape(n, n, -1)
 
 
-def _speed(x: Array, y: Array, log_q: Array) -> go.Contour:
-    return go.Contour(
-        x=x,
-        y=y,
-        z=log_q.astype(np.float32),
-        colorscale=[[0, "#6F94B8"], [0.35, "#A9C1D6"], [0.7, "#DCE6EF"], [1, "#FBFCFD"]],
-        ncontours=16,
-        line={"width": 0.4, "color": "rgba(255,255,255,0.7)"},
-        colorbar={"title": {"text": "log<sub>10</sub> q"}, "thickness": 14, "len": 0.7, "outlinewidth": 0, "x": 1.01},
-        name="log10 q",
-        hovertemplate="log10 q: %{z:.2f}<extra></extra>",
+def _speed(x: Array, y: Array, F: Array) -> go.Contour:
+    with np.errstate(divide="ignore"):
+        log_q = np.log10(q_of(torch.as_tensor(F)).numpy())
+    floor = np.percentile(log_q[np.isfinite(log_q)], 1) if np.isfinite(log_q).any() else 0.0
+    return _shaded(x, y, np.maximum(log_q, floor), "log<sub>10</sub> q", "log10 q")
+
+
+def _energy(system: System, held: torch.Tensor, x: Array, y: Array, states: Array) -> go.Contour:
+    energy = system.energy_function(held)
+    if energy is None:
+        raise ValueError(f"no energy is known of {system.name}: shading='speed' is for any system")
+    return _shaded(
+        x, y, as_array(energy.value(states.reshape(-1, system.n_state))).reshape(len(y), len(x)), "energy", "energy"
     )
 
 
-def _streamlines(system: System, bounds: Bounds, held: torch.Tensor) -> go.Scatter:
-    x, y, F = _velocities(system, bounds, STREAMS, held)
+def _shaded(x: Array, y: Array, z: Array, title: str, name: str) -> go.Contour:
+    return go.Contour(
+        x=x,
+        y=y,
+        z=z.astype(np.float32),
+        colorscale=[[0, "#6F94B8"], [0.35, "#A9C1D6"], [0.7, "#DCE6EF"], [1, "#FBFCFD"]],
+        ncontours=16,
+        line={"width": 0.4, "color": "rgba(255,255,255,0.7)"},
+        colorbar={"title": {"text": title}, "thickness": 14, "len": 0.7, "outlinewidth": 0, "x": 1.01},
+        name=name,
+        hovertemplate=f"{name}: %{{z:.4g}}<extra></extra>",
+    )
+
+
+def _streamlines(system: System, cut: Plane, bounds: Bounds, held: torch.Tensor) -> go.Scatter:
+    x, y, F, _ = _velocities(system, cut, bounds, STREAMS, held)
+    F = F @ cut.E.T
     still = ~F.any(axis=-1)
     F[still] = 1e-12 * np.abs(F).max()  # plotly divides by the speed, and a fixed point may lie on the grid
     (low_x, high_x), (low_y, high_y) = bounds
