@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.exponents.spectrum import OF_ITSELF
+from dynsys.exponents.spectrum import OF_ITSELF, ROUNDING_OFF
 from dynsys.exponents.statistics import ENOUGH, Batches, batched
 from dynsys.numerics.eigenvalues import eigvals
 from dynsys.systems.system import Kind
@@ -59,9 +59,9 @@ def together(run: _Run, rates: Array) -> list[Together]:
         Together(torch.stack(ends), rows[:0], rates[:, :0], orbit) for orbit, ends in _same_orbits(on_orbits, run.span)
     ]
     free = np.array([row for row in rows if row not in late], dtype=int)
-    forget = _forgetting(run, rates, x)
+    forget, told = _forgetting(run, rates, x), ROUNDING_OFF / (run.asked.step * run.asked.system.time_constant)
     if forget is None:
-        groups += [Together(x[group], group, rates[:, group]) for group in _alike(rates, free)]
+        groups += [Together(x[group], group, rates[:, group]) for group in _alike(rates, free, told)]
     else:
         groups += [Together(x[group], group, rates[:, group], alone=len(forget) == 1) for group in forget]
     return sorted(groups, key=lambda group: -len(group.x))  # stable: the first met of equals
@@ -87,6 +87,8 @@ def orbits(run: _Run, x: Tensor, spread: Tensor) -> dict[int, Orbit]:
         back = course[1:]
     rounding = ROUNDING * x.abs().amax(dim=1)
     told = (rounding <= TELLING * spread) | (spread <= rounding)
+    if system.kind is Kind.FLOW:  # or it does not move by a digit in all the time that there is
+        told |= (back[0] - x).abs().amax(dim=1) * (asked.steps + asked.burn_in) * asked.step <= rounding / 8
     found: dict[int, Orbit] = {}
     for row in range(len(x)):
         away = [float((y[row] - x[row]).abs().max()) for y in back]
@@ -151,15 +153,18 @@ def _forgetting(run: _Run, rates: Array, x: Tensor) -> list[NDArray[np.int64]] |
     return [np.array(group) for group in groups]
 
 
-def _alike(rates: Array, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Trajectories by their first exponents: of one attractor unless these differ by more than chance, all along."""
+def _alike(rates: Array, rows: NDArray[np.int64], rounding: float) -> list[NDArray[np.int64]]:
+    """Trajectories by their first exponents: of one attractor unless these differ by more than chance, all along.
+
+    Rates are known to ``rounding`` at the best.
+    """
     groups: list[list[int]] = []
     first = rates[:, :, : min(3, rates.shape[2])]
     middle = len(rates) // 2
     of = {int(row): [batched(part[:, [row]]) for part in (first, first[:middle], first[middle:])] for row in rows}
     for row in map(int, rows):
         for group in groups:
-            if not all(map(_differ, of[row], of[group[0]])):
+            if not all(_differ(*pair, rounding) for pair in zip(of[row], of[group[0]], strict=True)):
                 group.append(row)
                 break
         else:
@@ -167,7 +172,7 @@ def _alike(rates: Array, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [np.array(group) for group in groups]
 
 
-def _differ(one: Batches, other: Batches) -> bool:
+def _differ(one: Batches, other: Batches, rounding: float) -> bool:
     if min(len(one.means), len(other.means)) < ENOUGH:
         return False
     a, b = one.mean(), other.mean()
@@ -176,4 +181,4 @@ def _differ(one: Batches, other: Batches) -> bool:
         return True
     error = np.hypot(*(each.means[:, finite].std(axis=0, ddof=1) / np.sqrt(len(each.means)) for each in (one, other)))
     scale = np.abs(a[finite]).max(initial=0.0)
-    return bool((np.abs(a[finite] - b[finite]) > UNLIKE * error + OF_ITSELF * scale).any())
+    return bool((np.abs(a[finite] - b[finite]) > UNLIKE * error + OF_ITSELF * scale + rounding).any())

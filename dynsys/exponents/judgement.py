@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynsys.exponents.attractors import EIGENVALUES, LONGEST_ORBIT, Together
 from dynsys.exponents.frames import Frames
-from dynsys.exponents.spectrum import AT_REST, OF_ITSELF, OF_SPECTRUM
+from dynsys.exponents.spectrum import AT_REST, OF_ITSELF, OF_SPECTRUM, ROUNDING_OFF
 from dynsys.exponents.statistics import ENOUGH, Batches, batched
 from dynsys.systems.system import Kind
 
@@ -25,20 +25,29 @@ RULE = 1e-9  # relative, that a sum may be off
 SMALLEST = 1e-6  # per step, that exponents count for in the rule where all are 0, and only rounding is left
 STILL = 0.3  # correlation of neighbouring batches that makes intervals too narrow
 HALVES, SETTLED = 5.0, 1e-6  # standard errors, and share of the largest exponent, between the two halves of a run
+FAINT = 1e-6  # of the size of a state, that a trajectory comes along in a run which does not show how it moves
 CLEARLY = 5.0  # half-widths above 0, for a first exponent to be positive in a run that has not converged
 
 
-def motion_of(run: _Run, group: Together, series: Array, batches: Batches) -> tuple[str, list[str]]:
+def told_from(run: _Run) -> float:
+    """The rate that rounding makes, per unit of the user's time, from which no exponent is told."""
+    return ROUNDING_OFF / (run.asked.step * run.asked.system.time_constant)
+
+
+def motion_of(run: _Run, group: Together, series: Array, batches: Batches, half: Array) -> tuple[str, list[str]]:
     """What the trajectories of an attractor do, in a word, and why the exponents are not to be relied on yet.
 
-    ``series`` (T, b, k) and ``batches`` are of the exponents in their order.
+    ``series`` (T, b, k), ``batches`` and the half-widths ``half`` (k,) are of the exponents in their order.
     """
-    asked, values, half = run.asked, batches.mean(), batches.half_width(run.asked.level)
+    asked, values = run.asked, batches.mean()
     if group.orbit is not None:
         word = AT_REST if len(group.orbit.states) == 1 else "periodic orbit"
         return (word if values[0] <= 0 else f"unstable {word}"), []
-    motion = _by_signs(values, half, asked.system.kind is Kind.FLOW and asked.inputs is None)
+    moving_flow = asked.system.kind is Kind.FLOW and asked.inputs is None
+    motion = _by_signs(values, half, moving_flow, told_from(run), asked.k == asked.system.n_state)
     doubts = _doubts(run, series, batches, values, half)
+    if moving_flow and _hardly_moves(run, group):
+        doubts.append("some hardly move, and have gone nowhere in the time of the run")
     if motion == "contracting" and group.alone and len(group.x) > 1:
         motion = "forgets"
     elif motion == "contracting" and asked.inputs is None:
@@ -55,17 +64,24 @@ def as_zero(values: Array, half: Array, is_moving_flow: bool) -> NDArray[np.bool
     return np.asarray(np.abs(values) <= allowed)
 
 
-def _by_signs(values: Array, half: Array, has_zero: bool) -> str:
-    """What the signs of the first exponents say, where they are certain."""
+def _by_signs(values: Array, half: Array, has_zero: bool, rounding: float, complete: bool) -> str:
+    """What the signs of the first exponents say, where they are certain; ``complete`` where these are all."""
     if not has_zero:
         return "chaotic" if values[0] > half[0] else "contracting" if values[0] < -half[0] else "undecided"
-    slight = SLIGHT * np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    slight = max(SLIGHT * np.abs(values[np.isfinite(values)]).max(initial=0.0), rounding)
     if values[0] > max(half[0], slight):
         return "chaotic"
     zero = np.abs(values) <= np.maximum(half, slight)
-    if (half[zero] > slight).any():
+    if (half[zero] > slight).any() or (zero.all() and not complete):
         return "undecided"
-    return {1: "periodic", 2: "quasi-periodic"}.get(int(zero.sum()), "undecided")
+    return {1: "periodic", 2: "neutral"}.get(int(zero.sum()), "undecided")
+
+
+def _hardly_moves(run: _Run, group: Together) -> bool:
+    """Whether any of the trajectories of a flow is so slow that it cannot have gone round an orbit."""
+    asked = run.asked
+    way = asked.system.velocity(group.x, asked.held.expand(len(group.x), -1)).abs().amax(dim=1)
+    return bool((way * asked.step * asked.steps <= FAINT * group.x.abs().amax(dim=1)).any())
 
 
 def _is_drifting(reasons: list[str]) -> bool:
@@ -82,7 +98,7 @@ def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Arr
         doubts.append(f"{len(batches.means)} pieces of the run are too few for an interval; {ENOUGH} are needed")
         return doubts
     sizes = np.abs(np.where(finite, values, 0.0))
-    allowed = np.maximum(OF_ITSELF * np.maximum(sizes, sizes[0]), OF_SPECTRUM * scale)
+    allowed = np.maximum(OF_ITSELF * np.maximum(sizes, sizes[0]), OF_SPECTRUM * scale).clip(told_from(run))
     wide = np.flatnonzero(half > allowed)
     if len(wide):
         worst = int(wide[np.argmax(half[wide] / allowed[wide])])
@@ -99,7 +115,7 @@ def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Arr
     if middle >= 8 and finite.any():
         first, second = batched(series[:middle, :, finite]), batched(series[middle:, :, finite])
         error = np.hypot(first.half_width(0.68), second.half_width(0.68))
-        drift = np.abs(first.mean() - second.mean()) > HALVES * error + SETTLED * scale
+        drift = np.abs(first.mean() - second.mean()) > HALVES * error + SETTLED * scale + told_from(run)
         if drift.any():
             doubts.append("the two halves of the run differ by more than chance: it had not come to its attractor")
     if run.asked.system.kind is Kind.FLOW and run.asked.inputs is None and values[-1] < 0:

@@ -24,6 +24,7 @@ from dynsys.exponents.spectra import apart
 from dynsys.exponents.spectrum import Exponents
 from dynsys.exponents.tangent import Stepper
 from dynsys.io.progress import Progress, shown
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.numerics.threads import alone, in_order
 from dynsys.search.starts import first_starts
 from dynsys.systems.system import FORMED, Kind, System
@@ -35,7 +36,8 @@ MOST_PIECES, PIECE = (
     16,
 )  # of the trajectories, whose growth is kept, and steps in each unless they are fewer than 64
 FULL = 256  # variables, up to which the accuracy of steps is judged by the volume of all directions
-PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # that a flow's step may be cut into
+PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # that a flow's step may be cut into for accuracy
+MOST_PARTS, STABLE = 1024, 3.0  # and lest its fastest modes blow up: of step times rate, which the method bears twice
 FRAMES = 100  # steps at least, if they are half of the burn-in, for frames to lie along the growing directions
 CHECKED = 8  # pieces over which log |det| is taken where it costs as much as the exponents
 ACCURATE = 1e-11  # relative, that the volume which a flow's frame spans may be off
@@ -281,7 +283,7 @@ class _Run:
         return (
             f"{number} of {self.begun} trajectories of {self.asked.system.name} leave for infinity "
             f"(a state beyond {GONE:g} after {self.t:,} steps); exponents belong to bounded motion: begin from other "
-            f"starts"
+            f"starts" + (", or take shorter steps (step=...)" if self.asked.system.kind is Kind.FLOW else "")
         )
 
     def _cut(self) -> None:
@@ -289,14 +291,30 @@ class _Run:
         if self.asked.system.kind is Kind.MAP:
             return
         rows = slice(0, 8 if self.asked.system.n_state <= FORMED else 1)
-        before = np.inf
-        for parts in PARTS[PARTS.index(self.parts) :]:
+        before, fewest = np.inf, self._least_parts(self.x[rows])
+        for parts in (fewest, *(parts for parts in PARTS if parts > fewest)):
             self.parts = parts
             x = self.x[rows]
             error = _inaccuracy(self.stepper, x, self._for(self.inputs(self.t * parts), x), parts)
             if error <= ACCURATE or error > before / 2:  # what is not smooth gets no better: the sum rule will tell
                 return
             before = error
+
+    def _least_parts(self, x: Tensor) -> int:
+        """Of a step, in which the modes at the states x decay that decay fastest, instead of blowing up."""
+        asked = self.asked
+        if asked.system.n_state > FULL:
+            return 1
+        J = asked.system.jacobian(x, self._for(self.inputs(self.t * self.parts), x))
+        finite = torch.isfinite(J).all(dim=2).all(dim=1)
+        rate = float(eigvals(J[finite]).abs().max()) if bool(finite.any()) else 0.0
+        parts = int(np.ceil(asked.step * rate / STABLE))
+        if parts > MOST_PARTS and self.t:  # on the way to its attractor it may have come from far out
+            raise ValueError(
+                f"modes of {asked.system.name} change at a rate of {rate:.3g} per time constant, and steps are "
+                f"{asked.step:g} of them long: give step={STABLE / 2 * MOST_PARTS / rate:.1g}, say, and more steps"
+            )
+        return min(max(parts, 1), MOST_PARTS)
 
     def result(self, began: float, stopped: str = "") -> Exponents | None:
         if not self.logs and not len(self.rested):

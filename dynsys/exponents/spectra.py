@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.exponents.attractors import Together, together
-from dynsys.exponents.judgement import as_zero, motion_of, sum_rule
+from dynsys.exponents.judgement import as_zero, motion_of, sum_rule, told_from
 from dynsys.exponents.spectrum import Exponents
 from dynsys.exponents.statistics import Batches, batched, entropy_rate, exactly, kaplan_yorke
 from dynsys.systems.system import Kind
@@ -40,13 +40,16 @@ def _exponents(run: _Run, group: Together, lengths: Array, seconds: float, stopp
         batches, rule, rate = exactly(values), 0.0, float(group.orbit.rates.sum())
     order = np.argsort(-batches.mean(), kind="stable")
     batches, series = Batches(batches.means[:, order], batches.correlation), series[:, :, order]
-    values, half = batches.mean(), batches.half_width(asked.level)
+    values = batches.mean()
+    half = (
+        batches.half_width(asked.level) if group.orbit else np.maximum(batches.half_width(asked.level), told_from(run))
+    )
     zero, whole = as_zero(values, half, system.kind is Kind.FLOW and group.orbit is None), asked.k == system.n_state
     ky, ky_interval = batches.of(lambda row: kaplan_yorke(np.where(zero, 0.0, row), whole), asked.level)
     entropy, entropy_interval = batches.of(lambda row: entropy_rate(np.where(zero, 0.0, row), whole), asked.level)
     with np.errstate(invalid="ignore"):
         interval = np.stack([values - half, values + half], axis=1)
-    motion, reasons = motion_of(run, group, series, batches)
+    motion, reasons = motion_of(run, group, series, batches, half)
     return Exponents(
         values=values,
         interval=interval,

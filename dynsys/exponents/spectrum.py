@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 CONVERGED, NOT_YET = "converged", "not yet"
 OF_SPECTRUM = 0.002  # of the largest exponent: an interval of this half-width is narrow, whatever the exponent
 OF_ITSELF = 0.05  # of an exponent, or of the first, likewise
+ROUNDING_OFF = 1e-12  # of growth per step, which float64 does not tell from none
 AT_REST = "at rest"
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MOTION = {
     "chaotic": "the motion is chaotic",
     "periodic": "one exponent is 0 and no other: the motion is periodic",
-    "quasi-periodic": "two exponents are 0: the motion is quasi-periodic",
+    "neutral": "two exponents are 0: the motion is quasi-periodic, or each orbit is closed and one of a family",
     "contracting": "trajectories that begin close by come together",
     "undecided": "whether trajectories part or come together is not decided",
 }

@@ -244,6 +244,31 @@ class TestNothingFalseIsSaid:
 
 
 class TestTheQuestion:
+    def test_a_flow_on_a_torus_is_neither_chaotic_nor_periodic_by_rounding(self):
+        """x' = 1, y' = sqrt 2 has the derivative 0; of one exponent nobody knows whether there is another of 0."""
+        winding = Flow(lambda x, u: 0 * x + torch.tensor([1.0, 2**0.5]), 2, periods={0: 1.0, 1: 1.0})
+        found = lyapunov_exponents(winding, steps=64, burn_in=20, starts=3)
+        assert (found.motion, found.verdict, found.others) == ("neutral", "converged", [])
+        assert within(found, [0, 0])
+        assert lyapunov_exponents(winding, k=1, steps=64, burn_in=20, starts=3).motion == "undecided"
+
+    def test_states_on_a_line_of_points_are_at_rest_and_go_round_nothing(self):
+        """x' = 0, y' = -y: from near the line they have hardly moved when they are there."""
+        line = Given(Kind.FLOW, 2, lambda x: x * torch.tensor([0.0, -1.0]), lambda x: A.expand(len(x), 2, 2))
+        A = torch.diag(torch.tensor([0.0, -1.0], dtype=torch.float64))
+        found = lyapunov_exponents(line, steps=64, burn_in=400, starts=[[-0.4, 1e-14], [0.7, 2.0]])
+        assert {one.motion for one in (found, *found.others)} == {"at rest"}
+
+    def test_fast_modes_that_decay_do_not_blow_up(self, monkeypatch):
+        """x' = -x, y' = -200 y, by steps of 0.1 that are cut; it is told where they are not cut enough."""
+        A = torch.diag(torch.tensor([-1.0, -200.0], dtype=torch.float64))
+        stiff = Given(Kind.FLOW, 2, lambda x: x @ A, lambda x: A.expand(len(x), 2, 2))
+        found = lyapunov_exponents(stiff, steps=4, burn_in=4, starts=1)
+        assert found.values == pytest.approx([-1, -200], rel=1e-9)
+        monkeypatch.setattr("dynsys.exponents.lyapunov.MOST_PARTS", 2)
+        with pytest.raises(ValueError, match="change at a rate of 200 per time constant"):
+            lyapunov_exponents(stiff, steps=4, burn_in=10, starts=1)
+
     def test_fewer_exponents_are_the_first_of_all(self):
         W = 2.0 * np.random.default_rng(3).standard_normal((20, 20)) / 20**0.5
         system = network(W)
