@@ -72,6 +72,17 @@ def picture(
     return entered
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a picture looks: where a scene is seen from, whether title and caption are there, and in a still the size
+    that it has in print, like 85mm, and the points of its text."""
+
+    camera: str | None = None
+    caption: bool = True
+    size: str | None = None
+    font: float | None = None
+
+
 def draw(
     name: str | None,
     run: str | Path,
@@ -83,24 +94,45 @@ def draw(
     starts: bool = False,
     patterns: list[int] | None = None,
     below: Sequence[str] = (),
+    look: Look | None = None,
     **shown: Any,
 ) -> str:
     """Draw one of ``PICTURES`` of a run into a self-contained page, and a still where asked; returns the caption.
 
-    Those named ``below`` follow on the page; ``shown`` are further choices of ``Asked``.
+    Where ``path`` is the name of a still there is no page. Those named ``below`` follow on the page; ``shown`` are
+    further choices of ``Asked``.
 
     None is the phase portrait, or the portrait of retrieval for a network that learned it. Raises ValueError for a
     choice that the picture does not use.
     """
     from dynsys.plots import save_html, save_picture
+    from dynsys.plots.export import PICTURES as STILLS
+    from dynsys.plots.page import unbroken, wordless
 
-    check_places(path, png)
+    look = look or Look()
+    page, stills = (None, [path]) if Path(path).suffix.lower() in STILLS else (path, [])
+    stills += [png] if png is not None else []
+    check_places(page, *stills)
+    if (look.size or look.font) and not stills:
+        raise ValueError("--size and --font are those of a still: name one, .png, .pdf or .svg, with -o or --png")
     figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns, **shown))
-    save_html(figure, path, [figure_of(other, Asked(Path(run)))[0] for other in below])
-    if png is not None:
-        save_picture(chosen.still(Path(run)) if chosen.still else figure, png)
-    (caption,) = (note.text for note in figure.layout.annotations if note.name == "caption")
-    return str(caption).replace("<br>", "\n")
+    told = [line for note in figure.layout.annotations if note.name == "caption" for line in unbroken(note.text)]
+    printed = chosen.still(Path(run)) if chosen.still and stills else figure
+    for one in {id(figure): figure, id(printed): printed}.values():
+        _seen(one, look)
+    if page is not None:
+        under = [figure_of(other, Asked(Path(run)))[0] for other in below]
+        save_html(figure if look.caption else wordless(figure), page, under)
+    for place in stills:
+        save_picture(printed, place, size=look.size, font=look.font, caption=look.caption)
+    return "\n".join(told)
+
+
+def _seen(figure: Any, look: Look) -> None:
+    if look.camera is not None:
+        from dynsys.plots.portrait.turned import turned
+
+        turned(figure, look.camera)
 
 
 def figure_of(name: str | None, asked: Asked) -> tuple[Any, Picture]:
@@ -115,13 +147,15 @@ def figure_of(name: str | None, asked: Asked) -> tuple[Any, Picture]:
     return PICTURES[name].figure(asked), PICTURES[name]
 
 
-def check_places(path: str | Path, png: str | Path | None) -> None:
-    """Raise ValueError now where the page or the still could not be written in the end."""
+def check_places(page: str | Path | None, *stills: str | Path | None) -> None:
+    """Raise ValueError now where the page or a still could not be written in the end."""
     from dynsys.plots.export import check_page, check_picture
 
-    check_page(path)
-    if png is not None:
-        check_picture(png)
+    if page is not None:
+        check_page(page)
+    for place in stills:
+        if place is not None:
+            check_picture(place)
 
 
 def _usual(run: Path) -> str:

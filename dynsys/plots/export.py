@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from dynsys.io.files import check_drawn, write_drawn
 from dynsys.plots.page import CONFIG, part, script
+from dynsys.plots.still import HEIGHT, WIDTH, Size, still
 
 PAGES, PICTURES = (".html", ".htm"), (".png", ".pdf", ".svg")  # what their names may end in
 
@@ -96,14 +97,27 @@ def _section(figure: go.Figure, *, first: bool) -> str:
     )
 
 
-def save_picture(figure: go.Figure, path: str | Path, width: int = 1400, height: int = 1000) -> Path:
+def save_picture(
+    figure: go.Figure,
+    path: str | Path,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    *,
+    size: str | None = None,
+    font: float | None = None,
+    caption: bool = True,
+) -> Path:
     """A still picture, .png, .pdf or .svg by its name, without the buttons of the page.
 
-    It has ``width`` x ``height`` layout pixels, a PNG twice as many each way. Kaleido draws it with the Chrome or
-    Chromium on the PATH, or the one that the variable BROWSER_PATH names. Raises PictureError where either is missing
-    or fails, and ValueError as ``save_html`` does.
+    It has ``width`` x ``height`` layout pixels, a PNG twice as many each way. ``size`` says instead how large it is in
+    print, like 85mm or 85mmx60mm: a PDF or SVG is as large, a PNG has 600 pixels to the inch. ``font`` are points of
+    its text (8 in print), by which lines and markers are scaled as well. Without ``caption`` title and caption are left
+    out. Kaleido draws it with the Chrome or Chromium on the PATH, or the one that the variable BROWSER_PATH names.
+    Raises PictureError where either is missing or fails, and ValueError as ``save_html`` does.
     """
     check_picture(path)
+    ending = Path(path).suffix.lower()
+    one = still(figure, Size.read(size or f"{width}x{height}px"), font, caption, ending)
     try:
         import kaleido
         from kaleido.errors import ChromeNotFoundError
@@ -111,12 +125,11 @@ def save_picture(figure: go.Figure, path: str | Path, width: int = 1400, height:
         raise PictureError(
             "a still picture needs the package kaleido: pip install 'dynsys-rnn[static]' (or save the picture as HTML)"
         ) from error
-    still = go.Figure(figure)
-    still.layout.updatemenus = still.layout.sliders = ()
+    drawn = one.figure.to_dict() | {"config": {"plotGlPixelRatio": one.sharp}}
     try:
         image: bytes = kaleido.calc_fig_sync(
-            still.to_dict(),
-            opts={"format": Path(path).suffix[1:].lower(), "width": width, "height": height, "scale": 2},
+            drawn,
+            opts={"format": ending[1:], "width": one.width, "height": one.height, "scale": one.scale},
             kopts={"mathjax": False},  # by default it is fetched from the network
         )
     except ChromeNotFoundError as error:

@@ -35,20 +35,12 @@ def part(figure: go.Figure) -> Part:
 
     The title of an animation stays, as it changes from frame to frame.
     """
-    title, given = figure.layout.title.text or "", figure.layout.margin.to_plotly_json()
+    title = figure.layout.title.text or ""
     notes = [note for note in figure.layout.annotations if note.name == "caption"]
-    margin = dict(given)
-    if title and "t" in given and not figure.frames:
-        margin["t"] = max(given["t"] - TITLE, UNDER)
-    if notes and "b" in given:
-        margin["b"] = min(given["b"], max(int(-(note.yshift or 0)) for note in notes) + UNDER)
-    bare = go.Figure(figure)
-    bare.layout.margin = margin
-    if not figure.frames:
-        bare.layout.title = None
-    bare.layout.annotations = [note for note in bare.layout.annotations if note.name != "caption"]
+    bare = wordless(figure, title=not figure.frames)
+    margins = [sum(one.layout.margin.to_plotly_json().values()) for one in (figure, bare)]
     if bare.layout.height:
-        bare.layout.height -= sum(given.values()) - sum(margin.values())
+        bare.layout.height -= margins[0] - margins[1]
     caption = [line for note in notes for line in unbroken(note.text or "")]
     plain = html.unescape(re.sub(r"<[^>]*>", "", " ".join([f"{title}." if title else "", *caption]))).strip()
     return Part(
@@ -58,6 +50,20 @@ def part(figure: go.Figure) -> Part:
         plain or "A figure.",
         least(figure),
     )
+
+
+def wordless(figure: go.Figure, *, title: bool = True) -> go.Figure:
+    """The figure without caption and ``title``, and without the room that they took."""
+    bare, given = go.Figure(figure), figure.layout.margin.to_plotly_json()
+    notes = [note for note in figure.layout.annotations if note.name == "caption"]
+    if title and figure.layout.title.text and "t" in given:
+        bare.layout.margin.t = max(given["t"] - TITLE, UNDER)
+    if notes and "b" in given:
+        bare.layout.margin.b = min(given["b"], max(int(-(note.yshift or 0)) for note in notes) + UNDER)
+    if title:
+        bare.layout.title = None
+    bare.layout.annotations = [note for note in bare.layout.annotations if note.name != "caption"]
+    return bare
 
 
 def unbroken(caption: str) -> list[str]:

@@ -203,6 +203,24 @@ def axis(title: str, **settings: Any) -> dict[str, Any]:
     }
 
 
+def logarithmic(low: float, high: float) -> dict[str, Any]:
+    """The settings of a logarithmic axis between two values, whose ticks have labels of one size: powers of ten, with 2
+    and 5 times one where they are few, and more where there is less than one.
+
+    >>> logarithmic(0.3, 4.0)["tickvals"]
+    [0.5, 1.0, 2.0]
+    """
+    decades = np.log10(high / low)
+    if decades >= 3:
+        return {"type": "log", "tickformat": "~g", "dtick": 1}
+    digits = (1, 2, 5) if decades >= 1 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    values = [float(f"{digit * 10.0**power:.6g}") for power in powers for digit in digits]
+    shown = [value for value in values if low <= value <= high]
+    shown = shown if len(shown) > 1 else sorted({float(f"{low:.3g}"), float(f"{high:.3g}")})
+    return {"type": "log", "tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+
+
 def captioned(figure: go.Figure, title: str | None, notes: list[str]) -> go.Figure:
     """``dressed`` without a legend, with the notes as the caption."""
     caption, room = lines(notes)

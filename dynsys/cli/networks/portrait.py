@@ -15,7 +15,13 @@ from dynsys.cli.place import PLACE
 @click.command()
 @click.argument("runs", metavar="RUN...", type=PLACE, nargs=-1, required=True)
 @click.option(
-    "-o", "--out", "path", type=PLACE, default="portrait.html", show_default=True, help="The page to write, .html."
+    "-o",
+    "--out",
+    "path",
+    type=PLACE,
+    default="portrait.html",
+    show_default=True,
+    help="The page to write, .html; or a still, .png, .pdf or .svg by its name.",
 )
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
@@ -56,6 +62,12 @@ from dynsys.cli.place import PLACE
 @click.option("--through", type=click.IntRange(0), help="The point that this plane goes through.  [their middle]")
 @click.option("--shading", type=click.Choice(["speed", "energy"]), help="What is shaded in the phase plane.  [speed]")
 @click.option("--epochs", metavar="NAME=STEP,...", help="Mark where epochs begin, like cue=20,go=80.")
+@click.option("--camera", help="Where a scene is seen from: oblique, 12, 13, 23, or AZIMUTH,ELEVATION in degrees.")
+@click.option("--size", metavar="85mm[x60mm]", help="How large a still is in print: mm, cm, in, or px on a screen.")
+@click.option(
+    "--font", type=click.FloatRange(0, min_open=True), metavar="POINTS", help="Text of a still.  [8 in print]"
+)
+@click.option("--caption/--no-caption", default=True, help="Title and caption.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the trajectories shown.  [0]")
 def portrait(
     runs: tuple[str, ...],
@@ -74,6 +86,10 @@ def portrait(
     plane: str | None,
     through: int | None,
     shading: str | None,
+    camera: str | None,
+    size: str | None,
+    font: float | None,
+    caption: bool,
 ) -> None:
     """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
 
@@ -83,9 +99,10 @@ def portrait(
     Examples:
       dynsys portrait runs/flipflop -o portrait.html
       dynsys portrait runs/context_1 runs/context_2 -o contexts.html
+      dynsys portrait runs/flipflop -o figure.pdf --size 85mm --font 7 --no-caption --camera 12
       dynsys portrait runs/model --conditions choice --epochs cue=20,go=80
     """
-    from dynsys.analyses.pictures import draw
+    from dynsys.analyses.pictures import Look, draw
 
     if keys is not None and trajectories is None:
         raise click.UsageError("--states names arrays of a file; give it with --trajectories FILE")
@@ -98,9 +115,10 @@ def portrait(
         "shading": shading,
         "epochs": None if epochs is None else _epochs(epochs),
         "beside": tuple(map(Path, runs[1:])),
+        "look": Look(camera, caption, size, font),
     }
     click.echo(draw(picture, runs[0], path, png, chosen, seed, fit, starts, patterns, **shown))
-    click.echo(f"Wrote {path}" + (f" and {png}" if png else "") + ". Open it in a browser.")
+    click.echo(f"Wrote {path}{f' and {png}' if png else ''}.{' Open it in a browser.' if '.htm' in path else ''}")
 
 
 def _epochs(given: str) -> dict[str, int]:

@@ -70,8 +70,9 @@ def _digits(figure: go.Figure, col: int, confusion: Array) -> None:
     shares = _share(confusion, confusion.sum(axis=1, keepdims=True))
     heat = go.Heatmap(z=shares, x=digits, y=digits, customdata=confusion, coloraxis="coloraxis", hovertemplate=hover)
     figure.add_trace(heat, 1, col)
-    figure.update_xaxes(_plain("digit given"), row=1, col=col)
-    figure.update_yaxes(_plain("right digit" if col == 1 else "", autorange="reversed"), row=1, col=col)
+    figure.update_xaxes(_plain("digit given", constrain="domain"), row=1, col=col)
+    square = {"scaleanchor": figure.data[-1].xaxis, "constrain": "domain"}
+    figure.update_yaxes(_plain("right digit" if col == 1 else "", autorange="reversed", **square), row=1, col=col)
 
 
 def _pairs(figure: go.Figure, col: int, places: Array) -> None:

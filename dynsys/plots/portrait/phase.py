@@ -134,6 +134,7 @@ def phase_portrait(
             "yanchor": "top",
             "bgcolor": "rgba(255,255,255,0.8)",
             "itemsizing": "constant",
+            "tracegroupgap": 0,
         },
         updatemenus=[scene.buttons(views, view, axis_names, high - low)],
     )

@@ -60,7 +60,7 @@ def modes(given: FixedPoints | Modes, which: Any = None, *, count: int = COUNT, 
         figure.add_trace(trace, 1, 1)
     saturated = _add_push(figure, known, rows, once, pushed)
     unit = " (steps)" if known.about["kind"] == "map" else ""
-    log = {"type": "log", "tickformat": "~g", "dtick": None if high - low < 1 else "D2" if high - low < 3 else 1}
+    log = style.logarithmic(10**low, 10**high)
     figure.update_xaxes(style.axis(f"|time constant|{unit}", range=[low, high], **log), row=1, col=1)
     step = max(1, -(-len(rows) // 40))
     ticks = {"tickvals": rows[::step], "ticktext": [str(i) for i in known.ids[rows][::step]]}

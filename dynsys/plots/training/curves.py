@@ -199,7 +199,8 @@ def _ends(steps: Array) -> list[float]:
 def _scale(one: Quantity, values: Array) -> dict[str, Any]:
     if not one.log:
         return {"rangemode": "tozero"}
-    return {"type": "log", "tickformat": "~g", "dtick": "D2" if _decades(values[values > 0]) < 1 else 1}
+    seen = values[np.isfinite(values) & (values > 0)]
+    return style.logarithmic(float(seen.min()), float(seen.max())) if len(seen) else {"type": "log"}
 
 
 def _line(
@@ -224,11 +225,6 @@ def _limits(*curves: Array) -> list[float]:
     low, high = float(np.nanmin(everything)), float(np.nanmax(everything))
     room = 0.08 * ((high - low) or 1.0)
     return [low - room, high + room]
-
-
-def _decades(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.log10(known.max() / known.min())) if len(known) else 0.0
 
 
 def _make_room(figure: go.Figure, rows: int, columns: int) -> None:

@@ -22,7 +22,6 @@ COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style
 QUANTITIES = (("step", "loss", "loss"), ("validated_step", "validation_error", "validation error"))
 READOUT_QUANTITIES = {"mse": "MSE in training", "weight_norm": "|W_out|"}
 MARKED = 30  # points up to which each has a marker: a network may have been validated once
-FEW = 1e3
 BELOW_LEAST = 2.0  # an error of 0 is drawn so many times below the least that is not 0
 
 
@@ -105,10 +104,9 @@ def _line(x: Array, drawn: Array, value: Array, name: str, number: int, first: b
 
 
 def _log(figure: go.Figure, row: int) -> dict[str, Any]:
-    """A logarithmic axis with a label at 1, 2 and 5 of each decade where there are few decades."""
+    """A logarithmic axis for all that is drawn in the row."""
     drawn = np.concatenate([trace.y for trace in figure.select_traces(row=row)])
-    few = drawn.max() / drawn.min() < FEW
-    return {"type": "log", "dtick": "D2" if few else 1, "tickformat": "~g"}
+    return style.logarithmic(float(drawn.min()), float(drawn.max()))
 
 
 def _notes(curves: Mapping[str, Mapping[str, dict[str, Array]]], lowest: dict[str, float]) -> list[str]:
