@@ -13,11 +13,15 @@ from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, MEMORY, R
 from dynsys.attractors.basins import Basins, basins
 from dynsys.attractors.connections import Connections, connections
 from dynsys.attractors.flip import Flips, flips
+from dynsys.attractors.weight_turns import Direction
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
 from dynsys.io.progress import Progress
 from dynsys.lyapunov.basins import CertifiedBasins, certified_basins
+from dynsys.models.driven.perturbation import perturbed, weights_chosen, weights_of
+from dynsys.models.rate.rate_network import RateNetwork
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.system import System
 
 Array = NDArray[np.float64]
 
@@ -81,14 +85,34 @@ def prove(folder: str | Path, seconds: float | None, progress: Progress) -> Cert
     return proved
 
 
-def flipped(folder: str | Path, seconds: float | None) -> Flips:
-    """Bound the pushes between the memories in a run's folder, and write them beside the points."""
+def flipped(folder: str | Path, seconds: float | None, pulse: float | None = None, with_weights: bool = False) -> Flips:
+    """Bound the pushes between the memories in a run's folder, and write them beside the points.
+
+    With ``pulse`` those of the input too, ``with_weights`` changes of the recurrent weights.
+    """
     folder = Path(folder)
-    points, _ = load_run(folder)
+    points, system = load_run(folder)
     check_writable(folder)
-    found = flips(points, budget_seconds=seconds)
+    found = flips(points, pulse=pulse, weights=hebb_direction(system) if with_weights else None, budget_seconds=seconds)
     found.save(folder / FLIPS)
     return found
+
+
+def hebb_direction(system: System) -> Direction:
+    """How the one matrix that takes rates (n) to states (n) is changed; ValueError for a network without such a one."""
+    weights = weights_of(system)
+    names = [name for name in weights_chosen(system) if weights[name].shape == (system.n_state, system.n_state)]
+    if len(names) != 1:
+        raise ValueError(
+            f"{system.name} has {len(names)} recurrent matrices of {system.n_state} x {system.n_state}; weights are "
+            "changed along Hebb's direction in networks that have one, as vanilla and rate networks do"
+        )
+    rates = system.rates if isinstance(system, RateNetwork) else lambda x: x
+    return Direction(
+        lambda D: perturbed(system, {names[0]: D}, 1.0),
+        float(np.linalg.norm(weights[names[0]])),
+        rates,
+    )
 
 
 def _recorded(folder: Path) -> Array | None:

@@ -5,6 +5,7 @@ hold bits. Exits are sought along rays to all other points, along random ones, a
 starts on the border of each ellipsoid and ball it is counted how many do not come home.
 
 python benchmarks/certified.py [--starts 100000]
+python benchmarks/certified.py --flip
 python benchmarks/certified.py --checkpoint gru16.pt --checkpoint lstm16.pt
 """
 
@@ -23,6 +24,7 @@ import dynsys
 from dynsys import FixedPoints, System
 from dynsys.attractors.edge import Edges
 from dynsys.attractors.ends import iterated
+from dynsys.attractors.flip import flips
 from dynsys.lyapunov.basins import CertifiedBasins
 from dynsys.models.recurrent.vanilla import RNN
 
@@ -36,6 +38,7 @@ NETWORKS = (  # units, patterns, gain, noise
     (256, 8, 2.0, 0.3),
     (256, 6, 1.3, 0.0),
 )
+FLIPS = ((64, 4, 2.0, 0.0), (128, 3, 2.0, 0.0), (256, 3, 2.0, 0.0))
 NEIGHBOURS = 4  # memories, nearest first, towards which the edge is sought
 RAYS = 300
 SECTIONS, ROUNDS = 7, 6
@@ -128,18 +131,41 @@ def told(name: str, system: System, points: FixedPoints, starts: int) -> None:
     )
 
 
+def flipped(n: int, P: int, gain: float, noise: float, seed: int) -> None:
+    """What was found over what is proved, of pushes and of pulses of three inputs."""
+    net, S = hopfield(n, P, gain, noise, seed)
+    rng = np.random.default_rng(seed)
+    net = net.with_weights({"weight_ih_l0": rng.standard_normal((n, 3)) / np.sqrt(3)})
+    points = dynsys.find_fixed_points(net, S, n_starts=64, seed=seed, verify=False, seconds=30)
+    for pulse in (None, 1.0):
+        began = time.process_time()
+        found = flips(points, pulse=pulse)
+        seconds = time.process_time() - began
+        lower, upper = (found.lower, found.upper) if pulse is None else (found.pulse_lower, found.pulse_upper)
+        known = np.isfinite(upper) & (lower > 0)[:, None]
+        ratio = (upper / np.where(lower > 0, lower, 1)[:, None])[known]
+        told = f"at most {ratio.max():.3g}, median {np.median(ratio):.3g}" if len(ratio) else "none"
+        click.echo(
+            f"{n} units, {P} patterns, gain {gain:g}, noise {noise:g}, {'pushes' if pulse is None else 'pulses too'}: "
+            f"{len(lower)} memories, found over proved for {len(ratio)} pairs: {told}; {seconds:.1f} s"
+        )
+
+
 @click.command()
 @click.option("--starts", default=100_000, show_default=True, type=click.IntRange(0), help="On each border.")
 @click.option("--checkpoint", "paths", multiple=True, type=Path, help="Trained networks, instead of Hopfield's.")
 @click.option("--period", default=1, show_default=True, type=click.IntRange(1), help="Of their memories.")
+@click.option("--flip", is_flag=True, help="How far apart the bounds of dynsys flip are, instead.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-def main(starts: int, paths: tuple[Path, ...], period: int, seed: int) -> None:
+def main(starts: int, paths: tuple[Path, ...], period: int, flip: bool, seed: int) -> None:
     """How much of each basin is proved, and whether anything escapes from it."""
     torch.set_num_threads(1)
+    for sizes in FLIPS if flip else ():
+        flipped(*sizes, seed)
     for path in paths:
         system = dynsys.load(path)
         told(path.name, system, dynsys.find_fixed_points(system, period=period, seed=seed), starts)
-    for n, P, gain, noise in () if paths else NETWORKS:
+    for n, P, gain, noise in () if paths or flip else NETWORKS:
         net, S = hopfield(n, P, gain, noise, seed)
         points = dynsys.find_fixed_points(net, S, n_starts=64, seed=seed, verify=False, seconds=30)
         told(f"{n} units, {P} patterns, gain {gain:g}, noise {noise:g}", net, points, starts)

@@ -147,6 +147,10 @@ class System(Shown, abc.ABC):
         columns = [_along_input(self.velocity, x, u, j) for j in range(self.n_input)]
         return torch.stack(columns, dim=2) if columns else x.new_zeros(*x.shape, 0)
 
+    def input_matrix(self) -> Tensor | None:
+        """B (n_state, n_input) where F(x, u) is F(x, 0) + B u for every x and u; None where it is not, or not known."""
+        return None
+
     def linearised(self, x: Tensor, u: Tensor) -> Product:
         """The map v -> dF/dx v at fixed x, for many products: what depends on x alone may be computed once here."""
         if self.n_state <= FORMED:

@@ -113,6 +113,9 @@ class RateNetwork(System):
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         return self.B.repeat(len(x), 1, 1)
 
+    def input_matrix(self) -> Tensor | None:
+        return self.B if self.pace is None else self.B * self.pace.unsqueeze(1)
+
     def pieces(self, u: Tensor) -> Pieces | None:
         if self.f.hinges is None:
             return None
@@ -145,6 +148,9 @@ class ActivityNetwork(RateNetwork):
 
     def enclosure(self, y: Enclosed, u: Tensor) -> Enclosed:
         return self.f.enclosed(y.affine(self.W) + self.enclosed_drive(y, u)) - y
+
+    def input_matrix(self) -> None:
+        return None
 
     def _gains(self, x: Tensor, u: Tensor) -> Tensor:
         """f' of each unit at its input, (B, n)."""

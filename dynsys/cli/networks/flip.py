@@ -12,11 +12,30 @@ from dynsys.cli.place import PLACE
 @click.argument("run", type=PLACE)
 @click.option("-o", "--out", "path", type=PLACE, help="Page of the matrix; RUN/flip.html if not given.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
+@click.option("--pulses", is_flag=True, help="Bound the least pulse of the input as well.")
+@click.option(
+    "--duration",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Of a pulse, in a flow's time constants; of a map it lasts a step.",
+)
+@click.option("--weights", is_flag=True, help="Find the least change of the weights along Hebb's direction as well.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time for proofs and pushes together.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def flip(run: str, path: str | None, png: str | None, seconds: float | None, as_json: bool) -> None:
+def flip(
+    run: str,
+    path: str | None,
+    png: str | None,
+    pulses: bool,
+    duration: float,
+    weights: bool,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
     """Bound the smallest perturbation of the state that turns each memory of a RUN (a folder that 'dynsys find' wrote)
-    into each other: from below by a ball that is proved to be held, from above by a perturbation that does it.
+    into each other: from below by a ball that is proved to be held, from above by a perturbation that does it. With
+    --pulses and --weights also the least pulse of the input, and the least change of the weights in one direction.
 
     \b
     Example:
@@ -29,7 +48,7 @@ def flip(run: str, path: str | None, png: str | None, seconds: float | None, as_
 
     path = path or str(Path(run) / "flip.html")
     check_places(path, png)
-    found = flipped(run, seconds)
+    found = flipped(run, seconds, duration if pulses else None, weights)
     if as_json:
         print_json(found.to_json())
     else:
