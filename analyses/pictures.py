@@ -11,6 +11,7 @@ from dynsys.analyses.portrait import Fit, portrait, title_of, together
 from dynsys.analyses.recorded import Recorded, trials_drawn
 from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, CURVE, FLIPS, RECORDED, load_run
 from dynsys.io.errors import CheckpointError, typed
+from dynsys.io.files import told_apart
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.result.fixed_points import FixedPoints
 
@@ -197,17 +198,7 @@ def _together(asked: Asked) -> Any:
             raise ValueError(f"--{choice} is a choice for the portrait of one run; draw these runs one by one for it")
     runs = (asked.run, *asked.beside)
     kept = [Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None for run in runs]
-    return together([load_run(run)[0] for run in runs], _told_apart(runs), kept, asked.fit or "points")
-
-
-def _told_apart(runs: Sequence[Path]) -> list[str]:
-    """The names of the folders, with those of as many folders around them as tell them apart."""
-    parts = [run.resolve().parts for run in runs]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    raise ValueError("the same run is given twice")
+    return together([load_run(run)[0] for run in runs], told_apart(runs), kept, asked.fit or "points")
 
 
 def _names(system: Any, points: FixedPoints, run: Path) -> list[str]:

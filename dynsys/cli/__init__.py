@@ -30,6 +30,7 @@ VERBS = {  # the module of each command, which calls it by that name
     "report": "dynsys.cli.networks.report",
     "retrieve": "dynsys.cli.studies.retrieve",
     "selection": "dynsys.cli.networks.selection",
+    "survey": "dynsys.cli.studies.survey",
     "train": "dynsys.cli.studies.train",
     "transfer": "dynsys.cli.studies.transfer",
 }

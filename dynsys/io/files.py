@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -191,3 +191,18 @@ def file_error(path: Path) -> CheckpointError | None:
     if start.startswith(b"version https://git-lfs"):
         return CheckpointError(path, "it is a git-lfs pointer, not the file itself", "run 'git lfs pull'")
     return None
+
+
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """The names of files or folders, with those of as many folders around them as tell them apart.
+
+    >>> told_apart([Path("/runs/a/net.pt"), Path("/runs/b/net.pt")])
+    ['a/net.pt', 'b/net.pt']
+    """
+    parts = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(path for i, path in enumerate(paths) if parts[i] in parts[:i])
+    raise ValueError(f"{twice} is given twice; give it once")

@@ -17,6 +17,7 @@ _HOME = {
     "bifurcation_diagram": "dynsys.plots.training.bifurcation",
     "capacity_curves": "dynsys.plots.memory.capacity",
     "confusions": "dynsys.plots.memory.confusion",
+    "counts_of_networks": "dynsys.plots.training.many",
     "drift_prediction": "dynsys.plots.stability.noise",
     "energy_landscape": "dynsys.plots.memory.landscape",
     "fading_curves": "dynsys.plots.stability.fading",

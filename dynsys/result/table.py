@@ -67,7 +67,7 @@ def flat_rows(points: FixedPoints, states: bool = False) -> list[dict[str, Any]]
         "n_unstable": points.n_unstable,
         "eig_re": leading.real,
         "eig_im": leading.imag,
-        "time_constant": _time_constants(points),
+        "time_constant": time_constants(points),
         "q": points.q,
         "error_bound": points.error_bound,
         "certified": points.certified,
@@ -89,7 +89,7 @@ def _numbered(name: str, values: Any) -> dict[str, Any]:
     return {f"{name}_{j + 1}": values[:, j] for j in range(values.shape[1])}
 
 
-def _time_constants(points: FixedPoints) -> Any:
+def time_constants(points: FixedPoints) -> Any:
     """Of the leading eigenvalue, in the user's time: negative for growth, infinite on the boundary."""
     leading, tau = points.leading_eigenvalue, float(points.about.get("time_constant", 1.0))
     with np.errstate(divide="ignore"):
