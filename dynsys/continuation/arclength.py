@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
+from torch.nn.functional import pad
 
 from dynsys.numerics import hermite
 from dynsys.numerics.bordered import Factored, Workspace
@@ -167,10 +168,10 @@ class Problem(abc.ABC):
         M[:, -1] = border
         return self._memory.factorised(M)
 
-    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored) -> tuple[Tensor, Tensor]:
-        """Unit tangents at z, near a guess, and the orientation (R,): by M of a state nearby."""
+    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored, ok: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit tangents at z, near a guess, and the orientation (R,): by M of a state nearby; those that are ``ok``."""
         guess = M.tangent(guess)
-        t = guess - M.solve(torch.cat([self.product(z, curve, guess), torch.zeros_like(z[:, :1])], dim=1))
+        t = guess - M.solve(pad(self.product(z, curve, guess), (0, 1)))
         return t / vector_norm(t, dim=1, keepdim=True), M.side
 
     def goal(self, front: Front) -> Tensor | None:
@@ -222,12 +223,15 @@ def advance(problem: Problem, front: Front, settings: ArclengthSettings) -> Step
     p, constraint, length, lands = _predicted(problem, front)
     M = problem.bordered(p, front.curve, front.t)
 
+    held = None if constraint is None else constraint / (constraint * front.t).sum(1, keepdim=True)
+
     def solve(right: Tensor, q: Tensor, rows: Tensor) -> Tensor:
-        d = M.solve(torch.cat([right, torch.zeros_like(q[:, :1])], dim=1), rows if len(rows) < len(p) else None)
-        if constraint is None:
+        some = None if len(rows) == len(p) else rows
+        d = M.solve(pad(right, (0, 1)), some)
+        if held is None:
             return d
-        row, t = constraint[rows], front.t[rows]
-        return d - t * ((row * d).sum(1, keepdim=True) / (row * t).sum(1, keepdim=True))
+        row, t = (held, front.t) if some is None else (held[some], front.t[some])
+        return d - t * (row * d).sum(1, keepdim=True)
 
     floor = torch.full_like(length, settings.floor)
     q, ok, first, contraction = chord_newton(
@@ -235,7 +239,7 @@ def advance(problem: Problem, front: Front, settings: ArclengthSettings) -> Step
     )
     guess = front.t + length.unsqueeze(1) * front.bend
     guess = guess / (guess * front.t).sum(1, keepdim=True)
-    t, side = problem.tangent(q, front.curve, guess, M)
+    t, side = problem.tangent(q, front.curve, guess, M, ok)
     angle = _angle(front.t, t)
     chord = q - front.z
     size = vector_norm(chord, dim=1)

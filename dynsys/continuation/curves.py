@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -19,10 +20,8 @@ from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.io.progress import Progress
 from dynsys.numerics.deadline import ENDLESS, Deadline
-from dynsys.numerics.threads import in_order
 from dynsys.systems.family import Family
 
-TOGETHER = 4  # walks that are under way at once, whatever the number of threads, so that the result is the same
 CLOSER = 4e-5  # snapshots: nodes on both sides of a branch point on the origin, less than a step may be across one
 SHORT = dataclasses.replace(WALK, longest_step=WALK.longest_step / 16)  # of a curve that landed on another
 
@@ -67,34 +66,34 @@ class Curves:
 
     def walk_from(self, starts: list[Tensor], i: int) -> int:
         """Walk from states (n,) at the snapshot i, while there is time; from how many of them."""
-        new: list[Followed] = []
-        done = 0
-        for first in range(0, len(starts), TOGETHER):
-            if self.deadline.is_over:
-                break
-            some = [x for x in starts[first : first + TOGETHER] if self.passing(x, i) is None]
-            for x, curve in zip(some, in_order(lambda x: self._curve(x, i), some, self.workers), strict=True):
-                unmixed = None if self.passing(x, i) is not None else self._unmixed(curve, x, i)
-                if unmixed is not None:
-                    new.append(self.enter(unmixed))
-            done = min(first + TOGETHER, len(starts))
-            self.progress(f"following from {self.family.steps[i]:g}", done, len(starts))
-        self.read(new)
-        return done
 
-    def _curve(self, x: Tensor, i: int, settings: ArclengthSettings = WALK) -> Curve:
+        def goes_on(k: int) -> bool:
+            self.progress(f"following from {self.family.steps[i]:g}", k, len(starts))
+            return not self.deadline.is_over
+
+        new: list[Followed] = []
+        walked = self._through(starts, i, WALK, goes_on)
+        for k, x in enumerate(starts):
+            if self.passing(x, i) is None and (k in walked or not self.deadline.is_over):
+                curve = walked[k] if k in walked else self._curve(x, i, SHORT)
+                if (unmixed := self._unmixed(curve, x, i)) is not None:
+                    new.append(self.enter(unmixed))
+        self.progress(f"following from {self.family.steps[i]:g}", len(starts), len(starts))
+        self.read(new)
+        return sum(self.passing(x, i) is not None for x in starts)
+
+    def _through(
+        self, starts: list[Tensor], i: int, settings: ArclengthSettings, goes_on: Callable[[int], bool]
+    ) -> dict[int, Curve]:
+        curves = Walk(self.family, self.unit, settings, self.workers, self.odd).through(starts, i, goes_on)
+        for k, curve in curves.items():
+            if not curve.nodes:
+                curve.nodes = [Node(starts[k], float(i), torch.zeros_like(starts[k]), 1.0, 0, max(i - 1, 0), i)]
+        return curves
+
+    def _curve(self, x: Tensor, i: int, settings: ArclengthSettings) -> Curve:
         """The curve through x, followed both ways."""
-        ahead = Walk(self.family, self.unit, settings).from_snapshot(x, i, 1)
-        if ahead.tail == CLOSED:
-            return ahead
-        back = Walk(self.family, self.unit, settings).from_snapshot(x, i, -1).changed(1, reverse=True)
-        if not ahead.nodes and not back.nodes:
-            alone = Node(x, float(i), torch.zeros_like(x), 1.0, 0, max(i - 1, 0), i)
-            return Curve([alone], head=back.head or ahead.tail)
-        gap = max(ahead.gap, back.gap)
-        if not ahead.nodes:
-            return Curve(back.nodes, back.head, ahead.tail, gap)
-        return Curve(back.nodes[:-1] + ahead.nodes, back.head, ahead.tail, gap)
+        return self._through([x], i, settings, lambda k: True)[0]
 
     def _unmixed(self, curve: Curve, x: Tensor, i: int) -> Curve | None:
         """The curve, walked again in short steps where it lands on a point of another: then one of them has leapt. None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from dynsys.continuation.arclength import Problem
 from dynsys.numerics.bordered import Factored
@@ -17,7 +18,7 @@ from dynsys.numerics.newton import NewtonSettings, chord_newton
 from dynsys.systems.family import Family
 
 ONE = torch.zeros(1, dtype=torch.long)  # the curve that is followed
-NEWTON = NewtonSettings(corrections=12, rounding=1e-7)
+NEWTON = NewtonSettings(corrections=12, rounding=1e-7, learns=True)
 FLOOR = 1e-10  # a correction after which a point counts as reached
 
 
@@ -36,14 +37,17 @@ class FamilyCurve(Problem):
         self.family, self.unit, self.cell = family, unit, cell
         self.scale = torch.cat([torch.full((family.n_state,), unit, dtype=torch.float64), torch.ones(1).double()])
 
+    def cells(self, curve: Tensor) -> list[int]:
+        """Where each of the curves (R,) is."""
+        return [self.cell] * len(curve)
+
     def residual(self, z: Tensor, curve: Tensor) -> Tensor:
-        rows = [self.family.velocity(x * self.unit, p) for x, p in zip(z[:, :-1], z[:, -1].tolist(), strict=True)]
-        return torch.stack(rows) / self.unit
+        return self.family.velocities(z[:, :-1] * self.unit, z[:, -1]) / self.unit
 
     def derivative(self, z: Tensor, curve: Tensor, out: Tensor) -> None:
-        for row, (x, p) in zip(out, zip(z[:, :-1] * self.unit, z[:, -1].tolist(), strict=True), strict=True):
+        for row, x, p, cell in zip(out, z[:, :-1] * self.unit, z[:, -1].tolist(), self.cells(curve), strict=True):
             row[:, :-1] = self.family.jacobian(x, p)
-            row[:, -1] = self.family.rate(x, p, self.cell) / self.unit
+            row[:, -1] = self.family.rate(x, p, cell) / self.unit
 
     def length(self, d: Tensor) -> float:
         return float((d / self.scale).norm())
@@ -71,7 +75,7 @@ class FamilyCurve(Problem):
         """The zero near z at right angles to the border of M, within ``allowed``; None where that is unsure."""
         found = chord_newton(
             lambda z, rows: self.residual(z, ONE),
-            lambda right, z, rows: M.solve(torch.cat([right, torch.zeros_like(z[:, :1])], dim=1)),
+            lambda right, z, rows: M.solve(pad(right, (0, 1))),
             (z / self.scale)[None],
             z.new_tensor([allowed / NEWTON.stray]),
             z.new_tensor([FLOOR]),

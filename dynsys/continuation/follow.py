@@ -23,7 +23,7 @@ from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.continuation.events.assembly import Assembly
 from dynsys.continuation.events.junctions import Followed, Junction, is_walked, junctions
 from dynsys.continuation.switching import other_tangent
-from dynsys.continuation.walk import SAME, Walk
+from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.io.progress import Progress, silent
 from dynsys.io.text import paragraphs
 from dynsys.numerics.deadline import Cut, Deadline, Part
@@ -239,12 +239,13 @@ class _Study:
 
     def _arms(self, z: Tensor, tangents: list[Tensor], cell: int) -> list[Curve]:
         """The curves that leave the branch point z; one that lands on another is walked again in short steps."""
-        unit = self.curves.unit
-        walked = in_order(lambda t: Walk(self.family, unit).from_tangent(z, t, cell), tangents, self.workers)
+        unit, workers = self.curves.unit, self.workers
         arms: list[Curve] = []
-        for t, arm in zip(tangents, walked, strict=True):
+        for t, arm in zip(
+            tangents, Walk(self.family, unit, WALK, workers).from_tangents(z, tangents, cell), strict=True
+        ):
             if arm.nodes and self.curves.landing_on_another(arm) is not None:
-                arm = Walk(self.family, unit, SHORT).from_tangent(z, t, cell)
+                (arm,) = Walk(self.family, unit, SHORT, workers).from_tangents(z, [t], cell)
             if arm.nodes and self.curves.landing_on_another(arm) is None:
                 arms.append(arm)
             elif arm.nodes:

@@ -202,7 +202,7 @@ class _Curves(Problem):
         scale = self.scale[curve]
         return _Rough(self.blend, z[:, :-1] * scale, z[:, -1], self.rows[curve], scale, border, self.settings.rough)
 
-    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored) -> tuple[Tensor, Tensor]:
+    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored, ok: Tensor) -> tuple[Tensor, Tensor]:
         """What is missing from the tangents foreseen is solved for, at z, as roughly as it is small."""
         if isinstance(M, _Rough):
             right = torch.cat([-self.product(z, curve, guess), torch.zeros_like(z[:, :1])], dim=1)
@@ -210,7 +210,7 @@ class _Curves(Problem):
             there = replace(M, x=z[:, :-1] * self.scale[curve], s=z[:, -1], forcing=forcing)
             t = guess + there.solve(right)
             return t / vector_norm(t, dim=1, keepdim=True), M.side
-        return super().tangent(z, curve, guess, M)
+        return super().tangent(z, curve, guess, M, ok)
 
     def after(self, step: Step) -> tuple[Front, Tensor]:
         """Those that turn stay where they were, to look closer; those that would come to s = 1 are put there."""

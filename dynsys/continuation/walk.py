@@ -1,16 +1,20 @@
-"""A walk along a curve of fixed points of a family, from snapshot to snapshot, to where it ends."""
+"""Walks along curves of fixed points of a family, many at once, from snapshot to snapshot, to where they end."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.continuation.arclength import GOES_ON, ArclengthSettings, Ending, Front, Step, follow
 from dynsys.continuation.curve import Curve, Node
-from dynsys.continuation.family_curve import FLOOR, NEWTON, ONE, FamilyCurve, Place
+from dynsys.continuation.family_curve import FLOOR, NEWTON, FamilyCurve, Place
+from dynsys.continuation.ways import Meetings, Way, whole
 from dynsys.numerics.bordered import Factored
+from dynsys.numerics.threads import in_order
 from dynsys.systems.family import Family
 
 WALK = ArclengthSettings(  # lengths are in snapshots, and in usual sizes of a state
@@ -24,18 +28,21 @@ WALK = ArclengthSettings(  # lengths are in snapshots, and in usual sizes of a s
     straight=0.03,
     newton=NEWTON,
     floor=FLOOR,
-    aimed=(0.2, 0.3, 0.3),
+    aimed=(0.2, 0.2, 0.2),
     curved=False,  # at a fold that is at a snapshot a straight step does not land, and may not
 )
+NARROW, WIDE, ROOM = 8, 32, 4096  # ways under way at once: of large systems, of small ones, and their state variables
+ALONE = 128  # state variables, from which on each factorisation may have a thread of its own
 FAR = 100.0  # usual sizes of a state from where it began, beyond which a curve is given up
 OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
 SAME = 1e-6  # usual sizes of a state: two points of one snapshot nearer than this are one
 BESIDE = (1e-2, 3e-3, 1e-3, 1e-4)  # of a branch point, where the first node of a curve from there is tried
 SINGULAR = "its Jacobian is singular at a snapshot"
+SINGULAR_START = "its Jacobian is singular at the snapshot where it was found"
 
 
 class Walk(FamilyCurve):
-    """One walk from a fixed point along its curve, until it leaves the range of snapshots or can go no further.
+    """Walks along curves of a family, until they leave the range of snapshots or can go no further.
 
     M of the last point serves the corrections of the next, and that of the next its tangent and orientation, which
     tell exactly between which two points a branch point lies.
@@ -43,102 +50,178 @@ class Walk(FamilyCurve):
 
     is_fresh = False
 
-    def __init__(self, family: Family, unit: float, settings: ArclengthSettings = WALK) -> None:
+    def __init__(
+        self, family: Family, unit: float, settings: ArclengthSettings = WALK, workers: int = 1, odd: bool = False
+    ) -> None:
         super().__init__(family, unit)
-        self.settings = settings
-        self.last = len(family.steps) - 1
-        self.curve = Curve()
-        self.held: Factored | None = None  # of the last point
-        self.newest: Factored | None = None  # of the point that is tried
+        width = min(WIDE, max(NARROW, ROOM // family.n_state))
+        self.settings = dataclasses.replace(settings, width=width - 2)
+        self.last, self.workers = len(family.steps) - 1, workers
+        self.ways: list[Way] = []
+        self.meetings = Meetings(SAME * unit, odd)
 
     def from_snapshot(self, x: Tensor, snapshot: int, direction: int) -> Curve:
         """The curve through the fixed point x at a snapshot; ``direction`` is 1 to later ones, -1 to earlier."""
-        self.cell = snapshot if direction > 0 else snapshot - 1
-        along = torch.zeros(len(x) + 1, dtype=x.dtype)
-        along[-1] = direction
-        if not 0 <= self.cell < self.last:
-            return Curve()
-        z = torch.cat([x, x.new_tensor([float(snapshot)])])
-        place = self.place(z, along)
-        if place is None:
-            return Curve(tail="its Jacobian is singular at the snapshot where it was found")
-        return self._from(z, place, self.settings.first_step, snapshot)
+        way, front = self._way(x, snapshot, direction, 0)
+        self._follow(iter([front] if front else []), 1)
+        return way.curve
 
-    def from_tangent(self, z: Tensor, t: Tensor, cell: int) -> Curve:
-        """The curve that begins at z, a branch point, along t (both (n + 1,)); its first node lies beside z."""
-        self.cell = cell
-        for h in BESIDE:
-            predicted = z + h * t
-            M = self.factors(predicted, t) if cell <= float(predicted[-1]) <= cell + 1 else None
-            found = None if M is None else self.corrected(predicted, M, 0.5 * h)
-            if found is None or not cell <= float(found[-1]) <= cell + 1:
-                continue
-            place = self.place(found, t)
-            if place is not None and float(self.row(t) @ place.t) > 0.8:
-                return self._from(found, place, h, -1)
-        return Curve(tail="no zero was found beside the branch point")
+    def from_tangents(self, z: Tensor, tangents: list[Tensor], cell: int) -> list[Curve]:
+        """The curves that begin at the branch point z along some t (both (n + 1,)); their first nodes lie beside z."""
+        ways = [self._way_beside(z, t, cell) for t in tangents]
+        self._follow((front for _, front in ways if front), len(ways))
+        return [way.curve for way, _ in ways]
+
+    def through(self, starts: list[Tensor], snapshot: int, goes_on: Callable[[int], bool]) -> dict[int, Curve]:
+        """The whole curves through fixed points (n,) at a snapshot, each by the number of the first of its points.
+
+        No way is begun from the k-th point, nor from those after it, where ``goes_on(k)`` says no.
+        """
+        both: dict[int, tuple[Way, Way]] = {}
+
+        def fronts() -> Iterator[Front]:
+            for k, x in enumerate(starts):
+                if not goes_on(k):
+                    return
+                if not self.meetings.like(x, snapshot):
+                    (ahead, first), (back, second) = (self._way(x, snapshot, way, k) for way in (1, -1))
+                    both[k] = ahead, back
+                    found = [front for front in (first, second) if front]
+                    if found:
+                        yield Front(*map(torch.cat, zip(*found, strict=True)))
+
+        self._follow(fronts(), 2 * len(starts))
+        passed: set[int] = set()
+        return {k: whole(both, k, passed) for k in both if k not in passed}
 
     def node_at(self, x: Tensor, p: float, like: Node) -> Node | None:
         """The node at a state x (n,) of the curve that ``like`` is on; None where its Jacobian is singular."""
-        self.cell = int(p)
         z = torch.cat([x, x.new_tensor([p])])
-        place = self.place(z, like.t)
-        return None if place is None else self._node(z, place, -1)
+        place = FamilyCurve(self.family, self.unit, int(p)).place(z, like.t)
+        return None if place is None else _node(z, place.t, place.det, int(p), -1)
 
-    def _node(self, z: Tensor, place: Place, snapshot: int) -> Node:
-        return Node(z[:-1], float(z[-1]), place.t[:-1], float(place.t[-1]), place.det, self.cell, snapshot)
+    def _way(self, x: Tensor, snapshot: int, direction: int, start: int) -> tuple[Way, Front | None]:
+        """One way from a fixed point x at a snapshot, and where it begins; None where it can not."""
+        way = Way(Curve(), snapshot if direction > 0 else snapshot - 1, start)
+        if not 0 <= way.cell < self.last:
+            return way, None
+        z = torch.cat([x, x.new_tensor([float(snapshot)])])
+        along = torch.zeros_like(z)
+        along[-1] = direction
+        place = FamilyCurve(self.family, self.unit, way.cell).place(z, along)
+        if place is None:
+            way.curve.tail = SINGULAR_START
+            return way, None
+        return way, self._front(way, z, place, self.settings.first_step, snapshot)
 
-    def _from(self, z: Tensor, place: Place, h: float, snapshot: int) -> Curve:
-        node = self._node(z, place, snapshot)
-        self.curve, self.held = Curve([node]), place.M
-        side = z.new_tensor([float(node.side)])
-        front = Front.at(ONE, (z / self.scale)[None], (place.t / self.scale)[None], side, h)
-        ending = follow(self, iter([front]), 1, self.settings).ending
-        if not self.curve.tail and ending != Ending.RANGE:
-            self.curve.tail = Ending(int(ending)).message
-        return self.curve
+    def _way_beside(self, z: Tensor, t: Tensor, cell: int) -> tuple[Way, Front | None]:
+        """One way from the branch point z along t."""
+        way, newton = Way(Curve(), cell), FamilyCurve(self.family, self.unit, cell)
+        for h in BESIDE:
+            predicted = z + h * t
+            M = newton.factors(predicted, t) if cell <= float(predicted[-1]) <= cell + 1 else None
+            found = None if M is None else newton.corrected(predicted, M, 0.5 * h)
+            if found is None or not cell <= float(found[-1]) <= cell + 1:
+                continue
+            place = newton.place(found, t)
+            if place is not None and float(self.row(t) @ place.t) > 0.8:
+                return way, self._front(way, found, place, h, -1)
+        way.curve.tail = "no zero was found beside the branch point"
+        return way, None
+
+    def _front(self, way: Way, z: Tensor, place: Place, h: float, snapshot: int) -> Front:
+        node = _node(z, place.t, place.det, way.cell, snapshot)
+        way.curve.nodes.append(node)
+        if snapshot >= 0:
+            self.meetings.add(way)
+        number, side = torch.tensor([len(self.ways)]), z.new_tensor([float(node.side)])
+        self.ways.append(way)
+        way.M = place.M
+        return Front.at(number, (z / self.scale)[None], (place.t / self.scale)[None], side, h)
+
+    def _follow(self, fronts: Iterator[Front], most: int) -> None:
+        ending = follow(self, fronts, most, self.settings).ending
+        for way, why in zip(self.ways, ending.tolist(), strict=False):
+            if not (way.curve.tail or way.joined or why == Ending.RANGE):
+                way.curve.tail = Ending(why).message
+
+    def cells(self, curve: Tensor) -> list[int]:
+        return [self.ways[number].cell for number in curve.tolist()]
 
     def bordered(self, z: Tensor, curve: Tensor, border: Tensor) -> Factored:
-        return super().bordered(z, curve, border) if self.held is None else self.held
+        """Those of the last points."""
+        return _Each([self.ways[number].M for number in curve.tolist()])
 
-    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored) -> tuple[Tensor, Tensor]:
-        self.newest = super().bordered(z, curve, guess)
-        t = self.newest.tangent(z)
-        return t / t.norm(dim=1, keepdim=True), self.newest.side
+    def tangent(self, z: Tensor, curve: Tensor, guess: Tensor, M: Factored, ok: Tensor) -> tuple[Tensor, Tensor]:
+        """By M at z itself."""
+        numbers, rows = curve.tolist(), ok.nonzero().squeeze(1).tolist()
+
+        def factored(row: int) -> Factored:
+            return self._factored(self.ways[numbers[row]], *(part[row : row + 1] for part in (z, curve, guess)))
+
+        apart = self.workers > 1 and self.family.n_state >= ALONE
+        found = list(in_order(factored, rows, self.workers) if apart else map(factored, rows))
+        t, side = torch.full_like(z, torch.nan), torch.zeros_like(z[:, 0])
+        for row, M in zip(rows, found, strict=True):
+            t[row : row + 1], side[row : row + 1] = M.tangent(z[:1]), M.side
+        return t / vector_norm(t, dim=1, keepdim=True), side
+
+    def _factored(self, way: Way, z: Tensor, curve: Tensor, border: Tensor) -> Factored:
+        memory = way.memory[0]
+        M = memory.matrices(z)
+        self.derivative(z, curve, M[:, :-1])
+        M[:, -1] = border
+        way.newest = memory.factorised(M)
+        return way.newest
 
     def goal(self, front: Front) -> Tensor:
-        return front.h.new_tensor([float(self.cell + (self.curve.nodes[-1].way > 0))])
+        return front.h.new_tensor(self.cells(front.curve)) + (front.t[:, -1] > 0)
 
     def allows(self, step: Step) -> Tensor:
         p, turns = step.after.z[:, -1], step.before.t[:, -1] * step.after.t[:, -1] <= 0
-        return (self.cell <= p) & (p <= self.cell + 1) & ~(step.lands & turns)
+        cell = p.new_tensor(self.cells(step.after.curve))
+        return (cell <= p) & (p <= cell + 1) & ~(step.lands & turns)
 
     def after(self, step: Step) -> tuple[Front, Tensor]:
-        if not bool(step.taken):
-            self.held = None
-            return step.after, torch.full_like(ONE, GOES_ON)
-        assert self.newest is not None
-        self.held = self.newest
-        front, nodes = step.after, self.curve.nodes
-        z, t, side = front.z[0] * self.scale, front.t[0] * self.scale, int(front.side)
-        place = Place(t, side if float(t[-1]) > 0 else -side, self.held)
-        node = self._node(z, place, round(float(z[-1])) if bool(step.lands) else -1)
+        front = step.after._replace(t=step.after.t.clone())
+        z, t = front.z * self.scale, front.t * self.scale
+        ended = torch.full_like(front.curve, GOES_ON)
+        taken, lands, side = step.taken.tolist(), step.lands.tolist(), front.side.tolist()
+        ways = [self.ways[number] for number in front.curve.tolist()]
+        for row, way in enumerate(ways):
+            if taken[row] and way.goes_on:
+                way.M, way.memory = way.newest, way.memory[::-1]
+                det = int(side[row]) if float(t[row, -1]) > 0 else -int(side[row])
+                node = _node(z[row], t[row], det, way.cell, round(float(z[row, -1])) if lands[row] else -1)
+                ended[row] = self._goes_to(node, way, front.t[row : row + 1], float(step.length[row]))
+        ended[torch.tensor([way.joined is not None for way in ways])] = Ending.OTHER
+        for way, end in zip(ways, (ended != GOES_ON).tolist(), strict=True):
+            if end:
+                way.end()
+        return front, ended
+
+    def _goes_to(self, node: Node, way: Way, t: Tensor, length: float) -> int:
+        """How the way ends at its next node; at a snapshot t (1, n + 1) is written anew, for the cell beyond."""
+        curve, nodes = way.curve, way.curve.nodes
         if node.way != nodes[-1].way and node.side != nodes[-1].side:
-            self.curve.gap = float(step.length)
-            return front, torch.full_like(ONE, Ending.BRANCH_POINT)
+            curve.gap = length
+            return Ending.BRANCH_POINT
         nodes.append(node)
         ending = GOES_ON
         if node.snapshot >= 0:
             if node.snapshot == nodes[0].snapshot and float((node.x - nodes[0].x).norm()) <= SAME * self.unit:
-                return front, torch.full_like(ONE, Ending.CLOSED)
-            front, ending = self._across(front, node, place.M)
-        if ending == GOES_ON and not self._is_inside(node):
-            self.curve.nodes = nodes[:-1]
+                return Ending.CLOSED
+            if self.meetings.joins(way):
+                return Ending.OTHER
+            self.meetings.add(way)
+            ending = self._across(way, node, t)
+        if ending == GOES_ON and not self._is_inside(node, way):
+            nodes.pop()
             ending = Ending.LEFT
-        return front, torch.full_like(ONE, int(ending))
+        return ending
 
-    def _is_inside(self, node: Node) -> bool:
-        if float((node.x - self.curve.nodes[0].x).norm()) > FAR * self.unit:
+    def _is_inside(self, node: Node, way: Way) -> bool:
+        if float((node.x - way.curve.nodes[0].x).norm()) > FAR * self.unit:
             return False
         box = self.family.box(node.p) if node.snapshot >= 0 else None
         if box is None:
@@ -146,22 +229,37 @@ class Walk(FamilyCurve):
         slack = OUTSIDE * (box[1] - box[0])
         return bool(((node.x >= box[0] - slack) & (node.x <= box[1] + slack)).all())
 
-    def _across(self, front: Front, node: Node, M: Factored) -> tuple[Front, int]:
-        """The front in the cell beyond the snapshot it stands at, where J is the same and F_p is another."""
-        if not 0 <= self.cell + node.way < self.last:
-            return front, Ending.RANGE
-        self.cell += node.way
-        self.held = beyond = _Beyond(M, front.t)
-        rate = self.family.rate(node.x, node.p, self.cell) / self.unit
-        t = beyond.solve(torch.cat([-rate, rate.new_zeros(1)])[None])  # J t_x = -F_p, for t_p = 1
-        t[:, -1] = 1.0
-        t = t * (node.way / t.norm())
+    def _across(self, way: Way, node: Node, t: Tensor) -> int:
+        """Into the cell beyond the snapshot that the way has come to, where J is the same and F_p is another."""
+        if not 0 <= way.cell + node.way < self.last:
+            return Ending.RANGE
+        way.cell += node.way
+        way.M = _Beyond(way.M, t.clone())
+        rate = self.family.rate(node.x, node.p, way.cell) / self.unit
+        new = way.M.solve(torch.cat([-rate, rate.new_zeros(1)])[None])  # J t_x = -F_p, for t_p = 1
+        new[:, -1] = 1.0
+        t[:] = new * (node.way / new.norm())
         if not bool(torch.isfinite(t).all()):
-            self.curve.tail = SINGULAR
-            return front, Ending.OTHER
+            way.curve.tail = SINGULAR
+            return Ending.OTHER
         plain = t[0] * self.scale
-        self.curve.nodes[-1] = dataclasses.replace(node, t_x=plain[:-1], t_p=float(plain[-1]), cell=self.cell)
-        return front._replace(t=t, bend=torch.zeros_like(t)), GOES_ON
+        way.curve.nodes[-1] = dataclasses.replace(node, t_x=plain[:-1], t_p=float(plain[-1]), cell=way.cell)
+        return GOES_ON
+
+
+def _node(z: Tensor, t: Tensor, det: int, cell: int, snapshot: int) -> Node:
+    return Node(z[:-1], float(z[-1]), t[:-1], float(t[-1]), det, cell, snapshot)
+
+
+class _Each(Factored):
+    """M of several ways, each by itself."""
+
+    def __init__(self, parts: list[Factored]) -> None:
+        self.parts = parts
+
+    def solve(self, right: Tensor, rows: Tensor | None = None) -> Tensor:
+        parts = self.parts if rows is None else [self.parts[row] for row in rows.tolist()]
+        return torch.cat([M.solve(one) for M, one in zip(parts, right[:, None], strict=True)])
 
 
 class _Beyond(Factored):

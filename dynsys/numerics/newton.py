@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
@@ -30,6 +32,9 @@ class NewtonSettings:
     corrections: int = 8  # at most
     at_once: float = 0.0  # of the length, a first correction after which no second is needed to show contraction
     rounding: float = 0.0  # a correction, after which the next may be the work of rounding and needs not contract
+    learns: bool = (
+        False  # the derivative, from the corrections (Broyden 1965): then the last one is not made but foreseen
+    )
 
 
 class Corrected(NamedTuple):
@@ -44,40 +49,54 @@ class Corrected(NamedTuple):
     contraction: Tensor
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def chord_newton(
     F: Residual, solve: Solve, x: Tensor, length: Tensor, floor: Tensor, settings: NewtonSettings
 ) -> Corrected:
     """Zeros of F beside x (B, n), where corrections contract; ``floor`` (B,) is a length beneath which none counts."""
-    x, rows = x.clone(), torch.arange(len(x), device=x.device)
-    ok = torch.isfinite(x).all(dim=1)
-    first, slack, last = torch.zeros_like(length), torch.zeros_like(length), torch.full_like(length, torch.inf)
-    done = torch.zeros_like(ok)
-    going: Tensor | slice = slice(None) if bool(ok.all()) else rows[ok]
+    x, rows = x.clone(), torch.arange(x.shape[0], device=x.device)
+    span, least = length.numpy(force=True), floor.numpy(force=True)  # whose few numbers are dealt with on the host
+    ok = torch.isfinite(x).all(dim=1).numpy(force=True)
+    done, first, slack, last = np.zeros_like(ok), np.zeros_like(span), np.zeros_like(span), np.full_like(span, np.inf)
+    going, made = ok.nonzero()[0], list[Tensor]()
     for k in range(settings.corrections):
-        here, which = x[going], rows[going]
-        if not len(here):
+        if not len(going):
             break
-        d = solve(-F(here, which), here, which)
-        x[going] = here + d
-        size, span, least, before = vector_norm(d, dim=1), length[going], floor[going], last[going]
-        beyond = (size - least).clamp_min(0.0)
+        whole = len(going) == len(ok)
+        which = rows if whole else rows[torch.from_numpy(going)]
+        here = x if whole else x[which]
+        chord = solve(-F(here, which), here, which)
+        d = _learned(chord, made) if settings.learns else chord
+        x = here + d if whole else x.index_copy_(0, which, here + d)
+        size, before = vector_norm(chord, dim=1).numpy(force=True), last[going]
+        beyond = np.maximum(size - least[going], 0.0)
         if k == 0:
-            first[going] = torch.where(beyond > 0, size, beyond)
-            good = beyond <= settings.stray * span
-            enough = (size <= least) | (size <= settings.at_once * span)
+            first[going] = np.where(beyond > 0, size, beyond)
+            good = beyond <= settings.stray * span[going]
+            enough = (size <= least[going]) | (size <= settings.at_once * span[going])
         else:
             ratio = beyond / before
-            good, enough = ratio <= settings.contraction, size <= settings.converged * span + least
-            if settings.rounding:
-                small = before <= settings.rounding
-                good, enough, ratio = (
-                    good | small,
-                    enough | (small & ~(ratio < STALLED)),
-                    torch.where(small, 0.0, ratio),
-                )
-            slack[going] = torch.maximum(slack[going], ratio)
-        last[going], ok[going], done[going] = size, good, good & enough
+            good = ratio <= settings.contraction
+            enough = (size * ratio if settings.learns else size) <= settings.converged * span[going] + least[going]
+            small = before <= settings.rounding
+            good, enough, ratio = good | small, enough | (small & ~(ratio < STALLED)), np.where(small, 0.0, ratio)
+            slack[going] = np.maximum(slack[going], ratio)
         on = good & ~enough
-        if not bool(on.all()):
-            going = which[on]
-    return Corrected(x, ok & done, first, slack)
+        last[going], ok[going], done[going] = size, good, good & enough
+        going = going[on]
+        if settings.learns:
+            made.append(d)
+            made = made if on.all() else [step[torch.from_numpy(on)] for step in made]
+    return Corrected(x, *(torch.from_numpy(part).to(x.device) for part in (ok & done, first, slack)))
+
+
+def _learned(d: Tensor, made: list[Tensor]) -> Tensor:
+    """The correction by Broyden's formula, of the one d (b, n) by the derivative at first and of those made before."""
+    for step, after in pairwise(made):
+        d = torch.addcmul(d, after, _along(step, d))
+    return d / (1 - _along(made[-1], d)) if made else d
+
+
+def _along(step: Tensor, d: Tensor) -> Tensor:
+    """The parts (b, 1) of d along a step, of its length."""
+    return (step * d).sum(1, keepdim=True) / (step * step).sum(1, keepdim=True)

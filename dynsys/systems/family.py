@@ -65,6 +65,10 @@ class Family(abc.ABC):
         """F (n,) at the state x (n,) and the place p."""
         return self.system(p).velocity(x[None], self.u)[0]
 
+    def velocities(self, x: Tensor, p: Tensor) -> Tensor:
+        """F (B, n) at states x (B, n), each at its own place p (B,)."""
+        return torch.stack([self.velocity(*pair) for pair in zip(x, p.tolist(), strict=True)])
+
     def jacobian(self, x: Tensor, p: float) -> Tensor:
         """dF/dx (n, n)."""
         return self.system(p).jacobian(x[None], self.u)[0]

@@ -125,28 +125,28 @@ class LowRank(System):
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return (self.f.value(x) @ self.N) @ self.M.T - x + self.drive(u)
 
-    def _slopes(self, x: Tensor) -> Tensor:
+    def slopes(self, x: Tensor) -> Tensor:
         return self.f.slope(x, self.f.value(x))
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
-        J = (self.M @ self.N.T) * self._slopes(x).unsqueeze(1)
+        J = (self.M @ self.N.T) * self.slopes(x).unsqueeze(1)
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
         return J
 
     def factored_jacobian(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor] | None:
         if 4 * self.M.shape[1] > self.n_state:
             return None
-        return self.M.expand(len(x), -1, -1), self._slopes(x).unsqueeze(2) * self.N
+        return self.M.expand(len(x), -1, -1), self.slopes(x).unsqueeze(2) * self.N
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return self.linearised(x, u)(v)
 
     def linearised(self, x: Tensor, u: Tensor) -> Product:
-        slopes = self._slopes(x)
+        slopes = self.slopes(x)
         return lambda v: ((slopes * v) @ self.N) @ self.M.T - v
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
-        return self._slopes(x) * ((w @ self.M) @ self.N.T) - w
+        return self.slopes(x) * ((w @ self.M) @ self.N.T) - w
 
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         return self.B.repeat(len(x), 1, 1)
@@ -197,16 +197,16 @@ class _LatentFlow(System):
         return self.network.f.value(self._currents(x, u)) @ self.network.N - x
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
-        slopes = self.network._slopes(self._currents(x, u))
+        slopes = self.network.slopes(self._currents(x, u))
         J = torch.einsum("bi,ia,ic->bac", slopes, self.network.N, self.network.M)
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
         return J
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        return (self.network._slopes(self._currents(x, u)) * (v @ self.network.M.T)) @ self.network.N - v
+        return (self.network.slopes(self._currents(x, u)) * (v @ self.network.M.T)) @ self.network.N - v
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
-        return (self.network._slopes(self._currents(x, u)) * (w @ self.network.N.T)) @ self.network.M - w
+        return (self.network.slopes(self._currents(x, u)) * (w @ self.network.N.T)) @ self.network.M - w
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         f, N = self.network.f, self.network.N

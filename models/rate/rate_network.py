@@ -92,23 +92,23 @@ class RateNetwork(System):
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self.rates(x) @ self.W.T - x + self.drive(u)
 
-    def _slopes(self, x: Tensor) -> Tensor:
+    def slopes(self, x: Tensor) -> Tensor:
         return self.f.slope(x, self.f.value(x))
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
-        J = self.W * self._slopes(x).unsqueeze(1)  # column j carries r'(x_j)
+        J = self.W * self.slopes(x).unsqueeze(1)  # column j carries r'(x_j)
         J.diagonal(dim1=1, dim2=2).sub_(1.0)
         return J
 
     def jacobian_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        return (self._slopes(x) * v) @ self.W.T - v
+        return (self.slopes(x) * v) @ self.W.T - v
 
     def linearised(self, x: Tensor, u: Tensor) -> Product:
-        slopes = self._slopes(x)
+        slopes = self.slopes(x)
         return lambda v: torch.addmm(v, slopes * v, self.W.T, beta=-1)
 
     def transposed_product(self, x: Tensor, u: Tensor, w: Tensor) -> Tensor:
-        return self._slopes(x) * (w @ self.W) - w
+        return self.slopes(x) * (w @ self.W) - w
 
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         return self.B.repeat(len(x), 1, 1)
@@ -154,7 +154,7 @@ class ActivityNetwork(RateNetwork):
 
     def _gains(self, x: Tensor, u: Tensor) -> Tensor:
         """f' of each unit at its input, (B, n)."""
-        return self._slopes(x @ self.W.T + self.drive(u))
+        return self.slopes(x @ self.W.T + self.drive(u))
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         J = self.W * self._gains(x, u).unsqueeze(2)  # row i carries f'(y_i)

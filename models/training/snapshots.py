@@ -63,6 +63,12 @@ class EchoStateSnapshots(Snapshots):
 
     network: EchoStateNetwork
 
+    def __init__(self, network: Any, steps: Any, weights: list[Arrays], u: Tensor | None = None) -> None:
+        self.W_out = torch.as_tensor(np.stack([arrays["W_out"] for arrays in weights]))
+        self.change = self.W_out.diff(dim=0)
+        super().__init__(network, steps, weights, u)
+        self.drive = network.drive(self.u)
+
     def at(self, s: float) -> System:
         """Without the checks and copies that a network from a file goes through: it is made at every step."""
         made = copy.copy(self.network)
@@ -70,19 +76,30 @@ class EchoStateSnapshots(Snapshots):
         made.W = torch.addmm(made.W_r, made.W_fb, made.W_out)
         return made
 
-    def velocity(self, x: Tensor, p: float) -> Tensor:
+    def velocities(self, x: Tensor, p: Tensor) -> Tensor:
         """By W_r and W_fb one after the other: adding them up would cost more than the product itself."""
         r = self.network.rates(x)
-        z = torch.as_tensor(self.arrays(self.time(p))["W_out"]) @ r
-        return self.network.W_r @ r + self.network.W_fb @ z - x + self.network.drive(self.u)[0]
+        i = p.long().clamp_(0, len(self.change) - 1)
+        W_out = torch.addcmul(self.W_out[i], (p - i)[:, None, None], self.change[i])
+        z = torch.bmm(W_out, r.unsqueeze(2)).squeeze(2)
+        return torch.addmm(torch.addmm(self.drive - x, r, self.network.W_r.mT), z, self.network.W_fb.mT)
+
+    def velocity(self, x: Tensor, p: float) -> Tensor:
+        return self.velocities(x[None], x.new_tensor([p]))[0]
+
+    def jacobian(self, x: Tensor, p: float) -> Tensor:
+        i = min(max(int(p), 0), len(self.change) - 1)
+        W_out = torch.add(self.W_out[i], self.change[i], alpha=p - i)
+        J = torch.addmm(self.network.W_r, self.network.W_fb, W_out).mul_(self.network.slopes(x))
+        J.diagonal().sub_(1.0)
+        return J
 
     def box(self, p: float) -> None:
         """None, as a zero x = W_c r + B u is within the bounds by itself, and they cost as much as a factorisation."""
 
     def rate(self, x: Tensor, p: float, cell: int) -> Tensor:
         """W_fb (W_out of the snapshot after - W_out of that before) r(x)."""
-        change = torch.as_tensor(self.weights[cell + 1]["W_out"] - self.weights[cell]["W_out"])
-        return self.network.W_fb @ (change @ self.network.rates(x))
+        return self.network.W_fb @ (self.change[cell] @ self.network.rates(x))
 
 
 def read_snapshots(run: str | Path, input: Any = None) -> Snapshots:
