@@ -48,6 +48,10 @@ class InputPath(Family):
         """Under which the network is at the value s of the parameter, (n_input,)."""
         return on_path(self.path, s)
 
+    def velocities(self, x: Tensor, p: Tensor) -> Tensor:
+        held = torch.as_tensor(np.array([self.input(self.time(place)) for place in p.tolist()]))
+        return self.network.velocity(x, held)
+
     def rate(self, x: Tensor, p: float, cell: int) -> Tensor:
         i = min(cell // self.parts, len(self.path) - 2)
         change = torch.as_tensor((self.path[i + 1] - self.path[i]) / self.parts)

@@ -117,3 +117,18 @@ def test_corrections_that_do_not_contract_are_not_trusted():
     )
     assert found.ok.tolist() == [True, False]
     assert abs(found.x[0].item()) < 1e-12
+
+
+def test_corrections_that_learn_are_exact_for_a_line_after_the_first():
+    """By a derivative that is a fifth off: a secant is the line itself, while chord steps leave a fifth each time."""
+    x, calls = torch.tensor([[1.0]]).double(), []
+
+    def F(x, rows):
+        calls.append(x)
+        return 0.8 * x
+
+    one = torch.ones(1).double()
+    found = chord_newton(F, lambda right, x, rows: right, x, 10 * one, 1e-12 * one, NewtonSettings(learns=True))
+    assert len(calls) == 3
+    assert found.ok.all()
+    assert abs(found.x.item()) < 1e-15

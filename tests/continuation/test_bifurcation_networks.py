@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.continuation.curve import STUCK, Curve, Node
+from dynsys.continuation.curve import CLOSED, STUCK, Curve, Node
 from dynsys.continuation.events.crossings import Crossing
 from dynsys.continuation.events.junctions import Followed, junctions
 from dynsys.continuation.events.reader import Reader
@@ -119,6 +119,29 @@ def test_eigenvalues_of_a_map_are_those_of_its_step():
     (reading,) = read(system, torch.zeros(1, 3, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64))
     assert reading.n_unstable == 2
     assert reading.eigenvalues.tolist() == [-2.0, 1.5, 0.5]
+
+
+def test_curve_through_several_points_of_a_snapshot_is_walked_once_from_all_of_them():
+    """s = x^3 - x is one curve through the three zeros at s = 0, in the order of x."""
+    family = FamilyOf(lambda s: Flow(lambda x, u: s + x - x**3, n_state=1), np.linspace(-1, 1, 9))
+    starts = [torch.tensor([x], dtype=torch.float64) for x in (0.0, 1.0, -1.0)]
+    ((first, curve),) = Walk(family, 1.0).through(starts, 4, lambda k: True).items()
+    x, s = np.array([[float(node.x[0]), family.time(node.p)] for node in curve.nodes]).T
+    assert first == 0 and curve.head == curve.tail == ""
+    assert (np.diff(x) > 0).all() or (np.diff(x) < 0).all()
+    assert {s[0], s[-1]} == {-1.0, 1.0} and np.isin((-1.0, 0.0, 1.0), x.round(12)).all()
+    assert s == pytest.approx(x**3 - x, abs=1e-9)
+
+
+def test_closed_curve_is_put_together_of_the_ways_along_it():
+    """x^2 + s^2 = 1 on both sides of s = 0."""
+    family = FamilyOf(lambda s: Flow(lambda x, u: 1 - x**2 - s**2, n_state=1), np.linspace(-1.5, 1.5, 8))
+    starts = [torch.tensor([x * (1 - family.time(3.0) ** 2) ** 0.5], dtype=torch.float64) for x in (1.0, -1.0)]
+    ((_, curve),) = Walk(family, 1.0).through(starts, 3, lambda k: True).items()
+    z = np.array([[float(node.x[0]), family.time(node.p)] for node in curve.nodes])
+    turned = np.unwrap(np.arctan2(*z.T))
+    assert curve.tail == CLOSED and abs(turned[-1] - turned[0]) == pytest.approx(2 * np.pi, abs=1e-9)
+    assert np.linalg.norm(z, axis=1) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_walk_keeps_to_its_curve_where_two_come_close():
