@@ -31,7 +31,7 @@ WALK = ArclengthSettings(  # lengths are in snapshots, and in usual sizes of a s
     aimed=(0.2, 0.2, 0.2),
     curved=False,  # at a fold that is at a snapshot a straight step does not land, and may not
 )
-NARROW, WIDE, ROOM = 8, 32, 4096  # ways under way at once: of large systems, of small ones, and their state variables
+NARROW, WIDE, ROOM = 4, 32, 4096  # ways at once: of large systems, of small ones, and in between all their variables
 ALONE = 128  # state variables, from which on each factorisation may have a thread of its own
 FAR = 100.0  # usual sizes of a state from where it began, beyond which a curve is given up
 OUTSIDE = 1e-6  # of the width of a box, that rounding and corrections may put a point outside
@@ -42,7 +42,7 @@ SINGULAR_START = "its Jacobian is singular at the snapshot where it was found"
 
 
 class Walk(FamilyCurve):
-    """Walks along curves of a family, until they leave the range of snapshots or can go no further.
+    """Walks along curves of a family, until they leave the range of snapshots or can go no further, or meet.
 
     M of the last point serves the corrections of the next, and that of the next its tangent and orientation, which
     tell exactly between which two points a branch point lies.
@@ -140,9 +140,9 @@ class Walk(FamilyCurve):
         return Front.at(number, (z / self.scale)[None], (place.t / self.scale)[None], side, h)
 
     def _follow(self, fronts: Iterator[Front], most: int) -> None:
-        ending = follow(self, fronts, most, self.settings).ending
+        ending = follow(self, fronts, len(self.ways) + most, self.settings).ending
         for way, why in zip(self.ways, ending.tolist(), strict=False):
-            if not (way.curve.tail or way.joined or why == Ending.RANGE):
+            if not (way.curve.tail or way.joined or why in (Ending.RANGE, GOES_ON)):
                 way.curve.tail = Ending(why).message
 
     def cells(self, curve: Tensor) -> list[int]:
@@ -213,11 +213,12 @@ class Walk(FamilyCurve):
                 return Ending.CLOSED
             if self.meetings.joins(way):
                 return Ending.OTHER
-            self.meetings.add(way)
             ending = self._across(way, node, t)
         if ending == GOES_ON and not self._is_inside(node, way):
             nodes.pop()
-            ending = Ending.LEFT
+            return Ending.LEFT
+        if node.snapshot >= 0:
+            self.meetings.add(way)
         return ending
 
     def _is_inside(self, node: Node, way: Way) -> bool:

@@ -127,9 +127,11 @@ def test_curve_through_several_points_of_a_snapshot_is_walked_once_from_all_of_t
     starts = [torch.tensor([x], dtype=torch.float64) for x in (0.0, 1.0, -1.0)]
     ((first, curve),) = Walk(family, 1.0).through(starts, 4, lambda k: True).items()
     x, s = np.array([[float(node.x[0]), family.time(node.p)] for node in curve.nodes]).T
-    assert first == 0 and curve.head == curve.tail == ""
+    assert first == 0
+    assert curve.head == curve.tail == ""
     assert (np.diff(x) > 0).all() or (np.diff(x) < 0).all()
-    assert {s[0], s[-1]} == {-1.0, 1.0} and np.isin((-1.0, 0.0, 1.0), x.round(12)).all()
+    assert {s[0], s[-1]} == {-1.0, 1.0}
+    assert np.isin((-1.0, 0.0, 1.0), x.round(12)).all()
     assert s == pytest.approx(x**3 - x, abs=1e-9)
 
 
@@ -140,7 +142,8 @@ def test_closed_curve_is_put_together_of_the_ways_along_it():
     ((_, curve),) = Walk(family, 1.0).through(starts, 3, lambda k: True).items()
     z = np.array([[float(node.x[0]), family.time(node.p)] for node in curve.nodes])
     turned = np.unwrap(np.arctan2(*z.T))
-    assert curve.tail == CLOSED and abs(turned[-1] - turned[0]) == pytest.approx(2 * np.pi, abs=1e-9)
+    assert curve.tail == CLOSED
+    assert abs(turned[-1] - turned[0]) == pytest.approx(2 * np.pi, abs=1e-9)
     assert np.linalg.norm(z, axis=1) == pytest.approx(1.0, abs=1e-9)
 
 
