@@ -32,7 +32,10 @@ from dynsys.models.recurrent.peephole import PeepholeLSTM
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.models.tasks.integration import Integration
+from dynsys.models.tasks.match_to_sample import MatchToSample
+from dynsys.models.tasks.moving_average import MovingAverage
 from dynsys.models.tasks.patterns import ManyToOne, OneToMany
+from dynsys.models.tasks.ready_set_go import ReadySetGo
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.models.tasks.sine import SineWave
 from dynsys.systems.system import System
@@ -97,6 +100,9 @@ TASKS: dict[str, type[Any]] = {
     "one-to-many": OneToMany,
     "sine": SineWave,
     "integration": Integration,
+    "moving-average": MovingAverage,
+    "match-to-sample": MatchToSample,
+    "ready-set-go": ReadySetGo,
 }
 
 __all__ = ["MEMORIES", "MODELS", "TASKS", "Model"]

@@ -10,6 +10,9 @@ from torch import nn
 import dynsys
 from dynsys.models.driven.of_task import held_inputs
 from dynsys.models.tasks.integration import Integration
+from dynsys.models.tasks.match_to_sample import MatchToSample
+from dynsys.models.tasks.moving_average import MovingAverage
+from dynsys.models.tasks.ready_set_go import ReadySetGo
 from dynsys.models.tasks.sine import SineWave
 from dynsys.models.tasks.trials import Trials, TrialTask, fields_of
 from dynsys.models.training.learners import learner
@@ -83,6 +86,65 @@ def test_a_choice_counts_by_its_sign_in_each_context():
     assert (scores["accuracy_motion"], scores["accuracy_color"]) == (1, 0)
     assert not task.learned(scores)
     assert task.learned(task.scores(trials, 0.2 * trials.target))
+
+
+def test_the_average_is_that_of_the_last_two_pulses_and_counts_when_they_have_come():
+    task = MovingAverage(steps=90, pulse=3, settle=6, shortest=10, longest=20)
+    trials = task.trials(40, seed=2)
+    for u, target, counts in zip(trials.inputs, trials.target[..., 0], trials.mask, strict=True):
+        sizes, since = [], 99
+        for t in range(90):
+            begins = u[t, 1] == 1 and (t == 0 or u[t - 1, 1] == 0)
+            sizes, since = ([*sizes, u[t, 0]], 0) if begins else (sizes, since + 1)
+            assert (u[t, 1] == 1) == (since < 3)
+            assert u[t, 0] == (sizes[-1] if since < 3 else 0)
+            assert counts[t] == (len(sizes) >= 2 and since >= 6)
+            if counts[t]:
+                assert target[t] == pytest.approx((sizes[-1] + sizes[-2]) / 2)
+    assert task.learned(task.scores(trials, trials.target))
+    assert not task.learned(task.scores(trials, np.zeros_like(trials.target)))
+
+
+def test_a_match_is_told_from_a_mismatch_after_the_second_stimulus():
+    task = MatchToSample(shown=4, shortest=3, longest=9, response=5)
+    trials = task.trials(200, seed=0)
+    delays, matches = [], 0
+    for u, target, counts in zip(trials.inputs, trials.target[..., 0], trials.mask, strict=True):
+        on = np.flatnonzero(u.sum(axis=1))
+        assert len(on) == 8
+        first, second = u[on[0]].argmax(), u[on[-1]].argmax()
+        delays.append(on[4] - on[3] - 1)
+        assert np.flatnonzero(counts).tolist() == [0, *range(on[-1] + 1, on[-1] + 6)]
+        assert (target[counts] == [0, *[1 if first == second else -1] * 5]).all()
+        matches += first == second
+    assert (min(delays), max(delays)) == (3, 9)
+    assert 70 < matches < 130
+    assert task.scores(trials, -trials.target)["accuracy"] == 0
+    assert task.learned(task.scores(trials, 0.1 * trials.target))
+
+
+def test_the_ramp_passes_one_when_the_interval_has_gone_by_again():
+    task = ReadySetGo(shortest=6, longest=15, pulse=2, wait=4)
+    trials = task.trials(100, seed=0)
+    intervals = []
+    for u, target in zip(trials.inputs, trials.target[..., 0], strict=True):
+        ready, then = (np.flatnonzero(u[:, k])[0] for k in (0, 1))
+        intervals.append(then - ready)
+        assert u.sum(axis=0).tolist() == [2, 2]
+        assert not target[: then + 1].any()
+        assert target[then + intervals[-1]] == pytest.approx(1)
+        assert np.diff(target[then:]) == pytest.approx(1 / intervals[-1])
+    assert (min(intervals), max(intervals)) == (6, 15)
+    assert trials.mask[trials.target[..., 0] < 1.2].all()
+
+
+@pytest.mark.parametrize("slower", [1.0, 1.08, 2.0])
+def test_an_interval_is_wrong_by_as_much_as_the_output_is_slower(slower):
+    task = ReadySetGo(shortest=10, longest=20)
+    trials = task.trials(50, seed=0)
+    scores = task.scores(trials, trials.target / slower)
+    assert scores["interval_error"] == pytest.approx(slower - 1, abs=1e-9)  # twice as slow is wrong by all of it
+    assert task.learned(scores) == (slower < 1.1)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ TINY = {
     "many-to-one": {"units": 3, "patterns": 3, "length": 7, "batch": 4},
     "one-to-many": {"units": 3, "patterns": 3, "length": 7, "batch": 4},
     "sine": {"units": 3, "batch": 4, "options": {"waves": "3", "slowest": "0.5", "fastest": "1", "steps": "9"}},
+    "moving-average": {"units": 3, "batch": 4, "options": {"steps": "70"}},
+    "match-to-sample": {"units": 3, "batch": 4, "options": {"shown": "1", "shortest": "1", "longest": "3"}},
+    "ready-set-go": {"units": 3, "batch": 4, "options": {"shortest": "3", "longest": "5"}},
     "integration": {"units": 3, "batch": 4, "options": {"stimulus": "5", "response": "2"}},
 }
 
