@@ -53,7 +53,7 @@ class MatchToSample(TrialTask):
         inputs[:, : self.shown] = np.eye(2)[first][:, None]
         inputs += ((since >= 0) & (since < self.shown))[..., None] * np.eye(2)[second][:, None]
         mask = (since >= self.shown) & (since < self.shown + self.response)
-        target = mask * np.where(first == second, 1.0, -1.0)[:, None]
+        target = np.where(mask, np.where(first == second, 1.0, -1.0)[:, None], 0.0)
         mask[:, 0] = True  # where the output is to be 0
         return Trials(inputs, target[..., None], mask)
 

@@ -17,6 +17,7 @@ from dynsys.models.tasks.trials import Array, Practice, Seed, Trials, TrialTask,
 
 COARSE = 0.5  # of a time constant, which backpropagation takes in one step
 PERIODS = 3.5  # of each sine in a test, of which the first is not judged
+PRACTISED = 2.0  # of each sine at the least, in one long run
 SHOWN = 5  # inputs at which a network is looked at
 CLOSE = 0.05  # relative error of every frequency up to which the task counts as learned
 
@@ -34,7 +35,7 @@ class SineWave(TrialTask):
     dt: float = 0.1
     steps: int = 600
 
-    practice: ClassVar[Practice] = Practice(units=100, batch=51, alpha=COARSE, force_steps=306_000)
+    practice: ClassVar[Practice] = Practice(units=100, batch=51, alpha=COARSE, force_units=500, force_steps=340_000)
     n_input: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
@@ -74,8 +75,11 @@ class SineWave(TrialTask):
         return self._waves(self._order(count, seed), self.steps)
 
     def trial(self, steps: int, seed: Seed) -> Trials:
-        """A run in which the wave changes its frequency every ``length`` steps, and never jumps."""
-        which = np.repeat(self._order(-(-steps // self.steps), seed), self.steps)[:steps]
+        """A run in which the wave changes its frequency and never jumps: every ``length`` steps, or after ``PRACTISED``
+        periods where these are longer, as less of a slow one does not tell how slow it is."""
+        order = self._order(-(-steps // self.steps), seed)
+        lengths = np.maximum(self.steps, np.ceil(PRACTISED * 2 * np.pi / self.frequencies)).astype(np.int64)
+        which = np.repeat(order, lengths[order])[:steps]
         wave = np.sin(np.cumsum(self.frequencies[which]))
         return Trials(self.levels[which, None], wave[:, None], np.ones(steps, dtype=np.bool_))
 

@@ -159,10 +159,10 @@ def train(
 ) -> None:
     """Train MODEL on TASK and write its checkpoint, curves and snapshots.
 
-    TASK is flipflop, retrieval, many-to-one, one-to-many, or a task of trials: sine, integration. MODEL is rnn, irnn,
-    gru, lstm, lstm-peephole or lstm-coupled, fast-weights (retrieval), esn (flipflop and trials), leaky or leaky-rate
-    (trials). A training that was interrupted goes on with the same command; that of an esn does where --seconds ended
-    it.
+    TASK is flipflop, retrieval, many-to-one, one-to-many, or a task of trials: sine, integration, moving-average,
+    match-to-sample, ready-set-go. MODEL is rnn, irnn, gru, lstm, lstm-peephole or lstm-coupled, fast-weights
+    (retrieval), esn (flipflop and trials), leaky or leaky-rate (trials). A training that was interrupted goes on with
+    the same command; that of an esn does where --seconds ended it.
 
     \b
     Examples:

@@ -30,10 +30,12 @@ def test_each_of_51_inputs_stands_for_a_sine_of_its_frequency():
     np.testing.assert_allclose(s[:, 0], np.sin(w[:, 0]))
 
 
-def test_in_a_long_run_the_wave_changes_its_frequency_and_never_jumps():
-    task = SineWave(steps=50)
-    run = task.trial(5_000, seed=0)
-    assert len(np.unique(run.inputs)) == 51
+def test_in_a_long_run_the_wave_changes_its_frequency_after_two_periods_and_never_jumps():
+    run = SineWave(waves=5, steps=300).trial(5_000, seed=0)
+    changes = np.flatnonzero(np.diff(run.inputs[:, 0]))
+    w = 0.1 * (0.1 + 0.125 * np.round((run.inputs[changes, 0] - 0.25) * 5))  # of the wave that ends there
+    assert (np.diff(changes) == np.maximum(300, np.ceil(4 * np.pi / w[1:]))).all()
+    assert len(np.unique(run.inputs)) == 5
     assert np.abs(np.diff(run.target[:, 0])).max() <= 0.6 * 0.1
 
 
