@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ MOST_PARTS, STABLE = 1024, 3.0  # and lest its fastest modes blow up: of step ti
 FRAMES = 100  # steps at least, if they are half of the burn-in, for frames to lie along the growing directions
 CHECKED = 8  # pieces over which log |det| is taken where it costs as much as the exponents
 ACCURATE = 1e-11  # relative, that the volume which a flow's frame spans may be off
+TRIED = 8  # states, at which the accuracy of steps is judged: trajectories, and as many met by one on its way
 GONE = 1e12  # size of a state that has left for infinity
 
 
@@ -215,10 +217,13 @@ class _Run:
         self._cut()
         upright = min(asked.burn_in // 2, max(FRAMES, asked.burn_in // 5))
         low = high = self.x
-        for t in range((asked.burn_in - upright) * self.parts):
+        steps, met = (asked.burn_in - upright) * self.parts, [self.x[:1]]
+        for t in range(steps):
             self.x = self.stepper.step(self.x, None, self._for(self.inputs(t), self.x)).x
             low, high = torch.minimum(low, self.x), torch.maximum(high, self.x)
-            self.progress("on the way", t + 1, (asked.burn_in - upright) * self.parts)
+            if t % max(1, steps // (2 * TRIED)) == 0 and 2 * t >= steps:
+                met.append(self.x[:1])
+            self.progress("on the way", t + 1, steps)
         self.t, self.spread = asked.burn_in - upright, (high - low).amax(dim=1)
         self._drop_gone()
         found = orbits(self, self.x, self.spread)
@@ -227,7 +232,7 @@ class _Run:
         self.span, self.spread = float(self.spread.max()), self.spread[moves]
         if not len(self.x):
             return
-        self._cut()
+        self._cut(met[1:])
         self._begin()
         self._grow(upright, keep=False)
         pieces = min(asked.steps, MOST_PIECES, max(64, asked.steps // PIECE))
@@ -286,15 +291,18 @@ class _Run:
             f"starts" + (", or take shorter steps (step=...)" if self.asked.system.kind is Kind.FLOW else "")
         )
 
-    def _cut(self) -> None:
-        """Into how many parts a flow's step has to be cut, by the volume of a frame at the states as they are."""
+    def _cut(self, met: Sequence[Tensor] = ()) -> None:
+        """Into how many parts a flow's step has to be cut, by the volume of a frame at the states as they are.
+
+        Of a small system also at the states (1, n) that were ``met``: one trajectory may just be where little happens.
+        """
         if self.asked.system.kind is Kind.MAP:
             return
-        rows = slice(0, 8 if self.asked.system.n_state <= FORMED else 1)
+        rows = slice(0, TRIED if self.asked.system.n_state <= FORMED else 1)
         before, fewest = np.inf, self._least_parts(self.x[rows])
         for parts in (fewest, *(parts for parts in PARTS if parts > fewest)):
             self.parts = parts
-            x = self.x[rows]
+            x = torch.cat([self.x[rows], *(met if self.asked.system.n_state <= FORMED else [])])
             error = _inaccuracy(self.stepper, x, self._for(self.inputs(self.t * parts), x), parts)
             if error <= ACCURATE or error > before / 2:  # what is not smooth gets no better: the sum rule will tell
                 return

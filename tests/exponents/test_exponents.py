@@ -132,6 +132,12 @@ class TestKnownSpectra:
         assert (np.abs(found.values - [0.9056, 0, -14.5723]) < 2 * found.half_width + 0.02).all()
         assert found.motion == "chaotic"
 
+    def test_one_trajectory_that_begins_where_little_happens_is_followed_as_finely_as_others(self):
+        """Its steps were once as long as suited that place, and missed the sum rule elsewhere: no ArithmeticError."""
+        slow = [[-5.034422725142542, -8.511538069124603, 14.288014739407162]]
+        found = lyapunov_exponents(LORENZ, 1, starts=slow, seed=7, steps=16, burn_in=20, workers=1)
+        assert found.sum_rule <= 1e-9
+
     def test_random_network_with_a_stable_origin_has_its_spectrum(self):
         W = 0.7 * np.random.default_rng(0).standard_normal((40, 40)) / 40**0.5
         found = lyapunov_exponents(network(W), steps=400)
