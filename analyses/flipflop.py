@@ -91,6 +91,7 @@ def _report(settings: Demo, result: DemoResult) -> None:
         [Section(title, figures=[figure]) for title, figure in drawn.items()]
         + [Section("Points", PROVED, table=point_rows(points)), Section("How the search went", course_lines(points))],
         ["sussillo2013", "sussillo2009", "jang"],
+        [folder / FILE_NAME],
     )
     cut = None if result.cut is None else result.cut.to_json()
     write_report(report, {"schema": SCHEMA, "cut": cut, "metrics": trained.metrics, "found": found}, folder)

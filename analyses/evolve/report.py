@@ -20,6 +20,7 @@ from dynsys.analyses.report import Report, Section, write_report
 from dynsys.continuation.diagram import Diagram
 from dynsys.io.errors import typed
 from dynsys.io.text import paragraphs
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.systems.system import Kind
 from dynsys.trajectories.projection import Projection
 
@@ -42,6 +43,7 @@ def write_evolution(evolution: Evolution, settings: Evolve, run: Path) -> None:
         settings={key: value for key, value in dataclasses.asdict(settings).items() if value is not None},
         sections=sections(evolution),
         citations=["jang", "sussillo2013", *FOLLOWING, *of_network(evolution.network)],
+        networks=[run / FILE_NAME],
     )
     write_report(report, results(evolution), evolution.folder)
 

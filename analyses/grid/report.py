@@ -10,6 +10,7 @@ from dynsys.analyses.grid.points import shown, told_choice
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.io.files import write_text
 from dynsys.io.text import paragraphs, sentence
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.training.run import read_curves
 
 HERE = "dynsys.analyses.grid"
@@ -33,6 +34,7 @@ def write_grid(results: dict[str, Any], folder: Path, command: str) -> None:
         [best_sentence(results)],
         results["settings"],
         [Section("Points", paragraphs(HERE, "scores"), rows), Section("Learning", figures=figures)],
+        networks=[folder / row["folder"] / FILE_NAME for entry in results["points"] for row in entry["trials"]],
     )
     write_report(report, results, folder)
 

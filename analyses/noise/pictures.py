@@ -61,6 +61,7 @@ def write(results: Mapping[str, Any], folder: Path, command: str) -> Path:
         settings=results["settings"],
         sections=sections,
         citations=_cited(results),
+        networks=[network["checkpoint"] for network in results["networks"] if network["checkpoint"]],
     )
     return write_report(report, results, folder)
 

@@ -114,8 +114,9 @@ def _has_points(checkpoint: str | Path, settings: Whole, kept: Kept) -> bool:
         if kept.is_ours:
             return False
         raise CheckpointError(kept.folder, "it holds the points of another network", "give the page another name")
-    cut = points.search.interrupted or points.search.stopped == Stop.TIME
-    return points.search.seed == settings.seed and not kept.asks_again("search", cut)
+    if kept.is_ours and (points.search.interrupted or points.search.seed != settings.seed):
+        return False
+    return not kept.asks_again("search", points.search.stopped == Stop.TIME)
 
 
 def _same_loading(points: FixedPoints, loading: Mapping[str, Any]) -> bool:

@@ -23,7 +23,8 @@ def write(results: Results, folder: Path, command: str) -> Path:
     """``report.html`` and ``results.json``."""
     sections = [*_left(results), *_singular(results), *_modes(results), *_capacity(results), *_training(results)]
     title = "Memory that fades"
-    report = Report(title, command, summary(results), results["settings"], sections, CITED)
+    files = [network["checkpoint"] for network in results["networks"] if network["checkpoint"]]
+    report = Report(title, command, summary(results), results["settings"], sections, CITED, files)
     return write_report(report, results, folder)
 
 

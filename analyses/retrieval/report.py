@@ -13,6 +13,7 @@ from dynsys.analyses.report import Report, Section, write_report
 from dynsys.io.errors import typed
 from dynsys.io.files import write_text
 from dynsys.io.text import paragraphs, sentence
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.training.optimisers import ADAM
 from dynsys.models.training.retrieval import OF_PAIRS
 from dynsys.models.training.run import read_curves
@@ -59,6 +60,7 @@ def write_table(settings: Retrieve, results: dict[str, Any], folder: Path) -> No
             Section("Mistakes", paragraphs(HERE, "mistakes"), figures=[wrong]),
         ],
         ["ba2016"],
+        [folder / entry["folder"] / FILE_NAME for entry in entries],
     )
     write_report(report, results, folder)
 

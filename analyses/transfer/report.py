@@ -15,6 +15,7 @@ from dynsys.analyses.transfer.tables import corner_rows, distance_rows, network_
 from dynsys.analyses.transfer.words import HERE, results, sentences
 from dynsys.io.errors import typed
 from dynsys.io.text import capital, paragraphs, sentence
+from dynsys.models.loading.run_folder import FILE_NAME
 from dynsys.models.training.run import CURVES, read_curves
 
 PORTRAITS = "portraits.html"
@@ -50,6 +51,7 @@ def write_comparison(compared: Comparison, folder: Path) -> None:
             Section("Each memory of the cube", paragraphs(HERE, "corners"), table=corner_rows(compared)),
         ],
         ["jang", "sussillo2013", "sussillo2009"],
+        [folder / name / FILE_NAME for name in compared.networks],
     )
     write_report(report, results(compared), folder)
 

@@ -169,7 +169,7 @@ def test_results_and_report_are_written(done):
     assert 'src="http' not in (folder / "portraits.html").read_text()
     assert "Four axes" not in text  # of a tesseract, which two bits are not
     steps = int(read_curves(folder / "scratch")["step"][-1])
-    assert f"<td>steps</td><td>{steps:,}</td>" in text
+    assert f">steps</th><td>{steps:,}</td>" in text
 
 
 def test_what_is_there_is_neither_trained_nor_searched_again(done, monkeypatch):
