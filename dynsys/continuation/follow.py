@@ -30,7 +30,7 @@ from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.numerics.threads import alone, in_order
 from dynsys.search.course import usual_size
 from dynsys.search.find import fixed_states
-from dynsys.search.starts import first_starts, resting_states
+from dynsys.search.starts import GONE, first_starts, resting_states
 from dynsys.systems.family import Family
 from dynsys.systems.system import Kind
 
@@ -197,7 +197,7 @@ class _Study:
 
     def _resting(self, i: int) -> Tensor:
         ends = resting_states(self.family.at(self.family.time(i)), self.family.u, RELEASED, self.seed, LARGE_STEP)
-        return ends[torch.isfinite(ends).all(dim=1)]
+        return ends[ends.norm(dim=1) <= GONE * max(self.curves.unit, 1.0)]  # NaN is not
 
     def _go_on_at_branch_points(self) -> None:
         """Walk along the other curve of every branch point of which only one is known."""

@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynsys.continuous_attractors.continuation import ON_IT
 from dynsys.continuous_attractors.continuation import SAME as SAME_PLACE
 from dynsys.continuous_attractors.degenerate import blur, vanishes_between
 from dynsys.continuous_attractors.manifold import REPRESENTATIVES, Manifold
 from dynsys.continuous_attractors.trace import Traced, manifolds
+from dynsys.numerics.rounding import is_zero
 from dynsys.piecewise_linear.flat_manifolds import FlatManifold, flat_manifold
 from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.proof.kantorovich import unmoved
@@ -26,6 +28,7 @@ from dynsys.systems.system import System
 
 MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each
 MOST_BLURRED = 64  # marginal points whose uncertainty is measured
+MUCH_SMALLER = 1e-3  # of the usual size of a state
 ON_MANIFOLD = "it lies on a line, ring or plane of fixed points"
 
 
@@ -129,6 +132,7 @@ def _ended_at(line: Traced, x: Tensor) -> Traced:
 
 def with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     """Of marginal points that are on no manifold, how far they may be from where they were found."""
+    zeros = _without_slow(system, zeros, catalogue)
     alone = torch.isinf(zeros.points.error_bound).cpu().numpy() & (zeros.manifold < 0)
     uncertainty, left_out = zeros.uncertainty.copy(), list(zeros.left_out)
     rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if system.n_state <= MATRIX_FREE_ABOVE else []
@@ -139,6 +143,30 @@ def with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
         left_out.append(f"how uncertain {int(alone.sum()) - len(rows)} marginal points are")
     zeros = dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out))
     return _told_apart(system, zeros, alone, catalogue)
+
+
+def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+    """Without those at which F is small beside its size at the starts only, which may lie far out.
+
+    Of a state much smaller than these F has to be zero beside the state's own size, or at the origin.
+    """
+    size = zeros.points.x.norm(dim=1)
+    doubtful = torch.isinf(zeros.points.error_bound) & (size < MUCH_SMALLER * catalogue.unit)
+    doubtful &= torch.as_tensor((zeros.manifold < 0) & (zeros.orbit < 0) & (zeros.kinks == 0), device=size.device)
+    gone = set()
+    for i in doubtful.nonzero().squeeze(1).tolist():
+        x, u = zeros.points.x[i : i + 1], catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
+        own = float(size[i]) / MUCH_SMALLER
+        zero = is_zero(system, x, u, system.velocity(x, u), own, ON_IT)
+        if not bool(zero | is_zero(system, 0 * x, u, system.velocity(0 * x, u), float(size[i]), ON_IT, by_unit=False)):
+            gone.add(i)
+    if not gone:
+        return zeros
+    told = (
+        f"{len(gone)} state{'s' * (len(gone) > 1)} where F is small, but not zero, beside that at starts of the size "
+    )
+    told += f"{catalogue.unit:.2g}: give starts nearer to the origin"
+    return dataclasses.replace(_without(zeros, gone), left_out=(*zeros.left_out, told))
 
 
 def _told_apart(system: System, zeros: Zeros, alone: NDArray[np.bool_], catalogue: Catalogue) -> Zeros:

@@ -51,6 +51,14 @@ def test_a_search_without_a_box_says_how_far_it_looked():
     assert f"among states of norms up to {within:.2g}: 1 known" in points.search.missing["sentence"]
 
 
+@pytest.mark.parametrize(("rest", "start"), [(0.5, 1e10), (1e-3, -1e24), (0.5, -1e70), (0.0, 1e6)])
+def test_starts_far_out_make_no_point_where_there_is_none(rest, start):
+    """x' = -rest - x^2 is zero nowhere unless rest is 0; beside F at the starts it is small over a wide range."""
+    flow = Flow(lambda x, u: -rest - x**2, 1)
+    points = find_fixed_points(flow, [[start]], closure=False, verify=False, slow_q=0.0, workers=1)
+    assert len(points) == (rest == 0)
+
+
 def test_seconds_take_the_place_of_the_limit(monkeypatch):
     monkeypatch.setattr("dynsys.search.known.stopping.WORK", 1)
     points = find_fixed_points(random_map(), verify=False, slow_q=0.0, workers=1, seconds=0.2)
