@@ -21,6 +21,7 @@ Function = Callable[..., Any]
 LEAST_ROWS = 3  # that are tried, and as many more as it takes to be told from the other sizes
 SAME = {torch.float64: 1e-9}  # relative: what a row may differ by when it is computed in another batch
 SAME_SINGLE = 1e-4
+BESIDE = 1 - 1e-3  # of each state, where its function is not zero if it is so at the state
 STEPS = (1e-4, 2e-5)  # of central differences, relative to each variable
 SMOOTH, HIDDEN = 0.02, 0.1  # relative: by which two differences may differ, and a derivative from them
 ROWWISE = "Each row of x is a state: x[:, i] is variable i of all of them, and W x is x @ W.T"
@@ -52,7 +53,8 @@ def check_function(function: Function, call: Function, x: Tensor, u: Tensor, nam
                 "draw it once and hold it still"
             )
         alone = [call(x[i : i + 1], u[i : i + 1]) for i in range(len(x))]
-        if any(row.shape != F[:1].shape for row in alone) or not _same(F, torch.cat(alone)):
+        beside = call(x * BESIDE, u)  # at a zero of F all of it is rounding
+        if any(row.shape != F[:1].shape for row in alone) or not _same(F, torch.cat(alone), beside):
             raise ValueError(
                 f"the {one} of {name} at a state depends on the other rows of the batch, as with x.mean() or a norm "
                 "over all of x; each row of x is a state of its own: reduce along dim=1, as x.mean(1, keepdim=True)"
@@ -172,11 +174,13 @@ def _one_state(name: str, one: str) -> str:
     )
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: Any, b: Any, beside: Any = None) -> bool:
+    """Whether two values are the same but for rounding, by the size that they have there or ``beside``."""
     if not isinstance(b, Tensor) or a.shape != b.shape:
         return False
     tolerance = SAME.get(a.dtype, SAME_SINGLE)
-    size = a[torch.isfinite(a)].abs().max() if bool(torch.isfinite(a).any()) else a.new_zeros(())
+    known = a if beside is None else torch.cat([a, beside])
+    size = known[torch.isfinite(known)].abs().max() if bool(torch.isfinite(known).any()) else a.new_zeros(())
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance * float(size), equal_nan=True)
 
 

@@ -126,6 +126,16 @@ def test_legal_functions_are_not_taken_for_wrong_ones(name):
         assert system.jacobian(x[:rows], u[:rows]).shape == (rows, system.n_state, system.n_state)
 
 
+def test_a_function_may_be_first_used_at_its_zeros_where_it_is_all_rounding():
+    """A matrix product of many rows and of one round differently, and x' = -x + V tanh x + b rests to rounding."""
+    V, b = 1.5 * torch.eye(6, dtype=torch.float64) + 0.2 * W, torch.linspace(-0.3, 0.3, 6, dtype=torch.float64)
+    x = torch.randn(8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for _ in range(2000):
+        x = x + 0.5 * (torch.tanh(x) @ V.T + b - x)
+    F = Flow(lambda x, u: torch.tanh(x) @ V.T + b - x, 6).velocity(x, torch.zeros(8, 0, dtype=torch.float64))
+    assert float(F.abs().max()) < 1e-14
+
+
 def test_a_function_is_looked_at_where_it_is_first_used_and_no_more():
     calls = []
 
