@@ -10,6 +10,9 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynsys.attractors.basins import basins
+    from dynsys.attractors.connections import connections
+    from dynsys.attractors.flip import flips
     from dynsys.comparison.compared import compare
     from dynsys.continuation.inputs import follow_inputs
     from dynsys.continuous_attractors.slow_curve import slow_curve
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from dynsys.io.progress import progress
     from dynsys.lyapunov.basins import certified_basins
     from dynsys.models.loading.checkpoint import load
+    from dynsys.models.training.learners import train
     from dynsys.models.wrapping.wrap import wrap
     from dynsys.result.fixed_points import FixedPoints
     from dynsys.search.find import find_fixed_points
@@ -38,9 +42,12 @@ _HOME = {
     "Projection": "dynsys.trajectories.projection",
     "System": "dynsys.systems.system",
     "Tolerances": "dynsys.search.tolerances",
+    "basins": "dynsys.attractors.basins",
     "certified_basins": "dynsys.lyapunov.basins",
     "compare": "dynsys.comparison.compared",
+    "connections": "dynsys.attractors.connections",
     "find_fixed_points": "dynsys.search.find",
+    "flips": "dynsys.attractors.flip",
     "follow_inputs": "dynsys.continuation.inputs",
     "linear_modes": "dynsys.stability.modes",
     "load": "dynsys.models.loading.checkpoint",
@@ -49,6 +56,7 @@ _HOME = {
     "settle": "dynsys.trajectories.settling",
     "simulate": "dynsys.trajectories.simulate",
     "slow_curve": "dynsys.continuous_attractors.slow_curve",
+    "train": "dynsys.models.training.learners",
     "wrap": "dynsys.models.wrapping.wrap",
 }
 _MODULES = {name: f"dynsys.{name}" for name in ("analyses", "models", "plots", "testing")}
@@ -64,9 +72,12 @@ __all__ = [
     "Projection",
     "System",
     "Tolerances",
+    "basins",
     "certified_basins",
     "compare",
+    "connections",
     "find_fixed_points",
+    "flips",
     "follow_inputs",
     "linear_modes",
     "load",
@@ -75,6 +86,7 @@ __all__ = [
     "settle",
     "simulate",
     "slow_curve",
+    "train",
     "wrap",
 ]
 

@@ -83,4 +83,4 @@ class Attractor(Shown):
 
     def headline(self) -> str:
         what = "a point" if self.period == 0 else f"period {self.period:.4g}"
-        return f"{self.name or self.kind or 'unnamed'}: {what} of {self.states.shape[1]} state variables"
+        return f"{self.name or self.kind or 'unnamed'}: {what} with {self.states.shape[1]} state variables"

@@ -213,6 +213,14 @@ LEARNERS: dict[str, dict[str, Learner]] = {
 }
 
 
+def train(task: str, model: str, folder: str | Path, **choices: Any) -> Learned:
+    """What ``dynsys train TASK MODEL -o FOLDER`` does, with its options as arguments: the network with its scores.
+
+    Raises ValueError for a task, network or choice that there is not.
+    """
+    return learner(task, model)(folder, **choices)
+
+
 def learner(task: str, model: str) -> Learner:
     """The learner of that task and network; raises ValueError where there is none."""
     known = LEARNERS.get(task)

@@ -28,7 +28,8 @@ def blocks(path, language):
 def test_every_verb_has_a_page_and_every_page_of_a_verb_its_command():
     assert all((ROOT / "docs" / f"{verb}.md").is_file() for verb in VERBS)
     readme = (ROOT / "README.md").read_text()
-    assert all(f"dynsys {verb}" in readme for verb in VERBS)
+    which = (ROOT / "docs" / "which.md").read_text()
+    assert all(f"dynsys {verb}" in readme and f"dynsys {verb}" in which for verb in VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
