@@ -30,7 +30,7 @@ CONDITIONS = (
 RED = "#C8102E"  # unstable modes, and nothing else
 INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
 BELOW = 66  # pixels from an axis with a title down to the caption
-LINE = 130  # characters of a caption's line, which a figure of 900 pixels holds
+LINE = 92  # characters of a line of a caption, which a figure of 700 pixels holds: pages and stills break it anew
 TEXT = "dynsys.plots"  # the package whose template has the captions
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 

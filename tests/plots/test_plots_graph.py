@@ -73,7 +73,7 @@ def labels(figure):
 
 def caption(figure):
     (found,) = [note.text for note in figure.layout.annotations if note.name == "caption"]
-    return found
+    return found.replace("<br>", " ")  # where its lines are broken is not what is asked
 
 
 def trace(figure, name):

@@ -20,6 +20,7 @@ from dynsys.result import memories
 Array = NDArray[np.float64]
 
 NAMED = 60  # nodes, up to which each has its name beside it
+BELOW, WIDTH = 30, 84  # pixels from the lowest row to the caption, whose lines have so many characters
 SMALL, LARGE = 14.0, 46.0  # pixels: a node without a basin, and one with all of it
 
 
@@ -50,11 +51,12 @@ def memory_graph(connections: Connections, basins: Basins | None = None, *, titl
         for note in _labels(nodes, names, basins, level, x, y, sizes):
             figure.add_annotation(note)
     top = float(y.max())
+    caption, room = style.lines(paragraphs(style.TEXT, "memory_graph", connections, basins, names != nodes), WIDTH)
     return style.dressed(
         figure,
         title,
-        "<br>".join(paragraphs(style.TEXT, "memory_graph", connections, basins, names != nodes)),
-        below=30,
+        caption,
+        below=BELOW,
         xaxis={"visible": False, "range": [-0.02, 1.02], "fixedrange": False},
         yaxis={
             "range": [-0.5, top + 0.45],
@@ -66,7 +68,7 @@ def memory_graph(connections: Connections, basins: Basins | None = None, *, titl
             "ticks": "",
             "automargin": True,
         },
-        margin={"l": 120, "r": 40, "t": 90 if title else 60, "b": 110},
+        margin={"l": 120, "r": 40, "t": 90 if title else 60, "b": room - style.BELOW + BELOW},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "itemsizing": "constant"},
         hovermode="closest",
     )

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 MODE_SHARE = 0.07  # length of a unit mode to each side of its point, as a share of the scene's longest side
 ARROW_SHARE = 0.3  # the same of a unit vector that is drawn as an arrow
-WIDE = 160  # characters of a line of the caption, since a scene fills its window
+WIDE = 105  # characters of a line of the caption, since a scene has no axes beside it
 FLAT = 1e-9  # share of the variance, below which points do not tell a direction from rounding
 MOST_STARTS = 1_000  # of a search that are drawn, evenly thinned: more hide the rest
 FIT_STATES = 5_000  # of the trajectories, thinned evenly, are enough to fit axes to

@@ -14,7 +14,7 @@ from dynsys.trajectories.projection import Projection
 
 Array = NDArray[np.float64]
 
-BESIDE_LEGEND = 0.14  # of the page's width, to the left of the scene
+BESIDE_LEGEND = 0.2  # of the page's width, to the left of the scene
 MARGIN = 0.06  # space left around everything that is drawn
 
 
