@@ -7,6 +7,7 @@ read; what else there is, is checked by its annotation.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,14 +58,17 @@ class Record:
 
     def __post_init__(self) -> None:
         """What was not given says nothing: files of earlier versions lack it."""
+        kind: Any = type(self)
+        missing = {key: nothing for key, nothing in _absent(kind).items() if getattr(self, key) is None}
+        if not missing:
+            return
         sizes: dict[str, int] = {}
-        for key, axes in _arrays(type(self)).items():
+        for key, axes in _arrays(kind).items():
             if getattr(self, key) is not None:
                 sizes |= dict(zip(axes.split()[1:], np.shape(getattr(self, key)), strict=False))
-        for field in dataclasses.fields(self):
-            if field.metadata.get("nothing") is not None and getattr(self, field.name) is None:
-                shape = tuple(sizes.get(axis, 0) for axis in field.metadata["axes"].split()[1:])
-                object.__setattr__(self, field.name, np.full(shape, field.metadata["nothing"]))
+        for key, nothing in missing.items():
+            shape = tuple(sizes.get(axis, 0) for axis in _arrays(kind)[key].split()[1:])
+            object.__setattr__(self, key, np.full(shape, nothing))
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one safetensors file; raises OutputError where it cannot be written."""
@@ -98,12 +102,20 @@ class Record:
         """Raise ValueError where its parts do not fit together."""
 
 
+@functools.cache
+def _absent(cls: type[Any]) -> Mapping[str, Any]:
+    """What each array that may be missing says where it is."""
+    fields = dataclasses.fields(cls)
+    return {field.name: field.metadata["nothing"] for field in fields if field.metadata.get("nothing") is not None}
+
+
+@functools.cache
 def _arrays(cls: type[Any]) -> Mapping[str, str]:
     """The kind and axes of every field that is an array."""
     return {field.name: field.metadata["axes"] for field in dataclasses.fields(cls) if "axes" in field.metadata}
 
 
-def per(cls: type[Any], axis: str) -> tuple[str, ...]:
+def per(cls: Any, axis: str) -> tuple[str, ...]:
     """The arrays with a row for each of the things that an axis counts."""
     return tuple(name for name, shape in _arrays(cls).items() if shape.split()[1] == axis)
 

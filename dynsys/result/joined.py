@@ -31,9 +31,8 @@ def joined(parts: Sequence[FixedPoints], labels: Sequence[str] | None) -> FixedP
     _check(parts, labels)
     if labels is None:
         labels = [_called(part, i) for i, part in enumerate(parts)]
-    values = {
-        key: _stacked([getattr(part, key) for part in parts], PADDED.get(key)) for key in per(type(parts[0]), "k")
-    }
+    kind: Any = type(parts[0])
+    values = {key: _stacked([getattr(part, key) for part in parts], PADDED.get(key)) for key in per(kind, "k")}
     values["label"] = np.repeat(np.array(labels, dtype=str), [len(part) for part in parts])
     orbits, manifolds = [int(part.orbit.max(initial=-1)) + 1 for part in parts], [len(part.manifolds) for part in parts]
     values |= {"orbit": _renumbered([part.orbit for part in parts], orbits)}
