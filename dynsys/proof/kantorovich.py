@@ -97,10 +97,11 @@ def _levelled(system: System, found: Assessed, u: Tensor, unit: float) -> Assess
     bound, index = found.error_bound.clone(), found.index.clone()
     J = system.jacobian(found.x[rows], u[rows])
     inverse = torch.linalg.inv_ex(J)[0]
-    unlike = (torch.linalg.matrix_norm(J) * torch.linalg.matrix_norm(inverse)).tolist()
-    for i, A, ratio in zip(rows.tolist(), inverse, unlike, strict=True):
-        if not UNLIKE[0] <= ratio <= UNLIKE[1]:  # nor where J is singular, and it is no number
-            continue
+    unlike = torch.linalg.matrix_norm(J) * torch.linalg.matrix_norm(inverse)
+    step = vector_norm((inverse @ found.F[rows].unsqueeze(2)).squeeze(2), dim=1)
+    worth = (unlike >= UNLIKE[0]) & (unlike <= UNLIKE[1])  # nor where J is singular, and it is no number
+    worth &= 2 * step <= NEAR * (unit + vector_norm(found.x[rows], dim=1))  # beyond which no bound is sought
+    for i, A in zip(rows[worth].tolist(), inverse[worth], strict=True):
         x = found.x[i : i + 1]
         levelled = assess(_Levelled(system, A), x, u[i : i + 1], unit)
         if bool(levelled.converged):
