@@ -31,6 +31,7 @@ RED = "#C8102E"  # unstable modes, and nothing else
 INK, GREY, PALE, GRID = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4"
 BELOW = 66  # pixels from an axis with a title down to the caption
 LINE = 92  # characters of a line of a caption, which a figure of 700 pixels holds: pages and stills break it anew
+MOST_POWERS = 40  # of ten, to either side of 1, that have a label
 TEXT = "dynsys.plots"  # the package whose template has the captions
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
@@ -219,6 +220,17 @@ def logarithmic(low: float, high: float) -> dict[str, Any]:
     shown = [value for value in values if low <= value <= high]
     shown = shown if len(shown) > 1 else sorted({float(f"{low:.3g}"), float(f"{high:.3g}")})
     return {"type": "log", "tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+
+
+def powers(step: int = 1) -> dict[str, Any]:
+    """The settings of a logarithmic axis with a label at each power of ten, or at every ``step``-th.
+
+    Written out here, since plotly sets those of its own in larger type than any other label.
+    """
+    exponents = range(-MOST_POWERS // step * step, MOST_POWERS + 1, step)
+    plain = {0: "1", 1: "10"}
+    text = [plain.get(k, f"10<sup>{k}</sup>".replace("-", "−")) for k in exponents]
+    return {"type": "log", "tickvals": [10.0**k for k in exponents], "ticktext": text}
 
 
 def captioned(figure: go.Figure, title: str | None, notes: list[str]) -> go.Figure:

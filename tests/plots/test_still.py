@@ -9,7 +9,7 @@ from dynsys.models.examples.bistable import Bistable
 from dynsys.plots.page import part, unbroken
 from dynsys.plots.portrait.turned import turned
 from dynsys.plots.still import Size, still
-from dynsys.plots.style import logarithmic
+from dynsys.plots.style import logarithmic, powers
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,11 @@ def test_few_decades_have_ticks_of_one_size(low, high):
     assert all(0.99 * low <= value <= 1.01 * high for value in axis["tickvals"])
     assert [float(text) for text in axis["ticktext"]] == axis["tickvals"]
     assert logarithmic(1e-5, 1.0)["dtick"] == 1
+
+
+def test_powers_of_ten_are_written_out():
+    axis = powers(2)
+    told = dict(zip(axis["tickvals"], axis["ticktext"], strict=True))
+    assert told[1e-4] == "10<sup>−4</sup>"
+    assert told[1.0] == "1"
+    assert 1e-3 not in told

@@ -66,7 +66,7 @@ def capacity_curves(
         line = {"color": style.GREY, "width": 1.2, "dash": "dot"}
         figure.add_vline(x=at, line=line)
         figure.add_annotation(x=at, y=1, yref="paper", text=f"<b>{number}</b>", showarrow=False, yanchor="bottom")
-    power = {"type": "log", "exponentformat": "power", "dtick": 1, "range": [np.log10(least), 0.0]}
+    power = {**style.powers(), "range": [np.log10(least), 0.0]}
     figure.update_yaxes(style.axis("share of wrong units", **power), row=1)
     lost = ZOOM * 2 * float(theory.errors.max(initial=0.0))
     if not lost:  # no theory: all there is

@@ -160,9 +160,7 @@ def retrieval_convergence(records: Mapping[str, Mapping[str, Any]], *, title: st
     farthest = max(float(np.nanmax(as_array(record["distance"]), initial=1.0)) for record in records.values())
     decades = [np.log10(LEAST), np.log10(farthest) + 0.2]
     figure.update_yaxes(style.axis("answered rightly", range=[0, 1.15], tickformat=".0%"), row=1)
-    figure.update_yaxes(
-        style.axis("distance to the fixed point", type="log", range=decades, exponentformat="power", dtick=2), row=2
-    )
+    figure.update_yaxes(style.axis("distance to the fixed point", range=decades, **style.powers(2)), row=2)
     figure.update_xaxes(style.axis(""), row=1)
     figure.update_xaxes(style.axis("iterations of the settling loop"), row=2)
     for col in range(2, len(records) + 1):

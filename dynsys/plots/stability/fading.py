@@ -50,12 +50,7 @@ def fading_curves(networks: Sequence[Mapping[str, Any]], *, title: str | None = 
                 column,
             )
     bounds = [max(deepest, DEEPEST) - 0.4, min(max(highest, 0.0), 8.0) + 0.6]
-    power = {
-        "type": "log",
-        "exponentformat": "power",
-        "range": bounds,
-        "dtick": max(1, round((bounds[1] - bounds[0]) / 8)),
-    }
+    power = {**style.powers(max(1, round((bounds[1] - bounds[0]) / 8))), "range": bounds}
     figure.update_yaxes(style.axis("gradient left, |dC(t)/dh(t−d)| / |dC(t)/dh(t)|", **power), row=1, col=1)
     figure.update_yaxes(style.axis("|dh(t)/dh(t−d)|", **power), row=1, col=2)
     figure.update_xaxes(style.axis("delay d in steps"))
@@ -137,7 +132,7 @@ def fading_in_training(rows: Sequence[Mapping[str, Any]], *, title: str | None =
     figure.add_trace(go.Scatter(y=[row["exponent"] for row in rows], line=line, error_y=error, **single), 2, 1)
     figure.add_trace(go.Scatter(y=[row["contracting"] for row in rows], line=line, **single), 2, 2)
     figure.add_hline(y=0, line={"color": style.GREY, "width": 1, "dash": "dot"}, row=2, col=1)
-    figure.update_yaxes(style.axis("gradient left", type="log", exponentformat="power"), row=1, col=1)
+    figure.update_yaxes(style.axis("gradient left", **style.powers(2)), row=1, col=1)
     figure.update_yaxes(style.axis("first exponent"), row=2, col=1)
     figure.update_yaxes(style.axis("steps with |D| < 1", range=[-0.05, 1.05], tickformat=".0%"), row=2, col=2)
     figure.update_xaxes(style.axis("delay d in steps"), row=1, col=1)

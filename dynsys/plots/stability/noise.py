@@ -44,7 +44,7 @@ def noise_curves(
         _add_band(figure, network, levels, _colour(i))
     for i, network in drawn:
         _add_mean(figure, network, levels, i, percent)
-    figure.update_xaxes(style.axis(xlabel, type="log", exponentformat="power", dtick=1, range=_decades(levels)))
+    figure.update_xaxes(style.axis(xlabel, **style.powers(), range=_decades(levels)))
     scale: dict[str, Any] = {"type": "log", **_ticks(networks)} if logarithmic else {}
     if percent:
         scale |= {"tickformat": ".0%", "range": [-0.03, 1.05]}
@@ -90,7 +90,7 @@ def drift_prediction(
         figure.add_trace(
             go.Scatter(x=reach, y=reach, mode="lines", line=line, name="drift = prediction", hoverinfo="skip")
         )
-    power: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1}
+    power = style.powers()
     figure.update_xaxes(style.axis("first-order prediction |J<sup>−1</sup> dF|", **power))
     figure.update_yaxes(style.axis("drift of the point", **power))
     return _finished(figure, title, notes)
@@ -174,7 +174,7 @@ def _ticks(networks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A tick at every power of ten, and at 2 and 5 times one where there are few powers."""
     seen = [v for n in networks for key in ("mean", "low", "high") for v in n[key] if v is not None and v > 0]
     if not seen or max(seen) > FEW * min(seen):
-        return {"exponentformat": "power", "dtick": 1}
+        return style.powers()
     powers = range(int(np.floor(np.log10(min(seen)))) - 1, int(np.ceil(np.log10(max(seen)))) + 1)
     values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
     return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}

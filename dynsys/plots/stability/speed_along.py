@@ -43,7 +43,7 @@ def speed_along(curve: SlowCurve, *, title: str | None = None) -> go.Figure:
         )
         figure.add_trace(rate, 2, 1)
     unit = "step" if curve.kind == "map" else "unit of time"
-    figure.update_yaxes(style.axis(f"speed per {unit}", type="log", exponentformat="power", dtick=1), row=1, col=1)
+    figure.update_yaxes(style.axis(f"speed per {unit}", **style.powers()), row=1, col=1)
     figure.update_yaxes(style.axis(f"growth rate per {unit}"), row=2, col=1)
     figure.update_xaxes(style.axis(""), row=1, col=1)
     figure.update_xaxes(style.axis(curve.along), row=2, col=1)
