@@ -38,6 +38,7 @@ _HOME = {
     "origin_spectrum": "dynsys.plots.training.origin",
     "phase_plane": "dynsys.plots.portrait.plane",
     "phase_portrait": "dynsys.plots.portrait.phase",
+    "point_map": "dynsys.plots.stability.input_grid",
     "point_counts": "dynsys.plots.training.counts",
     "portrait_animation": "dynsys.plots.training.evolution",
     "portrait_stills": "dynsys.plots.training.evolution",

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 import dynsys
-from dynsys.analyses.selection import drawn, selections
+from dynsys.analyses.contexts.selection import drawn, selections
 from dynsys.cli import main
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.rate.leaky_rate import LeakyRate

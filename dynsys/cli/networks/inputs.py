@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,12 +16,32 @@ from dynsys.io.progress import progress
 INPUT = Numbers(float, "0,0,1")
 
 
+class Shape(click.ParamType[tuple[int, int]]):
+    """AxB, like 9x7."""
+
+    name = "axb"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        one, _, other = str(value).partition("x")
+        if not (one.isdecimal() and other.isdecimal()):
+            self.fail(f"{value!r} is not of the form AxB, like 9x7", param, ctx)
+        return int(one), int(other)
+
+
 @click.command()
 @click.argument("checkpoint", type=PLACE)
 @click.option("-o", "--out", "folder", type=PLACE, required=True, help="Folder for the diagram and its page.")
 @click.option("--from", "first", type=INPUT, help="Input at which the path begins; zeros if not given.")
 @click.option("--to", "last", type=INPUT, help="Input at which it ends; where it began if not given, a closed path.")
 @click.option("--through", type=INPUT, multiple=True, help="A vertex between, again for the next.")
+@click.option(
+    "--grid",
+    "shape",
+    type=Shape(),
+    help="A grid of so many cells, like 9x7, between the corners --from and --to, which differ in two inputs.",
+)
 @click.option("--searches", default=3, show_default=True, type=click.IntRange(2), help="Places that are searched.")
 @click.option("--verify", is_flag=True, help="Prove the points of these searches.")
 @click.option("--jobs", type=click.IntRange(1), help="Threads; all cores if not given.")
@@ -34,6 +55,7 @@ def inputs(
     first: list[float] | None,
     last: list[float] | None,
     through: tuple[list[float], ...],
+    shape: tuple[int, int] | None,
     searches: int,
     verify: bool,
     jobs: int | None,
@@ -49,9 +71,8 @@ def inputs(
     Examples:
       dynsys inputs runs/flipflop --to 1,0,0 -o runs/pulse
       dynsys inputs model.pt --from 0,0 --through 1,0 -o runs/loop
+      dynsys inputs model.pt --from=-1,-1 --to 1,1 --grid 9x9 -o runs/map
     """
-    from pathlib import Path
-
     from dynsys.continuation.inputs import follow_inputs
     from dynsys.io.files import check_writable, write_json
     from dynsys.models.loading.checkpoint import load_and_tell
@@ -60,14 +81,19 @@ def inputs(
     system, _ = load_and_tell(checkpoint, **choices_given(options))
     begin = [0.0] * system.n_input if first is None else first
     path = [begin, *through, begin if last is None else last]
+    how: dict[str, Any] = {"searches": searches, "verify": verify, "workers": jobs, "seed": seed}
+    if shape is not None:
+        if last is None or through:
+            raise click.UsageError("a grid lies between --from and --to INPUT, and goes through nothing else")
+        half = None if seconds is None else seconds / 2  # for the rows, and for the columns
+        _grid(system, (begin, last), shape, Path(folder), as_json, seconds=half, **how)
+        return
     if last is None and not through:
         raise click.UsageError("a path needs --to INPUT, or --through INPUT to come back from")
     place = Path(folder)
     check_writable(place)
     with progress() as show:
-        found = follow_inputs(
-            system, path, searches=searches, verify=verify, workers=jobs, seed=seed, seconds=seconds, progress=show
-        )
+        found = follow_inputs(system, path, seconds=seconds, progress=show, **how)
     found.save(place / "inputs.safetensors")
     write_json(place / "inputs.json", found.to_json())
     save_html(bifurcation_diagram(found, title=f"Fixed points of {system.name} over its input"), place / "inputs.html")
@@ -81,3 +107,25 @@ def inputs(
     for line in system.remarks():
         click.echo(line, err=True)
     click.echo(f"Wrote {place}/inputs.safetensors, .json and .html.")
+
+
+def _grid(
+    system: Any, corners: tuple[Any, Any], shape: tuple[int, int], place: Path, as_json: bool, **how: Any
+) -> None:
+    """The points of each cell of a grid, into ``grid.json`` and ``grid.html``."""
+    from dynsys.analyses.contexts.input_grid import drawn, input_grid
+    from dynsys.io.files import check_writable, write_json
+    from dynsys.plots import save_html
+
+    check_writable(place)
+    with progress() as show:
+        grid = input_grid(system, *corners, shape, progress=show, **how)
+    write_json(place / "grid.json", grid.to_json())
+    save_html(drawn(system, grid), place / "grid.html")
+    if as_json:
+        print_json(grid.to_json())
+        return
+    print_rows(grid.rows())
+    for line in (grid.sentence, *grid.notes):
+        click.echo(line)
+    click.echo(f"Wrote {place}/grid.json and .html.")

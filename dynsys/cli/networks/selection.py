@@ -42,7 +42,7 @@ def selection(
     Example:
       dynsys selection runs/integration -o selection.html
     """
-    from dynsys.analyses.selection import drawn, selections
+    from dynsys.analyses.contexts.selection import drawn, selections
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.plots import save_html, save_picture
     from dynsys.plots.export import check_page, check_picture

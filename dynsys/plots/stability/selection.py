@@ -20,7 +20,7 @@ ARROWS, ARROW = 5, 0.12  # selection vectors drawn along a line, and their lengt
 
 
 class Line(Protocol):
-    """What is drawn of a line: see ``dynsys.analyses.selection``."""
+    """What is drawn of a line: see ``dynsys.analyses.contexts.selection``."""
 
     states: Array
     selection: Array
