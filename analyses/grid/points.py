@@ -16,7 +16,7 @@ Point = dict[str, Any]  # a value for each choice of a learner that the grid is 
 Lists = Mapping[str, Sequence[Any]]
 
 USUAL: dict[str, dict[str, tuple[Any, ...]]] = {
-    **{task: {"learning_rate": (0.003, 0.01, 0.03)} for task in ("flipflop", "many-to-one", "one-to-many")},
+    **{task: {"learning_rate": (0.003, 0.01, 0.03)} for task in LEARNERS},
     "retrieval": {"learning_rate": (0.001, 0.003, 0.01), "rate": (0.05, 0.1, 0.2), "decay": (0.9, 0.95, 0.98)},
 }
 

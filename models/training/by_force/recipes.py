@@ -65,7 +65,7 @@ def default_recipe(bits: int = 3, units: int = 1000, activation: str = "tanh", s
         network=EchoStateConfig(units, bits, bits, activation=activation, seed=seed),
         practice=practice,
         task=FlipFlop(bits),
-        force=Force(noise=NOISE[activation], seed=seed),
+        force=Force(noise=NOISE.get(activation, 0.0), seed=seed),  # the network refuses an activation without one
         steps=int(15 * practice.transitions * (practice.pulse + practice.gap)),
         test_steps=10_000,
     )
