@@ -11,7 +11,7 @@ import numpy as np
 from dynsys.io.text import paragraphs, sentence
 from dynsys.search.known.missing import milestones
 from dynsys.search.known.stopping import Stop
-from dynsys.search.slow_points.slowness import slow_summary
+from dynsys.search.slow_points.slowness import across, slow_summary
 from dynsys.trajectories.settling import Ending
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def search_lines(points: FixedPoints) -> list[str]:
         "search",
         points.search,
         slow_summary(points) or "",
+        across(points),
         len(fixed),
         int(fixed.certified.sum()),
         int(np.isfinite(fixed.error_bound).sum()),

@@ -42,5 +42,32 @@ def slow_summary(points: Any) -> str | None:
     return sentence("dynsys.result", "slow_points", k, _ends(at_a_time), times, unit, DRIFT, held)
 
 
+def across(points: Any) -> str:
+    """What happens beside slow points, in directions other than the slow one; nothing where no slow point is inside.
+
+    Within the box J^T F is 0 at a slow point: J has an eigenvalue that is all but 0, whatever the network does, and the
+    word "marginal" says nothing. The others tell whether states near it come to the slow direction or leave it.
+    ``points`` has ``eigenvalues`` besides what ``slow_summary`` takes.
+    """
+    slow = (np.asarray(points.verdict) == "slow") & ~(np.asarray(points.active_bounds) != 0).any(axis=1)
+    values = np.asarray(points.eigenvalues)[slow]
+    if not len(values) or values.shape[1] < 2:
+        return ""
+    is_map = points.about.get("kind") == "map"
+    with np.errstate(divide="ignore"):
+        growth = np.log(np.abs(values)) if is_map else values.real / float(points.about.get("time_constant", 1.0))
+    known = np.isfinite(values[:, :2]).all(axis=1)
+    growth = np.where(np.isfinite(values), growth, -np.inf)[known]
+    if not len(growth):
+        return ""
+    nearest = np.argmin(np.where(np.isfinite(growth), np.abs(growth), np.inf), axis=1)
+    growth[np.arange(len(growth)), nearest] = -np.inf
+    fastest = growth.max(axis=1)
+    decay = fastest[(fastest < 0) & np.isfinite(fastest)]
+    slowest = float(-1 / decay.max()) if len(decay) else None
+    unit = "steps" if is_map else "units of time"
+    return sentence("dynsys.result", "across", len(growth), int((fastest < 0).sum()), slowest, unit)
+
+
 def _ends(values: Array) -> tuple[float, float]:
     return float(values.min()), float(values.max())
