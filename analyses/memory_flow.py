@@ -73,13 +73,13 @@ def shares(settings: MemoryFlow, points: FixedPoints, found: Connections, folder
     return sampled
 
 
-def prove(folder: str | Path, seconds: float | None, progress: Progress) -> CertifiedBasins:
+def prove(folder: str | Path, seconds: float | None, progress: Progress, lmi: bool = False) -> CertifiedBasins:
     """Prove a basin around each stable point in a run's folder, and write them beside the points."""
     folder = Path(folder)
     points, _ = load_run(folder)
     check_writable(folder)
     progress("proofs", 0, 1)
-    proved = certified_basins(points, budget_seconds=seconds)
+    proved = certified_basins(points, lmi=lmi, budget_seconds=seconds)
     progress("proofs", 1, 1)
     proved.save(folder / CERTIFIED)
     return proved

@@ -6,11 +6,13 @@ starts on the border of each ellipsoid and ball it is counted how many do not co
 
 python benchmarks/certified.py [--starts 100000]
 python benchmarks/certified.py --flip
+python benchmarks/certified.py --contraction 1000
 python benchmarks/certified.py --checkpoint gru16.pt --checkpoint lstm16.pt
 """
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from dynsys.attractors.edge import Edges
 from dynsys.attractors.ends import iterated
 from dynsys.attractors.flip import flips
 from dynsys.lyapunov.basins import CertifiedBasins
+from dynsys.lyapunov.whole import contraction_rate
 from dynsys.models.recurrent.vanilla import RNN
 
 Array = NDArray[np.float64]
@@ -42,7 +45,7 @@ FLIPS = ((64, 4, 2.0, 0.0), (128, 3, 2.0, 0.0), (256, 3, 2.0, 0.0))
 NEIGHBOURS = 4  # memories, nearest first, towards which the edge is sought
 RAYS = 300
 SECTIONS, ROUNDS = 7, 6
-STEPS = 400  # after which a start counts as lost
+APART = 1e-6  # distance of trajectories that have not come together
 
 
 def hopfield(n: int, P: int, gain: float, noise: float, seed: int = 0) -> tuple[System, Array]:
@@ -131,6 +134,35 @@ def told(name: str, system: System, points: FixedPoints, starts: int) -> None:
     )
 
 
+def contracting(networks: int) -> None:
+    """How many random networks are proved to contract, by norms and by the inequality, and whether any two states of
+    those stay apart."""
+    lmi = all(importlib.util.find_spec(name) for name in ("cvxpy", "scs"))
+    claims = parted = more = 0
+    for seed in range(networks):
+        rng = np.random.default_rng(seed)
+        n, gain = int(rng.integers(2, 9)), rng.uniform(0.4, 1.6)
+        W = rng.standard_normal((n, n)) * gain / np.sqrt(n)
+        zeros = {"weight_ih_l0": np.zeros((n, 1)), "bias_ih_l0": np.zeros(n)}
+        net = RNN({**zeros, "weight_hh_l0": W, "bias_hh_l0": rng.standard_normal(n) * (seed % 2)})
+        u = torch.zeros(1, 1, dtype=torch.float64)
+        x = torch.as_tensor(rng.uniform(-1, 1, (64, n)))
+        for _ in range(3000):
+            x = x + net.velocity(x, u.expand(64, -1))
+        A = net.jacobian(x[:1], u)[0].numpy() + np.eye(n)
+        if np.abs(np.linalg.eigvals(A)).max() >= 1:
+            continue  # no stable point to begin from
+        plain = contraction_rate(net, u, A)
+        found = contraction_rate(net, u, A, lmi=lmi) if plain is None else plain
+        claims += found is not None
+        more += found is not None and plain is None
+        parted += found is not None and float((x - x[:1]).abs().max()) > APART
+    click.echo(
+        f"{networks} random networks of 2 to 8 units: {claims} proved to contract, {more} by the inequality alone"
+        f"{'' if lmi else ' (not installed)'}; in {parted} of those two trajectories stay apart"
+    )
+
+
 def flipped(n: int, P: int, gain: float, noise: float, seed: int) -> None:
     """What was found over what is proved, of pushes and of pulses of three inputs."""
     net, S = hopfield(n, P, gain, noise, seed)
@@ -155,11 +187,15 @@ def flipped(n: int, P: int, gain: float, noise: float, seed: int) -> None:
 @click.option("--starts", default=100_000, show_default=True, type=click.IntRange(0), help="On each border.")
 @click.option("--checkpoint", "paths", multiple=True, type=Path, help="Trained networks, instead of Hopfield's.")
 @click.option("--period", default=1, show_default=True, type=click.IntRange(1), help="Of their memories.")
+@click.option("--contraction", default=0, type=int, help="Random networks that may contract, instead.")
 @click.option("--flip", is_flag=True, help="How far apart the bounds of dynsys flip are, instead.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-def main(starts: int, paths: tuple[Path, ...], period: int, flip: bool, seed: int) -> None:
+def main(starts: int, paths: tuple[Path, ...], period: int, flip: bool, contraction: int, seed: int) -> None:
     """How much of each basin is proved, and whether anything escapes from it."""
     torch.set_num_threads(1)
+    if contraction:
+        contracting(contraction)
+        return
     for sizes in FLIPS if flip else ():
         flipped(*sizes, seed)
     for path in paths:

@@ -23,6 +23,7 @@ from dynsys.io.text import sentence
 from dynsys.lyapunov.ellipsoid import Ellipsoid, largest_ellipsoid
 from dynsys.lyapunov.energy import RateEnergy
 from dynsys.lyapunov.energy_basins import Ball, Proof, by_energy, is_whole
+from dynsys.lyapunov.inequality import check_solver
 from dynsys.lyapunov.whole import contraction_rate, horizon
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone
@@ -200,16 +201,23 @@ class CertifiedBasins(Shown, Record, schema=SCHEMA, what="set of proved basins",
 
 
 def certified_basins(
-    points: FixedPoints, system: System | None = None, *, budget_seconds: float | Deadline | None = None
+    points: FixedPoints,
+    system: System | None = None,
+    *,
+    lmi: bool = False,
+    budget_seconds: float | Deadline | None = None,
 ) -> CertifiedBasins:
     """Around each stable point the largest ellipsoid found that is proved to shrink, under the input held at it.
 
-    ``system`` is that of the points where it is not given. When ``budget_seconds`` are over, points whose turn has not
-    come get that as their reason. What is proved is about the network with the very float64 weights it holds, computed
-    without rounding.
+    ``system`` is that of the points where it is not given. With ``lmi`` a norm in which the whole network contracts is
+    sought by a linear matrix inequality too, which needs the extra of that name. When ``budget_seconds`` are over,
+    points whose turn has not come get that as their reason. What is proved is about the network with the very float64
+    weights it holds, computed without rounding.
 
-    Raises ValueError where the points have no system.
+    Raises ValueError where the points have no system, and where the extra is missing.
     """
+    if lmi:
+        check_solver()
     held = system or points.system
     if held is None:
         raise ValueError("these points were loaded without their system; give it: certified_basins(points, system)")
@@ -233,7 +241,7 @@ def certified_basins(
         found = _larger(found, by_energy(held, points, found.error_bound, found.radius > 0, deadline))
         proved = np.flatnonzero(found.radius > 0)
         single = len(proved) == 1 and not deadline.is_over  # a contraction has one point, and no other
-        rate = contraction_rate(held, u[proved], _linear(held, x[proved], u[proved])) if single else None
+        rate = contraction_rate(held, u[proved], _linear(held, x[proved], u[proved]), lmi=lmi) if single else None
     has_energy = len(x) > 0 and all(energy is not None for energy in energies)
     whole = has_energy and held.box_is_trapping and len(x) == 1 and is_whole(points)
     only = whole or bool(np.isinf(found.levels).any())

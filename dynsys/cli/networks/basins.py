@@ -17,6 +17,11 @@ from dynsys.io.progress import progress
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time for branches, samples and proofs, each.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random starts.")
 @click.option("--certify", is_flag=True, help="Prove a basin around each stable point too.")
+@click.option(
+    "--lmi",
+    is_flag=True,
+    help="With --certify: look for global contraction by a linear matrix inequality; extra 'lmi'.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def basins(
     run: str,
@@ -26,6 +31,7 @@ def basins(
     seconds: float | None,
     seed: int,
     certify: bool,
+    lmi: bool,
     as_json: bool,
 ) -> None:
     """Follow every saddle of a RUN (a folder that 'dynsys find' wrote) along its unstable modes, both ways, to where
@@ -44,12 +50,17 @@ def basins(
     from dynsys.analyses.memory_flow import MemoryFlow, prove
     from dynsys.analyses.memory_flow import run as follow
     from dynsys.analyses.pictures import check_places, draw
+    from dynsys.lyapunov.inequality import check_solver
 
     path = path or str(Path(run) / "graph.html")
     check_places(path, png)
+    if lmi:
+        if not certify:
+            raise click.UsageError("--lmi is about what --certify proves; give both")
+        check_solver()
     with progress() as show:
         found, shares = follow(MemoryFlow(samples, seconds, seed), run, show)
-        proved = prove(run, seconds, show) if certify else None
+        proved = prove(run, seconds, show, lmi) if certify else None
     if as_json:
         told = {} if proved is None else {"certified": proved.to_json()}
         print_json({"connections": found.to_json(), "basins": shares.to_json(), **told})
