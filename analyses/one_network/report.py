@@ -19,7 +19,7 @@ from dynsys.attractors.basins import Basins
 from dynsys.exponents.spectrum import Exponents
 from dynsys.io.files import write_drawn
 from dynsys.io.text import capital, paragraphs, sentence
-from dynsys.plots import lyapunov_spectrum, memory_graph, modes, spectrum, style
+from dynsys.plots import lyapunov_spectrum, memory_graph, modes, phase_plane, spectrum, style
 from dynsys.plots.portrait.named import named, ringed
 from dynsys.result.memories import bits
 from dynsys.result.summary import search_lines, summary
@@ -117,7 +117,10 @@ def _portrait(told: Told, names: dict[Node, str], seed: int) -> Section:
     figure.update_layout(title=None, height=PORTRAIT)
     by_bits = bool(names) and all(set(name) <= set("+−0 ") for name in names.values())
     text = paragraphs(HERE, "portrait", len(names), by_bits, told.system.name in MEMORIES)
-    return Section("Phase portrait", text, figures=[ringed(named(figure, names))], more=panel(told, names))
+    figures = [ringed(named(figure, names))]
+    if told.system.n_state == 2:
+        figures.append(phase_plane(told.system, told.points))
+    return Section("Phase portrait", text, figures=figures, more=panel(told, names))
 
 
 def _points(told: Told, names: dict[Node, str]) -> Section:
@@ -129,7 +132,7 @@ def _points(told: Told, names: dict[Node, str]) -> Section:
         if told.basins is not None and are_named:
             counted = told.basins.box.counts
             rows[-1]["share of starts"] = f"{told.basins.box.share(node):.1%}" if node in counted else ""
-    return Section("Points", paragraphs(HERE, "points", len(told.points), ROWS, told.folder), rows)
+    return Section("Points", paragraphs(HERE, "points", len(told.points), ROWS, told.folder), _filled(rows))
 
 
 def _modes(told: Told) -> list[Section]:
@@ -169,8 +172,13 @@ def _settling(told: Told) -> Section:
         {"trajectories": many, "they do": kind.replace("has ", "have "), "point": "", "period": "", "proved": ""}
         for kind, many in settling["not_settled"].items()
     ]
-    columns = [key for key in rows[0] if any(row[key] for row in rows)] if rows else []
-    return Section("Where trajectories settle", [settling["sentence"]], [{k: row[k] for k in columns} for row in rows])
+    return Section("Where trajectories settle", [settling["sentence"]], _filled(rows))
+
+
+def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without columns that say nothing in any of them."""
+    columns = [key for key in rows[0] if any(row.get(key) for row in rows)] if rows else []
+    return [{key: row.get(key, "") for key in columns} for row in rows]
 
 
 def _basins(told: Told, names: dict[Node, str]) -> list[Section]:

@@ -218,7 +218,7 @@ def logarithmic(low: float, high: float) -> dict[str, Any]:
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     values = [float(f"{digit * 10.0**power:.6g}") for power in powers for digit in digits]
     shown = [value for value in values if low <= value <= high]
-    shown = shown if len(shown) > 1 else sorted({float(f"{low:.3g}"), float(f"{high:.3g}")})
+    shown = shown or sorted({float(f"{low:.3g}"), float(f"{high:.3g}")})
     return {"type": "log", "tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
 
 

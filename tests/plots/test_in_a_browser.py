@@ -63,7 +63,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def points():
-    system = Bistable(2)
+    system = Bistable(3)
     return described(system, system.fixed_points()[0])
 
 
@@ -95,13 +95,13 @@ def test_a_scene_is_drawn_and_its_views_turn_it(report):
 
 
 def test_a_click_on_a_point_or_its_row_shows_it_everywhere(report):
-    """The origin of two bistable units, point 8, has two unstable directions with eigenvalue 1."""
+    """The origin of three bistable units, point 26, has three unstable directions with eigenvalue 1."""
     assert report.evaluate("document.getElementById('chosen').dataset.point") == "0"
-    report.evaluate("document.querySelectorAll('#points tbody tr')[8].click()")
-    assert report.evaluate("document.getElementById('chosen-name').textContent").startswith("Point 8")
-    assert report.evaluate("document.querySelector('tr.chosen th').textContent") == "8"
+    report.evaluate("document.querySelectorAll('#points tbody tr')[26].click()")
+    assert report.evaluate("document.getElementById('chosen-name').textContent").startswith("Point 26")
+    assert report.evaluate("document.querySelector('tr.chosen th').textContent") == "26"
     drawn = "document.getElementById('chosen-spectrum')._fullData[1]"
-    assert report.evaluate(f"[...{drawn}.x].concat([...{drawn}.y])") == pytest.approx([1, 1, 0, 0], abs=1e-4)
+    assert report.evaluate(f"[...{drawn}.x].concat([...{drawn}.y])") == pytest.approx([1, 1, 1, 0, 0, 0], abs=1e-4)
     portrait = "document.querySelector('#phase-portrait .js-plotly-plot')"
     ring = f"{portrait}._fullData.find(trace => trace.name === 'chosen')"
     assert report.evaluate(f"[{ring}.x[0], {ring}.y[0], {ring}.z[0]]") == pytest.approx([0, 0, 0], abs=1e-6)
