@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.exponents.tangent import Stepper
+from dynsys.io.shown import Shown
 
 Array = NDArray[np.float64]
 
@@ -26,8 +27,8 @@ ROUNDING = 1e-12  # of a norm: a step of norm 1 does not contract
 ROOM = 2**25  # numbers in the derivatives of a group of windows, done at a time
 
 
-@dataclass(frozen=True, eq=False)
-class Fading:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fading(Shown):
     """Along W windows of d steps each, logarithms to base e, minus infinity for what is exactly 0.
 
     ``steps`` (d, W): log |D| of the single steps, the last first. ``product`` (d + 1, W): log |dh(t)/dh(t-j)| for

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dynsys.exponents.fading import trajectory
 from dynsys.exponents.tangent import Stepper
+from dynsys.io.shown import Shown
 
 Array = NDArray[np.float64]
 
@@ -24,8 +25,8 @@ SHUFFLES = 32
 RANK = 1e-12  # of the greatest singular value of the states: what is below tells nothing but rounding
 
 
-@dataclass(frozen=True, eq=False)
-class MemoryCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class MemoryCurve(Shown):
     """``told`` (K, m): the share of the variance of input channel j, k steps ago, that a readout tells, k = 0, 1, ...
 
     ``floor`` (m,) is the mean share that it tells of shuffled inputs, ``highest`` (m,) what they hardly ever exceed;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ class Shown:
     """A result that people look at; a dataclass of it makes no ``repr`` of its own (``repr=False``)."""
 
     def headline(self) -> str:
-        """What it is, in a line."""
-        raise NotImplementedError
+        """What it is, in a line; of a dataclass that says nothing better its fields, arrays by their shapes."""
+        names: list[str] = [field.name for field in dataclasses.fields(self)] if dataclasses.is_dataclass(self) else []
+        return ", ".join(f"{name} {_short(getattr(self, name))}" for name in names)
 
     def sight(self) -> Sight:
         """What a notebook shows; the line alone unless there is more."""
@@ -42,6 +44,11 @@ class Shown:
     def _repr_html_(self) -> str:
         sight = self.sight()
         return as_html(sight.rows, sight.sentences, sight.right)
+
+
+def _short(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return repr(value) if shape is None else f"({', '.join(map(str, shape))})"
 
 
 def as_html(rows: Sequence[Row], sentences: Sequence[str], right: Sequence[str] = ()) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dynsys.io.shown import Shown
 from dynsys.lyapunov.basins import CertifiedBasins
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.systems.iterated import Iterated
@@ -29,8 +30,8 @@ THERE = 1e-3  # of V, from where a trajectory is not followed
 ANGLES = 181  # of a level
 
 
-@dataclass(frozen=True, eq=False)
-class Surface:
+@dataclass(frozen=True, eq=False, repr=False)
+class Surface(Shown):
     """Of memory number ``memory``: the plane E (2, n) through its state ``middle`` (n,), and V = |X^-1 (x - middle)|^2.
 
     ``inward`` are trajectories (T, n) from the border of the proved ellipsoid, ``outside`` some from the level at which

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from dynsys.io.shown import Shown
 from dynsys.models.associative import learning
 from dynsys.models.associative.patterns import (
     Array,
@@ -50,8 +51,8 @@ def sufficient_conditions(S: Any, T: Any = None) -> tuple[Sufficient, ...]:
     return tuple(condition for condition, met in holds.items() if met)
 
 
-@dataclass(frozen=True, eq=False)
-class Associator:
+@dataclass(frozen=True, eq=False, repr=False)
+class Associator(Shown):
     """A layer with weights W (n, m) made of inputs S (P, n) and targets T (P, m); ``rule`` is how.
 
     A unit whose net input is 0 answers 0 (``ties`` "zero") or with its own input ("keep", auto-association alone).

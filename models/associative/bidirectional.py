@@ -14,14 +14,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from dynsys.io.shown import Shown
 from dynsys.models.associative.patterns import Array, bipolar, checked_patterns, checked_vector, net_inputs, output
 
 LIMIT = 10_000  # passes, which only rounding can use up
 FIRST = ("y", "x")
 
 
-@dataclass(frozen=True, eq=False)
-class Passes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Passes(Shown):
     """A run, layer by layer: ``x`` (k + 1, n) and ``y`` (k + 1, m), the start first, ``energies`` (k + 1,).
 
     It is also these three in this order. ``layers`` (k) names which layer changed in turn; the last two passes change
@@ -42,8 +43,8 @@ class Passes:
         return iter((self.x, self.y, self.energies))
 
 
-@dataclass(frozen=True, eq=False)
-class BidirectionalMemory:
+@dataclass(frozen=True, eq=False, repr=False)
+class BidirectionalMemory(Shown):
     """Weights W (n, m) between layers of n and m units, bipolar or ``binary``, that store S (P, n) and T (P, m)."""
 
     W: Array

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.io.shown import Shown
 from dynsys.models.associative.learning import RULES
 from dynsys.models.associative.patterns import (
     Array,
@@ -31,8 +32,8 @@ DRIFT = 1e4  # changes, each of a rounding, within which a net input of a run is
 SWEEPS = 10_000  # of a net that no energy brings to rest, or rounding keeps from it
 
 
-@dataclass(frozen=True, eq=False)
-class Visited:
+@dataclass(frozen=True, eq=False, repr=False)
+class Visited(Shown):
     """A run, update by update: ``states`` (k + 1, n), the start first, ``nets`` (k,), ``energies`` (k + 1,).
 
     It is also these three in this order. ``units`` (k,) are the units in the order of their turns, each sweep's n
@@ -94,8 +95,8 @@ class Visited:
         return iter((self.states, self.nets, self.energies))
 
 
-@dataclass(eq=False)
-class Hopfield:
+@dataclass(eq=False, repr=False)
+class Hopfield(Shown):
     """Weights W (n, n), stored patterns S (P, n) or None, ``binary`` or bipolar units, thresholds (n,)."""
 
     W: Array

@@ -13,13 +13,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from dynsys.io.shown import Shown
 from dynsys.models.associative.learning import pseudo_inverse
 from dynsys.models.associative.patterns import Array, checked_rows, checked_states, checked_vector
 from dynsys.systems.system import Map
 
 
-@dataclass(frozen=True, eq=False)
-class LinearAssociator:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearAssociator(Shown):
     """A (m, n) made of keys F (P, n) and values G (P, m), rows of real numbers; ``eta`` is 0 without a rate."""
 
     A: Array

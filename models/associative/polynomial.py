@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from dynsys.io.shown import Shown
 from dynsys.models.associative.hopfield import checked_order
 from dynsys.models.associative.patterns import Array, checked_patterns, checked_vector
 
@@ -27,8 +28,8 @@ EXACT = 2**53  # up to which a whole number is exact in int64 and in float64
 UNDERFLOW = 1e-290  # of numbers of at most 1, below which float64 has lost digits
 
 
-@dataclass(eq=False)
-class PolynomialMemory:
+@dataclass(eq=False, repr=False)
+class PolynomialMemory(Shown):
     """Bipolar patterns S (P, n) under a whole ``order`` of at least 2, or "exp"."""
 
     S: Array

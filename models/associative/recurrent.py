@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from dynsys.io.shown import Shown
 from dynsys.models.associative.patterns import (
     Array,
     are_binary,
@@ -48,8 +49,8 @@ class Outcome(enum.StrEnum):
         }[self]
 
 
-@dataclass(frozen=True, eq=False)
-class Recall:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recall(Shown):
     """The states visited (k, n), the cue first, and how it ended; used as an array it is the states.
 
     ``period`` is 1 at rest, the length of a cycle, and None where a run was stopped before that could be told: by the
@@ -73,8 +74,8 @@ class Recall:
         return iter(self.states)
 
 
-@dataclass(eq=False)
-class RecurrentAssociator:
+@dataclass(eq=False, repr=False)
+class RecurrentAssociator(Shown):
     """Weights W (n, n), stored patterns S (P, n), the rule for ties, and thresholds (n,).
 
     ``outcome`` and ``period`` are those of the last run.

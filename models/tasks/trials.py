@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dynsys.io.shown import Shown
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Seed = int | list[int]
@@ -18,8 +20,8 @@ Seed = int | list[int]
 TEST = 256  # trials of a test
 
 
-@dataclass(frozen=True)
-class Trials:
+@dataclass(frozen=True, repr=False)
+class Trials(Shown):
     """``inputs`` (B, T, m), ``target`` (B, T, o), and the ``mask`` (B, T) of the steps that count; one run has no B."""
 
     inputs: Array

@@ -58,6 +58,11 @@ def test_a_result_shows_itself_in_a_line_and_in_a_notebook(results):
         assert page.startswith(("<table>", "<p>")), name
 
 
+def test_what_holds_arrays_tells_their_shapes():
+    net = dynsys.models.associative.Hopfield.hebb([[1, 1, -1], [1, -1, 1]])
+    assert repr(net).startswith("<Hopfield W (3, 3), S (2, 3), binary False")
+
+
 def test_tables_hold_what_was_found(results):
     assert results["points"]._repr_html_().count("<tr>") == 1 + 3
     assert results["connections"]._repr_html_().count("<tr>") == 1 + len(results["connections"].edges())
