@@ -293,8 +293,13 @@ def interrupt_after(process, text, delay=0.0):
 
 
 def start(*arguments):
+    """A command that hears Ctrl-C, whatever the caller of the tests ignores."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from dynsys.cli import main; main(sys.argv[1:])"
+    )
     return subprocess.Popen(
-        [sys.executable, "-m", "dynsys", *map(str, arguments)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -90,6 +90,9 @@ def test_tasks_on_the_threads_of_a_worker_that_is_killed_are_not_lost(tmp_path, 
 def sweep_in_a_process(folder, jobs, count=12, ends=None, seconds=0.0):
     """A sweep in a process (and a group) of its own."""
     code = (
+        "import signal\n"  # as in a terminal of one's own: nohup and the like hand on that signals are ignored
+        "for asked in (signal.SIGHUP, signal.SIGTERM): signal.signal(asked, signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from sweep_work import tasks, work; from dynsys.sweep import run_sweep\n"
         f"folder = Path({str(folder)!r})\n"
         f"run_sweep(work, tasks(folder, {count}, {ends!r}, {seconds}), folder / 'rows.jsonl', jobs={jobs})"
