@@ -178,9 +178,16 @@ class Walk(FamilyCurve):
         return front.h.new_tensor(self.cells(front.curve)) + (front.t[:, -1] > 0)
 
     def allows(self, step: Step) -> Tensor:
-        p, turns = step.after.z[:, -1], step.before.t[:, -1] * step.after.t[:, -1] <= 0
-        cell = p.new_tensor(self.cells(step.after.curve))
-        return (cell <= p) & (p <= cell + 1) & ~(step.lands & turns)
+        """In the cell, without a turn where it lands, and the way after it told by the tangent and the chord alike.
+
+        An arm of a pitchfork turns at the branch point, and rounding may turn the tangent of a place beside it, which
+        would be read as a fold there.
+        """
+        p, before, after = step.after.z[:, -1], step.before.t[:, -1], step.after.t[:, -1]
+        cell, turns = p.new_tensor(self.cells(step.after.curve)), before * after <= 0
+        parabola = 2 * (p - step.before.z[:, -1]) / step.length - before  # the tangent at its end
+        unsure = (turns | (step.before.side != step.after.side)) & (parabola * after <= 0)
+        return (cell <= p) & (p <= cell + 1) & ~(step.lands & turns) & ~unsure
 
     def after(self, step: Step) -> tuple[Front, Tensor]:
         front = step.after._replace(t=step.after.t.clone())

@@ -19,7 +19,8 @@ from torch.linalg import vector_norm
 Residual = Callable[[Tensor, Tensor], Tensor]  # x (b, n) and which rows of the batch these are -> F (b, n)
 Solve = Callable[[Tensor, Tensor, Tensor], Tensor]  # -F (b, n), x and rows -> steps (b, n)
 
-STALLED = 0.7  # of a correction that may be the work of rounding: the next is no smaller
+STALLED = 0.7  # of a correction that may be the work of rounding: two in a row are no smaller than the one before
+ALIKE = 0.01  # of a correction, that it is less than the one before: nothing is learned there, as rounding made both
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def chord_newton(
     span, least = length.numpy(force=True), floor.numpy(force=True)  # whose few numbers are dealt with on the host
     ok = torch.isfinite(x).all(dim=1).numpy(force=True)
     done, first, slack, last = np.zeros_like(ok), np.zeros_like(span), np.zeros_like(span), np.full_like(span, np.inf)
-    going, made = ok.nonzero()[0], list[Tensor]()
+    stalled, going, made = np.zeros_like(ok), ok.nonzero()[0], list[Tensor]()
     for k in range(settings.corrections):
         if not len(going):
             break
@@ -79,7 +80,9 @@ def chord_newton(
             good = ratio <= settings.contraction
             enough = (size * ratio if settings.learns else size) <= settings.converged * span[going] + least[going]
             small = before <= settings.rounding
-            good, enough, ratio = good | small, enough | (small & ~(ratio < STALLED)), np.where(small, 0.0, ratio)
+            slow = small & ~(ratio < STALLED)  # once: by a derivative that is off, which has been learned now
+            good, enough, ratio = good | small, enough | (slow & stalled[going]), np.where(small, 0.0, ratio)
+            stalled[going] = slow
             slack[going] = np.maximum(slack[going], ratio)
         on = good & ~enough
         last[going], ok[going], done[going] = size, good, good & enough
@@ -94,7 +97,10 @@ def _learned(d: Tensor, made: list[Tensor]) -> Tensor:
     """The correction by Broyden's formula, of the one d (b, n) by the derivative at first and of those made before."""
     for step, after in pairwise(made):
         d = torch.addcmul(d, after, _along(step, d))
-    return d / (1 - _along(made[-1], d)) if made else d
+    if not made:
+        return d
+    less = 1 - _along(made[-1], d)
+    return d / torch.where(less.abs() < ALIKE, 1.0, less)
 
 
 def _along(step: Tensor, d: Tensor) -> Tensor:

@@ -132,3 +132,25 @@ def test_corrections_that_learn_are_exact_for_a_line_after_the_first():
     assert len(calls) == 3
     assert found.ok.all()
     assert abs(found.x.item()) < 1e-15
+
+
+SMALL = NewtonSettings(rounding=1e-7, learns=True)
+
+
+def test_slow_corrections_by_a_derivative_that_is_off_are_not_taken_for_rounding():
+    """Of diag(0.1, 0.25) x by the identity: the second chord step is 0.8 of the first, and 0 is still far away."""
+    x, one = torch.full((1, 2), 1e-8).double(), torch.ones(1).double()
+    off = torch.tensor([0.1, 0.25]).double()
+    found = chord_newton(lambda x, rows: off * x, lambda right, x, rows: right, x, one, 1e-13 * one, SMALL)
+    assert found.ok.all()
+    assert found.x.abs().max() < 1e-12
+
+
+def test_nothing_is_learned_from_corrections_that_rounding_made():
+    """F is 1e-9 all around, its last digit: steps remain as small as that."""
+    x, one = torch.zeros(1, 1).double(), torch.ones(1).double()
+    found = chord_newton(
+        lambda x, rows: torch.full_like(x, 1e-9), lambda right, x, rows: right, x, one, 1e-12 * one, SMALL
+    )
+    assert found.ok.all()
+    assert found.x.abs().max() < 1e-8

@@ -144,6 +144,15 @@ class TestMerging:
         assert found.beta == pytest.approx(4 / 6, abs=1e-7)
         assert single_point_below(S) == pytest.approx(4 / 6, rel=1e-14)
 
+    @pytest.mark.parametrize("seed", [3, 8])
+    def test_arms_have_no_fold_where_a_step_ends_beside_it(self, seed):
+        """Beside a pitchfork rounding turns the tangent of an arm, whose parameter grows by the square of the way."""
+        a, b = np.random.default_rng(seed).standard_normal((2, 4))
+        b *= np.linalg.norm(a) / np.linalg.norm(b)
+        events = merging([a, b]).diagram.events
+        assert [event.kind for event in events] == ["pitchfork"]
+        assert events[0].time == pytest.approx(np.log(4 / ((a - b) @ (a - b))), abs=1e-7)
+
     def test_two_patterns_of_different_lengths_part_in_a_fold(self):
         """z = d . c + |d|^2 tanh(beta z) with c = (a + b) / 2, where beta |d|^2 (1 - tanh^2) = 1."""
         a, b = np.array([1.0, 0.2]), np.array([-0.9, 0.6])
