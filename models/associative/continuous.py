@@ -84,7 +84,7 @@ class ContinuousHopfield(RateNetwork):
     def rates(self, x: Tensor) -> Tensor:
         return torch.tanh(self.gain * x)
 
-    def _slopes(self, x: Tensor) -> Tensor:
+    def slopes(self, x: Tensor) -> Tensor:
         return self.gain * (1 - self.rates(x) ** 2)
 
     def drive(self, u: Tensor) -> Tensor:
