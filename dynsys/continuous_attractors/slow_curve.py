@@ -40,6 +40,7 @@ LEAP = 4.0  # times the last step, beyond which another minimum was found
 WIDER = 0.1  # of the span of the points' readouts, on each side of it
 TASK_STEPS, TASK_RUNS = 500, 8  # of the network's own task, which tell what its readouts are
 LEAST_DRAWN = 1e-4
+WHOLE = 0.5  # of a curve that has to be slow in one piece, for a line attractor
 TINY = 1e-9  # of the span, and told as 0
 SHARE = 0.01  # of the curve's length that a state moves at the speed limit while what is across it decays e-fold
 
@@ -104,12 +105,26 @@ class SlowCurve(Record, schema="dynsys.slow_curve/1", what="slow curve", remedy=
         limit = self.limit if limit is None else limit
         return _below(self.values, self.speed, limit)
 
-    def is_attractor(self, limit: float | None = None) -> bool:
-        """Whether some part is that slow, and all directions across it decay at its nodes."""
-        parts = self.slow_parts(limit)
+    def is_attractor(self, limit: float | None = None, share: float = WHOLE) -> bool:
+        """Whether a part of that ``share`` of the curve is that slow, and all directions across it decay at its nodes.
+
+        Less than that is the neighbourhood of a fixed point, as any fixed point has.
+        """
+        least = share * float(self.values[-1] - self.values[0])
+        return any(high - low >= least and self._draws(low, high) for low, high in self.slow_parts(limit))
+
+    def _draws(self, low: float, high: float) -> bool:
+        """Whether all directions across the curve decay between these values."""
         at, excess = self.values[self.nodes], self._excess(self.next_eigenvalue)
-        inside = [(low <= at) & (at <= high) for low, high in parts]
-        return any(part.any() and bool((excess[part] < 0).all()) for part in inside)
+        inside = (low <= at) & (at <= high)
+        return bool(inside.any()) and bool((excess[inside] < 0).all())
+
+    @property
+    def draws(self) -> bool:
+        """Whether they do in every slow part in which there are nodes."""
+        at = self.values[self.nodes]
+        parts = [(low, high) for low, high in self.slow_parts() if ((low <= at) & (at <= high)).any()]
+        return all(self._draws(low, high) for low, high in parts)
 
     @property
     def rests(self) -> list[tuple[float, bool]]:

@@ -52,7 +52,8 @@ def test_parts_below_a_limit_end_where_the_speed_passes_it(broken):
     curve = slow_curve(broken, [1.0, 0.0], span=(-1.25, 1.25), steps=201)
     roots = np.sort(np.concatenate([np.roots([1, 0, -1, sign * 0.3]).real for sign in (-1, 1)]))
     np.testing.assert_allclose(np.ravel(curve.slow_parts(0.003)), roots, atol=1e-3)
-    assert curve.is_attractor(0.003)
+    assert curve.is_attractor(0.004)
+    assert not curve.is_attractor(0.003)  # of which no part is half of it
     assert curve.slow_parts(1e-12) == [] or not curve.is_attractor(-1.0)
 
 
@@ -109,6 +110,15 @@ def test_the_walk_ends_where_states_cannot_be_reached(broken):
     assert curve.values[-1] == pytest.approx(3**0.5, abs=0.05)  # y = x^2 is 3 there, the edge of the box
     assert curve.ends[1] == "it leaves the states that can be reached"
     assert "from which on it leaves" in curve.sentence
+
+
+def test_the_neighbourhood_of_a_fixed_point_is_no_line_attractor():
+    """x' = x - x^3 is slow at -1, 0 and 1 alone."""
+    curve = slow_curve(points_of(parabola(lambda x: x - x**3)), [1.0, 0.0], span=(-1.25, 1.25))
+    assert len(curve.slow_parts(0.05)) == 3
+    assert not curve.is_attractor(0.05)
+    assert curve.is_attractor(0.05, share=0.01)
+    assert "too little in one piece for a line attractor" in curve.sentence
 
 
 def test_what_cannot_be_followed_is_told(broken):
