@@ -59,7 +59,7 @@ def test_a_slow_point_on_a_curve_of_none_stays_slow():
 
 
 def test_where_a_point_may_be_several_not_all_seem_to_be_found():
-    """Rounding of 1e-16 in F, over the square of the eigenvalue 1e-10 along the ring, is far above Kantorovich's 1/2."""
+    """Rounding of 1e-16 in F over the square of the eigenvalue 1e-10 along the ring is far above Kantorovich's half."""
     system, _ = broken(2, 1e-10)
     points = find_fixed_points(system, n_starts=64, workers=1, verify=False)
     fixed = points.verdict == "fixed"
