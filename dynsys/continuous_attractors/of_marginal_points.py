@@ -28,6 +28,7 @@ from dynsys.systems.system import System
 
 MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each
 MOST_BLURRED = 64  # marginal points whose uncertainty is measured
+LAST_DIGITS = 100 * torch.finfo(torch.float64).eps
 MUCH_SMALLER = 1e-3  # of the usual size of a state
 ON_MANIFOLD = "it lies on a line, ring or plane of fixed points"
 
@@ -130,9 +131,9 @@ def _ended_at(line: Traced, x: Tensor) -> Traced:
     return dataclasses.replace(line, representatives=representatives)
 
 
-def with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+def with_blur(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
     """Of marginal points that are on no manifold, how far they may be from where they were found."""
-    zeros = _without_slow(system, zeros, catalogue)
+    zeros = _without_slow(system, zeros, catalogue, slow_q)
     alone = torch.isinf(zeros.points.error_bound).cpu().numpy() & (zeros.manifold < 0)
     uncertainty, left_out = zeros.uncertainty.copy(), list(zeros.left_out)
     rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if system.n_state <= MATRIX_FREE_ABOVE else []
@@ -145,15 +146,17 @@ def with_blur(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     return _told_apart(system, zeros, alone, catalogue)
 
 
-def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
     """Without those at which F is small beside its size at the starts only, which may lie far out.
 
-    Of a state much smaller than these F has to be zero beside the state's own size, or at the origin.
+    Of a state much smaller than these F has to be zero beside the state's own size, or at the origin, or nothing
+    beside the speed of the slowest that counts as slow: the ghost of a fold so near is a marginal point.
     """
     size = zeros.points.x.norm(dim=1)
     doubtful = torch.isinf(zeros.points.error_bound) & (size < MUCH_SMALLER * catalogue.unit)
     doubtful &= torch.as_tensor((zeros.manifold < 0) & (zeros.orbit < 0) & (zeros.kinks == 0), device=size.device)
     gone = set()
+    doubtful &= zeros.points.F.norm(dim=1) > LAST_DIGITS * (2 * slow_q) ** 0.5
     for i in doubtful.nonzero().squeeze(1).tolist():
         x, u = zeros.points.x[i : i + 1], catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
         own = float(size[i]) / MUCH_SMALLER

@@ -36,11 +36,13 @@ def zeros_of(
     prove: bool,
     regions: Mapping[int, RegionSearch],
     boxes: Mapping[int, BoxSearch],
+    slow_q: float,
 ) -> Zeros:
     """The zeros in the catalogue of a search of ``system``, which may be a map applied several times.
 
     Without ``prove`` every error bound is an estimate. ``regions`` are what is known of the linear regions of a network
-    of ReLUs, for the inputs at which they were searched, ``boxes`` of the latent variables of one of low rank.
+    of ReLUs, for the inputs at which they were searched, ``boxes`` of the latent variables of one of low rank;
+    ``slow_q`` is the largest q of a slow point.
     """
     zeros = Zeros.of(catalogue.points, list(catalogue.groups), NOT_TRIED)
     if isinstance(system, Iterated) and system.k > 1:
@@ -55,7 +57,7 @@ def zeros_of(
     for group, found in regions.items():
         zeros = listed(system, zeros, catalogue, group, found)
     zeros = by_regions(system, zeros, catalogue, regions)
-    return with_blur(system, with_manifolds(system, zeros, catalogue, regions), catalogue)
+    return with_blur(system, with_manifolds(system, zeros, catalogue, regions), catalogue, slow_q)
 
 
 def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:

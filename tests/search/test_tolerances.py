@@ -93,7 +93,7 @@ def test_the_command_says_that_points_were_counted_by_tolerance(tmp_path):
     result = CliRunner().invoke(main, [*arguments, "--solver", "trust-region"])
     assert result.exit_code == 0, result.output
     assert "Found 3 points counted as fixed by tolerance" in result.output
-    assert "left out: whether these are all" in result.output
+    assert "Left out: whether these are all" in result.output
     assert "Complete" not in result.output
     found = FixedPoints.load(tmp_path / "fixed_points.safetensors")
     assert found.search.tolerances == "q of at most 1e-10, one point within 0.01"

@@ -130,7 +130,7 @@ def test_a_cycle_that_does_not_come_back_and_one_that_is_too_large_are_told_with
 
 def test_orbits_of_the_period_searched_for_join_the_search():
     """Before it has begun, only trajectories know of any."""
-    asked = {"slow_q": 0.0, "verify": True, "seed": 0, "workers": 1, "n_starts": 8}
+    asked = {"slow_q": 0.0, "verify": True, "seed": 0, "workers": 1, "n_starts": 8, "progress": lambda *told: None}
     search = _asked(Iterated(rotating(), 4), None, None, **asked)
     points = _described(search, False)
     assert len(points) == 0

@@ -510,5 +510,5 @@ def test_a_subclass_that_computes_something_else_is_not_taken_for_its_parent():
 def test_the_examples_of_the_page_work():
     page = (Path(__file__).parents[3] / "docs" / "wrap.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     exec("\n".join(blocks), {"__name__": "page"})
