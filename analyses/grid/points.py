@@ -1,6 +1,6 @@
 """The points of a grid: one value from each of some lists, in every combination.
 
-The settings of Ba et al. (2016) were chosen in that way, on validation data (seed 001, section 8).
+The settings of Ba et al. (2016) were chosen in that way, on validation data (Wayman and Mathew, section 8).
 """
 
 from __future__ import annotations
