@@ -144,7 +144,7 @@ def save_modes(points: FixedPoints, folder: str | Path, progress: Progress) -> M
 
 def save_curve(points: FixedPoints, folder: str | Path, along: int | str, progress: Progress) -> SlowCurve:
     """The slow curve along a readout or the leading mode, written beside the points."""
-    from dynsys.continuous_attractors.slow_curve import slow_curve
+    from dynsys.continuous_attractors.least_speed import slow_curve
 
     progress("slow curve", 0, 1)
     curve = slow_curve(points, along)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dynsys.attractors.flip import flips
     from dynsys.comparison.compared import compare
     from dynsys.continuation.inputs import follow_inputs
-    from dynsys.continuous_attractors.slow_curve import slow_curve
+    from dynsys.continuous_attractors.least_speed import slow_curve
     from dynsys.exponents.lyapunov import lyapunov_exponents
     from dynsys.io.errors import CheckpointError, OutputError
     from dynsys.io.progress import progress
@@ -55,7 +55,7 @@ _HOME = {
     "progress": "dynsys.io.progress",
     "settle": "dynsys.trajectories.settling",
     "simulate": "dynsys.trajectories.simulate",
-    "slow_curve": "dynsys.continuous_attractors.slow_curve",
+    "slow_curve": "dynsys.continuous_attractors.least_speed",
     "train": "dynsys.models.training.learners",
     "wrap": "dynsys.models.wrapping.wrap",
 }

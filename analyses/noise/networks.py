@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dynsys.io.provenance import digest, digest_of
+from dynsys.io.provenance import File, digest
 from dynsys.models.driven.perturbation import weights_chosen, weights_of
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import FILE_NAME, Located, network_of
@@ -27,17 +27,6 @@ from dynsys.systems.system import System
 
 TRIED, PLACES = 4, 9  # states at which a system is tried, and decimals of F and of the readout that count
 PLACES_OF_POINTS = 4  # decimals of a state that count: another machine's rounding makes no other points
-
-
-@dataclass(frozen=True)
-class File:
-    """A network's file or folder, by what is in it."""
-
-    path: Path = field(compare=False)
-    identity: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", digest_of(self.path))
 
 
 @dataclass(frozen=True)

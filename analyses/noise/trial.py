@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.flipflop_memories import memories, named
 from dynsys.analyses.noise.mistakes import Triples, mistakes
-from dynsys.analyses.noise.networks import File, Held, PointsFile
+from dynsys.analyses.noise.networks import Held, PointsFile
 from dynsys.continuation.persistence import Survival, survival
 from dynsys.continuation.track import Fate
+from dynsys.io.provenance import File
 from dynsys.models.driven.noisy_runs import AnyNoise, InputNoise, StateNoise, WeightNoise, noisy_outputs
 from dynsys.models.driven.perturbation import draw_noise, perturbed, weights_chosen, weights_of
 from dynsys.models.driven.protocol import Drive, drive_of

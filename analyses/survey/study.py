@@ -21,7 +21,7 @@ from dynsys.analyses.run import search_and_save
 from dynsys.analyses.swept import swept
 from dynsys.io.files import told_apart
 from dynsys.io.progress import Progress
-from dynsys.io.provenance import digest_of
+from dynsys.io.provenance import File
 from dynsys.models.loading.checkpoint import load_and_tell
 from dynsys.models.loading.run_folder import network_of
 from dynsys.numerics.deadline import Deadline
@@ -32,19 +32,7 @@ from dynsys.trajectories.settling import Ending
 
 SCHEMA = "dynsys.survey/1"
 POINTS_OF = "networks"  # the folder below that of the survey with a run's folder for each network
-ABSENT = "absent"  # the content of what is not there
 OTHERS = (Ending.CYCLE, Ending.OSCILLATION)
-
-
-@dataclass(frozen=True)
-class Searched:
-    """A network's file or folder, known by what is in it."""
-
-    path: Path = field(compare=False)
-    identity: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", digest_of(self.path) if self.path.exists() else ABSENT)
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ def run(
 
     folder, networks = Path(folder), networks_among(paths)
     how = dataclasses.asdict(settings)
-    tasks = [Task(name, {"network": Searched(path), "name": name, "how": how}) for name, path in networks.items()]
+    tasks = [Task(name, {"network": File(path), "name": name, "how": how}) for name, path in networks.items()]
     work = partial(surveyed, str(folder))
     rows, cut = swept(
         work,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+ABSENT = "absent"  # the content of what is not there
 
 
 def digest(*parts: str | bytes | NDArray[Any]) -> str:
@@ -30,6 +33,17 @@ def digest_of(path: Path) -> str:
         return digest(path.read_bytes())
     files = sorted(one for one in path.rglob("*") if one.is_file() and not one.is_symlink())
     return digest(*(f"{file.relative_to(path).as_posix()} {digest_of(file)}\n" for file in files))
+
+
+@dataclass(frozen=True)
+class File:
+    """A file or folder that is known by what is in it, wherever it lies; one that is not there by that."""
+
+    path: Path = field(compare=False)
+    identity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", digest_of(self.path) if self.path.exists() else ABSENT)
 
 
 def differing(made_from: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dynsys.analyses.survey.study import Survey, networks_among, run, surveyed
+from dynsys.analyses.survey.study import Survey, networks_among, run
 from dynsys.cli import main
 
 FORM = ("--form", "rnn", "--matrix", "recurrent=W")
@@ -66,7 +66,8 @@ def test_time_constants_are_those_of_the_slopes(survey):
 
 
 def test_each_network_has_a_run_that_other_commands_take(survey, tmp_path):
-    typed("portrait", survey[0] / "networks" / "two.npz", "-o", tmp_path / "p.html")
+    said = typed("portrait", survey[0] / "networks" / "two.npz", "-o", tmp_path / "p.html")
+    assert "3 points: 2 stable, 1 with 1 unstable direction" in said
 
 
 def test_the_same_command_does_nothing_again_and_more_files_add_rows(survey, nets, tmp_path, monkeypatch):
@@ -96,7 +97,10 @@ def test_a_network_that_changed_under_its_name_is_refused(nets, tmp_path):
     np.savez(net, W=np.array([[0.5]]))
     typed("survey", net, "-o", tmp_path / "survey", "--starts", 16, *FORM)
     np.savez(net, W=np.array([[2.0]]))
-    typed("survey", net, "-o", tmp_path / "survey", "--starts", 16, *FORM, code=1)
+    result = CliRunner().invoke(main, ["survey", str(net), "-o", str(tmp_path / "survey"), "--starts", "16", *FORM])
+    assert result.exit_code == 1
+    assert "net.npz" in result.stderr
+    assert len((tmp_path / "survey" / "rows.jsonl").read_text().splitlines()) == 1  # nothing was searched again
 
 
 def test_names_tell_files_of_one_name_apart(tmp_path):
@@ -119,4 +123,3 @@ def test_json_holds_the_rows(survey, nets):
     told = json.loads(typed("survey", nets, nets / "gone.npz", "-o", survey[0], "--starts", 32, *FORM, "--json"))
     assert {row["name"] for row in told["networks"]} == {f"{name}.npz" for name in COUNTS}
     assert len(told["failed"]) == 2
-    assert surveyed.__doc__

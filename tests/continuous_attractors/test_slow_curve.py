@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 import dynsys
 from dynsys import Flow, Map, find_fixed_points, plots
 from dynsys.cli import main
-from dynsys.continuous_attractors.slow_curve import SlowCurve, slow_curve
+from dynsys.continuous_attractors.least_speed import slow_curve
+from dynsys.continuous_attractors.slow_curve import SlowCurve
 
 
 def parabola(rate, kind=Flow, **settings):
@@ -159,6 +160,8 @@ def test_find_draws_the_curve_of_a_run(tmp_path):
     run("portrait", tmp_path / "run", "-o", tmp_path / "p.html")
     assert "slow curve along" in (tmp_path / "p.html").read_text()
     run("portrait", tmp_path / "run", "-o", tmp_path / "c.html", "--picture", "curve")
+    assert "this network has 0 readouts" in run("find", "simple2d", "-o", tmp_path / "x", "--curve", 3, code=2)
+    assert not (tmp_path / "x").exists()  # before anything is searched
     assert "neither 'mode' nor the number" in run("find", "simple2d", "-o", tmp_path / "x", "--curve", "z", code=2)
     run("find", "simple2d", "-o", tmp_path / "run", "--no-verify")
     said = run("portrait", tmp_path / "run", "-o", tmp_path / "c.html", "--picture", "curve", code=1)

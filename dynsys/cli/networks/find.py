@@ -166,6 +166,8 @@ def find(
             check(path)
     choices = choices_given(options)
     system, found = load_and_tell(checkpoint, **choices)
+    if curve is not None and curve != "mode" and int(curve) >= system.n_output:
+        raise click.UsageError(f"--curve {curve}: this network has {system.n_output} readouts, numbered from 0")
     if found is not None and found.choices is not None:
         choices = dict(found.choices)
     for line in system.remarks():

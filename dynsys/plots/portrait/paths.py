@@ -35,8 +35,8 @@ class Paths:
     shown: int
 
     @property
-    def all_runs(self) -> list[Array]:
-        return [run for some in self.runs.values() for run in some]
+    def everything(self) -> list[Array]:
+        return [*(run for some in self.runs.values() for run in some), *self.released, *self.branches, *self.loops]
 
 
 def thinned_paths(

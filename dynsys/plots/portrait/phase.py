@@ -87,19 +87,8 @@ def phase_portrait(
     vectors = vectors_of(arrows, points.states.mean(axis=0) if len(points) else axes.mean)
     places = axes.transform(points.states)
     begun = axes.transform(_starts(points)) if starts else places[:0]
-    low, high = scene.ranges(
-        np.concatenate(
-            [
-                places,
-                begun,
-                *(axes.transform(curve.states) for curve in curves),
-                *passed.all_runs,
-                *passed.released,
-                *passed.branches,
-                *passed.loops,
-            ]
-        )
-    )
+    lines = [axes.transform(curve.states) for curve in curves]
+    low, high = scene.ranges(np.concatenate([places, begun, *lines, *passed.everything]))
     arm = MODE_SHARE * float((high - low).max())
     figure = go.Figure(_traces(points, places, passed, connections, others, whose, axes, arm, names))
     if begin:
@@ -110,15 +99,22 @@ def phase_portrait(
     if starts:
         figure.add_trace(_search_starts(begun))
 
-    stable = places[points.n_unstable == 0]
-    views = camera.presets(stable if len(stable) > 1 else places)
-    if axes.n_shown < 3:  # flat: there is one side to see it from
-        views = {camera.TOP: views[camera.TOP]}
-    view = next(iter(views))
-    axis_names = scene.axis_names(axes)
     told = [*_caption(points, connections, others, passed, axes, fitted_to), *notes]
     if 0 < len(begun) < len(points.starts):
         told.append(f"Of the {len(points.starts):,} starts of the search {len(begun):,} are drawn.")
+    stable = places[points.n_unstable == 0]
+    return _dressed(figure, title, told, axes, stable if len(stable) > 1 else places, (low, high))
+
+
+def _dressed(
+    figure: go.Figure, title: str | None, told: list[str], axes: Projection, seen: Array, ends: tuple[Array, Array]
+) -> go.Figure:
+    """The page around the scene; the first view is that in which the places ``seen`` lie apart."""
+    low, high = ends
+    views = camera.presets(seen)
+    if axes.n_shown < 3:  # flat: there is one side to see it from
+        views = {camera.TOP: views[camera.TOP]}
+    view, axis_names = next(iter(views)), scene.axis_names(axes)
     caption, room = style.lines(told, WIDE)
     return style.dressed(
         figure,
