@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dynsys.analyses.recorded import Recorded
-from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, MEMORY, RECORDED, load_run
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, FLIPS, MEMORY, load_run
 from dynsys.attractors.basins import Basins, basins
 from dynsys.attractors.connections import Connections, connections
 from dynsys.attractors.flip import Flips, flips
@@ -62,7 +61,6 @@ def shares(settings: MemoryFlow, points: FixedPoints, found: Connections, folder
     sampled = basins(
         points,
         settings.samples,
-        states=_recorded(folder),
         others=found.others,
         seed=settings.seed,
         budget_seconds=settings.seconds,
@@ -113,9 +111,3 @@ def hebb_direction(system: System) -> Direction:
         float(np.linalg.norm(weights[names[0]])),
         rates,
     )
-
-
-def _recorded(folder: Path) -> Array | None:
-    """States of the trajectories that the search began from; None where the network's own are taken."""
-    path = folder / RECORDED
-    return np.concatenate(Recorded.load(path).runs) if path.is_file() else None

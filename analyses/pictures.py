@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dynsys.analyses.portrait import Fit, portrait, title_of, together
-from dynsys.analyses.recorded import Recorded, trials_drawn
-from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, CURVE, FLIPS, RECORDED, load_run
+from dynsys.analyses.recorded import trials_drawn
+from dynsys.analyses.run import BASINS, CERTIFIED, CONNECTIONS, CURVE, FLIPS, load_run
 from dynsys.io.errors import CheckpointError, typed
 from dynsys.io.files import told_apart
 from dynsys.models.tasks.retrieval import Retrieval
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.trajectories.recorded import recorded_in
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,7 @@ def _phase(asked: Asked) -> Any:
     followed = Connections.load(run / CONNECTIONS) if asked.points is None and (run / CONNECTIONS).is_file() else None
     known = followed is not None and followed.are_of(points)
     shown = _some(points, asked.points)
-    recorded = Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None
-    trials = trials_drawn(recorded, system, asked.trajectories, asked.states, asked.conditions)
+    trials = trials_drawn(recorded_in(run), system, asked.trajectories, asked.states, asked.conditions)
     return portrait(
         shown,
         system,
@@ -197,7 +197,7 @@ def _together(asked: Asked) -> Any:
         if choice in asked.given:
             raise ValueError(f"--{choice} is a choice for the portrait of one run; draw these runs one by one for it")
     runs = (asked.run, *asked.beside)
-    kept = [Recorded.load(run / RECORDED) if (run / RECORDED).is_file() else None for run in runs]
+    kept = [recorded_in(run) for run in runs]
     return together([load_run(run)[0] for run in runs], told_apart(runs), kept, asked.fit or "points")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.recorded import Recorded, Trials
+from dynsys.analyses.recorded import Trials
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.ends import Ends, iterated
 from dynsys.models.registry import MODELS
@@ -17,6 +17,7 @@ from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.starts import first_starts, states_in_box
 from dynsys.systems.system import System
+from dynsys.trajectories.recorded import Recorded
 from dynsys.trajectories.simulate import relax
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynsys.analyses.recorded import Recorded, Recording
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import check_writable, write_json
 from dynsys.io.progress import Progress
@@ -21,7 +20,8 @@ from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.starts import resting_states
 from dynsys.stability.modes import Modes, linear_modes
 from dynsys.systems.iterated import Iterated
-from dynsys.systems.system import Kind, System
+from dynsys.systems.system import System
+from dynsys.trajectories.recorded import RECORDED, Recorded, remembering
 
 if TYPE_CHECKING:
     from dynsys.continuous_attractors.slow_curve import SlowCurve
@@ -33,7 +33,6 @@ CONNECTIONS, BASINS, MEMORY = "connections.safetensors", "basins.safetensors", "
 CERTIFIED, FLIPS = "certified.safetensors", "flip.safetensors"
 LEAST, MOST, NUMBERS = 64, 512, 2**15  # states that are let go for stable points: as many as make up such numbers
 CURVE = "slow_curve.safetensors"
-RECORDED = "trajectories.safetensors"  # those that a search began from
 EXPONENTS, TOLD = "exponents.safetensors", "report.json"  # what 'dynsys report' keeps, and how long it took for it
 OF_POINTS = (
     MODES,
@@ -56,7 +55,7 @@ def search_and_save(
     progress: Progress,
     loading: dict[str, Any] | None = None,
     noted: dict[str, Any] | None = None,
-    recorded: Recording | None = None,
+    recorded: Recorded | None = None,
     inputs: Any = None,
     **settings: Any,
 ) -> FixedPoints:
@@ -64,7 +63,7 @@ def search_and_save(
 
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
-    Of the trajectories that were ``recorded`` enough are kept to be drawn, and where they came from. ``inputs``
+    The trajectories ``recorded`` are kept beside the points. ``inputs``
     (G, n_input) are searched at one after the other.
     """
     from dynsys.search.find import SearchInterrupted  # here, as pictures of a run need no search
@@ -122,15 +121,14 @@ def at_rest(system: System, seed: int) -> dict[str, Any]:
     return {"starts": resting_states(system, u, n, seed), "closure": False, "verify": False}
 
 
-def save_points(points: FixedPoints, folder: str | Path, recorded: Recording | None = None) -> None:
+def save_points(points: FixedPoints, folder: str | Path, recorded: Recorded | None = None) -> None:
     """Write ``fixed_points.safetensors`` and the same in words as ``fixed_points.json``."""
     for name in OF_POINTS:
         (Path(folder) / name).unlink(missing_ok=True)
     points.save(Path(folder) / f"{POINTS}.safetensors")
     write_json(Path(folder) / f"{POINTS}.json", points.to_json())
-    kept = Recorded.of(recorded, Kind(points.about["kind"])) if recorded is not None else None
-    if kept is not None:
-        kept.save(Path(folder) / RECORDED)
+    if recorded is not None:
+        recorded.save(Path(folder) / RECORDED)
 
 
 def save_modes(points: FixedPoints, folder: str | Path, progress: Progress) -> Modes:
@@ -177,6 +175,6 @@ def load_run(folder: str | Path) -> tuple[FixedPoints, System]:
     """The points in a run's folder and the system they belong to; raises CheckpointError."""
     points, path = points_of(folder)
     network = network_of_points(points.about, path)
-    system = load(network.path, **network.loading)
+    system = remembering(load(network.path, **network.loading), path.parent)
     period = points.search.period
     return dataclasses.replace(points, system=Iterated(system, period) if period > 1 else system), system

@@ -11,9 +11,7 @@ from dynsys.analyses.one_network.linked import once, panel, time_text
 from dynsys.analyses.one_network.study import HERE, Told, Whole
 from dynsys.analyses.pictures import MEMORIES
 from dynsys.analyses.portrait import portrait, title_of
-from dynsys.analyses.recorded import Recorded
 from dynsys.analyses.report import Report, Section, in_words, page
-from dynsys.analyses.run import RECORDED
 from dynsys.attractors.attractor import POINT, Attractor, Node
 from dynsys.attractors.basins import Basins
 from dynsys.exponents.spectrum import Exponents
@@ -25,6 +23,7 @@ from dynsys.result.memories import bits
 from dynsys.result.summary import search_lines, summary
 from dynsys.result.table import point_rows
 from dynsys.systems.system import Kind
+from dynsys.trajectories.recorded import recorded_in
 
 ROWS = 500  # of a table; the files hold all
 PORTRAIT = 820  # pixels of its height, words included
@@ -111,9 +110,7 @@ def _network(told: Told) -> Section:
 
 
 def _portrait(told: Told, names: dict[Node, str], seed: int) -> Section:
-    kept = told.folder / RECORDED
-    recorded = Recorded.load(kept) if kept.is_file() else None
-    figure = portrait(told.points, told.system, seed, connections=told.connections, recorded=recorded)
+    figure = portrait(told.points, told.system, seed, connections=told.connections, recorded=recorded_in(told.folder))
     figure.update_layout(title=None, height=PORTRAIT)
     by_bits = bool(names) and all(set(name) <= set("+−0 ") for name in names.values())
     text = paragraphs(HERE, "portrait", len(names), by_bits, told.system.name in MEMORIES)

@@ -32,6 +32,7 @@ TASK_STEPS, TASK_RUNS = 400, 8  # of the network's own task, from which states a
 TOGETHER = 256  # starts followed side by side, and after which the time is looked at
 BOX, AROUND = "random starts in the reachable box", "random starts in the box around {}"
 TASK, DRIVEN, GIVEN = "the task's states", "the states under random inputs", "the states given"
+RECORDED = "the recorded states"
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +73,7 @@ class Shares(Shown):
         ends = [dict(zip(share, (node, self.share(node), *self.interval(node)), strict=True)) for node in nodes]
         return {
             "of": self.of,
-            "visited": self.of in (TASK, DRIVEN, GIVEN),
+            "visited": self.of in (TASK, DRIVEN, GIVEN, RECORDED),
             "n": self.n,
             "asked": self.asked,
             "known": len(nodes),
@@ -150,7 +151,8 @@ def basins(
     """Where n random starts and n of the task's states end, under the one input at which the points were found.
 
     The random starts are uniform in the reachable box; where the system has none, in the least box around the task's
-    states. These are ``states`` (..., n_state) where given, else the system's own trajectories; each is taken once.
+    states. These are ``states`` (..., n_state) where given, else those recorded, else of the system's own
+    trajectories; each is taken once.
     ``others`` are attractors beside the points that have names already, as in ``Connections.others``. When
     ``budget_seconds`` are over, the rest is left out; ``max_steps`` (time constants of a flow) is the time to settle.
 
@@ -196,13 +198,15 @@ def _which(system: System, states: Any) -> str:
     if states is not None:
         return GIVEN
     inner = system.system if isinstance(system, Iterated) else system
+    if inner.recorded is not None:
+        return RECORDED
     return TASK if getattr(inner, "task", None) is not None else DRIVEN
 
 
 def _visited(system: System, states: Any, seed: int) -> Tensor | None:
-    """The task's states (B, n), each once."""
+    """The states (B, n) that the network goes through, each once."""
     if states is None:
-        found = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
+        found = system.states_visited(TASK_STEPS, TASK_RUNS, seed)
         if found is None:
             return None
         states = found

@@ -194,9 +194,9 @@ def _first(points: FixedPoints, along: Any) -> int:
 def _span(points: FixedPoints, system: System, constraint: Constraint) -> tuple[float, float]:
     """What the points say, and what the task's trajectories do, with some room on both sides."""
     said = [float(constraint(torch.as_tensor(state))[0]) for state in points.states]
-    runs = system.task_trajectories(TASK_STEPS, TASK_RUNS, 0)
-    if runs is not None:
-        states = runs.reshape(-1, system.n_state)[:: max(1, runs.shape[0] * runs.shape[1] // 200)]
+    visited = system.states_visited(TASK_STEPS, TASK_RUNS, 0)
+    if visited is not None:
+        states = visited[:: max(1, len(visited) // 200)]
         said += np.quantile([float(constraint(state)[0]) for state in states], [0.02, 0.98]).tolist()
     low, high = min(said), max(said)
     if not low < high:

@@ -21,6 +21,7 @@ from dynsys.io.shown import Shown, Sight, facts
 from dynsys.result.header import About, Manifold, Settled, Told
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
+from dynsys.trajectories.recorded import remembering
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -296,7 +297,7 @@ class FixedPoints(Shown, Record, schema=SCHEMA, what="result", remedy="run the s
         for candidate in (folder / noted.name, noted):
             if candidate.exists() and digest_of(candidate) == self.about["sha256"]:
                 try:
-                    system: System = dynsys.load(candidate, **self.about.get("loading", {}))
+                    system: System = remembering(dynsys.load(candidate, **self.about.get("loading", {})), folder)
                 except CheckpointError:  # a file that has to be told more than was noted
                     return None
                 return Iterated(system, self.search.period) if self.search.period > 1 else system

@@ -27,6 +27,7 @@ from dynsys.stability.classification import index
 from dynsys.systems.iterated import Iterated
 from dynsys.trajectories.settlement import settlement, settling_summary
 from dynsys.trajectories.settling import settle
+from dynsys.trajectories.simulate import states_at
 
 JOINED = 3  # times that trajectories are looked at for points that the search did not find
 FOLLOWED, FOLLOWED_LARGE = 64, 16  # starts followed to where they settle
@@ -111,7 +112,8 @@ def _counted(missing: Missing, zeros: Zeros) -> Missing:
 
 
 def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] | None, tuple[Tensor, Tensor]]:
-    """Where some of the starts given go: at the stable points found, elsewhere, or nowhere; None without starts.
+    """Where some of the starts given, or of recorded trials their own states, go: at the stable points found,
+    elsewhere, or nowhere; None without starts.
 
     With it come states (k, n) of points at which they come to rest, or of orbits of the period that is searched for,
     that were not found, and the inputs they belong to.
@@ -119,7 +121,11 @@ def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] 
     system = search.system.system if isinstance(search.system, Iterated) else search.system
     x, groups = search.sample
     n = FOLLOWED if system.n_state <= LARGE else FOLLOWED_LARGE
+    recorded = system.recorded if len(search.catalogue.inputs) == 1 else None
     x, groups = x[:n], groups[:n]
+    if recorded is not None:  # the user's own states, without the noise of starts
+        x = states_at(recorded.to(x), min(n, len(recorded)), search.settings.seed)
+        groups = groups.new_zeros(len(x))
     if not len(x):
         return None, (x, groups)
     search.settings.progress("settling", 0, 1)
@@ -135,6 +141,7 @@ def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] 
     )
     search.settings.progress("settling", 1, 1)
     told = settlement(settled, lambda attractor: periodic(system, attractor, search.catalogue.unit))
+    told["recorded"] = recorded is not None
     for end in told["ends"]:
         end["point"] = None if end["point"] is None else int(stable[end["point"]])
     k = search.system.k if isinstance(search.system, Iterated) else 1

@@ -32,15 +32,15 @@ MOST_OUTPUTS = 6  # whose corners, 2 to that power, are all visited
 def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     """n states (n, n_state) for a system that was given none.
 
-    Half are states of the task with noise, a quarter states of random outputs inside and outside the memory cube
-    (Jang, section 6), a quarter uniform in the reachable box; a source that the system lacks leaves its share to
-    the box, and a system without a box gets states about where its own trajectories go.
+    Half are states of the user's trials, else of the task, with noise, a quarter states of random outputs inside and
+    outside the memory cube (Jang, section 6), a quarter uniform in the reachable box; a source that the system lacks
+    leaves its share to the box, and a system without a box gets states about where its own trajectories go.
     """
     rng = np.random.default_rng(seed)
     parts: list[Tensor] = []
-    visited = system.task_trajectories(TASK_STEPS, TASK_RUNS, seed)
+    visited = system.states_visited(TASK_STEPS, TASK_RUNS, seed)
     if visited is not None:
-        parts.append(_with_noise(states_at(visited.flatten(0, 1), n - n // 2, seed), rng))
+        parts.append(_with_noise(states_at(visited, n - n // 2, seed), rng))
     driven = system.states_of_outputs(_tensor(rng.uniform(-OUTSIDE, OUTSIDE, (n // 4, system.n_output)), u))
     if driven is not None:
         parts.append(driven)

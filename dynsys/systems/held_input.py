@@ -72,8 +72,8 @@ class HeldInput(System):
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         return self.system.box(self.u.expand(len(u), -1))
 
-    def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
-        return self.system.task_trajectories(steps, runs, seed)
+    def states_visited(self, steps: int, runs: int, seed: int) -> Tensor | None:
+        return self.system.states_visited(steps, runs, seed)
 
     def states_of_outputs(self, z: Tensor) -> Tensor | None:
         return self.system.states_of_outputs(z)

@@ -116,8 +116,8 @@ class Iterated(System):
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         return self.system.box(u)
 
-    def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
-        return self.system.task_trajectories(steps, runs, seed)
+    def states_visited(self, steps: int, runs: int, seed: int) -> Tensor | None:
+        return self.system.states_visited(steps, runs, seed)
 
     def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
         return self.system.task_contexts(n, seed)

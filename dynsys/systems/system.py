@@ -83,6 +83,7 @@ class System(Shown, abc.ABC):
         None  # (n_state,) of variables that are angles, infinite for the others (``dynsys.systems.angles``)
     )
     factorised_up_to: int = 2048  # variables, above which Krylov solves beat factorisations (docs/facts.md)
+    recorded: Tensor | None = None  # (k, n_state), states of the user's trials, from which all starts are drawn
     how: str = ""  # of a user's own network: how it is computed, and how that was made sure of
 
     def headline(self) -> str:
@@ -203,6 +204,13 @@ class System(Shown, abc.ABC):
     def task_trajectories(self, steps: int, runs: int, seed: int) -> Tensor | None:
         """What the network does at its own task, (steps, runs, n_state); None where no task is known."""
         return None
+
+    def states_visited(self, steps: int, runs: int, seed: int) -> Tensor | None:
+        """States (k, n_state) that it goes through: those recorded, else those of its own task; None without either."""
+        if self.recorded is not None:
+            return self.recorded
+        found = self.task_trajectories(steps, runs, seed)
+        return None if found is None else found.flatten(0, 1)
 
     def task_contexts(self, n: int, seed: int) -> tuple[Tensor, Tensor] | None:
         """Inputs (n, n_input) that its task holds it at, and states (n, n_state) that belong to them.

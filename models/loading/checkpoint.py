@@ -18,6 +18,7 @@ from dynsys.models.loading.snapshot import checkpoint_of, is_snapshot, read_snap
 from dynsys.models.recurrent.stack import Stack
 from dynsys.models.registry import MODELS, TASKS
 from dynsys.systems.system import System
+from dynsys.trajectories.recorded import remembering
 
 SCHEMA = "dynsys.checkpoint/1"
 
@@ -47,14 +48,18 @@ def load(path: str | Path, **choices: Any) -> System:
 
 
 def load_and_tell(path: str | Path, **choices: Any) -> tuple[System, Recognised | None]:
-    """As ``load``, with how the network was recognised where the file is another tool's."""
-    path, choices = _located(Path(path), choices)
+    """As ``load``, with how the network was recognised where the file is another tool's.
+
+    The network of a run's folder takes its starts from the trials that the folder keeps, where it keeps any.
+    """
+    folder = Path(path)
+    path, choices = _located(folder, choices)
     chosen = _choices(choices)
     if _is_example(path):
         chosen.refuse(path, tuple(chosen.given()), "it is no file")
         return _example(str(path)), None
     file, arrays, header = read_checkpoint(path, chosen)
-    return _restore(file, arrays, header), header.get("found")
+    return remembering(_restore(file, arrays, header), folder), header.get("found")
 
 
 def _located(path: Path, choices: dict[str, Any]) -> tuple[Path, dict[str, Any]]:

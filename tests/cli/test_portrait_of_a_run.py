@@ -9,13 +9,13 @@ from click.testing import CliRunner
 
 from dynsys import FixedPoints, find_fixed_points, plots
 from dynsys.analyses.portrait import portrait
-from dynsys.analyses.recorded import Recorded, Recording
-from dynsys.analyses.run import RECORDED, load_run
+from dynsys.analyses.run import load_run
 from dynsys.cli import main
 from dynsys.io.errors import CheckpointError
 from dynsys.io.files import write_tensors
 from dynsys.models.loading.checkpoint import load
 from dynsys.systems.system import Kind
+from dynsys.trajectories.recorded import RECORDED, Recorded, Recording
 
 
 def run(*arguments, code=0):
@@ -85,9 +85,26 @@ def test_basins_take_the_states_that_were_recorded(gru, tmp_path):
     folder = tmp_path / "run"
     run("find", model, "-o", folder, "--trajectories", trials, "--starts", 16)
     told = run("basins", folder, "--samples", 8).stdout
-    assert "8 of the states given end in" in told
+    assert "8 of the recorded states end in" in told
     run("find", model, "-o", folder, "--starts", 16)
     assert "8 of the states under random inputs end in" in run("basins", folder, "--samples", 8).stdout
+
+
+def test_a_run_remembers_its_trials_and_starts_from_them(gru, tmp_path):
+    """Whatever is loaded from its folder does, and a search that begins from the folder keeps them."""
+    model, trials, hidden = gru
+    folder = tmp_path / "run"
+    told = run("find", model, "-o", folder, "--trajectories", trials, "--starts", 16).stdout
+    assert "64 trajectories from recorded states settle" in told
+    given = hidden.reshape(-1, 3)
+    given = given[np.isfinite(given).all(axis=1)]
+    points = FixedPoints.load(folder / "fixed_points.safetensors")
+    for system in (load(folder), load_run(folder)[1], points.system):
+        np.testing.assert_array_equal(system.recorded.numpy(), given)
+    assert load(model).recorded is None
+    told = run("find", folder, "-o", tmp_path / "again", "--starts", 16, "--no-verify")
+    assert "from the trials that" in told.stderr
+    np.testing.assert_array_equal(load(tmp_path / "again").recorded.numpy(), given)
 
 
 def test_a_search_without_recorded_trajectories_forgets_those_of_the_one_before(gru, tmp_path):

@@ -183,8 +183,8 @@ def test_epochs_are_names_with_steps(folder, given):
 
 
 def test_points_tell_where_their_trials_came_from(folder):
-    from dynsys.analyses.recorded import Recorded
     from dynsys.analyses.run import RECORDED
+    from dynsys.trajectories.recorded import Recorded
 
     recorded = Recorded.load(folder / "a" / RECORDED)
     assert recorded.file == str(folder / "trials.npz")

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 import dynsys
-from dynsys import Flow, simulate
+from dynsys import Flow, Map, simulate
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.search.starts import first_starts, states_in_box
+from dynsys.systems.held_input import HeldInput
+from dynsys.systems.iterated import Iterated
 from dynsys.trajectories.simulate import relax, states_at
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
@@ -97,3 +99,12 @@ def test_states_of_a_trajectory_are_drawn_without_repeats_while_there_are_enough
     assert sorted(states_at(trajectory, 10, seed=0).ravel().tolist()) == list(range(10))
     assert len(set(states_at(trajectory, 6, seed=1).ravel().tolist())) == 6
     assert np.bincount(states_at(trajectory, 25, seed=0).ravel().long()).tolist().count(3) == 5
+
+
+def test_half_of_the_starts_are_states_of_the_trials_that_a_system_remembers():
+    """Under a held input and in a map that is iterated too; one in 10,000 of the box is as near to 50 as the trials."""
+    system = Map(lambda x, u: x / 2 + u, n_state=1, n_input=1, bounds=(-200, 200))
+    u = torch.zeros(1, 1, dtype=torch.float64)
+    system.recorded = torch.linspace(49.995, 50.005, 20, dtype=torch.float64)[:, None]
+    for one, held in ((system, u), (HeldInput(system, u), u[:, :0]), (Iterated(system, 2), u)):
+        assert ((first_starts(one, held, 40, 0) - 50).abs() < 0.05).sum() >= 20

@@ -149,6 +149,7 @@ def find(
     from dynsys.result.export import check_csv, check_mat, write_csv, write_mat
     from dynsys.search.tolerances import Tolerances
     from dynsys.stability.of_flow import told_of_flow
+    from dynsys.trajectories.recorded import recorded_in
 
     given = {"q": tol_q, "dq": tol_dq, "unique": tol_unique}
     asked = {key: value for key, value in given.items() if value is not None}
@@ -175,6 +176,9 @@ def find(
     begun = _from_strings(system, strings, starts, seed) if strings is not None else _held(system, held, table)
     if trajectories is not None:
         begun |= _from_trajectories(system, trajectories, keys, starts, noise, seed)
+    elif system.recorded is not None:
+        begun["recorded"] = recorded_in(checkpoint)
+        click.echo(f"Starts from the trials that {checkpoint} keeps.", err=True)
     with progress() as show:
         points = search_and_save(
             system,
@@ -237,14 +241,18 @@ def _from_strings(system: Any, strings: str, n: int, seed: int) -> dict[str, Any
 
 
 def _from_trajectories(system: Any, path: str, keys: str | None, n: int, noise: float, seed: int) -> dict[str, Any]:
-    """Starts of a search from recorded states, and the trajectories that its portrait draws."""
-    from dynsys.analyses.recorded import Recording
+    """Starts of a search from recorded states, and the trajectories that are kept with the run."""
+    import numpy as np
+    import torch
+
     from dynsys.models.loading.trajectories import noisy_starts, runs_from_file
+    from dynsys.trajectories.recorded import Recorded, Recording
 
     named = keys.split(",") if keys else None
     runs = runs_from_file(path, system, named)
-    recording = Recording(runs, Path(path), named)
-    return {"starts": noisy_starts(runs, n, noise=noise, seed=seed), "recorded": recording}
+    system.recorded = torch.as_tensor(np.concatenate(runs))
+    recorded = Recorded.of(Recording(runs, Path(path), named), system.kind)
+    return {"starts": noisy_starts(runs, n, noise=noise, seed=seed), "recorded": recorded}
 
 
 def _along(curve: str) -> int | str:
