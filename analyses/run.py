@@ -17,6 +17,7 @@ from dynsys.io.progress import Progress
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.loading.run_folder import check_room_for_points, network_of_points, note_of
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.search.known.stopping import Stop
 from dynsys.search.starts import resting_states
 from dynsys.stability.modes import Modes, linear_modes
 from dynsys.systems.iterated import Iterated
@@ -64,7 +65,8 @@ def search_and_save(
     ``loading`` are the choices with which the network was loaded from ``checkpoint``: they are noted in the result, so
     that it is loaded in the same way when the points are drawn. What else a picture has to know is ``noted`` there too.
     The trajectories ``recorded`` are kept beside the points. ``inputs``
-    (G, n_input) are searched at one after the other.
+    (G, n_input) are searched at one after the other. A search of this network that was cut short in that folder is gone
+    on with: the points that it found are known from the beginning.
     """
     from dynsys.search.find import SearchInterrupted  # here, as pictures of a run need no search
 
@@ -74,7 +76,8 @@ def search_and_save(
     folder, was_there = Path(folder), Path(folder).exists()
     check_writable(folder)
     try:
-        points = _noting(_searched(system, inputs, progress=progress, **settings), noted)
+        cut = None if settings.get("tolerances") else _cut_short(folder, noted, settings.get("period", 1))
+        points = _noting(_searched(system, inputs, cut, progress=progress, **settings), noted)
     except SearchInterrupted as interrupt:
         interrupt.points = _noting(interrupt.points, noted)
         save_points(interrupt.points, folder, recorded)
@@ -88,7 +91,28 @@ def search_and_save(
     return points
 
 
-def _searched(system: System, inputs: Any, *, seconds: float | None = None, **settings: Any) -> FixedPoints:
+def _cut_short(folder: Path, noted: dict[str, Any], period: int) -> FixedPoints | None:
+    """The points in the folder where their search was cut short, of this network and of cycles of this period."""
+    path = folder / f"{POINTS}.safetensors"
+    if not path.is_file():
+        return None
+    points = FixedPoints.load(path, find_system=False)
+    same = all(points.about.get(key) == noted.get(key) for key in ("checkpoint", "sha256", "loading"))
+    early = points.search.interrupted or Stop.TIME in points.search.stopped
+    return points[points.verdict == "fixed"] if same and early and points.search.period == period else None
+
+
+def _known(cut: FixedPoints | None, u: Any, system: System) -> dict[str, Any]:
+    """Those under the input u (n_input,), zeros if None, for a search to begin with."""
+    if cut is None:
+        return {}
+    held = np.zeros(system.n_input) if u is None else np.asarray(u, dtype=np.float64)
+    return {"known": cut.states[(cut.inputs == held).all(axis=1)]}
+
+
+def _searched(
+    system: System, inputs: Any, cut: FixedPoints | None, *, seconds: float | None = None, **settings: Any
+) -> FixedPoints:
     """The points under each of the inputs (G, n_input), as if it were alone; those of several are labelled.
 
     Raises ValueError for an input that is given twice. Of several inputs each has its share of the ``seconds``, and an
@@ -98,7 +122,7 @@ def _searched(system: System, inputs: Any, *, seconds: float | None = None, **se
 
     if inputs is None or len(inputs) == 1:
         held = {} if inputs is None else {"input": inputs[0]}
-        return find_fixed_points(system, seconds=seconds, **held, **settings)
+        return find_fixed_points(system, seconds=seconds, **held, **_known(cut, held.get("input"), system), **settings)
     twice = [list(u) for i, u in enumerate(map(list, inputs)) if u in list(map(list, inputs[:i]))]
     if twice:
         raise ValueError(f"input {', '.join(f'{value:g}' for value in twice[0])} is given twice; give each once")
@@ -106,7 +130,7 @@ def _searched(system: System, inputs: Any, *, seconds: float | None = None, **se
     share = None if seconds is None else seconds / len(inputs)
     for u in inputs:
         try:
-            parts.append(find_fixed_points(system, input=u, seconds=share, **settings))
+            parts.append(find_fixed_points(system, input=u, seconds=share, **_known(cut, u, system), **settings))
         except SearchInterrupted as interrupt:
             interrupt.points = FixedPoints.concatenate([*parts, interrupt.points])
             raise

@@ -20,6 +20,7 @@ from dynsys.analyses.one_network.wandering import exponents_of, wandering, wande
 from dynsys.analyses.run import BASINS, CONNECTIONS, EXPONENTS, MODES, POINTS, load_run, search_and_save
 from dynsys.attractors.basins import Basins
 from dynsys.attractors.connections import Connections
+from dynsys.exponents.lyapunov import INTERRUPTED, ExponentsInterrupted
 from dynsys.exponents.spectrum import Exponents
 from dynsys.io.errors import CheckpointError
 from dynsys.io.progress import Progress
@@ -198,17 +199,28 @@ def _exponents(told: Told, settings: Whole, kept: Kept, progress: Progress) -> N
     found = Exponents.load(path) if path.is_file() else None
     if found is None and not wanders(told.points, told.basins):
         return
-    if found is None or kept.asks_again("exponents", bool(found.stopped)):
+    if found is None or found.stopped == INTERRUPTED or kept.asks_again("exponents", bool(found.stopped)):
         restless = wandering(told.points, told.system, settings.seed)
         if not len(restless.states):
             told.undone["exponents"] = (
                 f"what does not settle is rare: of {restless.followed} trajectories let go again all did"
             )
             return
-        found = exponents_of(restless, told.points, told.system, settings.seed, settings.seconds, progress)
-        found.save(path)
-        kept.took("exponents")
+        try:
+            longer = exponents_of(restless, told.points, told.system, settings.seed, settings.seconds, progress)
+        except ExponentsInterrupted as interrupt:
+            told.exponents = _longer(found, interrupt.exponents, kept)
+            raise
+        found = _longer(found, longer, kept)
     told.exponents = found
+
+
+def _longer(one: Exponents | None, other: Exponents, kept: Kept) -> Exponents:
+    """Of exponents that were cut short those of more steps, written."""
+    found = other if one is None or not other.stopped or other.steps >= one.steps else one
+    found.save(kept.folder / EXPONENTS)
+    kept.took("exponents")
+    return found
 
 
 PARTS: dict[str, Callable[[Told, Whole, Kept, Progress], None]] = {

@@ -44,6 +44,7 @@ CHECKED = 8  # pieces over which log |det| is taken where it costs as much as th
 ACCURATE = 1e-11  # relative, that the volume which a flow's frame spans may be off
 TRIED = 8  # states, at which the accuracy of steps is judged: trajectories, and as many met by one on its way
 GONE = 1e12  # size of a state that has left for infinity
+INTERRUPTED = "interrupted"
 
 
 class ExponentsInterrupted(KeyboardInterrupt):
@@ -110,7 +111,7 @@ def lyapunov_exponents(
         try:
             run.go()
         except KeyboardInterrupt:
-            so_far = run.result(began, "interrupted")
+            so_far = run.result(began, INTERRUPTED)
             if so_far is None:
                 raise
             raise ExponentsInterrupted(so_far) from None

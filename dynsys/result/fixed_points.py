@@ -63,6 +63,7 @@ class SearchReport(Shown):
     complete: bool = False  # whether it is proved that there are no more points
     boxes: int = 0  # of latent variables, that the proof for a network of low rank looked at
     open_boxes: int = 0  # those of them that it could not decide
+    before: int = 0  # points that it began with, of a search that was cut short
     missing: dict[str, Any] | None = None  # ``dynsys.search.known.missing.Missing`` and its sentence
     settling: dict[str, Any] | None = None  # where trajectories settle (``attractors.settlement``), its sentence
     tolerances: str = ""  # by which points were counted (``dynsys.search.tolerances``), if they were
@@ -82,6 +83,7 @@ class SearchReport(Shown):
         rows = facts(
             fixed_points=self.found,
             slow_points=self.slow,
+            known_before=self.before or None,
             starts=self.starts,
             scattered=self.scattered_starts,
             made_from_points=self.closure_starts,

@@ -123,13 +123,14 @@ def _about(parts: list[FixedPoints], labels: Sequence[str]) -> dict[str, Any]:
 
 def _report(reports: list[SearchReport], labels: Sequence[str]) -> SearchReport:
     """What was done in all; what only one search can say (index, missing, settling) is in the words of its part."""
-    counted = ("starts", "closure_starts", "scattered_starts", "fiber_starts", "given", "seconds", "found", "slow")
+    counted = ["starts", "closure_starts", "scattered_starts", "fiber_starts", "given", "before", "seconds"]
+    counted += ["found", "slow", "boxes", "open_boxes"]
     rejected: Counter[str] = Counter()
     for report in reports:
         rejected.update(report.rejected)
     return dataclasses.replace(
         reports[0],
-        **{key: sum(getattr(report, key) for report in reports) for key in (*counted, "boxes", "open_boxes")},
+        **{key: sum(getattr(report, key) for report in reports) for key in counted},
         rejected=dict(rejected),
         solver=", ".join(dict.fromkeys(report.solver for report in reports)),
         inputs=[list(u) for u in dict.fromkeys(tuple(u) for report in reports for u in report.inputs)],

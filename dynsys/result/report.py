@@ -96,6 +96,7 @@ def _report(search: Exploration) -> SearchReport:
         interrupted=search.stopped is Stop.INTERRUPTED,
         complete=search.is_proved,
         boxes=sum(proof.boxes for proof in search.boxes.values()),
+        before=search.before,
         open_boxes=sum(len(proof.open) for proof in search.boxes.values()),
         period=search.system.k if isinstance(search.system, Iterated) else 1,
     )

@@ -90,7 +90,8 @@ class Exploration:
         self.regions: dict[int, RegionSearch] = {}  # by input
         self.boxes: dict[int, BoxSearch] = {}  # the same, for a network of low rank
         self.by_eigenvalues: dict[int, int] = {}  # index sums of so many points, where no determinant gave them
-        self.joined: list[int] = []  # points that no start had led to, but a trajectory
+        self.joined: list[int] = []  # points that no start had led to, but a trajectory or a search before this one
+        self.before = 0  # points that it began with
         self.fibers_through: Counter[int] = Counter()  # of each point
         self.farthest = 0.0  # the norm of the largest start that knew nothing of the points
         self.closures = [Closure(system, inputs[g : g + 1], self.rng, descender.fast) for g in range(len(inputs))]
@@ -105,6 +106,12 @@ class Exploration:
         self._search_boxes()
         self._go_on()
         self.follow_slow()
+
+    def begin_with(self, x: Tensor) -> None:
+        """Enter zeros (k, n) that an earlier search came to: no start of this one has led to them yet."""
+        self._enter(x, 0)
+        self.before = len(self.catalogue)
+        self.joined += range(self.before)
 
     def _go_on(self) -> None:
         """Rounds until the rule says stop, and again for what proofs add that are tried before points are counted."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dynsys.io.progress import Progress, shown, silent
 from dynsys.numerics.deadline import Deadline
+from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.result.report import outcome
@@ -63,6 +64,7 @@ def find_fixed_points(
     seed: int = 0,
     device: str | None = None,
     workers: int | None = None,
+    known: Any = None,
     progress: Progress | bool | None = None,
 ) -> FixedPoints:
     """Find, merge and classify the fixed and slow points of ``system`` under a held input.
@@ -81,8 +83,9 @@ def find_fixed_points(
     (``dynsys.search.tolerances``). ``memory`` is what the working arrays may take, like "4GiB"; 2 GiB unless given.
     ``seconds`` end the search when they are over, with what it has, and let it go on as long where it would otherwise
     end while points are still being found (``dynsys.search.known.stopping``); a Deadline that it shares with other work
-    does no more than end it. ``progress=True`` shows how
-    far it has come, a function ``progress(stage, done, total)`` is called as it goes.
+    does no more than end it. ``known`` (k, n_state) are fixed points under the one input that the search begins with,
+    those of a search that was cut short; what it says of what may be missing counts only what its own starts met.
+    ``progress=True`` shows how far it has come, a function ``progress(stage, done, total)`` is called as it goes.
 
     The same seed gives the same points on any number of ``workers`` (threads). Raises ValueError for arrays of the
     wrong size or with NaN, and SearchInterrupted, which holds the points found so far, on Ctrl-C.
@@ -93,10 +96,10 @@ def find_fixed_points(
     ([-1.0, 1.0, 0.0], ['stable node', 'stable node', 'unstable node'])
     """
     began = time.perf_counter()
-    if tolerances is not None and (engine != "auto" or period != 1 or seconds is not None):
+    if tolerances is not None and (engine != "auto" or period != 1 or seconds is not None or known is not None):
         raise ValueError(
-            f"with tolerances every start goes its own way to a fixed point: engine={engine!r}, period={period} and "
-            f"seconds={seconds} belong to the search without; leave them or the tolerances out"
+            f"with tolerances every start goes its own way to a fixed point: engine={engine!r}, period={period}, "
+            f"seconds={seconds} and known points belong to the search without; leave them or the tolerances out"
         )
     system = Iterated(system, period) if period != 1 else system
     with alone(), shown(progress) as show:
@@ -117,6 +120,8 @@ def find_fixed_points(
             workers=workers,
             progress=show,
         )
+        if known is not None and len(known):
+            search.begin_with(_zeros(system, known, search))
         if tolerances is not None:
             return _timed(points_by_tolerance(search, tolerances, full_spectrum), began)
         try:
@@ -213,6 +218,18 @@ def _asked(
     _check_velocity(system, x[torch.isfinite(x).all(dim=1)], u)
     check_periodic(system, x[torch.isfinite(x).all(dim=1)], u)
     return Exploration(system, method, *_distinct(u, len(x)), x, settings)
+
+
+def _zeros(system: System, known: Any, search: Exploration) -> Tensor:
+    """Points that are known, on the device of the search; raises ValueError where they are none of its system."""
+    x, u = checked_starts(system, known).to(search.catalogue.inputs), search.catalogue.inputs
+    if len(u) > 1:
+        raise ValueError(f"known points belong to one input, and {len(u)} are given; search at one after the other")
+    held = u.expand(len(x), -1)
+    wrong = ~is_zero(system, x, held, system.velocity(x, held), search.catalogue.unit)
+    if bool(wrong.any()):
+        raise ValueError(f"{int(wrong.sum())} of {len(x)} known states are no fixed points of {system.name}")
+    return x
 
 
 def _of_its_task(system: System, starts: Any, input: Any, n: int, seed: int) -> tuple[Any, Any]:

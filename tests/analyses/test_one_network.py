@@ -1,5 +1,6 @@
 """The page about one network: what is known of it by mathematics is on it, and nothing is computed twice."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -9,13 +10,15 @@ import pytest
 from click.testing import CliRunner
 from described import described
 
-from dynsys import Map
+from dynsys import FixedPoints, Map
 from dynsys.analyses.one_network import study
 from dynsys.analyses.one_network.pages import write_pages
 from dynsys.analyses.one_network.study import Whole
 from dynsys.analyses.one_network.wandering import exponents_of, wandering, wanders
 from dynsys.analyses.report import Report, Section, page
 from dynsys.cli import main
+from dynsys.exponents.lyapunov import ExponentsInterrupted, lyapunov_exponents
+from dynsys.exponents.spectrum import Exponents
 from dynsys.io.errors import CheckpointError
 from dynsys.result.memories import bits
 from dynsys.trajectories.settling import Ending
@@ -133,6 +136,49 @@ def test_exponents_are_those_of_the_motion_that_does_not_settle(monkeypatch):
     points = described(logistic, [[0.0], [0.75]])
     found = exponents_of(wandering(points, logistic, 0), points, logistic, 0, None, ignored)
     assert found.values[0] == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_ctrl_c_keeps_the_exponents_of_the_longer_run(tmp_path, monkeypatch):
+    """Growth of the logistic map over 400 steps, over 200, and over all: the first, again the first, and the last."""
+    logistic = Map(lambda x, u: 4 * x * (1 - x), n_state=1, bounds=(0, 1))
+    told = study.Told(tmp_path, tmp_path, {}, described(logistic, [[0.0], [0.75]]), logistic)
+    kept = study.Kept(tmp_path, None)
+    monkeypatch.setattr(study, "wanders", lambda *_: True)
+    runs = [(400, "interrupted"), (200, "interrupted"), (4000, "")]
+
+    def exponents(*_):
+        steps, stopped = runs.pop(0)
+        found = lyapunov_exponents(logistic, steps=steps, starts=2)
+        if stopped:
+            raise ExponentsInterrupted(dataclasses.replace(found, stopped=stopped))
+        return found
+
+    monkeypatch.setattr(study, "exponents_of", exponents)
+    for steps in (400, 400, 4000):
+        with contextlib.suppress(ExponentsInterrupted):
+            study.PARTS["exponents"](told, Whole(), kept, ignored)
+        assert told.exponents.steps == steps
+        assert Exponents.load(tmp_path / "exponents.safetensors").steps == steps
+    study.PARTS["exponents"](told, Whole(), kept, ignored)  # and nothing is computed again
+
+
+def test_a_search_that_was_interrupted_goes_on_from_its_points(tmp_path):
+    """The 27 points of three bistable units; Ctrl-C at once in the second search loses none of them."""
+    file, path = weights(tmp_path / "three.npz", 2.0, 2.0, 2.0), tmp_path / "page.html"
+    found = []
+    for rounds in (2, 1):
+        left = iter(range(rounds))
+
+        def interrupting(stage, *_, left=left):
+            if stage == "search" and next(left, None) is None:
+                raise KeyboardInterrupt
+
+        assert write_pages(file, path, Whole(), interrupting, shared_js=True).interrupted
+        found.append(len(FixedPoints.load(tmp_path / "page_run" / "fixed_points.safetensors")))
+    assert 0 < found[0] <= found[1]
+    assert not write_pages(file, path, Whole(), ignored, shared_js=True).interrupted
+    points = FixedPoints.load(tmp_path / "page_run" / "fixed_points.safetensors")
+    assert (len(points), points.search.before) == (27, found[1])
 
 
 def test_exponents_are_asked_for_where_a_trajectory_did_not_settle_and_nowhere_else():

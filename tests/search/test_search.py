@@ -256,6 +256,17 @@ def test_ctrl_c_gives_the_points_found_so_far(stage, again):
     assert f"{len(points)} points" in str(stopped.value)
 
 
+def test_a_search_goes_on_from_points_that_are_known():
+    known = Bistable(4).fixed_points()[0]
+    points = find_fixed_points(Bistable(4), known=known[:40], n_starts=16, closure=False, workers=1)
+    away = np.linalg.norm(points.states[:, None] - known[None, :40], axis=2)
+    assert away.min(axis=0).max() < 1e-12
+    assert points.search.before == 40
+    assert "began with 40 points" in points.summary(course=True)
+    with pytest.raises(ValueError, match="1 of 2 known states are no fixed points"):
+        find_fixed_points(Bistable(4), known=[known[0], known[0] + 0.01])
+
+
 def test_progress_counts_up_to_the_number_of_starts_in_the_calling_thread():
     told, threads = [], set()
 
