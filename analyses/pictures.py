@@ -114,7 +114,7 @@ def draw(
     look = look or Look()
     page, stills = (None, [path]) if Path(path).suffix.lower() in STILLS else (path, [])
     stills += [png] if png is not None else []
-    check_places(page, *stills)
+    check_places(path, png)
     if (look.size or look.font) and not stills:
         raise ValueError("--size and --font are those of a still: name one, .png, .pdf or .svg, with -o or --png")
     figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns, **shown))
@@ -149,15 +149,13 @@ def figure_of(name: str | None, asked: Asked) -> tuple[Any, Picture]:
     return PICTURES[name].figure(asked), PICTURES[name]
 
 
-def check_places(page: str | Path | None, *stills: str | Path | None) -> None:
-    """Raise ValueError now where the page or a still could not be written in the end."""
-    from dynsys.plots.export import check_page, check_picture
+def check_places(path: str | Path, png: str | Path | None) -> None:
+    """Raise ValueError now where the page or still, or a further still, could not be written in the end."""
+    from dynsys.plots.export import check_drawing, check_picture
 
-    if page is not None:
-        check_page(page)
-    for place in stills:
-        if place is not None:
-            check_picture(place)
+    check_drawing(path)
+    if png is not None:
+        check_picture(png)
 
 
 def _usual(run: Path) -> str:

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dynsys.plots.still import Size, still
+
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 WIDTH, HEIGHT = 900, 640
 SECTION = re.compile(r"```python\n(.*?)```\n\n!\[[^\]]*\]\(gallery/(\w+)\.png\)", re.DOTALL)
@@ -31,11 +33,11 @@ def photograph(figure: Any, place: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         raise SystemExit("no Chromium on the PATH; install one to draw the pictures")
-    figure.layout.updatemenus = figure.layout.sliders = ()
-    figure.update_layout(width=WIDTH, height=HEIGHT, autosize=False)
+    printed = still(figure, Size.read(f"{WIDTH}x{HEIGHT}px"), None, True, ".png").figure
+    printed.update_layout(width=WIDTH, height=HEIGHT, autosize=False)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
-        shown = figure.to_html(full_html=False, include_plotlyjs=True, config={"displayModeBar": False})
+        shown = printed.to_html(full_html=False, include_plotlyjs=True, config={"displayModeBar": False})
         page.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:0">{shown}</body>')
         options = ["--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
         options += ["--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}", "--virtual-time-budget=20000"]

@@ -29,9 +29,15 @@ def check_picture(path: str | Path) -> None:
     _check(path, PICTURES, "a picture")
 
 
+def check_drawing(path: str | Path) -> None:
+    """As ``check_page``, of a page or a still picture, as its name says."""
+    _check(path, PAGES + PICTURES, "a page or a picture")
+
+
 def _check(path: str | Path, endings: tuple[str, ...], what: str) -> None:
     if Path(path).suffix.lower() not in endings:
-        raise ValueError(f"{str(path)!r} is no name for {what}; it has to end in {' or '.join(endings)}")
+        listed = f"{', '.join(endings[:-1])} or {endings[-1]}"
+        raise ValueError(f"{str(path)!r} is no name for {what}; it has to end in {listed}")
     check_drawn(path)
 
 

@@ -71,9 +71,11 @@ def test_a_page_replaces_nothing_but_a_page(searched, tmp_path, kind, name):
 def test_a_picture_replaces_neither_weights_nor_goes_by_the_name_of_another_format(searched, tmp_path):
     network(tmp_path / "model.png")
     before = (tmp_path / "model.png").read_bytes()
-    for name, says in (("model.png", "neither"), ("a.jpg", ".png or .pdf or .svg"), ("a.npz", ".png or .pdf or .svg")):
+    for name, says in (("model.png", "neither"), ("a.jpg", ".png, .pdf or .svg"), ("a.npz", ".png, .pdf or .svg")):
         told = run("portrait", searched[0], "-o", tmp_path / "p.html", "--png", tmp_path / name, code=1)
         assert says in told.stderr
+    told = run("portrait", searched[0], "-o", tmp_path / "p.gif", code=1)
+    assert "it has to end in .html, .htm, .png, .pdf or .svg" in told.stderr
     assert (tmp_path / "model.png").read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["model.png"]
 

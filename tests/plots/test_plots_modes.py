@@ -69,7 +69,7 @@ class TestModes:
         """Eigenvectors are the axes, so that the push on a mode is a row of B."""
         B = np.array([[0.5, -1.0], [0.0, 2.0], [7.0, 7.0]])
         figure = plots.modes(linear(np.diag([-1.0, -2.0, -3.0]), B))
-        leading, following = trace(figure, "push on mode 1"), trace(figure, "push on mode 2")
+        leading, following = trace(figure, "inputs on mode 1"), trace(figure, "inputs on mode 2")
         np.testing.assert_allclose(leading.z, [[0.5, 1.0]])
         np.testing.assert_allclose(following.z, [[0.0, 2.0]], atol=1e-15)
         assert leading.zmax == following.zmax == 2
@@ -83,9 +83,9 @@ class TestModes:
     def test_one_strong_push_does_not_hide_the_others(self):
         A, B = np.diag(-1.0 - np.arange(2)), np.array([np.ones(40), np.r_[1000.0, np.ones(39)]])
         figure = plots.modes(linear(A, B))
-        assert trace(figure, "push on mode 1").zmax == 3
+        assert trace(figure, "inputs on mode 1").zmax == 3
         assert "above the scale" in caption(figure)
-        assert trace(figure, "push on mode 2").texttemplate is None  # 80 numbers would not fit
+        assert trace(figure, "inputs on mode 2").texttemplate is None  # 80 numbers would not fit
 
     def test_without_input_there_is_no_map_of_colours(self):
         figure = plots.modes(linear(SPIRAL))
@@ -102,7 +102,7 @@ class TestModes:
 
     def test_a_jordan_block_leaves_its_push_open(self):
         figure = plots.modes(linear([[-1, 1], [0, -1]], np.ones((2, 1))))
-        assert np.isnan(trace(figure, "push on mode 1").z).all()
+        assert np.isnan(trace(figure, "inputs on mode 1").z).all()
         assert "Jordan block" in trace(figure, "decays").hovertext[0]
 
     def test_hover_tells_times_condition_and_readout(self):

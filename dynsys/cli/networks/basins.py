@@ -11,7 +11,7 @@ from dynsys.io.progress import progress
 
 @click.command()
 @click.argument("run", type=PLACE)
-@click.option("-o", "--out", "path", type=PLACE, help="Page of the graph; RUN/graph.html if not given.")
+@click.option("-o", "--out", "path", type=PLACE, help="Page or still of the graph; RUN/graph.html if not given.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option("--samples", default=1024, show_default=True, type=click.IntRange(1), help="Starts of each kind.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Time for branches, samples and proofs, each.")

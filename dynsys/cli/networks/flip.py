@@ -10,7 +10,7 @@ from dynsys.cli.place import PLACE
 
 @click.command()
 @click.argument("run", type=PLACE)
-@click.option("-o", "--out", "path", type=PLACE, help="Page of the matrix; RUN/flip.html if not given.")
+@click.option("-o", "--out", "path", type=PLACE, help="Page or still of the matrix; RUN/flip.html if not given.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option("--pulses", is_flag=True, help="Bound the least pulse of the input as well.")
 @click.option(

@@ -16,7 +16,7 @@ from dynsys.stability.modes import COUNT, Modes, linear_modes
 
 MOST = 60  # points in one picture
 FEWEST = 4  # rows that there is room for, lest a single point make a wall of colour
-PUSHED = ("push on mode 1", "push on mode 2")  # the leading ones of each point, numbered where they are drawn
+PUSHED = ("inputs on mode 1", "inputs on mode 2")  # the leading ones of each point, numbered where they are drawn
 NUMBERED = 40  # rows, up to which there is room for these numbers
 TOUCHING = 0.012  # of the axis: the numbers of modes nearer than this are written as one
 SATURATED = 3.0  # times the push that nine in ten stay below: what is beyond has the darkest colour, too
@@ -190,7 +190,7 @@ def _add_push(figure: go.Figure, known: Modes, rows: NDArray[np.int64], once: ND
                 zmax=most,
                 colorscale=SCALE,
                 showscale=rank == pushed - 1,
-                colorbar={"title": {"text": "push"}, "thickness": 12, "outlinewidth": 0, "len": 0.5, "y": 0.5},
+                colorbar={"title": {"text": "effect"}, "thickness": 12, "outlinewidth": 0, "len": 0.5, "y": 0.5},
                 xgap=1.5,
                 ygap=1.5,
                 text=[[_short(value) for value in row] for row in strength[rank]],
@@ -199,7 +199,7 @@ def _add_push(figure: go.Figure, known: Modes, rows: NDArray[np.int64], once: ND
                 hoverongaps=False,
                 name=PUSHED[rank],
                 customdata=np.repeat(known.ids[rows][:, None], n_input, axis=1),
-                hovertemplate="<b>point %{customdata}</b><br>%{x} pushes by %{z:.3g}<extra></extra>",
+                hovertemplate="<b>point %{customdata}</b><br>%{x}: %{z:.3g}<extra></extra>",
             ),
             1,
             2 + rank,
