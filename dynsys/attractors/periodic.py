@@ -10,6 +10,7 @@ is computed tells how exact they are. Numbers, and no proof.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,28 +39,41 @@ TOO_LARGE = f"its multipliers are not computed above {LARGEST} variables; {NOT_P
 NOT_SHUT = f"it was not found to come back within rounding; {NOT_PROVED}"
 
 
-def periodic(system: System, attractor: Attractor, unit: float) -> dict[str, Any]:
-    """As JSON can hold it: ``states``, ``multipliers`` (leading first, [re, im] each; None where they are not known),
-    ``proved`` and ``reason`` where it is not, ``error_bound``, and the refined ``period`` of a flow.
+def periodic(system: System, attractors: Sequence[Attractor], unit: float) -> list[dict[str, Any]]:
+    """Of each, as JSON can hold it: ``states``, ``multipliers`` (leading first, [re, im] each; None where they are not
+    known), ``proved`` and ``reason`` where it is not, ``error_bound``, and the refined ``period`` of a flow.
 
-    ``unit`` is the usual size of a state.
+    ``unit`` is the usual size of a state. Orbits of one length are proved together.
     """
-    u = torch.as_tensor(attractor.input).reshape(1, -1)
-    x = torch.as_tensor(attractor.states)
-    return _orbit(system, x, u, unit) if system.kind is Kind.MAP else _cycle(system, x, u, unit, attractor.period)
+    if system.kind is Kind.FLOW:
+        held = [(torch.as_tensor(a.states), torch.as_tensor(a.input).reshape(1, -1)) for a in attractors]
+        return [_cycle(system, x, u, unit, a.period) for (x, u), a in zip(held, attractors, strict=True)]
+    told: dict[int, dict[str, Any]] = {}
+    for k in sorted({len(a.states) for a in attractors}):
+        some = [i for i, a in enumerate(attractors) if len(a.states) == k]
+        told |= zip(some, _orbits(system, [attractors[i] for i in some], k, unit), strict=True)
+    return [told[i] for i in range(len(attractors))]
 
 
-def _orbit(system: System, x: Tensor, u: Tensor, unit: float) -> dict[str, Any]:
-    iterated = Iterated(system, len(x))
-    proof = certify(iterated, x, u.expand(len(x), -1), unit)
-    proved = bool(proof.certified.all())
-    return {
-        "states": x.tolist(),
-        "multipliers": _leading(spectra(iterated, x[:1], u)[0].eigenvalues.numpy()),
-        "proved": proved,
-        "reason": next((str(reason) for reason in proof.reasons if reason), ""),
-        "error_bound": float(proof.error_bound.max()) if proved else None,
-    }
+def _orbits(system: System, attractors: Sequence[Attractor], k: int, unit: float) -> list[dict[str, Any]]:
+    """Orbits of k states each."""
+    iterated = Iterated(system, k)
+    x = torch.as_tensor(np.stack([a.states for a in attractors]))
+    u = torch.as_tensor(np.stack([a.input for a in attractors]))
+    proof = certify(iterated, x.flatten(0, 1), u.repeat_interleave(k, dim=0), unit)
+    proved = proof.certified.view(-1, k).all(dim=1).tolist()
+    bounds = proof.error_bound.view(-1, k).amax(dim=1).tolist()
+    found = spectra(iterated, x[:, 0], u)
+    return [
+        {
+            "states": x[i].tolist(),
+            "multipliers": _leading(found[i].eigenvalues.numpy()),
+            "proved": proved[i],
+            "reason": next((str(reason) for reason in proof.reasons[i * k : (i + 1) * k] if reason), ""),
+            "error_bound": bounds[i] if proved[i] else None,
+        }
+        for i in range(len(attractors))
+    ]
 
 
 def _cycle(system: System, x: Tensor, u: Tensor, unit: float, period: float) -> dict[str, Any]:

@@ -12,6 +12,9 @@ a row where F bends or has a kink; where it stays the same from one row to one 6
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
@@ -61,19 +64,21 @@ def _at_once(
     """The noise (B,) that the last digits of x show, the size of F (B,) up to which it is worth to look at more of it,
     and the steps (B, n) for that; -1 where F is straight, so that there is no more noise.
     """
-    steps = x.abs().amax(dim=1, keepdim=True).clamp_min(unit / x.shape[1] ** 0.5) * _signs(x, 0)
-    near = [x + 2 * EPS * x.abs() * _signs(x, k) for k in range(samples)]
-    far, *moved = _velocities(system, [_far(x, unit), *near, *(x + share * steps for share in STRAIGHT)], u)
-    pace = _rate(far, F, unit)
+    signs, size = _signs(x, 0), x.abs()
+    steps = size.amax(dim=1, keepdim=True).clamp_min(unit / x.shape[1] ** 0.5) * signs
+    last_digits = 2 * EPS * size * torch.stack([_signs(x, k) for k in range(samples)]).unsqueeze(1)
+    along = _column(STRAIGHT, x) * steps
+    moved = _velocities(system, torch.cat([_far(x, unit).unsqueeze(0), x + last_digits, x + along]), u)
+    pace = _rate(moved[0], F, unit)
     noise = by_unit * EPS * unit * pace
     if (
         system.kind is Kind.MAP
     ):  # F = G(x) - x, and G(x) is rounded itself, which a change of both by a digit would hide
         noise = torch.maximum(noise, EPS * vector_norm(x, dim=1))
-    for there in moved[:samples]:
-        noise = torch.maximum(noise, vector_norm(there - F, dim=1).nan_to_num(0.0))
-    bend = _bend(moved[samples:], F)
-    flat = vector_norm(moved[samples] - F, dim=1) < FLAT * STRAIGHT[0] * pace * vector_norm(steps, dim=1)
+    away = moved[1:] - F
+    noise = torch.maximum(noise, vector_norm(away[:samples], dim=2).nan_to_num(0.0).amax(dim=0))
+    bend = _bend(away[samples:])
+    flat = vector_norm(away[samples], dim=1) < FLAT * STRAIGHT[0] * pace * vector_norm(steps, dim=1)
     worth = torch.where(bend > noise, FROM_ZERO * bend, -1.0)
     return noise, torch.where(flat, torch.maximum(worth, LEAST * pace * unit), worth), steps
 
@@ -109,14 +114,11 @@ def _rate(far: Tensor, F: Tensor, unit: float) -> Tensor:
     return (vector_norm(far - F, dim=1) / (FAR * unit)).nan_to_num(0.0, posinf=0.0)
 
 
-def _bend(moved: list[Tensor], F: Tensor) -> Tensor:
-    """How far (B,) F is from the straight line to the farthest of the states along ``STRAIGHT``; NaN shows nothing."""
-    end = moved[0] - F
-    bends = [
-        vector_norm(there - F - share / STRAIGHT[0] * end, dim=1)
-        for share, there in zip(STRAIGHT[1:], moved[1:], strict=True)
-    ]
-    return torch.stack(bends).amax(dim=0).nan_to_num(0.0, posinf=0.0)
+def _bend(away: Tensor) -> Tensor:
+    """How far (B,) F is from the straight line to the farthest of the states along ``STRAIGHT``, by how far it is
+    ``away`` from F(x) there, (4, B, n); NaN shows nothing."""
+    straight = _column([share / STRAIGHT[0] for share in STRAIGHT[1:]], away) * away[0]
+    return vector_norm(away[1:] - straight, dim=2).amax(dim=0).nan_to_num(0.0, posinf=0.0)
 
 
 def _unevenness(system: System, x: Tensor, u: Tensor, F: Tensor, step: Tensor) -> Tensor:
@@ -125,13 +127,16 @@ def _unevenness(system: System, x: Tensor, u: Tensor, F: Tensor, step: Tensor) -
 
     A variable may be small beside the others, so that F is smooth over the shortest row and saturates over the next.
     """
-    tangent, sides = system.linearised(x, u)(step), []
-    lengths = [length * place for length in STEPS for place in ROW]
-    for sign in (1.0, -1.0):
-        there = torch.stack(_velocities(system, [x + sign * s * step for s in lengths], u))
-        off = (there - F - x.new_tensor(lengths)[:, None, None] * sign * tangent).abs().nan_to_num(0.0, posinf=0.0)
-        noise = _plateau(off.view(len(STEPS), len(ROW), *F.shape).amax(dim=1), tangent)
-        sides.append(torch.maximum(noise, _grain((there - F).abs().nan_to_num(0.0, posinf=0.0), tangent)))
+    tangent = system.linearised(x, u)(step)
+    lengths = _column([length * place for length in STEPS for place in ROW], x)
+    both = torch.cat([lengths, -lengths])
+    change = _velocities(system, x + both * step, u) - F
+    off = (change - both * tangent).abs().nan_to_num(0.0, posinf=0.0)
+    change = change.abs().nan_to_num(0.0, posinf=0.0)
+    sides = []
+    for off_here, change_here in zip(off.chunk(2), change.chunk(2), strict=True):
+        noise = _plateau(off_here.view(len(STEPS), len(ROW), *F.shape).amax(dim=1), tangent)
+        sides.append(torch.maximum(noise, _grain(change_here, tangent)))
     return vector_norm(torch.minimum(*sides), dim=1)
 
 
@@ -156,18 +161,23 @@ def _plateau(off: Tensor, tangent: Tensor) -> Tensor:
     return torch.where(smooth, 0.0, noise)
 
 
-def _velocities(system: System, states: list[Tensor], u: Tensor) -> list[Tensor]:
-    """F at several batches of states under the same inputs, by as few calls as memory allows."""
+def _velocities(system: System, states: Tensor, u: Tensor) -> Tensor:
+    """F at several batches of states (k, B, n) under the same inputs, by as few calls as memory allows."""
     together = max(1, TOGETHER // max(1, states[0].numel() + u.numel()))
-    found: list[Tensor] = []
-    for k in range(0, len(states), together):
-        some = states[k : k + together]
-        there = system.velocity(torch.cat(some), u.repeat(len(some), 1))
-        found += there.view(len(some), *states[0].shape).unbind(0)
-    return found
+    found = [system.velocity(some.flatten(0, 1), u.repeat(len(some), 1)) for some in torch.split(states, together)]
+    return torch.cat(found).view_as(states)
+
+
+def _column(values: Sequence[float], x: Tensor) -> Tensor:
+    """Numbers (k, 1, 1), to multiply states by."""
+    return x.new_tensor(values)[:, None, None]
 
 
 def _signs(x: Tensor, k: int) -> Tensor:
     """The k-th of a fixed row of random signs (n,), so that a state's noise does not depend on its batch."""
-    generator = torch.Generator().manual_seed(k)
-    return (2.0 * torch.randint(0, 2, (x.shape[1],), generator=generator) - 1).to(x)
+    return _random_signs(x.shape[1], k).to(x)
+
+
+@functools.cache
+def _random_signs(n: int, k: int) -> Tensor:
+    return 2.0 * torch.randint(0, 2, (n,), generator=torch.Generator().manual_seed(k)) - 1

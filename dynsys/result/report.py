@@ -141,7 +141,7 @@ def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] 
         leading=known.leading_eigenvalue,
     )
     search.settings.progress("settling", 1, 1)
-    told = settlement(settled, lambda attractor: periodic(system, attractor, search.catalogue.unit))
+    told = settlement(settled, lambda attractors: periodic(system, attractors, search.catalogue.unit))
     told["recorded"] = recorded is not None
     for end in told["ends"]:
         end["point"] = None if end["point"] is None else int(stable[end["point"]])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,42 +42,50 @@ def descend(
     more than such a share of it does not help.
     """
     B = len(x)
+    F = problem.velocity(x)
     out = Descent(
         x.clone(),
-        problem.velocity(x),
+        F.clone(),
         torch.full((B,), int(Outcome.OUT_OF_STEPS), device=x.device),
         torch.zeros(B, dtype=torch.long, device=x.device),
     )
     rows = torch.arange(B, device=x.device)
     state = solver.init(problem, x)
-    pace = rate(problem.system, x, problem.u, state.F, unit)  # a tolerance on |F| needs F's own units
+    relative = tol_q is None and solver.tolerance > 0  # a tolerance on |F| needs F's own units
+    pace = solver.tolerance * rate(problem.system, x, problem.u, F, unit) if relative else None
     stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
     for step in range(solver.max_steps + 1):
-        enough = solver.tolerance * pace[rows] * (vector_norm(state.x, dim=1) + unit)
-        if tol_q is not None:
-            enough = torch.full_like(enough, (2 * tol_q) ** 0.5)
-        elif solver.tolerance == 0:
+        reached = vector_norm(state.x, dim=1)
+        if pace is not None:
+            enough: Tensor | float = torch.addcmul(unit * pace, pace, reached)
+        elif tol_q is not None:
+            enough = (2 * tol_q) ** 0.5
+        else:
             small = is_zero(problem.system, state.x, problem.u, state.F, unit)
             enough = torch.where(small, torch.inf, 0.0)
-        outcome = _judge(state, stuck, enough, unit)
-        out.x[rows], out.F[rows], out.outcome[rows], out.steps[rows] = state.x, state.F, outcome, step
-        going = (outcome == Outcome.OUT_OF_STEPS).nonzero().squeeze(1)
-        if len(going) == 0 or step == solver.max_steps:
+        outcome = _judge(reached, vector_norm(state.F, dim=1), stuck, enough, unit)
+        done = outcome != Outcome.OUT_OF_STEPS
+        if step == solver.max_steps or bool(done.all()):
+            out.x[rows], out.F[rows], out.outcome[rows], out.steps[rows] = state.x, state.F, outcome, step
             break
-        if len(going) < len(rows):
+        if bool(done.any()):
+            left, going = done.nonzero().squeeze(1), (~done).nonzero().squeeze(1)
+            over = rows[left]
+            out.x[over], out.F[over], out.outcome[over] = state.x[left], state.F[left], outcome[left]
+            out.steps[over] = step
             rows, problem, state = rows[going], problem.at(going), type(state)(*(part[going] for part in state))
-        q = q_of(state.F)
+            pace = pace if pace is None else pace[going]
+        q = q_of(state.F) if tol_dq else None
         state, info = solver.step(problem, state)
         stuck = info.stuck
-        if tol_dq:  # a step that was refused changes nothing, and the next one may be taken
+        if q is not None:  # a step that was refused changes nothing, and the next one may be taken
             stuck = stuck | ((info.length > 0) & ((q_of(state.F) - q).abs() <= tol_dq * q))
     return out
 
 
-def _judge(state: Any, stuck: Tensor, enough: Tensor, unit: float) -> Tensor:
-    x, size = state.x, vector_norm(state.F, dim=1)
-    outcome = torch.full_like(stuck, int(Outcome.OUT_OF_STEPS), dtype=torch.long)
-    outcome[stuck] = Outcome.STUCK
-    outcome[size <= enough] = Outcome.CONVERGED
-    outcome[~torch.isfinite(size) | ~(vector_norm(x, dim=1) <= 1e8 * (1 + unit))] = Outcome.DIVERGED
-    return outcome
+def _judge(reached: Tensor, size: Tensor, stuck: Tensor, enough: Tensor | float, unit: float) -> Tensor:
+    """The outcome (B,) of states of norm ``reached``, where F has norm ``size``."""
+    outcome = stuck.long() * int(Outcome.STUCK)
+    outcome = torch.where(size <= enough, int(Outcome.CONVERGED), outcome)
+    bounded = (size < torch.inf) & (reached <= 1e8 * (1 + unit))
+    return torch.where(bounded, outcome, int(Outcome.DIVERGED))

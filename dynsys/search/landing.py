@@ -155,7 +155,8 @@ class Descender:
         """
         size, telling = vector_norm(x, dim=1), outcome != Outcome.DIVERGED
         small = (telling & (size < SMALL * self.unit)).nonzero().squeeze(1)
-        telling[small] = ~at_origin(self.system, x[small], self.inputs[groups[small]], F[small])
+        if len(small):
+            telling[small] = ~at_origin(self.system, x[small], self.inputs[groups[small]], F[small])
         return min(self.unit, float(size[telling].median()) if bool(telling.any()) else self.unit) or self.unit
 
     def finish(self, landed: Landed) -> Finished:

@@ -14,6 +14,8 @@ from dynsys.stability.ritz import RITZ_TOLERANCE
 from dynsys.stability.spectrum import Spectrum, excess
 from dynsys.systems.system import Kind, System
 
+Array = NDArray[np.float64]
+
 WORDS = ("stable node", "stable focus", "saddle", "unstable node", "unstable focus", "marginal")
 
 
@@ -25,27 +27,26 @@ class Stability:
     n_unstable: int
 
 
-def classify(spectrum: Spectrum, uncertainty: Tensor, system: System) -> Stability:
+def classify(spectrum: Spectrum, uncertainty: Array, system: System) -> Stability:
     """The word for a point of the given spectrum, whose eigenvalues are known to within ``uncertainty`` (m,).
 
     Node or focus is decided by the leading mode, the one that lasts longest or grows fastest.
     """
-    beyond = excess(spectrum.eigenvalues, system.kind)
-    n_unstable = int((beyond > uncertainty).sum())
-    if bool((beyond.abs() <= uncertainty).any()):
+    beyond = excess(spectrum.eigenvalues, system.kind).numpy()
+    n_unstable = int(np.count_nonzero(beyond > uncertainty))
+    if (np.abs(beyond) <= uncertainty).any():
         return Stability("marginal", n_unstable)
-    leading = spectrum.eigenvalues[0]
-    shape = "focus" if abs(float(leading.imag)) > float(uncertainty[0]) else "node"
+    shape = "focus" if abs(complex(spectrum.eigenvalues[0]).imag) > uncertainty[0] else "node"
     if n_unstable == 0:
         return Stability(f"stable {shape}", 0)
     return Stability(f"unstable {shape}" if n_unstable == system.n_state else "saddle", n_unstable)
 
 
-def classify_slow(spectrum: Spectrum, uncertainty: Tensor, system: System) -> Stability:
+def classify_slow(spectrum: Spectrum, uncertainty: Array, system: System) -> Stability:
     """A slow point is marginal: J^T F = 0 with F not zero, so one eigenvalue is on the boundary; the others count."""
-    beyond = excess(spectrum.eigenvalues, system.kind)
-    others = torch.arange(len(beyond)) != int(beyond.abs().argmin())
-    return Stability("marginal", int(((beyond > uncertainty) & others).sum()))
+    beyond = excess(spectrum.eigenvalues, system.kind).numpy()
+    others = np.arange(len(beyond)) != np.abs(beyond).argmin()
+    return Stability("marginal", int(np.count_nonzero((beyond > uncertainty) & others)))
 
 
 def index(eigenvalues: NDArray[np.complex128], kind: Kind) -> int:
@@ -54,7 +55,7 @@ def index(eigenvalues: NDArray[np.complex128], kind: Kind) -> int:
     return int((-1) ** np.count_nonzero(real > (0 if kind is Kind.FLOW else 1)))
 
 
-def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, noise: float) -> Tensor:
+def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, noise: float) -> Array:
     """How far each eigenvalue of the true point can be from the computed one (Bauer-Fike, by condition numbers).
 
     Two errors change the Jacobian: rounding, and the distance to the true point times the change L of J. Where that
@@ -63,19 +64,22 @@ def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, n
     norm = spectrum.norm
     shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
     error = 8 * EPS * norm + shift
-    first_order = (spectrum.condition * error).nan_to_num(nan=10 * RITZ_TOLERANCE * norm, posinf=torch.inf)
-    return torch.minimum(first_order, _scatter(spectrum, norm, error))
+    condition = spectrum.condition.numpy()
+    first_order = np.where(np.isnan(condition), 10 * RITZ_TOLERANCE * norm, condition * error)
+    return np.minimum(first_order, _scatter(spectrum.eigenvalues.numpy(), condition, norm, error))
 
 
-def _scatter(spectrum: Spectrum, norm: float, error: float) -> Tensor:
+def _scatter(eigenvalues: NDArray[np.complex128], condition: Array, norm: float, error: float) -> Array:
     """How far m eigenvalues that lie together can move: like a Jordan block's, with the m-th root of the error.
 
     Those that are exact move nowhere, and take no others with them.
     """
-    norm, eigenvalues = max(norm, error, 1e-300), spectrum.eigenvalues
-    together = (eigenvalues.unsqueeze(0) - eigenvalues.unsqueeze(1)).abs() <= 1e-3 * norm
-    m = (together & (spectrum.condition != 0)).sum(dim=1).clamp_min(1)
-    return norm * (error / norm) ** (1.0 / m)
+    norm = max(norm, error, 1e-300)
+    apart = [part[:, None] - part for part in (eigenvalues.real, eigenvalues.imag)]
+    together = apart[0] ** 2 + apart[1] ** 2 <= (1e-3 * norm) ** 2
+    m = np.maximum(together[:, condition != 0].sum(axis=1), 1)
+    moved: Array = norm * (error / norm) ** (1.0 / m)
+    return moved
 
 
 def time_constants(eigenvalues: Tensor, system: System) -> Tensor:

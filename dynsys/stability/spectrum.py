@@ -141,8 +141,10 @@ def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
     L, info = torch.linalg.inv_ex(R)
     condition = (L.norm(dim=2) * R.norm(dim=1)).nan_to_num(nan=torch.inf)
     condition[info != 0] = torch.inf  # a Jordan block has no full set of eigenvectors
-    points = zip(eigenvalues, R.mT, condition, norms.tolist(), strict=True)
-    return [sorted_spectrum(*point, kind) for point in points]
+    rows = leading_first(eigenvalues, kind)
+    modes = R.mT.gather(1, rows[:, :MODES, None].expand(-1, -1, A.shape[1]))
+    points = eigenvalues.gather(1, rows), _with_phase(modes), condition.gather(1, rows)
+    return [Spectrum(*point) for point in zip(*points, norms.tolist(), strict=True)]
 
 
 def _without_still(A: Tensor, still: Tensor, norm: float, kind: Kind) -> Spectrum:
@@ -246,7 +248,7 @@ def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | Non
 
 
 def leading_first(eigenvalues: Tensor, kind: Kind) -> Tensor:
-    """The order (n,) of eigenvalues: by their excess, and of a complex pair the one of positive frequency first.
+    """The order (..., n) of eigenvalues: by their excess, and of a complex pair the one of positive frequency first.
 
     Those that agree to ten decimals are ordered by frequency, so that rounding does not shuffle them.
     """
@@ -258,7 +260,10 @@ def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, norm:
     """Leading first; modes of unit length and fixed phase."""
     rows = leading_first(eigenvalues, kind)
     known = rows[rows < len(modes)]
-    kept = modes[known[:MODES]]
-    largest = kept.gather(1, kept.abs().argmax(dim=1, keepdim=True))
-    kept = kept * (largest.conj() / largest.abs()) / kept.norm(dim=1, keepdim=True)
-    return Spectrum(eigenvalues[rows], kept, condition[rows], norm)
+    return Spectrum(eigenvalues[rows], _with_phase(modes[known[:MODES]]), condition[rows], norm)
+
+
+def _with_phase(modes: Tensor) -> Tensor:
+    """Modes (..., n) of unit length, the largest component positive."""
+    largest = modes.gather(-1, modes.abs().argmax(dim=-1, keepdim=True))
+    return modes * (largest.conj() / largest.abs()) / modes.norm(dim=-1, keepdim=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dynsys.attractors.attractor import Attractor
@@ -15,7 +15,9 @@ from dynsys.trajectories.settling import Ending, Settled
 UNSETTLED = (Ending.RESTING, Ending.CIRCLING, Ending.ESCAPED, Ending.GIVEN_UP, Ending.UNSETTLED)
 
 
-def settlement(settled: Settled, known: Callable[[Attractor], Mapping[str, Any]] | None = None) -> dict[str, Any]:
+def settlement(
+    settled: Settled, known: Callable[[Sequence[Attractor]], Sequence[Mapping[str, Any]]] | None = None
+) -> dict[str, Any]:
     """The figures, as JSON can hold them.
 
     ``ends`` has one entry for each attractor reached: its ``kind``, its ``period`` (0 for a point), the ``point``
@@ -25,13 +27,16 @@ def settlement(settled: Settled, known: Callable[[Attractor], Mapping[str, Any]]
     """
     counts = Counter(settled.attractor.tolist())
     kinds = dict(zip(settled.attractor.tolist(), settled.kind.tolist(), strict=True))
-    ends = []
+    ends: list[dict[str, Any]] = []
     for i, attractor in enumerate(settled.attractors):
         if counts[i]:
             point = attractor.index if attractor.index >= 0 else None
             end = {"kind": str(kinds[i]), "period": float(attractor.period), "point": point, "trajectories": counts[i]}
-            found = known(attractor) if known is not None and attractor.period else {}
-            ends.append(end | dict(found))
+            ends.append(end)
+    if known is not None:
+        recur = [attractor for i, attractor in enumerate(settled.attractors) if counts[i] and attractor.period]
+        for end, found in zip([end for end in ends if end["period"]], known(recur), strict=True):
+            end.update(found)
     others = Counter(settled.kind.tolist())
     return {
         "trajectories": len(settled),

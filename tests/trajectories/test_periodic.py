@@ -42,7 +42,7 @@ def phases(r, period):
 def test_the_multiplier_of_an_orbit_is_the_product_of_its_slopes(r, period):
     """Of the logistic map: prod r (1 - 2 x), which is 4 + 2 r - r^2 at period 2."""
     x = phases(r, period)
-    found = periodic(logistic(r), Attractor(period, x, EMPTY), 1.0)
+    (found,) = periodic(logistic(r), [Attractor(period, x, EMPTY)], 1.0)
     expected = float(np.prod(r * (1 - 2 * x)))
     assert found["multipliers"] == [[pytest.approx(expected, abs=1e-9), 0.0]]
     if period == 2:
@@ -96,7 +96,7 @@ def hopf(x, u):
 
 
 def test_a_cycle_of_a_flow_has_its_period_and_floquet_multiplier():
-    found = periodic(Flow(hopf, 2), Attractor(math.pi * (1 + 1e-4), np.array([[1.0, 1e-4]]), EMPTY), 1.0)
+    (found,) = periodic(Flow(hopf, 2), [Attractor(math.pi * (1 + 1e-4), np.array([[1.0, 1e-4]]), EMPTY)], 1.0)
     assert found["period"] == pytest.approx(math.pi, rel=1e-8)
     np.testing.assert_allclose(np.linalg.norm(found["states"], axis=1), 1, atol=1e-7)
     assert found["multipliers"] == [[pytest.approx(math.exp(-2 * math.pi), rel=1e-5), 0.0]]
@@ -119,11 +119,11 @@ def test_the_cycle_of_van_der_pol_is_in_the_result():
 
 def test_a_cycle_that_does_not_come_back_and_one_that_is_too_large_are_told_without_multipliers():
     spiral = Flow(lambda x, u: x @ torch.tensor([[0.5, -1.0], [1.0, 0.5]], dtype=torch.float64).T, n_state=2)
-    found = periodic(spiral, Attractor(2 * math.pi, np.array([[1.0, 0.0]]), EMPTY), 1.0)
+    (found,) = periodic(spiral, [Attractor(2 * math.pi, np.array([[1.0, 0.0]]), EMPTY)], 1.0)
     assert found["multipliers"] is None
     assert "not found to come back" in found["reason"]
     large = Flow(lambda x, u: -x, n_state=LARGEST + 1)
-    found = periodic(large, Attractor(1.0, np.ones((1, LARGEST + 1)), EMPTY), 1.0)
+    (found,) = periodic(large, [Attractor(1.0, np.ones((1, LARGEST + 1)), EMPTY)], 1.0)
     assert found["multipliers"] is None
     assert f"above {LARGEST} variables" in found["reason"]
 

@@ -21,7 +21,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import torch
+import scipy
 from numpy.typing import NDArray
 
 from dynsys.io.text import sentence
@@ -228,19 +228,9 @@ def chao_most(hits: Counts, level: float = LEVEL) -> float | None:
     if total < FEWEST or total - once < COVERED * total:
         return None
     tail = (1 - level) / 2
-    most_once = _gamma_quantile(once + 1, 1 - tail)  # Garwood (1936)
-    fewest_twice = _gamma_quantile(twice, tail) if twice else 0.0
+    most_once = float(scipy.special.gammaincinv(once + 1, 1 - tail))  # of a gamma variable: Garwood (1936)
+    fewest_twice = float(scipy.special.gammaincinv(twice, tail)) if twice else 0.0
     return float((hits > 0).sum()) + most_once * (most_once - 1) / (2 * (fewest_twice + 1))
-
-
-def _gamma_quantile(shape: int, probability: float) -> float:
-    """Below which a gamma variable of this shape and scale 1 stays with this probability, by halving intervals."""
-    low, high = 0.0, 4.0 * shape + 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = float(torch.special.gammainc(*torch.tensor([shape, middle], dtype=torch.float64)))
-        low, high = (middle, high) if below < probability else (low, middle)
-    return high
 
 
 def chapman(first: int, second: int, both: int) -> float:

@@ -10,6 +10,9 @@ from dynsys.search.solvers.base import Problem
 from dynsys.systems.speed import q_of
 
 SUFFICIENT = 1e-4
+TOGETHER = (
+    2**13
+)  # numbers in the states of one call of F: for few starts or small ones several halvings are tried at once
 
 
 def backtrack(
@@ -21,21 +24,25 @@ def backtrack(
     """
     q, a = q_of(F), torch.ones_like(slope) if first is None else first
     x_new, F_new, good = _tried(problem, x, q, d, slope, a)
-    length = torch.where(good, a * vector_norm(d, dim=1), 0.0)
+    length = a * vector_norm(d, dim=1)
     if bool(good.all()):
         return x_new, F_new, length
-    failed = ~good.unsqueeze(1)
-    x_new, F_new = torch.where(failed, x, x_new), torch.where(failed, F, F_new)
-    waiting = (~good & torch.isfinite(d).all(dim=1)).nonzero().squeeze(1)
-    for _ in range(halvings):
-        if len(waiting) == 0:
-            break
-        a = a / 2
-        x_try, F_try, good = _tried(problem.at(waiting), x[waiting], q[waiting], d[waiting], slope[waiting], a[waiting])
-        taken = waiting[good]
-        x_new[taken], F_new[taken] = x_try[good], F_try[good]
-        length[taken] = (a[taken] * vector_norm(d[taken], dim=1)).to(length.dtype)
-        waiting = waiting[~good]
+    kept = good.unsqueeze(1)
+    x_new, F_new = torch.where(kept, x_new, x), torch.where(kept, F_new, F)
+    waiting = (~good & torch.isfinite(length)).nonzero().squeeze(1)
+    whole, length = length, torch.where(good, length, 0.0)
+    tried = 0
+    while len(waiting) and tried < halvings:
+        k = min(halvings - tried, max(1, TOGETHER // (len(waiting) * x.shape[1])))
+        share = x.new_tensor([0.5**i for i in range(tried + 1, tried + k + 1)]).repeat_interleave(len(waiting))
+        rows = waiting.repeat(k)
+        x_try, F_try, good = _tried(problem.at(rows), x[rows], q[rows], d[rows], slope[rows], share * a[rows])
+        good = good.view(k, -1)
+        found = good.any(dim=0)
+        taken = (good.to(torch.uint8).argmax(dim=0) * len(waiting) + torch.arange(len(waiting), device=x.device))[found]
+        rows = waiting[found]
+        x_new[rows], F_new[rows], length[rows] = x_try[taken], F_try[taken], share[taken] * whole[rows]
+        waiting, tried = waiting[~found], tried + k
     return x_new, F_new, length
 
 

@@ -52,10 +52,10 @@ class Newton(Solver):
     def step(self, problem: Problem, state: NewtonState) -> tuple[NewtonState, Info]:
         x, F, _, idle = state
         d = self._direction(problem, state)
-        slope = -(F * F).sum(1)  # d/da q(x + a d) at 0 is F . J d, which is -|F|^2 for an exact step
+        size = vector_norm(F, dim=1)
+        slope = -(size * size)  # d/da q(x + a d) at 0 is F . J d, which is -|F|^2 for an exact step
         x_new, F_new, length = backtrack(problem, x, F, d, slope)
-        size, size_new = vector_norm(F, dim=1), vector_norm(F_new, dim=1)
-        idle = torch.where(size_new > self.least_gain * size, idle + 1, 0.0)
+        idle = torch.where(vector_norm(F_new, dim=1) > self.least_gain * size, idle + 1, 0.0)
         stuck = (length == 0) | (idle >= self.patience)
         return NewtonState(x_new, F_new, size, idle), Info(length, stuck)
 
@@ -77,11 +77,12 @@ class Newton(Solver):
 
 def dense_direction(J: Tensor, F: Tensor) -> Tensor:
     """-J^-1 F by LU; the shortest least-squares solution where J is singular to working precision."""
-    d, info = torch.linalg.solve_ex(J, -F.unsqueeze(2))
+    column = F.unsqueeze(2)
+    d, info = torch.linalg.solve_ex(J, column)
     size = vector_norm(F, dim=1)
-    residual = vector_norm(torch.baddbmm(F.unsqueeze(2), J, d).squeeze(2), dim=1)
-    failed = ((info != 0) | ~(residual <= torch.finfo(F.dtype).eps ** 0.4 * size)) & (size > 0)
+    residual = vector_norm(torch.baddbmm(column, J, d, alpha=-1), dim=(1, 2))
+    failed = (info != 0) | ~(residual <= torch.finfo(F.dtype).eps ** 0.4 * size)
     if bool(failed.any()):
-        failed &= torch.isfinite(J).all(dim=(1, 2)) & torch.isfinite(F).all(dim=1)
-        d[failed] = torch.linalg.pinv(J[failed], rtol=1e-12) @ -F[failed].unsqueeze(2)
-    return d.squeeze(2)
+        failed &= (size > 0) & torch.isfinite(J).all(dim=(1, 2)) & torch.isfinite(F).all(dim=1)
+        d[failed] = torch.linalg.pinv(J[failed], rtol=1e-12) @ column[failed]
+    return d.squeeze(2).neg_()
