@@ -111,30 +111,49 @@ def _known(cut: FixedPoints | None, u: Any, system: System) -> dict[str, Any]:
 
 
 def _searched(
-    system: System, inputs: Any, cut: FixedPoints | None, *, seconds: float | None = None, **settings: Any
+    system: System,
+    inputs: Any,
+    cut: FixedPoints | None,
+    *,
+    searches: int | None = None,
+    seconds: float | None = None,
+    **settings: Any,
 ) -> FixedPoints:
-    """The points under each of the inputs (G, n_input), as if it were alone; those of several are labelled.
+    """The points under each of the inputs (G, n_input), as if it were alone, or with so many ``searches`` and the rest
+    carried from these; those of several are labelled.
 
     Raises ValueError for an input that is given twice. Of several inputs each has its share of the ``seconds``, and an
     interrupted search has the points of the inputs before it as well.
     """
+    from dynsys.continuation.carried import Carrier, order_of
     from dynsys.search.find import SearchInterrupted, find_fixed_points
 
     if inputs is None or len(inputs) == 1:
+        if searches is not None:
+            raise ValueError(
+                f"searches is {searches}; there is one input, which is searched at: give several, or leave it"
+            )
         held = {} if inputs is None else {"input": inputs[0]}
         return find_fixed_points(system, seconds=seconds, **held, **_known(cut, held.get("input"), system), **settings)
     twice = [list(u) for i, u in enumerate(map(list, inputs)) if u in list(map(list, inputs[:i]))]
     if twice:
         raise ValueError(f"input {', '.join(f'{value:g}' for value in twice[0])} is given twice; give each once")
-    parts: list[FixedPoints] = []
+    parts: dict[int, FixedPoints] = {}
     share = None if seconds is None else seconds / len(inputs)
-    for u in inputs:
+    carrier = Carrier(system, settings.get("seed", 0))
+    rest = {name: value for name, value in settings.items() if name != "seed"}
+    for i, source in order_of(np.asarray(inputs, dtype=np.float64), len(inputs) if searches is None else searches):
         try:
-            parts.append(find_fixed_points(system, input=u, seconds=share, **_known(cut, u, system), **settings))
+            if source is None:
+                known = _known(cut, inputs[i], system)
+                parts[i] = find_fixed_points(system, input=inputs[i], seconds=share, **known, **settings)
+            else:
+                parts[i] = carrier.carried(parts[source], inputs[i], seconds=share, **rest)
         except SearchInterrupted as interrupt:
-            interrupt.points = FixedPoints.concatenate([*parts, interrupt.points])
+            parts[i] = interrupt.points
+            interrupt.points = FixedPoints.concatenate([parts[k] for k in sorted(parts)])
             raise
-    return FixedPoints.concatenate(parts)
+    return FixedPoints.concatenate([parts[k] for k in sorted(parts)])
 
 
 def at_rest(system: System, seed: int) -> dict[str, Any]:

@@ -50,20 +50,31 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
 
 
 def resting_states(system: System, u: Tensor, n: int, seed: int, step: float = COARSE) -> Tensor:
-    """States (k, n_state) near which the network comes to rest under the input u (1, n_input): let go from n states of
-    ``first_starts`` and from every corner of its outputs, in single precision where it has one.
+    """States (k, n_state) near which the network comes to rest under the input u (1, n_input), let go from those of
+    ``released``."""
+    return come_to_rest(system, released(system, u, n, seed), u, step)
 
-    ``step``, in time constants of a flow, changes how exactly it gets there, not where it can rest.
-    """
+
+def released(system: System, u: Tensor, n: int, seed: int) -> Tensor:
+    """n states of ``first_starts``, and one for every corner of the outputs, (k, n_state)."""
     begun = first_starts(system, u, n, seed)
     if 0 < system.n_output <= MOST_OUTPUTS:
         corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=system.n_output)), dtype=torch.float64)
         driven = system.states_of_outputs(corners)
         begun = begun if driven is None else torch.cat([driven, begun])
+    return begun
+
+
+def come_to_rest(system: System, x: Tensor, u: Tensor, step: float = COARSE) -> Tensor:
+    """Where the network is long after it was let go from x (k, n_state) under u (1, n_input), in single precision where
+    it has one.
+
+    ``step``, in time constants of a flow, changes how exactly it gets there, not where it can rest.
+    """
     dtype = torch.float32 if system.single_precision else torch.float64
     steps = ITERATED if system.kind is Kind.MAP else round(RELAXED / step)
     with alone():
-        return relax(system.to(dtype=dtype), begun.to(dtype), u.to(dtype), steps, step)[-1].double()
+        return relax(system.to(dtype=dtype), x.to(dtype), u.to(dtype), steps, step)[-1].double()
 
 
 def _tensor(values: np.ndarray, like: Tensor) -> Tensor:

@@ -88,3 +88,16 @@ def test_ctrl_c_keeps_the_points_of_the_inputs_before(turning, tmp_path):
     with pytest.raises(SearchInterrupted):
         search_and_save(load(turning), tmp_path, turning, interrupt, inputs=[[0.0, 0.0], [5.0, 5.0]], n_starts=32)
     assert "input 0, 0" in FixedPoints.load(tmp_path / "fixed_points.safetensors").label.tolist()
+
+
+def test_points_are_carried_from_the_inputs_that_are_searched_at(found, turning, tmp_path):
+    asked = ("--input", "0,0", "--input", "5,5", "--searches", 1, "--starts", 32)
+    told = run("find", turning, "-o", tmp_path, *asked)
+    assert "points were carried from another input" in " ".join(told.stdout.split())
+    carried = FixedPoints.load(tmp_path / "fixed_points.safetensors")
+    assert np.allclose(carried.states, FixedPoints.load(found[0] / "fixed_points.safetensors").states)
+
+
+def test_one_input_is_searched_at(turning, tmp_path):
+    told = run("find", turning, "-o", tmp_path / "run", "--input", "0,0", "--searches", 1, code=1)
+    assert "searches is 1; there is one input" in " ".join(told.stderr.split())

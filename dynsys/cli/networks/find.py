@@ -30,6 +30,11 @@ from dynsys.io.progress import progress
 )
 @click.option("--inputs", "table", type=PLACE, metavar="FILE", help="The inputs as rows of a .csv, .npy, .npz, .mat.")
 @click.option(
+    "--searches",
+    type=click.IntRange(1),
+    help="Search at so many of several inputs, and carry points from these to the rest.  [all]",
+)
+@click.option(
     "--solver",
     default="auto",
     show_default=True,
@@ -107,6 +112,7 @@ def find(
     starts: int,
     held: tuple[list[float], ...],
     table: str | None,
+    searches: int | None,
     solver: str,
     engine: str,
     period: int,
@@ -187,6 +193,7 @@ def find(
             show,
             loading=choices,
             **begun,
+            searches=searches,
             n_starts=starts,
             solver=solver,
             engine=engine,

@@ -53,6 +53,7 @@ class Stop(enum.StrEnum):
     LONG = "long enough, while points were still being found; give seconds for more"
     OVERRULED = "every linear region was solved, and yet a point is missing"
     INTERRUPTED = "interrupted"
+    CARRIED = "points were carried from another input, and sought nowhere but where trajectories rest"
 
     @property
     def is_usual(self) -> bool:
