@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dynsys.piecewise_linear.hinged import RELU, Hinges
-from dynsys.proof.functions.elementary import LOGISTIC, OF_ERF, TANH, elu, log_cosh, softplus
+from dynsys.proof.functions.elementary import LOGISTIC, OF_ERF, RECTIFIER, TANH, elu, log_cosh, softplus
 from dynsys.proof.functions.enclosure import Enclosed
 
 
@@ -92,7 +92,8 @@ _ALL = (
     _power(3.0),
 )
 ACTIVATIONS: dict[str, Activation] = {f.name: f for f in _ALL}
-PROVED = {"tanh": TANH, "logistic": LOGISTIC}  # of which all points of a network of low rank can be found
+PROVED = {"tanh": TANH, "logistic": LOGISTIC}  # whose energy and steepness are known
+LATENT = {**PROVED, "relu": RECTIFIER}  # of which all points of a network of low rank can be found
 INTEGRALS = {"tanh": log_cosh, "logistic": softplus}  # of which the energy of a symmetric network is made
 GATES = tuple(name for name, f in ACTIVATIONS.items() if f.gate)
 

@@ -30,17 +30,17 @@ class Hinges:
 RELU = Hinges(0.0, (1.0,), (0.0,))
 
 
-def hinged_rates(W: Tensor, drive: Sum, f: Hinges = RELU, pace: Tensor | None = None) -> Pieces:
+def hinged_rates(W: Sum, drive: Sum, f: Hinges = RELU, pace: Tensor | None = None) -> Pieces:
     """F = pace (-x + W f(x) + drive): the state is the preactivation.
 
     The units are those of one hinge after the other, for all states.
     """
-    one = _one(W)
-    B = tuple(torch.cat(parts, 1) for parts in zip(*(times((W,), bend) for bend in f.bends), strict=True)) or (
-        W[:, :0],
+    one = _one(W[0])
+    B = tuple(torch.cat(parts, 1) for parts in zip(*(times(W, bend) for bend in f.bends), strict=True)) or (
+        W[0][:, :0],
     )
-    C, e = times((one.repeat(len(f.bends), 1),), f.steep), (-_places(W, f),)
-    return _paced(exact_sum(*times((W,), f.slope), -one), B, drive, C, e, pace)
+    C, e = times((one.repeat(len(f.bends), 1),), f.steep), (-_places(W[0], f),)
+    return _paced(exact_sum(*times(W, f.slope), -one), B, drive, C, e, pace)
 
 
 def hinged_activity(W: Tensor, drive: Sum, f: Hinges = RELU, pace: Tensor | None = None) -> Pieces:

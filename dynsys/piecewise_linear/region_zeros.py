@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.numerics.eigenvalues import eigvals
-from dynsys.piecewise_linear.exact.equations import Equations
+from dynsys.piecewise_linear.exact.equations import Equations, OfRegions
 from dynsys.piecewise_linear.exact.flats import Cell, Flat, Region, bits, maximal
 from dynsys.piecewise_linear.exact.rationals import TooManyRays, nearest
 from dynsys.piecewise_linear.kinks import MOST, sides_of
@@ -76,28 +76,28 @@ def zeros_in(pieces: Pieces, patterns: Tensor, complete: bool) -> Found:
     solved = solve_regions(pieces, patterns)
     inside, outside, bound = decided(pieces, solved)
     unclear = ~inside & ~outside
-    exactly = _Exactly(pieces)
+    exactly = Exactly(pieces)
     for pattern, regular in zip(solved.pattern[unclear], solved.regular[unclear], strict=True):
         exactly.look(pattern, bool(regular))
     if not complete:
         exactly.look_around()
     points, flats = exactly.distinct(complete)
-    zeros = Zeros.joined([_decided(solved[inside.nonzero().squeeze(1)], bound[inside]), *points])
+    zeros = Zeros.joined([decided_zeros(solved[inside.nonzero().squeeze(1)], bound[inside]), *points])
     return Found(zeros, flats, int((unclear & ~solved.regular).sum()), exactly.unknown, len(exactly.nearly))
 
 
-def _decided(solved: Solved, bound: Tensor) -> Zeros:
+def decided_zeros(solved: Solved, bound: Tensor) -> Zeros:
     """Points whose ball lies within their region, in which the equations have one solution."""
     no = torch.zeros_like(solved.pattern)
     return Zeros(solved.pattern, solved.x, solved.x_error, no, bound, bound >= 0, [""] * len(solved))
 
 
-class _Exactly:
+class Exactly:
     """Regions looked into in whole numbers, by pattern; None where there is no zero."""
 
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, pieces: Pieces, equations: OfRegions | None = None) -> None:
         self.pieces = pieces
-        self.equations: Equations | None = None
+        self.equations = equations
         self.cells: dict[bytes, Cell | None] = {}
         self.nearly: set[int] = set()
         self.unknown, self.left = 0, WORK
@@ -108,18 +108,22 @@ class _Exactly:
         if key in self.cells:
             return
         self.cells[key] = None
-        self.left -= self.pieces.n_units**3
+        self.left -= self.pieces.n_units**3 if self.equations is None else self.equations.cost
         if self.left < 0:
             self.unknown += 1
             return
         self.equations = self.equations or Equations(self.pieces)
         region = Region.of(self.equations, pattern.tolist())
-        if not regular and not region.is_flat and _is_nearly_flat(self.pieces, pattern):
+        if not regular and not region.is_flat and self.is_nearly_flat(pattern):
             self.nearly.add(region.pattern)
         try:
             self.cells[key] = region.cell()
         except TooManyRays:
             self.unknown += 1
+
+    def is_nearly_flat(self, pattern: Tensor) -> bool:
+        """Whether rounding of the weights may give the region of ``pattern`` (m,) more than one zero."""
+        return _is_nearly_flat(self.pieces, pattern)
 
     def look_around(self) -> None:
         """Into the regions on the other sides of the kinks on which something was found."""

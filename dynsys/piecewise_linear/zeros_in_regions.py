@@ -29,8 +29,9 @@ def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapp
     """
     bound, certified, reasons = zeros.points.error_bound.clone(), zeros.certified.copy(), list(zeros.reasons)
     kinks, sides = zeros.kinks.copy(), list[Sides | None]()
+    of_input = [system.pieces(catalogue.inputs[g : g + 1]) for g in range(len(catalogue.inputs))]
     for i, group in enumerate(zeros.groups):
-        pieces = system.pieces(catalogue.inputs[group : group + 1])
+        pieces = of_input[group]
         x = zeros.points.x[i : i + 1]
         if pieces is None:
             sides.append(None)
@@ -45,8 +46,7 @@ def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapp
             pattern, on = found.patterns[j], found.kinks[j]
         kinks[i] = int(on.sum())
         sides.append(one_sided_jacobians(pieces, pattern, on) if kinks[i] else None)
-    told = [system.pieces(catalogue.inputs[g : g + 1]) is not None for g in range(len(catalogue.inputs))]
-    rows = [i for i, group in enumerate(zeros.groups) if not told[group] and not certified[i]]
+    rows = [i for i, group in enumerate(zeros.groups) if of_input[group] is None and not certified[i]]
     u = catalogue.inputs[torch.tensor([zeros.groups[i] for i in rows], dtype=torch.long)]
     felt, around = felt_sides(system, zeros.points.x[rows], u, bound[rows], catalogue.unit)
     kinks[rows] = felt.cpu().numpy()

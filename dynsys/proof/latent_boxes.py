@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from dynsys.numerics.adjugate import adjugate
 from dynsys.numerics.threads import alone
 from dynsys.proof.exact import UNIT, up
 from dynsys.proof.latent_taylor import ORDER, Basis, Equation, Expansion, Polynomials
@@ -69,8 +70,10 @@ class BoxSearch:
 def search_boxes(latent: Latent, *, work: int = WORK, seed: int = 0) -> BoxSearch:
     """Every fixed point of a network of low rank, or those that could be proved and what is left open.
 
-    Raises ValueError for a rank above ``HIGHEST_RANK``.
+    Raises ValueError for a rank above ``HIGHEST_RANK``, and for ReLUs, whose regions tell more.
     """
+    if latent.is_rectified:
+        raise ValueError("the units are ReLUs; dynsys.piecewise_linear.latent.search is for them")
     if latent.rank > HIGHEST_RANK:
         raise ValueError(f"the rank is {latent.rank}; boxes in the latent variables are for ranks up to {HIGHEST_RANK}")
     with alone():
@@ -308,21 +311,9 @@ def _preconditioner(c: Tensor) -> tuple[Tensor, Tensor]:
     """
     r = c.shape[1]
     A = c[:, :, 1 : r + 1]
-    Y = _adjugate(A / A.abs().amax((1, 2), keepdim=True).clamp_min(1e-300))
+    Y = adjugate(A / A.abs().amax((1, 2), keepdim=True).clamp_min(1e-300))
     Y = Y / Y.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)
     return Y, (Y @ A).diagonal(dim1=1, dim2=2).mean(1)
-
-
-def _adjugate(A: Tensor) -> Tensor:
-    r = A.shape[1]
-    if r == 1:
-        return torch.ones_like(A)
-    if r == 2:
-        (a, b), (c, d) = A[:, 0].unbind(1), A[:, 1].unbind(1)
-        return torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1)
-    x, y, z = A.unbind(1)
-    cross = torch.linalg.cross
-    return torch.stack([cross(y, z), cross(z, x), cross(x, y)], 2)
 
 
 def _judge(p: Polynomials) -> _Verdict:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dynsys.io.progress import Progress, silent
 from dynsys.numerics.deadline import ENDLESS, Deadline
+from dynsys.piecewise_linear.latent.search import search_latent_regions
 from dynsys.piecewise_linear.regions import TREE_LIMIT, RegionSearch, search_regions
 from dynsys.proof.latent_boxes import BoxSearch, search_boxes
 from dynsys.search.budget import Budget
@@ -33,6 +34,7 @@ from dynsys.search.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
 from dynsys.search.starts import first_starts, states_in_box, visited
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.latent import HIGHEST_RANK
+from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import System
 
 PATIENCE = 6  # steps that may bring little, of damped Gauss-Newton in search of zeros
@@ -161,31 +163,41 @@ class Exploration:
         return len(new)
 
     def _search_regions(self) -> None:
-        """The linear regions of a piecewise-linear system that is small enough, under each input."""
+        """The linear regions of a piecewise-linear system that is small enough, or of low rank, under each input."""
         base, period = (self.system.system, self.system.k) if isinstance(self.system, Iterated) else (self.system, 1)
         for g in range(len(self.catalogue.inputs)):
             u = self.catalogue.inputs[g : g + 1]
             pieces = base.pieces(u)
-            if pieces is None or pieces.n_units * period > TREE_LIMIT:
+            if pieces is None:
                 return
-            starts = self.own[self.own_groups == g][:REGION_STARTS]
-            found = search_regions(
-                base,
-                u,
-                period=period,
-                seed=self.settings.seed,
-                budget=REGIONS,
-                starts=starts,
-                progress=self.settings.progress,
-            )
+            found = self._latent_regions(base, u, pieces) if period == 1 and self.settings.verify else None
+            if (found is None or not found.complete) and pieces.n_units * period <= TREE_LIMIT:
+                found = search_regions(
+                    base,
+                    u,
+                    period=period,
+                    seed=self.settings.seed,
+                    budget=REGIONS,
+                    starts=self.own[self.own_groups == g][:REGION_STARTS],
+                    progress=self.settings.progress,
+                )
+            if found is None:
+                return
             self.regions[g] = found
             self._enter(torch.cat([found.states, *(flat.x[None, : self.system.n_state] for flat in found.flats)]), g)
+
+    def _latent_regions(self, base: System, u: Tensor, pieces: Pieces) -> RegionSearch | None:
+        """Those of the latent variables, which are few however many units there are."""
+        latent = base.to(device="cpu").latent(u.cpu())
+        if latent is None or latent.rank > HIGHEST_RANK or not latent.is_rectified:
+            return None
+        return search_latent_regions(latent, pieces.to("cpu"))
 
     def _search_boxes(self) -> None:
         """The boxes of the latent variables of a network of low rank, under each input."""
         for g in range(len(self.catalogue.inputs) if self.settings.verify else 0):
             latent = self.system.to(device="cpu").latent(self.catalogue.inputs[g : g + 1].cpu())
-            if latent is None or latent.rank > HIGHEST_RANK:
+            if latent is None or latent.rank > HIGHEST_RANK or latent.is_rectified:
                 return
             self.boxes[g] = search_boxes(latent, seed=self.settings.seed)
             self._enter(self.boxes[g].states, g)

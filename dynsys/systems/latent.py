@@ -5,7 +5,8 @@ With W = M N^T, M and N (n, r), and c all that does not depend on the state, the
     y = M kappa + c,      kappa = N^T f(y):
 
 r equations in r unknowns, however many units there are. For a bounded f every solution lies in a box that the weights
-tell, so that all of them can be looked for (``dynsys.proof.latent_boxes``).
+tell, so that all of them can be looked for (``dynsys.proof.latent_boxes``); for f = max(y, 0) they are found wherever
+they are (``dynsys.piecewise_linear.latent``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.exact import UNIT, Sum, exact_product, up
-from dynsys.proof.functions.elementary import Elementary
+from dynsys.proof.functions.elementary import RECTIFIER, Elementary
 
 RANK = 1e-12  # of the largest singular value: one below is rounding
 HIGHEST_RANK = 3  # of the latent equation, above which boxes are too many
@@ -42,6 +43,11 @@ class Latent:
     def rank(self) -> int:
         return self.M.shape[1]
 
+    @property
+    def is_rectified(self) -> bool:
+        """Whether f is max(y, 0): the equation is linear in each of few regions."""
+        return self.phi is RECTIFIER
+
     def currents(self, kappa: Tensor) -> tuple[Tensor, Tensor]:
         """y (k, n) at the latent states kappa (k, r), and what rounding may have made of it."""
         y, error = exact_product(self.M, kappa, self.c[0])
@@ -60,6 +66,15 @@ class Latent:
             y = self.phi.value(y)
             apart = up(apart + self.phi.rounding(y))
         return y, up(torch.linalg.vector_norm(apart, dim=1))
+
+
+def of_weights(W: Tensor, drive: Sum, phi: Elementary | None, of_rates: bool) -> Latent | None:
+    """Of a network with whole weights W (n, n), where they are of low rank to rounding and f is known."""
+    found = None if phi is None else factors(W.cpu(), HIGHEST_RANK)
+    if phi is None or found is None:
+        return None
+    M, N, rest = found
+    return Latent(M, N, drive, phi, of_rates, rest)
 
 
 def factors(W: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor] | None:

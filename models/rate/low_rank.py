@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.models.activations import PROVED, Activation, activation, activation_named
+from dynsys.models.activations import LATENT, Activation, activation, activation_named
 from dynsys.models.driven.random_drive import driven_trajectories
-from dynsys.proof.exact import affine_terms
+from dynsys.piecewise_linear.hinged import hinged_rates
+from dynsys.proof.exact import affine_terms, exact_sum, two_product
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.systems.latent import Latent
+from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, Reduction, System
 
 Array = NDArray[np.float64]
@@ -171,8 +173,14 @@ class LowRank(System):
         return driven_trajectories(self, self.M.new_zeros(runs, self.n_state), steps, seed)
 
     def latent(self, u: Tensor) -> Latent | None:
-        phi = PROVED.get(self.activation)
+        phi = LATENT.get(self.activation)
         return None if phi is None else Latent(self.M, self.N, affine_terms([(self.B, u[0])], [self.b]), phi)
+
+    def pieces(self, u: Tensor) -> Pieces | None:
+        if self.f.hinges is None:
+            return None
+        products = [part for a, b in zip(self.M.T, self.N.T, strict=True) for part in two_product(a.unsqueeze(1), b)]
+        return hinged_rates(exact_sum(*products), affine_terms([(self.B, u[0])], [self.b]), self.f.hinges)
 
     def reduction(self) -> Reduction:
         """The latent variables, in which every zero is one of F and the other way round."""

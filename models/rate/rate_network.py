@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.lyapunov.energy import RateEnergy
-from dynsys.models.activations import INTEGRALS, PROVED, Activation, activation
+from dynsys.models.activations import INTEGRALS, LATENT, PROVED, Activation, activation
 from dynsys.piecewise_linear.hinged import hinged_activity, hinged_rates
 from dynsys.proof.exact import Sum, affine_terms
 from dynsys.proof.functions.enclosure import Enclosed
-from dynsys.systems.latent import HIGHEST_RANK, Latent, factors
+from dynsys.systems.latent import Latent, of_weights
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System
 
@@ -60,12 +60,8 @@ class RateNetwork(System):
         """Where W is of low rank, to rounding, and f one of those whose points can all be found; rates that are f of
         something else than the currents need an equation of their own."""
         plain = type(self).rates in (RateNetwork.rates, ActivityNetwork.rates)
-        phi = PROVED.get(self.activation) if plain else None
-        found = None if phi is None else factors(self.W.cpu(), HIGHEST_RANK)
-        if phi is None or found is None:
-            return None
-        M, N, rest = found
-        return Latent(M, N, self.drive_terms(u), phi, isinstance(self, ActivityNetwork), rest)
+        phi = LATENT.get(self.activation) if plain else None
+        return of_weights(self.W, self.drive_terms(u), phi, isinstance(self, ActivityNetwork))
 
     def energy_function(self, u: Tensor) -> RateEnergy | None:
         """Of the flow whose W is symmetric to the last bit; what is less so may go round, however slowly."""
@@ -119,7 +115,7 @@ class RateNetwork(System):
     def pieces(self, u: Tensor) -> Pieces | None:
         if self.f.hinges is None:
             return None
-        return hinged_rates(self.W, self.drive_terms(u), self.f.hinges, self.pace)
+        return hinged_rates((self.W,), self.drive_terms(u), self.f.hinges, self.pace)
 
     def box(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """Once inside, x stays between the least and the greatest value of W r + drive (-x + c decays to c).

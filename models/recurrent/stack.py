@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dynsys.models.recurrent.layer import Layer, Parts, Slopes, one_row
 from dynsys.piecewise_linear.hinged import HingedLayer, hinged_layers
-from dynsys.proof.exact import affine_terms
+from dynsys.proof.exact import Sum, affine_terms
 from dynsys.proof.functions.enclosure import Enclosed, joined
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, Product, System
@@ -138,11 +138,15 @@ class Stack(System):
         for k, layer in enumerate(self.layers):
             if layer.hinges is None:
                 return None
-            held = [(layer.weight_ih, u[0])] if k == 0 else []
-            biases = [b for b in (layer.bias_ih, layer.bias_hh) if b is not None]
-            drive = affine_terms(held, biases or [layer.weight_hh.new_zeros(layer.widths[0])])
-            layers.append(HingedLayer(layer.weight_ih, layer.weight_hh, drive, layer.hinges))
+            layers.append(HingedLayer(layer.weight_ih, layer.weight_hh, self._drive(k, u), layer.hinges))
         return hinged_layers(layers, self.fresh)
+
+    def _drive(self, k: int, u: Tensor) -> Sum:
+        """What does not depend on the state in the preactivations of a layer, without rounding."""
+        layer = self.layers[k]
+        held = [(layer.weight_ih, u[0])] if k == 0 else []
+        biases = [b for b in (layer.bias_ih, layer.bias_hh) if b is not None]
+        return affine_terms(held, biases or [layer.weight_hh.new_zeros(layer.widths[0])])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
         moved = super().to(device, dtype)

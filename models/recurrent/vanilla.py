@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dynsys.models.activations import Activation, activation, activation_named
+from dynsys.models.activations import LATENT, Activation, activation, activation_named
 from dynsys.models.recurrent.base import Recurrent, random_weights
 from dynsys.models.recurrent.layer import Bounds, GatedSlopes, Layer, Parts, Slopes
 from dynsys.piecewise_linear.hinged import Hinges
 from dynsys.proof.functions.enclosure import Enclosed
+from dynsys.systems.latent import Latent, of_weights
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ class RNN(Recurrent):
 
     def make_layer(self, weights: dict[str, Tensor | None]) -> Layer:
         return VanillaLayer(nonlinearity=self.nonlinearity, **weights)  # type: ignore[arg-type]
+
+    def latent(self, u: Tensor) -> Latent | None:
+        """Of one layer, whose state is its rates."""
+        if len(self.layers) > 1:
+            return None
+        return of_weights(self.layers[0].weight_hh, self._drive(0, u), LATENT.get(self.nonlinearity), of_rates=True)
 
     def module_options(self) -> dict[str, Any]:
         return super().module_options() | {"nonlinearity": self.nonlinearity}

@@ -10,17 +10,49 @@ equations that are left is found of the system's own numbers.
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.piecewise_linear.exact.rationals import Row, solved, whole
+from dynsys.piecewise_linear.exact.rationals import Row, Vector, null_space, solved, whole
 from dynsys.systems.pieces import Pieces
 
 Array = NDArray[np.float64]
 
 
-class Equations:
+class OfRegions(abc.ABC):
+    """The equations of a system with n states and m units, in each of its regions."""
+
+    n: int
+    m: int
+    free: Sequence[int]  # of the states, those that no equation determines
+
+    @property
+    @abc.abstractmethod
+    def cost(self) -> float:
+        """The numbers in the whole rows of one region, about."""
+
+    @abc.abstractmethod
+    def span(self, pattern: Sequence[bool]) -> list[Vector]:
+        """Whole vectors (1 + m) that span what solves them in the region ``pattern``, whatever its signs.
+
+        First comes how often the constant is taken, then z of active units and w of the others.
+        """
+
+    @abc.abstractmethod
+    def state(self, pattern: Sequence[bool], ray: Vector, one: int) -> list[Fraction]:
+        """The state where such a vector is divided by ``one``; what nothing determines is 0."""
+
+    @abc.abstractmethod
+    def along(self, free: int) -> list[Fraction]:
+        """How the state changes along one of the ``free``."""
+
+
+class Equations(OfRegions):
     """Of ``pieces`` with n states and m units: columns are the constant 0, z_j at ``z(j)``, w_j at ``w(j)``, then x.
 
     ``rows`` have no x; ``states`` gives for a column of x the row in which it stands with no other that it determines.
@@ -50,6 +82,34 @@ class Equations:
     def x(self, i: int) -> int:
         """The column of x_i."""
         return 1 + 2 * self.m + i
+
+    @property
+    def cost(self) -> float:
+        return self.m**3
+
+    def span(self, pattern: Sequence[bool]) -> list[Vector]:
+        place = {0: 0} | {self.column(active, j): 1 + j for j, active in enumerate(pattern)}
+        rows = [{place[c]: value for c, value in row.items() if c in place} for row in self.rows]
+        return null_space(rows, 1 + self.m)
+
+    def column(self, active: bool, j: int) -> int:
+        """The column of what unit j may have above zero in a region: z where it is active, else w."""
+        return self.z(j) if active else self.w(j)
+
+    def state(self, pattern: Sequence[bool], ray: Vector, one: int) -> list[Fraction]:
+        value = {0: ray[0]} | {self.column(active, j): ray[1 + j] for j, active in enumerate(pattern)}
+        x = []
+        for i in range(self.n):
+            row = self.states.get(self.x(i), {self.x(i): 1})
+            x.append(-Fraction(sum(k * value.get(c, 0) for c, k in row.items()), row[self.x(i)] * one))
+        return x
+
+    def along(self, free: int) -> list[Fraction]:
+        rows = [self.states.get(self.x(i)) for i in range(self.n)]
+        return [
+            Fraction(int(self.x(i) == free)) if row is None else -Fraction(row.get(free, 0), row[self.x(i)])
+            for i, row in enumerate(rows)
+        ]
 
     @property
     def contradictory(self) -> bool:

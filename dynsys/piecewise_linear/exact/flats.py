@@ -15,8 +15,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dynsys.piecewise_linear.exact.equations import Equations
-from dynsys.piecewise_linear.exact.rationals import Vector, extreme_rays, nearest, null_space, rank
+from dynsys.piecewise_linear.exact.equations import OfRegions
+from dynsys.piecewise_linear.exact.rationals import Vector, extreme_rays, nearest, rank
 from dynsys.systems.pieces import Pieces
 
 ZERO = 1e-9  # of the state, within which one in floating point counts as lying in a flat
@@ -64,16 +64,14 @@ class Region:
     """What solves the equations in the region ``pattern``, a bit for each unit, whatever its signs: the ``span`` of
     whole vectors (1 + m), first how often the constant is taken, then z of active units and w of the others."""
 
-    equations: Equations
+    equations: OfRegions
     pattern: int
     span: list[Vector]
 
     @classmethod
-    def of(cls, equations: Equations, pattern: Sequence[bool]) -> Region:
+    def of(cls, equations: OfRegions, pattern: Sequence[bool]) -> Region:
         number = sum(1 << j for j, active in enumerate(pattern) if active)
-        place = {0: 0} | {_column(equations, number, j): 1 + j for j in range(equations.m)}
-        rows = [{place[c]: value for c, value in row.items() if c in place} for row in equations.rows]
-        return cls(equations, number, null_space(rows, 1 + equations.m))
+        return cls(equations, number, equations.span(pattern))
 
     @property
     def is_flat(self) -> bool:
@@ -97,7 +95,7 @@ class Cell:
     ``negative`` are the units whose preactivation has that sign somewhere in it.
     """
 
-    equations: Equations
+    equations: OfRegions
     pattern: int
     rays: tuple[Vector, ...]
     positive: int
@@ -126,7 +124,7 @@ class Cell:
         corners = _floats([nearest(x)[0] for x, _ in self.corners()], like)
         ends = [self._at(ray, max(ray))[0] for ray in self.rays if not ray[0]]
         rays = _floats([nearest(_shortened(end))[0] for end in ends], like)
-        lines = _floats([nearest(_shortened(self._along(column)))[0] for column in self.equations.free], like)
+        lines = _floats([nearest(_shortened(self.equations.along(column)))[0] for column in self.equations.free], like)
         rays, lines = (part / part.norm(dim=1, keepdim=True) for part in (rays, lines))
         size = float(corners.abs().max()) or drive_of(pieces)
         spread = torch.cat([corners[1:] - corners[0], rays * size, lines * size])
@@ -138,23 +136,9 @@ class Cell:
 
     def _at(self, ray: Vector, one: int) -> tuple[list[Fraction], list[Fraction]]:
         """x and y where a ray of the cone is divided by ``one``; x that nothing determines is 0."""
-        of = self.equations
-        sign = [1 if active else -1 for active in bits(self.pattern, of.m)]
-        value = {0: ray[0]} | {_column(of, self.pattern, j): ray[1 + j] for j in range(of.m)}
-        x = []
-        for i in range(of.n):
-            row = of.states.get(of.x(i), {of.x(i): 1})
-            x.append(-Fraction(sum(k * value.get(c, 0) for c, k in row.items()), row[of.x(i)] * one))
-        return x, [Fraction(s * v, one) for s, v in zip(sign, ray[1:], strict=True)]
-
-    def _along(self, free: int) -> list[Fraction]:
-        """How x changes along one that nothing determines."""
-        of = self.equations
-        rows = [of.states.get(of.x(i)) for i in range(of.n)]
-        return [
-            Fraction(int(of.x(i) == free)) if row is None else -Fraction(row.get(free, 0), row[of.x(i)])
-            for i, row in enumerate(rows)
-        ]
+        active = bits(self.pattern, self.equations.m)
+        y = [Fraction(v if on else -v, one) for on, v in zip(active, ray[1:], strict=True)]
+        return self.equations.state(active, ray, one), y
 
 
 def maximal(cells: Sequence[Cell]) -> list[Cell]:
@@ -174,11 +158,6 @@ def bits(number: int, m: int) -> list[bool]:
 def drive_of(pieces: Pieces) -> float:
     """The size of what drives the system; 1 where nothing does."""
     return float(torch.cat([pieces.c, pieces.e]).abs().max()) or 1.0
-
-
-def _column(equations: Equations, pattern: int, j: int) -> int:
-    """The column of what unit j may have above zero in a region: z where it is active, else w."""
-    return equations.z(j) if pattern >> j & 1 else equations.w(j)
 
 
 def _floats(rows: list[list[float]], like: Tensor) -> Tensor:

@@ -113,6 +113,14 @@ TANH = Elementary(  # tanh' (x) = 4 sigma' (2x) and tanh'' (x) = 8 sigma'' (2x)
     lambda low, high: 8 * LOGISTIC.bend(2 * low, 2 * high),
 )
 
+RECTIFIER = Elementary(
+    torch.relu,
+    0,
+    lambda x: (x > 0).to(x.dtype),
+    lambda low, high: (high > 0).to(high.dtype),
+    lambda low, high: torch.where((low <= 0) & (high >= 0), torch.inf, 0.0),
+)
+
 SOFTPLUS = Elementary(  # its slope is sigma, which rises
     softplus,
     8,
