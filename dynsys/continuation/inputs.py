@@ -94,6 +94,14 @@ class InputDiagram(Diagram):
             raise IndexError(f"there is no vertex {i}; this path has 0 to {K - 1}")
         return super().points_at(i % K * ((len(self.steps) - 1) // (K - 1)))
 
+    def at_place(self, i: int) -> PointsAt:
+        """The points at the i-th of the ``steps``, between vertices too."""
+        return super().points_at(i)
+
+    def input_at(self, s: float) -> Array:
+        """The input (n_input,) at the place s on the path, which counts vertices."""
+        return on_path(self.path, s)
+
     @property
     def is_closed(self) -> bool:
         return bool((self.path[0] == self.path[-1]).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,49 @@ def inputs_from_file(path: str | Path, n_input: int) -> Array:
     """One sequence of inputs (T, n_input) in a .npz, .npy, .mat, .pt or .csv file: the array called inputs, or u, or
     the only one of that width, time x width or 1 x time x width. Raises CheckpointError where there is none or many.
     """
+    u, name = _inputs(Path(path), n_input)
+    if u.ndim == 3 and len(u) == 1:
+        u = u[0]
+    if u.ndim != 2:
+        raise CheckpointError(path, f"{name} holds many trials", "cut out one of them, time x width")
+    return u
+
+
+def trial_from_file(
+    path: str | Path, system: System, trial: int = 0, keys: list[str] | None = None
+) -> tuple[Array, Array]:
+    """The states (T, n_state) and inputs (T, n_input) of one trial of a file, counted from 0, as far as its states are
+    recorded. Raises CheckpointError where it has no such trial, and where states and inputs are not of as many steps.
+    """
+    states = trials_from_file(path, system, keys)
+    u, name = _inputs(Path(path), system.n_input, but=(*HIDDEN, *CELL, *(keys or ())))
+    u = u.reshape(-1, *u.shape[-2:])
+    if not 0 <= trial < len(states):
+        raise CheckpointError(path, f"it has no trial {trial}", f"its trials are 0 to {len(states) - 1}")
+    if len(u) != len(states):
+        raise CheckpointError(path, f"{name} are of {len(u)} trials and the states of {len(states)}", "give as many")
+    x, u = states[trial], u[trial]
+    if not len(x):
+        raise CheckpointError(path, f"trial {trial} holds no state without NaN", "name another trial")
+    if len(u) < len(x):
+        raise CheckpointError(
+            path, f"{name} are of {len(u)} steps and the states of {len(x)}", "give an input for each recorded state"
+        )
+    return x, u[: len(x)]
+
+
+def _inputs(path: Path, n_input: int, but: Sequence[str] = ()) -> tuple[Array, str]:
+    """The array of a file that holds inputs, and its name and shape; none of those called as in ``but``."""
     from dynsys.models.loading.named.replay import INPUTS, table_of_csv
 
-    path = Path(path)
     error = file_error(path)
     if error is not None:
         raise error
     arrays = table_of_csv(path) if path.suffix.lower() == ".csv" else read_arrays(path).arrays
     wide = {
-        key: np.atleast_2d(value) for key, value in arrays.items() if np.ndim(value) and np.shape(value)[-1] == n_input
+        key: np.atleast_2d(value)
+        for key, value in arrays.items()
+        if np.ndim(value) and np.shape(value)[-1] == n_input and key.lower().rpartition(".")[2] not in but
     }
     named = [key for key in wide if key.lower().rpartition(".")[2] in INPUTS]
     keys = named or list(wide)
@@ -115,11 +150,7 @@ def inputs_from_file(path: str | Path, n_input: int) -> Array:
         wanted = f"{len(keys)} arrays of it may be the inputs" if keys else "no array of it holds the inputs"
         raise CheckpointError(path, f"{wanted}: {listed(arrays)}", f"give one called inputs, time x {n_input}")
     u = np.asarray(wide[keys[0]], dtype=np.float64)
-    if u.ndim == 3 and len(u) == 1:
-        u = u[0]
-    if u.ndim != 2:
-        raise CheckpointError(path, f"{shown(keys[0], wide)} holds many trials", "cut out one of them, time x width")
-    return u
+    return u, shown(keys[0], wide)
 
 
 def noisy_starts(runs: list[Array], n: int, *, noise: float = 0.5, seed: int = 0) -> Array:

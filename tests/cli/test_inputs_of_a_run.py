@@ -101,3 +101,41 @@ def test_points_are_carried_from_the_inputs_that_are_searched_at(found, turning,
 def test_one_input_is_searched_at(turning, tmp_path):
     told = run("find", turning, "-o", tmp_path / "run", "--input", "0,0", "--searches", 1, code=1)
     assert "searches is 1; there is one input" in " ".join(told.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    """An unstable focus at 0 before the step to (5, 5), a node after."""
+    path = tmp_path_factory.mktemp("trials") / "trials.npz"
+    u = np.zeros((2, 6, 2))
+    u[1, 3:] = 5
+    np.savez(path, hidden=np.full((2, 6, 2), 0.5), inputs=u)
+    return path
+
+
+@pytest.fixture(scope="module")
+def moved(turning, trials, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trial")
+    run("inputs", turning, "--trajectories", trials, "--trial", 1, "-o", folder)
+    return folder
+
+
+def test_a_row_for_each_stretch_of_equal_inputs(moved):
+    first, second = json.loads((moved / "trial.json").read_text())["rows"]
+    assert (first["from"], first["to"], first["points"], first["stable"]) == (0, 2, 1, 0)
+    assert (second["from"], second["to"], second["points"], second["stable"]) == (3, 5, 1, 1)
+
+
+def test_the_points_stay_in_the_folder_as_a_search_leaves_them(moved):
+    points = FixedPoints.load(moved / "fixed_points.safetensors")
+    assert np.allclose(points.states, [[0, 0], [5, 9]], atol=1e-3)
+    assert points.label.tolist() == ["input 0, 0", "input 5, 5"]
+
+
+def test_a_file_without_that_trial_or_without_inputs_is_told(turning, trials, tmp_path):
+    told = run("inputs", turning, "--trajectories", trials, "--trial", 2, "-o", tmp_path / "run", code=1)
+    assert "it has no trial 2; its trials are 0 to 1" in " ".join(told.stderr.split())
+    np.savez(tmp_path / "states.npz", hidden=np.zeros((4, 2)), time=np.arange(4.0))
+    told = run("inputs", turning, "--trajectories", tmp_path / "states.npz", "-o", tmp_path / "run", code=1)
+    assert "hidden" in told.stderr
+    assert not (tmp_path / "run").exists()

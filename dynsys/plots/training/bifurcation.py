@@ -46,7 +46,21 @@ def bifurcation_diagram(
     With ``projection`` the rows are its components instead, as they are for a network without a readout, for which the
     axes are fitted to the points. Of more readouts the first ``ROWS`` are shown.
     """
-    rows = _rows(diagram, projection)
+    outputs, rows = _width(diagram), _rows(diagram, projection)
+    of_more = projection is None and outputs > len(rows)
+    notes = [f"The first {len(rows)} of {outputs} readouts are shown."] if of_more else []
+    return over_parameter(diagram, rows, events=events, notes=notes, title=title)
+
+
+def over_parameter(
+    diagram: Diagram,
+    rows: Sequence[tuple[str, list[Array]]],
+    *,
+    events: bool = True,
+    notes: Sequence[str] = (),
+    title: str | None = None,
+) -> go.Figure:
+    """Rows of a label and, for each branch, its values (K,) against the parameter, coloured by stability."""
     time = TrainingTime.of_diagram(diagram)
     figure = make_subplots(rows=len(rows), cols=1, shared_xaxes=True, vertical_spacing=0.1 / len(rows))
     kinds = sorted({int(n) for branch in diagram.branches for n in branch.n_unstable.clip(0, len(style.SHAPES) - 1)})
@@ -61,16 +75,12 @@ def bifurcation_diagram(
         last = row == len(rows)
         figure.update_yaxes(style.axis(label, nticks=5), row=row, col=1)
         figure.update_xaxes(time.axis(showticklabels=last, named=last), row=row, col=1)
-    notes = [f"{_counted(diagram)} {time.note}"]
-    shown = len(rows) if projection is None else 0
-    outputs = _width(diagram)
-    if shown and outputs > shown:
-        notes.append(f"The first {shown} of {outputs} readouts are shown.")
+    told = [f"{_counted(diagram)} {time.note}", *notes]
     if events and OTHERS in _groups(diagram):
-        notes.append("Events at which no point is stable are hidden; a click on their name in the legend shows them.")
+        told.append("Events at which no point is stable are hidden; a click on their name in the legend shows them.")
     if step > 1:
-        notes.append(f"Thinned out evenly: 1 in {step} of the points that were computed is drawn.")
-    return style.under(figure, title, notes, hovermode="closest", height=ROW_HEIGHT * len(rows) + 220)
+        told.append(f"Thinned out evenly: 1 in {step} of the points that were computed is drawn.")
+    return style.under(figure, title, told, hovermode="closest", height=ROW_HEIGHT * len(rows) + 220)
 
 
 def _rows(diagram: Diagram, projection: Projection | None) -> list[tuple[str, list[Array]]]:
