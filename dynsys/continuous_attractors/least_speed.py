@@ -137,10 +137,10 @@ class _Search:
             if there is None or (before is not None and moved > LEAP * usual):
                 stride /= 2
                 if abs(stride) < abs(step) / 2**HALVINGS:
-                    return found, "no minimum of q goes on from there"
+                    return found, "a state beyond which no minimum of q was found"
                 continue
             if self.box is not None and not self._inside(there):
-                return found, "it leaves the states that can be reached"
+                return found, "the edge of the states that can be reached"
             before, x, s, stride = (s, x), there, target, step
             found.append((s, x))
         return found, "the end of the span"

@@ -56,15 +56,15 @@ def trials_from_file(path: str | Path, system: System, keys: list[str] | None = 
 
 
 def conditions_from_file(named: str, path: str | Path, n: int) -> list[Any]:
-    """The condition of each of the n trials in the file of trajectories ``path``: numbers of its array of that name,
-    or of the only array of another file, or a word in each line of a text file.
+    """The condition of each of the n trials in the file of trajectories ``path``: a number or a row of its array of
+    that name, or of the only array of another file, or a word in each line of a text file.
 
     Raises CheckpointError where there is neither, or not one for each trial.
     """
     path, other = Path(path), Path(named)
     arrays = read_arrays(path).arrays
     if named in arrays:
-        path, values = path, np.asarray(arrays[named]).ravel().tolist()
+        path, values = path, _each(arrays[named], n)
     elif not other.is_file():
         legal = f"name an array of {n} numbers, or a file with a condition in each line"
         raise CheckpointError(
@@ -78,10 +78,18 @@ def conditions_from_file(named: str, path: str | Path, n: int) -> list[Any]:
             raise CheckpointError(
                 other, f"it holds {listed(held)}", "give a file with one array, a number for each trial"
             )
-        path, values = other, np.asarray(next(iter(held.values()))).ravel().tolist()
+        path, values = other, _each(next(iter(held.values())), n)
     if len(values) != n:
         raise CheckpointError(path, f"it has {len(values)} conditions for {n} trials", "give one for each trial")
     return values
+
+
+def _each(array: Any, n: int) -> list[Any]:
+    """The conditions in an array: numbers, or of n rows of several numbers these together."""
+    values = np.asarray(array)
+    if values.ndim == 2 and len(values) == n and values.shape[1] > 1:
+        return [" ".join(f"{value:g}" for value in row) for row in (values + 0.0).tolist()]
+    return values.ravel().tolist()
 
 
 def starts_from_file(

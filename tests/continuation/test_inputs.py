@@ -37,6 +37,10 @@ class TestEvents:
         unit = Map(lambda x, u: torch.tanh(2 * x + u), n_state=1, n_input=1, bounds=(-1, 1))
         diagram = follow_inputs(unit, [[-1.0], [0.0]], searches=2)
         assert [event.input[0] for event in diagram.events] == pytest.approx([-0.532839975], abs=1e-8)
+        figure = dynsys.plots.bifurcation_diagram(diagram)  # drawn over that input
+        assert figure.layout.xaxis.title.text == "input 1"
+        (fold,) = [trace.x for trace in figure.data if trace.name == "fold"]
+        assert fold[0] == pytest.approx(-0.532839975, abs=1e-8)
 
     def test_states_far_from_the_origin_are_followed_all_the_same(self):
         far = Flow(lambda x, u: (x - 1e6) - (x - 1e6) ** 3 + u, n_state=1, n_input=1, bounds=(1e6 - 3, 1e6 + 3))

@@ -109,8 +109,8 @@ def test_a_curved_readout_is_held_at_its_values_and_q_is_least_there():
 def test_the_walk_ends_where_states_cannot_be_reached(broken):
     curve = slow_curve(broken, [1.0, 0.0], span=(0.0, 3.0))
     assert curve.values[-1] == pytest.approx(3**0.5, abs=0.05)  # y = x^2 is 3 there, the edge of the box
-    assert curve.ends[1] == "it leaves the states that can be reached"
-    assert "from which on it leaves" in curve.sentence
+    assert curve.ends[1] == "the edge of the states that can be reached"
+    assert "at the edge of the states that can be reached" in curve.sentence
 
 
 def test_the_neighbourhood_of_a_fixed_point_is_no_line_attractor():

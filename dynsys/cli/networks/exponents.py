@@ -62,6 +62,7 @@ def exponents(
       dynsys exponents runs/flipflop
       dynsys exponents model.pt --inputs trial.npz -o exponents.html
     """
+    from dynsys.analyses.portrait import title_of
     from dynsys.exponents.lyapunov import ExponentsInterrupted, lyapunov_exponents
     from dynsys.exponents.spectrum import Exponents
     from dynsys.exponents.words import as_dict
@@ -96,9 +97,9 @@ def exponents(
     if save is not None:
         found.save(save)
     if path is not None:
-        save_html(lyapunov_spectrum(found), path)
+        save_html(lyapunov_spectrum(found, title=title_of(system)), path)
     if png is not None:
-        save_picture(lyapunov_spectrum(found), png)
+        save_picture(lyapunov_spectrum(found, title=title_of(system)), png)
     if as_json:
         print_json(as_dict(found))
     else:

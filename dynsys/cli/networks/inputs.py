@@ -133,9 +133,10 @@ def inputs(
 
 def _draw(system: Any, found: Any, place: Path) -> None:
     """The bifurcation diagram, the portrait with a slider over the input, all points in one, and time constants."""
+    from dynsys.analyses.portrait import title_of
     from dynsys.plots import bifurcation_diagram, decay_times, moving_portrait, points_by_input, save_html
 
-    title = f"Fixed points of {system.name} over its input"
+    title = title_of(system)
     save_html(bifurcation_diagram(found, title=title), place / "inputs.html")
     at = [found.at_place(i) for i in range(len(found.steps))]
     names = [", ".join(f"{value:.3g}" for value in found.input_at(s)) for s in found.steps]

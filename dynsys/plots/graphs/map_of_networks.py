@@ -25,7 +25,7 @@ def network_map(
     if not len(places) == len(names) == len(kinds) == len(distances):
         given = f"{len(places)} places, {len(names)} names, {len(kinds)} kinds and {len(distances)} rows of distances"
         raise ValueError(f"there are {given}; each network needs one of each")
-    figure = go.Figure()
+    figure, sides = go.Figure(), _sides(places)
     for number, kind in enumerate(dict.fromkeys(kinds)):
         rows = [i for i, of in enumerate(kinds) if of == kind]
         figure.add_trace(
@@ -34,7 +34,7 @@ def network_map(
                 y=places[rows, 1],
                 mode="markers+text",
                 text=[names[i] for i in rows],
-                textposition="top center",
+                textposition=[sides[i] for i in rows],
                 marker={"size": 12, "color": COLOURS[number % len(COLOURS)]},
                 name=kind,
                 hovertemplate="%{text}<extra>" + kind + "</extra>",
@@ -51,6 +51,17 @@ def network_map(
         margin={"l": 80, "r": 20, "t": 90 if title else 40, "b": below},
         height=HEIGHT + below,
     )
+
+
+def _sides(places: Array) -> list[str]:
+    """Where the name of each stands: on the side that is away from its nearest neighbour."""
+    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    nearest = apart.argmin(axis=1)
+    return [
+        "bottom center" if places[near, 1] > place[1] else "top center"
+        for place, near in zip(places, nearest, strict=True)
+    ]
 
 
 def _stress(places: Array, distances: Array) -> float:

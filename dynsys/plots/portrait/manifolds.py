@@ -140,7 +140,7 @@ def slow_curves(curves: Sequence[SlowCurve], axes: Projection) -> list[go.Scatte
     """Slow curves as tubes coloured by their speed, from dark, where they rest, to bright."""
     found = []
     for i, curve in enumerate(curves):
-        bar = {"title": {"text": "log10 speed", "side": "right"}, "thickness": 12, "len": 0.5, "x": 1.0, "y": 0.5}
+        bar = {"title": {"text": "log<sub>10</sub> speed"}, "thickness": 12, "len": 0.5, "x": 1.0, "y": 0.5}
         line = {
             "color": np.log10(curve.drawn),
             "colorscale": "Viridis",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dynsys.plots import style
 
 Array = NDArray[np.float64]
+TICKS = 6
 SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up")
 
 
@@ -31,6 +32,7 @@ def point_map(
     known = counts[..., 0] >= 0
     total = np.where(known, counts.sum(axis=2), np.nan).T
     texts = [[f"{s}+{u}" if s >= 0 else "?" for s, u in row] for row in counts.swapaxes(0, 1)]
+    least, most = (int(np.nanmin(total)), int(np.nanmax(total))) if known.any() else (0, 0)
     cells = go.Heatmap(
         x=first,
         y=second,
@@ -38,7 +40,10 @@ def point_map(
         text=texts,
         texttemplate="%{text}" if counts[..., 0].size <= 400 else None,
         colorscale="Blues",
-        colorbar={"title": {"text": "points"}},
+        zmin=least if most > least else least - 1,
+        zmax=most if most > least else most + 1,
+        showscale=most > least,  # one colour says nothing
+        colorbar={"title": {"text": "points"}, "dtick": max(1, round((most - least) / TICKS)), "tick0": 0},
         hovertemplate=f"{names[0]} %{{x:.4g}}<br>{names[1]} %{{y:.4g}}<br>stable + unstable: %{{text}}<extra></extra>",
     )
     figure = go.Figure(cells)

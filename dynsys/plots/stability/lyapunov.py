@@ -20,7 +20,7 @@ def lyapunov_spectrum(found: Exponents, *, title: str | None = None) -> go.Figur
     Exponents of minus infinity are counted in the caption and not drawn.
     """
     columns = 1 if found.period else 2  # of an orbit nothing was averaged
-    figure = make_subplots(rows=1, cols=columns, horizontal_spacing=0.11)
+    figure = make_subplots(rows=1, cols=columns, horizontal_spacing=0.14)
     shown = np.flatnonzero(np.isfinite(found.values))
     number, values, half = shown + 1, found.values[shown], found.half_width[shown]
     named = {"name": "exponents", "legendgroup": "exponents"}

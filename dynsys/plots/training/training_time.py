@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynsys.continuation.diagram import Diagram
+from dynsys.continuation.inputs import InputDiagram
 from dynsys.plots import style
 from dynsys.systems.family import TRAINING
 
@@ -24,17 +25,25 @@ WIDER = 1.5  # times the first gap, from which on a gap is a wider one
 class TrainingTime:
     """Where a step is drawn: at itself, or on a logarithmic axis at step + ``shift``, so that step 0 has a place.
 
-    The shift is the step up to which snapshots follow each other evenly: they lie evenly on the axis then.
+    The shift is the step up to which snapshots follow each other evenly: they lie evenly on the axis then. Along a
+    straight path of inputs of which one changes a place s is drawn at the input itself, ``scale`` (a, b): a + b s.
     """
 
     first: float
     last: float
     shift: float | None = None
     name: str = TRAINING
+    scale: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def of_diagram(cls, diagram: Diagram) -> TrainingTime:
         """By what the diagram says of its parameter, or of the snapshots that it was made from."""
+        if isinstance(diagram, InputDiagram) and len(diagram.path) == 2:
+            begin, end = diagram.path
+            changed = np.flatnonzero(begin != end).tolist()
+            if len(changed) == 1:
+                low, high = float(begin[changed[0]]), float(end[changed[0]])
+                return cls(low, high, None, f"input {changed[0] + 1}", (low, high - low))
         usual = TRAINING if "made_from" in diagram.about else "parameter"
         return cls.of(diagram.steps, str(diagram.about.get("parameter", usual)))
 
@@ -56,7 +65,7 @@ class TrainingTime:
 
     def place(self, steps: Any) -> Array:
         """Coordinates on the axis."""
-        return np.asarray(steps, dtype=np.float64) + (self.shift or 0.0)
+        return self.scale[0] + self.scale[1] * np.asarray(steps, dtype=np.float64) + (self.shift or 0.0)
 
     def axis(self, *, named: bool = True, **settings: Any) -> dict[str, Any]:
         """The axis of a figure; ``named`` where it is the one that has the title."""
@@ -80,7 +89,9 @@ class TrainingTime:
         )
 
     def said(self, value: float) -> str:
-        """A value of the parameter in words: 'step 1,200', 'gain 0.95'."""
+        """A value of the parameter in words: 'step 1,200', 'gain 0.95', 'input 2 = 0.3'."""
+        if self.name.startswith("input "):
+            return f"{self.name} = {float(self.place(value)):.6g}"
         return f"{'step' if self.name == TRAINING else self.name} {value:,.6g}"
 
     @property

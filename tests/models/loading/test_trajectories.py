@@ -6,7 +6,7 @@ import torch
 
 import dynsys
 from dynsys.io.errors import CheckpointError
-from dynsys.models.loading.trajectories import starts_from_file, states_from_file
+from dynsys.models.loading.trajectories import conditions_from_file, starts_from_file, states_from_file
 
 N = 4
 FLOW = dynsys.Flow(lambda x, u: -x, n_state=N)
@@ -100,3 +100,11 @@ def test_senseless_numbers_and_files_are_refused(tmp_path):
         starts_from_file(tmp_path / "t.npz", FLOW, 5, noise=-1)
     with pytest.raises(CheckpointError, match="no such file"):
         states_from_file(tmp_path / "nowhere.npz", FLOW)
+
+
+def test_a_row_of_an_array_is_one_condition(tmp_path):
+    np.savez(tmp_path / "t.npz", hidden=STATES, last=[[1.0, -1.0], [-1.0, 0.0], [0.5, 1.0]], count=[[3], [1], [2]])
+    assert conditions_from_file("last", tmp_path / "t.npz", 3) == ["1 -1", "-1 0", "0.5 1"]
+    assert conditions_from_file("count", tmp_path / "t.npz", 3) == [3, 1, 2]
+    with pytest.raises(CheckpointError, match="it has 6 conditions for 4 trials"):
+        conditions_from_file("last", tmp_path / "t.npz", 4)
