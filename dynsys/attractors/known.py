@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,11 +22,12 @@ from dynsys.stability.spectrum import excess, spectra
 from dynsys.systems.angles import nearest, rough_distances, wrapped
 from dynsys.systems.iterated import Iterated, divisors
 from dynsys.systems.system import System
-from dynsys.trajectories.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Phase
+from dynsys.trajectories.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Linearisation, Phase, arrived
 
 NOT_MARGINAL = 1e-9  # excess of an eigenvalue, below which a point attracts for sure
 NEWTON_STEPS, NEWTON_PATIENCE = 30, 3
 FAR = 10  # times the first step of Newton's method, beyond which it has lost its way
+ENTRIES = 2**17  # of the matrices of attractors that trajectories are compared with at once
 CONVERGED = 1e-9  # last step of Newton's method, relative to the state; the rest is done by ``assess``
 
 
@@ -40,28 +42,44 @@ class Known:
 
     def hand_in(self, points: Tensor, u: Tensor, leading: NDArray[np.complex128] | None) -> None:
         """Enter stable points (k, n), each under its input u (k, m); ``leading`` (k,) are their eigenvalues."""
+        beyond = None if leading is None else excess(torch.as_tensor(leading), self.system.kind).tolist()
+        linear = self._linearisations(self.system, points, u)
         for i in range(len(points)):
-            beyond = None if leading is None else float(excess(torch.as_tensor(leading[i : i + 1]), self.system.kind))
-            self.enter(points[i : i + 1], u[i : i + 1], 1, beyond, i)
+            known = None if beyond is None else beyond[i]
+            self.enter(points[i : i + 1], u[i : i + 1], 1, known, i, linear[i : i + 1])
 
-    def enter(self, x: Tensor, u: Tensor, period: int, beyond: float | None, index: int = -1) -> None:
-        """An attractor that holds x (1, n); ``beyond`` is the excess of its leading eigenvalue, None if unknown."""
+    def enter(
+        self,
+        x: Tensor,
+        u: Tensor,
+        period: int,
+        beyond: float | None,
+        index: int = -1,
+        linear: Sequence[Linearisation] | None = None,
+    ) -> None:
+        """An attractor that holds x (1, n); ``beyond`` is the excess of its leading eigenvalue, None if unknown.
+
+        ``linear`` is J of each of its phases and its factors, computed unless given.
+        """
         system = self._applied(period)
         states = torch.cat(Iterated(self.system, period).phases(x, u)[:period]) if period > 1 else x
-        states = states.roll(-first_phase(states), 0)
+        states = states.roll(-first_phase(states), 0) if period > 1 else states
         if beyond is None:
             (beyond,) = self._excess(system, x, u)
-        held = u.expand(period, -1)
-        J: list[Tensor | None] = [None] * period
-        factors: list[tuple[Tensor, Tensor] | None] = [None] * period
-        if _is_factorised(system):
-            matrices = system.jacobian(states, held)
-            LU, pivots, _ = torch.linalg.lu_factor_ex(matrices)
-            J, factors = list(matrices), list(zip(LU, pivots, strict=True))
-        for j in range(period):
-            self.phases.append(Phase(len(self.attractors), states[j], u[0], system, J[j], factors[j], beyond))
+        linear = linear or self._linearisations(system, states, u.expand(period, -1))
+        for state, (J, LU) in zip(states, linear, strict=True):
+            self.phases.append(Phase(len(self.attractors), state, u[0], system, J, LU, beyond))
         kept = 0 if period == 1 else period
         self.attractors.append(Attractor(kept, _array(states), _array(u[0]), index, beyond))
+
+    @staticmethod
+    def _linearisations(system: System, x: Tensor, u: Tensor) -> list[Linearisation]:
+        """J at each state x (B, n) and its factors, where they are affordable."""
+        if not _is_factorised(system):
+            return [(None, None)] * len(x)
+        J = system.jacobian(x, u)
+        LU, pivots, _ = torch.linalg.lu_factor_ex(J)
+        return list(zip(J, zip(LU, pivots, strict=True), strict=True))
 
     @staticmethod
     def _excess(system: System, x: Tensor, u: Tensor) -> list[float]:
@@ -81,11 +99,25 @@ class Known:
         apart = rough_distances(x, at, self.system.periods)
         other = (u.unsqueeze(1) != torch.stack([phase.u for phase in phases])).any(dim=2)
         nearest = torch.where(other, torch.inf, apart).min(dim=1)
-        for j in torch.unique(nearest.indices).tolist():
-            rows = ((nearest.indices == j) & torch.isfinite(nearest.values)).nonzero().squeeze(1)
-            arrived = phases[j].arrived(history[:, rows], duration, u[rows], self.unit)
-            owner[rows[arrived]] = phases[j].owner
+        reached = torch.isfinite(nearest.values)
+        for some in self._alike(torch.unique(nearest.indices[reached]).tolist(), phases):
+            place = torch.full((len(phases),), -1, device=x.device)
+            place[some] = torch.arange(len(some), device=x.device)
+            rows = (reached & (place[nearest.indices] >= 0)).nonzero().squeeze(1)
+            of = place[nearest.indices[rows]]
+            here = [phases[j] for j in some]
+            there = arrived(here, of, history[:, rows], duration, u[rows], self.unit)
+            owner[rows[there]] = torch.tensor([phase.owner for phase in here], device=x.device)[of[there]]
         return owner
+
+    def _alike(self, which: list[int], phases: Sequence[Phase]) -> list[list[int]]:
+        """Phases by number, those of one period together while their matrices are small."""
+        together = max(1, ENTRIES // self.system.n_state**2)
+        found = []
+        for period in sorted({phases[j].period for j in which}):
+            same = [j for j in which if phases[j].period == period]
+            found += [same[k : k + together] for k in range(0, len(same), together)]
+        return found
 
     def discover(self, x: Tensor, u: Tensor, k: int) -> None:
         """Enter the attractors, not known before, to which Newton's method on G^k leads from the states x (B, n)."""
@@ -134,8 +166,12 @@ class Known:
 
     def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
         """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""
+        if not self.phases:
+            return False
         near = 2 * bound + CONVERGED * self.unit
-        return any(bool((p.u == u[0]).all()) and float(vector_norm(self._way(p.x, x[0]))) <= near for p in self.phases)
+        same = (torch.stack([phase.u for phase in self.phases]) == u).all(dim=1)
+        way = self._way(torch.stack([phase.x for phase in self.phases]), x)
+        return bool((same & (vector_norm(way, dim=1) <= near)).any())
 
 
 def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ linearised system, from the same state e', and where it ends the two may differ 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +42,9 @@ STEP_ERROR = 1e-5  # of a state's size: nearer than this a flow's steps tell not
 KRYLOV_RESIDUAL, KRYLOV_VECTORS = 1e-3, 128
 
 
+Linearisation = tuple[Tensor | None, tuple[Tensor, Tensor] | None]  # J (n, n), and its factors
+
+
 @dataclass(frozen=True)
 class Phase:
     """One phase of an attractor under the held input u (m,): its state x (n,), and J of ``system`` with its factors.
@@ -61,74 +66,130 @@ class Phase:
         """Steps of the map in one of ``system``."""
         return self.system.k if isinstance(self.system, Iterated) else 1
 
-    def linearised(self, B: int) -> Product:
-        """J v for each of B rows."""
-        if self.J is not None:
-            transposed = self.J.T
-            return lambda v: v @ transposed
-        return self.system.linearised(self.x.repeat(B, 1), self.u.repeat(B, 1))
-
-    def solve(self, b: Tensor) -> Tensor:
-        """J^-1 b for each row of b (B, n)."""
-        if self.LU is not None:
-            return torch.linalg.lu_solve(*self.LU, b.T).T
-        return gmres(self.linearised(len(b)), b, torch.full_like(b[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
-
     def pace(self, duration: float) -> float:
         """By how much the slowest mode shrinks in ``duration`` (steps, or time constants)."""
         if self.system.kind is Kind.FLOW:
             return float(np.exp(self.excess * duration))
         return float(np.power(max(1.0 + self.excess, 0.0), duration / self.period))
 
-    def arrived(self, history: Tensor, duration: float, u: Tensor, unit: float) -> Tensor:
-        """Whether (B,) trajectories, the ``history`` (T + 1, B, n) of which took ``duration``, are on their way to it,
-        or at rest there.
-        """
-        x, T = history[-1], len(history) - 1
-        back = (T // 2) // self.period * self.period
-        if back == 0:
-            return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        periods = self.system.periods
-        e, e_before = nearest(x - self.x, periods), nearest(history[-1 - back] - self.x, periods)
-        F = self.system.velocity(x, u)
-        distance, time = vector_norm(e, dim=1), duration * back / T
-        shrunk = distance <= vector_norm(e_before, dim=1) * self.pace(time) ** PACE
-        linear = self._is_linear(e, F)
-        arrived = shrunk & linear
-        if bool(arrived.any()):
-            arrived[arrived.clone()] = self._comes_nearer(e_before[arrived], e[arrived], time)
-        size = unit + vector_norm(self.x)
-        if self.system.kind is Kind.FLOW:
-            arrived |= linear & (distance <= STEP_ERROR * size)
-        near = CLOSE * unit + ROUNDED * EPS * vector_norm(self.x)
-        close = (~arrived & (distance <= near)).nonzero().squeeze(1)
-        if len(close):  # at rest they may come no nearer
-            F = F[close]
-            arrived[close] = is_zero(self.system, x[close], u[close], F, unit)
-        return arrived
 
-    def _is_linear(self, e: Tensor, F: Tensor) -> Tensor:
-        linear = torch.ones(len(e), dtype=torch.bool, device=e.device)
-        for _ in range(POWERS):
-            F = self.solve(F)
-            linear &= vector_norm(F - e, dim=1) <= LINEAR * vector_norm(e, dim=1)
-            e = self.solve(e)
-        return linear
+@dataclass(frozen=True, eq=False)
+class _Together:
+    """Phases of one period, and their matrices as one batch; None where they are too large for any."""
 
-    def _comes_nearer(self, before: Tensor, after: Tensor, time: float) -> Tensor:
-        """Whether the linearised system, from ``before``, comes nearer and ends by ``after``."""
-        tangent = _Tangent(self.linearised(len(before)), before.shape[1], self.system.kind)
-        none = before[:, :0]
-        if self.system.kind is Kind.MAP:
-            alone = before
-            for _ in range(round(time) // self.period):
-                alone = alone + tangent.velocity(alone, none)
-        else:
-            course = Course.starting(tangent, before, none, 0.0)
-            advance(tangent, course, none, 0.0, time, whole=True)
-            alone = course.x
-        nearer = vector_norm(before, dim=1) - vector_norm(alone, dim=1)
-        return vector_norm(after - alone, dim=1) <= UNDONE * nearer
+    phases: Sequence[Phase]
+
+    @functools.cached_property
+    def J(self) -> Tensor | None:
+        known = [phase.J for phase in self.phases if phase.J is not None]
+        return _stacked(known) if known else None
+
+    @functools.cached_property
+    def LU(self) -> tuple[Tensor, Tensor] | None:
+        known = [phase.LU for phase in self.phases if phase.LU is not None]
+        return (_stacked([LU for LU, _ in known]), _stacked([pivots for _, pivots in known])) if known else None
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(list(parts))
+
+
+@dataclass(frozen=True, eq=False)
+class _Linearised:
+    """The linearised systems, row i of a batch (B, n) under that of the phase ``of[i]``."""
+
+    together: _Together
+    of: Tensor
+
+    def __getitem__(self, rows: Tensor) -> _Linearised:
+        return _Linearised(self.together, self.of[rows])
+
+    def product(self) -> Product:
+        """v -> J v."""
+        J, phases = self.together.J, self.together.phases
+        if J is None:
+            x, u = (_stacked(parts)[self.of] for parts in ([p.x for p in phases], [p.u for p in phases]))
+            return phases[0].system.linearised(x, u)
+        return lambda v: self._by_phase(lambda block: block @ J.mT, v)
+
+    def solve(self, b: Tensor) -> Tensor:
+        """J^-1 b for each row of b."""
+        factors = self.together.LU
+        if factors is None:
+            return gmres(self.product(), b, torch.full_like(b[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
+        return self._by_phase(lambda block: torch.linalg.lu_solve(*factors, block.mT).mT, b)
+
+    def _by_phase(self, f: Callable[[Tensor], Tensor], v: Tensor) -> Tensor:
+        """f of the rows of each phase at once, (phases, k, n), which are filled up with zeros."""
+        if len(self.together.phases) == 1:
+            return f(v.unsqueeze(0)).squeeze(0)
+        block = v.new_zeros(len(self.together.phases), int(self._place.max()) + 1, v.shape[1])
+        block[self.of, self._place] = v
+        return f(block)[self.of, self._place]
+
+    @functools.cached_property
+    def _place(self) -> Tensor:
+        """Of each row among those of its phase."""
+        taken = torch.nn.functional.one_hot(self.of, len(self.together.phases)).cumsum(dim=0)
+        return taken.gather(1, self.of.unsqueeze(1)).squeeze(1) - 1
+
+
+def arrived(phases: Sequence[Phase], of: Tensor, history: Tensor, duration: float, u: Tensor, unit: float) -> Tensor:
+    """Whether (B,) trajectories, the ``history`` (T + 1, B, n) of which took ``duration``, are on their way to the
+    phases ``of`` (B,), or at rest there; all phases have one period.
+    """
+    system, period = phases[0].system, phases[0].period
+    x, T = history[-1], len(history) - 1
+    back = (T // 2) // period * period
+    if back == 0 or not len(x):
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    near = _Linearised(_Together(phases), of)
+    p = _stacked([phase.x for phase in phases])[of]
+    e, e_before = nearest(x - p, system.periods), nearest(history[-1 - back] - p, system.periods)
+    F = system.velocity(x, u)
+    distance, time = vector_norm(e, dim=1), duration * back / T
+    pace = x.new_tensor([phase.pace(time) ** PACE for phase in phases])[of]
+    linear = _is_linear(near, e, F)
+    there = linear & (distance <= vector_norm(e_before, dim=1) * pace)
+    rows = there.nonzero().squeeze(1)
+    if len(rows):
+        there[rows] = _comes_nearer(near[rows], e_before[rows], e[rows], time)
+    size = vector_norm(p, dim=1)
+    if system.kind is Kind.FLOW:
+        there |= linear & (distance <= STEP_ERROR * (unit + size))
+    close = (~there & (distance <= CLOSE * unit + ROUNDED * EPS * size)).nonzero().squeeze(1)
+    if len(close):  # at rest they may come no nearer
+        there[close] = is_zero(system, x[close], u[close], F[close], unit)
+    return there
+
+
+def _is_linear(near: _Linearised, e: Tensor, F: Tensor) -> Tensor:
+    """Whether (B,) J^-i F is J^(1-i) e to a quarter, for the first powers."""
+    linear = torch.ones(len(e), dtype=torch.bool, device=e.device)
+    both = near[torch.arange(len(e), device=e.device).repeat(2)]
+    off = near.solve(F) - e
+    for i in range(POWERS):
+        if i:
+            off, e = both.solve(torch.cat([off, e])).chunk(2)
+        linear &= vector_norm(off, dim=1) <= LINEAR * vector_norm(e, dim=1)
+    return linear
+
+
+def _comes_nearer(near: _Linearised, before: Tensor, after: Tensor, time: float) -> Tensor:
+    """Whether the linearised systems, from ``before``, come nearer and end by ``after``."""
+    first = near.together.phases[0]
+    tangent = _Tangent(near.product(), before.shape[1], first.system.kind)
+    none = before[:, :0]
+    if first.system.kind is Kind.MAP:
+        alone = before
+        for _ in range(round(time) // first.period):
+            alone = alone + tangent.velocity(alone, none)
+    else:
+        course = Course.starting(tangent, before, none, 0.0)
+        advance(tangent, course, none, 0.0, time, whole=True)
+        alone = course.x
+    nearer = vector_norm(before, dim=1) - vector_norm(alone, dim=1)
+    return vector_norm(after - alone, dim=1) <= UNDONE * nearer
 
 
 class _Tangent(System):

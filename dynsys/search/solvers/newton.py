@@ -69,8 +69,8 @@ class Newton(Solver):
 
         d, residual = gmres(problem.system.linearised(x, problem.u), -F, forcing, self.vectors, self.share)
         stopped_early = float((residual <= forcing).float().mean()) >= self.share
-        useless = (residual > USELESS) & (not stopped_early)
-        for rows in torch.split(useless.nonzero().squeeze(1), CHUNK):
+        useless = () if stopped_early else torch.split((residual > USELESS).nonzero().squeeze(1), CHUNK)
+        for rows in useless:
             d[rows] = dense_direction(problem.system.jacobian(x[rows], problem.u[rows]), F[rows])
         return d
 
