@@ -217,7 +217,8 @@ def _inverse_iteration(A: Tensor, guess: Tensor) -> tuple[Tensor, Tensor, Tensor
     """
     size = torch.linalg.matrix_norm(A)
     beside = guess + torch.finfo(torch.float64).eps * size  # just beside the eigenvalue
-    shifted = A - torch.diag_embed(beside.unsqueeze(1).expand(-1, A.shape[1]))
+    shifted = A.clone()
+    shifted.diagonal(dim1=1, dim2=2).sub_(beside.unsqueeze(1))
     LU, pivots, _ = torch.linalg.lu_factor_ex(shifted)
     start = torch.randn(A.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A.dtype)
     right = left = start.expand(len(guess), -1).unsqueeze(2)
