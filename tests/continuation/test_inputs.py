@@ -173,5 +173,6 @@ class TestFilesAndMistakes:
         found = json.loads(result.stdout)
         assert found["events"][0]["input"] == pytest.approx([-0.532839975], abs=1e-8)
         files = sorted(path.name for path in (tmp_path / "run").iterdir())
-        assert files == ["inputs.html", "inputs.json", "inputs.safetensors"]
+        pages = ["inputs.html", "inputs.json", "inputs.safetensors", "points.html", "portrait.html", "times.html"]
+        assert files == pages
         assert CliRunner().invoke(main, arguments[:-4]).exit_code == 2
