@@ -26,7 +26,7 @@ from dynsys.lyapunov.energy_basins import Ball, Proof, by_energy, is_whole
 from dynsys.lyapunov.inequality import check_solver
 from dynsys.lyapunov.whole import contraction_rate, horizon
 from dynsys.numerics.deadline import Deadline
-from dynsys.numerics.threads import alone
+from dynsys.numerics.threads import alone, in_order
 from dynsys.proof.certificate import Reason as NoCertificate
 from dynsys.proof.certificate import certify
 from dynsys.result.fixed_points import FixedPoints
@@ -206,12 +206,14 @@ def certified_basins(
     *,
     lmi: bool = False,
     budget_seconds: float | Deadline | None = None,
+    workers: int | None = None,
 ) -> CertifiedBasins:
     """Around each stable point the largest ellipsoid found that is proved to shrink, under the input held at it.
 
     ``system`` is that of the points where it is not given. With ``lmi`` a norm in which the whole network contracts is
     sought by a linear matrix inequality too, which needs the extra of that name. When ``budget_seconds`` are over,
-    points whose turn has not come get that as their reason. What is proved is about the network with the very float64
+    points whose turn has not come get that as their reason. The numbers are the same on any number of ``workers``
+    (threads; as many as torch uses, if not given). What is proved is about the network with the very float64
     weights it holds, computed without rounding.
 
     Raises ValueError where the points have no system, and where the extra is missing.
@@ -230,13 +232,15 @@ def certified_basins(
     size = float(torch.linalg.vector_norm(x, dim=1).mean()) if len(x) else 0.0
     unit = size if size > ALL_AT_ZERO else 1.0
     energies = [held.energy_function(u[i : i + 1]) for i in range(len(x))]
-    rows = []
+
+    def row(i: int) -> _Row:
+        reason = _unfit(points, i) or (Reason.OUT_OF_TIME if deadline.is_over else "")
+        if held.n_state > MOST and not isinstance(energies[i], RateEnergy):
+            reason = reason or Reason.TOO_LARGE
+        return _nothing(x[i], reason) if reason else _proved(held, x[i], u[i], unit)
+
+    rows = list(in_order(row, range(len(points)), workers or torch.get_num_threads()))
     with alone():
-        for i in range(len(points)):
-            reason = _unfit(points, i) or (Reason.OUT_OF_TIME if deadline.is_over else "")
-            if held.n_state > MOST and not isinstance(energies[i], RateEnergy):
-                reason = reason or Reason.TOO_LARGE
-            rows.append(_nothing(x[i], reason) if reason else _proved(held, x[i], u[i], unit))
         found = _gathered(rows, points, held)
         found = _larger(found, by_energy(held, points, found.error_bound, found.radius > 0, deadline))
         proved = np.flatnonzero(found.radius > 0)

@@ -146,16 +146,17 @@ class Form:
         return float(found[0]), torch.as_tensor(columns[:, 0])
 
     def _product(self) -> Callable[[Any], Any]:
-        """v -> S v."""
-        K, Z, n, h = self.K.numpy(), self.Z.numpy(), self.n, self.h if self.kind is Kind.FLOW else 1.0
-        if self.kind is Kind.MAP:
-            return lambda v: Z.T @ (Z @ v) + K.T @ (K @ v)
+        """v -> S v, by torch, whose number of threads belongs to the calling thread."""
+        K, Z, n, h = self.K, self.Z, self.n, self.h if self.kind is Kind.FLOW else 1.0
 
         def product(v: Any) -> Any:
-            v = v.reshape(-1)
-            found = Z.T @ (Z @ v) + h * (K.T @ v[:n])
+            v = torch.as_tensor(v.reshape(-1))
+            found = Z.T @ (Z @ v)
+            if self.kind is Kind.MAP:
+                return (found + K.T @ (K @ v)).numpy()
+            found += h * (K.T @ v[:n])
             found[:n] += h * (K @ v) + v[:n]
-            return found
+            return found.numpy()
 
         return product
 
