@@ -20,7 +20,7 @@ from dynsys.analyses.memory.capacity import COLLAPSED, CapacityCurve, Extrapolat
 from dynsys.analyses.report import Report, Section, cut_short, write_report
 from dynsys.analyses.swept import swept
 from dynsys.io.progress import Progress
-from dynsys.io.text import paragraphs, sentence
+from dynsys.io.text import capital, paragraphs, sentence
 from dynsys.models.associative.theory.mean_field_of_pairs import pair_critical, pair_retrieval
 from dynsys.models.associative.theory.mean_field_theory import (
     PATTERNS_STORED,
@@ -321,15 +321,15 @@ def _sections(settings: Capacity, net: dict[str, Any]) -> list[Section]:
     """Of one net the picture, the table of every load, that of n to infinity, and that of what is called capacity."""
     from dynsys.plots import capacity_curves
 
-    model, loads, end = net["model"], net["loads"], net["to_infinity"]
+    name, model, loads, end = capital(net["model"]), net["model"], net["loads"], net["to_infinity"]
     theory = theory_of(settings, model, max(one["load"] for one in loads))
-    figure = capacity_curves(loads, theory, end, title=f"{model}: recall against load")
+    figure = capacity_curves(loads, theory, end, title=f"{name}: recall against load")
     named = {n: named_loads(model, n, settings.ratio) for n in sorted(settings.sizes)}
-    patterns = [{"n": n, **{name: f"{load * n:.1f}" for name, load in of.items()}} for n, of in named.items() if of]
+    patterns = [{"n": n, **{what: f"{load * n:.1f}" for what, load in of.items()}} for n, of in named.items() if of]
     sections = [
-        Section(model, sentence(HERE, "of_errors", model, COLLAPSED), figures=[figure]),
-        Section(f"{model}: every load", table=rows_of(net)),
-        Section(f"{model}: n to infinity", sentence(HERE, "of_infinity"), table=_end_rows(net)),
-        Section(f"{model}: what is called its capacity, in patterns", sentence(HERE, "of_capacities"), table=patterns),
+        Section(name, sentence(HERE, "of_errors", model, COLLAPSED), figures=[figure]),
+        Section(f"{name}: every load", table=rows_of(net)),
+        Section(f"{name}: n to infinity", sentence(HERE, "of_infinity"), table=_end_rows(net)),
+        Section(f"{name}: what is called its capacity, in patterns", sentence(HERE, "of_capacities"), table=patterns),
     ]
     return [section for section in sections if section.table or section.figures]

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from dynsys.analyses.portrait import title_of_kind
 from dynsys.analyses.report import Report, Section, write_report
 from dynsys.io.files import write_text
 from dynsys.io.text import paragraphs
@@ -81,7 +82,7 @@ def _row(row: dict[str, Any]) -> dict[str, str]:
     time = "" if row["slowest"] is None else f"{row['slowest']:.3g}"
     return {
         "name": row["name"],
-        "network": f"{row['network']}, {row['state_variables']}",
+        "network": f"{title_of_kind(row['network'])}, {row['state_variables']}",
         **kinds,
         "certified": str(row["certified"]),
         "in all (95 %)": between,

@@ -82,7 +82,7 @@ class Exponents(
         """A row for each exponent, with the ends of its interval."""
         columns = ("exponent", "value", "from", "to")
         rows = [
-            dict(zip(columns, (str(i + 1), *(f"{v:+.4g}" for v in (value, *ends))), strict=True))
+            dict(zip(columns, (str(i + 1), *(f"{v:+#.4g}" for v in (value, *ends))), strict=True))
             for i, (value, ends) in enumerate(zip(self.values, self.interval, strict=True))
         ]
         return Sight(rows, [self.sentence], right=columns)

@@ -91,7 +91,8 @@ def portrait(
     font: float | None,
     caption: bool,
 ) -> None:
-    """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file.
+    """Draw the phase portrait of a RUN (a folder that 'dynsys find' wrote) into one self-contained HTML file, or a
+    still: .png, .pdf or .svg.
 
     Several runs of networks of one size stand in one portrait, each in a colour of its own.
 

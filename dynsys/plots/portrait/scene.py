@@ -83,6 +83,7 @@ def menu(buttons: list[dict[str, Any]], active: int, side: str) -> dict[str, Any
     return {
         "type": "buttons",
         "direction": "right",
+        "visible": len(buttons) > 1,  # a view that is the only one is no choice
         "showactive": True,
         "active": active,
         "x": 0 if side == "left" else 1,
