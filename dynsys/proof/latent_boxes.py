@@ -67,17 +67,18 @@ class BoxSearch:
         return torch.where(within.any(1), within.to(torch.uint8).argmax(1), -1)
 
 
-def search_boxes(latent: Latent, *, work: int = WORK, seed: int = 0) -> BoxSearch:
+def search_boxes(latent: Latent, *, work: int = WORK, seed: int = 0, whole: bool = False) -> BoxSearch:
     """Every fixed point of a network of low rank, or those that could be proved and what is left open.
 
-    Raises ValueError for a rank above ``HIGHEST_RANK``, and for ReLUs, whose regions tell more.
+    With ``whole`` it is given up where it cannot become complete any more, at the first point that is not proved to be
+    alone. Raises ValueError for a rank above ``HIGHEST_RANK``, and for ReLUs, whose regions tell more.
     """
     if latent.is_rectified:
         raise ValueError("the units are ReLUs; dynsys.piecewise_linear.latent.search is for them")
     if latent.rank > HIGHEST_RANK:
         raise ValueError(f"the rank is {latent.rank}; boxes in the latent variables are for ranks up to {HIGHEST_RANK}")
     with alone():
-        search = _Search(Equation(latent), work, seed)
+        search = _Search(Equation(latent), work, seed, whole)
         search.run()
     kappa, off, alone_within = search.zeros.tensors(latent.rank)
     states, bound = latent.states(kappa, off)
@@ -132,8 +133,8 @@ class _Zeros:
 class _Search:
     """Boxes of one size at a time, halved along the axis on which currents change most."""
 
-    def __init__(self, equation: Equation, work: int, seed: int) -> None:
-        self.equation, self.work, self.seed = equation, work, seed
+    def __init__(self, equation: Equation, work: int, seed: int, whole: bool) -> None:
+        self.equation, self.work, self.seed, self.whole = equation, work, seed, whole
         self.zeros, self.boxes = _Zeros(), 0
         self.size = torch.linalg.vector_norm(equation.M, dim=0)
         self.open, self.rho = self._first()
@@ -174,6 +175,8 @@ class _Search:
         """Ranges while boxes are large, polynomials from where they leave out little."""
         self._newton()
         polynomials = None
+        if self._is_over():
+            return
         for _ in range(DEEPEST * len(self.rho)):
             if bool((self.rho > self.near.rho).any()):
                 self._by_range()
@@ -206,6 +209,8 @@ class _Search:
         for at, its_off, its_alone in zip(ends, off, lonely, strict=True):
             if bool((its_off <= its_alone).all()):
                 self.zeros.add(at, its_off, its_alone)
+            elif self.whole:
+                self.work = 0
 
     def _alone(self, k: Tensor) -> tuple[Tensor, Tensor]:
         """The boxes around k (B, r), as half widths (B, r), that hold a zero, and the largest that hold no more than

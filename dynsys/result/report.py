@@ -71,7 +71,8 @@ def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
 def _left_out(search: Exploration, zeros: Zeros) -> list[str]:
     regions = [f"of the linear regions: {r.left_out}" for r in search.regions.values() if r.left_out]
     boxes = [proof.left_out for proof in search.boxes.values() if proof.left_out]
-    return [*dict.fromkeys(regions), *dict.fromkeys(boxes), *zeros.left_out]
+    unproved = [search.unproved] if search.unproved else []
+    return [*dict.fromkeys(regions), *dict.fromkeys(boxes), *unproved, *zeros.left_out]
 
 
 def _report(search: Exploration) -> SearchReport:

@@ -45,6 +45,10 @@ LEAST_OF_INPUT = 8  # starts made for each input that the search is held at
 REGIONS, REGION_STARTS = 5_000, 64  # nodes of the tree over linear regions, and starts whose regions are looked at
 TESTS, TEST_ROUNDS = 32, 8  # hits that a search given up still asks for, to tell what it missed, and rounds at most
 PROVED = 8  # times that a search goes on for what was proved
+RANK_TOO_HIGH = (
+    "a proof that these are all: the weights have rank {}, and boxes in the latent variables are for ranks up to {}, "
+    "so that what is said of missing points is the estimate of a plain search"
+)
 LEAST_ROUND, SPARE = 16, 1.25  # starts of a last round, and as many per hit that the rule of discovery still lacks
 
 
@@ -91,6 +95,7 @@ class Exploration:
             self.harvest.rejected[Rejection.NOT_FINITE] += given - len(x)
         self.regions: dict[int, RegionSearch] = {}  # by input
         self.boxes: dict[int, BoxSearch] = {}  # the same, for a network of low rank
+        self.unproved = ""  # why there was no such proof, where one might be looked for
         self.by_eigenvalues: dict[int, int] = {}  # index sums of so many points, where no determinant gave them
         self.joined: list[int] = []  # points that no start had led to, but a trajectory or a search before this one
         self.before = 0  # points that it began with
@@ -197,6 +202,8 @@ class Exploration:
         """The boxes of the latent variables of a network of low rank, under each input."""
         for g in range(len(self.catalogue.inputs) if self.settings.verify else 0):
             latent = self.system.to(device="cpu").latent(self.catalogue.inputs[g : g + 1].cpu())
+            if latent is not None and latent.rank > HIGHEST_RANK:
+                self.unproved = RANK_TOO_HIGH.format(latent.rank, HIGHEST_RANK)
             if latent is None or latent.rank > HIGHEST_RANK or latent.is_rectified:
                 return
             self.boxes[g] = search_boxes(latent, seed=self.settings.seed)

@@ -11,6 +11,7 @@ from dynsys.models.rate.leaky_map import LeakyMap
 from dynsys.models.rate.leaky_rate import LeakyActivity, LeakyRate
 from dynsys.models.rate.low_rank import LowRank
 from dynsys.proof.latent_boxes import search_boxes
+from dynsys.proof.latent_inputs import points_over_inputs
 from dynsys.proof.latent_taylor import Equation, Expansion
 from dynsys.stability.spectrum import spectra
 from dynsys.systems.latent import factors
@@ -213,3 +214,43 @@ def test_weights_of_a_higher_rank_are_left_to_the_plain_search():
 def test_rates_of_another_form_are_not_taken_for_those_of_the_equation():
     pattern = np.sign(np.random.default_rng(0).standard_normal((1, 20)))
     assert ContinuousHopfield.hebb(pattern).latent(torch.zeros(1, 20).double()) is None  # f(gain x)
+
+
+def test_the_number_of_points_is_proved_over_an_interval_of_inputs_and_the_fold_between_bracketed():
+    t = np.sqrt(0.5)
+    fold = 2 * t - np.arctanh(t)  # of x = 2 tanh x + u, at 0.5328...
+    network = LowRank([[2.0]], [[1.0]], input=[[1.0]])
+    found = points_over_inputs(network, [0.25], [0.75], width=0.01)
+    assert [part.points for part in found.parts] == [3, None, 1]
+    assert found.complete
+    ((a, b),) = found.brackets
+    assert found.input(a)[0] < fold < found.input(b)[0]
+    assert found.sentence.startswith("Proved: 3 points at every input from 0.25 to ")
+    assert [(part.start, part.end) for part in found.parts] == [(0.0, a), (a, b), (b, 1.0)]
+
+
+def test_an_interval_that_ends_at_a_fold_is_left_open_there():
+    t = np.sqrt(0.5)
+    found = points_over_inputs(
+        LowRank([[2.0]], [[1.0]], input=[[1.0]]), [0.4], [2 * t - np.arctanh(t)], width=0.1, seconds=60
+    )
+    assert [part.points for part in found.parts] == [3, None]
+    assert not found.complete
+    assert found.open[0][1] == 1.0
+    assert found.sentence.startswith("Not complete: 3 points")
+
+
+def test_networks_without_a_latent_equation_have_no_proof_over_inputs():
+    with pytest.raises(ValueError, match="follow_inputs"):
+        points_over_inputs(LeakyRate.random(30), [0.0, 0.0], [1.0, 0.0])
+    with pytest.raises(ValueError, match="takes 1 input values"):
+        points_over_inputs(LowRank([[2.0]], [[1.0]], input=[[1.0]]), [0.0], [1.0, 2.0])
+
+
+def test_above_the_ranks_that_boxes_are_for_one_line_says_so_beside_the_answer_of_the_plain_search():
+    points = dynsys.find_fixed_points(LowRank(0.5 * np.eye(4), np.eye(4)), n_starts=16)
+    assert len(points) == 1
+    assert not points.search.complete
+    (line,) = [line for line in points.search.left_out if "rank" in line]
+    assert "the weights have rank 4" in line
+    assert "ranks up to 3" in line
