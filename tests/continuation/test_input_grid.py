@@ -8,11 +8,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from dynsys import Flow
 from dynsys.analyses.contexts.input_grid import drawn, input_grid
 from dynsys.cli import main
+from dynsys.continuation.fold_curve import fold_curve
 from dynsys.models.loading.checkpoint import save_checkpoint
 from dynsys.models.rate.leaky_rate import LeakyRate
 
@@ -39,10 +41,31 @@ def test_folds_lie_on_the_cusp(grid):
     assert "12 cells" in grid.sentence
 
 
+def test_one_curve_of_folds_goes_through_the_cusp_from_side_to_side(grid):
+    (curve,) = grid.curves
+    x, (u, v) = curve.states[:, 0], curve.inputs.T
+    assert np.allclose(u, 3 * x**2, atol=1e-9)
+    assert np.allclose(v, -2 * x**3, atol=1e-9)
+    assert np.allclose(curve.inputs[[0, -1], 0], 1)  # both ends lie on the side of the grid
+    assert (x.min() < -0.5) & (x.max() > 0.5)
+    assert not curve.lost
+
+
+def test_folds_of_a_unit_with_itself_lie_on_their_curve():
+    """x' = -x + a tanh(x) + u with a = 2 + b / 2 and b, u free: folds are where a = cosh(x)^2 and u = x - a tanh(x)."""
+    unit = Flow(lambda x, u: -x + (2 + u[:, :1] / 2) * torch.tanh(x) + u[:, 1:], n_state=1, n_input=2, bounds=(-9, 9))
+    x = np.arccosh(np.sqrt(2.0))
+    curve = fold_curve(unit, [x], np.array([0.0, x - 2 * np.tanh(x)]), (0, 1), np.array([-1.0, -2]), np.array([1.0, 2]))
+    a, x = 2 + curve.inputs[:, 0] / 2, curve.states[:, 0]
+    assert np.allclose(a, np.cosh(x) ** 2, atol=1e-9)
+    assert np.allclose(curve.inputs[:, 1], x - a * np.tanh(x), atol=1e-9)
+    assert np.allclose(np.abs(curve.inputs[[0, -1], 0]), 1)
+
+
 def test_the_picture_has_the_cells_and_the_folds(grid):
     figure = drawn(CUSP, grid)
     assert np.array_equal(figure.data[0].z, grid.counts.sum(axis=2).T)
-    assert figure.data[1].name == "fold"
+    assert [trace.name for trace in figure.data[1:]] == ["curves of folds", "fold"]
 
 
 @pytest.mark.parametrize(("opposite", "shape"), [([1.0, -0.7, 5.0], (3, 3)), ([1, 1, 1], (3, 3)), ([1, 1, 5], (1, 3))])

@@ -107,8 +107,7 @@ def inputs(
     if shape is not None:
         if last is None or through:
             raise click.UsageError("a grid lies between --from and --to INPUT, and goes through nothing else")
-        half = None if seconds is None else seconds / 2  # for the rows, and for the columns
-        _grid(system, (begin, last), shape, Path(folder), as_json, seconds=half, **how)
+        _grid(system, (begin, last), shape, Path(folder), as_json, seconds=seconds, **how)
         return
     if last is None and not through:
         raise click.UsageError("a path needs --to INPUT, or --through INPUT to come back from")

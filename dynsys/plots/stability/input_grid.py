@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dynsys.plots import style
+from dynsys.plots import style, thinning
 
 Array = NDArray[np.float64]
 TICKS = 6
@@ -23,11 +23,12 @@ def point_map(
     kinds: Sequence[str],
     names: tuple[str, str],
     *,
+    curves: Sequence[Array] = (),
     notes: Sequence[str] = (),
     title: str | None = None,
 ) -> go.Figure:
     """Cells (a, b) coloured by their number of points, with the numbers of stable and unstable ones (a, b, 2) in them,
-    -1 for unknown; ``events`` (e, 2) are drawn where they happen, by their kind.
+    -1 for unknown; ``events`` (e, 2) are drawn where they happen, by their kind, and ``curves`` (K, 2) of folds.
     """
     known = counts[..., 0] >= 0
     total = np.where(known, counts.sum(axis=2), np.nan).T
@@ -47,6 +48,10 @@ def point_map(
         hovertemplate=f"{names[0]} %{{x:.4g}}<br>{names[1]} %{{y:.4g}}<br>stable + unstable: %{{text}}<extra></extra>",
     )
     figure = go.Figure(cells)
+    if curves:
+        line = thinning.joined([np.asarray(curve) for curve in curves])
+        look = {"color": style.INK, "width": 2}
+        figure.add_trace(go.Scatter(x=line[:, 0], y=line[:, 1], mode="lines", line=look, name="curves of folds"))
     for k, kind in enumerate(dict.fromkeys(kinds)):
         rows = [i for i, one in enumerate(kinds) if one == kind]
         colour = (style.ORANGE, style.GREEN, style.PURPLE, style.BROWN)[k % 4]
