@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from dynsys.numerics.inverse import rough_inverse
 from dynsys.proof.exact import gamma, length, up
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.budget import MATRIX_FREE_ABOVE
@@ -25,9 +26,10 @@ from dynsys.systems.system import System
 
 DECADES = torch.cat([torch.tensor([-14.0, -12.0]), torch.arange(-10.0, 2.25, 0.5)]).double()  # radii, of the unit
 SLACK = 1e-6  # relative, by which a radius is made safe before it is put into the inequality
-SINGLE_ABOVE = 128  # units, from where half of the time of an inverse is worth saving
+SINGLE_ABOVE = 64  # units, from where half of the time of an inverse is worth saving
 GOOD = 1e-2  # |A J - I| up to which an inverse in single precision will do
 MATRICES = 10  # of the size of J that are held per point
+IN_CACHE = 2**18  # entries of matrices that are gone through together
 MEMORY = 512 * 2**20  # bytes
 
 
@@ -114,17 +116,17 @@ class _Bounds:
         value = F.value.expand(B, n)
         lengths = F.gradient.lengths().expand(B, n)
         finite = torch.isfinite(value).all(1) & torch.isfinite(F.steepness[0].expand(B, n) ** 2).all(1)
-        A, residual = _approximate_inverse(J)
-        size = A.abs()
-        rounding = up(gamma(n + 2) * lengths + F.gradient_error)
-        of_A = up(torch.minimum(length(A.flatten(1)), up(size.sum(1).amax(1) * size.sum(2).amax(1)).sqrt()))
-        off = up(F.error + gamma(n) * value.abs())
-        bend = F.curvature.expand(-1, B, n)
-        off, wrong, *bent = _reach(size, of_A, torch.cat([off[None], rounding[None], bend]))
-        step = length((A @ value.unsqueeze(2)).squeeze(2))
+        rounding = up(gamma(n + 2) * lengths + F.gradient_error).expand(B, n)
+        off = up(F.error + gamma(n) * value.abs()).expand(B, n)
+        bounds = torch.cat([off[None], rounding[None], F.curvature.expand(-1, B, n)])
+        blocks = torch.split(torch.arange(B, device=x.device), max(1, IN_CACHE // n**2))
+        found = [_through_inverse(J[some], value[some], bounds[:, some]) for some in blocks]
+        step, of_A, wrong_A, (reach_off, wrong, *bent) = (
+            torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)
+        )
         return _Bounds(
-            Y=up(step + off),
-            Z=up(length(residual.flatten(1)) + wrong),
+            Y=up(step + reach_off),
+            Z=up(wrong_A + wrong),
             A=of_A,
             L=torch.stack(bent),
             overflow=~finite,
@@ -159,12 +161,23 @@ class _Bounds:
         return Reason.FOLD if bool(self.Z[i] < 1) else Reason.SINGULAR
 
 
+def _through_inverse(J: Tensor, value: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """With A near the inverse of J (B, n, n): |A value|, |A| and |A J - 1|, (B,) each and none of them too small, and
+    the largest |A v| (K, B) for vectors, or matrices by their rows, whose entries are within ``bounds`` (K, B, n)."""
+    A, residual = _approximate_inverse(J)
+    size = A.abs()
+    step = length((A @ value.unsqueeze(2)).squeeze(2))
+    of_A = up(torch.minimum(length(A.flatten(1)), up(size.sum(1).amax(1) * size.sum(2).amax(1)).sqrt()))
+    entries = up(torch.einsum("bij,kbj->kbi", size, bounds))
+    return step, of_A, length(residual.flatten(1)), torch.minimum(length(entries), up(of_A * length(bounds)))
+
+
 def _approximate_inverse(J: Tensor) -> tuple[Tensor, Tensor]:
     """A and A J - I, of J (B, n, n); single precision is enough where that is small, as A need not be exact."""
     if J.shape[1] <= SINGLE_ABOVE:
         A = torch.linalg.inv_ex(J)[0]
         return A, _residual(A, J)
-    A = torch.linalg.inv_ex(J.float())[0].double()
+    A = rough_inverse(J.float()).double()
     residual = _residual(A, J)
     poor = ~(torch.linalg.vector_norm(residual, dim=(1, 2)) <= GOOD)
     if bool(poor.any()):
@@ -177,9 +190,3 @@ def _residual(A: Tensor, J: Tensor) -> Tensor:
     residual = A @ J
     residual.diagonal(dim1=1, dim2=2).sub_(1.0)
     return residual
-
-
-def _reach(size: Tensor, norm: Tensor, bound: Tensor) -> Tensor:
-    """The largest |A v| (K, B) for vectors, or matrices by their rows, whose entries are within ``bound`` (K, B, n)."""
-    entries = up(torch.einsum("bij,kbj->kbi", size, bound))
-    return torch.minimum(length(entries), up(norm * length(bound)))
