@@ -31,7 +31,7 @@ from dynsys.numerics.threads import alone, in_order
 from dynsys.search.course import usual_size
 from dynsys.search.find import fixed_states
 from dynsys.search.starts import GONE, first_starts, resting_states
-from dynsys.systems.family import Family
+from dynsys.systems.family import TRAINING, Family
 from dynsys.systems.system import Kind
 
 SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first and the middle one
@@ -309,7 +309,8 @@ class _Study:
         """What is not simple, not resolved or not complete."""
         wrong = int((sums != 1).sum()) if self.index_known else 0
         at = self._at_once(events), self._unresolved(branches)
-        return paragraphs("dynsys.continuation", "notes", *at, len(self.searched), len(sums), wrong)
+        word = "snapshot" if self.family.parameter == TRAINING else "place"
+        return paragraphs("dynsys.continuation", "notes", *at, len(self.searched), len(sums), wrong, word)
 
     def _at_once(self, events: Sequence[Event]) -> list[float]:
         """Where several eigenvalues cross at once, as in families with symmetries: no event there is simple."""

@@ -200,7 +200,7 @@ def _chosen(path: Path, arrays: Arrays, n_state: int) -> list[str]:
 def _fit(arrays: Arrays, keys: list[str], n_state: int) -> bool:
     """Whether the arrays, side by side, are states: as many rows each, and together as wide as the state."""
     parts = [arrays[key] for key in keys]
-    if any(part.ndim < 2 for part in parts) or len({part.shape[:-1] for part in parts}) != 1:
+    if any(part.ndim not in (2, 3) for part in parts) or len({part.shape[:-1] for part in parts}) != 1:
         return False
     return sum(part.shape[-1] for part in parts) == n_state
 
@@ -208,6 +208,7 @@ def _fit(arrays: Arrays, keys: list[str], n_state: int) -> bool:
 def _misfit(path: Path, arrays: Arrays, keys: list[str], n_state: int) -> CheckpointError:
     held = listed({key: arrays[key] for key in keys})
     legal = (
-        f"the network has {n_state} state variables: the last axis has to be {n_state} wide, or several arrays to be"
+        f"give trials x time x units, or time x units of one trial: the network has {n_state} state variables, so the "
+        f"last axis has to be {n_state} wide, or several arrays to be"
     )
     return CheckpointError(path, f"no states of this network in {held}", f"{legal} together, as --states hidden,cell")

@@ -108,3 +108,10 @@ def test_a_row_of_an_array_is_one_condition(tmp_path):
     assert conditions_from_file("count", tmp_path / "t.npz", 3) == [3, 1, 2]
     with pytest.raises(CheckpointError, match="it has 6 conditions for 4 trials"):
         conditions_from_file("last", tmp_path / "t.npz", 4)
+
+
+def test_arrays_of_other_axes_are_refused_with_their_shapes(tmp_path):
+    for array in (STATES[None], STATES[0, 0]):
+        np.savez(tmp_path / "t.npz", hidden=array)
+        with pytest.raises(CheckpointError, match=r"in hidden \(.*4,?\); give trials x time x units, or time x units"):
+            states_from_file(tmp_path / "t.npz", FLOW)
