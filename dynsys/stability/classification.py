@@ -11,11 +11,12 @@ from torch import Tensor
 
 from dynsys.numerics.rounding import EPS
 from dynsys.stability.ritz import RITZ_TOLERANCE
-from dynsys.stability.spectrum import Spectrum, excess
+from dynsys.stability.spectrum import STEEP, Spectrum, excess
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
 
+CLEAR = 30.0  # times the error of A, that it has to be away from matrices with an eigenvalue on the boundary
 WORDS = ("stable node", "stable focus", "saddle", "unstable node", "unstable focus", "marginal")
 
 
@@ -59,14 +60,17 @@ def eigenvalue_uncertainty(spectrum: Spectrum, curvature: float, bound: float, n
     """How far each eigenvalue of the true point can be from the computed one (Bauer-Fike, by condition numbers).
 
     Two errors change the Jacobian: rounding, and the distance to the true point times the change L of J. Where that
-    distance has no bound, it is the distance over which F cannot be told from zero (``noise``) at this curvature.
+    distance has no bound, it is the distance over which F cannot be told from zero (``noise``) at this curvature. It is
+    infinite where these errors may take an eigenvalue over the boundary, wherever it seems to be.
     """
     norm = spectrum.norm
     shift = curvature * bound if bound < float("inf") else 4 * (2 * curvature * noise) ** 0.5
     error = 8 * EPS * norm + shift
     condition = spectrum.condition.numpy()
     first_order = np.where(np.isnan(condition), 10 * RITZ_TOLERANCE * norm, condition * error)
-    return np.minimum(first_order, _scatter(spectrum.eigenvalues.numpy(), condition, norm, error))
+    scatter = _scatter(spectrum.eigenvalues.numpy(), condition, norm, error)
+    uncertain = np.where((condition > 1) & (condition <= STEEP), first_order, np.minimum(first_order, scatter))
+    return np.where(spectrum.clearance.numpy() <= CLEAR * error, np.inf, uncertain)
 
 
 def _scatter(eigenvalues: NDArray[np.complex128], condition: Array, norm: float, error: float) -> Array:

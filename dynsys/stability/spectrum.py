@@ -29,6 +29,8 @@ MODES = 8  # eigenvectors kept per point
 NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near are refined in float64, and their condition is known
 ILL_CONDITIONED = 100.0  # condition number of an eigenvalue, from which on single precision is not trusted with any
 MOST_MOVED = 1e-4  # relative to |A|, that an eigenvalue may move when it is refined
+STEEP = 1e3  # condition number, from which it is looked how near A is to one with an eigenvalue on the boundary
+ROUGHLY = 1e-10  # relative to |A|, what A may be off where that is looked at; more is known of no such point
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,15 @@ class Spectrum:
 
     A condition number is NaN where no left eigenvector is known: far inside the boundary, and of a large system. It is
     0 where an eigenvalue is exact.
-    ``norm`` is that of J in which the error of an eigenvalue is measured.
+    ``norm`` is that of J in which the error of an eigenvalue is measured. ``clearance`` (m,) is how far at least A is
+    from every matrix with an eigenvalue on the boundary beside this one; infinite where its condition tells enough.
     """
 
     eigenvalues: Tensor
     modes: Tensor
     condition: Tensor
     norm: float
+    clearance: Tensor
 
 
 def excess(eigenvalues: Tensor, kind: Kind) -> Tensor:
@@ -143,8 +147,25 @@ def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
     condition[info != 0] = torch.inf  # a Jordan block has no full set of eigenvectors
     rows = leading_first(eigenvalues, kind)
     modes = R.mT.gather(1, rows[:, :MODES, None].expand(-1, -1, A.shape[1]))
-    points = eigenvalues.gather(1, rows), _with_phase(modes), condition.gather(1, rows)
-    return [Spectrum(*point) for point in zip(*points, norms.tolist(), strict=True)]
+    eigenvalues, condition = eigenvalues.gather(1, rows), condition.gather(1, rows)
+    clearance = _clearance(A, eigenvalues, condition, norms, kind)
+    points = eigenvalues, _with_phase(modes), condition
+    return [Spectrum(*point) for point in zip(*points, norms.tolist(), clearance, strict=True)]
+
+
+def _clearance(A: Tensor, eigenvalues: Tensor, condition: Tensor, norms: Tensor, kind: Kind) -> Tensor:
+    """The least singular value of A - b, b on the boundary beside each eigenvalue (B, m) that rounding may take there.
+
+    By its condition alone an eigenvalue of a Jordan block could be anywhere, though A is far from any matrix of another
+    stability; one of a matrix far from normal may be wrong in its first digit.
+    """
+    clearance = torch.full_like(condition, torch.inf)
+    near = excess(eigenvalues, kind).abs() <= ROUGHLY * condition * norms[:, None]
+    for i, j in (near & (condition > STEEP)).nonzero().tolist():
+        value = complex(eigenvalues[i, j])
+        b = 1j * value.imag if kind is Kind.FLOW else value / abs(value) if value else 1.0
+        clearance[i, j] = torch.linalg.svdvals(A[i] - b * torch.eye(A.shape[1], dtype=torch.complex128))[-1]
+    return clearance
 
 
 def _without_still(A: Tensor, still: Tensor, norm: float, kind: Kind) -> Spectrum:
@@ -161,7 +182,8 @@ def _without_still(A: Tensor, still: Tensor, norm: float, kind: Kind) -> Spectru
     modes = torch.zeros(len(rest.modes), len(A), dtype=zeros.dtype)
     modes[:, moving] = rest.modes
     values = torch.cat([rest.eigenvalues, zeros])
-    return sorted_spectrum(values, modes, torch.cat([rest.condition, zeros.real]), norm, kind)
+    clearance = torch.cat([rest.clearance, torch.full_like(zeros.real, torch.inf)])
+    return sorted_spectrum(values, modes, torch.cat([rest.condition, zeros.real]), norm, kind, clearance)
 
 
 def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dtype) -> list[Spectrum | None]:
@@ -257,11 +279,14 @@ def leading_first(eigenvalues: Tensor, kind: Kind) -> Tensor:
     return torch.as_tensor(np.lexsort((-np.asarray(eigenvalues.imag), -ahead)))
 
 
-def sorted_spectrum(eigenvalues: Tensor, modes: Tensor, condition: Tensor, norm: float, kind: Kind) -> Spectrum:
+def sorted_spectrum(
+    eigenvalues: Tensor, modes: Tensor, condition: Tensor, norm: float, kind: Kind, clearance: Tensor | None = None
+) -> Spectrum:
     """Leading first; modes of unit length and fixed phase."""
     rows = leading_first(eigenvalues, kind)
     known = rows[rows < len(modes)]
-    return Spectrum(eigenvalues[rows], _with_phase(modes[known[:MODES]]), condition[rows], norm)
+    clearance = torch.full_like(condition, torch.inf) if clearance is None else clearance
+    return Spectrum(eigenvalues[rows], _with_phase(modes[known[:MODES]]), condition[rows], norm, clearance[rows])
 
 
 def _with_phase(modes: Tensor) -> Tensor:

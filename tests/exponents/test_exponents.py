@@ -212,6 +212,16 @@ class TestNothingFalseIsSaid:
         assert found.period == 0
         assert found.verdict == "not yet"
 
+    def test_states_that_rounding_puts_on_a_point_which_others_leave_are_no_converged_result(self):
+        """Slopes of 2 and 4 on halves that are met equally often grow by 3/2 log 2; but every float64 ends at 0."""
+        system = Map(lambda x, u: torch.where(x < 0.5, 2 * x, 4 * x - torch.floor(4 * x)), n_state=1, bounds=(0, 1))
+        found = lyapunov_exponents(system, steps=64, burn_in=200, starts=4)
+        assert found.motion == "unstable at rest"
+        assert found.verdict == "not yet"
+        there = lyapunov_exponents(system, steps=64, burn_in=64, starts=np.zeros((1, 1)))  # what 0 has itself
+        assert there.verdict == "converged"
+        assert there.values[0] == pytest.approx(np.log(2))
+
     def test_slow_motion_is_not_called_converged(self):
         slow = Given(Kind.MAP, 1, lambda x: 1e-5 * (torch.tanh(0.5 * x) - x), lambda x: 0 * x.unsqueeze(2) - 0.5e-5)
         found = lyapunov_exponents(slow, steps=200, burn_in=50, starts=np.array([[0.9], [-0.4]]))

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 from dynsys import Flow, Kind, Map, find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.piecewise_linear.kinks import stability_and_lead
 from dynsys.stability.classification import frequencies, time_constants
 from dynsys.stability.spectrum import excess
 
@@ -62,6 +64,19 @@ def test_words_of_linear_flows(A, word, n_unstable):
     points = point_of(Kind.FLOW, A)
     assert points.stability.tolist() == [word]
     assert points.n_unstable.tolist() == [n_unstable]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_no_direction_is_called_unstable_that_rounding_alone_makes_so(kind):
+    """H T H^T of a Hadamard matrix H has n times the eigenvalues of T, all of them stable, and not an entry is rounded;
+    but it is so far from normal that matrices at a distance of 1e-16 of it have unstable ones."""
+    n = 32
+    T = np.diag(-2.0 * np.arange(1, n + 1)) + np.diag(np.full(n - 1, 128.0), 1)
+    H = scipy.linalg.hadamard(n)
+    A = torch.as_tensor(H @ T @ H.T) * (1.0 if kind is Kind.FLOW else 2.0**-12)  # of the map 1 + A, from 1/2 to 1
+    stability, _ = stability_and_lead(A, kind)
+    assert stability.word in ("stable node", "marginal")
+    assert stability.n_unstable == 0
 
 
 @pytest.mark.parametrize(("A", "word", "n_unstable"), MAPS)
