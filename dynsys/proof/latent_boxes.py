@@ -1,7 +1,7 @@
 """All fixed points of a network of low rank, proved: branch and bound in its latent variables.
 
 Every solution of kappa = d + N^T tanh(M kappa + c) lies in one box. It is halved again and again; a box is dropped
-where the range of g = kappa - d - N^T tanh(M kappa + c) in it holds no zero, or where it lies within a larger one that
+where g = kappa - d - N^T tanh(M kappa + c) cannot be zero in it, or where it lies within a larger one that
 is known to hold one zero and no more (Krawczyk 1969; Neumaier 1990, chapter 5). What is left when the boxes become too
 many or too small is left open, and then nothing is said to be complete: at folds and on lines of points it must be so.
 """
@@ -23,7 +23,7 @@ from dynsys.systems.latent import HIGHEST_RANK, Latent
 WORK = 100_000_000  # units times boxes, of which a range or a polynomial is formed
 MOST = 1 << 16  # boxes open at once
 DEEPEST = 40  # halvings of every axis
-TOGETHER = 1 << 19  # numbers of one batch
+TOGETHER = 1 << 17  # numbers of one batch
 SMALL_REST = 1.5  # of the half width of a box: what its polynomial may leave out where there are no better bounds
 STALE = 0.5  # of what its bends take, from which the rest of a polynomial is worth forming it again
 NEARLY_LINEAR, NEAR_BY = 0.5, 1.5  # what bends g in a box, and how far its zero is, where Newton is tried from there
@@ -172,14 +172,14 @@ class _Search:
         return rho, axis
 
     def run(self) -> None:
-        """Ranges while boxes are large, polynomials from where they leave out little."""
+        """Chords while boxes are large, polynomials from where they leave out little."""
         self._newton()
         polynomials = None
         if self._is_over():
             return
         for _ in range(DEEPEST * len(self.rho)):
             if bool((self.rho > self.near.rho).any()):
-                self._by_range()
+                self._by_chords()
             else:
                 polynomials = self._by_polynomial(polynomials)
             if not len(self.open) or self._is_over():
@@ -234,16 +234,24 @@ class _Search:
         largest = torch.where(shrinks < 1, shares, 0.0).amax(1)
         return up(off.unsqueeze(1) * rho), largest.unsqueeze(1) * rho * (1 - 4 * UNIT)
 
-    def _by_range(self) -> None:
-        """Drop boxes in which the sum of the ranges of the units' terms does not reach."""
-        kept = []
-        for k in self._batches(self.open):
-            middle, half = self.equation.range(k, self.rho)
-            reached = ((k - middle).abs() * (1 - 8 * UNIT) <= half + self.rho).all(1)
-            kept.append(k[reached & ~self.zeros.cover(k, self.rho)])
+    def _by_chords(self) -> None:
+        """Drop boxes in which g, linear but for what its units' terms are off their chords, has no zero."""
+        left = self.open[~self.zeros.cover(self.open, self.rho)]
+        kept = [k[self._may_vanish(k)] for k in self._batches(left)] if len(left) else [left]
         self.work -= len(self.open) * len(self.equation)
         self.boxes += len(self.open)
         self.open = torch.cat(kept)
+
+    def _may_vanish(self, k: Tensor) -> Tensor:
+        """Whether (B,) g may be zero in boxes around k: what cancels between units cancels in the chords' slopes."""
+        value, slope, off, rounding = self.equation.chords(k, self.rho)
+        Y = adjugate(slope / slope.abs().amax((1, 2), keepdim=True).clamp_min(1e-300))
+        Y = Y / Y.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)
+        terms = (torch.einsum("bac,nc->ban", Y, self.equation.N).abs() @ off.unsqueeze(2)).squeeze(2)
+        linear = (Y @ slope).abs() @ self.rho
+        loose = off @ self.equation.N.abs() + value.abs() + slope.abs() @ self.rho
+        loose = (Y.abs() @ (rounding + 32 * UNIT * loose).unsqueeze(2)).squeeze(2)
+        return ((Y @ value.unsqueeze(2)).squeeze(2).abs() <= up(terms + linear + loose)).all(1)
 
     def _by_polynomial(self, known: Polynomials | None) -> Polynomials:
         """Drop boxes in which the polynomials have no zero; with those of the rest, that come along or are formed."""

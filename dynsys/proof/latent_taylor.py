@@ -26,6 +26,7 @@ ORDER = 6
 GRID = 1 << 15  # places at which a polynomial is looked at for its largest value
 LARGEST = 340.0  # of a current: beyond, tanh is 1 to 1e-290
 LEAST_REACH = 1e-6  # of the largest: a latent variable that does not move is given that much room
+FLAT, SLACK = 1e-8, 1e-11  # of a chord that is not used, and what rounding may take where its tanh is farthest from it
 WIDEST = 300.0  # of a current's interval, above which the range of tanh is taken to be all of [-1, 1]
 
 
@@ -154,6 +155,36 @@ class Equation:
         half = torch.where(w > WIDEST, 1.0, torch.tanh(w) * s * share)
         rounding = (4 * gamma(len(self) + 64)) * self.reach + 4 * UNIT * self.d.abs()
         return self.d + middle @ self.N, up(half @ self.N.abs() + rounding)
+
+    def chords(self, k: Tensor, rho: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """g within ``rho`` (r,) of k (B, r) as value (B, r) + slope (B, r, r) times what kappa differs by from k.
+
+        It is off by no more than the terms of the units, N times ``off`` (B, n), and ``rounding`` (r,): each tanh lies
+        beside its chord, farthest where it has its slope.
+        """
+        error = self.currents_error(k)
+        w, y = self._rows @ rho + error, self.currents(k)
+        low, high = torch.tanh(y - w), torch.tanh(y + w)
+        middle, slope = (low + high) / 2, (high - low) / (2 * w).clamp_min(1e-300)
+        flat = (slope < FLAT) | (w > WIDEST)
+        slope = torch.where(flat, 0.0, slope.clamp_max(1.0))
+        at = torch.atanh((1 - slope).clamp(0.0, 1 - FLAT / 2).sqrt())
+        beside = []
+        for v in (at, -at):
+            s = torch.maximum(torch.minimum(v - y, w), -w)
+            beside.append(torch.tanh(y + s) - middle - slope * s)
+        most, least = torch.maximum(*beside).clamp_min(0.0), torch.minimum(*beside).clamp_max(0.0)
+        off = torch.where(flat, (high - low) / 2, (most - least) / 2) + error + SLACK * (1 + w.clamp_max(WIDEST))
+        middle = middle + torch.where(flat, 0.0, (most + least) / 2)
+        r = len(rho)
+        G = torch.eye(r, dtype=k.dtype) - (slope @ (self.N.unsqueeze(2) * self.M.unsqueeze(1)).flatten(1)).view(
+            -1, r, r
+        )
+        many = 4 * gamma(len(self) + 64)
+        rounding = many * (self.reach + self.N.abs().T @ (self._rows @ rho)) + 8 * UNIT * (
+            self.d.abs() + k.abs().amax(0)
+        )
+        return k - self.d - middle @ self.N, G, up(off), up(rounding)
 
     def newton(self, k: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Newton from the latent states k (B, r), each step no longer than half of what the box is wide; and the last

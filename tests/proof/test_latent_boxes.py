@@ -122,6 +122,26 @@ def test_polynomials_and_their_halves_hold_the_equation_and_its_slope(activation
                 assert off <= float(p.steep[0, a])
 
 
+@pytest.mark.parametrize("activation", ["tanh", "logistic"])
+@pytest.mark.parametrize("size", [0.1, 3.0, 100.0])
+def test_chords_hold_the_equation_in_a_box(activation, size):
+    rng = np.random.default_rng(2)
+    M, N, c = size * rng.standard_normal((6, 2)), rng.standard_normal((6, 2)), rng.standard_normal(6)
+    equation = Equation(LowRank(M, N, activation, bias=c).latent(torch.zeros(1, 0).double()))
+    rho, k = torch.tensor([0.5, 0.2]).double(), torch.tensor([[0.3, -0.4]]).double()
+    value, slope, off, rounding = equation.chords(k, rho)
+    room = (off @ equation.N.abs() + rounding)[0].tolist()
+    with mpmath.workdps(40):
+        for z in [*rng.uniform(-1, 1, (20, 2)), (1.0, -1.0), (-1.0, 1.0)]:
+            step = [mpmath.mpf(float(h)) * float(s) for h, s in zip(rho, z, strict=True)]
+            at = [mpmath.mpf(float(m)) + s for m, s in zip(k[0], step, strict=True)]
+            y = [mpmath.fdot(row, at) + b for row, b in zip(M.tolist(), c.tolist(), strict=True)]
+            for a in range(2):
+                g = at[a] - mpmath.fdot(N[:, a].tolist(), map(VALUES[activation], y))
+                near = float(value[0, a]) + mpmath.fdot(slope[0, a].tolist(), step)
+                assert abs(g - near) <= room[a]
+
+
 def test_a_pitchfork_is_left_open():
     found = boxes_of(LowRank([[1.0]], [[1.0]]))  # x = tanh x, whose zero is a triple one
     assert not found.complete
