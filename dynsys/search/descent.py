@@ -42,17 +42,16 @@ def descend(
     more than such a share of it does not help.
     """
     B = len(x)
-    F = problem.velocity(x)
+    state = solver.init(problem, x)
     out = Descent(
         x.clone(),
-        F.clone(),
+        state.F.clone(),
         torch.full((B,), int(Outcome.OUT_OF_STEPS), device=x.device),
         torch.zeros(B, dtype=torch.long, device=x.device),
     )
     rows = torch.arange(B, device=x.device)
-    state = solver.init(problem, x)
     relative = tol_q is None and solver.tolerance > 0  # a tolerance on |F| needs F's own units
-    pace = solver.tolerance * rate(problem.system, x, problem.u, F, unit) if relative else None
+    pace = solver.tolerance * rate(problem.system, x, problem.u, state.F, unit) if relative else None
     stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
     for step in range(solver.max_steps + 1):
         reached = vector_norm(state.x, dim=1)

@@ -69,23 +69,25 @@ def lowered(system: System, x: Tensor, u: Tensor, unit: float, slow_q: float, ma
         g = system.transposed_product(x, u, F)
         free = box.free(x, g)
         g = torch.where(free, g, 0.0)
-        slow = q_of(F) <= slow_q
-        going = (vector_norm(g, dim=1) * unit > STATIONARY * q_of(F)) & (q_of(F) > enough)
+        q = q_of(F)
+        slow = q <= slow_q
+        going = (vector_norm(g, dim=1) * unit > STATIONARY * q) & (q > enough)
         going &= (idle < torch.where(slow, PATIENCE, PATIENCE_FAST)) & torch.isfinite(g).all(dim=1)
         if not bool(going.any()):
             break
         box, rows = box[going], rows[going]
-        x, F, u, g, free, slow = (part[going] for part in (x, F, u, g, free, slow))
+        x, F, q, u, g, free, slow = (part[going] for part in (x, F, q, u, g, free, slow))
         damping, growth, idle, enough = (part[going] for part in (damping, growth, idle, enough))
         d, damping = _damped_step(system, x, u, g, free, damping)
         x_try = box.cut(x + d)
         F_try = system.velocity(x_try, u)
         d = x_try - x
         promised = -(g * d).sum(1) - 0.5 * (system.jacobian_product(x, u, d) ** 2).sum(1)
-        gain = (q_of(F) - q_of(F_try)) / promised.clamp_min(1e-300)
-        good = (q_of(F_try) < q_of(F)) & torch.isfinite(F_try).all(dim=1)
+        q_try = q_of(F_try)
+        gain = (q - q_try) / promised.clamp_min(1e-300)
+        good = q_try < q  # which NaN is not
         least = torch.where(slow, LEAST_GAIN, LEAST_GAIN_FAST)
-        idle = torch.where(good & (q_of(F_try) <= least**2 * q_of(F)), 0.0, idle + 1)
+        idle = torch.where(good & (q_try <= least**2 * q), 0.0, idle + 1)
         x, F = torch.where(good.unsqueeze(1), x_try, x), torch.where(good.unsqueeze(1), F_try, F)
         damping, growth = damped_next(gain, good, damping, growth)
         out[rows] = x

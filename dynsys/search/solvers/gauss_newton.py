@@ -54,9 +54,10 @@ class GaussNewton(Solver):
         x_try = x + d
         F_try = problem.velocity(x_try)
         promised = 0.5 * (d * (damping.unsqueeze(1) * d - g)).sum(1)
-        gain = (q_of(F) - q_of(F_try)) / promised.clamp_min(1e-300)
+        q, q_try = q_of(F), q_of(F_try)
+        gain = (q - q_try) / promised.clamp_min(1e-300)
         good = (gain > 0) & torch.isfinite(F_try).all(dim=1)
-        idle = torch.where(good & (q_of(F_try) <= self.least_gain**2 * q_of(F)), 0.0, idle + 1)
+        idle = torch.where(good & (q_try <= self.least_gain**2 * q), 0.0, idle + 1)
         new = GaussNewtonState(
             torch.where(good.unsqueeze(1), x_try, x),
             torch.where(good.unsqueeze(1), F_try, F),
