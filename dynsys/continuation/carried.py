@@ -23,6 +23,7 @@ from dynsys.search.known.stopping import Stop
 from dynsys.search.starts import come_to_rest, released
 from dynsys.systems.system import System
 
+NEAR = 1e-3  # of the norm of a state, within which two that are at rest are one
 FOR_SEARCHES = ("starts", "n_starts")
 RELEASED, LARGE_STEP = 32, 0.5  # states let go at an input, and the step, in time constants
 
@@ -65,14 +66,21 @@ class Carrier:
         and from where trajectories come to rest. ``settings`` are those of ``find_fixed_points``, of which ``starts``
         and ``n_starts`` serve searches alone; what may be missing is not estimated, as nothing is sought at random."""
         u = checked_input(self.system, input)
-        starts = torch.cat([torch.as_tensor(points.states), come_to_rest(self.system, self.released, u, LARGE_STEP)])
-        starts = starts[torch.isfinite(starts).all(dim=1)]
+        resting = _apart(come_to_rest(self.system, self.released, u, LARGE_STEP))
+        starts = torch.cat([torch.as_tensor(points.states), resting])
         settings = {name: value for name, value in settings.items() if name not in FOR_SEARCHES}
         found = find_fixed_points(self.system, starts, input, closure=False, seed=self.seed, **settings)
         report = dataclasses.replace(found.search, missing=None, estimated_missed=None)
         if report.stopped in (Stop.FLAT, Stop.USED_UP, Stop.SPENT):
             report = dataclasses.replace(report, stopped=str(Stop.CARRIED))
         return dataclasses.replace(found, search=report)
+
+
+def _apart(x: Tensor) -> Tensor:
+    """The states of which none before is ``NEAR``: trajectories come to rest at a few."""
+    x = x[torch.isfinite(x).all(dim=1)]
+    near = torch.cdist(x, x) <= NEAR * x.norm(dim=1, keepdim=True)
+    return x[~near.tril(diagonal=-1).any(dim=1)]
 
 
 def points_at_inputs(
