@@ -91,7 +91,7 @@ def point_counts(
     for row in range(1, rows + 1):
         figure.update_xaxes(time.axis(named=row == rows, showticklabels=row == rows), row=row, col=1)
     figure.update_layout(legend_traceorder="normal")
-    return style.under(figure, title, [*notes, "Counts change half way between two snapshots.", time.note])
+    return style.under(figure, title, [*notes, f"Counts change half way between two {time.place_word}s.", time.note])
 
 
 def _steps_of(x: Array, origin: Integers, steps: Array, time: TrainingTime) -> go.Scatter:
@@ -113,7 +113,7 @@ def _completeness(diagram: Diagram, time: TrainingTime) -> list[str]:
     total = diagram.counts().sum(axis=1)
     ends = [time.said(step) for step in (diagram.steps[0], diagram.steps[-1])]
     wrong = int((diagram.index_sums != 1).sum()) if diagram.index_known else None
-    return paragraphs(style.TEXT, "counts", int(total[0]), int(total[-1]), *ends, wrong)
+    return paragraphs(style.TEXT, "counts", int(total[0]), int(total[-1]), *ends, wrong, time.place_word)
 
 
 def _pale(colour: str) -> str:

@@ -63,6 +63,11 @@ class TrainingTime:
     def log(self) -> bool:
         return self.shift is not None
 
+    @property
+    def place_word(self) -> str:
+        """What one of the values is called at which points were looked for."""
+        return "snapshot" if self.name == TRAINING else "place"
+
     def place(self, steps: Any) -> Array:
         """Coordinates on the axis."""
         return self.scale[0] + self.scale[1] * np.asarray(steps, dtype=np.float64) + (self.shift or 0.0)
