@@ -14,7 +14,7 @@ from dynsys import FixedPoints, Map
 from dynsys.analyses.one_network import study
 from dynsys.analyses.one_network.pages import write_pages
 from dynsys.analyses.one_network.study import Whole
-from dynsys.analyses.one_network.wandering import exponents_of, wandering, wanders
+from dynsys.analyses.one_network.wandering import Wandering, exponents_of, wandering, wanders
 from dynsys.analyses.report import Report, Section, page
 from dynsys.cli import main
 from dynsys.exponents.lyapunov import ExponentsInterrupted, lyapunov_exponents
@@ -139,22 +139,23 @@ def test_exponents_are_those_of_the_motion_that_does_not_settle(monkeypatch):
 
 
 def test_ctrl_c_keeps_the_exponents_of_the_longer_run(tmp_path, monkeypatch):
-    """Growth of the logistic map over 400 steps, over 200, and over all: the first, again the first, and the last."""
+    """Growth of the logistic map over 40 steps, over 20, and over all: the first, again the first, and the last."""
     logistic = Map(lambda x, u: 4 * x * (1 - x), n_state=1, bounds=(0, 1))
     told = study.Told(tmp_path, tmp_path, {}, described(logistic, [[0.0], [0.75]]), logistic)
     kept = study.Kept(tmp_path, None)
     monkeypatch.setattr(study, "wanders", lambda *_: True)
-    runs = [(400, "interrupted"), (200, "interrupted"), (4000, "")]
+    monkeypatch.setattr(study, "wandering", lambda *_: Wandering(np.array([[0.3]]), 1))
+    runs = [(40, "interrupted"), (20, "interrupted"), (80, "")]
 
     def exponents(*_):
         steps, stopped = runs.pop(0)
-        found = lyapunov_exponents(logistic, steps=steps, starts=2)
+        found = lyapunov_exponents(logistic, steps=steps, burn_in=20, starts=2)
         if stopped:
             raise ExponentsInterrupted(dataclasses.replace(found, stopped=stopped))
         return found
 
     monkeypatch.setattr(study, "exponents_of", exponents)
-    for steps in (400, 400, 4000):
+    for steps in (40, 40, 80):
         with contextlib.suppress(ExponentsInterrupted):
             study.PARTS["exponents"](told, Whole(), kept, ignored)
         assert told.exponents.steps == steps
