@@ -89,7 +89,7 @@ def relu_sizes() -> None:
                 print(f"{n:6} {r:5}  {kind:<12} {len(found):6} {found.complete!s:>9} {found.nodes:8,} {spent:8.2f}")
 
 
-def trained(seeds: int = 5, units: int = 100) -> None:
+def trained(seeds: int = 3, units: int = 100) -> None:
     """Networks of rank 2 that have learned to hold one or two bits: every point of a plain search is a proved one."""
     print(
         f"{'bits':>5} {'seed':>5} {'right':>6} {'points':>6} {'stable':>6} {'complete':>9} {'plain':>6} {'beside':>7}"
@@ -121,11 +121,11 @@ def taught(bits: int, seed: int, units: int) -> tuple[LowRank, float]:
         value.requires_grad_()
     rates = [{"params": [weights[key]], "lr": 0.02 * max(scale[key], 0.05)} for key in weights]
     optimiser, right = torch.optim.Adam(rates), 0.0
-    for step in range(400):
-        trial = task.trials(32, 60, [seed, step])
+    for step in range(250):
+        trial = task.trials(16, 50, [seed, step])
         u, target = (torch.as_tensor(part, dtype=torch.float32) for part in (trial.inputs, trial.target))
-        x, outputs = torch.zeros(32, units), []
-        for k in range(60):
+        x, outputs = torch.zeros(16, units), []
+        for k in range(50):
             kappa = torch.tanh(x) @ weights["N"]
             x = x + share * (kappa @ weights["M"].T + u[:, k] @ weights["B"].T + weights["b"] - x)
             outputs.append(torch.tanh(x) @ weights["W"].T)
@@ -144,15 +144,15 @@ def over_inputs() -> None:
     t = np.sqrt(0.5)
     print(f"x' = -x + 2 tanh x + u, whose folds are at +-{2 * t - np.arctanh(t):.8f}:")
     _over(LowRank([[2.0]], [[1.0]], input=[[1.0]]), -1.0, 1.0)
-    for n in (100, 500):
-        M, N, _ = network(0, n, 2, "overlapping")
-        print(f"{n} units of rank 2, overlapping loadings, input along the first:")
-        _over(LowRank(M, N, input=M[:, :1]), 0.05, 2.0)
+    for r in (1, 2):
+        M, N, _ = network(0, 100, r, "overlapping")
+        print(f"100 units of rank {r}, overlapping loadings, input along the first:")
+        _over(LowRank(M, N, input=M[:, :1]), 0.05, 2.0, width=1e-3)
 
 
-def _over(system: LowRank, start: float, end: float) -> None:
+def _over(system: LowRank, start: float, end: float, width: float = 1e-5) -> None:
     began = time.process_time()
-    found = points_over_inputs(system, [start], [end])
+    found = points_over_inputs(system, [start], [end], width=width)
     print(f"  {found.sentence}\n  {found.searches} searches, {time.process_time() - began:.1f} s")
 
 
