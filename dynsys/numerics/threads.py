@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+ENTRIES = 2**19  # of the matrices of one piece: where they are larger, a call costs nothing beside its work
 
 
 @contextlib.contextmanager
@@ -26,6 +29,11 @@ def alone() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def pieces_of(x: Tensor, most: int) -> tuple[Tensor, ...]:
+    """Rows of states x (B, n) with a matrix (n, n) each, ``most`` at once: the same for any number of threads."""
+    return torch.split(torch.arange(len(x), device=x.device), max(1, min(most, ENTRIES // x.shape[1] ** 2)))
 
 
 def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece], workers: int) -> Iterator[Result]:

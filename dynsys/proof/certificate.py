@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from dynsys.numerics.inverse import rough_inverse
+from dynsys.numerics.threads import in_order, pieces_of
 from dynsys.proof.exact import gamma, length, up
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.budget import MATRIX_FREE_ABOVE
@@ -75,8 +76,11 @@ class Certificates:
         return Certificates(zero > 0, zero + torch.inf, zero, zero + torch.inf, (reason,) * len(x))
 
 
-def certify(system: System, x: Tensor, u: Tensor, unit: float = 1.0, memory: int = MEMORY) -> Certificates:
-    """Certificates of the states x (B, n) under the inputs u (B, m), a few at a time to fit into ``memory`` bytes.
+def certify(
+    system: System, x: Tensor, u: Tensor, unit: float = 1.0, memory: int = MEMORY, workers: int = 1
+) -> Certificates:
+    """Certificates of the states x (B, n) under the inputs u (B, m), a few at a time to fit into ``memory`` bytes of
+    each of the ``workers`` (threads), with the same numbers on any number of them.
 
     ``unit`` is the usual size of a state, to which the balls that are tried are scaled. What is proved is about the
     system with the very float64 weights it holds.
@@ -86,8 +90,8 @@ def certify(system: System, x: Tensor, u: Tensor, unit: float = 1.0, memory: int
     if x.shape[1] > MATRIX_FREE_ABOVE:
         return Certificates.none(x, Reason.TOO_LARGE)
     together = max(1, int(memory // (8 * MATRICES * x.shape[1] ** 2)))
-    rows = torch.split(torch.arange(len(x), device=x.device), together)
-    return Certificates.joined([_certify(system, x[some], u[some], unit) for some in rows])
+    rows = pieces_of(x, together)
+    return Certificates.joined(list(in_order(lambda some: _certify(system, x[some], u[some], unit), rows, workers)))
 
 
 def _certify(system: System, x: Tensor, u: Tensor, unit: float) -> Certificates:

@@ -81,9 +81,9 @@ class Exploration:
         unit = usual_size(system, inputs, x)
         self.solver, self.solvers = solver, [solver.name]
         self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton), system.factorised_up_to)
-        self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians)
+        self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians, settings.workers)
         descender = Descender(system, inputs, unit, settings.slow_q)
-        self.minima = Minima(system, inputs, unit, settings.slow_q, descender.within_reach)
+        self.minima = Minima(system, inputs, unit, settings.slow_q, descender.within_reach, settings.workers)
         self.harvest = Harvest(descender, self.catalogue, self.minima, self.plan.workers)
         self.discovery = Discovery()
         self.stopped = Stop.USED_UP

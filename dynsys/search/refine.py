@@ -64,7 +64,7 @@ def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
     """A proved bound takes the place of the estimated one, be it larger or smaller, where there is none yet."""
     rows = np.flatnonzero(~zeros.certified)
     points, u = zeros.points[torch.as_tensor(rows)], catalogue.inputs[_rows(zeros)[rows]]
-    proof = certify(system, points.x, u, catalogue.unit)
+    proof = certify(system, points.x, u, catalogue.unit, workers=catalogue.workers)
     bound = zeros.points.error_bound.clone()
     bound[rows] = torch.where(proof.certified, proof.error_bound, points.error_bound)
     reasons, certified = list(zeros.reasons), zeros.certified.copy()

@@ -24,6 +24,7 @@ from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.vanilla import RNN
+from dynsys.numerics.threads import pieces_of
 from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.kantorovich import assess
 from dynsys.systems.system import Kind, System
@@ -352,6 +353,20 @@ def test_points_are_certified_alike_alone_and_in_company():
     assert together.reasons == apart.reasons
     torch.testing.assert_close(together.error_bound, apart.error_bound, rtol=1e-2, atol=0)
     assert len(certify(system, x[:0], u[:0])) == 0
+
+
+def test_pieces_of_large_networks_are_certified_alike_by_one_thread_and_by_three():
+    rng = np.random.default_rng(0)
+    n = 260
+    zeros = {"weight_ih_l0": np.zeros((n, 1)), "bias_ih_l0": np.zeros(n), "bias_hh_l0": np.zeros(n)}
+    net = RNN({**zeros, "weight_hh_l0": 0.5 * rng.standard_normal((n, n)) / np.sqrt(n)})
+    x = torch.as_tensor(1e-9 * rng.standard_normal((20, n)))
+    assert len(pieces_of(x, 20)) == 3
+    u = torch.zeros(20, 1, dtype=torch.float64)
+    one, three = (certify(net, x, u, workers=workers) for workers in (1, 3))
+    assert one.certified.all()
+    for name in ("error_bound", "unique_radius", "inverse_norm"):
+        assert torch.equal(getattr(one, name), getattr(three, name))
 
 
 def test_a_shut_gate_does_not_loosen_the_bound():

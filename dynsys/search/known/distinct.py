@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.numerics.threads import in_order, pieces_of
 from dynsys.proof.kantorovich import Assessed, assess
 from dynsys.proof.same_point import belongs, overlap
 from dynsys.search.known.missing import Tally
@@ -39,6 +40,7 @@ class Catalogue:
     inputs: Tensor
     unit: float
     together: int = 64
+    workers: int = 1  # threads that assess points side by side
     groups: list[int] = field(default_factory=list)  # which input each point belongs to
     hits: list[int] = field(default_factory=list)  # by the starts that were not made from points found
     crossings: list[int] = field(default_factory=list)  # by directional fibers
@@ -139,9 +141,13 @@ class Catalogue:
 
     def assessed(self, x: Tensor, groups: Tensor) -> Assessed:
         """States x (B, n) refined and bounded, as many at once as memory allows."""
-        rows = torch.split(torch.arange(len(x), device=x.device), max(self.together, 1))
+        rows = pieces_of(x, self.together)
         dense, u = self.together > 0, self.inputs[groups]
-        found = Assessed.joined([assess(self.system, x[some], u[some], self.unit, dense) for some in rows])
+        room = self.together // max(map(len, rows)) if dense else self.workers
+        parts = in_order(
+            lambda some: assess(self.system, x[some], u[some], self.unit, dense), rows, max(1, min(self.workers, room))
+        )
+        found = Assessed.joined(list(parts))
         return dataclasses.replace(found, x=wrapped(found.x, self.system.periods))
 
     def enter(self, found: Assessed, x: Tensor, F: Tensor, groups: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def prove(catalogue: Catalogue) -> int:
         return 0
     groups = torch.tensor(catalogue.groups, device=doubtful.device)[doubtful]
     x = catalogue.states()[doubtful]
-    proof = certify(catalogue.system, x, catalogue.inputs[groups], catalogue.unit)
+    proof = certify(catalogue.system, x, catalogue.inputs[groups], catalogue.unit, workers=catalogue.workers)
     sure = proof.certified.nonzero().squeeze(1)
     catalogue.prove(doubtful[sure], proof.error_bound[sure], _indices(catalogue, x[sure], groups[sure]))
     found = sum(_look_beside(catalogue, x[i], int(groups[i]), float(proof.unique_radius[i])) for i in sure.tolist())
@@ -54,7 +54,7 @@ def _look_beside(catalogue: Catalogue, x: Tensor, group: int, radius: float) -> 
         starts = starts + dense_direction(catalogue.system.jacobian(starts, u), catalogue.system.velocity(starts, u))
     near = torch.isfinite(starts).all(dim=1) & (vector_norm(starts - x, dim=1) <= 2 * FARTHEST * catalogue.unit)
     starts, groups, u = starts[near], groups[near], u[near]
-    proof = certify(catalogue.system, starts, u, catalogue.unit)
+    proof = certify(catalogue.system, starts, u, catalogue.unit, workers=catalogue.workers)
     found = 0
     for i in torch.argsort(proof.error_bound, stable=True).tolist():
         if bool(proof.certified[i]) and _is_new(catalogue, starts[i], group, float(proof.error_bound[i])):

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.rounding import is_zero, rate
+from dynsys.numerics.threads import in_order
 from dynsys.search.landing import Rejection, accepted
 from dynsys.search.slow_points.constrained import NEARLY_ZERO, lowered
 from dynsys.search.slow_points.minimum import GRADIENT_TOLERANCE, TRUST_LIMIT, Minimum, descend_to_minimum, minimum_at
@@ -66,6 +67,7 @@ class Minima:
     unit: float
     slow_q: float
     within_reach: Callable[[Tensor, Tensor], Tensor]  # which states (B, n), by the inputs (B,) that they belong to
+    workers: int = 1
     points: list[Minimum] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     zeros: list[tuple[Tensor, int]] = field(default_factory=list)  # minima whose velocity cannot be told from zero
@@ -127,8 +129,11 @@ class Minima:
     def _down(self, x: Tensor, groups: Tensor) -> Tensor:
         steps = STEPS if self.system.n_state <= TRUST_LIMIT else STEPS_LARGE
         rows = torch.split(torch.arange(len(x), device=x.device), self._together())
-        down = [lowered(self.system, x[r], self.inputs[groups[r]], self.unit, self.slow_q, steps) for r in rows]
-        return torch.cat(down)
+
+        def down(r: Tensor) -> Tensor:
+            return lowered(self.system, x[r], self.inputs[groups[r]], self.unit, self.slow_q, steps)
+
+        return torch.cat(list(in_order(down, rows, self.workers)))
 
     def _finished(self, x: Tensor, groups: Tensor) -> Tensor:
         """Newton for those that are slow, and not all but at a zero, where it would have nothing to add."""
