@@ -31,6 +31,7 @@ from dynsys.numerics.threads import alone, in_order
 from dynsys.search.course import usual_size
 from dynsys.search.find import fixed_states
 from dynsys.search.starts import GONE, first_starts, resting_states
+from dynsys.stability.spectrum import excess
 from dynsys.systems.family import TRAINING, Family
 from dynsys.systems.system import Kind
 
@@ -44,6 +45,7 @@ AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a s
 BESIDE_ORIGIN = 1e-3  # usual sizes of a state, within which a curve that ends at a branch point does so at the origin
 SEARCHED, WALKS, RELEASES = "searches", "walks from the points found", "releases at snapshots not searched"
 SWITCHES, FURTHER = "switches at branch points", "further searches, which the indices ask for"
+ON_BOUNDARY = 1e-5  # of the largest excess of an eigenvalue, which that of a double zero is below
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
 
 
@@ -328,9 +330,22 @@ class _Study:
         return found
 
     def _unresolved(self, branches: Sequence[Branch]) -> list[float]:
-        """Snapshots at whose very value curves end: an event is there, which a corner of the family hides."""
+        """Snapshots at whose very value curves end: an event is there, which a corner of the family hides. At the first
+        and the last, where all curves end, it is told by an eigenvalue on the boundary."""
         steps = self.family.steps
         ends = [end for b in branches if b.lost and LEFT not in b.lost for end in (b.s[0], b.s[-1])]
         near = AT_SNAPSHOT * np.gradient(steps)
-        at = zip(steps[1:-1], near[1:-1], strict=True)
-        return [float(step) for step, reach in at if np.any(np.abs(ends - step) <= reach)]
+        return [
+            float(step)
+            for i, (step, reach) in enumerate(zip(steps, near, strict=True))
+            if np.any(np.abs(ends - step) <= reach) and (0 < i < len(steps) - 1 or self._is_marginal(branches, i))
+        ]
+
+    def _is_marginal(self, branches: Sequence[Branch], snapshot: int) -> bool:
+        """Whether a point at a snapshot has an eigenvalue on the boundary, beside those elsewhere, or goes nowhere."""
+        if any(len(b) == 1 and b.lost and b.snapshot[0] == snapshot for b in branches):
+            return True
+        beyond = [np.abs(excess(torch.as_tensor(b.eigenvalues), self.family.kind).numpy()) for b in branches]
+        usual = max((np.nanmax(each, initial=0.0) for each in beyond), default=0.0)
+        at = [each[row] for b, each in zip(branches, beyond, strict=True) if (row := b.at(snapshot)) is not None]
+        return any(np.nanmin(each, initial=np.inf) <= ON_BOUNDARY * usual for each in at)

@@ -176,3 +176,11 @@ class TestFilesAndMistakes:
         pages = ["inputs.html", "inputs.json", "inputs.safetensors", "points.html", "portrait.html", "times.html"]
         assert files == pages
         assert CliRunner().invoke(main, arguments[:-4]).exit_code == 2
+
+
+@pytest.mark.parametrize(("path", "is_told"), [([[0.0], [-1.0]], True), ([[1.0], [0.5]], False)])
+def test_a_fold_at_the_very_end_of_a_path_is_told(path, is_told):
+    """x' = u - x^2 has a double zero at u = 0, which only half of the states beside it come to."""
+    fold = Flow(lambda x, u: u[:, :1] - x**2, n_state=1, n_input=1, bounds=(-3, 3))
+    notes = follow_inputs(fold, path, workers=1).notes
+    assert any("very place 0 was not resolved" in note for note in notes) == is_told
