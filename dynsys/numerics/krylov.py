@@ -43,13 +43,13 @@ class Basis:
         row = w.unsqueeze(1)  # as a row: five times faster than V w as a column
         for _ in range(passes):
             h = torch.bmm(row, known.mT)
-            row = torch.baddbmm(row, h, known, alpha=-1)
+            row = row - torch.bmm(h, known)
             column += h.squeeze(1)
         w = row.squeeze(1)
         rest = vector_norm(w, dim=1)
         spent = rest <= 10 * torch.finfo(w.dtype).eps * length  # the space is exhausted: an invariant subspace
         self.H[:, j + 1, j] = rest.masked_fill(spent, 0.0)
-        self.V[:, j + 1] = w / rest.masked_fill_(spent, torch.inf).unsqueeze(1)
+        self.V[:, j + 1] = w * (1 / rest.masked_fill_(spent, torch.inf)).unsqueeze(1)
         self.size += 1
 
 
