@@ -140,6 +140,7 @@ def _settling(search: Exploration, points: FixedPoints) -> tuple[dict[str, Any] 
         points=torch.as_tensor(known.states).to(x),
         point_inputs=torch.as_tensor(known.inputs).to(x),
         leading=known.leading_eigenvalue,
+        workers=search.settings.workers,
     )
     search.settings.progress("settling", 1, 1)
     told = settlement(settled, lambda attractors: periodic(system, attractors, search.catalogue.unit))

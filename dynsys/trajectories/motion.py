@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynsys.numerics.rounding import rate
 from dynsys.numerics.runge_kutta import SHORTEST, Course, advance
+from dynsys.numerics.threads import in_order
 from dynsys.systems.angles import wrapped
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.sections import Returns
@@ -18,6 +19,7 @@ FIRST = {Kind.MAP: 16, Kind.FLOW: 4}  # steps, or time constants, up to the firs
 LONGEST = {Kind.MAP: 512, Kind.FLOW: 512}  # an oscillation has to come back several times between two looks
 FIRST_RATES = 40.0  # of a flow faster than its time constant: the first look is after this many times 1 / |dF/dx|
 HELD = 2**22  # numbers in the states of one look
+SIDE, ALONE_UP_TO = 32, 256  # trajectories of a flow that one thread follows, of networks with more units than that
 MOST_STEPS, STEPS_PER_TIME = 5_000, 5  # of a flow's trajectory in all, whichever are more: a stiffer one is given up
 
 
@@ -52,8 +54,10 @@ class Motion(abc.ABC):
     """The trajectories that are still followed; ``time`` is how far they have come."""
 
     @staticmethod
-    def of(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> Motion:
-        return (MapMotion if system.kind is Kind.MAP else FlowMotion)(system, x, u, unit, max_steps)
+    def of(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int, workers: int = 1) -> Motion:
+        if system.kind is Kind.MAP:
+            return MapMotion(system, x, u, unit, max_steps)
+        return FlowMotion(system, x, u, unit, max_steps, workers)
 
     def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
         self.system, self.u, self.unit, self.max_steps = system, u, unit, max_steps
@@ -109,8 +113,9 @@ class MapMotion(Motion):
 class FlowMotion(Motion):
     """A flow by Runge-Kutta steps, and its returns since the look before."""
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
+    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int, workers: int = 1) -> None:
         super().__init__(system, x, u, unit, max_steps)
+        self.workers = workers
         self.now = Course.starting(system, x, u, unit)
         self.steps_left = torch.full_like(self.rows, steps_given(max_steps))
         self.span = min(self.span, FIRST_RATES / _usual_rate(system, x, u, unit))
@@ -118,19 +123,26 @@ class FlowMotion(Motion):
     def follow(self) -> Followed:
         periods = self.system.periods
         self.now.x = wrapped(self.now.x, periods)
-        T, states = self._next(), [self.now.x.clone()]
-        returns = Returns.starting(self.now, self.unit, periods)
-        start = self.time - T
-        for until in (start + T / 2, self.time):
-            left = self.steps_left
-            self.steps_left = left - advance(
-                self.system, self.now, self.u, self.unit, until, most_steps=left, watch=returns.watch
-            )
-            states.append(self.now.x.clone())
+        T, x = self._next(), self.now.x.clone()
+        size = SIDE if self.system.n_state > ALONE_UP_TO else max(len(x), 1)
+        sides = torch.split(torch.arange(len(x), device=x.device), size)
+        found = list(in_order(lambda some: self._onward(some, T), sides, self.workers))
+        halfway, period, span = (torch.cat(parts) for parts in zip(*found, strict=True))
         finite = torch.isfinite(self.now.x).all(dim=1) & torch.isfinite(self.now.F).all(dim=1)
         escaped = ~finite | ~(self.now.h >= SHORTEST)
         given_up = (self.steps_left <= 0) & (self.now.t < self.time)
-        return Followed(self.rows, torch.stack(states), escaped, given_up, returns.period, returns.span, T)
+        return Followed(self.rows, torch.stack([x, halfway, self.now.x]), escaped, given_up, period, span, T)
+
+    def _onward(self, some: Tensor, T: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Take some of the trajectories to the next look: their states halfway, and what their returns tell."""
+        now, left = self.now[some], self.steps_left[some]
+        returns, halfway = Returns.starting(now, self.unit, self.system.periods), now.x
+        for until in (self.time - T / 2, self.time):
+            halfway = now.x.clone()
+            left -= advance(self.system, now, self.u[some], self.unit, until, most_steps=left, watch=returns.watch)
+        self.now.put(some, now)
+        self.steps_left[some] = left
+        return halfway, returns.period, returns.span
 
     def drop(self, gone: Tensor) -> None:
         self.rows, self.u, self.now = self.rows[~gone], self.u[~gone], self.now[~gone]

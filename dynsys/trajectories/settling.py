@@ -88,12 +88,14 @@ def settle(
     leading: NDArray[np.complex128] | None = None,
     max_steps: int | None = None,
     max_period: int = MAX_PERIOD,
+    workers: int = 1,
 ) -> Settled:
     """Follow the states x (B, n) under the held input u, (1, m) or (B, m), zeros if not given, to where they settle.
 
     ``points`` (k, n) are stable points known already, ``point_inputs`` (k, m) the inputs they belong to (the only one
     unless given), ``leading`` (k,) their leading eigenvalues (computed unless given). ``max_steps`` are steps of a map,
-    time constants of a flow, 5000 and 1000 unless given; ``max_period`` is the longest cycle looked for.
+    time constants of a flow, 5000 and 1000 unless given; ``max_period`` is the longest cycle looked for. Many
+    trajectories of a large flow are shared by the ``workers`` (threads), with the same numbers on any number of them.
 
     >>> from dynsys import Map
     >>> flip = Map(lambda x, u: -torch.tanh(2 * x), n_state=1, bounds=(-1, 1))
@@ -109,7 +111,7 @@ def settle(
     points, point_inputs = (None if values is None else as_rows(values) for values in (points, point_inputs))
     held = u.expand(len(x), -1)
     with alone():
-        course = _Course(system, x, held, steps, max_period)
+        course = _Course(system, x, held, steps, max_period, workers)
         if points is not None and len(points):
             inputs = u[:1] if point_inputs is None else point_inputs
             course.known.hand_in(points, inputs.expand(len(points), -1), leading)
@@ -138,12 +140,12 @@ class _Oscillation:
 class _Course:
     """Everything that changes while trajectories are followed."""
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, max_steps: int, max_period: int) -> None:
+    def __init__(self, system: System, x: Tensor, u: Tensor, max_steps: int, max_period: int, workers: int) -> None:
         self.system, self.u, self.max_steps, self.max_period = system, u, max_steps, max_period
         self.unit, self.begun = usual_size(system, x, u), x
         self.known = Known(system, self.unit)
         self.looks = 0
-        self.motion = Motion.of(system, x, u, self.unit, max_steps)
+        self.motion = Motion.of(system, x, u, self.unit, max_steps, workers)
         self.oscillations: list[_Oscillation] = []  # those that draw their neighbours in
         self.neutral: list[_Oscillation] = []
         self.kind = [Ending.UNSETTLED] * len(x)
