@@ -1,4 +1,4 @@
-"""Microseconds per step of FORCE training, beside what the machine's memory allows and beside reservoirpy.
+"""Microseconds of the processor per step of FORCE training, beside what the machine's memory allows and beside reservoirpy.
 
 python benchmarks/force.py --units 500,1000,2000
 """
@@ -23,9 +23,9 @@ def best_seconds(run: Callable[[], object], repeats: int) -> float:
     """The least of some repeats: what else the machine does can only add."""
 
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return min(once() for _ in range(repeats))
 

@@ -3,6 +3,7 @@
 A step costs one product with [W_r W_fb B], an update one product with P and one rank-1 change of it. All of these are
 limited by memory traffic, not arithmetic: so only the lower triangle of the symmetric P is read or written, and its
 changes wait until one pass over P can apply many. BLAS overwrites x, W_out, P in place: Fortran order, no copies.
+The two matrices lie in large pages, and the columns of the weights begin at lines of the cache.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
+from scipy.linalg.blas import ddot, dgemv, dger, dnrm2, dsymv, dsyrk
 from threadpoolctl import threadpool_limits
 
 from dynsys.io.checked import check_arrays
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 OnSnapshot = Callable[[int, Array], None]
 OnProgress = Callable[[int, int], None]
 
+LINE, PAGE = 8, 2**18  # numbers in a line of the cache, and in a large page of memory
 REPORT_EVERY = 1000  # steps between two checks that the weights are finite, and two calls of on_progress
 
 
@@ -105,12 +107,12 @@ def train_force(
         for t in range(first, steps):
             if t in kept:
                 keep(t)
-            output[t] = simulation.advance(inputs[t], learner.W_out)
+            z = simulation.advance(inputs[t], learner.W_out, output[t])
             if t % settings.interval == 0 and (mask is None or mask[t]):
-                learner.update(simulation.r, output[t] - target[t])
+                learner.update(simulation.r, z - target[t])
                 norm = learner.weight_norms()
             weight_norm[t] = norm
-            simulation.feedback += noise[t]
+            np.add(z, noise[t], out=simulation.feedback)
             late = t + 1 < steps and deadline.is_over
             if (t + 1) % REPORT_EVERY == 0 or t + 1 == steps or late:
                 if not np.isfinite(norm).all():
@@ -157,8 +159,11 @@ def _snapshot_steps(settings: Force, steps: int) -> set[int]:
 def simulate(network: EchoStateNetwork, inputs: Array, x: Array) -> Array:
     """The output (T, O) of a trained network over ``inputs`` (T, I) from the state ``x`` (N,), its weights fixed."""
     simulation, W_out = Simulation(network, x), network.W_out.numpy()
+    output = np.empty((len(inputs), network.n_output))
     with threadpool_limits(1):
-        return np.array([simulation.advance(u, W_out) for u in inputs])
+        for u, z in zip(inputs, output, strict=True):
+            simulation.feedback[:] = simulation.advance(u, W_out, z)
+    return output
 
 
 class Simulation:
@@ -166,12 +171,14 @@ class Simulation:
 
     def __init__(self, network: EchoStateNetwork, x: Array) -> None:
         n, n_output = network.n_state, network.n_output
-        blocks = [w.numpy() for w in (network.W_r, network.W_fb, network.B)]
+        blocks = np.hstack([w.numpy() for w in (network.W_r, network.W_fb, network.B)]).T
         # Transposed: OpenBLAS reads the columns of W^T faster than it adds up those of W.
-        self._weights = np.array(np.hstack(blocks).T / network.time_constant, order="F")
+        self._weights = _in_large_pages(-(-len(blocks) // LINE) * LINE, n)
+        np.divide(blocks, network.time_constant, out=self._weights[: len(blocks)])
         self._leak = 1 - 1 / network.time_constant
         self._rate = _RATES[network.activation]
-        self._signal = np.zeros(len(self._weights))  # (r, z, u) side by side, so one product does all three
+        self._padded = np.zeros(len(self._weights))
+        self._signal = self._padded[: len(blocks)]  # (r, z, u) side by side, so one product does all three
         self.r, self.feedback, self._u = np.split(self._signal, [n, n + n_output])
         self.x = np.array(x, dtype=np.float64)
         self._rate(self.x, self.r)
@@ -184,13 +191,13 @@ class Simulation:
     def restore(self, arrays: Mapping[str, Array]) -> None:
         self.x[:], self._signal[:] = arrays["x"], arrays["signal"]
 
-    def advance(self, u: Array, W_out: Array) -> Array:
-        """One Euler step of eq. 22 (step 1, so 1 / tau of the velocity); returns a copy of the output z after it."""
+    def advance(self, u: Array, W_out: Array, z: Array) -> Array:
+        """One Euler step of eq. 22 (step 1, so 1 / tau of the velocity) from the z in ``feedback``; z after it."""
         self._u[:] = u
-        scipy.linalg.blas.dgemv(1.0, self._weights, self._signal, beta=self._leak, y=self.x, overwrite_y=1, trans=1)
+        dgemv(1.0, self._weights, self._padded, beta=self._leak, y=self.x, overwrite_y=1, trans=1)
         self._rate(self.x, self.r)
-        np.dot(W_out, self.r, out=self.feedback)
-        return self.feedback.copy()
+        new: Array = np.dot(W_out, self.r, out=z)
+        return new
 
 
 class RecursiveLeastSquares:
@@ -206,7 +213,8 @@ class RecursiveLeastSquares:
         n = W_out.shape[1]
         self._W = np.array(W_out.T, order="F")  # (N, O)
         self._rows = [self._W[:, k] for k in range(self._W.shape[1])]  # those of each output: views
-        self._S = np.asfortranarray(np.eye(n) / alpha)  # only its lower triangle is kept up to date
+        self._S = _in_large_pages(n, n)  # only its lower triangle is kept up to date
+        np.fill_diagonal(self._S, 1 / alpha)
         self._V = np.zeros((n, self.WAITING), order="F")
         self._waiting = 0
 
@@ -231,7 +239,7 @@ class RecursiveLeastSquares:
 
     def weight_norms(self) -> list[float]:
         """The Euclidean norm of the weights of each output."""
-        return [scipy.linalg.blas.dnrm2(row) for row in self._rows]
+        return [dnrm2(row) for row in self._rows]
 
     def update(self, r: Array, e: Array) -> None:
         """Eq. 28 and then eq. 27 for the rates r and the error e = z - y before it.
@@ -239,16 +247,26 @@ class RecursiveLeastSquares:
         W(t + dt) on the right of eq. 27 is the value before: W -= e (P r)^T with the new P.
         """
         V = self._V
-        k = scipy.linalg.blas.dsymv(1.0, self._S, r, lower=1)
-        k = scipy.linalg.blas.dgemv(-1.0, V, scipy.linalg.blas.dgemv(1.0, V, r, trans=1), beta=1.0, y=k, overwrite_y=1)
-        c = 1.0 / (1.0 + float(scipy.linalg.blas.ddot(r, k)))
-        scipy.linalg.blas.dger(-c, k, e, a=self._W, overwrite_a=1)
+        k = dsymv(1.0, self._S, r, lower=1)
+        k = dgemv(-1.0, V, dgemv(1.0, V, r, trans=1), beta=1.0, y=k, overwrite_y=1)
+        c = 1.0 / (1.0 + float(ddot(r, k)))
+        dger(-c, k, e, a=self._W, overwrite_a=1)
         np.multiply(k, math.sqrt(c), out=V[:, self._waiting])
         self._waiting += 1
         if self._waiting == self.WAITING:
-            scipy.linalg.blas.dsyrk(-1.0, V, beta=1.0, c=self._S, overwrite_c=1, lower=1)
+            dsyrk(-1.0, V, beta=1.0, c=self._S, overwrite_c=1, lower=1)
             V[:] = 0.0
             self._waiting = 0
+
+
+def _in_large_pages(rows: int, columns: int) -> Array:
+    """Zeros (rows, columns) in Fortran order, from the beginning of a large page of memory.
+
+    numpy asks for large pages where an array is large, but does not begin there.
+    """
+    memory = np.zeros(max(rows * columns + PAGE, 2 * PAGE))
+    first = -(memory.ctypes.data // memory.itemsize) % PAGE
+    return memory[first : first + rows * columns].reshape((rows, columns), order="F")
 
 
 def _tanh(x: Array, out: Array) -> None:

@@ -53,6 +53,28 @@ def test_P_is_the_inverse_of_the_regularised_correlation(rng, samples):
     np.testing.assert_allclose(learner.P, np.linalg.inv(r.T @ r + alpha * np.eye(12)), rtol=1e-10, atol=1e-12)
 
 
+def test_the_weights_are_those_of_the_plain_recursion_step_by_step(rng):
+    net, settings = network(units=37), Force(interval=2, alpha=1.0, noise=0.3, seed=5)
+    inputs, target = rng.standard_normal((STEPS, 2)), rng.standard_normal((STEPS, 2))
+    record = train_force(net, inputs, target, settings)
+
+    W_r, W_fb, W_out, B = (w.numpy().copy() for w in (net.W_r, net.W_fb, net.W_out, net.B))
+    drawn = np.random.default_rng(5)
+    x, P = drawn.standard_normal(37) * settings.initial_state, np.eye(37) / settings.alpha
+    noise, z = 0.3 * drawn.standard_normal((STEPS, 2)), W_out @ np.tanh(x)
+    for t in range(STEPS):
+        x = x + (-x + W_r @ np.tanh(x) + W_fb @ z + B @ inputs[t]) / net.time_constant
+        r = np.tanh(x)
+        z = W_out @ r
+        if t % 2 == 0:
+            Pr = P @ r
+            P -= np.outer(Pr, Pr) / (1 + r @ Pr)
+            W_out -= np.outer(z - target[t], P @ r)
+        np.testing.assert_allclose(record.weight_norm[t], np.linalg.norm(W_out, axis=1), rtol=1e-10)
+        z = z + noise[t]
+    np.testing.assert_allclose(record.W_out, W_out, rtol=1e-9, atol=1e-10)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "logistic"])
 def test_one_step_is_eq_22(rng, activation):
     net = network(activation=activation).with_readout(rng.standard_normal((2, 30)))
@@ -62,7 +84,7 @@ def test_one_step_is_eq_22(rng, activation):
     after = x + (-x + W_r @ rate(x) + W_fb @ (W_out @ rate(x)) + B @ u) / net.time_constant
 
     simulation = Simulation(net, x)
-    z = simulation.advance(u, W_out)
+    z = simulation.advance(u, W_out, np.empty(2))
     np.testing.assert_allclose(simulation.x, after, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(z, W_out @ rate(after), rtol=1e-12, atol=1e-13)
 
@@ -82,7 +104,7 @@ def test_products_and_updates_work_in_place(rng):
     simulation, learner = Simulation(net, np.zeros(30)), RecursiveLeastSquares(np.zeros((2, 30)), 1.0)
     x, W_out = simulation.x.copy(), learner.W_out.copy()
     for _ in range(RecursiveLeastSquares.WAITING):
-        simulation.advance(np.ones(2), W_out)
+        simulation.advance(np.ones(2), W_out, np.empty(2))
         learner.update(rng.standard_normal(30), np.ones(2))
     assert not np.allclose(simulation.x, x)  # BLAS changed our arrays and not copies of them
     assert not np.allclose(learner.W_out, W_out)
