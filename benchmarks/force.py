@@ -1,4 +1,4 @@
-"""Microseconds of the processor per step of FORCE training, beside what the machine's memory allows and beside reservoirpy.
+"""Microseconds of the processor per step of FORCE training, beside the memory's limit and beside reservoirpy.
 
 python benchmarks/force.py --units 500,1000,2000
 """
