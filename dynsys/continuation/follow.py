@@ -22,7 +22,7 @@ from dynsys.continuation.curves import SHORT, Curves
 from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
 from dynsys.continuation.events.assembly import Assembly
 from dynsys.continuation.events.junctions import Followed, Junction, is_walked, junctions
-from dynsys.continuation.switching import other_tangent
+from dynsys.continuation.family_curve import other_tangent
 from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.io.progress import Progress, silent
 from dynsys.io.text import paragraphs

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from dynsys.io.shown import Shown, Sight, facts
+from dynsys.numerics.derivatives import jacfwd, jvp
 from dynsys.systems.angles import checked_periods, nearest, within_a_turn
 from dynsys.systems.arrays import TAKEN, takes_arrays
-from dynsys.systems.derivatives import jacfwd, jvp
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.user_function import check_function, takes_states_alone
 

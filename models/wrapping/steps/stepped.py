@@ -25,7 +25,7 @@ from dynsys.models.wrapping.module_copy import first_line, holds_module, module_
 from dynsys.models.wrapping.readout import Readout
 from dynsys.models.wrapping.steps.derivative_tests import DerivativeTests
 from dynsys.models.wrapping.steps.step_form import Form
-from dynsys.systems.derivatives import jvp
+from dynsys.numerics.derivatives import jvp
 from dynsys.systems.system import _AUTODIFF, Kind, Product, System, _reverse_jacobian
 from dynsys.systems.undisturbed import undisturbed
 
