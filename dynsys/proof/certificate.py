@@ -30,7 +30,6 @@ SLACK = 1e-6  # relative, by which a radius is made safe before it is put into t
 SINGLE_ABOVE = 64  # units, from where half of the time of an inverse is worth saving
 GOOD = 1e-2  # |A J - I| up to which an inverse in single precision will do
 MATRICES = 10  # of the size of J that are held per point
-IN_CACHE = 2**18  # entries of matrices that are gone through together
 MEMORY = 512 * 2**20  # bytes
 
 
@@ -123,11 +122,7 @@ class _Bounds:
         rounding = up(gamma(n + 2) * lengths + F.gradient_error).expand(B, n)
         off = up(F.error + gamma(n) * value.abs()).expand(B, n)
         bounds = torch.cat([off[None], rounding[None], F.curvature.expand(-1, B, n)])
-        blocks = torch.split(torch.arange(B, device=x.device), max(1, IN_CACHE // n**2))
-        found = [_through_inverse(J[some], value[some], bounds[:, some]) for some in blocks]
-        step, of_A, wrong_A, (reach_off, wrong, *bent) = (
-            torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)
-        )
+        step, of_A, wrong_A, (reach_off, wrong, *bent) = _through_inverse(J, value, bounds)
         return _Bounds(
             Y=up(step + reach_off),
             Z=up(wrong_A + wrong),
