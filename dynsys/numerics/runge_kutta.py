@@ -30,7 +30,7 @@ LEAST, MOST, SAFETY = 0.2, 5.0, 0.9  # change of step length from one to the nex
 FIRST = 0.01  # of a state's size, moved in the first step
 PART_OF_TURN = 1 / 8  # that an angle moves by in one step
 MOST_STEPS = 10_000
-SHORTEST = 1e-12  # time constants: a state that needs shorter steps is running off to infinity
+SHORTEST = 1e-30  # time constants: no step is shorter, nor too short to be added to the time that has passed
 
 
 @dataclass
@@ -50,6 +50,11 @@ class Course:
 
     def __getitem__(self, rows: Tensor) -> Course:
         return Course(self.x[rows], self.F[rows], self.h[rows], self.t[rows])
+
+    @property
+    def is_stuck(self) -> Tensor:
+        """Whether (B,) the next step is too short to be taken, or no number."""
+        return ~(self.h >= (torch.finfo(self.t.dtype).eps * self.t).clamp_min(SHORTEST))
 
     def put(self, rows: Tensor, new: Course) -> None:
         """Set the states of ``rows``."""
@@ -104,13 +109,13 @@ def advance(
 ) -> Tensor:
     """Take the states to the times ``until``, or as far as ``most_steps`` of each take it; returns the steps made (B,).
 
-    Those whose steps have become too short are left where they are. ``watch(rows, before, after)`` is told of every
+    Those that are stuck are left where they are. ``watch(rows, before, after)`` is told of every
     step. ``whole`` says that ``system`` belongs to this batch, and cannot take some of its rows alone.
     """
     until = torch.as_tensor(until, dtype=now.t.dtype, device=now.t.device).expand_as(now.t)
     made = torch.zeros_like(now.t, dtype=torch.long)
     while True:
-        going = (now.t < until) & (now.h >= SHORTEST) & (made < most_steps)
+        going = (now.t < until) & ~now.is_stuck & (made < most_steps)
         rows = going.nonzero().squeeze(1) if not whole else torch.arange(len(going), device=going.device)
         if not bool(going.any()):
             return made

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.numerics.rounding import rate
-from dynsys.numerics.runge_kutta import SHORTEST, Course, advance
+from dynsys.numerics.runge_kutta import LEAST, Course, advance
 from dynsys.numerics.threads import in_order
 from dynsys.systems.angles import wrapped
 from dynsys.systems.system import Kind, System
@@ -20,19 +21,21 @@ LONGEST = {Kind.MAP: 512, Kind.FLOW: 512}  # an oscillation has to come back sev
 FIRST_RATES = 40.0  # of a flow faster than its time constant: the first look is after this many times 1 / |dF/dx|
 HELD = 2**22  # numbers in the states of one look
 SIDE, ALONE_UP_TO = 32, 256  # trajectories of a flow that one thread follows, of networks with more units than that
+DIVERGES = 1e-3, 10.0  # of its size, that a diverging state moves in its last step; usual sizes beyond which it is one
 MOST_STEPS, STEPS_PER_TIME = 5_000, 5  # of a flow's trajectory in all, whichever are more: a stiffer one is given up
 
 
 @dataclass(frozen=True)
 class Followed:
     """What happened to the trajectories ``rows`` (B,) since the look before: ``history`` (T + 1, B, n) at equal times
-    within ``duration``, whether each has ``escaped``, and whether it is ``given_up`` for the steps it needs, and of a
-    flow's returns the ``period`` (B,) and ``span`` (B, 2, n) where they tell one.
+    within ``duration``, whether each has ``escaped``, is ``stuck`` as its steps have become too short, or ``given_up``
+    for as many as it needs, and of a flow's returns the ``period`` (B,) and ``span`` (B, 2, n) where they tell one.
     """
 
     rows: Tensor
     history: Tensor
     escaped: Tensor
+    stuck: Tensor
     given_up: Tensor
     period: Tensor
     span: Tensor
@@ -104,7 +107,8 @@ class MapMotion(Motion):
                 x = history[t + 1] = wrapped(x, self.system.periods)
         self.x = x
         never = torch.full_like(x[:, 0], torch.nan)
-        return Followed(self.rows, history, never > 0, never > 0, never, x.new_zeros(len(x), 2, 0), T)
+        no = never > 0
+        return Followed(self.rows, history, no, no, no, never, x.new_zeros(len(x), 2, 0), T)
 
     def drop(self, gone: Tensor) -> None:
         self.rows, self.x, self.u = self.rows[~gone], self.x[~gone], self.u[~gone]
@@ -128,10 +132,25 @@ class FlowMotion(Motion):
         sides = torch.split(torch.arange(len(x), device=x.device), size)
         found = list(in_order(lambda some: self._onward(some, T), sides, self.workers))
         halfway, period, span = (torch.cat(parts) for parts in zip(*found, strict=True))
-        finite = torch.isfinite(self.now.x).all(dim=1) & torch.isfinite(self.now.F).all(dim=1)
-        escaped = ~finite | ~(self.now.h >= SHORTEST)
+        stuck = self.now.is_stuck
+        escaped = stuck & self._diverges(stuck)
         given_up = (self.steps_left <= 0) & (self.now.t < self.time)
-        return Followed(self.rows, torch.stack([x, halfway, self.now.x]), escaped, given_up, period, span, T)
+        return Followed(self.rows, torch.stack([x, halfway, self.now.x]), escaped, stuck, given_up, period, span, T)
+
+    def _diverges(self, some: Tensor) -> Tensor:
+        """Whether the states ``some`` (B,) run off, far out and ever faster, or their velocity is no number ahead; others
+        that are stuck are too stiff, or jump.
+        """
+        far = torch.zeros_like(some)
+        if not bool(some.any()):
+            return far
+        x, F, h = self.now.x[some], self.now.F[some], self.now.h[some].unsqueeze(1)
+        ahead = [self.system.velocity(x + part * h * F, self.u[some]) for part in (1.0, 1 / LEAST)]
+        number = torch.isfinite(torch.cat([x, F, *ahead], dim=1)).all(dim=1)
+        size, moved = vector_norm(x, dim=1), (h * (x * F).sum(dim=1, keepdim=True)).squeeze(1)
+        fastest, usual_sizes = DIVERGES
+        far[some] = ~number | ((moved > fastest * size**2) & (size > usual_sizes * self.unit))
+        return far
 
     def _onward(self, some: Tensor, T: float) -> tuple[Tensor, Tensor, Tensor]:
         """Take some of the trajectories to the next look: their states halfway, and what their returns tell."""

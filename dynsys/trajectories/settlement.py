@@ -12,7 +12,7 @@ from dynsys.systems.system import Kind
 from dynsys.trajectories.motion import steps_given
 from dynsys.trajectories.settling import Ending, Settled
 
-UNSETTLED = (Ending.RESTING, Ending.CIRCLING, Ending.ESCAPED, Ending.GIVEN_UP, Ending.UNSETTLED)
+UNSETTLED = (Ending.RESTING, Ending.CIRCLING, Ending.ESCAPED, Ending.STUCK, Ending.GIVEN_UP, Ending.UNSETTLED)
 
 
 def settlement(

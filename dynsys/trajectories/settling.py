@@ -37,7 +37,8 @@ PATIENCE = 1  # looks, at which the points handed in have the field to themselve
 TRIES = 3  # of Newton's method at one look, that may bring nothing in a row
 LEADERS = 16  # states that Newton's method is tried from at once, while systems are small
 TOGETHER = 1e-2  # of a state's usual size: where Newton's method failed for one state it is not tried for the other
-BEYOND = 1e6  # times a state's usual size, where a trajectory counts as gone for ever
+BEYOND = 1e16  # times a state's size, and more than the slowest integrator told from a perfect one makes of an input
+SMALLER = 1e-2  # of their size at first: states that have come so far nearer are of another
 SAME_PERIOD, SAME_SPAN = 1e-2, 2e-2  # relative differences of two records of one oscillation
 
 
@@ -50,6 +51,7 @@ class Ending(enum.StrEnum):
     RESTING = "rests where nothing draws it in"  # at a saddle, or on a line or ring of fixed points
     CIRCLING = "goes round a closed orbit that draws nothing in"
     ESCAPED = "runs off to infinity or becomes NaN"
+    STUCK = "needs steps too short for the integrator"  # too stiff, or at a jump or pole
     GIVEN_UP = "has not settled in the steps of the integrator"
     UNSETTLED = "has not settled"
 
@@ -162,7 +164,9 @@ class _Course:
         self.looks += 1
         rows = seen.rows
         self.end[rows], self.time[rows] = seen.history[-1], self.motion.time
-        gone = seen.escaped | ~(vector_norm(seen.history[-1] - self.begun[rows], dim=1) <= BEYOND * self.unit)
+        self._come_nearer(seen.history[-1])
+        far = BEYOND * vector_norm(self.begun[rows], dim=1).clamp_min(max(self.unit, 1.0))
+        gone = seen.escaped | ~(vector_norm(seen.history[-1] - self.begun[rows], dim=1) <= far)
         self._set(rows[gone], Ending.ESCAPED)
         seen = seen[~gone]
         owner = self._owners(seen)
@@ -181,7 +185,14 @@ class _Course:
         turning[turning.clone()] = self._oscillate(seen[turning])
         seen = seen[~turning]
         self._set(seen.rows[seen.given_up], Ending.GIVEN_UP)
-        self.motion.drop(torch.isin(rows, seen.rows[~seen.given_up], invert=True))
+        self._set(seen.rows[seen.stuck], Ending.STUCK)
+        self.motion.drop(torch.isin(rows, seen.rows[~(seen.given_up | seen.stuck)], invert=True))
+
+    def _come_nearer(self, x: Tensor) -> None:
+        """Where starts far out have led to states (B, n) far smaller, errors are relative to theirs."""
+        size = max(usual_size(self.system, x, self.u), 1.0)
+        if size < SMALLER * self.unit:
+            self.unit = self.known.unit = self.motion.unit = size
 
     def _set(self, rows: Tensor, kind: Ending) -> None:
         for row in rows.tolist():

@@ -259,7 +259,7 @@ def test_after_the_ghost_a_flow_runs_off_to_infinity():
 
 def test_beside_a_fold_each_side_goes_its_own_way():
     """x' = x - d + x^2: -sqrt d draws in what lies below sqrt d, and what lies above leaves."""
-    fold = Map(lambda x, u: (x - 1e-4 + x**2).clamp(max=1e9), n_state=1)
+    fold = Map(lambda x, u: x - 1e-4 + x**2, n_state=1)
     ends = settle(fold, column(-0.5, 0.0099, 0.0101), EMPTY)
     assert [str(k) for k in ends.kind] == [Ending.POINT, Ending.POINT, Ending.ESCAPED]
     assert ends.attractors[0].states[0, 0] == pytest.approx(-0.01, abs=1e-10)
@@ -416,7 +416,22 @@ def test_a_trajectory_that_needs_ever_shorter_steps_takes_none_from_the_others()
     )
 
 
-@pytest.mark.parametrize("rate", [1e4, 1e7])
+@pytest.mark.parametrize("sizes", [(1e5, 1e-2), (1e7, 1.0), (1e-8, 1e-8)], ids=str)
+def test_nothing_runs_off_where_nothing_can(sizes):
+    """x' = x - x^3 in each variable takes every start to +-1, however far out it is or near to 0."""
+    x = spread(0.5, 1.0, 8, n=2) * torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=torch.float64).repeat(4, 1)
+    ends = settle(Flow(lambda x, u: x - x**3, n_state=2), x * torch.tensor(sizes, dtype=torch.float64), EMPTY)
+    assert kinds(ends) == {Ending.POINT: 8}
+    assert np.allclose([ends.attractors[i].states[0] for i in ends.attractor], np.sign(np.asarray(x)), atol=1e-9)
+
+
+@pytest.mark.parametrize("power", [2, 3, 5])
+def test_what_is_infinite_in_finite_time_has_run_off(power):
+    ends = settle(Flow(lambda x, u: x**power, n_state=1), column(0.5, 1.0), EMPTY)
+    assert kinds(ends) == {Ending.ESCAPED: 2}
+
+
+@pytest.mark.parametrize("rate", [1e4, 1e7, 1e14])
 def test_a_fast_flow_settles_in_its_own_time(rate):
     ends = settle(Flow(lambda x, u: -rate * x, n_state=2), spread(-1, 1, 6, n=2), EMPTY)
     assert kinds(ends) == {Ending.POINT: 6}
