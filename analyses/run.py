@@ -135,6 +135,9 @@ def _searched(
             )
         held = {} if inputs is None else {"input": inputs[0]}
         return find_fixed_points(system, seconds=seconds, **held, **_known(cut, held.get("input"), system), **settings)
+    wrong = [len(u) for u in inputs if len(u) != system.n_input]
+    if wrong:
+        raise ValueError(f"an input of {wrong[0]} numbers is given; {system.name} takes {system.n_input} input values")
     twice = [list(u) for i, u in enumerate(map(list, inputs)) if u in list(map(list, inputs[:i]))]
     if twice:
         raise ValueError(f"input {', '.join(f'{value:g}' for value in twice[0])} is given twice; give each once")
@@ -203,15 +206,16 @@ def _noting(points: FixedPoints, noted: dict[str, Any]) -> FixedPoints:
     return dataclasses.replace(points, about={**points.about, **noted})
 
 
-def points_of(folder: str | Path) -> tuple[FixedPoints, Path]:
-    """The points in a run's folder, without their system, and the file that they are in; raises CheckpointError."""
+def points_of(folder: str | Path, *, find_system: bool = False) -> tuple[FixedPoints, Path]:
+    """The points in a run's folder, with their system where ``find_system``, and the file that they are in; raises
+    CheckpointError."""
     folder = Path(folder)
     path = folder / f"{POINTS}.safetensors" if folder.is_dir() else folder
     if folder.is_dir() and not path.is_file():
         raise CheckpointError(
             folder, f"the folder has no {path.name} in it", "run 'dynsys find CHECKPOINT -o RUN' first"
         )
-    return FixedPoints.load(path, find_system=False), path
+    return FixedPoints.load(path, find_system=find_system), path
 
 
 def load_run(folder: str | Path) -> tuple[FixedPoints, System]:

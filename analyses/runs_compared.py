@@ -50,7 +50,7 @@ def compare_runs(folders: Sequence[str | Path], representation: str = "cka") -> 
     """Raises ValueError for fewer than two runs, and CheckpointError for one without points."""
     if len(folders) < 2:
         raise ValueError(f"{len(folders)} run is given; a comparison needs two or more")
-    runs = [points_of(folder) for folder in folders]
+    runs = [points_of(folder, find_system=True) for folder in folders]
     points = [found for found, _ in runs]
     connections = [_connections(found, path.parent / CONNECTIONS) for found, path in runs]
     table, pairs = np.zeros((len(runs), len(runs))), {}
@@ -58,7 +58,10 @@ def compare_runs(folders: Sequence[str | Path], representation: str = "cka") -> 
         for j in range(i + 1, len(runs)):
             a, b = connections[i], connections[j]
             both = None if a is None or b is None else (a, b)
-            pairs[i, j] = compare(points[i], points[j], connections=both, representation=representation)
+            try:
+                pairs[i, j] = compare(points[i], points[j], connections=both, representation=representation)
+            except ValueError as error:
+                raise ValueError(f"{folders[i]} and {folders[j]}: {error}") from error
             table[i, j] = table[j, i] = pairs[i, j].distance
     kinds = [str(found.about.get("name", "a system")) for found in points]
     return ComparedRuns([str(folder) for folder in folders], kinds, table, pairs)

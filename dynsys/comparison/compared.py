@@ -89,7 +89,8 @@ def compare(
     renamed: where another order or other signs of up to four outputs make the skeletons more alike, these count.
 
     Representations are compared at points that stand for each other, or at ``states``, (B, n_a) and (B, n_b), row by
-    row; by "cka" or "procrustes". Raises ValueError for results of different tasks (numbers of outputs, periods).
+    row; by "cka" or "procrustes". Raises ValueError for results of different
+    tasks, as far as these are known (those of the systems at hand, numbers of outputs, periods).
 
     >>> import torch
     >>> from dynsys import Flow, compare, find_fixed_points
@@ -129,6 +130,12 @@ def _check(a: FixedPoints, b: FixedPoints, states: tuple[Array, Array] | None, r
         raise ValueError(
             f"the networks have {a.readouts.shape[1]} and {b.readouts.shape[1]} outputs; what is compared has to have "
             "learned one task"
+        )
+    learned = [type(getattr(points.system, "task", None)) for points in (a, b)]
+    if type(None) not in learned and learned[0] is not learned[1]:
+        raise ValueError(
+            f"the networks learned two tasks, {learned[0].__name__} and {learned[1].__name__}; what is compared has to "
+            "have learned one"
         )
     if a.search.period != b.search.period:
         raise ValueError(

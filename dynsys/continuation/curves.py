@@ -61,6 +61,10 @@ class Curves:
         apart = float((a - b).norm())
         return min(apart, float((a + b).norm()) if self.odd else apart) <= SAME * self.unit
 
+    def place(self, p: float) -> str:
+        """In words; p counts snapshots."""
+        return self.family.told(self.family.time(p))
+
     def is_origin(self, x: Tensor) -> bool:
         return float(x.norm()) <= SAME * self.unit
 
@@ -68,7 +72,7 @@ class Curves:
         """Walk from states (n,) at the snapshot i, while there is time; from how many of them."""
 
         def goes_on(k: int) -> bool:
-            self.progress(f"following from {self.family.steps[i]:g}", k, len(starts))
+            self.progress(f"following from {self.place(i)}", k, len(starts))
             return not self.deadline.is_over
 
         new: list[Followed] = []
@@ -78,7 +82,7 @@ class Curves:
                 curve = walked[k] if k in walked else self._curve(x, i, SHORT)
                 if (unmixed := self._unmixed(curve, x, i)) is not None:
                     new.append(self.enter(unmixed))
-        self.progress(f"following from {self.family.steps[i]:g}", len(starts), len(starts))
+        self.progress(f"following from {self.place(i)}", len(starts), len(starts))
         self.read(new)
         return sum(self.passing(x, i) is not None for x in starts)
 
@@ -161,7 +165,8 @@ class Curves:
         except Leap:
             self.followed.remove(one)
             s = [self.family.time(node.p) for node in one.curve.nodes]
-            self.notes.append(f"a curve between {min(s):g} and {max(s):g} was dropped: it leaps to another")
+            first, last = self.family.told(min(s)), self.family.told(max(s))
+            self.notes.append(f"a curve between {first} and {last} was dropped: it leaps to another")
 
     def look_closer_at_the_origin(self, places: list[float]) -> bool:
         """Put nodes beside these places on the curve of the origin, where two changes of det J between the nodes that

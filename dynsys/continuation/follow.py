@@ -161,7 +161,7 @@ class _Study:
         n = self._walk_from_new(x, i)
         if before and n:
             self.curves.notes.append(
-                f"the search at {self.family.steps[i]:g} found {_points(n)} on no branch followed from the searches "
+                f"the search at {self.curves.place(i)} found {_points(n)} on no branch followed from the searches "
                 "before it"
             )
 
@@ -193,7 +193,7 @@ class _Study:
             n = self._walk_from_new(x, i)
             if n:
                 self.curves.notes.append(
-                    f"trajectories at {self.family.steps[i]:g} led to {_points(n)} on no branch of the searches"
+                    f"trajectories at {self.curves.place(i)} led to {_points(n)} on no branch of the searches"
                 )
         self.progress("coming to rest", len(left), len(left))
 
@@ -251,8 +251,8 @@ class _Study:
             if arm.nodes and self.curves.landing_on_another(arm) is None:
                 arms.append(arm)
             elif arm.nodes:
-                at = self.family.time(float(z[-1]))
-                self.curves.notes.append(f"a curve that leaves the branch point at {at:g} came to another")
+                at = self.curves.place(float(z[-1]))
+                self.curves.notes.append(f"a curve that leaves the branch point at {at} came to another")
         return arms
 
     def _not_walked(self, z: Tensor, other: Tensor | None) -> list[Tensor]:
@@ -287,8 +287,10 @@ class _Study:
         branches, events = assembly.result()
         sums = self.curves.index_sums(whole)
         steps: Array = self.family.steps
+        told = self.family.told
         searched = np.array([i in self.searched for i in range(len(steps))])
-        lost = [f"branch {b.id} was lost between {b.s[0]:g} and {b.s[-1]:g}: {b.lost}" for b in branches if b.lost]
+        ends = [(b, told(b.s[0]), told(b.s[-1])) for b in branches if b.lost]
+        lost = [f"branch {b.id} was lost between {first} and {last}: {b.lost}" for b, first, last in ends]
         system = self.family.system(float(len(steps) - 1))
         about = {"name": system.name, "kind": str(system.kind), "n_state": system.n_state, "odd": self.curves.odd}
         about["parameter"] = self.family.parameter
@@ -310,7 +312,7 @@ class _Study:
     def _notes(self, branches: Sequence[Branch], events: Sequence[Event], sums: Integers) -> list[str]:
         """What is not simple, not resolved or not complete."""
         wrong = int((sums != 1).sum()) if self.index_known else 0
-        at = self._at_once(events), self._unresolved(branches)
+        at = [[self.family.told(s) for s in found] for found in (self._at_once(events), self._unresolved(branches))]
         word = "snapshot" if self.family.parameter == TRAINING else "place"
         return paragraphs("dynsys.continuation", "notes", *at, len(self.searched), len(sums), wrong, word)
 

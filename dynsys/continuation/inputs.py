@@ -28,6 +28,7 @@ from dynsys.trajectories.settling import Ending, settle
 FEWEST = 9  # places at which points are looked for: shorter paths are cut finer between their vertices
 BEYOND = 1e-3  # of the way to the next vertex, beyond the end of its branch, at which a state is let go
 NEAR = 0.02  # of the size of states, between where it comes to rest and the branch that it has come to
+MOST_SHOWN = 4  # outputs of a point that are told beside its number
 INPUT = "place on the path of inputs"
 
 
@@ -48,6 +49,9 @@ class InputPath(Family):
         """Under which the network is at the value s of the parameter, (n_input,)."""
         return on_path(self.path, s)
 
+    def told(self, s: float) -> str:
+        return told_input(self.input(s))
+
     def velocities(self, x: Tensor, p: Tensor) -> Tensor:
         held = torch.as_tensor(np.array([self.input(self.time(place)) for place in p.tolist()]))
         return self.network.velocity(x, held)
@@ -66,6 +70,10 @@ def on_path(path: Array, s: float) -> Array:
     """The input (n_input,) at s, which counts vertices."""
     i = min(max(int(s), 0), len(path) - 2)
     return np.asarray(path[i] + (s - i) * (path[i + 1] - path[i]))
+
+
+def told_input(input: Array) -> str:
+    return f"input ({', '.join(f'{value:.6g}' for value in input)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,9 +118,11 @@ class InputDiagram(Diagram):
     def sentence(self) -> str:
         """What a closed path does to each memory; the number of events of an open one."""
         if self.carried is None:
-            at = f"{len(self.points_at(0))} points at its beginning, {len(self.points_at(-1))} at its end"
-            return f"{len(self.events)} events on the path, {at}."
-        moved = [f"{i} to {j}" if j >= 0 else f"{i} to none of the points" for i, j in enumerate(self.carried)]
+            events, first, last = len(self.events), len(self.points_at(0)), len(self.points_at(-1))
+            at = f"{first} point{'s' * (first != 1)} at its beginning, {last} at its end"
+            return f"{events} event{'s' * (events != 1)} on the path, {at}."
+        a, b = (_numbered(self.points_at(k)) for k in (0, -1))
+        moved = [f"{a[i]} to {b[j]}" if j >= 0 else f"{a[i]} to none of the points" for i, j in enumerate(self.carried)]
         return f"Once around, slowly, takes the stable points {', '.join(moved)}." if moved else "No point is stable."
 
     def headline(self) -> str:
@@ -153,6 +163,13 @@ class InputDiagram(Diagram):
         return of_diagram(Diagram.load(path))
 
 
+def _numbered(points: PointsAt) -> list[str]:
+    """The number of each point and, of a few outputs, what it reads out."""
+    if not 0 < points.readouts.shape[1] <= MOST_SHOWN:
+        return [str(i) for i in range(len(points))]
+    return [f"{i} ({', '.join(f'{z:+.2f}' for z in row)})" for i, row in enumerate(points.readouts)]
+
+
 def of_diagram(diagram: Diagram) -> InputDiagram:
     """A diagram whose ``about`` has the path, with the input of each event."""
     about = dict(diagram.about)
@@ -165,9 +182,8 @@ def of_diagram(diagram: Diagram) -> InputDiagram:
 
 def _with_input(event: Event, path: Array) -> InputEvent:
     input = on_path(path, event.time)
-    shown = ", ".join(f"{value:.6g}" for value in input)
     fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(Event)}
-    return InputEvent(**{**fields, "sentence": f"At input ({shown}): {event.sentence}"}, input=input)
+    return InputEvent(**{**fields, "sentence": f"At {told_input(input)}: {event.sentence}"}, input=input)
 
 
 def _without_input(event: InputEvent) -> Event:

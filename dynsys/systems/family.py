@@ -57,6 +57,10 @@ class Family(abc.ABC):
         i = min(max(int(p), 0), len(self.steps) - 2)
         return float(self.steps[i] + (p - i) * (self.steps[i + 1] - self.steps[i]))
 
+    def told(self, s: float) -> str:
+        """The value s of the parameter in words."""
+        return f"{s:g}"
+
     def system(self, p: float) -> System:
         """The system at the place p; the latest few are kept, as corrections at a snapshot come to the same again."""
         return self._system(p)

@@ -71,6 +71,8 @@ def test_the_portrait_has_a_colour_for_each_input_and_the_cycle_of_its_own(found
 def test_a_mistake_with_inputs_is_one_clear_line(turning, tmp_path):
     told = run("find", turning, "-o", tmp_path / "a", "--input", "0,0", "--input", "0,0", code=1)
     assert "input 0, 0 is given twice" in told.stderr
+    told = run("find", turning, "-o", tmp_path / "a", "--input", "0,0", "--input", "1", code=1)
+    assert "an input of 1 numbers is given; " in told.stderr
     assert not (tmp_path / "a").exists()
     told = run("find", turning, "-o", tmp_path / "a", "--input", "0,0", "--inputs", "x.csv", code=2)
     assert "give one of them" in told.stderr

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from dynsys.comparison.matching import cka, procrustes
 from dynsys.comparison.skeleton import Skeleton
 from dynsys.io.provenance import digest
 from dynsys.models.rate.low_rank import LowRank
+from dynsys.models.tasks.flipflop import FlipFlop
+from dynsys.models.tasks.sine import SineWave
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,11 @@ def test_a_map_keeps_distances_that_fit_into_a_plane():
 def test_networks_of_different_tasks_are_refused_in_one_line(points):
     with pytest.raises(ValueError, match="2 and 0 outputs"):
         dynsys.compare(points, dataclasses.replace(points, readouts=points.readouts[:, :0]))
+    systems = [SimpleNamespace(task=task) for task in (FlipFlop(2), SineWave(), FlipFlop(2, gap=9.0), None)]
+    flip, sine, slower, unknown = (dataclasses.replace(points, system=system) for system in systems)
+    with pytest.raises(ValueError, match="learned two tasks, FlipFlop and SineWave; what"):
+        dynsys.compare(flip, sine)
+    assert {dynsys.compare(flip, other).distance for other in (slower, unknown)} == {0.0}
     with pytest.raises(ValueError, match="cka, procrustes"):
         dynsys.compare(points, points, representation="rsa")
 

@@ -1,6 +1,7 @@
 """Points followed over the held input: folds where they are known in closed form, loops that move memories."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ class TestPoints:
         assert len(once_up.carried) == len(stable) == 2
         assert once_up.points_at(-1).states.ravel()[once_up.carried] == pytest.approx([1.0, 1.0])
         assert states[stable].min() == pytest.approx(-1)
-        assert "Once around" in once_up.sentence
+        assert once_up.sentence == "Once around, slowly, takes the stable points 0 to 0, 1 to 0."
 
     @pytest.mark.parametrize("peak", [0.3852, 0.3848])
     def test_whether_a_memory_is_lost_is_told_by_the_fold_and_not_by_a_speed(self, peak):
@@ -91,6 +92,15 @@ class TestPoints:
         after = diagram.points_at(-1).states.ravel()[diagram.carried]
         stay = before[diagram.points_at(0).n_unstable == 0]
         assert after == pytest.approx(np.ones(2) if peak > FOLD else stay)
+
+    def test_a_branch_that_leaves_the_states_is_told_with_the_inputs_between_which_it_was(self):
+        """x = 1 / u is beyond 3 for u below 1/3, and gone at 0; the path goes down from 1."""
+        far = Flow(lambda x, u: 1 - u * x, n_state=1, n_input=1, bounds=(-3, 3))
+        diagram = follow_inputs(far, [[1.0], [0.0]], searches=2)
+        (note,) = [note for note in diagram.notes if "was lost" in note]
+        found = re.fullmatch(r".*between input \(1\) and input \((.*)\): it left the states that can be reached", note)
+        assert 0 < float(found[1]) < 1 / 3
+        assert diagram.sentence == "0 events on the path, 1 point at its beginning, 0 at its end."
 
     def test_a_slow_network_keeps_up_all_the_same(self):
         slow = Map(lambda x, u: x + 1e-4 * (u - x), n_state=1, n_input=1, bounds=(-2, 2))
@@ -183,4 +193,4 @@ def test_a_fold_at_the_very_end_of_a_path_is_told(path, is_told):
     """x' = u - x^2 has a double zero at u = 0, which only half of the states beside it come to."""
     fold = Flow(lambda x, u: u[:, :1] - x**2, n_state=1, n_input=1, bounds=(-3, 3))
     notes = follow_inputs(fold, path, workers=1).notes
-    assert any("very place 0 was not resolved" in note for note in notes) == is_told
+    assert any("very input (0) was not resolved" in note for note in notes) == is_told

@@ -56,6 +56,10 @@ def selection(
         print_json(found.to_json())
     else:
         print_rows(found.rows(), ("points", "length"))
+        if not any(map(len, found.lines)):
+            click.echo(
+                "No line of slow points lies under any of these inputs; points alone are found by 'dynsys find'."
+            )
         for line in system.remarks():
             click.echo(line, err=True)
     if path is not None or png is not None:
