@@ -25,12 +25,22 @@ FRAMES = 120  # steps of a trial that are looked at, evenly: more are too many f
 @dataclass(frozen=True, eq=False)
 class TrialPortrait:
     """``states`` (T, n) and ``inputs`` (T, m) of a trial, the ``steps`` (F,) that are looked at, ``points`` under the
-    input of each of them."""
+    input of each of them. Of the inputs so many were ``searched`` at; to the rest points were carried."""
 
     states: Array
     inputs: Array
     steps: NDArray[np.int64]
     points: FixedPoints
+    searched: int
+
+    @property
+    def sentence(self) -> str:
+        """At how many of the inputs points were sought."""
+        n = len(np.unique(self.inputs[self.steps], axis=0))
+        told = f"{self.searched} of {n} inputs were searched at"
+        if self.searched == n:
+            return f"{told}."
+        return f"{told}; to the others points were carried: unstable ones may be missing there."
 
     def points_at(self, frame: int) -> FixedPoints:
         """Those under the input of a frame."""
@@ -51,7 +61,10 @@ class TrialPortrait:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "steps": len(self.states), "looked_at": self.steps.tolist(), "rows": self.rows()}
+        return {"schema": SCHEMA, "steps": len(self.states), "looked_at": self.steps.tolist(), "rows": self.rows()} | {
+            "searched": self.searched,
+            "sentence": self.sentence,
+        }
 
 
 def trial_portrait(
@@ -67,15 +80,17 @@ def trial_portrait(
     **settings: Any,
 ) -> TrialPortrait:
     """The points under each input of a trial, states (T, n) under inputs (T, m), which are left in ``folder`` as a
-    search leaves them. At most ``searches`` of the inputs are searched at, to the rest points are carried."""
+    search leaves them. At most ``searches`` of the inputs are searched at, the weakest first, as it has the most points
+    as a rule, and others evenly between it and the strongest; to the rest points are carried."""
     steps = np.unique(np.linspace(0, len(states) - 1, min(FRAMES, len(states))).round().astype(np.int64))
-    held, first = np.unique(inputs[steps], axis=0, return_index=True)
-    held = held[first.argsort()]
-    few: dict[str, Any] = {"searches": min(searches, len(held))} if len(held) > 1 else {}
+    held = np.unique(inputs[steps], axis=0)
+    held = held[np.linalg.norm(held, axis=1).argsort(kind="stable")]
+    searches = min(searches, len(held))
+    few: dict[str, Any] = {"searches": searches} if len(held) > 1 else {}
     points = search_and_save(
         system, folder, checkpoint, progress, loading=loading, inputs=held.tolist(), slow_q=0.0, **few, **settings
     )
-    return TrialPortrait(states, inputs, steps, points)
+    return TrialPortrait(states, inputs, steps, points, searches)
 
 
 def drawn(system: System, found: TrialPortrait) -> Any:

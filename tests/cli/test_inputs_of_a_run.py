@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import dynsys
 from dynsys import FixedPoints
+from dynsys.analyses.contexts.trial import trial_portrait
 from dynsys.analyses.pictures import Asked, figure_of
 from dynsys.analyses.run import search_and_save
 from dynsys.cli import main
@@ -126,6 +128,16 @@ def test_a_row_for_each_stretch_of_equal_inputs(moved):
     first, second = json.loads((moved / "trial.json").read_text())["rows"]
     assert (first["from"], first["to"], first["points"], first["stable"]) == (0, 2, 1, 0)
     assert (second["from"], second["to"], second["points"], second["stable"]) == (3, 5, 1, 1)
+
+
+def test_the_weakest_input_is_searched_at_and_that_the_others_are_not_is_told(tmp_path):
+    """x' = x - x^3 + u has three zeros at u = 0, of which one is a saddle, and one zero at u = 1."""
+    system = dynsys.Flow(lambda x, u: x - x**3 + u[:, :1], n_state=1, n_input=1, bounds=(-3, 3))
+    how = {"searches": 1, "verify": False, "n_starts": 16}
+    u = np.array([[1.0], [0.0], [1.0]])
+    found = trial_portrait(system, np.zeros((3, 1)), u, tmp_path, "switch", lambda *stage: None, **how)
+    assert [(row["points"], row["stable"]) for row in found.rows()] == [(1, 1), (3, 2), (1, 1)]
+    assert found.sentence.startswith("1 of 2 inputs were searched at; to the others points were carried: unstable ones")
 
 
 def test_the_points_stay_in_the_folder_as_a_search_leaves_them(moved):

@@ -187,4 +187,5 @@ def _trial(
         print_json(found.to_json())
         return
     print_rows(found.rows())
+    click.echo(found.sentence)
     click.echo(f"Wrote {place}/trial.json and .html, and the points of every input as 'dynsys find' writes them.")
