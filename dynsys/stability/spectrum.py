@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.numerics.eigenvalues import eig, eigvals
+from dynsys.numerics.eigenvalues import eig
 from dynsys.numerics.threads import in_order
 from dynsys.stability.ritz import RITZ_TOLERANCE, leading_pairs
 from dynsys.systems.system import Kind, System
@@ -28,6 +28,8 @@ CHUNK = 16  # points of a larger system whose Krylov spaces are grown together
 MODES = 8  # eigenvectors kept per point
 NEAR_BOUNDARY = 1e-3  # relative to |A|: eigenvalues this near are refined in float64, and their condition is known
 ILL_CONDITIONED = 100.0  # condition number of an eigenvalue, from which on single precision is not trusted with any
+SINGLE = torch.finfo(torch.float32).eps
+STEADY = 0.1  # of its way to the boundary, that rounding in single precision may move an eigenvalue
 MOST_MOVED = 1e-4  # relative to |A|, that an eigenvalue may move when it is refined
 STEEP = 1e3  # condition number, from which it is looked how near A is to one with an eigenvalue on the boundary
 ROUGHLY = 1e-10  # relative to |A|, what A may be off where that is looked at; more is known of no such point
@@ -130,11 +132,7 @@ def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> list[Spectrum]:
     A, norms = linearisation(system, x, u)
     if A.shape[1] <= VECTORS_LIMIT:
         return _with_all_vectors(A, norms, system.kind)
-    found: list[Spectrum | None] = [None] * len(A)
-    for dtype in (torch.float64,) if full else (torch.float32, torch.float64):
-        rows = [i for i, s in enumerate(found) if s is None]
-        for i, s in zip(rows, _with_leading_vectors(A[rows], norms[rows], system.kind, dtype), strict=True):
-            found[i] = s
+    found: list[Spectrum | None] = [None] * len(A) if full else _with_leading_vectors(A, norms, system.kind)
     return [s or _with_all_vectors(A[i : i + 1], norms[i : i + 1], system.kind)[0] for i, s in enumerate(found)]
 
 
@@ -186,13 +184,12 @@ def _without_still(A: Tensor, still: Tensor, norm: float, kind: Kind) -> Spectru
     return sorted_spectrum(values, modes, torch.cat([rest.condition, zeros.real]), norm, kind, clearance)
 
 
-def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dtype) -> list[Spectrum | None]:
-    """All eigenvalues as ``dtype`` gives them, with vectors and in float64 those that decide; None where in doubt."""
-    if len(A) == 0:
-        return []
-    eigenvalues = eigvals(A.to(dtype)).to(torch.complex128)
-    order = torch.argsort(excess(eigenvalues, kind), dim=1, descending=True, stable=True)
-    eigenvalues = eigenvalues.gather(1, order)
+def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum | None]:
+    """All eigenvalues by single precision, with vectors and in float64 those that decide; None where in doubt."""
+    rough, R = eig(A.float())
+    order = torch.argsort(excess(rough, kind), dim=1, descending=True, stable=True)
+    eigenvalues = rough.gather(1, order).to(torch.complex128)
+    steady = _keep_their_side(rough, R, norms, kind).gather(1, order)
     heads = [_deciding(values, kind) for values in eigenvalues]
     matrix = torch.tensor([i for i, k in enumerate(heads) for _ in range(k)], dtype=torch.long)
     guesses = torch.cat([values[:k] for values, k in zip(eigenvalues, heads, strict=True)])
@@ -201,7 +198,7 @@ def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dty
     result: list[Spectrum | None] = []
     for i, k in enumerate(heads):
         mine = matrix == i
-        if k == 0 or not bool(sure[mine].all()):
+        if k == 0 or not bool(sure[mine].all() and steady[i, k:].all()):
             result.append(None)
             continue
         unknown = torch.full((A.shape[1] - k,), torch.nan, dtype=condition.dtype)
@@ -209,6 +206,17 @@ def _with_leading_vectors(A: Tensor, norms: Tensor, kind: Kind, dtype: torch.dty
         all_conditions = torch.cat([condition[mine], unknown])
         result.append(sorted_spectrum(all_values, vectors[mine], all_conditions, float(norms[i]), kind))
     return result
+
+
+def _keep_their_side(values: Tensor, R: Tensor, norms: Tensor, kind: Kind) -> Tensor:
+    """Whether (B, m) rounding in single precision leaves each eigenvalue, of vectors R, on its side of the boundary.
+
+    Far from normal it does not: what are two eigenvalues on the real axis, one beyond, may come as a pair inside.
+    """
+    L, info = torch.linalg.inv_ex(R)
+    condition = (L.norm(dim=2) * R.norm(dim=1)).nan_to_num(nan=torch.inf)
+    condition[info != 0] = torch.inf
+    return SINGLE * condition * norms.unsqueeze(1) <= STEADY * excess(values, kind).abs()
 
 
 def _deciding(values: Tensor, kind: Kind) -> int:

@@ -138,8 +138,8 @@ class FlowMotion(Motion):
         return Followed(self.rows, torch.stack([x, halfway, self.now.x]), escaped, stuck, given_up, period, span, T)
 
     def _diverges(self, some: Tensor) -> Tensor:
-        """Whether the states ``some`` (B,) run off, far out and ever faster, or their velocity is no number ahead; others
-        that are stuck are too stiff, or jump.
+        """Whether the states ``some`` (B,) run off, far out and ever faster, or have no velocity ahead; others that are
+        stuck are too stiff, or jump.
         """
         far = torch.zeros_like(some)
         if not bool(some.any()):

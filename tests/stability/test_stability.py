@@ -10,7 +10,7 @@ from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.piecewise_linear.kinks import stability_and_lead
 from dynsys.stability.classification import frequencies, time_constants
-from dynsys.stability.spectrum import excess
+from dynsys.stability.spectrum import excess, spectra
 
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # by the angle whose cosine is 3/5: eigenvalues 0.6 +- 0.8 i
 
@@ -77,6 +77,20 @@ def test_no_direction_is_called_unstable_that_rounding_alone_makes_so(kind):
     stability, _ = stability_and_lead(A, kind)
     assert stability.word in ("stable node", "marginal")
     assert stability.n_unstable == 0
+
+
+def test_an_unstable_pair_of_a_large_matrix_far_from_normal_is_not_called_stable():
+    """[[a, c], [s^2 / c, a]] has a +- s; to single precision, turned in space, it may be a pair inside the circle."""
+    rng = np.random.default_rng(0)
+    for _ in range(24):
+        A = np.diag(np.r_[0.99, 0.9, 0.9, rng.uniform(-0.6, 0.6, 62)])
+        A[1, 2], A[2, 1] = 4e3, 0.15**2 / 4e3
+        Q = np.linalg.qr(rng.standard_normal((65, 65)))[0]
+        turned = torch.as_tensor(Q @ A @ Q.T)
+        system = Map(lambda x, u, turned=turned: x @ turned.T, n_state=65)
+        (found,) = spectra(system, torch.zeros(1, 65, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64))
+        assert int((excess(found.eigenvalues, Kind.MAP) > 0).sum()) == 1
+        assert abs(complex(found.eigenvalues[0]) - 1.05) < 1e-4
 
 
 @pytest.mark.parametrize(("A", "word", "n_unstable"), MAPS)
