@@ -62,7 +62,7 @@ def _facts(told: Told, names: dict[Node, str], i: int) -> dict[str, str]:
         "readout": style.vector(points.readouts[i]) if points.readouts.shape[1] else "",
         **{f"share of {s.of}": f"{s.share(node):.1%} ({_percents(*s.interval(node))})" for s in shares},
         "its branches lead to": some([names.get(Node(end), end) for end in ends]) if ends else "",
-        "speed": f"q = {points.q[i]:.1e}",
+        "q = |F|² / 2": f"{points.q[i]:.1e}",
         "known to within": (f"{bound:.0e}" if np.isfinite(bound) else "") + (", proved" if points.certified[i] else ""),
     }
 

@@ -196,7 +196,7 @@ def _attractor(told: Told, basins: Basins, node: Node, names: dict[Node, str]) -
     kind = other.kind if other is not None else str(told.points.stability[node.number or 0])
     readout = other.readout if other is not None else told.points.readouts[node.number or 0]
     shares = {
-        f"of {one.n:,} {one.of}": "{:.1%} ({:.1f} to {:.1f})".format(
+        f"{one.n:,} {'of ' if one.facts()['visited'] else ''}{one.of}": "{:.1%} ({:.1f} to {:.1f})".format(
             one.share(node), *(100 * end for end in one.interval(node))
         )
         for one in basins.all_shares

@@ -146,7 +146,8 @@ def _renumbered(orbit: np.ndarray) -> np.ndarray:
 
 def about(system: System) -> dict[str, Any]:
     """What a result says of its system, which may be a map applied ``period`` times."""
-    cycles = {"name": system.system.name, "period": system.k} if isinstance(system, Iterated) else {}
+    applied = system.system if isinstance(system, Iterated) else system
+    cycles = {"name": applied.name, "period": system.k} if isinstance(system, Iterated) else {}
     return {
         "name": system.name,
         "kind": str(system.kind),
@@ -156,6 +157,7 @@ def about(system: System) -> dict[str, Any]:
         "time_constant": system.time_constant,
         **({} if system.periods is None else {"periods": [p if p < np.inf else 0.0 for p in system.periods.tolist()]}),
         **cycles,
+        **(applied.read_from or {}),
     }
 
 

@@ -9,7 +9,7 @@ import abc
 import copy
 import enum
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -84,6 +84,7 @@ class System(Shown, abc.ABC):
     )
     factorised_up_to: int = 2048  # variables, above which Krylov solves beat factorisations (docs/facts.md)
     recorded: Tensor | None = None  # (k, n_state), states of the user's trials, from which all starts are drawn
+    read_from: Mapping[str, Any] | None = None  # of a loaded network: what points found in it note of its file
     how: str = ""  # of a user's own network: how it is computed, and how that was made sure of
 
     def headline(self) -> str:

@@ -13,7 +13,7 @@ from dynsys.models.loading.contents import read_arrays
 from dynsys.models.loading.made import system_of
 from dynsys.models.loading.recognition.equations import equation
 from dynsys.models.loading.recognition.recognise import recognise
-from dynsys.models.loading.run_folder import network_of
+from dynsys.models.loading.run_folder import network_of, note_of
 from dynsys.models.loading.snapshot import checkpoint_of, is_snapshot, read_snapshot
 from dynsys.models.recurrent.stack import Stack
 from dynsys.models.registry import MODELS, TASKS
@@ -59,7 +59,9 @@ def load_and_tell(path: str | Path, **choices: Any) -> tuple[System, Recognised 
         chosen.refuse(path, tuple(chosen.given()), "it is no file")
         return _example(str(path)), None
     file, arrays, header = read_checkpoint(path, chosen)
-    return remembering(_restore(file, arrays, header), folder), header.get("found")
+    system = remembering(_restore(file, arrays, header), folder)
+    system.read_from = note_of(file, chosen.given())
+    return system, header.get("found")
 
 
 def _located(path: Path, choices: dict[str, Any]) -> tuple[Path, dict[str, Any]]:

@@ -108,6 +108,7 @@ class Recurrent(Stack):
         """The same network with another readout; ``arrays`` keeps that of the weights."""
         other = copy.copy(self)
         other._readout, other.n_output = readout, readout.n_output
+        other.read_from = None
         return other
 
     def with_weights(self, changed: Mapping[str, Any]) -> Self:

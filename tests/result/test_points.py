@@ -160,6 +160,19 @@ def test_points_find_their_network_where_it_lies(tmp_path):
     assert FixedPoints.load(path).system is None
 
 
+def test_points_found_in_python_find_the_network_that_was_loaded_and_no_changed_one(tmp_path):
+    torch.manual_seed(0)
+    torch.save(torch.nn.RNN(1, 3, nonlinearity="relu").state_dict(), tmp_path / "net.pt")
+    system = dynsys.load(tmp_path / "net.pt", activation="relu")
+    x = np.ones((1, 3))
+    find_fixed_points(system, x, workers=1).save(tmp_path / "points.safetensors")
+    found = FixedPoints.load(tmp_path / "points.safetensors").system
+    np.testing.assert_array_equal(found.velocity(x, [[0.5]]), system.velocity(x, [[0.5]]))
+    changed = system.with_weights({"weight_ih_l0": 2 * system.arrays()["weight_ih_l0"]})
+    find_fixed_points(changed, x, workers=1).save(tmp_path / "points.safetensors")
+    assert FixedPoints.load(tmp_path / "points.safetensors").system is None
+
+
 def test_other_programs_read_what_is_written_for_them(points, tmp_path):
     lines = write_csv(points, tmp_path / "points.csv").read_text().splitlines()
     assert len(lines) == 10

@@ -72,7 +72,7 @@ def retrieval_strips(
     told = ["Dark: 1, light: −1, between: 0 or graded. Dots mark what the stored pattern has otherwise."]
     told += ["Curves have the colours of the names."] if curves else []
     caption, below = style.lines([*told, *more, *notes], 80)
-    top = 70 if title else 40
+    top = 90 if title else 60  # below the buttons of the page, which may lie over the last strips
     return style.dressed(
         figure,
         title,

@@ -115,10 +115,9 @@ def portrait_stills(
         for trace in drawn:
             figure.add_trace(trace.update(scene=key, showlegend=k == 0, legendgroup=trace.name))
         letter = f"<b>{'abcd'[k]}</b>  " if len(which) > 1 else ""
-        text = letter + _told(diagram, i, {})
-        figure.add_annotation(
-            text=text, showarrow=False, x=x[0], y=y[1] + 0.035, xref="paper", yref="paper", xanchor="left", align="left"
-        )
+        text = letter + _told(diagram, i, {}).replace("points: ", "points:<br>")  # in two lines a narrow page has room
+        at = {"x": x[0], "y": y[1] + 0.005, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+        figure.add_annotation(text=text, showarrow=False, align="left", font={"size": 11}, **at)
     caption, room = style.lines(_notes(diagram, axes, _thinned(trajectories, releases)))
     return style.dressed(
         figure,

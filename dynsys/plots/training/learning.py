@@ -66,7 +66,7 @@ def learning_curves(panels: Mapping[str, Mapping[str, Record]], *, title: str | 
         caption,
         below=style.BELOW,
         margin={"l": 90, "r": 30, "t": 100 if title else 70, "b": margin},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.05, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.05, "yanchor": "bottom"},
         showlegend=len(names) > 1,
     )
 
@@ -146,5 +146,5 @@ def readout_learning(runs: Mapping[str, Mapping[str, Any]], *, title: str | None
         below=style.BELOW,
         height=460,
         margin={"l": 80, "r": 30, "t": 70, "b": style.BELOW + 40},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.04, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.04, "yanchor": "bottom"},
     )

@@ -40,9 +40,10 @@ def origin_eigenvalues(steps: Array, eigenvalues: ComplexArray, kind: Kind, *, t
             if some.any():
                 figure.add_trace(_eigenvalues(f"{name}, {word}", x[some], size[some], values[some], symbol, colour))
     figure.add_hline(y=0 if flow else 1, line={"color": style.INK, "width": 1.5, "dash": "dash"})
+    shown, known = size.shape[1], eigenvalues.shape[1]
     notes = [
-        f"The {size.shape[1]} leading of {eigenvalues.shape[1]} eigenvalues at each snapshot. Dashed: the boundary of "
-        "stability.",
+        f"{f'The {shown} leading of' if shown < known else 'All'} {known} eigenvalues at each snapshot. "
+        "Dashed: the boundary of stability.",
         time.note,
     ]
     figure.update_xaxes(time.axis())
