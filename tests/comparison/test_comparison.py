@@ -12,6 +12,7 @@ import dynsys
 from dynsys.attractors.connections import Connections
 from dynsys.cli import main
 from dynsys.comparison.compared import embedded
+from dynsys.comparison.dsa import dynamical_distances
 from dynsys.comparison.matching import cka, procrustes
 from dynsys.comparison.skeleton import Skeleton
 from dynsys.io.provenance import digest
@@ -158,6 +159,31 @@ def test_networks_of_different_tasks_are_refused_in_one_line(points):
     assert {dynsys.compare(flip, other).distance for other in (slower, unknown)} == {0.0}
     with pytest.raises(ValueError, match="cka, procrustes"):
         dynsys.compare(points, points, representation="rsa")
+
+
+def linear_motion(eigenvalues, rng):
+    Q = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+    x = [rng.standard_normal((20, 2))]
+    for _ in range(15):
+        x.append(x[-1] @ Q @ np.diag(eigenvalues) @ Q.T)
+    return np.stack(x, 1)
+
+
+def test_motions_of_linear_maps_are_as_far_apart_as_their_eigenvalues():
+    """(0.1^2 + 0) / 2 between spectra {0.9, 0.5} and {0.8, 0.5}, in whatever coordinates."""
+    pytest.importorskip("DSA")
+    rng = np.random.default_rng(1)
+    motions = [linear_motion(values, rng) for values in ([0.9, 0.5], [0.8, 0.5], [0.9, 0.5])]
+    found = dynamical_distances(motions, delays=1, rank=2)
+    assert np.allclose(found, [[0, 0.005, 0], [0.005, 0, 0.005], [0, 0.005, 0]], atol=1e-6)
+
+
+def test_without_its_package_dsa_names_the_extra(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"dynsys-rnn\[dsa\]"):
+        dynamical_distances([np.zeros((1, 3, 2))] * 2)
+    with pytest.raises(ValueError, match="can be angular, wasserstein"):
+        dynamical_distances([np.zeros((1, 3, 2))] * 2, metric="cka")
 
 
 def test_the_command_compares_runs_and_draws_a_map(points, tmp_path):

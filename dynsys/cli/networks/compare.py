@@ -20,8 +20,15 @@ from dynsys.cli.place import PLACE
     show_default=True,
     help="How states at points that stand for each other are compared.",
 )
+@click.option(
+    "--dsa",
+    type=OneOf("dynsys.comparison.dsa", "METRICS"),
+    help="Compare motion under trials of their task as well, by dynamical similarity analysis; extra 'dsa'.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def compare(runs: tuple[str, ...], path: str | None, png: str | None, representation: str, as_json: bool) -> None:
+def compare(
+    runs: tuple[str, ...], path: str | None, png: str | None, representation: str, dsa: str | None, as_json: bool
+) -> None:
     """Compare two or more RUNS (folders that 'dynsys find' wrote): whether their skeletons of points are equal, and how
     far apart they are. What 'dynsys basins' wrote into all of them, their connections, is compared as well.
 
@@ -36,11 +43,13 @@ def compare(runs: tuple[str, ...], path: str | None, png: str | None, representa
     for place, check in ((path, check_page), (png, check_picture)):
         if place is not None:
             check(place)
-    found = compare_runs(runs, representation)
+    found = compare_runs(runs, representation, dsa)
     if as_json:
         print_json(found.to_json())
     elif len(runs) == 2:
         click.echo(found.pairs[0, 1].sentence)
+        if found.dsa is not None:
+            click.echo(f"Distance by dynamical similarity analysis ({dsa}): {found.dsa[0, 1]:.3g}.")
     else:
         print_rows(found.rows())
     if path is not None or png is not None:
