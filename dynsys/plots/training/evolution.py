@@ -108,7 +108,7 @@ def portrait_stills(
     for k, i in enumerate(which):
         key = "scene" if k == 0 else f"scene{k + 1}"
         column, row = k % across, k // across
-        x, y = [column / across, (column + 1) / across], [1 - (row + 1) / down, 1 - row / down - 0.04]
+        x, y = [column / across, (column + 1) / across], [1 - (row + 1) / down, 1 - row / down - 0.07]
         box = scene.box(words, low, high, view, {"x": x, "y": y})
         layout[key] = box
         drawn = [*_traces(diagram, i, trajectories[i], releases[i], axes, away), _at_the_end(diagram, axes, away)]
