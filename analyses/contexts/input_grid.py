@@ -65,7 +65,8 @@ class InputGrid:
         open_cells = int((self.counts[..., 0] < 0).sum())
         lost = f" {open_cells} cells are undecided: the ways through rows and columns count differently there."
         curves = f" The folds lie on {len(self.curves)} curve{'s' * (len(self.curves) != 1)}." if self.curves else ""
-        return f"On the edges between {self.counts[..., 0].size} cells: {told}.{curves}" + (lost if open_cells else "")
+        cells = f"{self.counts[..., 0].size} cells, in each the number of stable + unstable points"
+        return f"{cells}. On the edges between them: {told}.{curves}" + (lost if open_cells else "")
 
     def to_json(self) -> dict[str, Any]:
         arrays = {"first": self.first, "second": self.second, "base": self.base, "counts": self.counts}
