@@ -17,6 +17,8 @@ from dynsys.io.shown import Shown
 
 Array = NDArray[np.float64]
 
+FLAT = 1e-13  # of the largest singular value: the rounding of states
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Projection(Shown):
@@ -37,9 +39,9 @@ class Projection(Shown):
     def fit(cls, states: Any, n_components: int = 3) -> Projection:
         """Fit to states (..., n), NumPy or torch.
 
-        k states span at most k - 1 directions, and n variables n: components beyond either are rows of zeros that
-        explain nothing, so that what is projected always has ``n_components`` columns. Raises ValueError where there
-        is no state or one is not finite.
+        k states span at most k - 1 directions, and n variables n: components beyond either, and those in which states
+        differ by rounding alone, are rows of zeros that explain nothing, so that what is projected always has
+        ``n_components`` columns. Raises ValueError where there is no state or one is not finite.
         """
         rows = as_array(states)
         if rows.ndim < 2 or rows.size == 0:
@@ -56,6 +58,7 @@ class Projection(Shown):
             rows -= rows.mean(axis=0)  # what the mean is off by, its own last digits, far from the origin
             # Singular values keep the digits of small components, which are squared away in a covariance.
             _, sizes, axes = np.linalg.svd(rows / np.abs(rows).max(), full_matrices=False)
+            spanned = min(spanned, int((sizes > FLAT * sizes[0]).sum()))
             components[:spanned], ratio[:spanned] = _upright(axes[:spanned]), (sizes**2 / (sizes**2).sum())[:spanned]
         return cls(mean, components, ratio)
 

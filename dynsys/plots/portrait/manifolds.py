@@ -14,6 +14,7 @@ from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.connections import Connections
 from dynsys.continuous_attractors.slow_curve import SlowCurve
 from dynsys.plots import style, thinning
+from dynsys.plots.portrait import scene
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.trajectories.projection import Projection
 
@@ -76,6 +77,14 @@ def of_others(
         name, shade = f"{label}: {kind}" if label else kind, shades.get(label, style.GREEN)
         found.append(_loops(name, shade, [loops[i] for i in rows], [others[i] for i in rows]))
     return found
+
+
+def cycles(points: FixedPoints, places: Array) -> list[go.Scatter3d]:
+    """The points of each orbit of a search with a period, which stand in the order of time, joined to a loop."""
+    numbers = [number for number in dict.fromkeys(points.orbit.tolist()) if number >= 0]
+    rows = [np.flatnonzero(points.orbit == number) for number in numbers]
+    closed = [places[np.append(some, some[0])] for some in rows if len(some) > 1]
+    return [scene.lines("orbits", closed, style.GREY, width=1.6, opacity=0.75)] if closed else []
 
 
 def counted(others: list[Attractor]) -> str:

@@ -178,6 +178,7 @@ def _traces(
             branches = manifolds.beyond(branches, manifolds.arms(points, connections, axes, arm, MODES_SHOWN))
         traces += manifolds.traces(branches)
     traces += manifolds.of_others(others, passed.loops, whose, style.of_labels(points))
+    traces += manifolds.cycles(points, places)
     segments = _unstable_segments(points, places, axes, arm)
     if len(segments):
         line = {"color": style.RED, "width": 5}
