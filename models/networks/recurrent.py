@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dynsys.models.networks.through_time import states_of
 from dynsys.models.recurrent.base import Recurrent
 from dynsys.models.registry import MODELS
 from dynsys.models.training.beginning import USUAL, begin_matrices
@@ -60,7 +61,7 @@ class RecurrentNetwork(nn.Module):
                 begin_matrices([*matrices, self.readout.weight], begin, identity=identity, reach=reach)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.readout(self.rnn(inputs)[0])
+        return self.readout(states_of(self.rnn, inputs))
 
     def whole(self, inputs: Tensor, ends: Tensor | None = None) -> Tensor:
         """What is left of each whole sequence, (B, units), or (B, 2 units) of both directions: many to one.
@@ -72,7 +73,7 @@ class RecurrentNetwork(nn.Module):
             parts = {end: torch.nonzero(ends == end)[:, 0] for end in sorted(set(ends.tolist()))}
             found = [self.whole(inputs[rows, : end + 1]) for end, rows in parts.items()]
             return torch.cat(found)[torch.cat(list(parts.values())).argsort()]
-        h = self.rnn(inputs)[0]
+        h = states_of(self.rnn, inputs)
         if self.bidirectional:
             forward, backward = h.chunk(2, dim=2)
             return torch.cat([forward[:, -1], backward[:, 0]], dim=1)

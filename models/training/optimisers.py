@@ -20,7 +20,7 @@ MU = 0.9
 RATES = {"sgd": 80.0, MOMENTUM: 8.0}  # times Adam's, where no rate is chosen: what learned the same tasks
 
 OPTIMISERS: dict[str, Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer]] = {
-    ADAM: lambda parameters, mu: torch.optim.Adam(parameters),
+    ADAM: lambda parameters, mu: torch.optim.Adam(parameters, fused=True),
     "sgd": lambda parameters, mu: torch.optim.SGD(parameters),
     MOMENTUM: lambda parameters, mu: torch.optim.SGD(parameters, momentum=mu),
 }  # their rates are set before every step
