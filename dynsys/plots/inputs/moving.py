@@ -163,9 +163,7 @@ def _dressed(
     over: str,
 ) -> go.Figure:
     low, high = ends
-    views = camera.presets(places)
-    if axes.n_shown < 3:  # flat: there is one side to see it from
-        views = {camera.TOP: views[camera.TOP]}
+    views = camera.presets(places, axes.n_shown)
     view, words = next(iter(views)), scene.axis_names(axes)
     caption, room = style.lines(told)
     panels = {} if trial is None else _panels(trial)

@@ -41,9 +41,7 @@ def points_by_input(diagram: InputDiagram, *, title: str | None = None) -> go.Fi
         texts = [f"{label}<br>input {style.vector(diagram.input_at(place[k]))}" for k in rows]
         trace = scene.markers(style.Group(label, label, symbol, style.INK, rows), places[rows], texts)
         figure.add_trace(trace.update(marker={"color": place[rows], "showscale": not kind, **scale}, customdata=None))
-    views = camera.presets(places)
-    if axes.n_shown < 3:  # flat: there is one side to see it from
-        views = {camera.TOP: views[camera.TOP]}
+    views = camera.presets(places, axes.n_shown)
     view, names = next(iter(views)), scene.axis_names(axes)
     vertices = "; ".join(style.vector(vertex) for vertex in diagram.path)
     told = paragraphs(style.TEXT, "by_input", 100 * axes.explained_variance_ratio.sum(), vertices)

@@ -26,14 +26,17 @@ def camera(eye: tuple[float, float, float], up: tuple[float, float, float] = (0,
     }
 
 
-def presets(places: Array) -> dict[str, Camera]:
-    """The views by the name on their button; the oblique one keeps ``places`` (k, 3) apart."""
-    return {
+def presets(places: Array, n_shown: int = 3) -> dict[str, Camera]:
+    """The views by the name on their button; the oblique one keeps ``places`` (k, 3) apart. What is flat, of less than
+    three axes that show anything, has one side to be seen from.
+    """
+    views = {
         OBLIQUE: camera(clearest_view(places)),
         TOP: camera((0, 0, 2.2), up=(0, 1, 0)),
         "PC 1 – PC 3": camera((0, -2.2, 0)),
         "PC 2 – PC 3": camera((2.2, 0, 0)),
     }
+    return views if n_shown == 3 else {TOP: views[TOP]}
 
 
 def aspect(view: Camera, span: Array) -> dict[str, float]:

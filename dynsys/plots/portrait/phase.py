@@ -111,9 +111,7 @@ def _dressed(
 ) -> go.Figure:
     """The page around the scene; the first view is that in which the places ``seen`` lie apart."""
     low, high = ends
-    views = camera.presets(seen)
-    if axes.n_shown < 3:  # flat: there is one side to see it from
-        views = {camera.TOP: views[camera.TOP]}
+    views = camera.presets(seen, axes.n_shown)
     view, axis_names = next(iter(views)), scene.axis_names(axes)
     caption, room = style.lines(told, WIDE)
     return style.dressed(

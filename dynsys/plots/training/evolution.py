@@ -60,9 +60,8 @@ def portrait_animation(
         for traces, name, head in zip(frames, names, heads, strict=True)
     ]
     places = _stable_at_the_end(diagram, axes)
-    views = camera.presets(places if len(places) > 1 else axes.transform(diagram.points_at(0).states))
-    if axes.n_shown < 3:  # flat: there is one side to see it from
-        views = {camera.TOP: views[camera.TOP]}
+    seen = places if len(places) > 1 else axes.transform(diagram.points_at(0).states)
+    views = camera.presets(seen, axes.n_shown)
     view = next(iter(views))
     words = scene.axis_names(axes)
     turn = scene.buttons(views, view, words, high - low)
@@ -98,9 +97,7 @@ def portrait_stills(
     low, high = _ranges(diagram, trajectories, releases, axes)
     away = high + AWAY * (high - low)
     places = _stable_at_the_end(diagram, axes)
-    view = camera.camera(camera.clearest_view(places))
-    if axes.n_shown < 3:
-        view = camera.presets(places)[camera.TOP]
+    view = next(iter(camera.presets(places, axes.n_shown).values()))
     words = scene.axis_names(axes)
     across = min(len(which), 2)
     down = -(-len(which) // across)
