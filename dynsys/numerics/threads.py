@@ -31,9 +31,13 @@ def alone() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def pieces_of(x: Tensor, most: int) -> tuple[Tensor, ...]:
-    """Rows of states x (B, n) with a matrix (n, n) each, ``most`` at once: the same for any number of threads."""
-    return torch.split(torch.arange(len(x), device=x.device), max(1, min(most, ENTRIES // x.shape[1] ** 2)))
+def pieces_of(x: Tensor, most: int, least: int = 1) -> tuple[Tensor, ...]:
+    """Rows of states x (B, n) with a matrix (n, n) each, ``most`` at once: the same for any number of threads.
+
+    At ``least`` so many rows share what all of them need, however large their matrices are.
+    """
+    together = min(most, max(least, ENTRIES // x.shape[1] ** 2))
+    return torch.split(torch.arange(len(x), device=x.device), max(1, together))
 
 
 def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece], workers: int) -> Iterator[Result]:

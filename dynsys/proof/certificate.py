@@ -28,7 +28,8 @@ from dynsys.systems.system import System
 DECADES = torch.cat([torch.tensor([-14.0, -12.0]), torch.arange(-10.0, 2.25, 0.5)]).double()  # radii, of the unit
 SLACK = 1e-6  # relative, by which a radius is made safe before it is put into the inequality
 SINGLE_ABOVE = 64  # units, from where half of the time of an inverse is worth saving
-GOOD = 1e-2  # |A J - I| up to which an inverse in single precision will do
+GOOD = 0.05  # |A J - I| up to which an inverse in single precision will do
+SHARED = 4  # points that share the exact products with their weights
 MATRICES = 10  # of the size of J that are held per point
 MEMORY = 512 * 2**20  # bytes
 
@@ -89,7 +90,7 @@ def certify(
     if x.shape[1] > MATRIX_FREE_ABOVE:
         return Certificates.none(x, Reason.TOO_LARGE)
     together = max(1, int(memory // (8 * MATRICES * x.shape[1] ** 2)))
-    rows = pieces_of(x, together)
+    rows = pieces_of(x, together, SHARED)
     return Certificates.joined(list(in_order(lambda some: _certify(system, x[some], u[some], unit), rows, workers)))
 
 
@@ -178,9 +179,14 @@ def _approximate_inverse(J: Tensor) -> tuple[Tensor, Tensor]:
         return A, _residual(A, J)
     A = rough_inverse(J.float()).double()
     residual = _residual(A, J)
-    poor = ~(torch.linalg.vector_norm(residual, dim=(1, 2)) <= GOOD)
-    if bool(poor.any()):
-        A[poor] = torch.linalg.inv_ex(J[poor])[0]
+    for better in (
+        lambda some: torch.linalg.inv_ex(some.float())[0].double(),
+        lambda some: torch.linalg.inv_ex(some)[0],
+    ):
+        poor = ~(torch.linalg.vector_norm(residual, dim=(1, 2)) <= GOOD)
+        if not bool(poor.any()):
+            break
+        A[poor] = better(J[poor])
         residual[poor] = _residual(A[poor], J[poor])
     return A, residual
 
