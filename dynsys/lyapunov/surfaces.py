@@ -138,7 +138,7 @@ def _saddle(points: FixedPoints, i: int, levels: Array, asked: int | None) -> in
     if asked is not None:
         if not 0 <= asked < len(points) or not unstable[asked]:
             others = _listed(np.flatnonzero(unstable)) or "none"
-        raise ValueError(f"point {asked} is no unstable point under the input of point {i}; there are {others}")
+            raise ValueError(f"point {asked} is no unstable point under the input of point {i}; there are {others}")
         return asked
     return int(np.where(unstable, levels, np.inf).argmin()) if unstable.any() else -1
 

@@ -44,6 +44,8 @@ def test_the_plane_goes_through_the_memory_and_the_saddle_at_their_true_distance
     somewhere = np.array([[0.1, -0.2], [0.0, 0.3]])
     np.testing.assert_allclose(surface.places(surface.states(somewhere)), somewhere, atol=1e-12)
     np.testing.assert_allclose(surface.V(surface.states(surface.level(0.4))), 0.4, rtol=1e-9)
+    (asked,) = surfaces(proved, points, surface.memory, surface.saddle)
+    assert (asked.memory, asked.saddle) == (surface.memory, surface.saddle)
 
 
 def test_the_phase_plane_has_the_surfaces_of_both_points_where_they_are():
