@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 NEAR = 0.01  # of the way from source to end: where a branch has left, and where it has arrived
 AT_SADDLE = 1e-4  # of the way: a branch that comes so near to an unstable point ends there
 CLOSE = 0.01  # of the distance from a point to the nearest other, that counts as near at most
-FAR, DRAWN_TO = 1e4, 3.0  # times the extent of the points: where a branch has escaped, and how much of it is drawn
+FAR, DRAWN_TO = 1e4, 3.0  # times the extent of the points: where a branch is asked whether it escapes, and drawn
 FIRST_STEPS, MORE_STEPS = 128, 4096  # of a walk: before the end is known, and after
 ROUNDS = 4  # of walking and asking, should a branch pass near an attractor that is not its own
 TOGETHER = 256  # branches that walk side by side, and after which the time is looked at
@@ -101,7 +101,8 @@ class _Course:
         own = self.not_its_own[rows]
         near[own >= 0, own[own >= 0]] = False
         self.at[rows] = torch.where(near.any(dim=1), near.to(torch.uint8).argmax(dim=1), -1)
-        stop = near.any(dim=1) | self._is_far(x)
+        told = torch.tensor([self.end[row] != UNSETTLED for row in rows.tolist()])
+        stop = near.any(dim=1) | self._is_far(x) & ~told | ~torch.isfinite(x).all(dim=1)
         for name in {self.end[row] for row in rows.tolist()} - {UNSETTLED}:
             mine = torch.tensor([self.end[row] == name for row in rows.tolist()])
             target, gap = self._target(name)
@@ -126,10 +127,10 @@ class _Course:
         at_unstable = (at >= 0) & ~self.stable[at]
         for row in rows[at_unstable].tolist():
             self.end[row] = Node(POINT, int(self.at[row]))
-        far = self._is_far(x)
-        for row in rows[far & ~at_unstable].tolist():
+        lost = ~torch.isfinite(x).all(dim=1)
+        for row in rows[lost & ~at_unstable].tolist():
             self.end[row] = ESCAPED
-        asked = rows[~at_unstable & ~far]
+        asked = rows[~at_unstable & ~lost]
         names = self.ends.of(self.walk.x[asked], self.u[asked], self.max_steps)
         on = []
         for row, name in zip(asked.tolist(), names, strict=True):

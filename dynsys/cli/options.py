@@ -72,7 +72,7 @@ _OPTIONS = (
     click.option(
         "--replay",
         metavar="TRIAL",
-        help="Take the reading that reproduces this trial: inputs with states or outputs, .npz, .mat or .csv.",
+        help="Take the reading that reproduces this trial: inputs with states or outputs, .npz, .mat, .csv.",
     ),
 )
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dynsys.io.checked import content_of
 from dynsys.io.record import Record, axes, said
 from dynsys.io.shown import Shown, Sight
+from dynsys.stability.spectrum import excess
+from dynsys.systems.system import Kind
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 ComplexArray = NDArray[np.complex128]
 
 SCHEMA = "dynsys.bifurcations/1"
+ON_BOUNDARY = 1e-5  # of the largest excess of an eigenvalue, which that of a double zero is below
 
 
 class Bifurcation(enum.StrEnum):
@@ -94,20 +98,23 @@ class Event(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PointsAt(Shown):
-    """The k points at one snapshot: states (k, n), n_unstable (k,), eigenvalues (k, m), readouts (k, o), and the id
-    (k,) of the branch that each is on."""
+    """The k points at one snapshot: states (k, n), n_unstable (k,), eigenvalues (k, m), readouts (k, o), the id (k,) of
+    the ``branch`` that each is on, and ``stability`` (k,): stable, unstable, or marginal where a bifurcation is."""
 
     states: Array
     n_unstable: Integers
     eigenvalues: ComplexArray
     readouts: Array
     branch: Integers
+    stability: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.states)
 
     def headline(self) -> str:
-        return f"of {len(self)} points, {int((self.n_unstable == 0).sum())} of them stable"
+        told = f"of {len(self)} points, {int((self.stability == 'stable').sum())} of them stable"
+        marginal = int((self.stability == "marginal").sum())
+        return told + (f", {marginal} marginal" if marginal else "")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,12 +156,20 @@ class Diagram(Shown):
         on = [(branch, row) for branch in self.branches if (row := branch.at(i)) is not None]
         on.sort(key=lambda pair: (int(pair[0].n_unstable[pair[1]]), pair[0].id))
         n, m, o = _widths(self.branches)
+        on_boundary = [bool(marginal(self.branches, b, self.about.get("kind", Kind.FLOW))[k]) for b, k in on]
         return PointsAt(
             np.array([b.states[k] for b, k in on]).reshape(len(on), n),
             np.array([b.n_unstable[k] for b, k in on], dtype=np.int64),
             np.array([b.eigenvalues[k] for b, k in on], dtype=np.complex128).reshape(len(on), m),
             np.array([b.readouts[k] for b, k in on]).reshape(len(on), o),
             np.array([b.id for b, _ in on], dtype=np.int64),
+            np.array(
+                [
+                    "marginal" if there else "unstable" if b.n_unstable[k] else "stable"
+                    for (b, k), there in zip(on, on_boundary, strict=True)
+                ],
+                dtype=np.str_,
+            ),
         )
 
     def counts(self) -> Integers:
@@ -229,6 +244,17 @@ class Diagram(Shown):
             raise ValueError("its branches end in events that it does not have")
         if not len(self.steps) or any((branch.snapshot >= len(self.steps)).any() for branch in self.branches):
             raise ValueError("its branches are at snapshots that it does not have")
+
+
+def marginal(branches: Sequence[Branch], branch: Branch, kind: str) -> NDArray[np.bool_]:
+    """Whether each point (K,) of one of the branches has an eigenvalue on the boundary, beside those of all of them."""
+
+    def nearest(one: Branch) -> tuple[Array, float]:
+        beyond = np.abs(excess(torch.as_tensor(one.eigenvalues), Kind(kind)).numpy())
+        return np.nanmin(beyond, axis=1, initial=np.inf), float(np.nanmax(beyond, initial=0.0))
+
+    usual = max((nearest(one)[1] for one in branches), default=0.0)
+    return np.asarray(nearest(branch)[0] <= ON_BOUNDARY * usual)
 
 
 class _BranchWords(TypedDict):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dynsys.continuation.curve import BRANCH_POINT, LEFT, Curve
 from dynsys.continuation.curves import SHORT, Curves
-from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers
+from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers, marginal
 from dynsys.continuation.events.assembly import Assembly
 from dynsys.continuation.events.junctions import Followed, Junction, is_walked, junctions
 from dynsys.continuation.family_curve import other_tangent
@@ -31,7 +31,6 @@ from dynsys.numerics.threads import alone, in_order
 from dynsys.search.course import usual_size
 from dynsys.search.find import fixed_states
 from dynsys.search.starts import GONE, first_starts, resting_states
-from dynsys.stability.spectrum import excess
 from dynsys.systems.family import TRAINING, Family
 from dynsys.systems.system import Kind
 
@@ -45,7 +44,6 @@ AT_ONCE = 1e-4  # of the way between two snapshots, and of the usual size of a s
 BESIDE_ORIGIN = 1e-3  # usual sizes of a state, within which a curve that ends at a branch point does so at the origin
 SEARCHED, WALKS, RELEASES = "searches", "walks from the points found", "releases at snapshots not searched"
 SWITCHES, FURTHER = "switches at branch points", "further searches, which the indices ask for"
-ON_BOUNDARY = 1e-5  # of the largest excess of an eigenvalue, which that of a double zero is below
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
 
 
@@ -347,7 +345,5 @@ class _Study:
         """Whether a point at a snapshot has an eigenvalue on the boundary, beside those elsewhere, or goes nowhere."""
         if any(len(b) == 1 and b.lost and b.snapshot[0] == snapshot for b in branches):
             return True
-        beyond = [np.abs(excess(torch.as_tensor(b.eigenvalues), self.family.kind).numpy()) for b in branches]
-        usual = max((np.nanmax(each, initial=0.0) for each in beyond), default=0.0)
-        at = [each[row] for b, each in zip(branches, beyond, strict=True) if (row := b.at(snapshot)) is not None]
-        return any(np.nanmin(each, initial=np.inf) <= ON_BOUNDARY * usual for each in at)
+        rows = [(b, row) for b in branches if (row := b.at(snapshot)) is not None]
+        return any(bool(marginal(branches, b, self.family.kind)[row]) for b, row in rows)

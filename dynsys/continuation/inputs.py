@@ -133,8 +133,9 @@ class InputDiagram(Diagram):
         rows = []
         for k, at in enumerate(self.path):
             points = self.points_at(k)
-            shown, stable = ", ".join(f"{value:g}" for value in at), int((points.n_unstable == 0).sum())
-            rows.append({"vertex": str(k), "input": shown, "points": str(len(points)), "stable": str(stable)})
+            shown, stable = ", ".join(f"{value:g}" for value in at), int((points.stability == "stable").sum())
+            row = {"vertex": str(k), "input": shown, "points": str(len(points)), "stable": str(stable)}
+            rows.append(row | ({"marginal": str(n)} if (n := int((points.stability == "marginal").sum())) else {}))
         sentences = [*(event.sentence for event in self.events), self.sentence, *self.notes]
         return Sight(rows, sentences, right=("vertex", "points", "stable"))
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import Arrays, file_error
+from dynsys.io.files import Arrays
 from dynsys.models.loading.choices import listed, shown
-from dynsys.models.loading.contents import read_arrays
+from dynsys.models.loading.tables import INPUTS, TEXT, lines_of, recorded_arrays
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import states_at
 
@@ -24,7 +24,7 @@ CELL = ("cell", "cells", "c", "cell_states", "cell_state")
 
 
 def states_from_file(path: str | Path, system: System, keys: list[str] | None = None) -> Array:
-    """The states (k, n_state) in a .npz, .npy, .mat or .pt file of trajectories, trials x time x units or time x units.
+    """The states (k, n_state) in a file of trajectories, trials x time x units or time x units.
 
     ``keys`` names the arrays that make up the state, in the system's order (an LSTM's is h, then c). Otherwise those
     are taken that are called so, ``hidden`` and ``cell`` among them, and else the only array as wide as the state.
@@ -42,10 +42,7 @@ def runs_from_file(path: str | Path, system: System, keys: list[str] | None = No
 def trials_from_file(path: str | Path, system: System, keys: list[str] | None = None) -> list[Array]:
     """Every trial of the file, those of NaN alone with no state, so that they can be told by their number."""
     path = Path(path)
-    error = file_error(path)
-    if error is not None:
-        raise error
-    arrays = read_arrays(path).arrays
+    arrays = recorded_arrays(path)
     chosen = _chosen(path, arrays, system.n_state) if keys is None else _named(path, arrays, keys, system.n_state)
     states = np.concatenate([np.asarray(arrays[key], dtype=np.float64) for key in chosen], axis=-1)
     trials = states.reshape(-1, *states.shape[-2:])
@@ -62,7 +59,7 @@ def conditions_from_file(named: str, path: str | Path, n: int) -> list[Any]:
     Raises CheckpointError where there is neither, or not one for each trial.
     """
     path, other = Path(path), Path(named)
-    arrays = read_arrays(path).arrays
+    arrays = recorded_arrays(path)
     if named in arrays:
         path, values = path, _each(arrays[named], n)
     elif not other.is_file():
@@ -70,10 +67,10 @@ def conditions_from_file(named: str, path: str | Path, n: int) -> list[Any]:
         raise CheckpointError(
             path, f"it has no array {named!r}, and there is no such file", f"it holds {listed(arrays)}: {legal}"
         )
-    elif other.suffix.lower() in (".txt", ".csv"):
-        path, values = other, [word for word in (line.strip() for line in other.read_text().splitlines()) if word]
+    elif other.suffix.lower() in TEXT:
+        path, values = other, lines_of(other)
     else:
-        held = read_arrays(other).arrays
+        held = recorded_arrays(other)
         if len(held) != 1:
             raise CheckpointError(
                 other, f"it holds {listed(held)}", "give a file with one array, a number for each trial"
@@ -105,8 +102,8 @@ def starts_from_file(
 
 
 def inputs_from_file(path: str | Path, n_input: int) -> Array:
-    """One sequence of inputs (T, n_input) in a .npz, .npy, .mat, .pt or .csv file: the array called inputs, or u, or
-    the only one of that width, time x width or 1 x time x width. Raises CheckpointError where there is none or many.
+    """One sequence of inputs (T, n_input) in a file: the array called inputs, or u, or the only one of that width, time
+    x width or 1 x time x width. Raises CheckpointError where there is none or many.
     """
     u, name = _inputs(Path(path), n_input)
     if u.ndim == 3 and len(u) == 1:
@@ -141,12 +138,7 @@ def trial_from_file(
 
 def _inputs(path: Path, n_input: int, but: Sequence[str] = ()) -> tuple[Array, str]:
     """The array of a file that holds inputs, and its name and shape; none of those called as in ``but``."""
-    from dynsys.models.loading.named.replay import INPUTS, table_of_csv
-
-    error = file_error(path)
-    if error is not None:
-        raise error
-    arrays = table_of_csv(path) if path.suffix.lower() == ".csv" else read_arrays(path).arrays
+    arrays = recorded_arrays(path)
     wide = {
         key: np.atleast_2d(value)
         for key, value in arrays.items()

@@ -165,6 +165,16 @@ class TestEnds:
         assert ends[-1.0].startswith("point ")
         assert "1 branch ran off to infinity" in found.summary()
 
+    def test_a_cycle_far_out_is_no_escape(self):
+        """r' = r (1 - r^2 / R^2), theta' = 1: a circle of radius R around the origin, which is all that is known."""
+        R = 1e6
+        circle = Flow(
+            lambda x, u: x * (1 - (x**2).sum(1, keepdim=True) / R**2) + torch.stack([-x[:, 1], x[:, 0]], 1), n_state=2
+        )
+        found = connections(described(circle, [[0.0, 0.0]]))
+        assert set(found.end.tolist()) == {"oscillation 0"}
+        assert np.linalg.norm(found.others[0].states, axis=1) == pytest.approx(R, rel=1e-4)
+
     def test_points_of_two_inputs_lead_to_ends_under_their_own(self):
         driven = Flow(lambda x, u: x - x**3 + u, n_state=1, n_input=1, bounds=(-2, 2))
         roots = [np.sort(np.roots([-1, 0, 1, u]).real) for u in (0.0, 0.1)]

@@ -77,6 +77,13 @@ class TestPoints:
         with pytest.raises(IndexError, match="0 to 2"):
             once_up.points_at(3)
 
+    def test_a_vertex_at_a_fold_has_a_marginal_point(self):
+        """x' = u - x^2: two points for u > 0, which meet at u = 0."""
+        fold = Flow(lambda x, u: u[:, :1] - x**2, n_state=1, n_input=1, bounds=(-3, 3))
+        diagram = follow_inputs(fold, [[1.0], [0.0]], searches=2)
+        assert sorted(diagram.points_at(0).stability) == ["stable", "unstable"]
+        assert diagram.points_at(1).stability.tolist() == ["marginal"]
+
     def test_once_up_and_down_sets_the_memory(self, once_up):
         states = once_up.points_at(0).states.ravel()
         stable = np.flatnonzero(once_up.points_at(0).n_unstable == 0)

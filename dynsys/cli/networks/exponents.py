@@ -30,7 +30,7 @@ SHOWN = 12  # exponents in the printed table
     "sequence",
     type=PLACE,
     metavar="FILE",
-    help="Inputs that drive it, time x n: .npz, .npy, .mat, .csv.",
+    help="Inputs that drive it, time x n: .npz, .npy, .mat, .csv, .txt.",
 )
 @click.option("--step", default=0.1, show_default=True, type=float, help="Of a flow, in its time constants.")
 @click.option("--interval", default=0.95, show_default=True, type=float, help="Level of the confidence intervals.")

@@ -28,7 +28,9 @@ from dynsys.io.progress import progress
     help="Input held, like 0,0,1, again for the next: each is searched at, and its points are labelled. Those of the "
     "network's task, or zeros, if not given.",
 )
-@click.option("--inputs", "table", type=PLACE, metavar="FILE", help="The inputs as rows of a .csv, .npy, .npz, .mat.")
+@click.option(
+    "--inputs", "table", type=PLACE, metavar="FILE", help="The inputs as rows: .csv, .txt, .npy, .npz, .mat, .pt."
+)
 @click.option(
     "--searches",
     type=click.IntRange(1),
@@ -81,7 +83,7 @@ from dynsys.io.progress import progress
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of everything random.")
 @click.option(
-    "--trajectories", type=PLACE, metavar="FILE", help="Recorded states to start from: .npz, .npy, .mat or .pt."
+    "--trajectories", type=PLACE, metavar="FILE", help="Recorded states to start from: .npz, .npy, .mat, .pt, .csv."
 )
 @click.option(
     "--states", "keys", metavar="KEY[,KEY]", help="Which arrays of that file are the state, like hidden,cell."

@@ -21,7 +21,7 @@ from dynsys.io.progress import progress
     "--windows", type=click.IntRange(1), help="Of so many steps each; 16 up to 128 variables, 4 up to 512, else 1."
 )
 @click.option("--scale", default=1.0, show_default=True, type=float, help="Standard deviation of random inputs.")
-@click.option("--inputs", type=PLACE, metavar="FILE", help="Recorded inputs, time x n: .npz, .npy, .mat, .csv.")
+@click.option("--inputs", type=PLACE, metavar="FILE", help="Recorded inputs, time x n: .npz, .npy, .mat, .csv, .txt.")
 @click.option(
     "--beside",
     multiple=True,

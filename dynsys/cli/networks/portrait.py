@@ -45,7 +45,7 @@ from dynsys.cli.place import PLACE
     "--trajectories",
     type=PLACE,
     metavar="FILE",
-    help="Recorded trials to show: .npz, .npy, .mat or .pt.  [those of find]",
+    help="Recorded trials to show: .npz, .npy, .mat, .pt, .csv.  [those of find]",
 )
 @click.option("--states", "keys", metavar="KEY[,KEY]", help="Which arrays of that file are the state.")
 @click.option(

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from dynsys.io.errors import CheckpointError
-from dynsys.io.files import Arrays, file_error
 from dynsys.models.loading.choices import Choices, Recognised, line_of, listed
-from dynsys.models.loading.contents import Contents, read_arrays
+from dynsys.models.loading.contents import Contents
 from dynsys.models.loading.made import system_of
 from dynsys.models.loading.named.readings import readings
+from dynsys.models.loading.tables import CELLS, INPUTS, OUTPUTS, STATES, recorded_arrays
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -32,10 +32,6 @@ CLOSE = 1e-5  # of a step, relative to 1 + |state|: single precision, in which m
 FEW = 25  # steps that are run freely: later ones of a chaotic network differ by the rounding of the recording alone
 MOST = 4000  # readings that are tried
 SAME = 1e-12  # two readings whose steps differ by no more are one network
-INPUTS = ("inputs", "input", "u", "in", "stimulus", "stimuli")
-STATES = ("hidden", "hiddens", "states", "state", "h", "x", "r", "rates", "activity")
-CELLS = ("cell", "cells", "c")
-OUTPUTS = ("outputs", "output", "z", "y", "out", "readout", "readouts")
 Recognise = Callable[[Path, Contents, Choices], Recognised]
 
 
@@ -54,12 +50,9 @@ class Trial:
 
 
 def read_trial(path: str | Path) -> Trial:
-    """A trial out of .npz, .mat, .pt or .csv. Raises CheckpointError where it holds no states and no outputs."""
+    """A trial out of a file of recorded arrays. Raises CheckpointError where it holds no states and no outputs."""
     path = Path(path)
-    error = file_error(path)
-    if error is not None:
-        raise error
-    arrays = table_of_csv(path) if path.suffix.lower() == ".csv" else read_arrays(path).arrays
+    arrays = recorded_arrays(path)
     lower = {key.lower().rpartition(".")[2]: key for key in arrays}
 
     def named(names: tuple[str, ...]) -> Array | None:
@@ -76,23 +69,6 @@ def read_trial(path: str | Path) -> Trial:
 def _batched(values: Array) -> Array:
     values = values[:, None] if values.ndim == 1 else values
     return values[None] if values.ndim == 2 else values
-
-
-def table_of_csv(path: Path) -> Arrays:
-    """Columns called input*, u*, state*, h*, x*, r*, output*, z* or y*, in their order; the first line names them."""
-    import csv
-
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.reader(file))
-    names = [name.strip().lower().rstrip("0123456789_[]. ") for name in rows[0]] if rows else []
-    try:
-        values = np.array([[float(cell) for cell in row] for row in rows[1:] if row], dtype=np.float64)
-    except ValueError as error:
-        remedy = "give a first line of names, then numbers"
-        raise CheckpointError(path, f"it is no table of numbers ({error})", remedy) from error
-    if values.ndim != 2 or len(names) != values.shape[1]:
-        raise CheckpointError(path, "its rows are not all as long as its first line", "give every column a name")
-    return {name: values[:, [i for i, n in enumerate(names) if n == name]] for name in dict.fromkeys(names)}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,12 @@ import torch
 
 import dynsys
 from dynsys.io.errors import CheckpointError
-from dynsys.models.loading.trajectories import conditions_from_file, starts_from_file, states_from_file
+from dynsys.models.loading.trajectories import (
+    conditions_from_file,
+    inputs_from_file,
+    starts_from_file,
+    states_from_file,
+)
 
 N = 4
 FLOW = dynsys.Flow(lambda x, u: -x, n_state=N)
@@ -45,6 +50,37 @@ def test_npy_mat_and_pt_hold_states_too(tmp_path):
     torch.save(torch.tensor(STATES), tmp_path / "alone.pt")
     for name in ("t.npy", "t.mat", "t.pt", "alone.pt"):
         np.testing.assert_array_equal(states_from_file(tmp_path / name, FLOW), STATES.reshape(-1, N))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 1\n2 3\n",
+        "0,1\n2,3",
+        "u0;u1\n0;1\n2;3",
+        "# u0 u1\n0 1\n2 3\n",
+        "left\tright\n0\t1\n2\t3\n",
+        "# noted\n0, 1\n2, 3\n",
+    ],
+)
+def test_every_option_reads_tables_of_text(tmp_path, text):
+    place = tmp_path / "t.txt"
+    place.write_text(text)
+    np.testing.assert_array_equal(inputs_from_file(place, 2), [[0, 1], [2, 3]])
+    if "u0" not in text:
+        np.testing.assert_array_equal(
+            states_from_file(place, dynsys.Flow(lambda x, u: -x, n_state=2)), [[0, 1], [2, 3]]
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("0,1\n2\n", "row 2 has 1 columns, not 2"), ("0,1\n2,x\n", "row 2 has 'x'"), ("u0,u1\n", "no numbers")],
+)
+def test_text_that_is_no_table_is_told_by_its_row(tmp_path, text, wrong):
+    (tmp_path / "t.txt").write_text(text)
+    with pytest.raises(CheckpointError, match=wrong):
+        inputs_from_file(tmp_path / "t.txt", 2)
 
 
 def test_padding_of_short_trials_is_left_out(tmp_path):
