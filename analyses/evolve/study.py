@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dynsys.analyses.evolve.completeness import KINKS
 from dynsys.analyses.evolve.evolution import DIAGRAM, FOLDER, FRAMES, SCHEMA, Evolution, Evolve
 from dynsys.analyses.evolve.frames import Frames, Origin, load_frames, make_frames, origin_of, save_frames
 from dynsys.analyses.evolve.report import command, write_evolution
+from dynsys.analyses.evolve.words import begins, outlook
 from dynsys.analyses.report import cut_short
 from dynsys.continuation.diagram import Diagram
 from dynsys.continuation.follow import follow
@@ -35,6 +37,10 @@ from dynsys.search.find import SearchInterrupted
 PICTURES = Part(0, 1, "sets of pictures over training")
 
 
+def quiet(line: str) -> None:
+    """Nobody is told."""
+
+
 def run(
     settings: Evolve,
     run_folder: str | Path,
@@ -42,9 +48,11 @@ def run(
     progress: Progress,
     again: bool = False,
     seconds: float | Deadline | None = None,
+    tell: Callable[[str], None] = quiet,
 ) -> Evolution:
     """Follow, simulate, draw; writes the diagram, ``results.json`` and ``report.html`` into ``folder``.
 
+    ``tell`` is given two sentences: how many snapshots are followed, and, after the first searches, how long it takes.
     That is RUN/evolve if not given. What an earlier run of the same settings on the same snapshots has left there is
     not computed again, unless by another version of this library, or with ``again``. After so many ``seconds`` nothing
     more is begun: the diagram is of what was followed by then, and is made anew by the next call; one that was whole,
@@ -60,7 +68,8 @@ def run(
     diagram = None if again else _known_diagram(folder / DIAGRAM, mark)
     resumed = diagram is not None
     if diagram is None:
-        found = _followed(family, settings, progress, deadline)
+        tell(begins(family, settings.searches))
+        found = _followed(family, settings, progress, deadline, tell)
         if not found.searched.any():
             raise _cut_short(found, settings, run_folder, folder)
         kinks = family.system(0.0).pieces(family.u) is not None
@@ -84,11 +93,15 @@ def _cut_short(found: Diagram, settings: Evolve, run_folder: Path, folder: Path)
     return cut_short(cut, "How its phase portrait forms", command(folder, settings, run_folder), given, SCHEMA, folder)
 
 
-def _followed(family: Snapshots, settings: Evolve, progress: Progress, deadline: Deadline) -> Diagram:
+def _followed(
+    family: Snapshots, settings: Evolve, progress: Progress, deadline: Deadline, tell: Callable[[str], None]
+) -> Diagram:
     """A search that is interrupted leaves points of one snapshot only, of which nothing is written here."""
     given: dict[str, Any] = {"searches": settings.searches, "workers": settings.jobs, "seed": settings.seed}
     try:
-        return follow(family, **given, seconds=deadline, progress=progress)
+        return follow(
+            family, **given, seconds=deadline, progress=progress, on_outlook=lambda ahead: tell(outlook(ahead))
+        )
     except SearchInterrupted as interrupt:
         raise KeyboardInterrupt from interrupt
 

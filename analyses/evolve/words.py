@@ -13,7 +13,10 @@ from dynsys.analyses.evolve.evolution import SCHEMA, Evolution
 from dynsys.analyses.evolve.stable_points import StablePoint, ends_lost, stable_points
 from dynsys.continuation.diagram import Bifurcation, Diagram, Event
 from dynsys.continuation.events.stable import of_stable_points
+from dynsys.continuation.follow import Outlook
+from dynsys.io.progress import duration
 from dynsys.io.text import paragraphs, sentence
+from dynsys.models.training.snapshots import Snapshots
 
 NO_MEMORY = "stable, no memory"
 
@@ -25,6 +28,18 @@ def step_of(time: float) -> str:
     ('0.25', '1,351.23', '29,688.1')
     """
     return f"{time:,.6g}" if abs(time) < 1e6 else f"{time:,.0f}"
+
+
+def begins(family: Snapshots, searches: int) -> str:
+    """How many snapshots there are, before the first is searched."""
+    (line,) = paragraphs(HERE, "begins", len(family.steps), family.n_state, min(searches, len(family.steps)))
+    return line
+
+
+def outlook(ahead: Outlook) -> str:
+    """How long following takes, once the searches are made."""
+    (line,) = paragraphs(HERE, "outlook", ahead.points, duration(ahead.seconds))
+    return line
 
 
 def sentences(evolution: Evolution) -> list[str]:

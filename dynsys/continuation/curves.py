@@ -16,6 +16,7 @@ from dynsys.continuation.diagram import Integers
 from dynsys.continuation.events.crossings import Leap
 from dynsys.continuation.events.junctions import Followed
 from dynsys.continuation.events.reader import Reader
+from dynsys.continuation.events.readings import read
 from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.io.progress import Progress
@@ -60,6 +61,12 @@ class Curves:
     def is_same(self, a: Tensor, b: Tensor) -> bool:
         apart = float((a - b).norm())
         return min(apart, float((a + b).norm()) if self.odd else apart) <= SAME * self.unit
+
+    def pace(self, x: Tensor, i: int) -> None:
+        """About the work that a point x (1, n) takes from one snapshot to the next, done once at the snapshot i."""
+        along = torch.cat([torch.zeros_like(x[0]), x.new_ones(1)])
+        self.newton.factors(torch.cat([x[0], x.new_tensor([float(i)])]), along)
+        read(self.family.system(float(i)), x, self.family.u)
 
     def place(self, p: float) -> str:
         """In words; p counts snapshots."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from dynsys.continuation.diagram import Array, Branch, Diagram, Event, Integers,
 from dynsys.continuation.events.assembly import Assembly
 from dynsys.continuation.events.junctions import Followed, Junction, is_walked, junctions
 from dynsys.continuation.family_curve import other_tangent
-from dynsys.continuation.walk import SAME, WALK, Walk
+from dynsys.continuation.walk import ALONE, SAME, WALK, Walk
 from dynsys.io.progress import Progress, silent
 from dynsys.io.text import paragraphs
 from dynsys.numerics.deadline import Cut, Deadline, Part
@@ -45,6 +46,17 @@ BESIDE_ORIGIN = 1e-3  # usual sizes of a state, within which a curve that ends a
 SEARCHED, WALKS, RELEASES = "searches", "walks from the points found", "releases at snapshots not searched"
 SWITCHES, FURTHER = "switches at branch points", "further searches, which the indices ask for"
 AT_SNAPSHOT = 1e-6  # of the way to the next snapshot, within which a curve that ends does so at a snapshot
+BESIDES = 2.5  # times what walking, reading and releases take: events and branch points
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What following will take, once its searches are made: the number of ``snapshots``, and of ``points`` that each of
+    the searches found, and how many ``seconds`` are about to go by still."""
+
+    snapshots: int
+    points: tuple[int, ...]
+    seconds: float
 
 
 def follow(
@@ -56,6 +68,7 @@ def follow(
     seed: int = 0,
     seconds: float | Deadline | None = None,
     progress: Progress | None = None,
+    on_outlook: Callable[[Outlook], None] | None = None,
 ) -> Diagram:
     """The bifurcation diagram of ``family`` over its snapshots.
 
@@ -63,8 +76,9 @@ def follow(
     between, at least 2), or which ones, counted from 0; ``verify`` has these searches prove what they find. Where the
     system has a trapping box and the indices do not add up to 1, up to ``MORE_SEARCHES`` more are made. The same seed
     gives the same diagram on any number of ``workers`` (threads). ``progress(stage, done, total)`` is called as it
-    goes. After so many ``seconds`` nothing more is begun: the diagram is of what was followed by then, and ``about``
-    and the first of the notes say that it was "cut", and what is left out.
+    goes, ``on_outlook`` once, after the first searches, with what is ahead. After so many ``seconds`` nothing more
+    is begun: the diagram is of what was followed by then, and ``about`` and the first of the notes say that it was
+    "cut", and what is left out.
 
     Nothing proves that all points have been found: ``notes`` says what was checked and what was lost. Raises
     ValueError for snapshots that there are not.
@@ -75,7 +89,7 @@ def follow(
     with alone():
         told = progress or silent
         study = _Study(family, workers, seed, verify, told, Deadline.of(seconds))
-        diagram = study.run(chosen)
+        diagram = study.run(chosen, on_outlook)
     return _timed(diagram, time.perf_counter() - began)
 
 
@@ -115,12 +129,18 @@ class _Study:
         self.searched: set[int] = set()
         self.stages: dict[str, Part] = {}  # those that were begun
 
-    def run(self, chosen: list[int]) -> Diagram:
+    def run(self, chosen: list[int], on_outlook: Callable[[Outlook], None] | None = None) -> Diagram:
+        found: list[tuple[int, Tensor]] = []
         for k, i in enumerate(chosen):
             self.progress("searching", k, len(chosen))
-            self._search(i)
-            self._came_to(SEARCHED, len(self.searched), len(chosen))
+            x = self._searched(i)
+            found += [] if x is None else [(i, x)]
+            self._came_to(SEARCHED, len(found), len(chosen))
         self.progress("searching", len(chosen), len(chosen))
+        if on_outlook is not None and len(found) == len(chosen):
+            on_outlook(self._outlook(found))
+        for i, x in found:
+            self._enter(x, i)
         self._go_on_at_branch_points()
         self._look_where_it_rests()
         self._go_on_at_branch_points()
@@ -128,19 +148,37 @@ class _Study:
             wrong = self._worst()
             if wrong is None:
                 break
-            before = len(self.searched)
-            self._search(wrong)
-            self._came_to(FURTHER, len(self.searched) - before, 1)
+            x = self._searched(wrong)
+            self._came_to(FURTHER, int(x is not None), 1)
+            if x is not None:
+                self._enter(x, wrong)
             self._go_on_at_branch_points()
         return self._diagram()
 
     def _came_to(self, what: str, done: int, of: int) -> None:
         self.stages[what] = Part(done, of, what)
 
-    def _search(self, i: int) -> None:
-        """Search one snapshot, and walk from every point that is on no curve; nothing of it where time is over."""
+    def _outlook(self, found: list[tuple[int, Tensor]]) -> Outlook:
+        """By the clock: what one point and one release take at each snapshot searched, and how many points it has."""
+        paces = []
+        for i, x in found:
+            rest = self._took(lambda: self._resting(i))  # noqa: B023 - called at once
+            paces.append(rest + len(x) * (self._took(lambda: self.curves.pace(x[:1], i)) if len(x) else 0.0))  # noqa: B023
+        n = len(self.family.steps)
+        apart = self.workers if self.family.n_state >= ALONE else 1
+        seconds = BESIDES * n * float(np.mean(paces)) / min(apart, os.cpu_count() or 1)
+        return Outlook(n, tuple(len(x) for _, x in found), seconds)
+
+    @staticmethod
+    def _took(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    def _searched(self, i: int) -> Tensor | None:
+        """The fixed points (k, n) that a search of one snapshot finds; None where time was over before its end."""
         if self.deadline.is_over:
-            return
+            return None
         x = fixed_states(
             self.family.system(float(i)),
             None,
@@ -150,8 +188,10 @@ class _Study:
             seed=self.seed,
             workers=self.workers,
         )
-        if self.deadline.is_over:
-            return
+        return None if self.deadline.is_over else x
+
+    def _enter(self, x: Tensor, i: int) -> None:
+        """Walk from every point of a search that is on no curve."""
         if self.curves.odd:  # the origin is a zero, whether it was found or not, and found to the last digit
             x = torch.cat([x[x.norm(dim=1) > SAME * self.curves.unit], x.new_zeros(1, self.family.n_state)])
         before = bool(self.searched)

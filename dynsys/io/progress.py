@@ -108,12 +108,13 @@ class _Lines:
         elapsed = self._clock() - began
         if elapsed < 5 or done <= before or done >= total:
             return ""
-        return f", about {_duration(elapsed * (total - done) / (done - before))} left"
+        return f", about {duration(elapsed * (total - done) / (done - before))} left"
 
 
-def _duration(seconds: float) -> str:
-    """
-    >>> [_duration(seconds) for seconds in (0.2, 40, 170, 6000)]
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> [duration(seconds) for seconds in (0.2, 40, 170, 6000)]
     ['1 s', '40 s', '3 min', '1 h 40 min']
     """
     if seconds < 90:

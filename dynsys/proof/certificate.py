@@ -179,14 +179,11 @@ def _approximate_inverse(J: Tensor) -> tuple[Tensor, Tensor]:
         return A, _residual(A, J)
     A = rough_inverse(J.float()).double()
     residual = _residual(A, J)
-    for better in (
-        lambda some: torch.linalg.inv_ex(some.float())[0].double(),
-        lambda some: torch.linalg.inv_ex(some)[0],
-    ):
+    for precision in (torch.float32, torch.float64):
         poor = ~(torch.linalg.vector_norm(residual, dim=(1, 2)) <= GOOD)
         if not bool(poor.any()):
             break
-        A[poor] = better(J[poor])
+        A[poor] = torch.linalg.inv_ex(J[poor].to(dtype=precision))[0].double()
         residual[poor] = _residual(A[poor], J[poor])
     return A, residual
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -49,7 +50,8 @@ def esn(tmp_path_factory):
     """One bit on sixty units, and what the command printed about it."""
     folder = tmp_path_factory.mktemp("esn")
     run("train", "flipflop", "esn", "--units", 60, "--bits", 1, "--snapshots", "log:8", "-o", folder)
-    return folder, json.loads(run("evolve", folder, "--json", "--jobs", 1).stdout)
+    result = run("evolve", folder, "--json", "--jobs", 1)
+    return folder, json.loads(result.stdout) | {"told": result.stderr.splitlines()}
 
 
 def test_the_points_are_those_that_a_search_of_the_snapshot_finds(esn):
@@ -61,6 +63,18 @@ def test_the_points_are_those_that_a_search_of_the_snapshot_finds(esn):
         assert found.search.index_sum == 1
         most = len(printed["counts"][i])
         assert printed["counts"][i] == np.bincount(found.n_unstable, minlength=most).tolist()
+
+
+def test_it_says_first_how_many_snapshots_there_are_and_how_long_following_takes(esn):
+    _, printed = esn
+    lines = [line for line in printed["told"] if not line.endswith("%")]
+    last, first, middle = (sum(printed["counts"][i]) for i in (7, 0, 4))
+    assert lines == [
+        "8 snapshots of a network of 60 units: 3 of them are searched, and the points followed through all.",
+        lines[1],
+    ]
+    assert lines[1].startswith(f"The searches found {last}, {first} and {middle} fixed points; following them takes")
+    assert re.search(r"takes about \d+ (s|min) more\.$", lines[1])
 
 
 def test_the_origin_has_the_unstable_directions_of_its_weights(esn):
@@ -94,7 +108,7 @@ def test_a_second_run_reads_what_the_first_has_left(esn, monkeypatch):
     result = run("evolve", folder, "--json")
     again = json.loads(result.stdout)
     assert again.pop("resumed") is True
-    assert {key: value for key, value in printed.items() if key != "resumed"} == again
+    assert {key: value for key, value in printed.items() if key not in ("resumed", "told")} == again
     assert "had been followed before" in result.stderr
     for settings, again in ((Evolve(seed=1), False), (Evolve(), True)):
         with pytest.raises(AssertionError, match="computed again"):

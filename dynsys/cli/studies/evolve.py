@@ -59,7 +59,7 @@ def evolve(
 
     settings = Evolve(None if held is None else tuple(held), searches or SEARCHES, jobs, seed)
     with told_if_cut(as_json), progress() as show:
-        evolution = study(settings, run, folder, show, again, seconds)
+        evolution = study(settings, run, folder, show, again, seconds, lambda line: click.echo(line, err=True))
     if evolution.resumed:
         click.echo(
             f"The points had been followed before: read from {evolution.folder / DIAGRAM} (--again follows them anew).",
