@@ -24,6 +24,7 @@ from dynsys.attractors.connections import connections
 from dynsys.proof.certificate import certify
 from dynsys.search.starts import first_starts
 from dynsys.stability.modes import linear_modes
+from dynsys.systems.held import Held
 from dynsys.trajectories.settling import settle
 
 FOLLOWED = 64
@@ -52,7 +53,7 @@ def parts(system: dynsys.System, repeats: int) -> dict[str, float]:
         "points": len(points),
         "search": search,
         "with all": whole,
-        "proofs": seconds(lambda: certify(system, x, u), repeats)[0],
+        "proofs": seconds(lambda: certify(Held(system, u, 1.0), x), repeats)[0],
         "settling": seconds(lambda: settle(system, starts, u[:1], **known), repeats)[0],
         "modes": seconds(lambda: linear_modes(points), 2)[0],
         "branches": seconds(lambda: connections(points), 1)[0],

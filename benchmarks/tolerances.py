@@ -21,6 +21,7 @@ from dynsys.search.descent import descend
 from dynsys.search.solvers import Problem, solver_named
 from dynsys.search.starts import states_at
 from dynsys.search.tolerances import distinct
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 
 STEPS, RUNS = 5000, 1  # of the test, as in the paper
@@ -44,7 +45,7 @@ def counted(network: EchoStateNetwork, starts: int, seed: int) -> tuple[np.ndarr
         rows = [distinct(x, q, groups, q <= limit, apart, None) for apart in UNIQUE]
         points.append([len(one) for one in rows])
         reached.append(len(x))
-        known = [assess(network, x[i : i + 1], u, unit) for i in rows[2].tolist()]
+        known = [assess(Held(network, u, unit), x[i : i + 1]) for i in rows[2].tolist()]
         near = [float((one.x - x[i]).norm()) for one, i in zip(known, rows[2].tolist(), strict=True)]
         real.append(sum(bool(a.converged) and d <= UNIQUE[2] for a, d in zip(known, near, strict=True)))
     return np.array(points), reached, real

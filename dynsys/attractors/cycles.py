@@ -18,6 +18,7 @@ from dynsys.numerics.rounding import ZERO
 from dynsys.proof.kantorovich import Assessed, assess
 from dynsys.proof.same_point import belongs, joined, overlap
 from dynsys.systems.angles import nearest
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated, divisors
 from dynsys.systems.system import System
 
@@ -113,7 +114,7 @@ def first_phase(states: Tensor) -> int:
 
 def _assessed(system: System, x: Tensor, u: Tensor, unit: float, together: int) -> Assessed:
     rows = torch.split(torch.arange(len(x), device=x.device), max(together, 1))
-    return Assessed.joined([assess(system, x[some], u[some], unit, together > 0) for some in rows])
+    return Assessed.joined([assess(Held(system, u[some], unit), x[some], together > 0) for some in rows])
 
 
 def _same(system: System, x: Tensor, bound: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
@@ -121,14 +122,14 @@ def _same(system: System, x: Tensor, bound: Tensor, points: Assessed, u: Tensor,
     apart = vector_norm(nearest(x - points.x, system.periods), dim=1)
     same = overlap(apart, bound, points.error_bound)
     rows = (~torch.isfinite(points.error_bound) & ~same & (apart <= NEAR * unit)).nonzero().squeeze(1)
-    same[rows] = joined(system, points.x[rows], x[rows], u[rows], unit)
+    same[rows] = joined(Held(system, u[rows], unit), points.x[rows], x[rows])
     return same
 
 
 def _belongs(system: System, y: Tensor, held: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
     """Whether (A, B) the states y (A, n) under their inputs are the points under u (B, m)."""
     same_input = (held.unsqueeze(1) == u).all(dim=2)
-    return belongs(system, y, system.velocity(y, held), held, points, same_input, unit, NEAR * unit)
+    return belongs(Held(system, held, unit), y, system.velocity(y, held), points, same_input, NEAR * unit)
 
 
 def _first(same: Tensor) -> int:

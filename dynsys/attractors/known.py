@@ -20,6 +20,7 @@ from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.stability.spectrum import excess, spectra
 from dynsys.systems.angles import nearest, rough_distances, wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated, divisors
 from dynsys.systems.system import System
 from dynsys.trajectories.approach import CLOSE, KRYLOV_RESIDUAL, KRYLOV_VECTORS, Linearisation, Phase, arrived
@@ -162,7 +163,7 @@ class Known:
         return self.system if k == 1 else Iterated(self.system, k)
 
     def _assessed(self, system: System, x: Tensor, u: Tensor) -> Assessed:
-        return assess(system, x, u, self.unit, dense=_is_factorised(system))
+        return assess(Held(system, u, self.unit), x, dense=_is_factorised(system))
 
     def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
         """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""

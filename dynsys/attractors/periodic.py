@@ -23,6 +23,7 @@ from dynsys.attractors.attractor import Attractor
 from dynsys.proof.certificate import certify
 from dynsys.stability.spectrum import spectra
 from dynsys.systems.angles import nearest
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
@@ -60,7 +61,7 @@ def _orbits(system: System, attractors: Sequence[Attractor], k: int, unit: float
     iterated = Iterated(system, k)
     x = torch.as_tensor(np.stack([a.states for a in attractors]))
     u = torch.as_tensor(np.stack([a.input for a in attractors]))
-    proof = certify(iterated, x.flatten(0, 1), u.repeat_interleave(k, dim=0), unit)
+    proof = certify(Held(iterated, u.repeat_interleave(k, dim=0), unit), x.flatten(0, 1))
     proved = proof.certified.view(-1, k).all(dim=1).tolist()
     bounds = proof.error_bound.view(-1, k).amax(dim=1).tolist()
     found = spectra(iterated, x[:, 0], u)

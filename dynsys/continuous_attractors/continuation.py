@@ -22,7 +22,7 @@ from torch.linalg import vector_norm
 from dynsys.continuation.arclength import GOES_ON, ArclengthSettings, Ending, Front, Problem, Step, follow
 from dynsys.numerics.newton import NewtonSettings
 from dynsys.numerics.rounding import ZERO, is_zero
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 
 NULL = 1e-6  # of the largest singular value of J, beneath which a direction may be tangent to a manifold
 ON_IT = 4 * ZERO  # times the rounding error, as its samples come from below and a walk has many
@@ -67,26 +67,24 @@ class Place:
 
 @dataclass(frozen=True)
 class Walker:
-    """Moves on the manifolds of ``system`` under the input u (1, m); ``unit`` is the usual size of a state."""
+    """Moves on the manifolds of a system ``held`` at one input."""
 
-    system: System
-    u: Tensor
-    unit: float
+    held: Held
 
     def singular_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of J at x (1, n), the least first: left vectors (n, n) in columns, values (n,), right vectors in columns."""
-        U, S, Vh = torch.linalg.svd(self.system.jacobian(x, self.u)[0])
+        U, S, Vh = torch.linalg.svd(self.held.jacobian(x)[0])
         return U.flip(1), S.flip(0), Vh.mT.flip(1)
 
     def is_zero(self, x: Tensor, F: Tensor) -> Tensor:
         """Where |F| (B,) cannot be told from zero."""
-        return is_zero(self.system, x, self._held(x), F, self.unit, ON_IT)
+        return is_zero(self.held.expand(len(x)), x, F, ON_IT)
 
     def corrected(self, x: Tensor, borders: Place) -> tuple[Place, Tensor]:
         """The zeros of F nearest to x (B, n) across the borders, with their frames, and whether (B,) each is one."""
         n, d = borders.T.shape[1:]
-        u, before = self._held(x), torch.full_like(x[:, 0], torch.inf)
-        F = self.system.velocity(x, u)
+        held, before = self.held.expand(len(x)), torch.full_like(x[:, 0], torch.inf)
+        F = held.velocity(x)
         for _ in range(CORRECTIONS):
             size = vector_norm(F, dim=1)
             going = ~(size >= 0.5 * before)  # at rounding a step no longer halves |F|
@@ -95,7 +93,7 @@ class Walker:
             M = self._bordered(x, borders)
             step = torch.linalg.solve_ex(M, torch.cat([-F, F.new_zeros(len(F), d)], dim=1).unsqueeze(2))[0]
             x_new = x + torch.where(going.unsqueeze(1), step[:, :n, 0], 0.0)
-            F_new = self.system.velocity(x_new, u)
+            F_new = held.velocity(x_new)
             better = vector_norm(F_new, dim=1) < size
             x, F = torch.where(better.unsqueeze(1), x_new, x), torch.where(better.unsqueeze(1), F_new, F)
             before = torch.where(better, size, 0.0)
@@ -103,7 +101,7 @@ class Walker:
         return place, framed & self.is_zero(x, F)
 
     def _bordered(self, x: Tensor, borders: Place) -> Tensor:
-        J, d = self.system.jacobian(x, self._held(x)), borders.T.shape[2]
+        J, d = self.held.expand(len(x)).jacobian(x), borders.T.shape[2]
         corner = J.new_zeros(len(J), d, d)
         return torch.cat([torch.cat([J, borders.A], dim=2), torch.cat([borders.T.mT, corner], dim=2)], dim=1)
 
@@ -125,7 +123,7 @@ class Walker:
         ``farthest`` is a distance from the start. Steps grow while the manifold is straight.
         """
         curve = _NullCurve(self, start, direction, farthest)
-        settings = replace(WALK.scaled(self.unit), max_steps=most_steps)
+        settings = replace(WALK.scaled(self.held.unit), max_steps=most_steps)
         ending = follow(curve, iter([curve.front(settings.first_step)]), 1, settings).ending
         return curve.met, curve.end or (End.BUDGET if ending == Ending.OUT_OF_STEPS else curve.obstacle)
 
@@ -136,27 +134,16 @@ class Walker:
         for _ in range(most_steps + 2):  # two more that only turn the tangent for the last digits
             ahead = (here.T.mT @ (x[rows] - here.x).unsqueeze(2)).squeeze(2)
             left = vector_norm(ahead, dim=1, keepdim=True)
-            ahead = ahead * (WALK.longest_step * self.unit / left.clamp_min(1e-300)).clamp_max(1.0)
+            ahead = ahead * (WALK.longest_step * self.held.unit / left.clamp_min(1e-300)).clamp_max(1.0)
             there, good = self.corrected(here.x + (here.T @ ahead.unsqueeze(2)).squeeze(2), here)
             apart = vector_norm(x[rows] - there.x, dim=1)
             nearer = good & (apart < vector_norm(x[rows] - here.x, dim=1))
-            reached[rows[good & (apart <= SAME * self.unit)]] = True
-            going = nearer & (apart > SAME * self.unit)
+            reached[rows[good & (apart <= SAME * self.held.unit)]] = True
+            going = nearer & (apart > SAME * self.held.unit)
             if not bool(going.any()):
                 break
             here, rows = there[going], rows[going]
         return reached
-
-    def is_inside(self, x: Tensor) -> bool:
-        """Whether the states x (B, n) are among the reachable ones."""
-        box = self.system.box(self.u)
-        if box is None:
-            return bool(torch.isfinite(x).all())
-        margin = 1e-9 * (box[1] - box[0])
-        return bool(((x >= box[0] - margin) & (x <= box[1] + margin)).all())
-
-    def _held(self, x: Tensor) -> Tensor:
-        return self.u.expand(len(x), -1)
 
 
 class _NullCurve(Problem):
@@ -187,25 +174,25 @@ class _NullCurve(Problem):
         return T @ torch.linalg.qr((T.mT @ self.t).unsqueeze(1), mode="complete")[0][:, 1:]
 
     def residual(self, z: Tensor, curve: Tensor) -> Tensor:
-        n = self.walker.system.n_state
-        F = self.walker.system.velocity(z[:, :n], self.walker.u) + z[:, n:] @ self.here.A[0].mT
+        n = self.walker.held.system.n_state
+        F = self.walker.held.velocity(z[:, :n]) + z[:, n:] @ self.here.A[0].mT
         return torch.cat([F, (z[:, :n] - self.here.x) @ self._held()], dim=1)
 
     def derivative(self, z: Tensor, curve: Tensor, out: Tensor) -> None:
-        n = self.walker.system.n_state
+        n = self.walker.held.system.n_state
         out.zero_()
-        out[:, :n, :n] = self.walker.system.jacobian(z[:, :n], self.walker.u)
+        out[:, :n, :n] = self.walker.held.jacobian(z[:, :n])
         out[:, :n, n:] = self.here.A
         out[:, n:, :n] = self._held().mT
 
     def after(self, step: Step) -> tuple[Front, Tensor]:
         """The state met, with every digit, if it is a zero that can be reached; else a shorter step."""
-        n, walker, going = self.walker.system.n_state, self.walker, torch.full((1,), GOES_ON)
+        n, walker, going = self.walker.held.system.n_state, self.walker, torch.full((1,), GOES_ON)
         if not bool(step.taken):
             self.obstacle = End.BLOCKED
             return step.after, going
         there, good = walker.corrected(step.after.z[:, :n], self.here)
-        if not bool(good) or not walker.is_inside(there.x):
+        if not bool(good) or not bool(walker.held.is_inside(there.x)):
             self.obstacle = End.BOX if bool(good) else End.BLOCKED
             return step.before._replace(h=WALK.shrinking * step.length, steps=step.after.steps), going
         if len(self.met) > 2 and self._closes(float(step.length)):

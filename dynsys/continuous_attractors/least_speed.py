@@ -21,6 +21,7 @@ from dynsys.continuous_attractors.slow_curve import SlowCurve
 from dynsys.numerics.eigenvalues import eigvals
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.stability.spectrum import leading_first
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 from dynsys.systems.system import Kind, System
 
@@ -70,12 +71,13 @@ def slow_curve(
     if not 0 <= first < len(points):
         raise ValueError(f"start is {start}; there are points 0 to {len(points) - 1}")
     x, u = torch.as_tensor(points.states[first]), torch.as_tensor(points.inputs[first])
+    held = Held(system, u[None])
     constraint, told = _constraint(system, along, points, first)
     low, high = span if span is not None else _span(points, system, constraint)
     if not low < high:
         raise ValueError(f"the span is {low:g} to {high:g}; give two different values, the lower one first")
     at = float(np.clip(float(constraint(x)[0]), low, high))
-    search = _Search(system, u[None], constraint)
+    search = _Search(held, constraint)
     begun = search.minimum(x, at)
     if begun is None:
         raise ValueError(f"q has no minimum at {told} = {at:g} that can be reached from point {first}")
@@ -85,21 +87,20 @@ def slow_curve(
     found = [*reversed(down), (at, begun), *up]
     if len(found) < 2:
         raise ValueError(f"the curve along {told} ends at once, on both sides: {end_low}")
-    return _described(system, u, found, told, [end_low, end_high], limit)
+    return _described(held, found, told, [end_low, end_high], limit)
 
 
 class _Search:
-    """Minima of q under the constraint, at a held input u (1, n_input)."""
+    """Minima of q under the constraint, at one held input."""
 
-    def __init__(self, system: System, u: Tensor, constraint: Constraint) -> None:
-        self.system, self.u, self.constraint = system, u, constraint
-        self.box = system.box(u)
+    def __init__(self, held: Held, constraint: Constraint) -> None:
+        self.held, self.constraint = held, constraint
 
     def minimum(self, x: Tensor, s: float) -> Tensor | None:
         """By Gauss-Newton steps with the constraint linearised, damped where they do not lower q; None: not reached."""
         n, damping, q = len(x), 0.0, np.inf
         for _ in range(MOST):
-            F, J = self.system.velocity(x[None], self.u)[0], self.system.jacobian(x[None], self.u)[0]
+            F, J = self.held.velocity(x[None])[0], self.held.jacobian(x[None])[0]
             c, g = self.constraint(x)
             size = g.norm()
             H = torch.zeros(n + 1, n + 1, dtype=x.dtype)
@@ -110,7 +111,7 @@ class _Search:
             wanted = torch.cat([-(J.mT @ F), (scale * (s - c) / size)[None]])
             step = torch.linalg.solve_ex(H, wanted).result[:n]
             q = float(q_of(F)) if abs(float(s - c)) <= CLOSE * (1 + abs(s)) else np.inf
-            there = float(q_of(self.system.velocity((x + step)[None], self.u))[0])
+            there = float(q_of(self.held.velocity((x + step)[None]))[0])
             at_rest = float(step.norm()) <= CLOSE * (1 + float(x.norm()))
             if there <= q * (1 + 1e-9):  # which no comparison with NaN is
                 x, damping = x + step, damping / 10 if damping > LEAST_DAMPING else 0.0
@@ -139,16 +140,11 @@ class _Search:
                 if abs(stride) < abs(step) / 2**HALVINGS:
                     return found, "a state beyond which no minimum of q was found"
                 continue
-            if self.box is not None and not self._inside(there):
+            if not bool(self.held.is_inside(there[None], share=1e-6)):
                 return found, "the edge of the states that can be reached"
             before, x, s, stride = (s, x), there, target, step
             found.append((s, x))
         return found, "the end of the span"
-
-    def _inside(self, x: Tensor) -> bool:
-        low, high = self.box if self.box is not None else (x, x)
-        slack = 1e-6 * (high - low).clamp(min=0)
-        return bool(((x >= low - slack) & (x <= high + slack)).all())
 
 
 def _constraint(system: System, along: Any, points: FixedPoints, first: int) -> tuple[Constraint, str]:
@@ -205,16 +201,16 @@ def _span(points: FixedPoints, system: System, constraint: Constraint) -> tuple[
 
 
 def _described(
-    system: System, u: Tensor, found: Sequence[tuple[float, Tensor]], told: str, ends: list[str], limit: float | None
+    held: Held, found: Sequence[tuple[float, Tensor]], told: str, ends: list[str], limit: float | None
 ) -> SlowCurve:
     x = torch.stack([state for _, state in found])
     values = np.array([value for value, _ in found])
-    F = system.velocity(x, u.expand(len(x), -1))
+    system, F = held.system, held.expand(len(x)).velocity(x)
     tau = system.time_constant if system.kind == Kind.FLOW else 1.0
     tangents = np.gradient(np.asarray(x), values, axis=0)
     tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
     nodes = np.unique(np.linspace(0, len(x) - 1, min(len(x), NODES)).round().astype(np.int64))
-    J = system.jacobian(x[nodes], u.expand(len(nodes), -1))
+    J = held.expand(len(nodes)).jacobian(x[nodes])
     of = eigvals(J + torch.eye(system.n_state, dtype=x.dtype) if system.kind == Kind.MAP else J / tau)
     rows = [row[leading_first(row, system.kind)][:KEPT] for row in of]
     curve = SlowCurve(
@@ -225,7 +221,7 @@ def _described(
         drift=(np.asarray(F) * tangents).sum(axis=1) / tau,
         nodes=nodes,
         eigenvalues=np.asarray(torch.stack(rows)),
-        input=np.asarray(u),
+        input=np.asarray(held.u[0]),
         along=told,
         ends=ends,
         kind="map" if system.kind == Kind.MAP else "flow",

@@ -24,6 +24,7 @@ from dynsys.proof.same_point import joined
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 
 MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each
@@ -55,7 +56,7 @@ def with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: 
     members = [len(rows) for rows in on_flats]
     members += [int((traced.membership == k).sum()) + len(rows) for k, rows in enumerate(ends)]
     on = {marginal[i] for i in np.flatnonzero(traced.membership >= 0)}.union(*ends)
-    zeros = _represented(system, _without(zeros, on), catalogue, [*flats, *lines])
+    zeros = _represented(_without(zeros, on), catalogue, [*flats, *lines])
     told = [
         {**line.to_dict(), "members": count, "sentence": str(line)}
         for line, count in zip([*flats, *lines], members, strict=True)
@@ -91,13 +92,13 @@ def _without(zeros: Zeros, rows: set[int]) -> Zeros:
     return zeros[[i for i in range(len(zeros)) if i not in rows]] if rows else zeros
 
 
-def _represented(system: System, zeros: Zeros, catalogue: Catalogue, lines: Sequence[Manifold]) -> Zeros:
+def _represented(zeros: Zeros, catalogue: Catalogue, lines: Sequence[Manifold]) -> Zeros:
     """And a few states for each manifold."""
     number, kinks, sides = [zeros.manifold], [zeros.kinks], [*zeros.sides]
     for k, line in enumerate(lines):
         x = line.representatives.to(zeros.points.x)
-        u = catalogue.inputs[line.group : line.group + 1].expand(len(x), -1)
-        added = unmoved(system, x, u, catalogue.unit, catalogue.together > 0)
+        held = catalogue.held(slice(line.group, line.group + 1)).expand(len(x))
+        added = unmoved(held, x, catalogue.together > 0)
         zeros = zeros.joined(added, [line.group] * len(x), [ON_MANIFOLD] * len(x))
         number.append(np.full(len(x), k, dtype=np.int64))
         on_kinks = int(line.flat.kinks.sum()) if isinstance(line, FlatManifold) else 0
@@ -115,8 +116,8 @@ def _ending(zeros: Zeros, line: Traced) -> list[int]:
     for i in rows:
         x = zeros.points.x[i : i + 1]
         nearest = int((places - x).norm(dim=1).argmin())
-        near = float((places[nearest] - x).norm()) <= SAME_PLACE * walker.unit
-        if near or bool(joined(walker.system, places[nearest : nearest + 1], x, walker.u, walker.unit)):
+        near = float((places[nearest] - x).norm()) <= SAME_PLACE * walker.held.unit
+        if near or bool(joined(walker.held, places[nearest : nearest + 1], x)):
             ending.append(i)
     return ending
 
@@ -126,7 +127,7 @@ def _ended_at(line: Traced, x: Tensor) -> Traced:
     representatives = line.representatives.clone()
     for end in x:
         apart = (representatives - end).norm(dim=1)
-        if float(apart.min()) <= SAME_PLACE * line.walker.unit:
+        if float(apart.min()) <= SAME_PLACE * line.walker.held.unit:
             representatives[int(apart.argmin())] = end
     return dataclasses.replace(line, representatives=representatives)
 
@@ -138,12 +139,12 @@ def with_blur(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float)
     uncertainty, left_out = zeros.uncertainty.copy(), list(zeros.left_out)
     rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if system.n_state <= MATRIX_FREE_ABOVE else []
     for i in rows:
-        u = catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
-        uncertainty[i] = blur(system, zeros.points.x[i : i + 1], u, catalogue.unit)
+        held = catalogue.held(slice(zeros.groups[i], zeros.groups[i] + 1))
+        uncertainty[i] = blur(held, zeros.points.x[i : i + 1])
     if int(alone.sum()) > len(rows):
         left_out.append(f"how uncertain {int(alone.sum()) - len(rows)} marginal points are")
     zeros = dataclasses.replace(zeros, uncertainty=uncertainty, left_out=tuple(left_out))
-    return _told_apart(system, zeros, alone, catalogue)
+    return _told_apart(zeros, alone, catalogue)
 
 
 def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
@@ -159,9 +160,9 @@ def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: fl
     doubtful &= zeros.points.F.norm(dim=1) > LAST_DIGITS * (2 * slow_q) ** 0.5
     for i in doubtful.nonzero().squeeze(1).tolist():
         x, u = zeros.points.x[i : i + 1], catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
-        own = float(size[i]) / MUCH_SMALLER
-        zero = is_zero(system, x, u, system.velocity(x, u), own, ON_IT)
-        if not bool(zero | is_zero(system, 0 * x, u, system.velocity(0 * x, u), float(size[i]), ON_IT, by_unit=False)):
+        own, at_origin = Held(system, u, float(size[i]) / MUCH_SMALLER), Held(system, u, float(size[i]))
+        zero = is_zero(own, x, own.velocity(x), ON_IT)
+        if not bool(zero | is_zero(at_origin, 0 * x, own.velocity(0 * x), ON_IT, by_unit=False)):
             gone.add(i)
     if not gone:
         return zeros
@@ -172,7 +173,7 @@ def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: fl
     return dataclasses.replace(_without(zeros, gone), left_out=(*zeros.left_out, told))
 
 
-def _told_apart(system: System, zeros: Zeros, alone: NDArray[np.bool_], catalogue: Catalogue) -> Zeros:
+def _told_apart(zeros: Zeros, alone: NDArray[np.bool_], catalogue: Catalogue) -> Zeros:
     """Of marginal points whose uncertainties meet, which may all be one, that whose place is known best.
 
     Two are one only if every component of F is as small between them as at them: an uncertainty is a norm, in which the
@@ -185,9 +186,9 @@ def _told_apart(system: System, zeros: Zeros, alone: NDArray[np.bool_], catalogu
     groups = np.asarray(zeros.groups)[rows]
     meet = (scipy.spatial.distance.cdist(x, x) <= radius + radius[:, None]) & (groups == groups[:, None])
     for i, j in zip(*np.nonzero(np.triu(meet, 1)), strict=True):
-        u = catalogue.inputs[groups[i] : groups[i] + 1]
+        held = catalogue.held(slice(groups[i], groups[i] + 1))
         a, b = (zeros.points.x[k : k + 1] for k in (rows[i], rows[j]))
-        meet[i, j] = meet[j, i] = vanishes_between(system, a, b, u)
+        meet[i, j] = meet[j, i] = vanishes_between(held, a, b)
     component = scipy.sparse.csgraph.connected_components(meet, directed=False)[1]
     best_first = np.argsort(np.where(np.isnan(zeros.uncertainty[rows]), np.inf, zeros.uncertainty[rows]), kind="stable")
     kept = rows[best_first[np.unique(component[best_first], return_index=True)[1]]]

@@ -22,6 +22,7 @@ from dynsys.continuous_attractors.manifold import REPRESENTATIVES, Manifold, spr
 from dynsys.numerics.eigenvalues import eigvals
 from dynsys.numerics.rounding import EPS, rate
 from dynsys.stability.spectrum import excess
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
@@ -101,8 +102,8 @@ def manifolds(
         first, *waiting = waiting
         group, traces = groups[first], traces + 1
         size = max(unit, float(states[first].norm()))
-        x, u = states[first : first + 1], inputs[group : group + 1]
-        manifold = trace(system, _widest(system, x, u, size) if first in on_kink else x, u, size, group)
+        x, held = states[first : first + 1], Held(system, inputs[group : group + 1], size)
+        manifold = trace(held, _widest(held, x) if first in on_kink else x, group)
         if manifold is None:
             continue
         mine = torch.tensor([i for i in waiting if groups[i] == group], dtype=torch.long)
@@ -113,14 +114,14 @@ def manifolds(
     return Manifolds(found, membership, left_out)
 
 
-def trace(system: System, x: Tensor, u: Tensor, unit: float, group: int = 0) -> Traced | None:
+def trace(held: Held, x: Tensor, group: int = 0) -> Traced | None:
     """The manifold of fixed points through the marginal fixed point x (1, n); None where it has no others beside it."""
-    walker = Walker(system, u, unit)
+    walker = Walker(held)
     U, S, V = walker.singular_values(x)
-    F = system.velocity(x, u)
+    F = held.velocity(x)
     if not bool(torch.isfinite(S).all()) or not bool(walker.is_zero(x, F)):
         return None
-    scale = max(float(S[-1]), float(rate(system, x, u, F, unit)))
+    scale = max(float(S[-1]), float(rate(held, x, F)))
     for d in range(int((NULL * scale >= S).sum()), 0, -1):
         start = Place(x, V[:, :d].unsqueeze(0), U[:, :d].unsqueeze(0))
         manifold = _curve(walker, start, group) if d == 1 else _surface(walker, start, group)
@@ -129,21 +130,20 @@ def trace(system: System, x: Tensor, u: Tensor, unit: float, group: int = 0) -> 
     return None
 
 
-def _widest(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
+def _widest(held: Held, x: Tensor) -> Tensor:
     """Of x (1, n), on a kink, and the zeros beside it that with most null directions: x may be at the edge of a plane,
     and its Jacobian that of the other side.
     """
-    walker, generator = Walker(system, u, unit), torch.Generator().manual_seed(0)
+    walker, generator = Walker(held), torch.Generator().manual_seed(0)
     v = torch.randn(WAYS, x.shape[1], generator=generator, dtype=torch.float64).to(x)
-    v *= BESIDE * unit / v.norm(dim=1, keepdim=True)
-    held = u.expand(WAYS, -1)
-    _, S, Vh = torch.linalg.svd(system.jacobian(x + v, held))
+    v *= BESIDE * held.unit / v.norm(dim=1, keepdim=True)
+    _, S, Vh = torch.linalg.svd(held.expand(WAYS).jacobian(x + v))
     steepest = NULL * S.max()
     along = (Vh.mT @ ((steepest >= S).unsqueeze(2) * (Vh @ v.unsqueeze(2)))).squeeze(2)
     beside = torch.cat([x, x + along])
-    held = u.expand(len(beside), -1)
-    zero = walker.is_zero(beside, system.velocity(beside, held))
-    null = (torch.linalg.svdvals(system.jacobian(beside, held)) <= steepest).sum(1)
+    held = held.expand(len(beside))
+    zero = walker.is_zero(beside, held.velocity(beside))
+    null = (torch.linalg.svdvals(held.jacobian(beside)) <= steepest).sum(1)
     best = int(torch.where(zero, null, -1).argmax())
     return beside[best : best + 1]
 
@@ -154,14 +154,14 @@ def _vanishes(walker: Walker, x: Tensor) -> bool:
     The norm of F alone would not tell where variables have very different units, as the largest hides the others. The
     terms are those of all the states, as a row of J may vanish at one of them where large terms cancel.
     """
-    u = walker.u.expand(len(x), -1)
-    terms = (walker.system.jacobian(x, u).abs() @ x.abs().unsqueeze(2)).squeeze(2).amax(dim=0)
-    return bool((walker.system.velocity(x, u).abs() <= OF_TERMS * EPS * terms).all())
+    held = walker.held.expand(len(x))
+    terms = (held.jacobian(x).abs() @ x.abs().unsqueeze(2)).squeeze(2).amax(dim=0)
+    return bool((held.velocity(x).abs() <= OF_TERMS * EPS * terms).all())
 
 
 def _curve(walker: Walker, start: Place, group: int) -> Traced | None:
     steps, t = _most_steps(start), start.T[0, :, 0]
-    farthest = FARTHEST * walker.unit if walker.system.box(walker.u) is None else float("inf")
+    farthest = FARTHEST * walker.held.unit if walker.held.system.box(walker.held.u) is None else float("inf")
     ahead, end = walker.walk(start, t, farthest, steps)
     ahead += _end(walker, [start, *ahead], t) if end is End.BLOCKED else []
     ends, behind = {end}, list[Place]()
@@ -171,7 +171,7 @@ def _curve(walker: Walker, start: Place, group: int) -> Traced | None:
         ends.add(end)
     path = Place.joined([*reversed(behind), start, *ahead])
     lengths = _arcs(path, closed=End.CLOSED in ends)
-    if float(lengths.sum()) < LEAST_EXTENT * walker.unit:
+    if float(lengths.sum()) < LEAST_EXTENT * walker.held.unit:
         return None
     ended = "half-line" if End.FAR in ends else "segment"
     kind = "ring" if End.CLOSED in ends else ended if End.BLOCKED in ends else "line"
@@ -187,10 +187,10 @@ def _end(walker: Walker, path: list[Place], direction: Tensor) -> list[Place]:
     t = t / t.norm()
 
     def good(x: Tensor) -> bool:
-        on_it = bool(walker.is_zero(x, walker.system.velocity(x, walker.u)))
-        return on_it and walker.is_inside(x) and _vanishes(walker, x)
+        on_it = bool(walker.is_zero(x, walker.held.velocity(x)))
+        return on_it and bool(walker.held.is_inside(x)) and _vanishes(walker, x)
 
-    low, high = 0.0, 2 * WALK.shortest_step * walker.unit
+    low, high = 0.0, 2 * WALK.shortest_step * walker.held.unit
     if good(here.x + high * t):
         return []
     for _ in range(HALVINGS):
@@ -221,7 +221,7 @@ def _along(walker: Walker, path: Place, lengths: Tensor, closed: bool) -> Tensor
 def _surface(walker: Walker, start: Place, group: int) -> Traced | None:
     """All directions among its tangents lead on, or it is no manifold of that dimension."""
     d, generator = start.T.shape[2], torch.Generator().manual_seed(0)
-    steps, farthest = _most_steps(start), (FARTHEST_OF_SURFACE if d == 2 else FARTHEST_OF_MORE) * walker.unit
+    steps, farthest = _most_steps(start), (FARTHEST_OF_SURFACE if d == 2 else FARTHEST_OF_MORE) * walker.held.unit
     met, ends = [start], set[End]()
     random = torch.randn(d + DIRECTIONS, d, generator=generator, dtype=torch.float64).to(start.x)
     for a in torch.cat([torch.eye(d).to(random), random]):
@@ -233,7 +233,7 @@ def _surface(walker: Walker, start: Place, group: int) -> Traced | None:
             ends.add(end)
             if end is End.CLOSED:
                 break
-        if not way or float((Place.joined(way).x - start.x).norm(dim=1).max()) < LEAST_EXTENT * walker.unit:
+        if not way or float((Place.joined(way).x - start.x).norm(dim=1).max()) < LEAST_EXTENT * walker.held.unit:
             return None
         met += way
     places = Place.joined(met)
@@ -245,7 +245,7 @@ def _surface(walker: Walker, start: Place, group: int) -> Traced | None:
 def _shape(walker: Walker, places: Place, ends: set[End]) -> str:
     """Of a surface: flat to rounding, closed in every direction walked, or neither."""
     values = torch.linalg.svdvals(places.x - places.x.mean(dim=0))
-    if len(values) < 3 or float(values[2]) <= SAME * walker.unit:
+    if len(values) < 3 or float(values[2]) <= SAME * walker.held.unit:
         return "plane"
     return "closed surface" if ends == {End.CLOSED} else "surface"
 
@@ -256,7 +256,7 @@ def _manifold(
     d = places.T.shape[2]
     n_unstable, leading = _across(walker, chosen, d)
     whole, goes_on = End.BUDGET not in ends, End.FAR in ends
-    period = walker.system.k if isinstance(walker.system, Iterated) else 1
+    period = walker.held.system.k if isinstance(walker.held.system, Iterated) else 1
     return Traced(
         d, kind, chosen, extent, n_unstable, leading, whole, goes_on, group, n_unstable, period, walker, places
     )
@@ -264,8 +264,8 @@ def _manifold(
 
 def _across(walker: Walker, x: Tensor, d: int) -> tuple[int, complex]:
     """Unstable directions and leading eigenvalue of the modes across a manifold of dimension d; NaN without any."""
-    system, n = walker.system, x.shape[1]
-    J = system.jacobian(x, walker.u.expand(len(x), -1))
+    system, n = walker.held.system, x.shape[1]
+    J = walker.held.expand(len(x)).jacobian(x)
     values = eigvals(J.cpu())
     across = values.gather(1, values.abs().argsort(dim=1)[:, d:])  # those along it are the d nearest to zero
     if across.shape[1] == 0:

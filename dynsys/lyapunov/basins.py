@@ -30,6 +30,7 @@ from dynsys.numerics.threads import alone, in_order
 from dynsys.proof.certificate import Reason as NoCertificate
 from dynsys.proof.certificate import certify
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
@@ -290,7 +291,7 @@ def _nothing(x: Tensor, reason: str, error: float = np.nan) -> _Row:
 
 
 def _proved(system: System, x: Tensor, u: Tensor, unit: float) -> _Row:
-    certificate = certify(system, x[None], u[None], unit)
+    certificate = certify(Held(system, u[None], unit), x[None])
     if not bool(certificate.certified[0]):
         why = certificate.reasons[0]
         return _nothing(

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 EPS = torch.finfo(torch.float64).eps
 FAR = 0.01  # of a state's usual size, over which the rate of F is taken
@@ -35,44 +36,40 @@ SAME = 4.0  # ratio of the distances from the tangent on one row and on the next
 ROUGH = 0.01  # of what F can change by on the shortest row: where it is nearer to its tangent, it is smooth
 
 
-def rounding(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2) -> Tensor:
-    """The error (B,) that float64 makes in F at x (B, n), which is ``system.velocity(x, u)``.
+def rounding(held: Held, x: Tensor, F: Tensor, samples: int = 2) -> Tensor:
+    """The error (B,) that float64 makes in F at x (B, n), which is ``held.velocity(x)``.
 
-    ``unit`` is the usual size of a state; a change of x by eps times it counts as rounding for a state near zero, too.
+    A change of x by eps times the unit, the usual size of a state, counts as rounding for a state near zero, too.
     """
-    noise, worth, steps = _at_once(system, x, u, F, unit, samples)
+    noise, worth, steps = _at_once(held, x, F, samples)
     rows = vector_norm(F, dim=1) <= worth
-    return SAFETY * _with_cancellation(system, x, u, F, noise, steps, rows)
+    return SAFETY * _with_cancellation(held, x, F, noise, steps, rows)
 
 
-def is_zero(
-    system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, times: float = ZERO, by_unit: bool = True
-) -> Tensor:
+def is_zero(held: Held, x: Tensor, F: Tensor, times: float = ZERO, by_unit: bool = True) -> Tensor:
     """Whether (B,) F at x (B, n) is within ``times`` its rounding error, which is measured no better than that asks.
 
     Without ``by_unit`` only what was seen of that error counts, and not the change of F by eps times the unit.
     """
-    noise, worth, steps = _at_once(system, x, u, F, unit, by_unit=by_unit)
+    noise, worth, steps = _at_once(held, x, F, by_unit=by_unit)
     size = vector_norm(F, dim=1)
     rows = (size > times * SAFETY * noise) & (size <= worth)
-    return size <= times * SAFETY * _with_cancellation(system, x, u, F, noise, steps, rows)
+    return size <= times * SAFETY * _with_cancellation(held, x, F, noise, steps, rows)
 
 
-def _at_once(
-    system: System, x: Tensor, u: Tensor, F: Tensor, unit: float, samples: int = 2, by_unit: bool = True
-) -> tuple[Tensor, Tensor, Tensor]:
+def _at_once(held: Held, x: Tensor, F: Tensor, samples: int = 2, by_unit: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """The noise (B,) that the last digits of x show, the size of F (B,) up to which it is worth to look at more of it,
     and the steps (B, n) for that; -1 where F is straight, so that there is no more noise.
     """
-    signs, size = _signs(x, 0), x.abs()
+    signs, size, unit = _signs(x, 0), x.abs(), held.unit
     steps = size.amax(dim=1, keepdim=True).clamp_min(unit / x.shape[1] ** 0.5) * signs
     last_digits = 2 * EPS * size * torch.stack([_signs(x, k) for k in range(samples)]).unsqueeze(1)
     along = _column(STRAIGHT, x) * steps
-    moved = _velocities(system, torch.cat([_far(x, unit).unsqueeze(0), x + last_digits, x + along]), u)
+    moved = _velocities(held, torch.cat([_far(x, unit).unsqueeze(0), x + last_digits, x + along]))
     pace = _rate(moved[0], F, unit)
     noise = by_unit * EPS * unit * pace
     if (
-        system.kind is Kind.MAP
+        held.system.kind is Kind.MAP
     ):  # F = G(x) - x, and G(x) is rounded itself, which a change of both by a digit would hide
         noise = torch.maximum(noise, EPS * vector_norm(x, dim=1))
     away = moved[1:] - F
@@ -83,26 +80,24 @@ def _at_once(
     return noise, torch.where(flat, torch.maximum(worth, LEAST * pace * unit), worth), steps
 
 
-def _with_cancellation(
-    system: System, x: Tensor, u: Tensor, F: Tensor, noise: Tensor, steps: Tensor, rows: Tensor
-) -> Tensor:
+def _with_cancellation(held: Held, x: Tensor, F: Tensor, noise: Tensor, steps: Tensor, rows: Tensor) -> Tensor:
     some = rows.nonzero().squeeze(1)
     if len(some):
-        more = _unevenness(system, x[some], u[some], F[some], steps[some])
+        more = _unevenness(held[some], x[some], F[some], steps[some])
         noise = noise.index_copy(0, some, torch.maximum(noise[some], more))
     return noise
 
 
-def rate(system: System, x: Tensor, u: Tensor, F: Tensor, unit: float) -> Tensor:
+def rate(held: Held, x: Tensor, F: Tensor) -> Tensor:
     """How much F changes per distance (B,), over a hundredth of a state's usual size: it turns lengths to speeds."""
-    return _rate(system.velocity(_far(x, unit), u), F, unit)
+    return _rate(held.velocity(_far(x, held.unit)), F, held.unit)
 
 
-def at_origin(system: System, x: Tensor, u: Tensor, F: Tensor) -> Tensor:
+def at_origin(held: Held, x: Tensor, F: Tensor) -> Tensor:
     """Whether (B,) F cannot tell x (B, n) from the origin: half way to it, it is no larger, or only noise."""
-    half = vector_norm(system.velocity(x / 2, u), dim=1)
+    half = vector_norm(held.velocity(x / 2), dim=1)
     size = vector_norm(x, dim=1, keepdim=True).clamp_min(1e-300) / x.shape[1] ** 0.5
-    noise = _unevenness(system, x, u, F, size / STEPS[-2] * _signs(x, 0))
+    noise = _unevenness(held, x, F, size / STEPS[-2] * _signs(x, 0))
     return half <= torch.maximum(vector_norm(F, dim=1), SAFETY * ZERO * noise)
 
 
@@ -121,16 +116,16 @@ def _bend(away: Tensor) -> Tensor:
     return vector_norm(away[1:] - straight, dim=2).amax(dim=0).nan_to_num(0.0, posinf=0.0)
 
 
-def _unevenness(system: System, x: Tensor, u: Tensor, F: Tensor, step: Tensor) -> Tensor:
+def _unevenness(held: Held, x: Tensor, F: Tensor, step: Tensor) -> Tensor:
     """The noise (B,) of F by rows of states to both sides of x, ``STEPS`` times ``step`` long; the less noisy side
     counts for each component, as there may be a step of F itself on the other.
 
     A variable may be small beside the others, so that F is smooth over the shortest row and saturates over the next.
     """
-    tangent = system.linearised(x, u)(step)
+    tangent = held.linearised(x)(step)
     lengths = _column([length * place for length in STEPS for place in ROW], x)
     both = torch.cat([lengths, -lengths])
-    change = _velocities(system, x + both * step, u) - F
+    change = _velocities(held, x + both * step) - F
     off = (change - both * tangent).abs().nan_to_num(0.0, posinf=0.0)
     change = change.abs().nan_to_num(0.0, posinf=0.0)
     sides = []
@@ -161,10 +156,10 @@ def _plateau(off: Tensor, tangent: Tensor) -> Tensor:
     return torch.where(smooth, 0.0, noise)
 
 
-def _velocities(system: System, states: Tensor, u: Tensor) -> Tensor:
+def _velocities(held: Held, states: Tensor) -> Tensor:
     """F at several batches of states (k, B, n) under the same inputs, by as few calls as memory allows."""
-    together = max(1, TOGETHER // max(1, states[0].numel() + u.numel()))
-    found = [system.velocity(some.flatten(0, 1), u.repeat(len(some), 1)) for some in torch.split(states, together)]
+    together = max(1, TOGETHER // max(1, states[0].numel() + held.u.numel()))
+    found = [held.repeat(len(some)).velocity(some.flatten(0, 1)) for some in torch.split(states, together)]
     return torch.cat(found).view_as(states)
 
 

@@ -58,7 +58,7 @@ def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapp
     )
 
 
-def listed(system: System, zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch) -> Zeros:
+def listed(zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch) -> Zeros:
     """With the zeros of the linear regions in place of those that a search met, where every region was solved.
 
     Else with every certified one that a search would take for another or not find again; those that lie nearer to each
@@ -66,7 +66,7 @@ def listed(system: System, zeros: Zeros, catalogue: Catalogue, group: int, found
     """
     mine = np.array([g == group for g in zeros.groups], dtype=bool)
     if found.complete:
-        return _with(system, zeros[np.flatnonzero(~mine).tolist()], catalogue, group, found, list(range(len(found))))
+        return _with(zeros[np.flatnonzero(~mine).tolist()], catalogue, group, found, list(range(len(found))))
     x = found.states.to(zeros.points.x)
     if found.period > 1 or not len(x):
         return zeros
@@ -78,18 +78,16 @@ def listed(system: System, zeros: Zeros, catalogue: Catalogue, group: int, found
     lacking = found.certified.to(x.device) & ((to_known > near).all(1) | crowded)
     gone = ((to_known <= near) & (lacking & crowded).unsqueeze(1)).any(0)
     kept = zeros[(~gone).nonzero().squeeze(1).tolist()] if bool(gone.any()) else zeros
-    return _with(system, kept, catalogue, group, found, lacking.nonzero().squeeze(1).tolist())
+    return _with(kept, catalogue, group, found, lacking.nonzero().squeeze(1).tolist())
 
 
-def _with(
-    system: System, zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch, rows: list[int]
-) -> Zeros:
+def _with(zeros: Zeros, catalogue: Catalogue, group: int, found: RegionSearch, rows: list[int]) -> Zeros:
     """And some of those of the linear regions, their cycles numbered after those that there are."""
     if not rows:
         return zeros
     x = found.states.to(zeros.points.x)[rows]
-    held = catalogue.inputs[group : group + 1].expand(len(rows), -1)
-    added = unmoved(system, x, held, catalogue.unit, catalogue.together > 0)
+    held = catalogue.held(slice(group, group + 1)).expand(len(rows))
+    added = unmoved(held, x, catalogue.together > 0)
     added = dataclasses.replace(added, error_bound=found.bound.to(x)[rows])
     orbit = 1 + zeros.orbit.max(initial=-1) + found.orbit.numpy()[rows]
     orbit = np.concatenate([zeros.orbit, orbit if found.period > 1 else np.full(len(rows), -1)])

@@ -23,7 +23,7 @@ from dynsys.numerics.threads import in_order, pieces_of
 from dynsys.proof.exact import gamma, length, up
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.budget import MATRIX_FREE_ABOVE
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 
 DECADES = torch.cat([torch.tensor([-14.0, -12.0]), torch.arange(-10.0, 2.25, 0.5)]).double()  # radii, of the unit
 SLACK = 1e-6  # relative, by which a radius is made safe before it is put into the inequality
@@ -76,14 +76,12 @@ class Certificates:
         return Certificates(zero > 0, zero + torch.inf, zero, zero + torch.inf, (reason,) * len(x))
 
 
-def certify(
-    system: System, x: Tensor, u: Tensor, unit: float = 1.0, memory: int = MEMORY, workers: int = 1
-) -> Certificates:
-    """Certificates of the states x (B, n) under the inputs u (B, m), a few at a time to fit into ``memory`` bytes of
-    each of the ``workers`` (threads), with the same numbers on any number of them.
+def certify(held: Held, x: Tensor, memory: int = MEMORY, workers: int = 1) -> Certificates:
+    """Certificates of the states x (B, n), a few at a time to fit into ``memory`` bytes of each of the ``workers``
+    (threads), with the same numbers on any number of them.
 
-    ``unit`` is the usual size of a state, to which the balls that are tried are scaled. What is proved is about the
-    system with the very float64 weights it holds.
+    The balls that are tried are scaled to the unit. What is proved is about the system with the very float64 weights
+    it holds.
     """
     if not len(x):
         return Certificates.none(x, Reason.NONE)
@@ -91,12 +89,12 @@ def certify(
         return Certificates.none(x, Reason.TOO_LARGE)
     together = max(1, int(memory // (8 * MATRICES * x.shape[1] ** 2)))
     rows = pieces_of(x, together, SHARED)
-    return Certificates.joined(list(in_order(lambda some: _certify(system, x[some], u[some], unit), rows, workers)))
+    return Certificates.joined(list(in_order(lambda some: _certify(held[some], x[some]), rows, workers)))
 
 
-def _certify(system: System, x: Tensor, u: Tensor, unit: float) -> Certificates:
-    radii = unit * 10 ** DECADES.to(x)
-    F = system.enclosure(Enclosed.state(x, radii), u)
+def _certify(held: Held, x: Tensor) -> Certificates:
+    radii = held.unit * 10 ** DECADES.to(x)
+    F = held.system.enclosure(Enclosed.state(x, radii), held.u)
     if F is None:
         return Certificates.none(x, Reason.NO_CLOSED_FORM)
     return _Bounds.of(F, x).certificates(radii)

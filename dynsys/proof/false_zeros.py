@@ -15,13 +15,13 @@ from dynsys.proof.certificate import MATRICES, MEMORY
 from dynsys.proof.exact import up
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.budget import MATRIX_FREE_ABOVE
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 
 RADIUS = 1e-4  # of a state's usual size: rounding hides a zero of order 2 to 7 to within 1e-8 to 1e-4
 
 
-def only_rounding(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
-    """Whether (B,) it is proved that F has no zero within ``RADIUS * unit`` of x (B, n), under the inputs u (B, m).
+def only_rounding(held: Held, x: Tensor) -> Tensor:
+    """Whether (B,) it is proved that F has no zero within ``RADIUS`` units of x (B, n).
 
     False throughout where no closed form is known, or none is affordable.
     """
@@ -29,11 +29,11 @@ def only_rounding(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
     if not len(x) or n > MATRIX_FREE_ABOVE:
         return torch.zeros(len(x), dtype=torch.bool, device=x.device)
     rows = torch.split(torch.arange(len(x), device=x.device), max(1, int(MEMORY // (8 * MATRICES * n**2))))
-    return torch.cat([_excluded(system, x[some], u[some], RADIUS * unit) for some in rows])
+    return torch.cat([_excluded(held[some], x[some], RADIUS * held.unit) for some in rows])
 
 
-def _excluded(system: System, x: Tensor, u: Tensor, radius: float) -> Tensor:
-    F = system.enclosure(Enclosed.state(x, x.new_tensor([radius])), u)
+def _excluded(held: Held, x: Tensor, radius: float) -> Tensor:
+    F = held.system.enclosure(Enclosed.state(x, x.new_tensor([radius])), held.u)
     if F is None:
         return torch.zeros(len(x), dtype=torch.bool, device=x.device)
     reach = up(F.error + F.steepness[0] * radius)

@@ -17,6 +17,7 @@ from torch.linalg import vector_norm
 
 from dynsys.numerics.krylov import gmres
 from dynsys.numerics.rounding import EPS, ZERO, rounding
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 from dynsys.systems.system import Kind, Product, System
 
@@ -67,26 +68,26 @@ class Assessed:
         return Assessed(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Assessed)))
 
 
-def assess(system: System, x: Tensor, u: Tensor, unit: float, dense: bool = True) -> Assessed:
+def assess(held: Held, x: Tensor, dense: bool = True) -> Assessed:
     """Refine each x by chord steps that lower |F|, to rounding if they can, then bound its distance from the true zero.
 
     With ``dense`` one factorisation of J serves the steps and |J^-1|; without, Krylov solves do and no J is formed.
-    L is sampled over a distance that suits a state of the size ``unit``, and where it is too large for a bound, ever
+    L is sampled over a distance that suits a state of the usual size, and where it is too large for a bound, ever
     nearer: zeros that lie close together far from the origin are told apart on their own scale.
     """
     near = NEAR
-    found = _within(system, x, u, unit, dense, near)
+    found = _within(held, x, dense, near)
     while True:
         near *= NEARER
         reach = 2 * found.inverse_norm * (vector_norm(found.F, dim=1) + found.noise)
-        worth = torch.isinf(found.error_bound) & (reach <= near * (unit + vector_norm(found.x, dim=1)))
+        worth = torch.isinf(found.error_bound) & (reach <= near * (held.unit + vector_norm(found.x, dim=1)))
         rows = worth.nonzero().squeeze(1)
         if not len(rows):
-            return _levelled(system, found, u, unit) if dense else found
-        found = found.replaced(rows, _within(system, found.x[rows], u[rows], unit, dense, near))
+            return _levelled(held, found) if dense else found
+        found = found.replaced(rows, _within(held[rows], found.x[rows], dense, near))
 
 
-def _levelled(system: System, found: Assessed, u: Tensor, unit: float) -> Assessed:
+def _levelled(held: Held, found: Assessed) -> Assessed:
     """Bounds where J is very unlike in different directions: those of A F, with A = J^-1, whose zeros are the same.
 
     Noise and bends are in the directions in which F is steep, where they count for little, and |J^-1| is of others.
@@ -95,15 +96,15 @@ def _levelled(system: System, found: Assessed, u: Tensor, unit: float) -> Assess
     if not len(rows) or found.x.shape[1] > SINGULAR_VALUES_LIMIT:
         return found
     bound, index = found.error_bound.clone(), found.index.clone()
-    J = system.jacobian(found.x[rows], u[rows])
+    J = held[rows].jacobian(found.x[rows])
     inverse = torch.linalg.inv_ex(J)[0]
     unlike = torch.linalg.matrix_norm(J) * torch.linalg.matrix_norm(inverse)
     step = vector_norm((inverse @ found.F[rows].unsqueeze(2)).squeeze(2), dim=1)
     worth = (unlike >= UNLIKE[0]) & (unlike <= UNLIKE[1])  # nor where J is singular, and it is no number
-    worth &= 2 * step <= NEAR * (unit + vector_norm(found.x[rows], dim=1))  # beyond which no bound is sought
+    worth &= 2 * step <= NEAR * (held.unit + vector_norm(found.x[rows], dim=1))  # beyond which no bound is sought
     for i, A in zip(rows[worth].tolist(), inverse[worth], strict=True):
         x = found.x[i : i + 1]
-        levelled = assess(_Levelled(system, A), x, u[i : i + 1], unit)
+        levelled = assess(Held(_Levelled(held.system, A), held.u[i : i + 1], held.unit), x)
         if bool(levelled.converged):
             moved = vector_norm(levelled.x - x) + found.inverse_norm[i] * EPS * vector_norm(x)
             bound[i] = levelled.error_bound[0] + moved
@@ -127,24 +128,24 @@ class _Levelled(System):
         return self.A @ self.system.jacobian(x, u)
 
 
-def _within(system: System, x: Tensor, u: Tensor, unit: float, dense: bool, near: float) -> Assessed:
+def _within(held: Held, x: Tensor, dense: bool, near: float) -> Assessed:
     """The same with L sampled ``near``, in units of the state."""
     start = x
     if dense:
-        J = system.jacobian(x, u)
+        J = held.jacobian(x)
         LU, pivots, _ = torch.linalg.lu_factor_ex(J)
-        x, F = _refined(system, x, u, LU, pivots)
+        x, F = _refined(held, x, LU, pivots)
         inverse_norm, index = _inverse_norm(J, LU, pivots), _index(LU, pivots)
-        far = near * (unit + vector_norm(x, dim=1))
+        far = near * (held.unit + vector_norm(x, dim=1))
         small = J.shape[-1] <= SINGULAR_VALUES_LIMIT
-        curvature = _curvature(system, x, u, J, far) if small else _curvature_by_products(system, x, u, far)
+        curvature = _curvature(held, x, J, far) if small else _curvature_by_products(held, x, far)
     else:
-        F = system.velocity(x, u)
-        inverse_norm, index = _inverse_norm_by_products(system, x, u), torch.zeros_like(F[:, 0])
-        far = near * (unit + vector_norm(x, dim=1))
-        curvature = _curvature_by_products(system, x, u, far)
+        F = held.velocity(x)
+        inverse_norm, index = _inverse_norm_by_products(held, x), torch.zeros_like(F[:, 0])
+        far = near * (held.unit + vector_norm(x, dim=1))
+        curvature = _curvature_by_products(held, x, far)
     inverse_norm, curvature = SAFETY * inverse_norm, SAFETY_SAMPLED * curvature
-    noise = rounding(system, x, u, F, unit)
+    noise = rounding(held, x, F)
     reach = 2 * inverse_norm * (vector_norm(F, dim=1) + noise)
     proven = torch.isfinite(reach) & (2 * inverse_norm * curvature * reach <= 0.5)
     proven &= reach <= far  # L is not known further away
@@ -154,13 +155,13 @@ def _within(system: System, x: Tensor, u: Tensor, unit: float, dense: bool, near
     return Assessed(x, F, q_of(F), inverse_norm, curvature, noise, bound, index, converged)
 
 
-def _refined(system: System, x: Tensor, u: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
+def _refined(held: Held, x: Tensor, LU: Tensor, pivots: Tensor) -> tuple[Tensor, Tensor]:
     """x and F after chord steps."""
-    F = system.velocity(x, u)
+    F = held.velocity(x)
     size = vector_norm(F, dim=1)
     for _ in range(REFINEMENTS):
         x_new = x - torch.linalg.lu_solve(LU, pivots, F.unsqueeze(2)).squeeze(2)
-        F_new = system.velocity(x_new, u)
+        F_new = held.velocity(x_new)
         size_new = vector_norm(F_new, dim=1)
         better = size_new < 0.5 * size
         if not bool(better.any()):
@@ -192,15 +193,15 @@ def _inverse_norm(J: Tensor, LU: Tensor, pivots: Tensor) -> Tensor:
     return torch.where(torch.isfinite(size), size.sqrt(), torch.inf)
 
 
-def _inverse_norm_by_products(system: System, x: Tensor, u: Tensor) -> Tensor:
+def _inverse_norm_by_products(held: Held, x: Tensor) -> Tensor:
     """The same power iteration, each solve by GMRES; a percent of accuracy is enough for a bound with ``SAFETY``."""
     rtol = torch.full_like(x[:, 0], 1e-2)
     v = _directions(x, 0)
     size, reached = v.norm(dim=1), torch.zeros_like(x[:, 0])
-    forward = system.linearised(x, u)
+    forward = held.linearised(x)
 
     def transposed(w: Tensor) -> Tensor:
-        return system.transposed_product(x, u, w)
+        return held.transposed_product(x, w)
 
     for _ in range(POWER_STEPS):
         w, first = gmres(forward, v / size.unsqueeze(1), rtol, INVERSE_VECTORS)
@@ -209,20 +210,20 @@ def _inverse_norm_by_products(system: System, x: Tensor, u: Tensor) -> Tensor:
     return torch.where(torch.isfinite(size) & (reached <= 0.1), size.sqrt(), torch.inf)
 
 
-def _curvature(system: System, x: Tensor, u: Tensor, J: Tensor, h: Tensor) -> Tensor:
+def _curvature(held: Held, x: Tensor, J: Tensor, h: Tensor) -> Tensor:
     """The largest sampled |J(x + h v) - J(x)| / h over random directions v, at the distances h (B,)."""
     largest = torch.zeros_like(x[:, 0])
     for v in _displacements(x, h):
-        change = torch.linalg.matrix_norm(system.jacobian(x + v, u) - J)
+        change = torch.linalg.matrix_norm(held.jacobian(x + v) - J)
         largest = torch.maximum(largest, change / h)
     return largest
 
 
-def _curvature_by_products(system: System, x: Tensor, u: Tensor, h: Tensor, samples: int = 4) -> Tensor:
+def _curvature_by_products(held: Held, x: Tensor, h: Tensor, samples: int = 4) -> Tensor:
     """The same; the Frobenius norm of a change is sqrt(n) times the mean of what it does to random unit vectors."""
-    largest, here = torch.zeros_like(x[:, 0]), system.linearised(x, u)
+    largest, here = torch.zeros_like(x[:, 0]), held.linearised(x)
     for v in _displacements(x, h):
-        there: Product = system.linearised(x + v, u)
+        there: Product = held.linearised(x + v)
         squares = torch.zeros_like(largest)
         for k in range(samples):
             w = _directions(x, 10 + k)
@@ -243,10 +244,10 @@ def _directions(x: Tensor, seed: int) -> Tensor:
     return (v / v.norm()).to(x).expand_as(x)
 
 
-def unmoved(system: System, x: Tensor, u: Tensor, unit: float, dense: bool) -> Assessed:
+def unmoved(held: Held, x: Tensor, dense: bool) -> Assessed:
     """States x (B, n), assessed where they are: a step to refine one would lead along the manifold that it is on."""
-    F = system.velocity(x, u)
-    noise = rounding(system, x, u, F, unit)
-    near = assess(system, x, u, unit, dense)
+    F = held.velocity(x)
+    noise = rounding(held, x, F)
+    near = assess(held, x, dense)
     unbounded = torch.full_like(noise, torch.inf)
     return dataclasses.replace(near, x=x, F=F, q=q_of(F), noise=noise, error_bound=unbounded, index=0 * noise)

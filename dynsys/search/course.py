@@ -398,7 +398,7 @@ class Exploration:
         )
         for x, group in self.minima.zeros:
             groups = torch.tensor([group], device=x.device)
-            if bool(self.harvest.descender.held(x, groups, torch.ones_like(groups, dtype=torch.bool))):
+            if bool(self.harvest.descender.shut(x, groups, torch.ones_like(groups, dtype=torch.bool))):
                 self.harvest.rejected[Rejection.HELD] += 1
                 continue
             self.catalogue.add(x, self.system.velocity(x, self.catalogue.inputs[groups]), groups)

@@ -11,6 +11,7 @@ from torch.linalg import vector_norm
 
 from dynsys.numerics.rounding import is_zero, rate
 from dynsys.search.solvers.base import Problem, Solver
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 
 
@@ -51,7 +52,8 @@ def descend(
     )
     rows = torch.arange(B, device=x.device)
     relative = tol_q is None and solver.tolerance > 0  # a tolerance on |F| needs F's own units
-    pace = solver.tolerance * rate(problem.system, x, problem.u, state.F, unit) if relative else None
+    held = Held(problem.system, problem.u, unit)
+    pace = solver.tolerance * rate(held, x, state.F) if relative else None
     stuck = torch.zeros(B, dtype=torch.bool, device=x.device)
     for step in range(solver.max_steps + 1):
         reached = vector_norm(state.x, dim=1)
@@ -60,7 +62,7 @@ def descend(
         elif tol_q is not None:
             enough = (2 * tol_q) ** 0.5
         else:
-            small = is_zero(problem.system, state.x, problem.u, state.F, unit)
+            small = is_zero(held, state.x, state.F)
             enough = torch.where(small, torch.inf, 0.0)
         outcome = _judge(reached, vector_norm(state.F, dim=1), stuck, enough, unit)
         done = outcome != Outcome.OUT_OF_STEPS
@@ -72,7 +74,8 @@ def descend(
             over = rows[left]
             out.x[over], out.F[over], out.outcome[over] = state.x[left], state.F[left], outcome[left]
             out.steps[over] = step
-            rows, problem, state = rows[going], problem.at(going), type(state)(*(part[going] for part in state))
+            rows, problem, held = rows[going], problem.at(going), held[going]
+            state = type(state)(*(part[going] for part in state))
             pace = pace if pace is None else pace[going]
         q = q_of(state.F) if tol_dq else None
         state, info = solver.step(problem, state)

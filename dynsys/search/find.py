@@ -29,6 +29,7 @@ from dynsys.search.solvers import Solver, solver_named
 from dynsys.search.starts import first_starts
 from dynsys.search.tolerances import Tolerances, points_by_tolerance
 from dynsys.systems.angles import check_periodic
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.precision import computes_in_single
 from dynsys.systems.system import System
@@ -226,7 +227,7 @@ def _zeros(system: System, known: Any, search: Exploration) -> Tensor:
     if len(u) > 1:
         raise ValueError(f"known points belong to one input, and {len(u)} are given; search at one after the other")
     held = u.expand(len(x), -1)
-    wrong = ~is_zero(system, x, held, system.velocity(x, held), search.catalogue.unit)
+    wrong = ~is_zero(Held(system, held, search.catalogue.unit), x, system.velocity(x, held))
     if bool(wrong.any()):
         raise ValueError(f"{int(wrong.sum())} of {len(x)} known states are no fixed points of {system.name}")
     return x

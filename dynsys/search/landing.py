@@ -23,6 +23,7 @@ from dynsys.search.solvers import DENSE_LIMIT, Newton, Problem, Solver
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.search.starts import visited
 from dynsys.systems.angles import wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient, q_of
 from dynsys.systems.system import Reduction, System
 
@@ -156,7 +157,7 @@ class Descender:
         size, telling = vector_norm(x, dim=1), outcome != Outcome.DIVERGED
         small = (telling & (size < SMALL * self.unit)).nonzero().squeeze(1)
         if len(small):
-            telling[small] = ~at_origin(self.system, x[small], self.inputs[groups[small]], F[small])
+            telling[small] = ~at_origin(Held(self.system, self.inputs[groups[small]]), x[small], F[small])
         return min(self.unit, float(size[telling].median()) if bool(telling.any()) else self.unit) or self.unit
 
     def finish(self, landed: Landed) -> Finished:
@@ -166,9 +167,10 @@ class Descender:
         near = self.may_be_zeros(landed)
         last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
         last = dataclasses.replace(last, x=wrapped(last.x, self.system.periods))
-        zero = near & is_zero(self.system, last.x, u, last.F, landed.unit)
-        further, some = self._further(last, u, zero, landed.unit)
-        unit = self._unit_for(last.x[some], u[some], last.F[some], landed.unit)
+        held = Held(self.system, u, landed.unit)
+        zero = near & is_zero(held, last.x, last.F)
+        further, some = self._further(held, last, zero)
+        unit = self._unit_for(held[some], last.x[some], last.F[some])
         last = further
         if unit < landed.unit:
             return self.finish(dataclasses.replace(landed, x=last.x, F=last.F, outcome=last.outcome, unit=unit))
@@ -176,20 +178,20 @@ class Descender:
         slow, where = self._slow(first, last, zero, landed.groups)
         reached = self.within_reach(last.x, landed.groups) | (zero & inside)
         rejected = self._reasons(last, u, zero | (landed.near & ~near), reached, slow)
-        held = self.held(last.x, landed.groups, zero & inside)
-        zero, refused = accepted(self.system, last.x, u, zero & inside & ~held, landed.unit)
-        refused[Rejection.HELD] += int(held.sum())
+        shut = self.shut(last.x, landed.groups, zero & inside)
+        zero, refused = accepted(held, last.x, zero & inside & ~shut)
+        refused[Rejection.HELD] += int(shut.sum())
         return Finished(last.x, last.F, zero, where[slow], landed.groups[slow], rejected + refused, landed.unit)
 
-    def held(self, x: Tensor, groups: Tensor, zero: Tensor) -> Tensor:
+    def shut(self, x: Tensor, groups: Tensor, zero: Tensor) -> Tensor:
         """Which of the zeros x (B,) are those of a gate that has shut, where no trajectory of an unbounded system goes.
 
         One variable there has a velocity that is zero to rounding whatever the state near by, and not so where
         trajectories go, and a value that it never comes to by itself.
         """
-        held = torch.zeros_like(zero)
+        shut = torch.zeros_like(zero)
         if self._box is not None:
-            return held
+            return shut
         beyond = ~self._in(self._late, x, groups)
         rows = (zero & beyond.any(dim=1)).nonzero().squeeze(1)
         for some in torch.split(rows, HELD_TOGETHER) if len(rows) else ():
@@ -201,8 +203,8 @@ class Descender:
             out = FARTHER_OUT * (x[some] - torch.clamp(x[some], low, high))
             change = (self.system.velocity(x[some] + out, u) - self.system.velocity(x[some], u)).abs()
             still &= change <= NO_CHANGE * (usual * vector_norm(out, dim=1)).unsqueeze(1)  # and so it is farther out
-            held[some] = (still & beyond[some]).any(dim=1)
-        return held
+            shut[some] = (still & beyond[some]).any(dim=1)
+        return shut
 
     def _to_the_end(self, problem: Problem, first: Descent, near: Tensor, unit: float) -> Descent:
         """Small systems by LU; large ones by GMRES, and by LU the few where that falls short of the last digits."""
@@ -215,32 +217,32 @@ class Descender:
         short = closer & (last.outcome != Outcome.CONVERGED)
         return _continued(Newton(dense_limit=n), problem, last, short, unit)
 
-    def _further(self, last: Descent, u: Tensor, zero: Tensor, unit: float) -> tuple[Descent, Tensor]:
+    def _further(self, held: Held, last: Descent, zero: Tensor) -> tuple[Descent, Tensor]:
         """Zeros taken on while Newton halves |F| and it is far above what the digits of x do to it, and which of them
         (k,) have come to where it is not: the unit, by which they counted as zeros before, is too large for them."""
         x, F = last.x.clone(), last.F.clone()
         going = zero.nonzero().squeeze(1) if self.system.n_state <= FINISH_LIMIT else zero.nonzero()[:0, 0]
-        going = going[~is_zero(self.system, x[going], u[going], F[going], unit, PLAINLY, False)]
+        going = going[~is_zero(held[going], x[going], F[going], PLAINLY, False)]
         ended = [going[:0]]
         for _ in range(FURTHER):
             if not len(going):
                 break
-            there = x[going] + dense_direction(self.system.jacobian(x[going], u[going]), F[going])
-            F_there = self.system.velocity(there, u[going])
+            there = x[going] + dense_direction(held[going].jacobian(x[going]), F[going])
+            F_there = held[going].velocity(there)
             moved = vector_norm(there - last.x[going], dim=1)
-            better = (q_of(F_there) < q_of(F[going]) / 4) & (moved <= MOVED * (vector_norm(there, dim=1) + unit))
+            better = (q_of(F_there) < q_of(F[going]) / 4) & (moved <= MOVED * (vector_norm(there, dim=1) + held.unit))
             going = going[better]
             x[going], F[going] = there[better], F_there[better]
-            there_yet = is_zero(self.system, x[going], u[going], F[going], unit, PLAINLY, False)
+            there_yet = is_zero(held[going], x[going], F[going], PLAINLY, False)
             ended.append(going[there_yet])
             going = going[~there_yet]
         return dataclasses.replace(last, x=x, F=F), torch.cat(ended)
 
-    def _unit_for(self, x: Tensor, u: Tensor, F: Tensor, unit: float) -> float:
+    def _unit_for(self, held: Held, x: Tensor, F: Tensor) -> float:
         """The unit, smaller by powers of ten, by which none of the states x (B, n) would count as a zero."""
-        while len(x) and unit > LEAST_UNIT and bool(is_zero(self.system, x, u, F, unit).any()):
-            unit /= 10
-        return unit
+        while len(x) and held.unit > LEAST_UNIT and bool(is_zero(held, x, F).any()):
+            held = dataclasses.replace(held, unit=held.unit / 10)
+        return held.unit
 
     def may_be_zeros(self, landed: Landed) -> Tensor:
         """Which landed states (B,) are near a zero that may lie in the box."""
@@ -304,11 +306,13 @@ def _ranges(system: System, inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
     return [(torch.cat([low for low, _ in bounds]), torch.cat([high for _, high in bounds])) for bounds in both]
 
 
-def accepted(system: System, x: Tensor, u: Tensor, zero: Tensor, unit: float) -> tuple[Tensor, Counter[Rejection]]:
+def accepted(held: Held, x: Tensor, zero: Tensor) -> tuple[Tensor, Counter[Rejection]]:
     """Those of the zeros (B,) that a point can be made of, and how many cannot, by reason."""
     rows = zero.nonzero().squeeze(1)
-    false = only_rounding(system, x[rows], u[rows], unit)
-    steep = ~false & ~torch.isfinite(gradient(system, x[rows], u[rows])).all(dim=1)  # J is infinite: no eigenvalues
+    false = only_rounding(held[rows], x[rows])
+    steep = ~false & ~torch.isfinite(gradient(held.system, x[rows], held.u[rows])).all(
+        dim=1
+    )  # J is infinite: no eigenvalues
     zero = zero.clone()
     zero[rows] = ~false & ~steep
     return zero, +Counter({Rejection.ONLY_ROUNDING: int(false.sum()), Rejection.NOT_CONVERGED: int(steep.sum())})

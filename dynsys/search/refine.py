@@ -51,20 +51,20 @@ def zeros_of(
         zeros = Zeros.of(cycles.points, [zeros.groups[i] for i in cycles.of], NOT_TRIED)
         zeros = dataclasses.replace(zeros, orbit=cycles.orbit)
     for group, proof in boxes.items():
-        zeros = in_boxes(system, zeros, catalogue, group, proof)
+        zeros = in_boxes(zeros, catalogue, group, proof)
     if prove:
-        zeros = _apart(_certified(system, zeros, catalogue), system.periods)
+        zeros = _apart(_certified(zeros, catalogue), system.periods)
     for group, found in regions.items():
-        zeros = listed(system, zeros, catalogue, group, found)
+        zeros = listed(zeros, catalogue, group, found)
     zeros = by_regions(system, zeros, catalogue, regions)
     return with_blur(system, with_manifolds(system, zeros, catalogue, regions), catalogue, slow_q)
 
 
-def _certified(system: System, zeros: Zeros, catalogue: Catalogue) -> Zeros:
+def _certified(zeros: Zeros, catalogue: Catalogue) -> Zeros:
     """A proved bound takes the place of the estimated one, be it larger or smaller, where there is none yet."""
     rows = np.flatnonzero(~zeros.certified)
-    points, u = zeros.points[torch.as_tensor(rows)], catalogue.inputs[_rows(zeros)[rows]]
-    proof = certify(system, points.x, u, catalogue.unit, workers=catalogue.workers)
+    points, held = zeros.points[torch.as_tensor(rows)], catalogue.held(_rows(zeros)[rows])
+    proof = certify(held, points.x, workers=catalogue.workers)
     bound = zeros.points.error_bound.clone()
     bound[rows] = torch.where(proof.certified, proof.error_bound, points.error_bound)
     reasons, certified = list(zeros.reasons), zeros.certified.copy()

@@ -29,6 +29,7 @@ from dynsys.search.landing import Rejection
 from dynsys.search.slow_points.minimum import Minimum
 from dynsys.search.solvers import Problem
 from dynsys.systems.angles import distances, wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient, q_of
 
 COUNTED = "counted by tolerance"
@@ -114,12 +115,12 @@ def _apart(x: Tensor, groups: Tensor, points: Tensor, unique: float, periods: Te
 
 def _assessed(search: Exploration, x: Tensor, u: Tensor) -> Assessed:
     """States as they are, with the distance 2 |J^-1| |F| within which Newton and Kantorovich find a zero, or none."""
-    system, unit = search.system, search.catalogue.unit
+    held = Held(search.system, u, search.catalogue.unit)
     if not len(x):
         return search.catalogue.points  # none as well
     dense = x.shape[1] <= DENSE
-    near = Assessed.joined([assess(system, x[i : i + 1], u[i : i + 1], unit, dense) for i in range(len(x))])
-    F = system.velocity(x, u)
+    near = Assessed.joined([assess(held[i : i + 1], x[i : i + 1], dense) for i in range(len(x))])
+    F = held.velocity(x)
     reach = 2 * near.inverse_norm * (vector_norm(F, dim=1) + near.noise)
     sure = torch.isfinite(near.error_bound) & (2 * near.inverse_norm * near.curvature * reach <= 0.5)
     bound = torch.where(sure, reach, torch.inf)

@@ -29,6 +29,7 @@ from dynsys.numerics.krylov import gmres
 from dynsys.numerics.rounding import EPS, is_zero
 from dynsys.numerics.runge_kutta import Course, advance
 from dynsys.systems.angles import nearest
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, Product, System
 
@@ -159,7 +160,7 @@ def arrived(phases: Sequence[Phase], of: Tensor, history: Tensor, duration: floa
         there |= linear & (distance <= STEP_ERROR * (unit + size))
     close = (~there & (distance <= CLOSE * unit + ROUNDED * EPS * size)).nonzero().squeeze(1)
     if len(close):  # at rest they may come no nearer
-        there[close] = is_zero(system, x[close], u[close], F[close], unit)
+        there[close] = is_zero(Held(system, u[close], unit), x[close], F[close])
     return there
 
 

@@ -13,6 +13,7 @@ from dynsys.numerics.rounding import rate
 from dynsys.numerics.runge_kutta import LEAST, Course, advance
 from dynsys.numerics.threads import in_order
 from dynsys.systems.angles import wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.sections import Returns
 
@@ -122,7 +123,7 @@ class FlowMotion(Motion):
         self.workers = workers
         self.now = Course.starting(system, x, u, unit)
         self.steps_left = torch.full_like(self.rows, steps_given(max_steps))
-        self.span = min(self.span, FIRST_RATES / _usual_rate(system, x, u, unit))
+        self.span = min(self.span, FIRST_RATES / _usual_rate(Held(system, u, unit), x))
 
     def follow(self) -> Followed:
         periods = self.system.periods
@@ -168,7 +169,7 @@ class FlowMotion(Motion):
         self.steps_left = self.steps_left[~gone]
 
 
-def _usual_rate(system: System, x: Tensor, u: Tensor, unit: float) -> float:
+def _usual_rate(held: Held, x: Tensor) -> float:
     """The median over the states x (B, n) of how much F changes per distance; tiny where none is known."""
-    rates = rate(system, x, u, system.velocity(x, u), unit)
+    rates = rate(held, x, held.velocity(x))
     return max(float(rates.median()), 1e-300) if len(rates) else 1e-300

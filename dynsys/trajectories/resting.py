@@ -15,7 +15,8 @@ from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.runge_kutta import TOLERANCE
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.solvers import DENSE_LIMIT
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 SLOW = 1e-5  # of a state's usual size per time constant: faster states are on their way,
 JITTER = 100 * TOLERANCE  # or of it times the rate |dF/dx|, where that is more: what the integrator's errors make
@@ -26,33 +27,34 @@ STEPS = 4
 NEUTRAL = 1e-6  # real part of an eigenvalue, up to which nothing leads away
 
 
-def hovers(system: System, x: Tensor, u: Tensor, unit: float) -> Tensor:
+def hovers(held: Held, x: Tensor) -> Tensor:
     """Whether (B,) a marginal zero of F, from which nothing leads away, is next to the states x (B, n) of a flow.
 
     It is looked for by minimal steps of Newton's method, which leave out the directions along the line.
     """
     hovering = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    system = held.system
     if system.kind is not Kind.FLOW or system.n_state > MATRIX_FREE_ABOVE:
         return hovering
     worth = WORTH if system.n_state <= DENSE_LIMIT else SLOW
-    slow = vector_norm(system.velocity(x, u), dim=1) <= worth * unit
+    slow = vector_norm(held.velocity(x), dim=1) <= worth * held.unit
     for i in slow.nonzero().squeeze(1).tolist():
-        hovering[i] = _hovers(system, x[i : i + 1], u[i : i + 1], unit)
+        hovering[i] = _hovers(held[i : i + 1], x[i : i + 1])
     return hovering
 
 
-def _hovers(system: System, x: Tensor, u: Tensor, unit: float) -> bool:
-    y, speed = x, float(vector_norm(system.velocity(x, u)))
-    if speed > SLOW * unit and speed > JITTER * unit * float(torch.linalg.matrix_norm(system.jacobian(x, u), 2)):
+def _hovers(held: Held, x: Tensor) -> bool:
+    y, speed, unit = x, float(vector_norm(held.velocity(x))), held.unit
+    if speed > SLOW * unit and speed > JITTER * unit * float(torch.linalg.matrix_norm(held.jacobian(x), 2)):
         return False
     for _ in range(STEPS):
-        inverse = torch.linalg.pinv(system.jacobian(y, u), rtol=SINGULAR)
-        y = y - (inverse @ system.velocity(y, u).unsqueeze(2)).squeeze(2)
-    F = system.velocity(y, u)
-    at_rest = is_zero(system, y, u, F, unit)
+        inverse = torch.linalg.pinv(held.jacobian(y), rtol=SINGULAR)
+        y = y - (inverse @ held.velocity(y).unsqueeze(2)).squeeze(2)
+    F = held.velocity(y)
+    at_rest = is_zero(held, y, F)
     if not bool(at_rest) or float(vector_norm(y - x)) > NEAR * unit:
         return False
-    J = system.jacobian(y, u)
+    J = held.jacobian(y)
     values = torch.linalg.svdvals(J)
     if float(values[0, -1]) > SINGULAR * float(values[0, 0]):
         return False  # no line leads through it

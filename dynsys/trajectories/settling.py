@@ -24,6 +24,7 @@ from dynsys.numerics.rounding import is_zero
 from dynsys.numerics.threads import alone
 from dynsys.search.solvers import DENSE_LIMIT
 from dynsys.systems.angles import nearest, rough_distances
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.motion import Followed, Motion
 from dynsys.trajectories.neighbours import draws_in
@@ -175,7 +176,7 @@ class _Course:
         seen = seen[owner < 0]
         rest = self._at_rest(seen)
         if not self.known.attractors or self.looks > PATIENCE:
-            rest = rest | hovers(self.system, seen.history[-1], self.u[seen.rows], self.unit)
+            rest = rest | hovers(Held(self.system, self.u[seen.rows], self.unit), seen.history[-1])
         owner = self._owners_at_rest(seen[rest])
         self.owner[seen.rows[rest]] = owner
         self._set(seen.rows[rest][owner >= 0], Ending.POINT)
@@ -199,9 +200,8 @@ class _Course:
             self.kind[row] = kind
 
     def _at_rest(self, seen: Followed) -> Tensor:
-        x, u = seen.history[-1], self.u[seen.rows]
-        F = self.system.velocity(x, u)
-        return is_zero(self.system, x, u, F, self.unit)
+        x, held = seen.history[-1], Held(self.system, self.u[seen.rows], self.unit)
+        return is_zero(held, x, held.velocity(x))
 
     def _owners_at_rest(self, seen: Followed) -> Tensor:
         """The attractor of each trajectory at rest, every one of which is looked at; -1 where there is none."""

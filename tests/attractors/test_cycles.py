@@ -11,6 +11,7 @@ from dynsys import Map
 from dynsys.attractors.cycles import first_phase, least_periods, orbits
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.proof.kantorovich import assess
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
@@ -157,7 +158,7 @@ def test_at_a_period_doubling_the_fixed_point_is_not_taken_for_an_orbit():
     """At r = 3 the slope is -1, so G^2 - x has a triple root there and no error bound; G - x has a simple one."""
     x = torch.tensor([[2 / 3 + 1e-7], [0.0]], dtype=torch.float64)
     u = torch.zeros(2, 0, dtype=torch.float64)
-    given = assess(Iterated(logistic(3.0), 2), x, u, 1.0)
+    given = assess(Held(Iterated(logistic(3.0), 2), u, 1.0), x)
     assert least_periods(logistic(3.0), 2, given, u, 1.0).tolist() == [1, 1]
 
 

@@ -6,6 +6,7 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.continuous_attractors.degenerate import blur
+from dynsys.systems.held import Held
 
 NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
 
@@ -14,7 +15,7 @@ NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_a_degenerate_zero_is_blurred_by_the_root_of_the_rounding_error(order, scale):
     """x' = x^m: rounding is at least eps |F(0.01) / 0.01| = eps 0.01^(m-1), in whatever units F is; 128 in all."""
-    found = blur(Flow(lambda x, u: scale * x**order, 1), torch.zeros(1, 1, dtype=torch.float64), NO_INPUT, 1.0)
+    found = blur(Held(Flow(lambda x, u: scale * x**order, 1), NO_INPUT, 1.0), torch.zeros(1, 1, dtype=torch.float64))
     eps = np.finfo(float).eps
     assert (eps * 0.01 ** (order - 1)) ** (1 / order) <= found <= (128 * eps * 0.01 ** (order - 1)) ** (1 / order)
 
@@ -29,7 +30,7 @@ def test_a_fold_on_a_bent_centre_manifold_is_blurred_as_on_a_straight_one():
         return torch.stack([x[:, 0] ** 2, -100 * x[:, 1]], 1)
 
     zero = torch.zeros(1, 2, dtype=torch.float64)
-    first, second = (blur(Flow(f, 2), zero, NO_INPUT, 1.0) for f in (bent, straight))
+    first, second = (blur(Held(Flow(f, 2), NO_INPUT, 1.0), zero) for f in (bent, straight))
     assert first == pytest.approx(second, rel=0.5)
     assert 1e-9 < first < 1e-6
 
@@ -38,12 +39,12 @@ def test_the_true_place_of_a_fold_lies_within_the_blur_of_the_point_found():
     system = Flow(lambda x, u: (x - 0.3) ** 2, n_state=1, bounds=(-2, 2))
     points = find_fixed_points(system, n_starts=32, workers=1)
     assert points.stability.tolist() == ["marginal"]
-    assert abs(points.states.item() - 0.3) <= blur(system, torch.as_tensor(points.states), NO_INPUT, 1.0) < 1e-6
+    assert abs(points.states.item() - 0.3) <= blur(Held(system, NO_INPUT, 1.0), torch.as_tensor(points.states)) < 1e-6
 
 
 def test_a_point_that_is_not_marginal_is_known_to_rounding():
     system = Flow(lambda x, u: -torch.sinh(x - 0.3), 1)
-    assert blur(system, torch.tensor([[0.3]], dtype=torch.float64), NO_INPUT, 1.0) < 1e-13
+    assert blur(Held(system, NO_INPUT, 1.0), torch.tensor([[0.3]], dtype=torch.float64)) < 1e-13
 
 
 @pytest.mark.parametrize(

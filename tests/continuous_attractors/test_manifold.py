@@ -6,6 +6,7 @@ import torch
 
 from dynsys import Flow, Map, find_fixed_points
 from dynsys.continuous_attractors.trace import manifolds, trace
+from dynsys.systems.held import Held
 
 NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)
 Q = torch.as_tensor(np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0])
@@ -55,7 +56,7 @@ def on_circle(theta, radius=1.0, third=0.0, Q=Q):
 def test_a_ring_attractor_is_one_ring_of_its_length(kind):
     velocity = turned(ring)
     system = kind(velocity, 5) if kind is Flow else Map(lambda x, u: x + 0.2 * velocity(x, u), 5)
-    found = trace(system, state(np.cos(1), np.sin(1)), NO_INPUT, unit=1.0)
+    found = trace(Held(system, NO_INPUT, 1.0), state(np.cos(1), np.sin(1)))
     assert (found.kind, found.dimension, found.n_unstable, found.is_whole) == ("ring", 1, 0, True)
     assert found.extent == pytest.approx(2 * np.pi, rel=1e-9)
     leading = -1.0 if kind is Flow else 0.8  # of the decaying coordinates; across the ring it is -2 or 0.6
@@ -72,7 +73,7 @@ def test_rings_of_other_sizes_than_the_usual_state_are_closed(radius):
     """r' = r (1 - r^2 / R^2): the length is 2 pi R."""
     system = Flow(lambda x, u: x * (1 - (x**2).sum(1, keepdim=True) / radius**2), 2)
     unit = 1.0 if radius < 1 else 15.0
-    found = trace(system, torch.tensor([[radius, 0.0]], dtype=torch.float64), NO_INPUT, unit)
+    found = trace(Held(system, NO_INPUT, unit), torch.tensor([[radius, 0.0]], dtype=torch.float64))
     assert found.kind == "ring"
     assert found.extent == pytest.approx(2 * np.pi * radius, rel=1e-9)
 
@@ -86,7 +87,7 @@ def test_a_ring_in_a_network_of_many_units_is_found():
         m = x @ P
         return -x + (m / m.norm(dim=1, keepdim=True)) @ P.T
 
-    found = trace(Flow(velocity, n), P[:, :1].T, NO_INPUT, 1.0)
+    found = trace(Held(Flow(velocity, n), NO_INPUT, 1.0), P[:, :1].T)
     assert (found.kind, found.n_unstable) == ("ring", 0)
     assert found.extent == pytest.approx(2 * np.pi, rel=1e-9)
     assert found.leading_eigenvalue == pytest.approx(-1.0, abs=1e-9)
@@ -96,7 +97,7 @@ def test_a_ring_in_a_network_of_many_units_is_found():
 def test_a_linear_map_has_as_many_dimensions_as_eigenvalues_of_one(d, kind):
     values = torch.tensor([1.0] * d + [1.2, 0.5, -0.2, 0.9, 0.3], dtype=torch.float64)[:5]
     A = Q @ torch.diag(values) @ Q.T
-    found = trace(Map(lambda x, u: x @ A.T, 5), torch.zeros(1, 5, dtype=torch.float64), NO_INPUT, 1.0)
+    found = trace(Held(Map(lambda x, u: x @ A.T, 5), NO_INPUT, 1.0), torch.zeros(1, 5, dtype=torch.float64))
     assert (found.dimension, found.kind, found.n_unstable) == (d, kind, 1)
     assert found.leading_eigenvalue == pytest.approx(1.2, abs=1e-9)
     span = Q[:, :d]
@@ -109,7 +110,7 @@ def test_a_linear_map_that_is_not_normal_has_one_line_as_well():
     """Eigenvalues 1 and 0.5 with eigenvectors at 6 degrees: the line is along the first of them."""
     v = torch.tensor([[1.0, 1.0], [0.0, 0.1]], dtype=torch.float64)
     A = v @ torch.diag(torch.tensor([1.0, 0.5], dtype=torch.float64)) @ torch.linalg.inv(v)
-    found = trace(Map(lambda x, u: x @ A.T, 2), torch.zeros(1, 2, dtype=torch.float64), NO_INPUT, 1.0)
+    found = trace(Held(Map(lambda x, u: x @ A.T, 2), NO_INPUT, 1.0), torch.zeros(1, 2, dtype=torch.float64))
     assert (found.kind, found.dimension) == ("line", 1)
     assert found.representatives[:, 1].abs().max() < 1e-12
     assert found.leading_eigenvalue == pytest.approx(0.5, abs=1e-12)
@@ -119,7 +120,7 @@ def test_a_linear_map_that_is_not_normal_has_one_line_as_well():
 def test_a_line_ends_at_the_bounds_of_the_reachable_states(unit):
     """In [-1, 1]^2 the zeros of x' = (y - x, x - y) are the diagonal, 2 sqrt(2) long, in any unit."""
     system = Flow(lambda x, u: torch.stack([x[:, 1] - x[:, 0], x[:, 0] - x[:, 1]], 1), 2, bounds=(-1, 1))
-    found = trace(system, torch.tensor([[0.3, 0.3]], dtype=torch.float64), NO_INPUT, unit)
+    found = trace(Held(system, NO_INPUT, unit), torch.tensor([[0.3, 0.3]], dtype=torch.float64))
     assert found.kind == "line"
     assert found.extent == pytest.approx(2 * 2**0.5, abs=1e-4)
 
@@ -138,7 +139,7 @@ def test_a_quarter_plane_is_one_plane_with_its_corner_and_its_edges(n, push):
 def test_a_segment_has_ends():
     """x' = -[x - 1]+ + [-x - 1]+, y' = -y: zero for |x| <= 1, and nowhere else."""
     system = Flow(lambda x, u: torch.stack([torch.relu(-x[:, 0] - 1) - torch.relu(x[:, 0] - 1), -x[:, 1]], 1), 2)
-    found = trace(system, torch.tensor([[0.3, 0.0]], dtype=torch.float64), NO_INPUT, 1.0)
+    found = trace(Held(system, NO_INPUT, 1.0), torch.tensor([[0.3, 0.0]], dtype=torch.float64))
     assert (found.kind, found.dimension) == ("segment", 1)
     assert not found.goes_on
     assert found.extent == pytest.approx(2.0, abs=1e-12)
@@ -147,7 +148,7 @@ def test_a_segment_has_ends():
 
 def test_a_line_with_one_end_is_a_half_line_that_goes_on():
     """x' = max(-x, 0): zero for all x >= 0."""
-    found = trace(Flow(lambda x, u: torch.relu(-x), 1), torch.tensor([[0.7]], dtype=torch.float64), NO_INPUT, 1.0)
+    found = trace(Held(Flow(lambda x, u: torch.relu(-x), 1), NO_INPUT, 1.0), torch.tensor([[0.7]], dtype=torch.float64))
     assert (found.kind, found.goes_on, found.is_whole) == ("half-line", True, True)
     assert abs(float(found.representatives.min())) < 1e-15
     assert float(found.representatives.max()) == pytest.approx(found.extent, rel=1e-12)
@@ -166,7 +167,7 @@ def test_a_state_far_out_sets_the_scale_where_usual_states_are_next_to_nothing()
 def test_a_sphere_is_a_closed_surface_and_no_plane():
     """x' = x (1 - |x|^2): every great circle comes back; the diameter is 2."""
     system = Flow(lambda x, u: x * (1 - (x**2).sum(1, keepdim=True)), 3)
-    found = trace(system, torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64), NO_INPUT, 1.0)
+    found = trace(Held(system, NO_INPUT, 1.0), torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64))
     assert (found.dimension, found.kind, found.n_unstable, found.goes_on) == (2, "closed surface", 0, False)
     assert 1.9 < found.extent <= 2.0 + 1e-9
     assert found.leading_eigenvalue == pytest.approx(-2.0, abs=1e-9)
@@ -174,7 +175,7 @@ def test_a_sphere_is_a_closed_surface_and_no_plane():
 
 
 def test_a_cylinder_is_a_surface_that_holds_its_own_points_only():
-    found = trace(Flow(turned(cylinder), 5), state(1.0, 0.0), NO_INPUT, 1.0)
+    found = trace(Held(Flow(turned(cylinder), 5), NO_INPUT, 1.0), state(1.0, 0.0))
     assert (found.dimension, found.kind, found.n_unstable) == (2, "surface", 0)
     assert found.goes_on
     theta = angles(100)
@@ -200,8 +201,8 @@ def test_isolated_marginal_points_are_no_lines(velocity, x):
     def both(y, u):
         return torch.cat([velocity(y[:, :1], u), -y[:, 1:]], dim=1)
 
-    assert trace(Flow(velocity, 1), torch.tensor([[x]], dtype=torch.float64), NO_INPUT, 1.0) is None
-    assert trace(Flow(turned(both), 5), state(x), NO_INPUT, 1.0) is None
+    assert trace(Held(Flow(velocity, 1), NO_INPUT, 1.0), torch.tensor([[x]], dtype=torch.float64)) is None
+    assert trace(Held(Flow(turned(both), 5), NO_INPUT, 1.0), state(x)) is None
 
 
 def test_a_line_that_is_only_approximate_is_none():
@@ -210,24 +211,24 @@ def test_a_line_that_is_only_approximate_is_none():
     def velocity(y, u):
         return torch.cat([1e-10 * torch.sin(20 * y[:, :1]), -y[:, 1:]], dim=1)
 
-    assert trace(Flow(turned(velocity), 5), state(np.pi / 20), NO_INPUT, 1.0) is None
+    assert trace(Held(Flow(turned(velocity), 5), NO_INPUT, 1.0), state(np.pi / 20)) is None
 
 
 def test_a_nearly_marginal_mode_across_a_line_is_not_taken_for_a_tangent():
     def velocity(y, u):
         return torch.cat([0 * y[:, :1], -1e-8 * torch.sin(y[:, 1:2]), -y[:, 2:]], dim=1)
 
-    found = trace(Flow(turned(velocity), 5), state(0.2), NO_INPUT, 1.0)
+    found = trace(Held(Flow(turned(velocity), 5), NO_INPUT, 1.0), state(0.2))
     assert found.dimension == 1
     assert found.leading_eigenvalue == pytest.approx(-1e-8, abs=1e-12)
 
 
 def test_a_point_with_an_invertible_jacobian_has_no_others_beside_it():
-    assert trace(Flow(lambda x, u: -x, 3), torch.zeros(1, 3, dtype=torch.float64), NO_INPUT, 1.0) is None
+    assert trace(Held(Flow(lambda x, u: -x, 3), NO_INPUT, 1.0), torch.zeros(1, 3, dtype=torch.float64)) is None
 
 
 def test_a_state_that_is_no_fixed_point_gives_nothing():
-    assert trace(Flow(turned(ring), 5), state(0.9, 0.0), NO_INPUT, 1.0) is None
+    assert trace(Held(Flow(turned(ring), 5), NO_INPUT, 1.0), state(0.9, 0.0)) is None
 
 
 def test_hundreds_of_points_are_two_rings_and_one_alone():
@@ -274,7 +275,7 @@ def test_no_marginal_points_cost_nothing():
 def test_a_manifold_tells_of_itself_in_plain_values():
     import json
 
-    found = trace(Flow(turned(ring), 5), state(1.0, 0.0), NO_INPUT, 1.0)
+    found = trace(Held(Flow(turned(ring), 5), NO_INPUT, 1.0), state(1.0, 0.0))
     told = json.loads(json.dumps(found.to_dict()))
     assert told["kind"] == "ring"
     assert np.array(told["representatives"]).shape == (8, 5)

@@ -7,6 +7,7 @@ import torch
 
 from dynsys import Flow, Map, find_fixed_points
 from dynsys.numerics.rounding import is_zero, rounding
+from dynsys.systems.held import Held
 
 NONE = torch.zeros(1, 0, dtype=torch.float64)
 TURN = torch.tensor([[1.0, 0.3, 0.0], [-0.2, 1.0, 0.4], [0.1, 0.0, 1.0]], dtype=torch.float64)
@@ -72,10 +73,10 @@ def test_the_rounding_error_of_a_difference_is_not_less_than_its_distance_from_t
         exact = float(100 * mpmath.exp(-mpmath.mpf("0.03") * mpmath.mpf(x)) - 100)
     system, state = Flow(lambda x, u: 100 * torch.exp(-0.03 * x) - 100, 1), torch.tensor([[x]], dtype=torch.float64)
     F = system.velocity(state, NONE)
-    found = float(rounding(system, state, NONE, F, 1.0))
+    found = float(rounding(Held(system, NONE, 1.0), state, F))
     if abs(exact) <= 1e-13:  # farther off F is not zero, and its error of no interest
         assert abs(float(F) - exact) <= found <= 1e-12
-        assert bool(is_zero(system, state, NONE, F, 1.0)) == (abs(float(F)) <= 4 * found)
+        assert bool(is_zero(Held(system, NONE, 1.0), state, F)) == (abs(float(F)) <= 4 * found)
     else:
         assert found <= 1e-12
 
@@ -89,8 +90,8 @@ def test_a_bend_or_a_kink_is_no_rounding_error(F):
     """At 0 all terms vanish, and so do their errors: what is left is a change of the state by 1e-16 of its size."""
     system, x = Flow(lambda x, u: F(x), 1), torch.zeros(1, 1, dtype=torch.float64)
     steepest = 5e5 * 2
-    assert float(rounding(system, x, NONE, system.velocity(x, NONE), 1.0)) <= 4 * 2.3e-16 * steepest
-    assert float(rounding(system, x, NONE, system.velocity(x, NONE), 1e-6)) <= 4 * 2.3e-22 * steepest
+    assert float(rounding(Held(system, NONE, 1.0), x, system.velocity(x, NONE))) <= 4 * 2.3e-16 * steepest
+    assert float(rounding(Held(system, NONE, 1e-6), x, system.velocity(x, NONE))) <= 4 * 2.3e-22 * steepest
 
 
 @pytest.mark.parametrize("apart", [1e-3, 1e-6, 1e-7])

@@ -11,6 +11,7 @@ from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.proof.kantorovich import assess
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.stopping import Source
+from dynsys.systems.held import Held
 
 EMPTY = torch.zeros(1, 0, dtype=torch.float64)
 
@@ -64,7 +65,7 @@ def test_the_error_bound_holds_at_states_that_were_not_refined_to_the_end():
         root = exact_root(system.W.numpy(), x)
         for size in (1e-12, 1e-8, 1e-6, 1e-4):
             start = torch.as_tensor(x + size * rng.standard_normal(4)).unsqueeze(0)
-            found = assess(system, start, EMPTY, unit=1.0)
+            found = assess(Held(system, EMPTY, 1.0), start)
             assert exact_distance(root, found.x[0]) <= float(found.error_bound)
 
 
@@ -96,7 +97,7 @@ def test_the_bound_holds_where_the_velocity_is_a_difference_of_large_numbers():
 
 def test_a_degenerate_zero_has_no_bound():
     x = torch.tensor([[0.0], [1e-9]], dtype=torch.float64)
-    found = assess(Flow(lambda x, u: x**2, n_state=1), x, EMPTY.expand(2, 0), unit=1.0)
+    found = assess(Held(Flow(lambda x, u: x**2, n_state=1), EMPTY.expand(2, 0), 1.0), x)
     assert torch.isinf(found.error_bound).all()
 
 
@@ -104,7 +105,7 @@ def test_a_degenerate_zero_has_no_bound():
 def test_the_norm_of_the_inverse_is_not_underestimated(n):
     """At the origin of bistable units J is (w - 1) I, whose inverse has norm 1 / (w - 1)."""
     system, x = Bistable(n, w=1.25), torch.zeros(1, n, dtype=torch.float64)
-    found = assess(system, x, EMPTY, unit=1.0)
+    found = assess(Held(system, EMPTY, 1.0), x)
     assert 4.0 <= float(found.inverse_norm) <= 40.0
 
 
@@ -114,7 +115,7 @@ def test_a_nearly_singular_direction_is_seen_whatever_it_is(n):
     v = torch.zeros(n, dtype=torch.float64)
     v[0], v[1] = 0.5**0.5, -(0.5**0.5)
     system = Flow(lambda x, u: (1 - 1e-6) * (x @ v).unsqueeze(1) * v - x, n_state=n)
-    found = assess(system, torch.zeros(1, n, dtype=torch.float64), EMPTY, unit=1.0)
+    found = assess(Held(system, EMPTY, 1.0), torch.zeros(1, n, dtype=torch.float64))
     assert float(found.inverse_norm) >= 0.99e6
 
 
@@ -123,7 +124,7 @@ def test_the_index_is_the_sign_of_the_determinant():
     for _ in range(20):
         A = rng.standard_normal((5, 5))
         M = torch.as_tensor(A)
-        found = assess(Flow(lambda x, u, M=M: x @ M.T, n_state=5), torch.zeros(1, 5, dtype=M.dtype), EMPTY, unit=1.0)
+        found = assess(Held(Flow(lambda x, u, M=M: x @ M.T, n_state=5), EMPTY, 1.0), torch.zeros(1, 5, dtype=M.dtype))
         assert float(found.index) == np.sign(np.linalg.det(-A))
 
 
@@ -152,5 +153,5 @@ def test_candidates_of_one_zero_are_one_point_whatever_they_come_from():
 def test_a_fold_has_no_bound_though_another_direction_is_steep():
     """x' = x^2 - 1e-18 has zeros at +-1e-9, beside which float64 does not tell x^2 from 0 by the size 1 of a state."""
     fold = Flow(lambda x, u: torch.stack([x[:, 0] ** 2 - 1e-18, -x[:, 1]], 1), n_state=2)
-    near = assess(fold, torch.tensor([[1e-9, 0.0]], dtype=torch.float64), EMPTY, unit=1.0)
+    near = assess(Held(fold, EMPTY, 1.0), torch.tensor([[1e-9, 0.0]], dtype=torch.float64))
     assert torch.isinf(near.error_bound).all()

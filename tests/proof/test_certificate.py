@@ -27,6 +27,7 @@ from dynsys.models.recurrent.vanilla import RNN
 from dynsys.numerics.threads import pieces_of
 from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.kantorovich import assess
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 
 HADAMARD = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], dtype=torch.float64) / 2
@@ -102,7 +103,7 @@ def test_exactly_known_points_are_within_their_bounds_and_alone_within_their_rad
         zeros = system.zeros()
         off = 10.0 ** -rng.integers(9, 17, (81, 1)) * rng.standard_normal((81, 4))
         x = zeros + torch.as_tensor(off * (np.arange(81) % 3 > 0)[:, None])
-        found = certify(system, x, held(x))
+        found = certify(Held(system, held(x), 1.0), x)
         counted += int(found.certified.sum())
         for i in found.certified.nonzero().flatten().tolist():
             apart = distances(x[i : i + 1], zeros)[0]
@@ -146,7 +147,7 @@ def test_planted_points_are_within_their_bounds(form, activation):
 
 def check_all(system, exact, x, u, refined=True):
     """How many of the states are certified, after a look at each of them in 50 digits."""
-    found = certify(system, x, u)
+    found = certify(Held(system, u, 1.0), x)
     inverse = torch.linalg.inv_ex(system.jacobian(x, u))[0]
     for i in found.certified.nonzero().flatten().tolist():
         bound = float(found.error_bound[i])
@@ -215,7 +216,7 @@ def test_no_two_zeros_of_one_network_share_a_radius():
     for seed in range(12):
         system = SimpleRNN.random(8, gain=7.0, seed=seed)
         x, u = newton(system, torch.as_tensor(rng.uniform(-8, 8, (600, 8))), torch.zeros(600, 0).double())
-        found = certify(system, x, u, unit=10.0)
+        found = certify(Held(system, u, 10.0), x)
         assert bool(found.certified.all())
         apart = distances(x, x).fill_diagonal_(torch.inf)
         assert bool((found.unique_radius.unsqueeze(1) < apart).all())
@@ -226,7 +227,7 @@ def test_no_two_zeros_of_one_network_share_a_radius():
 @given(st.floats(1e-20, 0.1), st.floats(-1.5, 1.5))
 def test_beyond_a_fold_nothing_is_certified(r, near):
     x = column(near * math.sqrt(r), near, 0.0)
-    found = certify(Fold(r), x, held(x))
+    found = certify(Held(Fold(r), held(x), 1.0), x)
     assert not bool(found.certified.any())
     assert set(found.reasons) <= {Reason.FOLD, Reason.SINGULAR}
     assert bool(torch.isinf(found.error_bound).all())
@@ -237,7 +238,7 @@ def test_before_a_fold_each_zero_is_certified_alone(r, near):
     with mpmath.workdps(DIGITS):
         root = mpmath.sqrt(mpmath.mpf(r))
         x = column(near * math.sqrt(r), math.sqrt(r), -math.sqrt(r))
-        found = certify(Fold(-r), x, held(x))
+        found = certify(Held(Fold(-r), held(x), 1.0), x)
         for at, bound, radius in zip(x.flatten(), found.error_bound, found.unique_radius, strict=True):
             apart = sorted(abs(mpmath.mpf(float(at)) - zero) for zero in (root, -root))
             if math.isfinite(bound):
@@ -274,7 +275,7 @@ def test_at_the_fold_of_a_network_only_zeros_that_are_there_are_certified(w, exp
         assert len(zeros) in (1, 3)
         system = LeakyRate([[w]], [[1.0]])
         x = column(float(at), *(float(at) + 10.0 ** rng.uniform(-9, 0, 8) * rng.standard_normal(8)), *map(float, zeros))
-        found = certify(system, x, torch.full_like(x, b))
+        found = certify(Held(system, torch.full_like(x, b), 1.0), x)
         for state, bound, radius in zip(x.flatten(), found.error_bound, found.unique_radius, strict=True):
             apart = [abs(mpmath.mpf(float(state)) - zero) for zero in zeros]
             if math.isfinite(bound):
@@ -288,7 +289,7 @@ def test_near_a_pitchfork_the_zeros_keep_apart(n, above):
     """Units of weight 1 + above have three zeros within sqrt(3 above) of 0, in coordinates that do not show it."""
     system = Bistable(n, w=1 + above)
     x = torch.as_tensor(system.fixed_points()[0])
-    found = certify(system, x, held(x))
+    found = certify(Held(system, held(x), 1.0), x)
     apart = distances(x, x).fill_diagonal_(torch.inf)
     assert bool((found.unique_radius.unsqueeze(1) < apart).all())
     assert bool(found.certified.all()) == (above > 1e-14)  # for 1e-15, rounding may take two of the three away
@@ -305,7 +306,7 @@ def test_reasons_are_told():
         (LeakyRate([[0.0]], [[1.0]], activation="relu"), column(0.0, -0.0), Reason.KINK),
     ]
     for system, states, reason in cases:
-        found = certify(system, states, torch.zeros_like(states))
+        found = certify(Held(system, torch.zeros_like(states), 1.0), states)
         assert not bool(found.certified.any())
         assert found.reasons == (reason,) * 2, system.name
         assert bool(torch.isinf(found.error_bound).all())
@@ -317,7 +318,7 @@ def test_above_the_size_of_a_jacobian_nothing_is_formed():
         raise AssertionError("it is not to be evaluated")
 
     x = torch.zeros(1, 2049, dtype=torch.float64)
-    assert certify(Flow(refuse, n_state=2049), x, held(x)).reasons == (Reason.TOO_LARGE,)
+    assert certify(Held(Flow(refuse, n_state=2049), held(x), 1.0), x).reasons == (Reason.TOO_LARGE,)
 
 
 @pytest.mark.parametrize("speed", [1e-9, 1.0])
@@ -325,7 +326,7 @@ def test_a_steady_drift_has_no_point(speed):
     """x' = x + speed: F is constant."""
     system = LeakyRate([[1.0]], [[1.0]], activation="relu")  # -x + relu(x) + u, for x > 0
     x = column(1.0, 2.0, 1e6)
-    found = certify(system, x, torch.full_like(x, speed))
+    found = certify(Held(system, torch.full_like(x, speed), 1.0), x)
     assert set(found.reasons) == {Reason.SINGULAR}
 
 
@@ -333,13 +334,13 @@ def test_a_line_of_points_is_not_certified():
     """-x + relu(x) is zero for every x > 0, and -y + relu(y) / 2 - 1 is zero at -1."""
     system = LeakyRate([[1.0, 0.0], [0.0, 0.5]], b=[0.0, -1.0], activation="relu")
     x = torch.tensor([[0.5, -1.0], [3.0, -1.0]], dtype=torch.float64)
-    assert certify(system, x, held(x)).reasons == (Reason.SINGULAR,) * 2
+    assert certify(Held(system, held(x), 1.0), x).reasons == (Reason.SINGULAR,) * 2
 
 
 def test_in_a_straight_piece_the_only_zero_is_alone_as_far_as_the_piece_goes():
     """relu(x / 2 + 1) - x: its zero 2 lies 4 from the kink at -2."""
     system = LeakyActivity([[0.5]], b=[1.0], activation="relu")
-    found = certify(system, column(2.0), torch.zeros(1, 0).double())
+    found = certify(Held(system, torch.zeros(1, 0).double(), 1.0), column(2.0))
     assert bool(found.certified)
     assert 1.0 < float(found.unique_radius) < 8.0
     assert float(found.error_bound) < 1e-15
@@ -349,10 +350,10 @@ def test_points_are_certified_alike_alone_and_in_company():
     system = GRU.random(6, seed=3)
     u = torch.as_tensor(np.random.default_rng(0).standard_normal((20, 2)))
     x, u = newton(system, torch.zeros(20, 6).double(), u)
-    together, apart = certify(system, x, u), certify(system, x, u, memory=1)
+    together, apart = certify(Held(system, u, 1.0), x), certify(Held(system, u, 1.0), x, memory=1)
     assert together.reasons == apart.reasons
     torch.testing.assert_close(together.error_bound, apart.error_bound, rtol=1e-2, atol=0)
-    assert len(certify(system, x[:0], u[:0])) == 0
+    assert len(certify(Held(system, u[:0], 1.0), x[:0])) == 0
 
 
 def test_pieces_of_large_networks_are_certified_alike_by_one_thread_and_by_three():
@@ -363,7 +364,7 @@ def test_pieces_of_large_networks_are_certified_alike_by_one_thread_and_by_three
     x = torch.as_tensor(1e-9 * rng.standard_normal((20, n)))
     assert len(pieces_of(x, 20)) == 3
     u = torch.zeros(20, 1, dtype=torch.float64)
-    one, three = (certify(net, x, u, workers=workers) for workers in (1, 3))
+    one, three = (certify(Held(net, u, 1.0), x, workers=workers) for workers in (1, 3))
     assert one.certified.all()
     for name in ("error_bound", "unique_radius", "inverse_norm"):
         assert torch.equal(getattr(one, name), getattr(three, name))
@@ -377,7 +378,7 @@ def test_a_shut_gate_does_not_loosen_the_bound():
         weights["bias_hh_l0"][4:8] += bias
         without_gate = GRU(weights).reduction().system
         x, u = newton(without_gate, torch.zeros(1, 4).double(), torch.zeros(1, 2).double())
-        bounds.append(float(certify(GRU(weights), x, u).error_bound))
+        bounds.append(float(certify(Held(GRU(weights), u, 1.0), x).error_bound))
     assert max(bounds) < 1e-13
 
 
@@ -391,8 +392,8 @@ def test_estimates_hold_where_no_closed_form_is_known():
         exact = Rate(known.W, known.B, known.b, "tanh")
         x = torch.as_tensor(rng.uniform(-1, 1, (200, n)))
         u = planted(W, x, LeakyRate, "tanh")
-        assert not bool(certify(hidden, x, u).certified.any())
-        found = assess(hidden, x, u, unit=1.0)
+        assert not bool(certify(Held(hidden, u, 1.0), x).certified.any())
+        found = assess(Held(hidden, u, 1.0), x)
         inverse = torch.linalg.inv_ex(known.jacobian(found.x, u))[0]
         for i in torch.isfinite(found.error_bound).nonzero().flatten().tolist():
             away = distance_to_root(exact, found.x[i].tolist(), u[i].tolist(), inverse[i].tolist())
@@ -407,7 +408,7 @@ def test_large_networks_are_certified_well_conditioned_or_not(least):
     rng, n = np.random.default_rng(0), 150
     left, right = (np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in range(2))
     system = SimpleRNN(np.eye(n) + left @ np.diag(np.logspace(np.log10(least), 0, n)) @ right)
-    found = certify(system, torch.zeros(1, n).double(), torch.zeros(1, 0).double())
+    found = certify(Held(system, torch.zeros(1, 0).double(), 1.0), torch.zeros(1, n).double())
     assert bool(found.certified)
     assert float(found.error_bound) < 1e-100  # F(0) is exactly 0
     assert 0.99 / least <= float(found.inverse_norm) <= 100 / least

@@ -9,6 +9,7 @@ from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.proof.false_zeros import only_rounding
 from dynsys.search.landing import Rejection, accepted
+from dynsys.systems.held import Held
 
 
 def shut(gain, candidate=-0.5):
@@ -35,7 +36,7 @@ def test_a_shut_gate_adds_no_fixed_point(gain):
 def test_zeros_of_rounding_are_refused_and_counted():
     system, u = shut(100), torch.zeros(3, 1, dtype=torch.float64)
     x = torch.tensor([[-0.5], [0.9], [0.99]], dtype=torch.float64)
-    zero, refused = accepted(system, x, u, torch.ones(3, dtype=torch.bool), 1.0)
+    zero, refused = accepted(Held(system, u, 1.0), x, torch.ones(3, dtype=torch.bool))
     assert zero.tolist() == [True, False, False]
     assert refused == {Rejection.ONLY_ROUNDING: 2}
 
@@ -49,4 +50,4 @@ def test_a_fold_or_a_cusp_is_never_taken_for_a_zero_of_rounding(gain):
     cell = {"weight_ih_l0": np.zeros((1, 1)), "weight_hh_l0": np.array([[gain]]), "bias_hh_l0": np.zeros(1)}
     system = RNN({**cell, "bias_ih_l0": np.array([b])})
     x = torch.tensor(h + np.array([-1e-5, -1e-7, -1e-9, 0.0, 1e-9, 1e-7, 1e-5]))[:, None]
-    assert not only_rounding(system, x, torch.zeros(len(x), 1, dtype=torch.float64), 1.0).any()
+    assert not only_rounding(Held(system, torch.zeros(len(x), 1, dtype=torch.float64), 1.0), x).any()

@@ -11,6 +11,7 @@ from scipy.linalg import norm as scaled_norm
 import dynsys
 from dynsys.proof.kantorovich import assess
 from dynsys.search.slow_points.minimum import norm
+from dynsys.systems.held import Held
 
 SESSION = """
 import torch, dynsys
@@ -53,7 +54,7 @@ def root_flow(n):
 def test_a_state_with_an_infinite_slope_is_assessed_without_a_bound(n):
     x = torch.zeros(2, n, dtype=torch.float64)
     x[1] = 1.0  # a slope of -1/2 there, and F = -1
-    found = assess(root_flow(n), x, torch.zeros(2, 0, dtype=torch.float64), 1.0)
+    found = assess(Held(root_flow(n), torch.zeros(2, 0, dtype=torch.float64), 1.0), x)
     assert not bool(found.converged.any())
     assert found.error_bound[0] == torch.inf
 

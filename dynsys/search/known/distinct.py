@@ -22,6 +22,7 @@ from dynsys.proof.same_point import belongs, overlap
 from dynsys.search.known.missing import Tally
 from dynsys.search.known.stopping import Source
 from dynsys.systems.angles import distances, nearest, rough_distances, wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 
 LINEAR = 0.25  # b |F(x) - J (x - p)| / |x - p|, up to which a state x is on its way to p
@@ -52,6 +53,10 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    def held(self, groups: Tensor | slice) -> Held:
+        """The system at the inputs of these numbers."""
+        return Held(self.system, self.inputs[groups], self.unit)
 
     @property
     def points(self) -> Assessed:
@@ -142,11 +147,9 @@ class Catalogue:
     def assessed(self, x: Tensor, groups: Tensor) -> Assessed:
         """States x (B, n) refined and bounded, as many at once as memory allows."""
         rows = pieces_of(x, self.together)
-        dense, u = self.together > 0, self.inputs[groups]
+        dense, held = self.together > 0, self.held(groups)
         room = self.together // max(map(len, rows)) if dense else self.workers
-        parts = in_order(
-            lambda some: assess(self.system, x[some], u[some], self.unit, dense), rows, max(1, min(self.workers, room))
-        )
+        parts = in_order(lambda some: assess(held[some], x[some], dense), rows, max(1, min(self.workers, room)))
         found = Assessed.joined(list(parts))
         return dataclasses.replace(found, x=wrapped(found.x, self.system.periods))
 
@@ -193,7 +196,7 @@ class Catalogue:
     def _belonging(self, points: Assessed, x: Tensor, F: Tensor, groups: Tensor, of: Tensor) -> Tensor:
         """Whether (B, k) candidate i is point j, within the error that |J^-1| at j allows for both of them."""
         same_input = groups.unsqueeze(1) == of
-        return belongs(self.system, x, F, self.inputs[groups], points, same_input, self.unit, torch.inf)
+        return belongs(self.held(groups), x, F, points, same_input, torch.inf)
 
     def _overlap(self, found: Assessed, groups: Tensor, points: Assessed, of: Tensor) -> Tensor:
         """Whether (B, k) the bounds of assessed candidate i and of point j meet."""

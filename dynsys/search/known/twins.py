@@ -31,7 +31,7 @@ def prove(catalogue: Catalogue) -> int:
         return 0
     groups = torch.tensor(catalogue.groups, device=doubtful.device)[doubtful]
     x = catalogue.states()[doubtful]
-    proof = certify(catalogue.system, x, catalogue.inputs[groups], catalogue.unit, workers=catalogue.workers)
+    proof = certify(catalogue.held(groups), x, workers=catalogue.workers)
     sure = proof.certified.nonzero().squeeze(1)
     catalogue.prove(doubtful[sure], proof.error_bound[sure], _indices(catalogue, x[sure], groups[sure]))
     found = sum(_look_beside(catalogue, x[i], int(groups[i]), float(proof.unique_radius[i])) for i in sure.tolist())
@@ -42,19 +42,19 @@ def _indices(catalogue: Catalogue, x: Tensor, groups: Tensor) -> Tensor:
     """sign det(-J) (B,), of Jacobians that are proved to be regular."""
     if not len(x):
         return x[:, 0]
-    return torch.linalg.slogdet(-catalogue.system.jacobian(x, catalogue.inputs[groups]))[0]
+    return torch.linalg.slogdet(-catalogue.held(groups).jacobian(x))[0]
 
 
 def _look_beside(catalogue: Catalogue, x: Tensor, group: int, radius: float) -> int:
     """Enter the certified points near x (n,), which is alone within ``radius``; how many are new."""
     starts = _beside(catalogue, x, group, radius)
     groups = torch.full((len(starts),), group, device=x.device)
-    u = catalogue.inputs[groups]
+    held = catalogue.held(groups)
     for _ in range(NEWTON_STEPS):
-        starts = starts + dense_direction(catalogue.system.jacobian(starts, u), catalogue.system.velocity(starts, u))
+        starts = starts + dense_direction(held.jacobian(starts), held.velocity(starts))
     near = torch.isfinite(starts).all(dim=1) & (vector_norm(starts - x, dim=1) <= 2 * FARTHEST * catalogue.unit)
-    starts, groups, u = starts[near], groups[near], u[near]
-    proof = certify(catalogue.system, starts, u, catalogue.unit, workers=catalogue.workers)
+    starts, groups = starts[near], groups[near]
+    proof = certify(held[near], starts, workers=catalogue.workers)
     found = 0
     for i in torch.argsort(proof.error_bound, stable=True).tolist():
         if bool(proof.certified[i]) and _is_new(catalogue, starts[i], group, float(proof.error_bound[i])):
@@ -65,7 +65,7 @@ def _look_beside(catalogue: Catalogue, x: Tensor, group: int, radius: float) -> 
 
 def _beside(catalogue: Catalogue, x: Tensor, group: int, radius: float) -> Tensor:
     """States on both sides of x (n,) along the null direction of J, from just beyond ``radius``."""
-    J = catalogue.system.jacobian(x.unsqueeze(0), catalogue.inputs[group : group + 1])[0]
+    J = catalogue.held(slice(group, group + 1)).jacobian(x.unsqueeze(0))[0]
     v = torch.linalg.svd(J)[2][-1]
     lengths = [2 * radius]
     while lengths[-1] < FARTHEST * catalogue.unit:
@@ -83,8 +83,6 @@ def _is_new(catalogue: Catalogue, x: Tensor, group: int, bound: float) -> bool:
 
 
 def _enter(catalogue: Catalogue, x: Tensor, groups: Tensor, proof: Certificates, i: int) -> None:
-    u = catalogue.inputs[groups]
-    found = unmoved(catalogue.system, x, u, catalogue.unit, catalogue.together > 0)
-    catalogue.append(found, groups)
+    catalogue.append(unmoved(catalogue.held(groups), x, catalogue.together > 0), groups)
     row = torch.tensor([len(catalogue) - 1], device=x.device)
     catalogue.prove(row, proof.error_bound[i : i + 1], _indices(catalogue, x, groups))

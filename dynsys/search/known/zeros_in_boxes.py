@@ -11,10 +11,9 @@ from dynsys.proof.kantorovich import unmoved
 from dynsys.proof.latent_boxes import BoxSearch
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
-from dynsys.systems.system import System
 
 
-def in_boxes(system: System, zeros: Zeros, catalogue: Catalogue, group: int, proof: BoxSearch) -> Zeros:
+def in_boxes(zeros: Zeros, catalogue: Catalogue, group: int, proof: BoxSearch) -> Zeros:
     """The zeros that boxes prove in place of those that a search met near them; where all boxes were decided, of all.
 
     A zero that was met belongs to a proved one where it lies within the latent box that holds no other.
@@ -26,8 +25,8 @@ def in_boxes(system: System, zeros: Zeros, catalogue: Catalogue, group: int, pro
     if not len(proof):
         return kept
     x = proof.states.to(catalogue.inputs)
-    held = catalogue.inputs[group : group + 1].expand(len(x), -1)
-    added = unmoved(system, x, held, catalogue.unit, catalogue.together > 0)
+    held = catalogue.held(slice(group, group + 1)).expand(len(x))
+    added = unmoved(held, x, catalogue.together > 0)
     added = dataclasses.replace(added, error_bound=proof.bound.to(x))
     joined = kept.joined(added, [group] * len(x), [""] * len(x))
     certified = joined.certified.copy()

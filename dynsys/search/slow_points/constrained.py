@@ -17,6 +17,7 @@ from dynsys.numerics.rounding import rate
 from dynsys.search.slow_points.minimum import TRUST_LIMIT
 from dynsys.search.solvers.gauss_newton import damped_next, damped_step
 from dynsys.systems.angles import unwound
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 from dynsys.systems.system import System
 
@@ -62,7 +63,7 @@ def lowered(system: System, x: Tensor, u: Tensor, unit: float, slow_q: float, ma
     x = box.cut(x)
     out, rows = x.clone(), torch.arange(len(x), device=x.device)
     F = system.velocity(x, u)
-    enough = 0.5 * (NEARLY_ZERO * rate(system, x, u, F, unit) * unit) ** 2
+    enough = 0.5 * (NEARLY_ZERO * rate(Held(system, u, unit), x, F) * unit) ** 2
     damping = torch.full_like(F[:, 0], torch.nan)  # to be set by the first step
     growth, idle = torch.full_like(damping, 2.0), torch.zeros_like(damping)
     for _ in range(max_steps):

@@ -28,6 +28,7 @@ from dynsys.search.slow_points.minimum import GRADIENT_TOLERANCE, TRUST_LIMIT, M
 from dynsys.search.slow_points.projected_newton import newton_in_box
 from dynsys.search.slow_points.slow_manifold import along_slow_manifold
 from dynsys.systems.angles import distances, nearest, wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient, q_of, speed
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import relax
@@ -138,7 +139,7 @@ class Minima:
     def _finished(self, x: Tensor, groups: Tensor) -> Tensor:
         """Newton for those that are slow, and not all but at a zero, where it would have nothing to add."""
         F = self.system.velocity(x, self.inputs[groups])
-        pace = rate(self.system, x, self.inputs[groups], F, self.unit)
+        pace = rate(Held(self.system, self.inputs[groups], self.unit), x, F)
         slow = (q_of(F) <= self.slow_q) & (F.norm(dim=1) > NEARLY_ZERO * pace * self.unit)
         x = x.clone()
         steps = NEWTON_STEPS if self.system.n_state <= TRUST_LIMIT else NEWTON_STEPS_LARGE
@@ -155,10 +156,10 @@ class Minima:
         rows = going.nonzero().squeeze(1)[: max(MOST_FOLLOWED, ALONG // self.system.n_state**2)]
         led = torch.zeros_like(going)
         for some in torch.split(rows, self._together()):
-            u = self.inputs[groups[some]]
-            there = along_slow_manifold(self.system, x[some], u, self.unit)
-            zero = is_zero(self.system, there, u, self.system.velocity(there, u), self.unit)
-            zero, _ = accepted(self.system, there, u, zero & self.within_reach(there, groups[some]), self.unit)
+            held = Held(self.system, self.inputs[groups[some]], self.unit)
+            there = along_slow_manifold(self.system, x[some], held.u, self.unit)
+            zero = is_zero(held, there, held.velocity(there))
+            zero, _ = accepted(held, there, zero & self.within_reach(there, groups[some]))
             led[some] = zero
             for i in zero.nonzero().squeeze(1).tolist():
                 y, g = there[i : i + 1], int(groups[some[i]])
@@ -239,13 +240,11 @@ class Minima:
 
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
         """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
-        u = self._held(group)
+        held = Held(self.system, self._held(group), self.unit)
         if not self._inside(minimum.x, group):
             return Rejection.OUTSIDE
-        if bool(is_zero(self.system, minimum.x, u, self.system.velocity(minimum.x, u), self.unit)):
-            zero, refused = accepted(
-                self.system, minimum.x, u, torch.ones(1, dtype=torch.bool, device=u.device), self.unit
-            )
+        if bool(is_zero(held, minimum.x, held.velocity(minimum.x))):
+            zero, refused = accepted(held, minimum.x, torch.ones(1, dtype=torch.bool, device=held.u.device))
             if bool(zero):
                 self.zeros.append((minimum.x, group))
             return next(iter(refused), None)

@@ -21,6 +21,7 @@ from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.exact import UNIT, up
 from dynsys.proof.functions.elementary import ELU, ERF, LOGISTIC, SOFTPLUS, TANH, power
 from dynsys.proof.functions.enclosure import Enclosed
+from dynsys.systems.held import Held
 
 DIGITS = 60
 RADII = torch.tensor([1e-300, 1e-9, 1e-3, 0.3, 10.0, 100.0], dtype=torch.float64)
@@ -296,7 +297,7 @@ def test_planted_points_are_within_their_bounds(form, name):
             x = torch.as_tensor(rng.uniform(-0.95 if name in ("identity", "erf", "elu") else 0.03, 0.97, (30, n)))
             u = x - system.f.value(x) @ W.T if form is LeakyRate else INVERSE[name](x) - x @ W.T
             x = x + torch.as_tensor(10.0 ** -rng.uniform(2, 18, (30, 1)) * rng.standard_normal((30, n)))
-            found = certify(system, x, u)
+            found = certify(Held(system, u, 1.0), x)
             A = torch.linalg.inv(system.jacobian(x, u))
             for i in found.certified.nonzero().flatten().tolist():
                 checked += 1
@@ -313,7 +314,7 @@ def test_two_points_on_two_sides_of_a_soft_kink_are_never_one(decade, sign, shar
         net = LeakyActivity([[2.0]], [[1.0]], activation="elu")
         root = -u  # r = 2 r + u where 2 r + u > 0, so that r = -u > 0
         x = torch.tensor([[root * (1 + share)]], dtype=torch.float64)
-        found = certify(net, x, torch.tensor([[u]], dtype=torch.float64))
+        found = certify(Held(net, torch.tensor([[u]], dtype=torch.float64), 1.0), x)
         if not bool(found.certified[0]):
             return
         zeros = [mpmath.mpf(-u)] if u < 0 else []
@@ -330,6 +331,6 @@ def test_a_point_on_a_kink_is_not_certified_and_one_beside_it_is():
     net = LeakyActivity([[0.5]], [[1.0]], activation="hard-sigmoid")
     u = torch.tensor([[2.5], [2.4]], dtype=torch.float64)  # r = 1 where 0.5 r + u = 3, and below
     r = torch.tensor([[1.0], [(0.5 + 2.4 / 6) / (1 - 0.5 / 6)]], dtype=torch.float64)
-    found = certify(net, r, u)
+    found = certify(Held(net, u, 1.0), r)
     assert found.certified.tolist() == [False, True]
     assert found.reasons[0] == Reason.KINK

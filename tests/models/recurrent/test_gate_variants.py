@@ -20,6 +20,7 @@ from dynsys.proof.certificate import Reason, certify
 from dynsys.proof.false_zeros import only_rounding
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.slow_points.minimum import descend_to_minimum
+from dynsys.systems.held import Held
 from dynsys.testing import check_system
 
 GATE = {
@@ -156,7 +157,7 @@ def test_where_a_hard_update_gate_is_shut_every_state_is_fixed_and_none_is_certi
     net = GRU(shut(0.1), gate="hard-sigmoid")
     x, u = torch.rand(20, 3, dtype=torch.float64), torch.zeros(20, 2, dtype=torch.float64)
     assert not bool(net.velocity(x, u).any())
-    found = certify(net, x, u)
+    found = certify(Held(net, u, 1.0), x)
     assert not bool(found.certified.any())
     assert set(found.reasons) == {Reason.SINGULAR}
     F = net.enclosure(Enclosed.state(x, torch.tensor([1e-3, 1.0]).double()), u)
@@ -187,9 +188,9 @@ def test_a_unit_with_a_shut_gate_makes_points_that_are_not_alone():
         x = x + net.velocity(x, u)
     assert x[:, 0].tolist() == torch.linspace(-1, 1, 9).double().tolist()
     assert float(net.velocity(x, u).abs().max()) < 1e-14
-    found = certify(net, x, u)
+    found = certify(Held(net, u, 1.0), x)
     assert not bool(found.certified.any())
-    assert not bool(only_rounding(net, x, u, 1.0).any())  # they are true fixed points
+    assert not bool(only_rounding(Held(net, u, 1.0), x).any())  # they are true fixed points
 
 
 def test_a_cell_behind_a_hard_forget_gate_may_rest_anywhere():

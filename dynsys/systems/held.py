@@ -1,0 +1,61 @@
+"""What stays while states move: a system, the inputs it is held at, and what counts as far for its states."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynsys.systems.system import Product, System
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """``system`` under inputs u (B, n_input), one for each state x (B, n) of a batch.
+
+    ``unit`` is the usual size of a state. It is NaN where nobody has said it, so that nothing passes for near or small.
+    """
+
+    system: System
+    u: Tensor
+    unit: float = math.nan
+
+    def __len__(self) -> int:
+        return len(self.u)
+
+    def __getitem__(self, rows: Tensor | slice) -> Held:
+        return Held(self.system, self.u[rows], self.unit)
+
+    def expand(self, n: int) -> Held:
+        """Of one input (1, n_input): that same one for n states."""
+        return Held(self.system, self.u.expand(n, -1), self.unit)
+
+    def repeat(self, k: int) -> Held:
+        """For k batches of states on end."""
+        return Held(self.system, self.u.repeat(k, 1), self.unit)
+
+    def is_inside(self, x: Tensor, share: float = 1e-9) -> Tensor:
+        """Where (B,) x is in the reachable box, but for a share of its width for rounding; without one, finite."""
+        box = self.system.box(self.u)
+        if box is None:
+            return torch.isfinite(x).all(dim=1)
+        low, high = box
+        margin = share * (high - low)
+        return ((x >= low - margin) & (x <= high + margin)).all(dim=1)
+
+    def velocity(self, x: Tensor) -> Tensor:
+        return self.system.velocity(x, self.u)
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        return self.system.jacobian(x, self.u)
+
+    def linearised(self, x: Tensor) -> Product:
+        return self.system.linearised(x, self.u)
+
+    def jacobian_product(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.system.jacobian_product(x, self.u, v)
+
+    def transposed_product(self, x: Tensor, w: Tensor) -> Tensor:
+        return self.system.transposed_product(x, self.u, w)
