@@ -108,13 +108,13 @@ def draw(
     choice that the picture does not use.
     """
     from dynsys.plots import save_html, save_picture
-    from dynsys.plots.export import PICTURES as STILLS
+    from dynsys.plots.export import check_drawings, is_page
     from dynsys.plots.page import unbroken, wordless
 
     look = look or Look()
-    page, stills = (None, [path]) if Path(path).suffix.lower() in STILLS else (path, [])
+    check_drawings(path, png)
+    page, stills = (path, []) if is_page(path) else (None, [path])
     stills += [png] if png is not None else []
-    check_places(path, png)
     if (look.size or look.font) and not stills:
         raise ValueError("--size and --font are those of a still: name one, .png, .pdf or .svg, with -o or --png")
     figure, chosen = figure_of(name, Asked(Path(run), points, seed, fit, starts, patterns, **shown))
@@ -147,15 +147,6 @@ def figure_of(name: str | None, asked: Asked) -> tuple[Any, Picture]:
             those = ", ".join(repr(other) for other, of in PICTURES.items() if choice in of.uses)
             raise ValueError(f"--{choice} makes no difference to the picture {name!r}; it does to {those}")
     return PICTURES[name].figure(asked), PICTURES[name]
-
-
-def check_places(path: str | Path, png: str | Path | None) -> None:
-    """Raise ValueError now where the page or still, or a further still, could not be written in the end."""
-    from dynsys.plots.export import check_drawing, check_picture
-
-    check_drawing(path)
-    if png is not None:
-        check_picture(png)
 
 
 def _usual(run: Path) -> str:

@@ -34,6 +34,13 @@ def check_drawing(path: str | Path) -> None:
     _check(path, PAGES + PICTURES, "a page or a picture")
 
 
+def check_drawings(path: str | Path | None, png: str | Path | None = None) -> None:
+    """Raise ValueError now where a page or still, or a further still, could not be written in the end."""
+    for place, check in ((path, check_drawing), (png, check_picture)):
+        if place is not None:
+            check(place)
+
+
 def _check(path: str | Path, endings: tuple[str, ...], what: str) -> None:
     if Path(path).suffix.lower() not in endings:
         listed = f"{', '.join(endings[:-1])} or {endings[-1]}"
@@ -101,6 +108,22 @@ def _section(figure: go.Figure, *, first: bool) -> str:
         f'<div class="scroll"><div class="drawn" role="img" aria-label="{html.escape(one.alt)}" style="{style}">'
         f"{drawn}</div></div>\n<figcaption>{caption}</figcaption>\n</figure>"
     )
+
+
+def save_drawings(figure: go.Figure, path: str | Path | None, png: str | Path | None = None) -> str:
+    """The figure as a page or a still, as the name of ``path`` says, and as a further still where asked; says what was
+    written: nothing where no place is given.
+    """
+    check_drawings(path, png)
+    for place in (path, png):
+        if place is not None:
+            (save_html if is_page(place) else save_picture)(figure, place)
+    places = [str(place) for place in (path, png) if place is not None]
+    return f"Wrote {' and '.join(places)}." if places else ""
+
+
+def is_page(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in PAGES
 
 
 def save_picture(

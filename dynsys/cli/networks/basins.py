@@ -49,11 +49,12 @@ def basins(
 
     from dynsys.analyses.memory_flow import MemoryFlow, prove
     from dynsys.analyses.memory_flow import run as follow
-    from dynsys.analyses.pictures import check_places, draw
+    from dynsys.analyses.pictures import draw
     from dynsys.lyapunov.inequality import check_solver
+    from dynsys.plots.export import check_drawings
 
     path = path or str(Path(run) / "graph.html")
-    check_places(path, png)
+    check_drawings(path, png)
     if lmi:
         if not certify:
             raise click.UsageError("--lmi is about what --certify proves; give both")

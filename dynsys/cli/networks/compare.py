@@ -11,7 +11,7 @@ from dynsys.cli.place import PLACE
 
 @click.command()
 @click.argument("runs", type=PLACE, nargs=-1, required=True)
-@click.option("-o", "--out", "path", type=PLACE, help="Page with the map of the networks, .html.")
+@click.option("-o", "--out", "path", type=PLACE, help="Page or still of the map of the networks.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
     "--representation",
@@ -37,12 +37,10 @@ def compare(
       dynsys compare runs/seed0 runs/seed1 runs/seed2 -o map.html
     """
     from dynsys.analyses.runs_compared import compare_runs
-    from dynsys.plots import network_map, save_html, save_picture
-    from dynsys.plots.export import check_page, check_picture
+    from dynsys.plots import network_map
+    from dynsys.plots.export import check_drawings, save_drawings
 
-    for place, check in ((path, check_page), (png, check_picture)):
-        if place is not None:
-            check(place)
+    check_drawings(path, png)
     found = compare_runs(runs, representation, dsa)
     if as_json:
         print_json(found.to_json())
@@ -53,10 +51,6 @@ def compare(
     else:
         print_rows(found.rows())
     if path is not None or png is not None:
-        figure = network_map(found.places, found.names, found.kinds, found.distances)
-        if path is not None:
-            save_html(figure, path)
-        if png is not None:
-            save_picture(figure, png)
+        written = save_drawings(network_map(found.places, found.names, found.kinds, found.distances), path, png)
         if not as_json:
-            click.echo(f"Wrote {' and '.join(place for place in (path, png) if place)}.")
+            click.echo(written)

@@ -17,7 +17,7 @@ SHOWN = 12  # exponents in the printed table
 
 @click.command()
 @click.argument("checkpoint", type=PLACE)
-@click.option("-o", "--out", "path", type=PLACE, help="Page with the spectrum and how it converged.")
+@click.option("-o", "--out", "path", type=PLACE, help="Page or still of the spectrum and how it converged.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option("--save", type=PLACE, help="File for all numbers, .safetensors.")
 @click.option("-k", "--count", type=click.IntRange(1), help="How many; all up to 512 variables, else 64.")
@@ -68,14 +68,14 @@ def exponents(
     from dynsys.exponents.words import as_dict
     from dynsys.models.loading.checkpoint import load_and_tell
     from dynsys.models.loading.trajectories import inputs_from_file
-    from dynsys.plots import lyapunov_spectrum, save_html, save_picture
-    from dynsys.plots.export import check_page, check_picture
+    from dynsys.plots import lyapunov_spectrum
+    from dynsys.plots.export import check_drawings, save_drawings
 
     if held is not None and sequence is not None:
         raise click.UsageError("--input is held and --inputs is a sequence: give one of the two")
-    for place, check in ((path, check_page), (png, check_picture), (save, Exponents.check_place)):
-        if place is not None:
-            check(place)
+    check_drawings(path, png)
+    if save is not None:
+        Exponents.check_place(save)
     system, _ = load_and_tell(checkpoint, **choices_given(options))
     inputs = held if sequence is None else inputs_from_file(sequence, system.n_input)
     try:
@@ -96,10 +96,8 @@ def exponents(
         found = interrupt.exponents
     if save is not None:
         found.save(save)
-    if path is not None:
-        save_html(lyapunov_spectrum(found, title=title_of(system)), path)
-    if png is not None:
-        save_picture(lyapunov_spectrum(found, title=title_of(system)), png)
+    if path is not None or png is not None:
+        save_drawings(lyapunov_spectrum(found, title=title_of(system)), path, png)
     if as_json:
         print_json(as_dict(found))
     else:

@@ -44,10 +44,11 @@ def flip(
     from pathlib import Path
 
     from dynsys.analyses.memory_flow import flipped
-    from dynsys.analyses.pictures import check_places, draw
+    from dynsys.analyses.pictures import draw
+    from dynsys.plots.export import check_drawings
 
     path = path or str(Path(run) / "flip.html")
-    check_places(path, png)
+    check_drawings(path, png)
     found = flipped(run, seconds, duration if pulses else None, weights)
     if as_json:
         print_json(found.to_json())

@@ -14,7 +14,7 @@ from dynsys.cli.place import PLACE
 
 @click.command()
 @click.argument("checkpoint", type=PLACE)
-@click.option("-o", "--out", "path", type=PLACE, help="Page with the lines and their selection vectors, .html.")
+@click.option("-o", "--out", "path", type=PLACE, help="Page or still of the lines and their selection vectors.")
 @click.option("--png", type=PLACE, help="A still as well, .png, .pdf or .svg by its name; needs the extra 'static'.")
 @click.option(
     "--input",
@@ -44,12 +44,9 @@ def selection(
     """
     from dynsys.analyses.contexts.selection import drawn, selections
     from dynsys.models.loading.checkpoint import load_and_tell
-    from dynsys.plots import save_html, save_picture
-    from dynsys.plots.export import check_page, check_picture
+    from dynsys.plots.export import check_drawings, save_drawings
 
-    for place, check in ((path, check_page), (png, check_picture)):
-        if place is not None:
-            check(place)
+    check_drawings(path, png)
     system, _ = load_and_tell(checkpoint, **choices_given(options))
     found = selections(system, [list(one) for one in held] or None, seed=seed)
     if as_json:
@@ -63,10 +60,6 @@ def selection(
         for line in system.remarks():
             click.echo(line, err=True)
     if path is not None or png is not None:
-        figure = drawn(system, found)
-        if path is not None:
-            save_html(figure, path)
-        if png is not None:
-            save_picture(figure, png)
+        written = save_drawings(drawn(system, found), path, png)
         if not as_json:
-            click.echo(f"Wrote {' and '.join(place for place in (path, png) if place)}.")
+            click.echo(written)
