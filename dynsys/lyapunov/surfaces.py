@@ -144,7 +144,9 @@ def _saddle(points: FixedPoints, i: int, levels: Array, asked: int | None) -> in
 
 
 def _plane(X: Array, middle: Array, saddle: Array | None) -> Array:
-    """Two orthonormal directions (2, n): to the saddle, and the longest half-axis off it; of two variables theirs."""
+    """Two orthonormal directions (2, n): to the saddle, and the longest half-axis off it, first the one along which the
+    levels are longer; of two variables theirs.
+    """
     n = len(middle)
     if n <= 2:
         return np.eye(2)[:, :n]
@@ -153,7 +155,9 @@ def _plane(X: Array, middle: Array, saddle: Array | None) -> Array:
     off = axes - np.outer(axes @ first, first)
     sizes = np.linalg.norm(off, axis=1)
     k = int(np.argmax(sizes > 0.5))  # of three orthonormal directions one at the least is so far off any line
-    return np.stack([first, off[k] / sizes[k]])
+    E = np.stack([first, off[k] / sizes[k]])
+    cut = np.linalg.inv((U := np.linalg.solve(X, E.T)).T @ U)  # the ellipse that the plane cuts out
+    return E if cut[0, 0] >= cut[1, 1] else E[::-1]
 
 
 def _runs(system: System, u: torch.Tensor, surface: Surface, level: float) -> list[Array]:

@@ -204,6 +204,38 @@ def axis(title: str, **settings: Any) -> dict[str, Any]:
     }
 
 
+def alike(x: tuple[str, float, float], y: tuple[str, float, float], **settings: Any) -> dict[str, dict[str, Any]]:
+    """Two axes of one scale, each a name and the ends that it shows at the least: the shape of the window says which of
+    the two shows more, anew whenever that changes.
+    """
+    axes = {"xaxis": x, "yaxis": y}
+    return {
+        key: axis(
+            name,
+            autorange=True,
+            autorangeoptions={"minallowed": low, "maxallowed": high},
+            constrain="range",
+            **({"scaleanchor": "x"} if key == "yaxis" else {}),
+            **settings,
+        )
+        for key, (name, low, high) in axes.items()
+    }
+
+
+def round_values(low: float, high: float) -> list[float]:
+    """Some four to nine multiples of 1, 2 or 5 times a power of ten between the two.
+
+    >>> round_values(-14.72, 0.0)
+    [-14.0, -12.0, -10.0, -8.0, -6.0, -4.0, -2.0, 0.0]
+    """
+    rough = (high - low) / 9
+    if not rough > 0:
+        return [low]
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough)
+    return [float(f"{step * k:.6g}") for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
+
+
 def logarithmic(low: float, high: float) -> dict[str, Any]:
     """The settings of a logarithmic axis between two values, whose ticks have labels of one size: powers of ten, with 2
     and 5 times one where they are few, and more where there is less than one.

@@ -48,6 +48,12 @@ DRAWN = """(async () => {
   return colours.size;
 })()"""
 
+SHOWN = """axis => {
+  const spectrum = [...document.querySelectorAll(".js-plotly-plot")].find(gd => gd.layout.xaxis?.autorangeoptions);
+  const {range, autorangeoptions: ends} = spectrum.layout[axis];
+  return (range[1] - range[0]) / (ends.maxallowed - ends.minallowed);
+}"""
+
 BUTTON = """(label => {
   const texts = [...document.querySelectorAll(".updatemenu-button")];
   const box = texts.find(one => one.textContent.trim().endsWith(label)).getBoundingClientRect();
@@ -112,6 +118,8 @@ def test_a_click_on_a_point_or_its_row_shows_it_everywhere(report):
 
 def test_nothing_is_cut_off_at_any_width(report):
     assert {width: fitted(report, width, 900) for width in WIDTHS} == {width: [] for width in WIDTHS}
+    shares = [report.evaluate(f"({SHOWN})('{axis}')") for axis in ("xaxis", "yaxis")]
+    assert min(shares) == pytest.approx(1)  # of the eigenvalues, whose axes no wider window has left wide
     assert report.errors == []
 
 

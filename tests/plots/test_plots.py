@@ -363,7 +363,8 @@ class TestSpectrum:
     def test_an_unstable_eigenvalue_is_always_in_view_and_a_far_stable_one_is_told(self):
         values = np.concatenate([[3.0], np.linspace(-1, 0.5, 198), [-50.0]])
         figure = plots.spectrum(made([[0.0]], ["saddle"], [2], [values], [[[1.0]]]))
-        low, high = figure.layout.xaxis.range
+        ends = figure.layout.xaxis.autorangeoptions
+        low, high = ends.minallowed, ends.maxallowed
         assert -50 < low < -1
         assert high > 3
         assert "1 eigenvalue far to the left of this view, down to −50" in caption(figure)

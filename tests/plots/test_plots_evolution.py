@@ -255,9 +255,9 @@ class TestOrigin:
             shown = np.concatenate([np.asarray(t.x) + 1j * np.asarray(t.y) for t in frame.data])
             assert sorted(shown, key=lambda v: (v.real, v.imag)) == sorted(row, key=lambda v: (v.real, v.imag))
             assert (np.asarray(frame.data[1].x) > 0).all()
-        low, high = figure.layout.xaxis.range
-        assert low < values.real.min()
-        assert values.real.max() < high
+        ends = figure.layout.xaxis.autorangeoptions
+        assert ends.minallowed < values.real.min()
+        assert values.real.max() < ends.maxallowed
 
 
 def runs(diagram, n=2, length=30):

@@ -22,8 +22,9 @@ from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 
-GRID = 201
+GRID = 281
 REACH = 1.6  # of the plane, in units of the patterns' distance
+WIDEST = 2.4  # times that, up to which the plane is computed for wide and for high windows
 IN_PLANE = 0.02  # of that distance: points nearer to the plane are drawn as in it
 LEVELS = 26
 COLOURS = [[0, "#3E6A94"], [0.25, "#7FA3C4"], [0.6, "#C9D8E6"], [1, "#FBFCFD"]]
@@ -49,7 +50,7 @@ def energy_landscape(
     """
     S = as_array(S)
     plane = Plane.through(S)
-    x = np.linspace(-REACH, REACH, GRID)
+    x = np.linspace(-WIDEST * REACH, WIDEST * REACH, GRID)
     z = height(plane.states(np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2))).reshape(GRID, GRID)
     if not np.isfinite(z).all():
         raise ValueError(f"the {quantity} is not finite everywhere in the plane of these patterns")
@@ -75,14 +76,12 @@ def energy_landscape(
         )
     )
     caption, below = style.lines(notes, 80)
-    square: dict[str, Any] = {"range": [-REACH, REACH], "showgrid": False, "mirror": True, "constrain": "domain"}
     return style.dressed(
         figure,
         title,
         caption,
         below=style.BELOW,
-        xaxis=style.axis("", **square),
-        yaxis=style.axis("", scaleanchor="x", **square),
+        **style.alike(("", -REACH, REACH), ("", -REACH, REACH), showgrid=False, mirror=True),
         margin={"l": 60, "r": 20, "t": 110 if title else 70, "b": below},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
     )
@@ -111,6 +110,7 @@ def _of_runs(plane: Plane, runs: Sequence[Array]) -> list[str]:
 def _heights(x: Array, z: Array, quantity: str) -> go.Contour:
     inside = np.hypot(*np.meshgrid(x, x)) <= 1  # far out they may rise without bound, and would take all the colours
     top = float(z[inside].max())
+    ticks = {"tickvals": style.round_values(float(z.min()), top), "tickformat": "~g"}
     return go.Contour(
         x=x,
         y=x,
@@ -118,7 +118,7 @@ def _heights(x: Array, z: Array, quantity: str) -> go.Contour:
         colorscale=COLOURS,
         contours={"start": float(z.min()), "end": top, "size": (top - float(z.min())) / LEVELS or 1.0},
         line={"width": 0.6, "color": "rgba(255,255,255,0.8)"},
-        colorbar={"title": {"text": quantity}, "thickness": 14, "len": 0.7, "outlinewidth": 0, "x": 1.01},
+        colorbar={**ticks, "title": {"text": quantity}, "thickness": 14, "len": 0.7, "outlinewidth": 0, "x": 1.01},
         name=quantity,
         hovertemplate=f"{quantity}: %{{z:.4g}}<extra></extra>",
     )

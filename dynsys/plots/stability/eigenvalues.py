@@ -71,8 +71,7 @@ def spectrum(points: FixedPoints, which: Any = None, *, title: str | None = None
         title,
         caption,
         below=style.BELOW,
-        xaxis=style.axis("real part", range=[low[0], high[0]], constrain="range"),
-        yaxis=style.axis("imaginary part", range=[low[1], high[1]], scaleanchor="x", constrain="range"),
+        **style.alike(("real part", low[0], high[0]), ("imaginary part", low[1], high[1])),
         margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": room},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
     )

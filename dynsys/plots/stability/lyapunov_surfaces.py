@@ -18,7 +18,8 @@ from dynsys.result.fixed_points import FixedPoints
 Array = NDArray[np.float64]
 
 LEVELS = (0.8, 0.6, 0.4, 0.2, 0.05)  # of V inside, where the border of what is proved is 1
-GRID = 161  # of the energy
+GRID = 241  # of the energy
+WIDEST = 1.7  # times the longer side of the room, up to which the energy is computed for windows of other shapes
 ROOM = 1.25  # of the picture, in units of the outermost level
 TOP = 130  # pixels, for a legend of two rows below the title
 ARROWS = 0.35, 0.75  # of a trajectory's length in the picture, where it has them
@@ -47,20 +48,18 @@ def lyapunov_surface(
     for surface in shown:
         _draw(figure, surface, surface.middle if flat else np.zeros(2), first=surface is shown[0])
     _draw_points(figure, shown, points, flat)
-    names = ("x<sub>1</sub>", "x<sub>2</sub>") if flat else _names(shown[0])
-    square: dict[str, Any] = {"showgrid": False, "mirror": True, "constrain": "domain"}
-    axes = {
-        "xaxis": style.axis(names[0], range=x, **square),
-        "yaxis": style.axis(names[1], range=y, scaleanchor="x", **square),
-    }
+    names = ("x<sub>1</sub>", "x<sub>2</sub>") if flat else _names(shown[0], points)
+    axes = style.alike((names[0], *x), (names[1], *y), showgrid=False, mirror=True)
     style.under(figure, title, _notes(shown, flat, points), **axes)
     return figure.update_layout(margin={"t": TOP if title else TOP - 35})
 
 
-def _names(surface: Surface) -> tuple[str, str]:
+def _names(surface: Surface, points: FixedPoints) -> tuple[str, str]:
     if surface.saddle < 0:
         return "along the longest half-axis of the proved ellipsoid", "along the next one"
-    return f"from point {surface.memory} to point {surface.saddle}", "along the longest half-axis off that line"
+    names = f"from point {surface.memory} to point {surface.saddle}", "along the longest half-axis off that line"
+    to_saddle = np.abs(surface.E @ (points.states[surface.saddle] - surface.middle))
+    return names if to_saddle[0] > to_saddle[1] else names[::-1]
 
 
 def _draw(figure: go.Figure, surface: Surface, at: Array, *, first: bool) -> None:
@@ -85,10 +84,12 @@ def _draw(figure: go.Figure, surface: Surface, at: Array, *, first: bool) -> Non
         _trajectories(figure, [surface.places(run) + at for run in runs], name, colour, first)
 
 
-def _draw_energy(figure: go.Figure, surface: Surface, at: Array, x: list[float], y: list[float]) -> None:
+def _draw_energy(
+    figure: go.Figure, surface: Surface, at: Array, x: tuple[float, float], y: tuple[float, float]
+) -> None:
     """Levels of the energy of the states of the plane, and the one below which it proves something."""
     assert surface.energy is not None
-    across, up = (np.linspace(ends[0], ends[1], GRID) for ends in (x, y))
+    across, up = (np.linspace(ends[0], ends[1], GRID) for ends in _widest(x, y))
     E = surface.energy(surface.states(np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) - at))
     shared: dict[str, Any] = {"x": across, "y": up, "z": E.reshape(GRID, GRID), "showscale": False}
     low, high = float(E.min()), float(np.quantile(E, 0.9))
@@ -172,13 +173,19 @@ def _draw_points(figure: go.Figure, shown: Sequence[Surface], points: FixedPoint
             figure.add_trace(markers(group, places, [texts[i] for i in rows], rows))
 
 
-def _room(shown: Sequence[Surface], flat: bool) -> tuple[list[float], list[float]]:
+def _room(shown: Sequence[Surface], flat: bool) -> tuple[tuple[float, float], tuple[float, float]]:
     outer = [surface.level(max(surface.beyond, 1.0)) + (surface.middle if flat else 0.0) for surface in shown]
     low = np.min([each.min(axis=0) for each in outer], axis=0)
     high = np.max([each.max(axis=0) for each in outer], axis=0)
     middle, half = (low + high) / 2, ROOM * (high - low) / 2
     (a, b), (c, d) = np.stack([middle - half, middle + half], axis=1).tolist()
-    return [a, b], [c, d]
+    return (a, b), (c, d)
+
+
+def _widest(*ends: tuple[float, float]) -> list[tuple[float, float]]:
+    """As far as windows show of the two, which have one scale."""
+    half = WIDEST * max(high - low for low, high in ends) / 2
+    return [((low + high) / 2 - half, (low + high) / 2 + half) for low, high in ends]
 
 
 def _notes(shown: Sequence[Surface], flat: bool, points: FixedPoints) -> list[str]:

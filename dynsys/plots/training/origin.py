@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
@@ -80,13 +82,13 @@ def origin_spectrum(steps: Array, eigenvalues: ComplexArray, kind: Kind, *, titl
         go.Frame(data=_plane(values, kind), traces=moving, name=name)
         for values, name in zip(eigenvalues, names, strict=True)
     ]
+    axes: dict[str, Any] = style.alike(("real part", low[0], high[0]), ("imaginary part", low[1], high[1]))
     return style.dressed(
         figure,
         title,
         "",
         height=720,
-        xaxis=style.axis("real part", range=[low[0], high[0]], constrain="range"),
-        yaxis=style.axis("imaginary part", range=[low[1], high[1]], scaleanchor="x", constrain="range"),
+        **axes,
         margin={"l": 80, "r": 30, "t": 95 if title else 60, "b": 200},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.015, "yanchor": "bottom"},
         sliders=[animation.slider(names, top=60)],
