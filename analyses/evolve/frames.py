@@ -20,7 +20,8 @@ from dynsys.numerics.deadline import ENDLESS, CutShort, Deadline, Part
 from dynsys.numerics.threads import alone
 from dynsys.stability.spectrum import excess, spectra
 from dynsys.systems.family import Family
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 from dynsys.trajectories.projection import Projection
 from dynsys.trajectories.simulate import simulate
 
@@ -118,7 +119,7 @@ def origin_of(family: Family, diagram: Diagram, progress: Progress, deadline: De
             found.append(np.zeros(0, dtype=np.complex128))
             continue
         system = family.at(float(step))
-        found.append(_eigenvalues(system, x[None], family.u))
+        found.append(_eigenvalues(Held(system, family.u), x[None]))
     progress("eigenvalues of the origin", len(states), len(states))
     table = np.full((len(states), max(map(len, found))), np.nan, dtype=np.complex128)
     for row, values in zip(table, found, strict=True):
@@ -128,11 +129,11 @@ def origin_of(family: Family, diagram: Diagram, progress: Progress, deadline: De
     return Origin(branch, table, np.where(there, (beyond > 0).sum(axis=1), -1))
 
 
-def _eigenvalues(system: System, x: Tensor, u: Tensor) -> NDArray[np.complex128]:
+def _eigenvalues(held: Held, x: Tensor) -> NDArray[np.complex128]:
     """Leading first; without the vectors and condition numbers that ``spectra`` would compute beside all of them."""
-    if system.n_state > FULL:
-        return spectra(system, x, u)[0].eigenvalues.numpy()
-    return precisely(system, x, u).eigenvalues
+    if held.system.n_state > FULL:
+        return spectra(held, x)[0].eigenvalues.numpy()
+    return precisely(held, x).eigenvalues
 
 
 def _origin_states(family: Family, diagram: Diagram) -> tuple[list[Tensor | None] | None, int | None]:

@@ -85,7 +85,7 @@ class Known:
     @staticmethod
     def _excess(system: System, x: Tensor, u: Tensor) -> list[float]:
         """How far the leading eigenvalue of each point is beyond the boundary of stability."""
-        return [float(excess(spectrum.eigenvalues[:1], system.kind)) for spectrum in spectra(system, x, u)]
+        return [float(excess(spectrum.eigenvalues[:1], system.kind)) for spectrum in spectra(Held(system, u), x)]
 
     def owners(self, history: Tensor, duration: float, u: Tensor, since: int = 0) -> Tensor:
         """The attractor (B,) to which each trajectory has come near, -1 for none; of the phases from ``since`` on.
@@ -138,7 +138,7 @@ class Known:
         for d in sorted(set(period[new].tolist())):
             rows = new[period[new] == d]
             excesses = self._excess(self._applied(d), found.x[rows], u[rows])
-            attracts = attracts_on_every_side(self._applied(d), found.x[rows], u[rows], self.unit)
+            attracts = attracts_on_every_side(Held(self._applied(d), u[rows], self.unit), found.x[rows])
             for i, beyond, attracting in zip(rows.tolist(), excesses, attracts, strict=True):
                 row = slice(i, i + 1)
                 known = self._has(found.x[row], u[row], float(found.error_bound[i]))

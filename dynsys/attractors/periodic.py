@@ -64,7 +64,7 @@ def _orbits(system: System, attractors: Sequence[Attractor], k: int, unit: float
     proof = certify(Held(iterated, u.repeat_interleave(k, dim=0), unit), x.flatten(0, 1))
     proved = proof.certified.view(-1, k).all(dim=1).tolist()
     bounds = proof.error_bound.view(-1, k).amax(dim=1).tolist()
-    found = spectra(iterated, x[:, 0], u)
+    found = spectra(Held(iterated, u), x[:, 0])
     return [
         {
             "states": x[i].tolist(),

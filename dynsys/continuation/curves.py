@@ -22,6 +22,7 @@ from dynsys.continuation.walk import SAME, WALK, Walk
 from dynsys.io.progress import Progress
 from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.systems.family import Family
+from dynsys.systems.held import Held
 
 CLOSER = 4e-5  # snapshots: nodes on both sides of a branch point on the origin, less than a step may be across one
 SHORT = dataclasses.replace(WALK, longest_step=WALK.longest_step / 16)  # of a curve that landed on another
@@ -66,7 +67,7 @@ class Curves:
         """About the work that a point x (1, n) takes from one snapshot to the next, done once at the snapshot i."""
         along = torch.cat([torch.zeros_like(x[0]), x.new_ones(1)])
         self.newton.factors(torch.cat([x[0], x.new_tensor([float(i)])]), along)
-        read(self.family.system(float(i)), x, self.family.u)
+        read(Held(self.family.system(float(i)), self.family.u), x)
 
     def place(self, p: float) -> str:
         """In words; p counts snapshots."""

@@ -20,6 +20,7 @@ from dynsys.continuation.track import FATES, FORCING, SURVIVES, Fate, carry
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.stability.unstable import unstable_directions
+from dynsys.systems.held import Held
 from dynsys.systems.homotopy import Blend
 from dynsys.systems.system import System
 
@@ -187,7 +188,7 @@ class _Followed:
             u = torch.zeros(len(x), system.n_input, dtype=x.dtype)
             if inputs is not None:
                 u = u + torch.as_tensor(np.asarray(inputs, dtype=np.float64))
-            rows, n_unstable = np.arange(len(x)), unstable_directions(system, x, u)
+            rows, n_unstable = np.arange(len(x)), unstable_directions(Held(system, u), x)
             stable = n_unstable == 0
         if x.ndim != 2 or x.shape[1] != system.n_state:
             raise ValueError(f"states have shape {tuple(x.shape)}; a system of {system.n_state} variables needs (k, n)")
@@ -228,7 +229,7 @@ class _Followed:
                 path[i + 1, going[there]] = arrival.x[there]
                 going = going[there]
                 asked = going[torch.as_tensor(counted)[going]]
-                n_unstable[i, asked.numpy()] = unstable_directions(after, path[i + 1, asked], self.u[asked])
+                n_unstable[i, asked.numpy()] = unstable_directions(Held(after, self.u[asked]), path[i + 1, asked])
             before = after
             if progress is not None:
                 progress(i + 1, L)

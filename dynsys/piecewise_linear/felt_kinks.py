@@ -14,7 +14,8 @@ from torch import Tensor
 from dynsys.numerics.rounding import EPS
 from dynsys.piecewise_linear.kinks import Sides
 from dynsys.search.budget import MATRIX_FREE_ABOVE
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 NEAR, FARTHER = 1e-10, 100.0  # of a state, where sides are taken of a zero without a bound, and times that to compare
 DIGITS = 256.0  # units in the last place, within which no side is told from another
@@ -28,45 +29,44 @@ FALLS = 0.15  # of a difference, that at most is left of it nearer by ``FARTHER`
 SAME = 1e-5  # of the largest derivative, within which two Jacobians are of one side
 
 
-def felt_sides(system: System, x: Tensor, u: Tensor, bound: Tensor, unit: float) -> tuple[Tensor, list[Sides | None]]:
-    """Whether each of the zeros x (B, n) under u (B, m) is on a kink, (B,), and the sides of those that are.
+def felt_sides(held: Held, x: Tensor, bound: Tensor) -> tuple[Tensor, list[Sides | None]]:
+    """Whether each of the zeros x (B, n) is on a kink, (B,), and the sides of those that are.
 
-    ``bound`` (B,) is what each may be off, ``unit`` the usual size of a state. There are no sides where a Jacobian
-    would not be formed.
+    ``bound`` (B,) is what each may be off. There are no sides where a Jacobian would not be formed.
     """
     if not len(x):
         return x[:, 0] > 0, []
-    size = unit + x.norm(dim=1)  # where x lies far out, F may bend within a small part of it
+    size = held.unit + x.norm(dim=1)  # where x lies far out, F may bend within a small part of it
     known = torch.isfinite(bound)
     length = torch.where(known, torch.maximum(WITHIN * bound, DIGITS * EPS * size), NEAR * size)
-    (near, _), (far, size) = (_jump(system, x, u, share * length) for share in (1.0, FARTHER))
+    (near, _), (far, size) = (_jump(held, x, share * length) for share in (1.0, FARTHER))
     felt = (near > JUMP * size) & (near > FALLS * far)
     sides = [
-        _sides(system, x[i : i + 1], u[i : i + 1], float(length[i])) if on and x.shape[1] <= MATRIX_FREE_ABOVE else None
+        _sides(held[i : i + 1], x[i : i + 1], float(length[i])) if on and x.shape[1] <= MATRIX_FREE_ABOVE else None
         for i, on in enumerate(felt.tolist())
     ]
     return felt, sides
 
 
-def _jump(system: System, x: Tensor, u: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+def _jump(held: Held, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     """The largest change (B,) of a derivative around a zero, and the largest derivative; NaN counts as no change."""
     (w,) = _directions(x, 1, seed=1)
     v = _lines(x, MANY if x.shape[1] <= FEW else LINES, seed=0)
     ends = torch.cat([v, -v]).unsqueeze(1) * length.unsqueeze(1)  # (E, B, n)
     rows = (x + ends).flatten(0, 1)
-    around = system.jacobian_product(rows, u.repeat(len(ends), 1), w.expand_as(rows)).view_as(ends)
+    around = held.repeat(len(ends)).jacobian_product(rows, w.expand_as(rows)).view_as(ends)
     told = torch.isfinite(around)
     high, low = (torch.where(told, around, end) for end in (-torch.inf, torch.inf))
     change = (high.amax(0) - low.amin(0)).clamp_min(0.0).norm(dim=1)
     size = around.norm(dim=2).nan_to_num(0.0, posinf=0.0).amax(0)
-    return change, size + (system.kind is Kind.MAP) * w.norm()
+    return change, size + (held.system.kind is Kind.MAP) * w.norm()
 
 
-def _sides(system: System, x: Tensor, u: Tensor, length: float) -> Sides:
+def _sides(held: Held, x: Tensor, length: float) -> Sides:
     """Every different Jacobian around x (1, n): two of them, if it is one kink that parts them."""
     v = _lines(x, ALL_ROUND if x.shape[1] <= LARGE else 1, seed=2)
     v = torch.cat([v, -v])
-    J, v = system.jacobian(x + length * v, u.expand(len(v), -1)).cpu(), v.cpu()
+    J, v = held.expand(len(v)).jacobian(x + length * v).cpu(), v.cpu()
     scale = SAME * float(J.abs().max())
     side = torch.full((len(v),), -1)
     distinct: list[Tensor] = []

@@ -10,6 +10,7 @@ from torch import Tensor
 from dynsys.piecewise_linear.switching import all_grow, all_shrink, all_shrink_within, some_stay
 from dynsys.stability.classification import Stability, classify, eigenvalue_uncertainty
 from dynsys.stability.spectrum import excess, spectra
+from dynsys.systems.held import Held
 from dynsys.systems.pieces import Pieces
 from dynsys.systems.system import Kind, System
 
@@ -102,6 +103,6 @@ def _is_unstable(sides: Sides, kind: Kind) -> bool:
 def stability_and_lead(A: Tensor, kind: Kind) -> tuple[Stability, complex]:
     """Of the zero of a linear system with dF/dx = A (n, n): the word and the leading eigenvalue."""
     system = Side(A, A.new_zeros(len(A)), kind)
-    (spectrum,) = spectra(system, A.new_zeros(1, len(A)), A.new_zeros(1, 0), full=True)
+    (spectrum,) = spectra(Held(system, A.new_zeros(1, 0)), A.new_zeros(1, len(A)), full=True)
     stability = classify(spectrum, eigenvalue_uncertainty(spectrum, 0.0, 0.0, 0.0), system)
     return stability, complex(spectrum.eigenvalues[0])

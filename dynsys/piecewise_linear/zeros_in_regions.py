@@ -16,20 +16,19 @@ from dynsys.proof.kantorovich import unmoved
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
 from dynsys.systems.pieces import Pieces
-from dynsys.systems.system import System
 
 SAME = 1e-8  # in units of the state: a zero this near to one of a linear region is that
 KINK = 1e-13  # of the largest preactivation, within which another is zero
 
 
-def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
+def by_regions(zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
     """Inside a linear region the bound is that of a linear solve, and it is known which units are on their kink.
 
     Where a system does not tell its regions, and a zero is not proved to have none beside it, kinks are felt for.
     """
     bound, certified, reasons = zeros.points.error_bound.clone(), zeros.certified.copy(), list(zeros.reasons)
     kinks, sides = zeros.kinks.copy(), list[Sides | None]()
-    of_input = [system.pieces(catalogue.inputs[g : g + 1]) for g in range(len(catalogue.inputs))]
+    of_input = [catalogue.system.pieces(catalogue.inputs[g : g + 1]) for g in range(len(catalogue.inputs))]
     for i, group in enumerate(zeros.groups):
         pieces = of_input[group]
         x = zeros.points.x[i : i + 1]
@@ -47,8 +46,8 @@ def by_regions(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapp
         kinks[i] = int(on.sum())
         sides.append(one_sided_jacobians(pieces, pattern, on) if kinks[i] else None)
     rows = [i for i, group in enumerate(zeros.groups) if of_input[group] is None and not certified[i]]
-    u = catalogue.inputs[torch.tensor([zeros.groups[i] for i in rows], dtype=torch.long)]
-    felt, around = felt_sides(system, zeros.points.x[rows], u, bound[rows], catalogue.unit)
+    held = catalogue.held(torch.tensor([zeros.groups[i] for i in rows], dtype=torch.long))
+    felt, around = felt_sides(held, zeros.points.x[rows], bound[rows])
     kinks[rows] = felt.cpu().numpy()
     for i, sides_of_it in zip(rows, around, strict=True):
         sides[i] = sides_of_it

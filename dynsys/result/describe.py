@@ -17,6 +17,7 @@ from dynsys.search.slow_points.slow import Minima
 from dynsys.search.slow_points.slowness import DRIFT, drift_time
 from dynsys.stability.classification import Stability, classify, classify_slow, eigenvalue_uncertainty
 from dynsys.stability.spectrum import MODES, Spectrum, excess, spectra
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
 
@@ -36,8 +37,9 @@ def describe(
     """Every point classified, with all that is known of it, in order."""
     x = torch.cat([zeros.points.x] + [m.x for m in minima.points])
     u = minima.inputs[torch.tensor(zeros.groups + minima.groups, dtype=torch.long, device=x.device)]
-    found, judged = _judged(system, x, u, zeros, minima, full_spectrum, workers, progress)
-    F, n_fixed = system.velocity(x, u), len(zeros)
+    held = Held(system, u, minima.unit)
+    found, judged = _judged(held, x, zeros, minima, full_spectrum, workers, progress)
+    F, n_fixed = held.velocity(x), len(zeros)
     points = FixedPoints(
         states=_array(x),
         q=_array(0.5 * (F * F).sum(1)),
@@ -59,9 +61,8 @@ def describe(
 
 
 def _judged(
-    system: System,
+    held: Held,
     x: Tensor,
-    u: Tensor,
     zeros: Zeros,
     minima: Minima,
     full_spectrum: bool,
@@ -69,7 +70,7 @@ def _judged(
     progress: Progress,
 ) -> tuple[list[Spectrum], list[Stability]]:
     """The spectrum and the stability of every point, zeros first."""
-    done = 0
+    system, done = held.system, 0
 
     def tell(finished: int) -> None:
         nonlocal done
@@ -82,7 +83,7 @@ def _judged(
     accuracy += [(0.0, m.error_bound, 0.0) for m in minima.points]
     unsure = torch.tensor([not np.isfinite(bound) for _, bound, _ in accuracy], dtype=torch.bool)
     unsure[n_fixed:] = True
-    found = spectra(system, x, u, full=unsure | full_spectrum, workers=workers, on_done=tell)
+    found = spectra(held, x, full=unsure | full_spectrum, workers=workers, on_done=tell)
     uncertain = [eigenvalue_uncertainty(s, *known) for s, known in zip(found, accuracy, strict=True)]
     judged = [
         classify(s, error, system) if i < n_fixed else classify_slow(s, error, system)

@@ -56,7 +56,7 @@ def zeros_of(
         zeros = _apart(_certified(zeros, catalogue), system.periods)
     for group, found in regions.items():
         zeros = listed(zeros, catalogue, group, found)
-    zeros = by_regions(system, zeros, catalogue, regions)
+    zeros = by_regions(zeros, catalogue, regions)
     return with_blur(system, with_manifolds(system, zeros, catalogue, regions), catalogue, slow_q)
 
 

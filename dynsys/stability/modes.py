@@ -25,7 +25,8 @@ from dynsys.result.fixed_points import FixedPoints
 from dynsys.result.header import About
 from dynsys.stability.classification import frequencies, time_constants
 from dynsys.stability.eigenmodes import Eigenmodes, dense_modes, krylov_modes, largest_gain, numerical_abscissa
-from dynsys.stability.spectrum import excess
+from dynsys.stability.spectrum import excess, linearisation
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
@@ -153,9 +154,9 @@ def linear_modes(
     whole = n <= (DENSE_LIMIT if dense is None else 4 * count) or dense is True
 
     def at(i: int) -> dict[str, NDArray[Any]]:
-        x, u = torch.as_tensor(points.states[i : i + 1]), torch.as_tensor(points.inputs[i : i + 1])
+        x, held = torch.as_tensor(points.states[i : i + 1]), Held(searched, torch.as_tensor(points.inputs[i : i + 1]))
         marginal = points.stability[i] == "marginal" and not points.kinks[i]  # at a kink two Jacobians differ
-        return _at_point(searched, x, u, count, whole, bool(marginal))
+        return _at_point(held, x, count, whole, bool(marginal))
 
     found = list(in_order(at, ids.tolist(), workers))
     width = max((len(one["eigenvalues"]) for one in found), default=0)
@@ -177,11 +178,12 @@ def _searched(points: FixedPoints, system: System) -> System:
     return Iterated(system, period) if period > 1 and not isinstance(system, Iterated) else system
 
 
-def _at_point(system: System, x: Tensor, u: Tensor, count: int, whole: bool, marginal: bool) -> dict[str, NDArray[Any]]:
+def _at_point(held: Held, x: Tensor, count: int, whole: bool, marginal: bool) -> dict[str, NDArray[Any]]:
     """Everything about the modes at one state x (1, n), by the names in ``Modes``."""
-    A = scipy.sparse.linalg.aslinearoperator(_decisive(system, x, u)) if whole else _products(system, x, u)
+    system = held.system
+    A = scipy.sparse.linalg.aslinearoperator(np.asarray(linearisation(held, x)[0][0])) if whole else _products(held, x)
     modes = dense_modes(A.A, count, system.kind) if whole else krylov_modes(A, count, system.kind)
-    values, B = torch.as_tensor(modes.values), np.asarray(system.input_jacobian(x, u))[0]
+    values, B = torch.as_tensor(modes.values), np.asarray(system.input_jacobian(x, held.u))[0]
     times = np.where(_on_boundary(modes, system, marginal), np.inf, np.asarray(time_constants(values, system)))
     right = torch.as_tensor(modes.right)
     here = x.expand(len(right), -1)
@@ -221,14 +223,9 @@ def _on_boundary(modes: Eigenmodes, system: System, marginal: bool) -> NDArray[n
     return there
 
 
-def _decisive(system: System, x: Tensor, u: Tensor) -> Array:
-    """The matrix (n, n) whose eigenvalues decide: dF/dx of a flow, dG/dx of a map."""
-    return np.asarray(system.jacobian(x, u)[0]) + np.eye(system.n_state) * (system.kind is Kind.MAP)
-
-
-def _products(system: System, x: Tensor, u: Tensor) -> scipy.sparse.linalg.LinearOperator:
-    """The same matrix by its products."""
-    along, one = system.linearised(x, u), float(system.kind is Kind.MAP)
+def _products(held: Held, x: Tensor) -> scipy.sparse.linalg.LinearOperator:
+    """The matrix whose eigenvalues decide, by its products."""
+    along, n, one = held.linearised(x), held.system.n_state, float(held.system.kind is Kind.MAP)
 
     def forward(v: Array) -> Array:
         v = v.reshape(1, -1)
@@ -236,11 +233,9 @@ def _products(system: System, x: Tensor, u: Tensor) -> scipy.sparse.linalg.Linea
 
     def backward(v: Array) -> Array:
         v = v.reshape(1, -1)
-        return np.asarray(system.transposed_product(x, u, torch.as_tensor(v)))[0] + one * v[0]
+        return np.asarray(held.transposed_product(x, torch.as_tensor(v)))[0] + one * v[0]
 
-    return scipy.sparse.linalg.LinearOperator(
-        (system.n_state, system.n_state), matvec=forward, rmatvec=backward, dtype=np.float64
-    )
+    return scipy.sparse.linalg.LinearOperator((n, n), matvec=forward, rmatvec=backward, dtype=np.float64)
 
 
 def plain(values: Any) -> Any:

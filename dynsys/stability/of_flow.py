@@ -11,6 +11,7 @@ import torch
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.stability.classification import classify, eigenvalue_uncertainty
 from dynsys.stability.spectrum import spectra
+from dynsys.systems.held import Held
 
 
 def stability_of_flow(points: FixedPoints) -> list[str] | None:
@@ -23,9 +24,9 @@ def stability_of_flow(points: FixedPoints) -> list[str] | None:
     flow = points.system.flow()
     if flow is None or len(points) == 0:
         return None
-    x, u = torch.as_tensor(points.states), torch.as_tensor(points.inputs)
+    x, held = torch.as_tensor(points.states), Held(flow, torch.as_tensor(points.inputs))
     words = []
-    for i, found in enumerate(spectra(flow, x, u, full=True)):
+    for i, found in enumerate(spectra(held, x, full=True)):
         bound = float(points.error_bound[i])
         error = eigenvalue_uncertainty(found, found.norm, bound, float(points.q[i]) ** 0.5)
         fixed = points.verdict[i] == "fixed"

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dynsys.numerics.eigenvalues import eig
 from dynsys.numerics.krylov import Basis, Operator
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 SUBSPACE = 144  # vectors of the first run
 CHECK_SUBSPACE = 96  # vectors of the second
@@ -24,18 +25,18 @@ SPARE = 4  # pairs kept beyond the unstable ones
 Pairs = tuple[Tensor, Tensor]  # eigenvalues (k,), eigenvectors (k, n)
 
 
-def leading_pairs(system: System, x: Tensor, u: Tensor, excess: Callable[[Tensor], Tensor]) -> list[Pairs]:
+def leading_pairs(held: Held, x: Tensor, excess: Callable[[Tensor], Tensor]) -> list[Pairs]:
     """For each state x (B, n) the leading eigenpairs, all unstable ones among them; empty where that is uncertain."""
-    here = system.linearised(x, u)
+    here, kind = held.linearised(x), held.system.kind
 
     def product(v: Tensor) -> Tensor:
         Jv = here(v)
-        return Jv + v if system.kind is Kind.MAP else Jv
+        return Jv + v if kind is Kind.MAP else Jv
 
     values, vectors, error = _ritz(product, _random(x, seed=0), SUBSPACE)
     pairs = [_converged_lead(values[i], vectors[i], error[i], excess) for i in range(len(x))]
     Q = _bases([vectors for _, vectors in pairs], x)
-    sink = -float(values.abs().max()) if system.kind is Kind.FLOW else 0.0  # the pairs taken out become most stable
+    sink = -float(values.abs().max()) if kind is Kind.FLOW else 0.0  # the pairs taken out become most stable
 
     def deflated(v: Tensor) -> Tensor:
         rest = _without(Q, v)

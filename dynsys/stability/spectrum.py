@@ -19,7 +19,8 @@ from torch import Tensor
 from dynsys.numerics.eigenvalues import eig
 from dynsys.numerics.threads import in_order
 from dynsys.stability.ritz import RITZ_TOLERANCE, leading_pairs
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 FULL_LIMIT = 256  # units, up to which every eigenvalue is computed
 VECTORS_LIMIT = 64  # units, up to which all eigenvectors are computed with them
@@ -59,9 +60,8 @@ def excess(eigenvalues: Tensor, kind: Kind) -> Tensor:
 
 
 def spectra(
-    system: System,
+    held: Held,
     x: Tensor,
-    u: Tensor,
     *,
     full: bool | Tensor = False,
     workers: int = 1,
@@ -73,22 +73,22 @@ def spectra(
     """
     if len(x) == 0:
         return []
-    n = system.n_state
+    n, kind = held.system.n_state, held.system.kind
     asked = torch.as_tensor(full).expand(len(x))
     together = max(1, min(BATCH, BATCH_BYTES // (8 * n**2))) if n <= FULL_LIMIT or bool(asked.all()) else CHUNK
 
     def at(rows: Tensor) -> list[Spectrum]:
-        here, held, full = x[rows], u[rows], asked[rows]
-        factors = system.factored_jacobian(here, held) if n > FULL_LIMIT else None
+        here, some, full = x[rows], held[rows], asked[rows]
+        factors = some.system.factored_jacobian(here, some.u) if n > FULL_LIMIT else None
         if factors is not None:
-            return [_of_factors(U, V, system.kind, bool(all_)) for U, V, all_ in zip(*factors, full, strict=True)]
+            return [_of_factors(U, V, kind, bool(all_)) for U, V, all_ in zip(*factors, full, strict=True)]
         if n > FULL_LIMIT and not bool(full.all()):
-            found = leading_spectra(system, here, held)
+            found = leading_spectra(some, here)
             return [
-                _dense(system, here[i : i + 1], held[i : i + 1], full=True)[0] if s is None or bool(full[i]) else s
+                _dense(some[i : i + 1], here[i : i + 1], full=True)[0] if s is None or bool(full[i]) else s
                 for i, s in enumerate(found)
             ]
-        return _dense(system, here, held, bool(full.all()) or n > FULL_LIMIT)
+        return _dense(some, here, bool(full.all()) or n > FULL_LIMIT)
 
     spectra: list[Spectrum] = []
     for chunk in in_order(at, torch.split(torch.arange(len(x)), together), workers):
@@ -118,22 +118,22 @@ def _of_factors(U: Tensor, V: Tensor, kind: Kind, full: bool) -> Spectrum:
     )
 
 
-def linearisation(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def linearisation(held: Held, x: Tensor) -> tuple[Tensor, Tensor]:
     """The matrices (B, n, n) whose eigenvalues decide, and the norms of J (B,)."""
-    A = system.jacobian(x, u).cpu()
+    A = held.jacobian(x).cpu()
     norms = torch.linalg.matrix_norm(A)
-    if system.kind is Kind.MAP:
-        A.diagonal(dim1=1, dim2=2).add_(1.0)
+    if held.system.kind is Kind.MAP:
+        A = A + torch.eye(A.shape[1], dtype=A.dtype)  # the system may keep its Jacobian
     return A, norms
 
 
-def _dense(system: System, x: Tensor, u: Tensor, full: bool) -> list[Spectrum]:
+def _dense(held: Held, x: Tensor, full: bool) -> list[Spectrum]:
     """All eigenvalues: of large matrices those well inside the boundary by single precision, where that is safe."""
-    A, norms = linearisation(system, x, u)
+    (A, norms), kind = linearisation(held, x), held.system.kind
     if A.shape[1] <= VECTORS_LIMIT:
-        return _with_all_vectors(A, norms, system.kind)
-    found: list[Spectrum | None] = [None] * len(A) if full else _with_leading_vectors(A, norms, system.kind)
-    return [s or _with_all_vectors(A[i : i + 1], norms[i : i + 1], system.kind)[0] for i, s in enumerate(found)]
+        return _with_all_vectors(A, norms, kind)
+    found: list[Spectrum | None] = [None] * len(A) if full else _with_leading_vectors(A, norms, kind)
+    return [s or _with_all_vectors(A[i : i + 1], norms[i : i + 1], kind)[0] for i, s in enumerate(found)]
 
 
 def _with_all_vectors(A: Tensor, norms: Tensor, kind: Kind) -> list[Spectrum]:
@@ -264,17 +264,18 @@ def _inverse_iteration(A: Tensor, guess: Tensor) -> tuple[Tensor, Tensor, Tensor
     return value, x, torch.where(good, 1 / overlap.abs(), torch.inf)
 
 
-def leading_spectra(system: System, x: Tensor, u: Tensor) -> list[Spectrum | None]:
+def leading_spectra(held: Held, x: Tensor) -> list[Spectrum | None]:
     """Leading modes of each point from two batched Arnoldi runs; None where only the full spectrum can be trusted."""
-    pairs = leading_pairs(system, x, u, lambda values: excess(values, system.kind))
+    kind = held.system.kind
+    pairs = leading_pairs(held, x, lambda values: excess(values, kind))
     result: list[Spectrum | None] = []
-    norms = torch.cat([torch.linalg.matrix_norm(system.jacobian(x[i : i + 1], u[i : i + 1])) for i in range(len(x))])
+    norms = torch.cat([torch.linalg.matrix_norm(held[i : i + 1].jacobian(x[i : i + 1])) for i in range(len(x))])
     for (values, vectors), norm in zip(pairs, norms.tolist(), strict=True):
-        near_boundary = excess(values, system.kind).abs() < 10 * RITZ_TOLERANCE
+        near_boundary = excess(values, kind).abs() < 10 * RITZ_TOLERANCE
         if len(values) == 0 or bool(near_boundary.any()):
             result.append(None)
         else:
-            result.append(sorted_spectrum(values, vectors, torch.full_like(values.real, torch.nan), norm, system.kind))
+            result.append(sorted_spectrum(values, vectors, torch.full_like(values.real, torch.nan), norm, kind))
     return result
 
 

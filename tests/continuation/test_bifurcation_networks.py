@@ -15,6 +15,7 @@ from dynsys.continuation.follow import follow
 from dynsys.continuation.walk import Walk
 from dynsys.models.rate.leaky_rate import LeakyRate
 from dynsys.systems.family import FamilyOf
+from dynsys.systems.held import Held
 
 
 def random_network(n, gain, seed=0, bias=0.0):
@@ -48,7 +49,7 @@ def test_unstable_directions_of_a_large_network_are_those_of_its_full_spectrum()
     system = random_network(300, 1.1)
     x = torch.as_tensor(np.random.default_rng(1).standard_normal((6, 300)) * np.linspace(0, 2, 6)[:, None])
     J = system.jacobian(x, torch.zeros(6, 0, dtype=torch.float64)).numpy()
-    for reading, A in zip(read(system, x, torch.zeros(6, 0, dtype=torch.float64)), J, strict=True):
+    for reading, A in zip(read(Held(system, torch.zeros(6, 0, dtype=torch.float64)), x), J, strict=True):
         values = np.linalg.eigvals(A)
         assert reading.n_unstable == int((values.real > 0).sum())
         if len(reading.eigenvalues):
@@ -62,7 +63,9 @@ def test_directions_that_single_precision_cannot_tell_are_counted(whole):
     Q = np.linalg.qr(rng.standard_normal((300, 300)))[0]
     values = np.concatenate([[1 + 1e-9, 1 + 2e-9, 1 - 1e-9], rng.uniform(-0.5, 0.5, 297)])
     system = LeakyRate((Q * values) @ Q.T)
-    (reading,) = read(system, torch.zeros(1, 300, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64), whole)
+    (reading,) = read(
+        Held(system, torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 300, dtype=torch.float64), whole
+    )
     assert reading.n_unstable == 2
 
 
@@ -83,8 +86,8 @@ def test_crossings_of_a_large_network_are_where_its_eigenvalues_say():
     assert len(expected) > 0
 
 
-def leading_at_frequency_2(system, x, u, guess):
-    values = np.linalg.eigvals(system.jacobian(x, u)[0].numpy())
+def leading_at_frequency_2(held, x, guess):
+    values = np.linalg.eigvals(held.jacobian(x)[0].numpy())
     return complex(values[np.abs(values - 2j).argmin()])
 
 
@@ -116,7 +119,7 @@ def test_eigenvalues_of_a_map_are_those_of_its_step():
     from dynsys import Map
 
     system = Map(lambda x, u: x @ torch.as_tensor(A), n_state=3)
-    (reading,) = read(system, torch.zeros(1, 3, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64))
+    (reading,) = read(Held(system, torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 3, dtype=torch.float64))
     assert reading.n_unstable == 2
     assert reading.eigenvalues.tolist() == [-2.0, 1.5, 0.5]
 
@@ -177,7 +180,7 @@ def test_eigenvalue_next_to_a_guess_is_one_of_the_full_spectrum():
     u = torch.zeros(1, 0, dtype=torch.float64)
     values = np.linalg.eigvals(system.jacobian(x, u)[0].numpy())
     for value in values[np.argsort(-values.real)[:6]]:
-        found = nearest(system, x, u, complex(value) + 1e-4 * (1 + 1j))
+        found = nearest(Held(system, u), x, complex(value) + 1e-4 * (1 + 1j))
         assert found == pytest.approx(values[np.abs(values - value - 1e-4 * (1 + 1j)).argmin()], abs=1e-9)
 
 

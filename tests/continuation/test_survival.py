@@ -12,6 +12,7 @@ from dynsys.continuation.persistence import survival
 from dynsys.continuation.track import Fate
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.stability.unstable import unstable_directions
+from dynsys.systems.held import Held
 
 FOLD = 2 / 27**0.5  # where x - x^3 + level loses two of its three zeros
 
@@ -208,7 +209,7 @@ def test_unstable_directions_of_large_systems_are_those_of_the_whole_spectrum(ma
     u = torch.zeros(6, 0, dtype=torch.float64)
     values = torch.linalg.eigvals(W * (1 - torch.tanh(x) ** 2).unsqueeze(1))
     beyond = values.real > 1 if make is Flow else values.abs() > 1
-    assert unstable_directions(system, x, u).tolist() == beyond.sum(1).tolist()
+    assert unstable_directions(Held(system, u), x).tolist() == beyond.sum(1).tolist()
 
 
 def test_one_system_per_level_is_the_same_as_a_function_of_the_level():

@@ -12,6 +12,7 @@ from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.numerics.krylov import Basis, gmres
 from dynsys.stability.ritz import leading_pairs
 from dynsys.stability.spectrum import excess, spectra
+from dynsys.systems.held import Held
 
 SEEDS = st.integers(0, 2**32 - 1)
 N = 300  # above the size up to which every eigenvalue is computed
@@ -82,7 +83,7 @@ def linear(A, kind):
 
 def spectrum_at_the_origin(system, B=1):
     x = torch.zeros(B, system.n_state, dtype=torch.float64)
-    return spectra(system, x, torch.zeros(B, 0, dtype=torch.float64))
+    return spectra(Held(system, torch.zeros(B, 0, dtype=torch.float64)), x)
 
 
 def ahead_of(values, kind):
@@ -163,7 +164,7 @@ def test_leading_pairs_satisfy_the_eigenvalue_equation():
     x = torch.as_tensor(np.random.default_rng(0).standard_normal((3, N)))
     u = torch.zeros(3, 0, dtype=torch.float64)
     J = system.jacobian(x, u).to(torch.complex128)
-    pairs = leading_pairs(system, x, u, lambda values: excess(values, Kind.FLOW))
+    pairs = leading_pairs(Held(system, u), x, lambda values: excess(values, Kind.FLOW))
     assert any(len(values) for values, _ in pairs)
     for A, (values, vectors) in zip(J, pairs, strict=True):
         assert torch.allclose(vectors @ A.T, values[:, None] * vectors, atol=1e-6)

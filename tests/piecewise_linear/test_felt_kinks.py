@@ -7,6 +7,7 @@ from torch import nn
 
 from dynsys import Flow, Map, find_fixed_points, wrap
 from dynsys.piecewise_linear.felt_kinks import felt_sides
+from dynsys.systems.held import Held
 
 relu = torch.relu
 NO_INPUT = torch.zeros(1, 0).double()
@@ -113,7 +114,7 @@ def test_a_module_of_torch_that_was_wrapped_is_looked_at_from_both_sides():
 )
 def test_smooth_functions_have_no_kink_however_much_they_bend(velocity):
     system = Flow(velocity, 1)
-    felt, sides = felt_sides(system, torch.zeros(1, 1).double(), NO_INPUT, torch.zeros(1).double(), 1.0)
+    felt, sides = felt_sides(Held(system, NO_INPUT, 1.0), torch.zeros(1, 1).double(), torch.zeros(1).double())
     assert felt.tolist() == [False]
     assert sides == [None]
 
@@ -122,7 +123,7 @@ def test_the_sides_of_one_kink_are_its_two_jacobians_and_its_normal():
     """F = -x + b max(c x, 0)."""
     b, c = (torch.tensor(v).double() for v in ([0.3, -0.2, 0.5], [2.0, -1.0, 2.0]))
     system = Flow(lambda x, u: -x + relu(x @ c).unsqueeze(1) * b, 3)
-    felt, (sides,) = felt_sides(system, torch.zeros(1, 3).double(), NO_INPUT, torch.zeros(1).double(), 1.0)
+    felt, (sides,) = felt_sides(Held(system, NO_INPUT, 1.0), torch.zeros(1, 3).double(), torch.zeros(1).double())
     assert felt.all()
     assert sides.all_of_them
     one = torch.eye(3).double()

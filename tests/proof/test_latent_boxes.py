@@ -14,6 +14,7 @@ from dynsys.proof.latent_boxes import search_boxes
 from dynsys.proof.latent_inputs import points_over_inputs
 from dynsys.proof.latent_taylor import Equation, Expansion
 from dynsys.stability.spectrum import spectra
+from dynsys.systems.held import Held
 from dynsys.systems.latent import factors
 from dynsys.systems.system import Kind
 
@@ -201,14 +202,14 @@ def test_the_spectrum_of_a_low_rank_jacobian_is_that_of_the_whole_matrix(kind):
     network.kind = Kind(kind)
     x, u = torch.randn(1, 300, generator=torch.Generator().manual_seed(0)).double(), torch.zeros(1, 2).double()
     whole = network.jacobian(x, u)[0] + (kind == "map") * torch.eye(300).double()
-    (found,) = spectra(network, x, u)
+    (found,) = spectra(Held(network, u), x)
     expected = np.linalg.eigvals(whole.numpy())
     apart = np.abs(found.eigenvalues.numpy()[:, None] - expected).min(1)
     assert apart.max() < 1e-9
     for value, mode in zip(found.eigenvalues[:3], found.modes, strict=False):
         assert torch.linalg.vector_norm(whole.to(mode.dtype) @ mode - value * mode) < 1e-9
     assert np.isclose(found.norm, torch.linalg.matrix_norm(network.jacobian(x, u)[0]))
-    assert len(spectra(network, x, u, full=True)[0].eigenvalues) == 300
+    assert len(spectra(Held(network, u), x, full=True)[0].eigenvalues) == 300
 
 
 @pytest.mark.parametrize("form", [LeakyRate, LeakyActivity, LeakyMap])

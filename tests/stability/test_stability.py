@@ -11,6 +11,7 @@ from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.piecewise_linear.kinks import stability_and_lead
 from dynsys.stability.classification import frequencies, time_constants
 from dynsys.stability.spectrum import excess, spectra
+from dynsys.systems.held import Held
 
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # by the angle whose cosine is 3/5: eigenvalues 0.6 +- 0.8 i
 
@@ -88,7 +89,9 @@ def test_an_unstable_pair_of_a_large_matrix_far_from_normal_is_not_called_stable
         Q = np.linalg.qr(rng.standard_normal((65, 65)))[0]
         turned = torch.as_tensor(Q @ A @ Q.T)
         system = Map(lambda x, u, turned=turned: x @ turned.T, n_state=65)
-        (found,) = spectra(system, torch.zeros(1, 65, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64))
+        (found,) = spectra(
+            Held(system, torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 65, dtype=torch.float64)
+        )
         assert int((excess(found.eigenvalues, Kind.MAP) > 0).sum()) == 1
         assert abs(complex(found.eigenvalues[0]) - 1.05) < 1e-4
 

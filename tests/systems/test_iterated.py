@@ -10,6 +10,7 @@ from dynsys.models.recurrent.vanilla import RNN
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.stability.classification import frequencies, time_constants
 from dynsys.stability.spectrum import spectra
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated, divisors
 from dynsys.systems.system import System
 from dynsys.testing import check_system
@@ -87,7 +88,7 @@ def test_time_constants_and_frequencies_are_in_the_time_of_the_map():
     turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
     for k in (1, 3):
         iterated = Iterated(Map(lambda x, u: x @ turn.T, n_state=2), k)
-        (spectrum,) = spectra(iterated, torch.zeros(1, 2, dtype=torch.float64), EMPTY)
+        (spectrum,) = spectra(Held(iterated, EMPTY), torch.zeros(1, 2, dtype=torch.float64))
         assert np.allclose(time_constants(spectrum.eigenvalues, iterated), -1 / np.log(0.9))
         assert np.allclose(frequencies(spectrum.eigenvalues, iterated), 0.2 / (2 * np.pi))
 

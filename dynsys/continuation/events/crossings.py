@@ -22,7 +22,8 @@ from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.numerics import hermite
 from dynsys.numerics.bordered import Factored
 from dynsys.stability.spectrum import FULL_LIMIT, excess
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 ComplexArray = NDArray[np.complex128]
 
@@ -101,9 +102,9 @@ class Stretch:
             self._known[part] = z, precisely(*self._where(z))
         return self._known[part]
 
-    def _where(self, z: Tensor) -> tuple[System, Tensor, Tensor]:
-        """The system, the state (1, n) and the input of a place."""
-        return self.family.system(float(z[-1])), z[None, :-1], self.family.u
+    def _where(self, z: Tensor) -> tuple[Held, Tensor]:
+        """The system at its input, and the state (1, n), of a place."""
+        return Held(self.family.system(float(z[-1])), self.family.u), z[None, :-1]
 
     def point(self, part: float) -> Tensor:
         """The point of the curve: by Newton, but beside a branch point, where that may lead to the other curve."""

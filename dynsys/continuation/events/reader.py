@@ -13,6 +13,7 @@ from dynsys.continuation.events.readings import Reading, read
 from dynsys.continuation.family_curve import FamilyCurve
 from dynsys.numerics.threads import in_order
 from dynsys.stability.spectrum import VECTORS_LIMIT
+from dynsys.systems.held import Held
 
 AHEAD = 4  # snapshots, of which one is read before the others
 
@@ -41,7 +42,7 @@ class Reader:
     def _read_group(self, group: list[Node]) -> list[Reading]:
         x, p = torch.stack([node.x for node in group]), group[0].p
         crowded = [node in self._crowded for node in group]
-        return read(self.family.system(p), x, self.family.u.expand(len(x), -1).contiguous(), crowded)
+        return read(Held(self.family.system(p), self.family.u.expand(len(x), -1).contiguous()), x, crowded)
 
     def read_curves(self, curves: list[Curve]) -> None:
         """All nodes of small systems; of large ones those at snapshots, and others where something happens."""

@@ -19,7 +19,8 @@ from torch import Tensor
 from dynsys.numerics.eigenvalues import eigvals
 from dynsys.stability.spectrum import FULL_LIMIT, excess, leading_first, linearisation
 from dynsys.stability.unstable import outer_values
-from dynsys.systems.system import Kind, System
+from dynsys.systems.held import Held
+from dynsys.systems.system import Kind
 
 ComplexArray = NDArray[np.complex128]
 
@@ -45,31 +46,31 @@ class Reading:
     error: float = 0.0
 
 
-def read(system: System, x: Tensor, u: Tensor, whole: list[bool] | None = None) -> list[Reading]:
+def read(held: Held, x: Tensor, whole: list[bool] | None = None) -> list[Reading]:
     """A reading at each of the states x (B, n), of those in ``whole`` (B) with all eigenvalues."""
-    if system.n_state <= FULL_LIMIT:
-        return _dense(system, x, u)
+    if held.system.n_state <= FULL_LIMIT:
+        return _dense(held, x)
     found: list[Reading | None] = [None] * len(x)
     some = [i for i in range(len(x)) if whole is None or not whole[i]]
     if some:
-        for i, one in zip(some, _krylov(system, x[some], u[some]), strict=True):
+        for i, one in zip(some, _krylov(held[torch.tensor(some)], x[some]), strict=True):
             found[i] = one
-    return [one or all_of(system, x[i : i + 1], u[i : i + 1]) for i, one in enumerate(found)]
+    return [one or all_of(held[i : i + 1], x[i : i + 1]) for i, one in enumerate(found)]
 
 
-def all_of(system: System, x: Tensor, u: Tensor, boundary: bool = False) -> Reading:
+def all_of(held: Held, x: Tensor, boundary: bool = False) -> Reading:
     """All eigenvalues of a large system at x (1, n), in single precision where that tells the sides of all of them.
 
     ``boundary`` says that some are on the boundary, and that their sides do not matter.
     """
-    (A,), norms = linearisation(system, x, u)
-    size = float(norms[0])
-    if system.single_precision:
+    (A,), norms = linearisation(held, x)
+    kind, size = held.system.kind, float(norms[0])
+    if held.system.single_precision:
         values = eigvals(A.float()).to(torch.complex128)
-        told = values if boundary else _sides_told(A, values, system.kind, SINGLE * size)
+        told = values if boundary else _sides_told(A, values, kind, SINGLE * size)
         if told is not None:
-            return _sorted(told, system.kind, error=SINGLE * size)
-    return _sorted(eigvals(A), system.kind)
+            return _sorted(told, kind, error=SINGLE * size)
+    return _sorted(eigvals(A), kind)
 
 
 def _sides_told(A: Tensor, values: Tensor, kind: Kind, error: float) -> Tensor | None:
@@ -92,17 +93,17 @@ def _sides_told(A: Tensor, values: Tensor, kind: Kind, error: float) -> Tensor |
     return torch.tensor(told, dtype=torch.complex128)
 
 
-def precisely(system: System, x: Tensor, u: Tensor) -> Reading:
+def precisely(held: Held, x: Tensor) -> Reading:
     """All eigenvalues at x (1, n) in double precision."""
-    return _dense(system, x, u)[0]
+    return _dense(held, x)[0]
 
 
-def _dense(system: System, x: Tensor, u: Tensor) -> list[Reading]:
-    together = SIDE_BY_SIDE if system.n_state <= FULL_LIMIT else 1
+def _dense(held: Held, x: Tensor) -> list[Reading]:
+    together = SIDE_BY_SIDE if held.system.n_state <= FULL_LIMIT else 1
     return [
-        _sorted(values, system.kind)
+        _sorted(values, held.system.kind)
         for rows in torch.split(torch.arange(len(x)), together)
-        for values in eigvals(linearisation(system, x[rows], u[rows])[0])
+        for values in eigvals(linearisation(held[rows], x[rows])[0])
     ]
 
 
@@ -111,10 +112,10 @@ def _sorted(values: Tensor, kind: Kind, whole: bool = True, error: float = 0.0) 
     return Reading(ordered, int((excess(values, kind) > 0).sum()), whole, error)
 
 
-def _krylov(system: System, x: Tensor, u: Tensor) -> list[Reading | None]:
+def _krylov(held: Held, x: Tensor) -> list[Reading | None]:
     """By Ritz values; None where they leave the number of unstable directions open."""
-    values, error, unsure = outer_values(system, x, u, SUBSPACE)
-    return [None if unsure[i] else _leading(values[i], error[i], system.kind) for i in range(len(x))]
+    values, error, unsure = outer_values(held, x, SUBSPACE)
+    return [None if unsure[i] else _leading(values[i], error[i], held.system.kind) for i in range(len(x))]
 
 
 def _leading(values: Tensor, error: Tensor, kind: Kind) -> Reading:
@@ -126,12 +127,12 @@ def _leading(values: Tensor, error: Tensor, kind: Kind) -> Reading:
     return dataclasses.replace(reading, eigenvalues=reading.eigenvalues[: max(head, reading.n_unstable)])
 
 
-def nearest(system: System, x: Tensor, u: Tensor, guess: complex) -> complex | None:
+def nearest(held: Held, x: Tensor, guess: complex) -> complex | None:
     """The eigenvalue at x (1, n) next to a guess, by inverse iteration; None where that does not settle.
 
     One complex factorisation instead of all eigenvalues, which cost four times as much at 500 units.
     """
-    return _next_to(guess, linearisation(system, x, u)[0][0])
+    return _next_to(guess, linearisation(held, x)[0][0])
 
 
 def _next_to(guess: complex, A: Tensor) -> complex | None:
