@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 LEAST_DRAWN = 1e-4
 WHOLE = 0.5  # of a curve that has to be slow in one piece, for a line attractor
 TINY = 1e-9  # of the span, and told as 0
+ROUNDINGS = 32  # in the velocity of a state at rest, of its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +51,21 @@ class SlowCurve(Record, schema="dynsys.slow_curve/1", what="slow curve", remedy=
 
     @property
     def length(self) -> float:
-        return float(np.linalg.norm(np.diff(self.states, axis=0), axis=1).sum())
+        return float(self._arc[-1])
 
     @property
     def next_eigenvalue(self) -> NDArray[np.complex128]:
-        """(e,) the leading one besides that nearest to the boundary of stability, which belongs to the curve itself."""
-        return np.array([self._across(row)[0] if row.size > 1 else np.nan for row in self.eigenvalues])
+        """(e,) the leading one besides the curve's own, which is that nearest to how its drift changes along it."""
+        own = np.gradient(self.drift, self._arc)[self.nodes] + (self.kind == "map")
+        rows = zip(self.eigenvalues, own, strict=True)
+        return np.array(
+            [np.delete(row, np.argmin(np.abs(row - at)))[0] if row.size > 1 else np.nan for row, at in rows]
+        )
 
-    def _across(self, row: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        return np.delete(row, np.argmin(np.abs(self._excess(row))))
+    @property
+    def _arc(self) -> Array:
+        """(m,) the length of the curve up to each state."""
+        return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.states, axis=0), axis=1))])
 
     def _excess(self, values: Any) -> Array:
         """Beyond the boundary where positive: the real part of a flow, log |.| of a map."""
@@ -110,13 +117,24 @@ class SlowCurve(Record, schema="dynsys.slow_curve/1", what="slow curve", remedy=
     def rests(self) -> list[tuple[float, bool]]:
         """Where the drift changes its sign: the value, and whether the drift leads there from both sides."""
         d, s = self.drift, self.values
-        some = np.flatnonzero(d)
+        some = np.flatnonzero(np.abs(d) > self._rounding)
         found = []
         for i, j in itertools.pairwise(some):
             if d[i] * d[j] < 0:
                 crossed = s[i] - d[i] * (s[j] - s[i]) / (d[j] - d[i]) if j == i + 1 else s[i + 1 : j].mean()
                 found.append((float(crossed) if abs(crossed) > TINY * (s[-1] - s[0]) else 0.0, bool(d[i] > 0)))
         return found
+
+    @property
+    def _rounding(self) -> float:
+        """A drift that says nothing: what is left of terms as large as the state and what J makes of it."""
+        rates = np.abs(self.eigenvalues).max(initial=1.0, where=np.isfinite(self.eigenvalues))
+        return float(ROUNDINGS * np.finfo(float).eps * rates * np.abs(self.states).max())
+
+    @property
+    def is_still(self) -> bool:
+        """Whether there is no drift along it, to rounding."""
+        return bool((np.abs(self.drift) <= self._rounding).all())
 
     @property
     def sentence(self) -> str:

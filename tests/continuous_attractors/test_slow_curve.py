@@ -72,6 +72,26 @@ def test_a_curve_that_throws_states_off_is_no_attractor():
     assert "towards higher values" in curve.sentence
 
 
+@pytest.mark.parametrize("kind", [Flow, Map])
+def test_the_curve_s_own_eigenvalue_is_told_from_one_across_it_that_is_nearer_to_the_boundary(broken, kind):
+    """x' = -0.1 x, y' = 0.05 y: states next to the curve y = 0 leave it, more slowly than it draws them along."""
+    A = torch.diag(torch.tensor([-0.1, 0.05], dtype=torch.float64))
+    system = kind(lambda x, u: x @ A if kind is Flow else x + x @ A, n_state=2, bounds=(-2, 2))
+    curve = slow_curve(broken, [1.0, 0.0], system=system, span=(-1, 1), limit=0.1)
+    np.testing.assert_allclose(curve.growth_across, 0.05 if kind is Flow else np.log(1.05), atol=1e-9)
+    assert "no attractor" in curve.sentence
+
+
+def test_a_line_of_fixed_points_has_no_drift(broken):
+    """r' = (v v^T - 1) r: every multiple of the unit vector v rests, and what is computed there is rounding."""
+    v = np.array([3.0, 1.0]) / 10**0.5
+    W = torch.as_tensor(np.outer(v, v))
+    curve = slow_curve(broken, v, system=Flow(lambda x, u: x @ W - x, n_state=2, bounds=(-2, 2)), span=(-1, 1))
+    assert curve.is_attractor()
+    assert curve.rests == []
+    assert "There is no drift along it" in curve.sentence
+
+
 def test_time_constants_and_steps_are_counted_in_speeds():
     flow = slow_curve(
         points_of(parabola(lambda x: 0.01 * (x - x**3), time_constant=10.0)), [1.0, 0.0], span=(-0.8, 0.8)
