@@ -20,7 +20,6 @@ from dynsys.proof.same_point import belongs, joined, overlap
 from dynsys.systems.angles import nearest
 from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated, divisors
-from dynsys.systems.system import System
 
 NEAR = 1e-3  # of a state's usual size: farther apart a point without a bound and another are not one
 
@@ -49,21 +48,19 @@ class Orbits:
         return {int(p): int(c) for p, c in zip(periods, counts, strict=True) if k == 0 or p != k}
 
 
-def orbits(
-    system: System, k: int, x: Tensor, u: Tensor, unit: float, together: int = 64, given: Assessed | None = None
-) -> Orbits:
-    """The orbits of period k among the fixed points x (B, n) of G^k under inputs u (B, n_input).
+def orbits(held: Held, k: int, x: Tensor, together: int = 64, given: Assessed | None = None) -> Orbits:
+    """The orbits of period k of the map that is held among the fixed points x (B, n) of G^k.
 
-    ``unit`` is the usual size of a state, ``together`` the number of Jacobians held at once (0: none, Krylov solves),
-    ``given`` what is known of the points of G^k; it is found out unless given. Raises ValueError for a flow and for k
-    below 1.
+    ``together`` is the number of Jacobians held at once (0: none, Krylov solves), ``given`` what is known of the points
+    of G^k; it is found out unless given. Raises ValueError for a flow and for k below 1.
     """
-    iterated = Iterated(system, k)
-    given = _assessed(iterated, x, u, unit, together) if given is None else given
-    least = least_periods(system, k, given, u, unit, together)
+    iterated = Iterated(held.system, k)
+    around = held.of(iterated)
+    given = _assessed(around, x, together) if given is None else given
+    least = least_periods(held, k, given, together)
     rows = (least == k).nonzero().squeeze(1)
-    phases = iterated.phases(given.x[rows], u[rows])[:k]
-    same = [_belongs(iterated, y, u[rows], given, u, unit) & (least == k) for y in phases]
+    phases = iterated.phases(given.x[rows], held.u[rows])[:k]
+    same = [_belongs(around[rows], y, given, held.u) & (least == k) for y in phases]
     kept: list[list[int]] = []  # for each orbit the given row at every phase, -1 where there is none
     starts: list[int] = []
     seen: set[int] = set()
@@ -76,7 +73,7 @@ def orbits(
     missing = [(o, j) for o, visited in enumerate(kept) for j in range(k) if visited[j] < 0]
     lost = torch.stack([phases[j][starts[o]] for o, j in missing]) if missing else x[:0]
     of = torch.tensor([kept[o][0] for o, _ in missing], dtype=torch.long, device=x.device)
-    parts = Assessed.joined([given, _assessed(iterated, lost, u[of], unit, together)]) if missing else given
+    parts = Assessed.joined([given, _assessed(around[of], lost, together)]) if missing else given
     for i, (o, j) in enumerate(missing):
         kept[o][j] = len(given) + i
     turned = [visited[first:] + visited[:first] for visited in kept for first in [first_phase(parts.x[visited])]]
@@ -91,16 +88,16 @@ def orbits(
     )
 
 
-def least_periods(system: System, k: int, given: Assessed, u: Tensor, unit: float, together: int = 64) -> Tensor:
+def least_periods(held: Held, k: int, given: Assessed, together: int = 64) -> Tensor:
     """The least period (B,), a divisor of k, of the fixed points ``given`` of G^k."""
     least = torch.full((len(given),), k, dtype=torch.long, device=given.x.device)
-    iterated = Iterated(system, k)
+    around = held.of(Iterated(held.system, k))
     for d in divisors(k):
         rows = (least == k).nonzero().squeeze(1)
         if not len(rows):
             break
-        found = _assessed(Iterated(system, d), given.x[rows], u[rows], unit, together)
-        same = _same(iterated, found.x, found.error_bound, given[rows], u[rows], unit)
+        found = _assessed(held[rows].of(Iterated(held.system, d)), given.x[rows], together)
+        same = _same(around[rows], found.x, found.error_bound, given[rows])
         at_rest = vector_norm(found.F, dim=1) <= ZERO * found.noise
         least[rows[same & at_rest]] = d
     return least
@@ -112,24 +109,24 @@ def first_phase(states: Tensor) -> int:
     return int(np.lexsort(rounded.T[::-1])[0])
 
 
-def _assessed(system: System, x: Tensor, u: Tensor, unit: float, together: int) -> Assessed:
+def _assessed(held: Held, x: Tensor, together: int) -> Assessed:
     rows = torch.split(torch.arange(len(x), device=x.device), max(together, 1))
-    return Assessed.joined([assess(Held(system, u[some], unit), x[some], together > 0) for some in rows])
+    return Assessed.joined([assess(held[some], x[some], together > 0) for some in rows])
 
 
-def _same(system: System, x: Tensor, bound: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
+def _same(held: Held, x: Tensor, bound: Tensor, points: Assessed) -> Tensor:
     """Whether (B,) the states x, with their error bounds, are the points beside them."""
-    apart = vector_norm(nearest(x - points.x, system.periods), dim=1)
+    apart = vector_norm(nearest(x - points.x, held.system.periods), dim=1)
     same = overlap(apart, bound, points.error_bound)
-    rows = (~torch.isfinite(points.error_bound) & ~same & (apart <= NEAR * unit)).nonzero().squeeze(1)
-    same[rows] = joined(Held(system, u[rows], unit), points.x[rows], x[rows])
+    rows = (~torch.isfinite(points.error_bound) & ~same & (apart <= NEAR * held.unit)).nonzero().squeeze(1)
+    same[rows] = joined(held[rows], points.x[rows], x[rows])
     return same
 
 
-def _belongs(system: System, y: Tensor, held: Tensor, points: Assessed, u: Tensor, unit: float) -> Tensor:
+def _belongs(held: Held, y: Tensor, points: Assessed, u: Tensor) -> Tensor:
     """Whether (A, B) the states y (A, n) under their inputs are the points under u (B, m)."""
-    same_input = (held.unsqueeze(1) == u).all(dim=2)
-    return belongs(Held(system, held, unit), y, system.velocity(y, held), points, same_input, NEAR * unit)
+    same_input = (held.u.unsqueeze(1) == u).all(dim=2)
+    return belongs(held, y, held.velocity(y), points, same_input, NEAR * held.unit)
 
 
 def _first(same: Tensor) -> int:

@@ -12,10 +12,11 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors.attractor import ESCAPED, ORBIT, OSCILLATION, POINT, RESTING, STATE, UNSETTLED, Attractor, Node
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.paths import Walk
-from dynsys.trajectories.settling import Ending, settle, usual_size
+from dynsys.trajectories.settling import Ending, settle
 from dynsys.trajectories.simulate import relax
 
 Array = NDArray[np.float64]
@@ -74,7 +75,7 @@ class Ends:
         if self.system.kind is not Kind.FLOW or not len(x):
             return np.zeros(len(x), dtype=np.bool_)
         start = torch.as_tensor(x)
-        sizes = [usual_size(self.system, start[i : i + 1], u[i : i + 1]) for i in range(len(x))]
+        sizes = [Held(self.system, u[i : i + 1]).measured(start[i : i + 1]).unit for i in range(len(x))]
         size = torch.tensor(sizes, dtype=start.dtype)
         slow = vector_norm(self.system.velocity(start, u), dim=1) <= SLOW * size
         rests = torch.zeros(len(x), dtype=torch.bool)
@@ -89,7 +90,7 @@ class Ends:
         distance = np.linalg.norm(self.points.states - end, axis=1)
         distance[(self.points.inputs != u).any(axis=1)] = np.inf
         bound = np.where(np.isfinite(self.points.error_bound), self.points.error_bound, 0.0)
-        size = usual_size(self.system, torch.as_tensor(end)[None], torch.as_tensor(u)[None])
+        size = Held(self.system, torch.as_tensor(u)[None]).measured(torch.as_tensor(end)[None]).unit
         near = np.flatnonzero(distance <= 10 * SAME * size + bound)
         return Node(POINT, int(near[distance[near].argmin()])) if len(near) else RESTING
 
@@ -136,5 +137,5 @@ def _is_same(found: Attractor, other: Attractor, system: System) -> bool:
     if system.kind is Kind.FLOW and found.period:
         gap = np.linalg.norm(np.diff(other.states, axis=0), axis=1).max(initial=0.0)
         return bool(other.period > 0 and apart <= SAME_LOOP * size + gap)
-    at = usual_size(system, torch.as_tensor(found.states[:1]), torch.as_tensor(found.input)[None])
+    at = Held(system, torch.as_tensor(found.input)[None]).measured(torch.as_tensor(found.states[:1])).unit
     return bool(found.period == other.period and apart <= SAME * (size + at))

@@ -44,7 +44,7 @@ class Known:
     def hand_in(self, points: Tensor, u: Tensor, leading: NDArray[np.complex128] | None) -> None:
         """Enter stable points (k, n), each under its input u (k, m); ``leading`` (k,) are their eigenvalues."""
         beyond = None if leading is None else excess(torch.as_tensor(leading), self.system.kind).tolist()
-        linear = self._linearisations(self.system, points, u)
+        linear = _linearisations(Held(self.system, u), points)
         for i in range(len(points)):
             known = None if beyond is None else beyond[i]
             self.enter(points[i : i + 1], u[i : i + 1], 1, known, i, linear[i : i + 1])
@@ -65,27 +65,14 @@ class Known:
         system = self._applied(period)
         states = torch.cat(Iterated(self.system, period).phases(x, u)[:period]) if period > 1 else x
         states = states.roll(-first_phase(states), 0) if period > 1 else states
+        held = Held(system, u)
         if beyond is None:
-            (beyond,) = self._excess(system, x, u)
-        linear = linear or self._linearisations(system, states, u.expand(period, -1))
+            (beyond,) = _excess(held, x)
+        linear = linear or _linearisations(held.expand(period), states)
         for state, (J, LU) in zip(states, linear, strict=True):
             self.phases.append(Phase(len(self.attractors), state, u[0], system, J, LU, beyond))
         kept = 0 if period == 1 else period
         self.attractors.append(Attractor(kept, _array(states), _array(u[0]), index, beyond))
-
-    @staticmethod
-    def _linearisations(system: System, x: Tensor, u: Tensor) -> list[Linearisation]:
-        """J at each state x (B, n) and its factors, where they are affordable."""
-        if not _is_factorised(system):
-            return [(None, None)] * len(x)
-        J = system.jacobian(x, u)
-        LU, pivots, _ = torch.linalg.lu_factor_ex(J)
-        return list(zip(J, zip(LU, pivots, strict=True), strict=True))
-
-    @staticmethod
-    def _excess(system: System, x: Tensor, u: Tensor) -> list[float]:
-        """How far the leading eigenvalue of each point is beyond the boundary of stability."""
-        return [float(excess(spectrum.eigenvalues[:1], system.kind)) for spectrum in spectra(Held(system, u), x)]
 
     def owners(self, history: Tensor, duration: float, u: Tensor, since: int = 0) -> Tensor:
         """The attractor (B,) to which each trajectory has come near, -1 for none; of the phases from ``since`` on.
@@ -107,7 +94,7 @@ class Known:
             rows = (reached & (place[nearest.indices] >= 0)).nonzero().squeeze(1)
             of = place[nearest.indices[rows]]
             here = [phases[j] for j in some]
-            there = arrived(here, of, history[:, rows], duration, u[rows], self.unit)
+            there = arrived(Held(here[0].system, u[rows], self.unit), here, of, history[:, rows], duration)
             owner[rows[there]] = torch.tensor([phase.owner for phase in here], device=x.device)[of[there]]
         return owner
 
@@ -122,23 +109,24 @@ class Known:
 
     def discover(self, x: Tensor, u: Tensor, k: int) -> None:
         """Enter the attractors, not known before, to which Newton's method on G^k leads from the states x (B, n)."""
-        p, ended = _newton(self._applied(k), x, u, self.unit)
+        held = Held(self._applied(k), u, self.unit)
+        p, ended = _newton(held, x)
         p = wrapped(p, self.system.periods)
-        found = self._assessed(self._applied(k), p[ended], u[ended])
+        found = _assessed(held[ended], p[ended])
         found, u = found[found.converged], u[ended][found.converged]
         period = torch.full((len(found),), k)
         for d in divisors(k):
             small = vector_norm(self._applied(d).velocity(found.x, u), dim=1) <= CLOSE * self.unit
             rows = ((period == k) & small).nonzero().squeeze(1)
             if len(rows):
-                shorter = self._assessed(self._applied(d), found.x[rows], u[rows])
+                shorter = _assessed(Held(self._applied(d), u[rows], self.unit), found.x[rows])
                 apart = vector_norm(self._way(shorter.x, found.x[rows]), dim=1)
                 period[rows[shorter.converged & (apart <= shorter.error_bound + found.error_bound[rows])]] = d
         new = self._distinct(found, u)
         for d in sorted(set(period[new].tolist())):
             rows = new[period[new] == d]
-            excesses = self._excess(self._applied(d), found.x[rows], u[rows])
-            attracts = attracts_on_every_side(Held(self._applied(d), u[rows], self.unit), found.x[rows])
+            held = Held(self._applied(d), u[rows], self.unit)
+            excesses, attracts = _excess(held, found.x[rows]), attracts_on_every_side(held, found.x[rows])
             for i, beyond, attracting in zip(rows.tolist(), excesses, attracts, strict=True):
                 row = slice(i, i + 1)
                 known = self._has(found.x[row], u[row], float(found.error_bound[i]))
@@ -162,9 +150,6 @@ class Known:
     def _applied(self, k: int) -> System:
         return self.system if k == 1 else Iterated(self.system, k)
 
-    def _assessed(self, system: System, x: Tensor, u: Tensor) -> Assessed:
-        return assess(Held(system, u, self.unit), x, dense=_is_factorised(system))
-
     def _has(self, x: Tensor, u: Tensor, bound: float) -> bool:
         """Whether x (1, n) is a phase of a known attractor; points handed in come without their bounds."""
         if not self.phases:
@@ -175,7 +160,25 @@ class Known:
         return bool((same & (vector_norm(way, dim=1) <= near)).any())
 
 
-def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, Tensor]:
+def _linearisations(held: Held, x: Tensor) -> list[Linearisation]:
+    """J at each state x (B, n) and its factors, where they are affordable."""
+    if not _is_factorised(held.system):
+        return [(None, None)] * len(x)
+    J = held.jacobian(x)
+    LU, pivots, _ = torch.linalg.lu_factor_ex(J)
+    return list(zip(J, zip(LU, pivots, strict=True), strict=True))
+
+
+def _excess(held: Held, x: Tensor) -> list[float]:
+    """How far the leading eigenvalue of each point is beyond the boundary of stability."""
+    return [float(excess(spectrum.eigenvalues[:1], held.system.kind)) for spectrum in spectra(held, x)]
+
+
+def _assessed(held: Held, x: Tensor) -> Assessed:
+    return assess(held, x, dense=_is_factorised(held.system))
+
+
+def _newton(held: Held, x: Tensor) -> tuple[Tensor, Tensor]:
     """Where undamped Newton steps from x (B, n) end, and whether (B,) they do, and get shorter, and stay near."""
     start, sizes = x, list[Tensor]()
     going, ended = torch.ones(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
@@ -184,22 +187,22 @@ def _newton(system: System, x: Tensor, u: Tensor, unit: float) -> tuple[Tensor, 
         if not len(rows):
             break
         d = torch.zeros_like(x)
-        d[rows] = _direction(system, x[rows], u[rows])
+        d[rows] = _direction(held[rows], x[rows])
         x, size = x + d, vector_norm(d, dim=1)
         sizes.append(size)
-        lost = ~(vector_norm(x - start, dim=1) <= FAR * sizes[0] + CONVERGED * unit)
+        lost = ~(vector_norm(x - start, dim=1) <= FAR * sizes[0] + CONVERGED * held.unit)
         if step >= NEWTON_PATIENCE:
             lost |= size > sizes[step - NEWTON_PATIENCE]
-        ended |= going & ~lost & (size <= CONVERGED * (unit + vector_norm(x, dim=1)))
+        ended |= going & ~lost & (size <= CONVERGED * (held.unit + vector_norm(x, dim=1)))
         going &= ~lost & ~ended
     return x, ended
 
 
-def _direction(system: System, x: Tensor, u: Tensor) -> Tensor:
-    F = system.velocity(x, u)
-    if _is_factorised(system):
-        return dense_direction(system.jacobian(x, u), F)
-    return gmres(system.linearised(x, u), -F, torch.full_like(F[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
+def _direction(held: Held, x: Tensor) -> Tensor:
+    F = held.velocity(x)
+    if _is_factorised(held.system):
+        return dense_direction(held.jacobian(x), F)
+    return gmres(held.linearised(x), -F, torch.full_like(F[:, 0], KRYLOV_RESIDUAL), KRYLOV_VECTORS)[0]
 
 
 def _is_factorised(system: System) -> bool:

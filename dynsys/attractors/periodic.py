@@ -47,8 +47,8 @@ def periodic(system: System, attractors: Sequence[Attractor], unit: float) -> li
     ``unit`` is the usual size of a state. Orbits of one length are proved together.
     """
     if system.kind is Kind.FLOW:
-        held = [(torch.as_tensor(a.states), torch.as_tensor(a.input).reshape(1, -1)) for a in attractors]
-        return [_cycle(system, x, u, unit, a.period) for (x, u), a in zip(held, attractors, strict=True)]
+        held = [Held(system, torch.as_tensor(a.input).reshape(1, -1), unit) for a in attractors]
+        return [_cycle(at, torch.as_tensor(a.states), a.period) for at, a in zip(held, attractors, strict=True)]
     told: dict[int, dict[str, Any]] = {}
     for k in sorted({len(a.states) for a in attractors}):
         some = [i for i, a in enumerate(attractors) if len(a.states) == k]
@@ -77,11 +77,11 @@ def _orbits(system: System, attractors: Sequence[Attractor], k: int, unit: float
     ]
 
 
-def _cycle(system: System, x: Tensor, u: Tensor, unit: float, period: float) -> dict[str, Any]:
+def _cycle(held: Held, x: Tensor, period: float) -> dict[str, Any]:
     told = {"states": x.tolist(), "multipliers": None, "proved": False, "reason": TOO_LARGE, "error_bound": None}
-    if system.n_state > LARGEST:
+    if held.system.n_state > LARGEST:
         return told
-    refined = _refined(system, x[0], u, unit, period)
+    refined = _refined(held, x[0], period)
     if refined is None:
         return told | {"reason": NOT_SHUT}
     states, period, M = refined
@@ -96,13 +96,13 @@ def _cycle(system: System, x: Tensor, u: Tensor, unit: float, period: float) -> 
     }
 
 
-def _refined(system: System, x: Tensor, u: Tensor, unit: float, period: float) -> tuple[Array, float, Array] | None:
+def _refined(held: Held, x: Tensor, period: float) -> tuple[Array, float, Array] | None:
     """States (KEPT, n) of the cycle near x (n,), its period, and the derivative (n, n) of one turn; None in doubt."""
-    found = _turn(system, np.asarray(x), u, unit, period)
+    found = _turn(held, np.asarray(x), period)
     if found is None:
         return None
     states, M, F = found
-    gap, start = _back(system, states), F[0]
+    gap, start = _back(held.system, states), F[0]
     bordered = np.block([[M - np.eye(len(M)), F[-1][:, None]], [start[None], np.zeros((1, 1))]])
     try:
         change = np.linalg.solve(bordered, -np.append(gap, 0.0))
@@ -111,8 +111,8 @@ def _refined(system: System, x: Tensor, u: Tensor, unit: float, period: float) -
     if not np.isfinite(change).all() or abs(change[-1]) > MOVED * period:
         return None
     period += float(change[-1])
-    found = _turn(system, np.asarray(x) + change[:-1], u, unit, period)
-    if found is None or not np.linalg.norm(_back(system, found[0])) <= SHUT * unit:
+    found = _turn(held, np.asarray(x) + change[:-1], period)
+    if found is None or not np.linalg.norm(_back(held.system, found[0])) <= SHUT * held.unit:
         return None
     return found[0][:-1], period, found[1]
 
@@ -122,17 +122,17 @@ def _back(system: System, states: Array) -> Array:
     return np.asarray(nearest(way, system.periods))
 
 
-def _turn(system: System, x: Array, u: Tensor, unit: float, period: float) -> tuple[Array, Array, Array] | None:
+def _turn(held: Held, x: Array, period: float) -> tuple[Array, Array, Array] | None:
     """States (KEPT + 1, n) at equal times of one turn from x (n,), the derivative of its end, F at both ends."""
     n = len(x)
 
     def slope(t: float, y: Array) -> Array:
         state = torch.as_tensor(y[None, :n])
-        J = np.asarray(system.jacobian(state, u)[0])
-        return np.concatenate([np.asarray(system.velocity(state, u)[0]), (J @ y[n:].reshape(n, n)).ravel()])
+        J = np.asarray(held.jacobian(state)[0])
+        return np.concatenate([np.asarray(held.velocity(state)[0]), (J @ y[n:].reshape(n, n)).ravel()])
 
     begin = np.concatenate([x, np.eye(n).ravel()])
-    size = np.concatenate([np.full(n, TOLERANCE * unit), np.full(n * n, TOLERANCE)])
+    size = np.concatenate([np.full(n, TOLERANCE * held.unit), np.full(n * n, TOLERANCE)])
     times = np.linspace(0.0, period, KEPT + 1)
     with np.errstate(all="ignore"):
         found = scipy.integrate.solve_ivp(slope, (0.0, period), begin, "DOP853", times, rtol=TOLERANCE, atol=size)

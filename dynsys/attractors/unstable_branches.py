@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.stability.spectrum import excess
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ def leaving(system: System, points: FixedPoints, limit: int) -> Leaving:
     growth = excess(torch.as_tensor(values), system.kind)
     first = torch.as_tensor(FARTHEST * nearest(points, system)[source])
     least = torch.as_tensor(CLEAR * np.where(np.isfinite(points.error_bound), points.error_bound, 0.0)[source])
-    size = _displacements(system, x, u, v, growth, first, least)
+    size = _displacements(Held(system, u), x, v, growth, first, least)
     good = torch.isfinite(size)
     if not bool(good.all()):
         left_out["along which growth is lost in rounding"] = 2 * int((~good).sum())
@@ -110,18 +111,16 @@ def nearest(points: FixedPoints, system: System) -> Array:
     return np.where(np.isfinite(found), found, np.where(np.isfinite(size), size, 1.0))
 
 
-def _displacements(
-    system: System, x: Tensor, u: Tensor, v: Tensor, growth: Tensor, size: Tensor, least: Tensor
-) -> Tensor:
+def _displacements(held: Held, x: Tensor, v: Tensor, growth: Tensor, size: Tensor, least: Tensor) -> Tensor:
     """How far from x (b, n) along v a branch starts (b,); NaN where none from ``size`` to ``least`` is linear."""
-    linear, F = system.jacobian_product(x, u, v), system.velocity(x, u)
+    linear, F = held.jacobian_product(x, v), held.velocity(x)
     found = torch.full_like(size, torch.nan)
     for _ in range(QUARTERINGS):
         open_ = torch.isnan(found) & (size > least)
         if not bool(open_.any()):
             break
         e = size.unsqueeze(1)
-        rest = torch.stack([(system.velocity(x + s * e * v, u) - F - s * e * linear).norm(dim=1) for s in (1, -1)])
+        rest = torch.stack([(held.velocity(x + s * e * v) - F - s * e * linear).norm(dim=1) for s in (1, -1)])
         found = torch.where(open_ & (rest.amax(0) <= NONLINEAR * growth * size), size, found)
         size = size / 4
     return found

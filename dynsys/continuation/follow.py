@@ -29,10 +29,10 @@ from dynsys.io.progress import Progress, silent
 from dynsys.io.text import paragraphs
 from dynsys.numerics.deadline import Cut, Deadline, Part
 from dynsys.numerics.threads import alone, in_order
-from dynsys.search.course import usual_size
 from dynsys.search.find import fixed_states
 from dynsys.search.starts import GONE, first_starts, resting_states
 from dynsys.systems.family import TRAINING, Family
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind
 
 SEARCHES = 3  # snapshots searched unless told otherwise: the last, the first and the middle one
@@ -123,7 +123,7 @@ class _Study:
         self.family, self.workers, self.seed, self.verify, self.progress = family, workers, seed, verify, progress
         self.deadline = deadline
         last = family.system(float(len(family.steps) - 1))
-        unit = usual_size(last, family.u, first_starts(last, family.u, STARTS, seed))
+        unit = Held(last, family.u).measured(first_starts(last, family.u, STARTS, seed)).unit
         self.curves = Curves(family, unit, workers, progress, deadline)
         self.index_known = all(family.system(float(i)).box_is_trapping for i in range(len(family.steps)))
         self.searched: set[int] = set()

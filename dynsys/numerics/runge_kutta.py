@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 
 # The method as data: stage i starts from x + h (A[i] . slopes); the last row is the fifth-order end, which is also the
@@ -43,9 +44,9 @@ class Course:
     t: Tensor
 
     @classmethod
-    def starting(cls, system: System, x: Tensor, u: Tensor, unit: float) -> Course:
-        F = system.velocity(x, u)
-        h = FIRST * (vector_norm(x, dim=1) + FIRST * unit) / vector_norm(F, dim=1).clamp_min(1e-300)
+    def starting(cls, held: Held, x: Tensor) -> Course:
+        F = held.velocity(x)
+        h = FIRST * (vector_norm(x, dim=1) + FIRST * held.unit) / vector_norm(F, dim=1).clamp_min(1e-300)
         return cls(x.clone(), F, h.clamp(1e-6, 1.0), torch.zeros_like(h))
 
     def __getitem__(self, rows: Tensor) -> Course:
@@ -62,13 +63,13 @@ class Course:
             getattr(self, name)[rows] = getattr(new, name)
 
 
-def step(system: System, now: Course, u: Tensor, unit: float, until: Tensor) -> Course:
+def step(held: Held, now: Course, until: Tensor) -> Course:
     """One step of each state, not beyond the times ``until`` (B,); where the error is too large only h gets shorter."""
-    h = torch.minimum(_not_round(system, now), until - now.t)
+    h, unit = torch.minimum(_not_round(held.system, now), until - now.t), held.unit
     slopes, x = [now.F], now.x
     for weights in A:
         x = now.x + h.unsqueeze(1) * _combined(weights, slopes)
-        slopes.append(system.velocity(x, u))
+        slopes.append(held.velocity(x))
     error = h * vector_norm(_combined(E, slopes), dim=1)
     size = torch.maximum(vector_norm(now.x, dim=1), vector_norm(x, dim=1))
     if unit:
@@ -97,10 +98,8 @@ def _not_round(system: System, now: Course) -> Tensor:
 
 
 def advance(
-    system: System,
+    held: Held,
     now: Course,
-    u: Tensor,
-    unit: float,
     until: float | Tensor,
     *,
     most_steps: int | Tensor = MOST_STEPS,
@@ -110,7 +109,7 @@ def advance(
     """Take the states to the times ``until``, or as far as ``most_steps`` of each take it; returns the steps made (B,).
 
     Those that are stuck are left where they are. ``watch(rows, before, after)`` is told of every
-    step. ``whole`` says that ``system`` belongs to this batch, and cannot take some of its rows alone.
+    step. ``whole`` says that the system belongs to this batch, and cannot take some of its rows alone.
     """
     until = torch.as_tensor(until, dtype=now.t.dtype, device=now.t.device).expand_as(now.t)
     made = torch.zeros_like(now.t, dtype=torch.long)
@@ -120,7 +119,7 @@ def advance(
         if not bool(going.any()):
             return made
         before = now[rows]
-        after = step(system, before, u[rows], unit, until[rows])
+        after = step(held[rows], before, until[rows])
         if watch is not None:
             watch(rows, before, after)
         now.put(rows, after)

@@ -104,7 +104,7 @@ def _levelled(held: Held, found: Assessed) -> Assessed:
     worth &= 2 * step <= NEAR * (held.unit + vector_norm(found.x[rows], dim=1))  # beyond which no bound is sought
     for i, A in zip(rows[worth].tolist(), inverse[worth], strict=True):
         x = found.x[i : i + 1]
-        levelled = assess(Held(_Levelled(held.system, A), held.u[i : i + 1], held.unit), x)
+        levelled = assess(held[i : i + 1].of(_Levelled(held.system, A)), x)
         if bool(levelled.converged):
             moved = vector_norm(levelled.x - x) + found.inverse_norm[i] * EPS * vector_norm(x)
             bound[i] = levelled.error_bound[0] + moved

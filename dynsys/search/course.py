@@ -32,6 +32,7 @@ from dynsys.search.rounds import Harvest
 from dynsys.search.slow_points.slow import Minima
 from dynsys.search.solvers import DENSE_LIMIT, GaussNewton, Newton, Solver
 from dynsys.search.starts import first_starts, states_in_box, visited
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.latent import HIGHEST_RANK
 from dynsys.systems.pieces import Pieces
@@ -78,7 +79,7 @@ class Exploration:
         self.system, self.settings = system, settings
         finite = torch.isfinite(x).all(dim=1)
         given, x, groups = len(x), x[finite], groups[finite]
-        unit = usual_size(system, inputs, x)
+        unit = Held(system, inputs).measured(x).unit
         self.solver, self.solvers = solver, [solver.name]
         self.plan = settings.budget.plan(system.n_state, isinstance(solver, Newton), system.factorised_up_to)
         self.catalogue = Catalogue(system, inputs, unit, self.plan.jacobians, settings.workers)
@@ -414,12 +415,3 @@ class Exploration:
         reach = [self.farthest, *self.catalogue.states().norm(dim=1).tolist()]
         within = max(reach) if self.system.box(self.catalogue.inputs) is None else None
         return dataclasses.replace(found, early=self.stopped.is_early, unmet=unmet, doubted=doubted, within=within)
-
-
-def usual_size(system: System, u: Tensor, x: Tensor) -> float:
-    """The norm of a usual state, of the starts, but no more than half the diagonal of the reachable box, which may lie
-    far from the origin."""
-    size, box = float(x.norm(dim=1).median()), system.box(u[:1])
-    if box is not None:
-        size = min(size, float((box[1] - box[0]).norm()) / 2)
-    return size or 1.0

@@ -46,8 +46,8 @@ def zeros_of(
     """
     zeros = Zeros.of(catalogue.points, list(catalogue.groups), NOT_TRIED)
     if isinstance(system, Iterated) and system.k > 1:
-        points, u = zeros.points, catalogue.inputs[_rows(zeros)]
-        cycles = orbits(system.system, system.k, points.x, u, catalogue.unit, catalogue.together, given=points)
+        points, held = zeros.points, catalogue.held(_rows(zeros)).of(system.system)
+        cycles = orbits(held, system.k, points.x, catalogue.together, given=points)
         zeros = Zeros.of(cycles.points, [zeros.groups[i] for i in cycles.of], NOT_TRIED)
         zeros = dataclasses.replace(zeros, orbit=cycles.orbit)
     for group, proof in boxes.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from dynsys.systems.system import Product, System
 
@@ -27,6 +28,20 @@ class Held:
 
     def __getitem__(self, rows: Tensor | slice) -> Held:
         return Held(self.system, self.u[rows], self.unit)
+
+    def measured(self, x: Tensor) -> Held:
+        """With the norm of a usual one of the states x (k, n) as unit, but no more than half the diagonal of the
+        reachable box, which may lie far out."""
+        sizes, box = vector_norm(x, dim=1), self.system.box(self.u[:1])
+        sizes = sizes[torch.isfinite(sizes)]
+        unit = float(sizes.median()) if len(sizes) else 1.0
+        if box is not None:
+            unit = min(unit, float((box[1] - box[0]).norm()) / 2)
+        return Held(self.system, self.u, unit or 1.0)
+
+    def of(self, system: System) -> Held:
+        """Another system with such states at the same inputs."""
+        return Held(system, self.u, self.unit)
 
     def expand(self, n: int) -> Held:
         """Of one input (1, n_input): that same one for n states."""

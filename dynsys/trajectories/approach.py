@@ -135,11 +135,11 @@ class _Linearised:
         return taken.gather(1, self.of.unsqueeze(1)).squeeze(1) - 1
 
 
-def arrived(phases: Sequence[Phase], of: Tensor, history: Tensor, duration: float, u: Tensor, unit: float) -> Tensor:
+def arrived(held: Held, phases: Sequence[Phase], of: Tensor, history: Tensor, duration: float) -> Tensor:
     """Whether (B,) trajectories, the ``history`` (T + 1, B, n) of which took ``duration``, are on their way to the
-    phases ``of`` (B,), or at rest there; all phases have one period.
+    phases ``of`` (B,), or at rest there; all phases have one period, and the system that is held.
     """
-    system, period = phases[0].system, phases[0].period
+    system, unit, period = held.system, held.unit, phases[0].period
     x, T = history[-1], len(history) - 1
     back = (T // 2) // period * period
     if back == 0 or not len(x):
@@ -147,7 +147,7 @@ def arrived(phases: Sequence[Phase], of: Tensor, history: Tensor, duration: floa
     near = _Linearised(_Together(phases), of)
     p = _stacked([phase.x for phase in phases])[of]
     e, e_before = nearest(x - p, system.periods), nearest(history[-1 - back] - p, system.periods)
-    F = system.velocity(x, u)
+    F = held.velocity(x)
     distance, time = vector_norm(e, dim=1), duration * back / T
     pace = x.new_tensor([phase.pace(time) ** PACE for phase in phases])[of]
     linear = _is_linear(near, e, F)
@@ -160,7 +160,7 @@ def arrived(phases: Sequence[Phase], of: Tensor, history: Tensor, duration: floa
         there |= linear & (distance <= STEP_ERROR * (unit + size))
     close = (~there & (distance <= CLOSE * unit + ROUNDED * EPS * size)).nonzero().squeeze(1)
     if len(close):  # at rest they may come no nearer
-        there[close] = is_zero(Held(system, u[close], unit), x[close], F[close])
+        there[close] = is_zero(held[close], x[close], F[close])
     return there
 
 
@@ -186,8 +186,9 @@ def _comes_nearer(near: _Linearised, before: Tensor, after: Tensor, time: float)
         for _ in range(round(time) // first.period):
             alone = alone + tangent.velocity(alone, none)
     else:
-        course = Course.starting(tangent, before, none, 0.0)
-        advance(tangent, course, none, 0.0, time, whole=True)
+        held = Held(tangent, none, 0.0)
+        course = Course.starting(held, before)
+        advance(held, course, time, whole=True)
         alone = course.x
     nearer = vector_norm(before, dim=1) - vector_norm(alone, dim=1)
     return vector_norm(after - alone, dim=1) <= UNDONE * nearer

@@ -14,7 +14,7 @@ from dynsys.numerics.runge_kutta import LEAST, Course, advance
 from dynsys.numerics.threads import in_order
 from dynsys.systems.angles import wrapped
 from dynsys.systems.held import Held
-from dynsys.systems.system import Kind, System
+from dynsys.systems.system import Kind
 from dynsys.trajectories.sections import Returns
 
 FIRST = {Kind.MAP: 16, Kind.FLOW: 4}  # steps, or time constants, up to the first look; then twice as many at each
@@ -58,15 +58,15 @@ class Motion(abc.ABC):
     """The trajectories that are still followed; ``time`` is how far they have come."""
 
     @staticmethod
-    def of(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int, workers: int = 1) -> Motion:
-        if system.kind is Kind.MAP:
-            return MapMotion(system, x, u, unit, max_steps)
-        return FlowMotion(system, x, u, unit, max_steps, workers)
+    def of(held: Held, x: Tensor, max_steps: int, workers: int = 1) -> Motion:
+        if held.system.kind is Kind.MAP:
+            return MapMotion(held, x, max_steps)
+        return FlowMotion(held, x, max_steps, workers)
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
-        self.system, self.u, self.unit, self.max_steps = system, u, unit, max_steps
+    def __init__(self, held: Held, x: Tensor, max_steps: int) -> None:
+        self.held, self.system, self.max_steps = held, held.system, max_steps
         self.rows, self.time = torch.arange(len(x), device=x.device), 0.0
-        self.span: float = FIRST[system.kind]
+        self.span: float = FIRST[held.system.kind]
 
     @property
     def is_over(self) -> bool:
@@ -92,18 +92,18 @@ class Motion(abc.ABC):
 class MapMotion(Motion):
     """A map iterated, every state kept up to the next look."""
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int) -> None:
-        super().__init__(system, x, u, unit, max_steps)
+    def __init__(self, held: Held, x: Tensor, max_steps: int) -> None:
+        super().__init__(held, x, max_steps)
         self.x = x
 
     def follow(self) -> Followed:
         fits = max(FIRST[Kind.MAP], HELD // max(1, self.x.numel()))
         self.span = min(self.span, fits)
-        T, x, u = int(self._next()), self.x, self.u
+        T, x = int(self._next()), self.x
         history = x.new_empty(T + 1, *x.shape)
         history[0] = x
         for t in range(T):
-            x = torch.add(x, self.system.velocity(x, u), out=history[t + 1])
+            x = torch.add(x, self.held.velocity(x), out=history[t + 1])
             if self.system.periods is not None:
                 x = history[t + 1] = wrapped(x, self.system.periods)
         self.x = x
@@ -112,18 +112,18 @@ class MapMotion(Motion):
         return Followed(self.rows, history, no, no, no, never, x.new_zeros(len(x), 2, 0), T)
 
     def drop(self, gone: Tensor) -> None:
-        self.rows, self.x, self.u = self.rows[~gone], self.x[~gone], self.u[~gone]
+        self.rows, self.x, self.held = self.rows[~gone], self.x[~gone], self.held[~gone]
 
 
 class FlowMotion(Motion):
     """A flow by Runge-Kutta steps, and its returns since the look before."""
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, max_steps: int, workers: int = 1) -> None:
-        super().__init__(system, x, u, unit, max_steps)
+    def __init__(self, held: Held, x: Tensor, max_steps: int, workers: int = 1) -> None:
+        super().__init__(held, x, max_steps)
         self.workers = workers
-        self.now = Course.starting(system, x, u, unit)
+        self.now = Course.starting(held, x)
         self.steps_left = torch.full_like(self.rows, steps_given(max_steps))
-        self.span = min(self.span, FIRST_RATES / _usual_rate(Held(system, u, unit), x))
+        self.span = min(self.span, FIRST_RATES / _usual_rate(held, x))
 
     def follow(self) -> Followed:
         periods = self.system.periods
@@ -146,26 +146,26 @@ class FlowMotion(Motion):
         if not bool(some.any()):
             return far
         x, F, h = self.now.x[some], self.now.F[some], self.now.h[some].unsqueeze(1)
-        ahead = [self.system.velocity(x + part * h * F, self.u[some]) for part in (1.0, 1 / LEAST)]
+        ahead = [self.held[some].velocity(x + part * h * F) for part in (1.0, 1 / LEAST)]
         number = torch.isfinite(torch.cat([x, F, *ahead], dim=1)).all(dim=1)
         size, moved = vector_norm(x, dim=1), (h * (x * F).sum(dim=1, keepdim=True)).squeeze(1)
         fastest, usual_sizes = DIVERGES
-        far[some] = ~number | ((moved > fastest * size**2) & (size > usual_sizes * self.unit))
+        far[some] = ~number | ((moved > fastest * size**2) & (size > usual_sizes * self.held.unit))
         return far
 
     def _onward(self, some: Tensor, T: float) -> tuple[Tensor, Tensor, Tensor]:
         """Take some of the trajectories to the next look: their states halfway, and what their returns tell."""
         now, left = self.now[some], self.steps_left[some]
-        returns, halfway = Returns.starting(now, self.unit, self.system.periods), now.x
+        returns, halfway = Returns.starting(now, self.held.unit, self.system.periods), now.x
         for until in (self.time - T / 2, self.time):
             halfway = now.x.clone()
-            left -= advance(self.system, now, self.u[some], self.unit, until, most_steps=left, watch=returns.watch)
+            left -= advance(self.held[some], now, until, most_steps=left, watch=returns.watch)
         self.now.put(some, now)
         self.steps_left[some] = left
         return halfway, returns.period, returns.span
 
     def drop(self, gone: Tensor) -> None:
-        self.rows, self.u, self.now = self.rows[~gone], self.u[~gone], self.now[~gone]
+        self.rows, self.held, self.now = self.rows[~gone], self.held[~gone], self.now[~gone]
         self.steps_left = self.steps_left[~gone]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.runge_kutta import Course, advance
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 from dynsys.trajectories.sections import beside, crossing
 
 TURNS = 10
@@ -24,21 +24,21 @@ MOST = 8  # directions
 STEPS = 2_000
 
 
-def draws_in(system: System, x: Tensor, u: Tensor, unit: float, period: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+def draws_in(held: Held, x: Tensor, period: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     """Whether (C,) the trajectories of a flow through x (C, n), of the given ``period`` and ``size`` (C,), come back
     again and again, and whether they attract their neighbours besides.
     """
     C, n = x.shape
-    normal = system.velocity(x, u)
+    normal = held.velocity(x)
     normal = normal / vector_norm(normal, dim=1, keepdim=True).clamp_min(1e-300)
     ways = _directions(normal)
     K = ways.shape[1]
     start = torch.cat([x.unsqueeze(1), x.unsqueeze(1) + DISPLACED * size[:, None, None] * ways], dim=1).reshape(-1, n)
     each = torch.arange(C, device=x.device).repeat_interleave(K + 1)
-    watch = _Section(x[each], normal[each], period[each], system.periods)
-    course = Course.starting(system, start, u[each], unit)
+    watch = _Section(x[each], normal[each], period[each], held.system.periods)
+    course = Course.starting(held[each], start)
     until = (TURNS + 0.5) * period[each]
-    advance(system, course, u[each], unit, until, most_steps=STEPS, watch=watch.watch)
+    advance(held[each], course, until, most_steps=STEPS, watch=watch.watch)
     places = watch.places.view(TURNS, C, K + 1, n)
     apart = vector_norm(places[:, :, 1:] - places[:, :, :1], dim=3)
     late = apart[TURNS // 2 :].amax(dim=0)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.runge_kutta import Course, step
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 
 STRIDE = 0.05  # of the scale: the farthest that one step of a flow goes, so that the path can be drawn
@@ -24,9 +25,9 @@ class Walk:
     """
 
     def __init__(self, system: System, x: Tensor, u: Tensor, scale: Tensor) -> None:
-        self.system, self.u = system, u
-        self._start, self._scale, self._unit = x, scale, float(scale.median()) if len(x) else 1.0
-        self._now = Course.starting(system, x.clone(), u, self._unit)
+        self.held = Held(system, u, float(scale.median()) if len(x) else 1.0)
+        self._start, self._scale = x, scale
+        self._now = Course.starting(self.held, x.clone())
         self._kept = [(torch.arange(len(x)), self._now.t.clone(), x.to(torch.float32))]
 
     @property
@@ -43,7 +44,7 @@ class Walk:
         for _ in range(steps):
             if not len(rows):
                 break
-            if self.system.kind is Kind.MAP:
+            if self.held.system.kind is Kind.MAP:
                 self._iterate(rows)
             else:
                 self._integrate(rows)
@@ -63,7 +64,7 @@ class Walk:
 
     def _iterate(self, rows: Tensor) -> None:
         x = self.x[rows]
-        self.x[rows] = x + self.system.velocity(x, self.u[rows])
+        self.x[rows] = x + self.held[rows].velocity(x)
         self.time[rows] += 1
 
     def _integrate(self, rows: Tensor) -> None:
@@ -71,4 +72,4 @@ class Walk:
         now = self._now[rows]
         scale = torch.maximum(self._scale[rows], vector_norm(now.x - self._start[rows], dim=1))
         farthest = STRIDE * scale / vector_norm(now.F, dim=1).clamp_min(1e-300)
-        self._now.put(rows, step(self.system, now, self.u[rows], self._unit, now.t + farthest))
+        self._now.put(rows, step(self.held[rows], now, now.t + farthest))

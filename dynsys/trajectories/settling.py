@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -112,9 +112,9 @@ def settle(
     x = as_rows(x)
     u = x.new_zeros(1, system.n_input) if u is None else as_rows(u)
     points, point_inputs = (None if values is None else as_rows(values) for values in (points, point_inputs))
-    held = u.expand(len(x), -1)
+    held = Held(system, u.expand(len(x), -1)).measured(x)
     with alone():
-        course = _Course(system, x, held, steps, max_period, workers)
+        course = _Course(held, x, steps, max_period, workers)
         if points is not None and len(points):
             inputs = u[:1] if point_inputs is None else point_inputs
             course.known.hand_in(points, inputs.expand(len(points), -1), leading)
@@ -143,12 +143,11 @@ class _Oscillation:
 class _Course:
     """Everything that changes while trajectories are followed."""
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, max_steps: int, max_period: int, workers: int) -> None:
-        self.system, self.u, self.max_steps, self.max_period = system, u, max_steps, max_period
-        self.unit, self.begun = usual_size(system, x, u), x
-        self.known = Known(system, self.unit)
+    def __init__(self, held: Held, x: Tensor, max_steps: int, max_period: int, workers: int) -> None:
+        self.held, self.system, self.max_steps, self.max_period = held, held.system, max_steps, max_period
+        self.begun, self.known = x, Known(held.system, held.unit)
         self.looks = 0
-        self.motion = Motion.of(system, x, u, self.unit, max_steps, workers)
+        self.motion = Motion.of(held, x, max_steps, workers)
         self.oscillations: list[_Oscillation] = []  # those that draw their neighbours in
         self.neutral: list[_Oscillation] = []
         self.kind = [Ending.UNSETTLED] * len(x)
@@ -166,7 +165,7 @@ class _Course:
         rows = seen.rows
         self.end[rows], self.time[rows] = seen.history[-1], self.motion.time
         self._come_nearer(seen.history[-1])
-        far = BEYOND * vector_norm(self.begun[rows], dim=1).clamp_min(max(self.unit, 1.0))
+        far = BEYOND * vector_norm(self.begun[rows], dim=1).clamp_min(max(self.held.unit, 1.0))
         gone = seen.escaped | ~(vector_norm(seen.history[-1] - self.begun[rows], dim=1) <= far)
         self._set(rows[gone], Ending.ESCAPED)
         seen = seen[~gone]
@@ -176,7 +175,7 @@ class _Course:
         seen = seen[owner < 0]
         rest = self._at_rest(seen)
         if not self.known.attractors or self.looks > PATIENCE:
-            rest = rest | hovers(Held(self.system, self.u[seen.rows], self.unit), seen.history[-1])
+            rest = rest | hovers(self.held[seen.rows], seen.history[-1])
         owner = self._owners_at_rest(seen[rest])
         self.owner[seen.rows[rest]] = owner
         self._set(seen.rows[rest][owner >= 0], Ending.POINT)
@@ -191,21 +190,22 @@ class _Course:
 
     def _come_nearer(self, x: Tensor) -> None:
         """Where starts far out have led to states (B, n) far smaller, errors are relative to theirs."""
-        size = max(usual_size(self.system, x, self.u), 1.0)
-        if size < SMALLER * self.unit:
-            self.unit = self.known.unit = self.motion.unit = size
+        size = max(self.held.measured(x).unit, 1.0)
+        if size < SMALLER * self.held.unit:
+            self.held, self.motion.held = (replace(held, unit=size) for held in (self.held, self.motion.held))
+            self.known.unit = size
 
     def _set(self, rows: Tensor, kind: Ending) -> None:
         for row in rows.tolist():
             self.kind[row] = kind
 
     def _at_rest(self, seen: Followed) -> Tensor:
-        x, held = seen.history[-1], Held(self.system, self.u[seen.rows], self.unit)
+        x, held = seen.history[-1], self.held[seen.rows]
         return is_zero(held, x, held.velocity(x))
 
     def _owners_at_rest(self, seen: Followed) -> Tensor:
         """The attractor of each trajectory at rest, every one of which is looked at; -1 where there is none."""
-        u, known = self.u[seen.rows], len(self.known.phases)
+        u, known = self.held.u[seen.rows], len(self.known.phases)
         for some in torch.split(torch.arange(len(u), device=u.device), self._at_once()):
             self.known.discover(seen.history[-1, some], u[some], 1)
         return self.known.owners(seen.history, seen.duration, u, since=known)
@@ -216,7 +216,7 @@ class _Course:
 
     def _owners(self, seen: Followed) -> Tensor:
         """The attractor of each trajectory followed; new ones are looked for while that brings any."""
-        u = self.u[seen.rows]
+        u = self.held.u[seen.rows]
         owner = self.known.owners(seen.history, seen.duration, u)
         if bool((owner >= 0).all()) or (self.known.attractors and self.looks <= PATIENCE):
             return owner
@@ -228,7 +228,7 @@ class _Course:
             rows = (owner < 0).nonzero().squeeze(1)
             owner[rows] = self.known.owners(seen.history[:, rows], seen.duration, u[rows], since=known)
             left = TRIES if len(self.known.phases) > known else left - 1
-            done = (self._apart(x, x[some]) <= TOGETHER * self.unit) & (u.unsqueeze(1) == u[some]).all(dim=2)
+            done = (self._apart(x, x[some]) <= TOGETHER * self.held.unit) & (u.unsqueeze(1) == u[some]).all(dim=2)
             open_ &= (owner < 0) & ~(done & (k.unsqueeze(1) == k[some])).any(dim=1)
         return owner
 
@@ -238,7 +238,7 @@ class _Course:
         order = order[torch.isfinite(apart[order]) & (k[order] == k[order[0]])]
         leaders: list[int] = []
         for i in order.tolist():
-            near = vector_norm(self._way(x[leaders], x[i]), dim=1) <= TOGETHER * self.unit
+            near = vector_norm(self._way(x[leaders], x[i]), dim=1) <= TOGETHER * self.held.unit
             near &= (u[leaders] == u[i]).all(dim=1)
             if not bool(near.any()):
                 leaders.append(i)
@@ -263,19 +263,21 @@ class _Course:
             return torch.ones_like(seen.rows), torch.where(apart <= before, apart, torch.inf)
         most = max(1, min(self.max_period, T // 2))
         gaps = torch.stack([vector_norm(self._way(history[-1], history[-1 - k]), dim=1) for k in range(1, most + 1)])
-        enough = gaps <= 4 * gaps.amin(dim=0) + 1e-9 * self.unit  # a multiple of the period does as well, but no better
+        enough = (
+            gaps <= 4 * gaps.amin(dim=0) + 1e-9 * self.held.unit
+        )  # a multiple of the period does as well, but no better
         period = enough.to(torch.uint8).argmax(dim=0) + 1
         apart = torch.full_like(gaps[0], torch.inf)
         for k in torch.unique(period).tolist():
             rows = (period == k).nonzero().squeeze(1)
             late = self._way(history[T // 2 :, rows], history[T // 2 - k : T + 1 - k, rows])
             earlier, later = (part.amax(dim=0) for part in vector_norm(late, dim=2).tensor_split(2))
-            apart[rows] = torch.where((later <= earlier) & (later <= COARSE * self.unit), later, torch.inf)
+            apart[rows] = torch.where((later <= earlier) & (later <= COARSE * self.held.unit), later, torch.inf)
         return period, apart
 
     def _oscillate(self, seen: Followed) -> Tensor:
         """Whether (B,) the trajectories that have come back are on a closed orbit; one that draws in others is told."""
-        u = self.u[seen.rows]
+        u = self.held.u[seen.rows]
         orbits = [
             _Oscillation(float(seen.period[i]), seen.span[i], seen.history[-1, i], u[i]) for i in range(len(seen.rows))
         ]
@@ -287,7 +289,7 @@ class _Course:
         if new:
             size = vector_norm(seen.span[new, 1] - seen.span[new, 0], dim=1)
             state = seen.history[-1, new]
-            closed, attract = draws_in(self.system, state, u[new], self.unit, seen.period[new], size)
+            closed, attract = draws_in(self.held[seen.rows[new]], state, seen.period[new], size)
             for i, closes, attracts in zip(new, closed.tolist(), attract.tolist(), strict=True):
                 if closes:
                     (self.oscillations if attracts else self.neutral).append(orbits[i])
@@ -324,13 +326,3 @@ class _Course:
 
 def _sort_key(attractor: Attractor) -> tuple[float, ...]:
     return (round(float(attractor.period), 3), *attractor.states[0].round(6).tolist())
-
-
-def usual_size(system: System, x: Tensor, u: Tensor) -> float:
-    """The norm of a usual state, but no more than half the diagonal of the reachable box, which may lie far out."""
-    sizes, box = vector_norm(x, dim=1), system.box(u[:1])
-    sizes = sizes[torch.isfinite(sizes)]
-    size = float(sizes.median()) if len(sizes) else 1.0
-    if box is not None:
-        size = min(size, float((box[1] - box[0]).norm()) / 2)
-    return size or 1.0

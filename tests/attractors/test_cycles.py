@@ -39,7 +39,7 @@ def zeros_of_one_variable(system, k, low=-1e-6, high=1 + 1e-6, grid=400_001):
 
 def orbits_found(system, k):
     x = zeros_of_one_variable(system, k)
-    return orbits(system, k, x, torch.zeros(len(x), 0, dtype=torch.float64), unit=1.0), x
+    return orbits(Held(system, torch.zeros(len(x), 0, dtype=torch.float64), 1.0), k, x), x
 
 
 def states_of(found, k):
@@ -85,7 +85,7 @@ def test_the_full_logistic_map_has_as_many_orbits_as_necklaces(k, number):
     t = np.concatenate([j[: 2**k - 1] / (2**k - 1), j[1:] / (2**k + 1)])
     x = torch.as_tensor(np.unique((np.sin(np.pi * t) ** 2).round(12)))[:, None]
     assert len(x) == 2**k
-    found = orbits(logistic(4.0), k, x, torch.zeros(2**k, 0, dtype=torch.float64), unit=1.0)
+    found = orbits(Held(logistic(4.0), torch.zeros(2**k, 0, dtype=torch.float64), 1.0), k, x)
     assert len(found.points) == k * number
     assert sum(found.dropped.values()) == 2**k - k * number
     assert set(found.source.tolist()) == set(np.nonzero(found.least_period == k)[0].tolist())
@@ -98,7 +98,7 @@ def test_the_henon_maps_orbit_of_period_2_is_its_closed_form():
     x1, x2 = sorted(np.roots([a * a, -a * (1 - b), (1 - b) ** 2 - a]))
     orbit = [[x1, b * x2], [x2, b * x1]]
     x = torch.tensor([fixed[0], orbit[1], fixed[1]], dtype=torch.float64)
-    found = orbits(henon(a, b), 2, x, torch.zeros(3, 0, dtype=torch.float64), unit=1.0)
+    found = orbits(Held(henon(a, b), torch.zeros(3, 0, dtype=torch.float64), 1.0), 2, x)
     assert found.dropped == {1: 2}
     assert np.allclose(states_of(found, 2), [orbit], atol=1e-12)
     assert found.source.tolist() == [-1, 1]
@@ -109,7 +109,7 @@ def test_one_point_of_an_orbit_gives_the_others():
     whole, _ = orbits_found(logistic(3.83), 3)
     x = whole.points.x
     some = x[[4, 1]]
-    found = orbits(logistic(3.83), 3, some, torch.zeros(2, 0, dtype=torch.float64), unit=1.0)
+    found = orbits(Held(logistic(3.83), torch.zeros(2, 0, dtype=torch.float64), 1.0), 3, some)
     key = np.argsort(found.points.x[::3, 0].numpy())
     assert np.allclose(found.points.x.reshape(2, 3).numpy()[key], x.reshape(2, 3).numpy(), atol=1e-12)
     assert sorted(found.source.tolist()) == [-1, -1, -1, -1, 0, 1]
@@ -121,7 +121,7 @@ def test_one_point_of_an_orbit_gives_the_others():
 
 def test_every_added_phase_has_an_error_bound_and_is_zero_to_rounding():
     whole, _ = orbits_found(logistic(3.83), 3)
-    found = orbits(logistic(3.83), 3, whole.points.x[:1], EMPTY, unit=1.0)
+    found = orbits(Held(logistic(3.83), EMPTY, 1.0), 3, whole.points.x[:1])
     assert bool(found.points.converged.all())
     assert float(found.points.error_bound.max()) < 1e-12
 
@@ -131,7 +131,7 @@ def test_the_order_of_the_given_points_does_not_change_the_orbits():
     x, u = whole.points.x, torch.zeros(6, 0, dtype=torch.float64)
     for seed in range(3):
         order = torch.as_tensor(np.random.default_rng(seed).permutation(6))
-        found = orbits(logistic(3.83), 3, x[order], u, unit=1.0)
+        found = orbits(Held(logistic(3.83), u, 1.0), 3, x[order])
         again = states_of(found, 3)
         again = again[np.argsort(again[:, 0, 0])]
         assert np.allclose(again, states_of(whole, 3), atol=1e-13)
@@ -145,7 +145,7 @@ def test_points_of_two_inputs_are_orbits_of_their_own():
     x = torch.full((2, 1), 0.9, dtype=torch.float64)
     for _ in range(200):
         x = x + shifted.velocity(x, u)
-    found = orbits(shifted, 2, x, u, unit=1.0)
+    found = orbits(Held(shifted, u, 1.0), 2, x)
     assert len(found.points) == 4
     for o in (0, 1):
         rows = found.of[found.orbit == o]
@@ -159,7 +159,7 @@ def test_at_a_period_doubling_the_fixed_point_is_not_taken_for_an_orbit():
     x = torch.tensor([[2 / 3 + 1e-7], [0.0]], dtype=torch.float64)
     u = torch.zeros(2, 0, dtype=torch.float64)
     given = assess(Held(Iterated(logistic(3.0), 2), u, 1.0), x)
-    assert least_periods(logistic(3.0), 2, given, u, 1.0).tolist() == [1, 1]
+    assert least_periods(Held(logistic(3.0), u, 1.0), 2, given).tolist() == [1, 1]
 
 
 def test_just_after_a_period_doubling_the_orbit_is_told_from_the_fixed_point():
@@ -167,7 +167,7 @@ def test_just_after_a_period_doubling_the_orbit_is_told_from_the_fixed_point():
     r = 3 + 1e-8
     root = np.sqrt((r - 3) * (r + 1))
     x = torch.tensor([[(r + 1 - root) / (2 * r)], [(r + 1 + root) / (2 * r)], [1 - 1 / r]], dtype=torch.float64)
-    found = orbits(logistic(r), 2, x, torch.zeros(3, 0, dtype=torch.float64), unit=1.0)
+    found = orbits(Held(logistic(r), torch.zeros(3, 0, dtype=torch.float64), 1.0), 2, x)
     assert found.least_period.tolist() == [2, 2, 1]
     assert np.allclose(found.points.x.ravel(), x[:2].ravel(), atol=1e-9)
 
@@ -178,7 +178,7 @@ def test_independent_units_have_the_orbits_of_their_product():
     swing = brentq(lambda x: np.tanh(1.8 * x) - x, 0.5, 1.0, xtol=1e-15)
     system = Map(lambda x, u: -torch.tanh(1.8 * x), n_state=3, bounds=(-1, 1))
     x = torch.tensor(list(product((-swing, 0.0, swing), repeat=3)), dtype=torch.float64)
-    found = orbits(system, 2, x, torch.zeros(27, 0, dtype=torch.float64), unit=1.0)
+    found = orbits(Held(system, torch.zeros(27, 0, dtype=torch.float64), 1.0), 2, x)
     assert found.dropped == {1: 1}
     first, second = states_of(found, 2).transpose(1, 0, 2)
     assert len(first) == 13
@@ -195,7 +195,7 @@ def test_an_orbit_of_a_network_is_led_round_by_the_network():
     x = torch.as_tensor(np.random.default_rng(1).uniform(-1, 1, (8, 6)))
     for _ in range(3000):
         x = x + network.velocity(x, u)
-    found = orbits(network, 2, x, u, unit=1.0)
+    found = orbits(Held(network, u, 1.0), 2, x)
     assert not found.dropped
     held = u[:1].expand(len(found.points), -1)
     after = found.points.x + network.velocity(found.points.x, held)
