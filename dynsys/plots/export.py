@@ -15,6 +15,11 @@ from dynsys.plots.still import HEIGHT, WIDTH, Size, still
 PAGES, PICTURES = (".html", ".htm"), (".png", ".pdf", ".svg")  # what their names may end in
 
 
+# Kaleido draws scenes in as many pixels as the layout has; a PDF is scaled down and needs more.
+SHARP = """<script>{const draw = Plotly.toImage; Plotly.toImage = (figure, options) =>
+  draw({...figure, config: {...figure.config, plotGlPixelRatio: %g}}, options);}</script>"""
+
+
 class PictureError(ValueError):
     """A picture that cannot be drawn on this machine, and what to install."""
 
@@ -154,12 +159,13 @@ def save_picture(
         raise PictureError(
             "a still picture needs the package kaleido: pip install 'dynsys-rnn[static]' (or save the picture as HTML)"
         ) from error
-    drawn = one.figure.to_dict() | {"config": {"plotGlPixelRatio": one.sharp}}
+    pages = kaleido.PageGenerator(mathjax=False)  # by default it is fetched from the network
+    pages.footer = SHARP % one.sharp + pages.footer
     try:
         image: bytes = kaleido.calc_fig_sync(
-            drawn,
+            one.figure.to_dict(),
             opts={"format": ending[1:], "width": one.width, "height": one.height, "scale": one.scale},
-            kopts={"mathjax": False},  # by default it is fetched from the network
+            kopts={"page_generator": pages},
         )
     except ChromeNotFoundError as error:
         raise PictureError(

@@ -10,6 +10,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dynsys.plots.page import TITLE, UNDER, unbroken, wordless
@@ -29,8 +30,9 @@ NARROW = 1000  # pixels, below which there is no room for a legend beside a scen
 LEAST_WIDTH, LEAST_HEIGHT = 200, 100  # pixels that a figure needs, and its axes
 FULL, THINNEST = 700.0, 0.4  # height of a scene for which markers and lines are made, and how thin they get
 LETTER, ENTRY, ROW = 7.2, 46, 22  # pixels of a letter in a legend, of what stands before a name, and of its rows
+BAR = 100  # pixels that a colour bar takes of the width
 CAPTION_LETTER, CAPTION_ROW = 6.6, 18  # of the caption
-SQUARE = camera.WIDTH / camera.HEIGHT * 1.1  # of a scene's width by its height, below which the box has to be smaller
+SQUARE = camera.WIDTH / camera.HEIGHT * 1.1  # of a scene's width by its height, below which things have to be smaller
 
 
 @dataclass(frozen=True)
@@ -141,17 +143,19 @@ def _rows(figure: go.Figure, width: int) -> int:
 
 
 def _smaller(figure: go.Figure, width: int, height: int) -> None:
-    """In a small picture of a scene a box that fits into it, and smaller markers and lines: only text has a size that
-    is asked for."""
+    """A box that fits into the scene, and in a small one smaller markers and lines: only text has a size that is asked
+    for."""
     if not _is_scene(figure):
         return
     layout, margin = figure.layout, figure.layout.margin
     across = layout.scene.domain.x or (0, 1)
-    room = (width - (margin.l or 0) - (margin.r or 0)) * (across[1] - across[0])
+    scales = [part for trace in figure.data for part in (trace.marker, trace.line) if part.colorbar.to_plotly_json()]
+    room = (width - (margin.l or 0) - (margin.r or 0) - BAR * len(scales)) * (across[1] - across[0])
     tall = height - (margin.t or 0) - (margin.b or 0)
-    ratio, part = layout.scene.aspectratio, min(room / tall / SQUARE, 1.0)
-    if part < 1 and ratio.x is not None:
-        layout.scene.aspectratio = {key: part * ratio[key] for key in "xyz"}
+    ratio = layout.scene.aspectratio
+    if ratio.x is not None:
+        span, view = np.array([ratio[key] for key in "xyz"]), layout.scene.camera.to_plotly_json()
+        layout.scene.aspectratio = camera.aspect(view, span, camera.width_in(room, tall))
     thin = min(max(min(room / SQUARE, tall) / FULL, THINNEST), 1.0)
     for trace in figure.data if thin < 1 else ():
         for part_of in (trace.marker, trace.line):

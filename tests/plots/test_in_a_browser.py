@@ -86,7 +86,7 @@ def report(browser, points, tmp_path_factory):
 def fitted(browser, width, height):
     """The figures of the page in a window of that size, once they fit it."""
     browser.resize(width, height)
-    fits = "!gd.dataset.fitting && Number(gd.dataset.fitted) === gd.clientWidth"
+    fits = "!gd.dataset.fitting && gd.dataset.fitted?.startsWith(`${gd.clientWidth} `)"
     browser.wait(f"[...document.querySelectorAll('figure .js-plotly-plot')].every(gd => {fits})")
     return browser.evaluate(CUT_OFF)
 

@@ -12,6 +12,7 @@ Camera = dict[str, Any]
 
 OBLIQUE, TOP = "oblique", "PC 1 – PC 2"
 WIDTH, HEIGHT = 2.05, 1.7  # of the box in scene units: the page is 2 high, and the legend takes some of its width
+NAMES = 0.4  # of the width, for the names of the axes
 _EYE = (1.25, -1.45, 0.8)
 
 
@@ -39,10 +40,15 @@ def presets(places: Array, n_shown: int = 3) -> dict[str, Camera]:
     return views if n_shown == 3 else {TOP: views[TOP]}
 
 
-def aspect(view: Camera, span: Array) -> dict[str, float]:
+def aspect(view: Camera, span: Array, width: float = WIDTH) -> dict[str, float]:
     """An aspect ratio in proportion to ``span`` (3,), the length of each axis, that fits the box into the page."""
     wide, tall = (float(span @ np.abs(way)) for way in screen(view))
-    return dict(zip("xyz", (min(WIDTH / wide, HEIGHT / tall) * span).tolist(), strict=True))
+    return dict(zip("xyz", (min(width / wide, HEIGHT / tall) * span).tolist(), strict=True))
+
+
+def width_in(across: float, high: float) -> float:
+    """Of a box, in a scene of that many pixels, which is 2 units high."""
+    return max(2 * across / high - NAMES, NAMES)
 
 
 def screen(view: Camera) -> tuple[Array, Array]:
