@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.systems.system import System
+from dynsys.systems.system import OfFunction, System
 
 Array = NDArray[np.float64]
 
@@ -108,6 +108,8 @@ class Family(abc.ABC):
 class FamilyOf(Family):
     """A family given by a function from s to a system.
 
+    A user's function is looked at at every snapshot, and once between them: there it is the same with other numbers.
+
     >>> from dynsys import Flow
     >>> fold = FamilyOf(lambda s: Flow(lambda x, u: s - x**2, n_state=1), np.linspace(-1, 1, 5))
     >>> fold.rate(torch.tensor([0.5], dtype=torch.float64), 1.0, 1).round(decimals=6)
@@ -118,7 +120,11 @@ class FamilyOf(Family):
         self, make: Callable[[float], System], steps: Any, u: Tensor | None = None, parameter: str = "parameter"
     ) -> None:
         self._make, self.parameter = make, parameter
+        self._looks: dict[Any, Any] = {}
         super().__init__(steps, u)
 
     def at(self, s: float) -> System:
-        return self._make(s)
+        system = self._make(s)
+        if isinstance(system, OfFunction):
+            system.looks_with(self._looks, s if s in self.steps else None)
+        return system

@@ -247,7 +247,15 @@ class Reduction:
     lift: Callable[[Tensor, Tensor], Tensor]
 
 
-class _OfFunction(System):
+@dataclass
+class _Look:
+    """What is known of a user's function once it was looked at."""
+
+    done: bool = False
+    in_reverse: bool | None = None  # whether derivatives are taken so; not known before the first
+
+
+class OfFunction(System):
     """A system given by one function of the user's; every derivative is taken by ``torch.func``.
 
     The function is looked at where it is first used, so that it may be defined later, hold only within its bounds, and
@@ -270,17 +278,22 @@ class _OfFunction(System):
         name: str | None = None,
     ) -> None:
         self._function, self._readout, self._bounds = function, readout, _checked_bounds(bounds)
-        self._alone, self._looked_at = takes_states_alone(function), False
-        self._in_reverse: bool | None = None  # whether derivatives are taken so; not known before the first
+        self._alone, self._look = takes_states_alone(function), _Look()
         self.n_state, self.n_input, self.n_output = n_state, n_input, n_output
         self.time_constant, self.name = time_constant, name or str(self.kind)
         self.periods = checked_periods(periods, n_state)
 
     def jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         self._look_at(x, u)
-        if self._in_reverse is None and len(x):
-            self._in_reverse = self.n_state <= FORMED and _modes_agree(self.velocity, x[:TRIED], u[:TRIED])
-        return (_reverse_jacobian if self._in_reverse else _autodiff_jacobian)(self.velocity, x, u)
+        if self._look.in_reverse is None and len(x):
+            self._look.in_reverse = self.n_state <= FORMED and _modes_agree(self.velocity, x[:TRIED], u[:TRIED])
+        return (_reverse_jacobian if self._look.in_reverse else _autodiff_jacobian)(self.velocity, x, u)
+
+    def looks_with(self, others: dict[Any, _Look], key: Any) -> None:
+        """Not looked at again where ``others`` have been under this key, and the same code is called."""
+        code = getattr(self._function, "__code__", None)
+        if code is not None:
+            self._look = others.setdefault((key, code), self._look)
 
     def _value(self, x: Tensor, u: Tensor) -> Tensor:
         self._look_at(x, u)
@@ -291,10 +304,10 @@ class _OfFunction(System):
         return function(x) if self._alone else function(x, u)
 
     def _look_at(self, x: Tensor, u: Tensor) -> None:
-        if self._looked_at or len(x) == 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+        if self._look.done or len(x) == 0 or torch._C._functorch.peek_interpreter_stack() is not None:
             return  # within torch.func nothing can be tried; what is differentiated has been used before
         check_function(self._function, self._call, x, u, self.name, self.of)
-        self._looked_at = True
+        self._look.done = True
 
     def readout(self, x: Tensor) -> Tensor:
         if self._readout is None:
@@ -315,7 +328,7 @@ class _OfFunction(System):
         return within_a_turn(*bounds, self.periods)
 
 
-class Map(_OfFunction):
+class Map(OfFunction):
     """A map given by its step, ``step(x, u) -> x'``, with x (B, n_state) and u (B, n_input) float64 tensors.
 
     ``readout(x)`` gives (B, n_output); ``bounds`` are the least and the greatest value that a state variable can take.
@@ -334,7 +347,7 @@ class Map(_OfFunction):
         return nearest(self._value(x, u) - x, self.periods)
 
 
-class Flow(_OfFunction):
+class Flow(OfFunction):
     """A flow given by its velocity, ``velocity(x, u)`` with ``time_constant * dx/dt = velocity``; else as ``Map``.
 
     >>> decay = Flow(lambda x, u: -x, n_state=2)

@@ -8,6 +8,7 @@ import torch
 
 import dynsys
 from dynsys import Flow, Map
+from dynsys.systems.family import FamilyOf
 
 W = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 V = W.numpy()
@@ -153,6 +154,24 @@ def test_a_function_is_looked_at_where_it_is_first_used_and_no_more():
     system.velocity(x, u)
     system.to(dtype=torch.float32).velocity(x.float(), u.float())
     assert len(calls) == before + 2
+
+
+def test_a_family_s_function_is_looked_at_at_every_snapshot_and_once_between_them():
+    calls = []
+
+    def at(s):
+        def velocity(x, u):
+            calls.append(s)
+            return -x + (x.mean() if s == 2 else s)  # at the last snapshot a row depends on the others
+
+        return Flow(velocity, 1)
+
+    family, x = FamilyOf(at, [0.0, 1.0, 2.0]), torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+    for p in (0.5, 0.25, 1.5):
+        family.system(p).velocity(x, torch.zeros(3, 0, dtype=torch.float64))
+    assert calls.count(0.25) == calls.count(1.5) == 1 < calls.count(0.5)
+    with pytest.raises(ValueError, match=OTHER_ROWS):
+        family.system(2.0).velocity(x, torch.zeros(3, 0, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("kind", [Map, Flow])
