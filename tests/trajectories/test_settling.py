@@ -178,6 +178,18 @@ def test_the_swings_of_a_pendulum_are_no_memories():
     )
 
 
+def test_an_oscillation_is_one_though_its_first_turn_takes_neighbours_farther_away():
+    """Roessler's flow before its first doubling, c = 2.5: multipliers -0.77 and -5e-6 of a turn of 5.749, from SciPy's
+    DOP853 with the variational equation; a displacement along z grows nine times in the first turn."""
+    flow = Flow(
+        lambda x, u: torch.stack([-x[:, 1] - x[:, 2], x[:, 0] + x[:, 1] / 5, 0.2 + x[:, 2] * (x[:, 0] - 2.5)], 1),
+        n_state=3,
+    )
+    ends = settle(flow, torch.tensor([[4.58, 0.0, 1.53]], dtype=torch.float64), EMPTY)
+    assert kinds(ends) == {Ending.OSCILLATION: 1}
+    assert ends.attractors[0].period == pytest.approx(5.749, rel=1e-3)
+
+
 def test_a_weakly_attracting_oscillation_is_one():
     """r' = r (1 - r^2) / 200 beside a turn at rate 1: a distance from r = 1 shrinks by exp(-2 pi / 100) a turn."""
 
