@@ -126,7 +126,7 @@ def drawn(system: System, found: Selections) -> Any:
         raise ValueError("under none of these inputs is there a line of slow points; there is nothing to draw")
     x, u = torch.as_tensor(longest.states), torch.as_tensor(longest.input)
     b = system.input_jacobian(x, u.expand(len(x), -1)).mean(dim=0)[:, free]
-    names = [f"input {', '.join(f'{value:g}' for value in line.input)}" for line in found.lines]
+    names = [f"under {', '.join(f'{value:g}' for value in line.input)}" for line in found.lines]
     return selection_vectors(found.lines, names, free, np.asarray(b.T), title=title_of(system))
 
 

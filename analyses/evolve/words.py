@@ -22,12 +22,12 @@ NO_MEMORY = "stable, no memory"
 
 
 def step_of(time: float) -> str:
-    """A time as it is written wherever one is.
+    """A time as it is written wherever one is: to a tenth of a step, as weights between snapshots are interpolated.
 
-    >>> step_of(0.25), step_of(1351.234), step_of(29688.06)
-    ('0.25', '1,351.23', '29,688.1')
+    >>> step_of(0.25), step_of(59.9572), step_of(1351.234), step_of(29688.06), step_of(2e6)
+    ('0.25', '60', '1,351.2', '29,688.1', '2,000,000')
     """
-    return f"{time:,.6g}" if abs(time) < 1e6 else f"{time:,.0f}"
+    return f"{time:.3g}" if abs(time) < 10 else f"{round(time, 1):,.10g}"
 
 
 def begins(family: Snapshots, searches: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -30,7 +31,7 @@ def check_page(path: str | Path) -> None:
 
 
 def check_picture(path: str | Path) -> None:
-    """As ``check_page``, of a still picture."""
+    """As ``check_page``, of a still picture; PictureError where what draws it is not installed."""
     _check(path, PICTURES, "a picture")
 
 
@@ -51,6 +52,10 @@ def _check(path: str | Path, endings: tuple[str, ...], what: str) -> None:
         listed = f"{', '.join(endings[:-1])} or {endings[-1]}"
         raise ValueError(f"{str(path)!r} is no name for {what}; it has to end in {listed}")
     check_drawn(path)
+    if Path(path).suffix.lower() in PICTURES and find_spec("kaleido") is None:
+        raise PictureError(
+            "a still picture needs the package kaleido: pip install 'dynsys-rnn[static]' (or save the picture as HTML)"
+        )
 
 
 def save_html(figure: go.Figure, path: str | Path, below: Sequence[go.Figure] = ()) -> Path:
@@ -152,13 +157,9 @@ def save_picture(
     check_picture(path)
     ending = Path(path).suffix.lower()
     one = still(figure, Size.read(size or f"{width}x{height}px"), font, caption, ending)
-    try:
-        import kaleido
-        from kaleido.errors import ChromeNotFoundError
-    except ImportError as error:
-        raise PictureError(
-            "a still picture needs the package kaleido: pip install 'dynsys-rnn[static]' (or save the picture as HTML)"
-        ) from error
+    import kaleido
+    from kaleido.errors import ChromeNotFoundError
+
     pages = kaleido.PageGenerator(mathjax=False)  # by default it is fetched from the network
     pages.footer = SHARP % one.sharp + pages.footer
     try:

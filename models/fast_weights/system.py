@@ -41,6 +41,7 @@ class FastWeights(System):
 
     kind = Kind.MAP
     name = "fast-weights"
+    title = "fast-weights network"
     papers = ("ba2016", "kingma2015")
     equation = "h' = relu(LN(W h + C x + b + A h)), A' = lambda A + eta h h^T"
     recurrent_weights = "W"

@@ -77,6 +77,7 @@ class LeakyMap(LeakyStep, ActivityNetwork):
     """x' = (1 - a) x + a f(W x + B u + b): the state is the rate, and its box the range of f."""
 
     name = "leaky"
+    title = "leaky RNN"
     equation = "x' = (1 - a) x + a f(W x + B u + b), z = W_out x + b_out"
     flows = LeakyActivity
 
@@ -85,5 +86,6 @@ class LeakyRateMap(LeakyStep):
     """x' = (1 - a) x + a (W f(x) + B u + b): the state is the current into a unit."""
 
     name = "leaky-rate"
+    title = "leaky rate network"
     equation = "x' = (1 - a) x + a (W r(x) + B u + b), z = W_out r(x) + b_out, r = f"
     flows = LeakyRate

@@ -199,6 +199,7 @@ class LeakyRate(LeakyFlow):
     """The first form: the state is the current into a unit."""
 
     name = "rate"
+    title = "rate network"
     equation = "tau dx/dt = -x + W r(x) + B u + b, z = W_out r(x) + b_out, r = f"
 
 
@@ -206,6 +207,7 @@ class LeakyActivity(LeakyFlow, ActivityNetwork):
     """The second form: the state is the rate itself, and its box the range of f."""
 
     name = "activity"
+    title = "firing-rate network"
     equation = "tau dr/dt = -r + f(W r + B u + b), z = W_out r + b_out"
 
 

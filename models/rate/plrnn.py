@@ -41,6 +41,7 @@ class PLRNN(System):
 
     kind = Kind.MAP
     name = "plrnn"
+    title = "piecewise-linear RNN"
     equation = "z' = A z + W relu(z) + h + C u, or A z + W_1 relu(W_2 z + h_2) + h_1 + C u"
     recurrent_weights = "W1?"
     single_precision = True

@@ -84,9 +84,9 @@ def test_a_turning_slow_mode_makes_no_line():
 
 def test_the_picture_has_the_lines_and_the_overlaps(integrator, found):
     figure = drawn(integrator, found)
-    overlaps = [trace for trace in figure.data if ": input" in (trace.name or "")]
+    overlaps = [trace for trace in figure.data if ", under" in (trace.name or "")]
     assert [trace.name for trace in overlaps] == [
-        f"input {c}: input {j}" for c in ("0, 0, 1, 0", "0, 0, 0, 1") for j in (1, 2)
+        f"input {j}, under {c}" for c in ("0, 0, 1, 0", "0, 0, 0, 1") for j in (1, 2)
     ]
     assert np.allclose(overlaps[3].y, found.lines[1].overlap[:, 1])
 

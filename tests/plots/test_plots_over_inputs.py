@@ -29,10 +29,10 @@ def test_time_constants_are_those_of_the_square_root(diagram):
         assert np.allclose(tau[early], 3 / (2 * np.sqrt(2 - u[early])))
 
 
-def test_points_have_the_colour_of_their_place_on_the_path(diagram):
+def test_points_have_the_colour_of_the_one_input_that_changes(diagram):
     trace = shown(plots.points_by_input(diagram), "no unstable direction")
-    places = [s for s in diagram.steps if 2.9 * s < 2]
-    assert np.allclose(sorted(trace.marker.color), places)
+    inputs = [2.9 * s for s in diagram.steps if 2.9 * s < 2]
+    assert np.allclose(sorted(trace.marker.color), inputs)
     assert trace.text[0] == "no unstable direction<br>input (0.00)"
 
 

@@ -11,6 +11,7 @@ from dynsys.io.text import paragraphs
 from dynsys.plots import style, thinning
 from dynsys.plots.portrait import camera, scene
 from dynsys.plots.training.bifurcation import over_parameter
+from dynsys.plots.training.training_time import TrainingTime
 from dynsys.systems.system import Kind
 from dynsys.trajectories.projection import Projection
 
@@ -21,7 +22,7 @@ MOST = 1e3  # times the median of time constants, up to which the axis goes: the
 
 
 def points_by_input(diagram: InputDiagram, *, title: str | None = None) -> go.Figure:
-    """The points at every place that was looked at, coloured by the place on the path, on their branches."""
+    """The points at every place that was looked at, on their branches, coloured by the input or its place on a path."""
     at = [diagram.at_place(i) for i in range(len(diagram.steps))]
     states = np.concatenate([points.states for points in at])
     place = np.repeat(diagram.steps, [len(points) for points in at])
@@ -32,19 +33,24 @@ def points_by_input(diagram: InputDiagram, *, title: str | None = None) -> go.Fi
     places, curves = axes.transform(states), [axes.transform(branch) for branch in branches]
     low, high = scene.ranges(np.concatenate([places, *curves]))
     figure = go.Figure(scene.lines("branches", thinning.thinned(curves, thinning.LIMIT // 2), style.PALE, 1.4, 1.0))
-    bar = {"title": {"text": str(diagram.about["parameter"]), "side": "right"}, "len": 0.7}
-    scale = {"colorscale": COLOURS, "cmin": float(diagram.steps[0]), "cmax": float(diagram.steps[-1]), "colorbar": bar}
+    along = TrainingTime.of_diagram(diagram)
+    bar = {"title": {"text": along.name, "side": "right"}, "len": 0.7}
+    ends = sorted((along.first, along.last))
+    scale = {"colorscale": COLOURS, "cmin": ends[0], "cmax": ends[1], "colorbar": bar}
     for kind, (label, symbol, _) in enumerate(style.SHAPES):
         rows = np.flatnonzero(kinds == kind)
         if not len(rows):
             continue
         texts = [f"{label}<br>input {style.vector(diagram.input_at(place[k]))}" for k in rows]
         trace = scene.markers(style.Group(label, label, symbol, style.INK, rows), places[rows], texts)
-        figure.add_trace(trace.update(marker={"color": place[rows], "showscale": not kind, **scale}, customdata=None))
+        figure.add_trace(
+            trace.update(marker={"color": along.place(place[rows]), "showscale": not kind, **scale}, customdata=None)
+        )
     views = camera.presets(places, axes.n_shown)
     view, names = next(iter(views)), scene.axis_names(axes)
     vertices = "; ".join(style.vector(vertex) for vertex in diagram.path)
-    told = paragraphs(style.TEXT, "by_input", 100 * axes.explained_variance_ratio.sum(), vertices)
+    by_place = along.name == str(diagram.about["parameter"])
+    told = paragraphs(style.TEXT, "by_input", 100 * axes.explained_variance_ratio.sum(), vertices, by_place)
     caption, room = style.lines(told)
     return style.dressed(
         figure,

@@ -63,7 +63,7 @@ def selection_vectors(
         figure.add_trace(_arrows(line, place, plane, ARROW * size, colour, i == drawn[0]), 1, 1)
         for k, j in enumerate(inputs):
             stroke = {"color": colour, "dash": DASHES[k % len(DASHES)], "width": 2}
-            label = f"{names[i]}: input {j + 1}"
+            label = f"input {j + 1}, {names[i]}"
             figure.add_trace(
                 go.Scatter(x=line.readouts[:, 0], y=line.overlap[:, j], mode="lines", line=stroke, name=label), 1, 2
             )

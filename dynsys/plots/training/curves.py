@@ -143,7 +143,7 @@ def _panels(rows: int, stretches: list[Stretch]) -> go.Figure:
         specs=[above] * (rows - 1) + [[{}, {}]],
         row_heights=[(1 - CURVES) / (rows - 1)] * (rows - 1) + [CURVES],
         vertical_spacing=0.5 / (rows + 6),
-        horizontal_spacing=0.09,
+        horizontal_spacing=0.14,
         column_titles=[stretch.called for stretch in stretches] if len(stretches) == 2 else None,
     )
 
