@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from dynsys.analyses.memory.nets import Net, at_rest
 from dynsys.analyses.memory.pattern_files import Patterns
-from dynsys.lyapunov.basins import CertifiedBasins, Reason, certified_basins
+from dynsys.lyapunov.around_point import Reason
+from dynsys.lyapunov.basins import CertifiedBasins, certified_basins
 from dynsys.models.associative.patterns import overlaps
 from dynsys.numerics.deadline import Deadline
 from dynsys.result.fixed_points import FixedPoints

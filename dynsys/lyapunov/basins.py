@@ -8,7 +8,6 @@ Lyapunov function too, and may prove more (``dynsys.lyapunov.energy``).
 from __future__ import annotations
 
 import dataclasses
-import enum
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,17 +19,14 @@ from torch import Tensor
 from dynsys.io.record import ABSENT, Record, axes
 from dynsys.io.shown import Shown, Sight
 from dynsys.io.text import sentence
-from dynsys.lyapunov.ellipsoid import Ellipsoid, largest_ellipsoid
+from dynsys.lyapunov.around_point import MOST, Reason, Row, linear_system, nothing, proved_row, unfit
 from dynsys.lyapunov.energy import RateEnergy
 from dynsys.lyapunov.energy_basins import Ball, Proof, by_energy, is_whole
 from dynsys.lyapunov.inequality import check_solver
 from dynsys.lyapunov.whole import contraction_rate, horizon
 from dynsys.numerics.deadline import Deadline
 from dynsys.numerics.threads import alone, in_order
-from dynsys.proof.certificate import Reason as NoCertificate
-from dynsys.proof.certificate import certify
 from dynsys.result.fixed_points import FixedPoints
-from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import Kind, System
 
@@ -40,21 +36,7 @@ HERE = "dynsys.lyapunov"
 SCHEMA = "dynsys.certified_basins/1"
 NOT_PROVED = "not proved"
 ALL_AT_ZERO = 1e-6  # mean size of the states, up to which it says nothing about the size of a basin
-MOST = 512  # state variables: the matrices of the proof have a few rows for each
-
-
-class Reason(enum.StrEnum):
-    """Why a point has no ellipsoid; ``NONE`` where it has one."""
-
-    NONE = ""
-    SLOW = "it is a slow point, and no fixed point"
-    UNSTABLE = "it is unstable: states as near as you like leave it"
-    MARGINAL = "it is marginal: its eigenvalues do not decide whether states near it stay"
-    NO_CLOSED_FORM = "no closed form of this network's function is known, and nothing is proved by samples"
-    TOO_LARGE = f"the network has more than {MOST} state variables"
-    NO_ENCLOSURE = "no fixed point is proved to be there"
-    NOT_FOUND = "none of the quadratic functions that were tried falls all around it"
-    OUT_OF_TIME = "the time was over before its turn came"
+SAME = 1e-6  # of a usual state, within which a point is the mirror image of another
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -234,23 +216,35 @@ def certified_basins(
     unit = size if size > ALL_AT_ZERO else 1.0
     energies = [held.energy_function(u[i : i + 1]) for i in range(len(x))]
 
-    def row(i: int) -> _Row:
-        reason = _unfit(points, i) or (Reason.OUT_OF_TIME if deadline.is_over else "")
+    mirrored = _mirrored(x, u, SAME * unit)
+    rows: dict[int, Row] = {}
+
+    def row(i: int) -> Row:
+        reason = unfit(points, i) or (Reason.OUT_OF_TIME if deadline.is_over else "")
         if held.n_state > MOST and not isinstance(energies[i], RateEnergy):
             reason = reason or Reason.TOO_LARGE
-        return _nothing(x[i], reason) if reason else _proved(held, x[i], u[i], unit)
+        like = rows[mirrored[i]].found if i in mirrored else None
+        return nothing(x[i], reason) if reason else proved_row(held, x[i], u[i], unit, like)
 
-    rows = list(in_order(row, range(len(points)), workers or torch.get_num_threads()))
+    for some in ([i for i in range(len(x)) if i not in mirrored], list(mirrored)):
+        rows |= dict(zip(some, in_order(row, some, workers or torch.get_num_threads()), strict=True))
     with alone():
-        found = _gathered(rows, points, held)
+        found = _gathered([rows[i] for i in range(len(x))], points, held)
         found = _larger(found, by_energy(held, points, found.error_bound, found.radius > 0, deadline))
         proved = np.flatnonzero(found.radius > 0)
         single = len(proved) == 1 and not deadline.is_over  # a contraction has one point, and no other
-        rate = contraction_rate(held, u[proved], _linear(held, x[proved], u[proved]), lmi=lmi) if single else None
+        rate = contraction_rate(held, u[proved], linear_system(held, x[proved], u[proved]), lmi=lmi) if single else None
     has_energy = len(x) > 0 and all(energy is not None for energy in energies)
     whole = has_energy and held.box_is_trapping and len(x) == 1 and is_whole(points)
     only = whole or bool(np.isinf(found.levels).any())
     return dataclasses.replace(found, contraction=rate, has_energy=has_energy, alone=only)
+
+
+def _mirrored(x: Tensor, u: Tensor, within: float) -> dict[int, int]:
+    """Numbers of points with those of earlier ones, under the same input, of which they are the mirror images."""
+    apart = torch.cdist(x, -x) + torch.where(torch.cdist(u, u) > 0, torch.inf, 0.0)
+    earlier = torch.tril(apart <= within, -1)
+    return {i: int(earlier[i].int().argmax()) for i in range(len(x)) if bool(earlier[i].any())}
 
 
 def _larger(found: CertifiedBasins, balls: list[Ball]) -> CertifiedBasins:
@@ -266,54 +260,9 @@ def _larger(found: CertifiedBasins, balls: list[Ball]) -> CertifiedBasins:
     )
 
 
-@dataclass(frozen=True)
-class _Row:
-    radius: float
-    X: Array
-    rate: float
-    error_bound: float
-    reason: str
-
-
-def _unfit(points: FixedPoints, i: int) -> str:
-    """Why no proof is tried."""
-    if points.verdict[i] != "fixed":
-        return Reason.SLOW
-    if points.n_unstable[i] > 0:
-        return Reason.UNSTABLE
-    if points.stability[i] == "marginal":
-        return Reason.MARGINAL
-    return Reason.NONE
-
-
-def _nothing(x: Tensor, reason: str, error: float = np.nan) -> _Row:
-    return _Row(0.0, np.full((len(x), len(x)), np.nan), np.nan, error, reason)
-
-
-def _proved(system: System, x: Tensor, u: Tensor, unit: float) -> _Row:
-    certificate = certify(Held(system, u[None], unit), x[None])
-    if not bool(certificate.certified[0]):
-        why = certificate.reasons[0]
-        return _nothing(
-            x, Reason.NO_CLOSED_FORM if why is NoCertificate.NO_CLOSED_FORM else f"{Reason.NO_ENCLOSURE}: {why}"
-        )
-    error = float(certificate.error_bound[0])
-    if system.n_state > MOST:
-        return _nothing(x, Reason.TOO_LARGE, error)
-    found: Ellipsoid | None = largest_ellipsoid(system, x, u, error, _linear(system, x[None], u[None]), unit)
-    if found is None or found.radius <= 0:
-        return _nothing(x, Reason.NOT_FOUND, error)
-    return _Row(found.radius, found.X.numpy(), found.rate, error, Reason.NONE)
-
-
-def _linear(system: System, x: Tensor, u: Tensor) -> Array:
-    """The linear system at one state, dG/dx of a map."""
-    return np.asarray(system.jacobian(x, u)[0]) + np.eye(x.shape[1]) * (system.kind is Kind.MAP)
-
-
-def _gathered(rows: list[_Row], points: FixedPoints, system: System) -> CertifiedBasins:
+def _gathered(rows: list[Row], points: FixedPoints, system: System) -> CertifiedBasins:
     k, n = points.states.shape
-    columns = {f.name: [getattr(row, f.name) for row in rows] for f in dataclasses.fields(_Row)}
+    columns = {f.name: [getattr(row, f.name) for row in rows] for f in dataclasses.fields(Row)}
     return CertifiedBasins(
         states=points.states,
         radius=np.array(columns["radius"], dtype=np.float64),

@@ -160,14 +160,14 @@ class Sector(Written):
         return replace(self, rows=self.rows.expand(m, -1), off=self.off.expand(m, -1), **vectors)
 
     def affine(self, W: Tensor, b: Tensor | None = None) -> Sector:
-        value, rounding = exact_product(W, self.value, b)
+        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        values, wrong = exact_product(W, torch.cat([self.value, middle]), b)
+        value, centre, rounding, off_centre = values[:1], values[1:], wrong[:1], wrong[1:]
         size = W.abs()
         error = up(rounding + self.error @ size.T)
         rows = W @ self.rows
         off = up(size @ (self.off + gamma(W.shape[1] + 1) * self.rows.abs()))
-        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        centre, wrong = exact_product(W, middle, b)
-        width = up(wrong + up(half + 2 * UNIT * middle.abs()) @ size.T)
+        width = up(off_centre + up(half + 2 * UNIT * middle.abs()) @ size.T)
         return Sector._bounded(self.channels, value, error, rows, off, widened(centre, width))
 
     def through(self, phi: Elementary) -> Sector:
