@@ -4,6 +4,9 @@ Every solution of kappa = d + N^T tanh(M kappa + c) lies in one box. It is halve
 where g = kappa - d - N^T tanh(M kappa + c) cannot be zero in it, or where it lies within a larger one that
 is known to hold one zero and no more (Krawczyk 1969; Neumaier 1990, chapter 5). What is left when the boxes become too
 many or too small is left open, and then nothing is said to be complete: at folds and on lines of points it must be so.
+
+The same at once for every drive c + s swing, |s| <= 1: g is then a polynomial of s as well, and what is said of a box
+holds whatever s is, so that the number of points is the same for all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from torch import Tensor
 from dynsys.numerics.adjugate import adjugate
 from dynsys.numerics.threads import alone
 from dynsys.proof.exact import UNIT, up
-from dynsys.proof.latent_taylor import ORDER, Basis, Equation, Expansion, Polynomials
+from dynsys.proof.latent_taylor import ORDER, Equation, Expansion, Polynomials
 from dynsys.systems.latent import HIGHEST_RANK, Latent
 
 WORK = 100_000_000  # units times boxes, of which a range or a polynomial is formed
@@ -31,6 +34,7 @@ STARTS, STEPS = 128, 30  # of Newton before the boxes
 ENDED = 1e-10  # of the size of a latent state: the last step of Newton, where it has come to its end
 SHRINKINGS = 60  # halvings of the box that may hold one zero only
 LEAST_SIZE = 0.01  # of its size, to which the first box is not cut: rounding does not shrink with a box
+FIRST_HALVINGS = 50  # of every axis, by which polynomials are good wherever they become so
 TIGHTENED = 40  # times that the first box is cut to the range of the right-hand side
 
 
@@ -67,8 +71,12 @@ class BoxSearch:
         return torch.where(within.any(1), within.to(torch.uint8).argmax(1), -1)
 
 
-def search_boxes(latent: Latent, *, work: int = WORK, seed: int = 0, whole: bool = False) -> BoxSearch:
+def search_boxes(
+    latent: Latent, swing: Tensor | None = None, *, work: int = WORK, seed: int = 0, whole: bool = False
+) -> BoxSearch:
     """Every fixed point of a network of low rank, or those that could be proved and what is left open.
+
+    With a ``swing`` (n,) it is told for all drives c + s swing, |s| <= 1: each point is there and alone at each one.
 
     With ``whole`` it is given up where it cannot become complete any more, at the first point that is not proved to be
     alone. Raises ValueError for a rank above ``HIGHEST_RANK``, and for ReLUs, whose regions tell more.
@@ -78,10 +86,11 @@ def search_boxes(latent: Latent, *, work: int = WORK, seed: int = 0, whole: bool
     if latent.rank > HIGHEST_RANK:
         raise ValueError(f"the rank is {latent.rank}; boxes in the latent variables are for ranks up to {HIGHEST_RANK}")
     with alone():
-        search = _Search(Equation(latent), work, seed, whole)
+        search = _Search(Equation(latent, swing), work, seed, whole)
         search.run()
     kappa, off, alone_within = search.zeros.tensors(latent.rank)
-    states, bound = latent.states(kappa, off)
+    swung = latent if swing is None else dataclasses.replace(latent, c=(*latent.c, swing))
+    states, bound = swung.states(kappa, off)
     left = len(search.open) + search.zeros.clash
     return BoxSearch(
         kappa=kappa,
@@ -158,11 +167,13 @@ class _Search:
     def _near(self) -> Expansion:
         """Polynomials in the first boxes on the way that are small enough for them."""
         rho = self.rho
-        while True:
+        for _ in range(FIRST_HALVINGS * len(rho)):
             expansion = Expansion(self.equation, rho)
             if bool((expansion.least_rest <= SMALL_REST * rho).all()):
                 return expansion
             rho = self._halved(rho)[0]
+        self.work = 0  # drives too far from each other for any polynomial
+        return expansion
 
     def _halved(self, rho: Tensor) -> tuple[Tensor, int]:
         """The widths of a box halved along the axis on which currents change most, and that axis."""
@@ -192,8 +203,9 @@ class _Search:
     def _newton(self) -> None:
         """Zeros met by Newton from the box, each proved before boxes are looked at."""
         generator = torch.Generator().manual_seed(self.seed)
-        starts = 2 * torch.rand(STARTS, len(self.rho), generator=generator, dtype=torch.float64) - 1
-        starts *= torch.rand(STARTS, 1, generator=generator, dtype=torch.float64)
+        B = STARTS // 4 if self.whole else STARTS
+        starts = 2 * torch.rand(B, len(self.rho), generator=generator, dtype=torch.float64) - 1
+        starts *= torch.rand(B, 1, generator=generator, dtype=torch.float64)
         self._prove(self.open + self.rho * starts)
 
     def _prove(self, k: Tensor) -> None:
@@ -217,17 +229,19 @@ class _Search:
         one; infinite and 0 where there are none."""
         rho, shares = self.near.rho, 0.5 ** torch.arange(0.0, SHRINKINGS, 0.5, dtype=torch.float64)
         self.work -= len(k) * len(self.equation)
-        c, left_out, _, steep = self.near.parts(k)
+        c, left_out, rest, steep = self.near.parts(k)
         Y, det = _preconditioner(c)
         # two zeros differ in what W - M N^T makes of them as well, by no more than this times their distance
         unlike = self.equation.unlike / (1 - self.equation.unlike) if self.equation.unlike < 0.5 else torch.inf
         steeper = up(self.equation.reach * (2 * unlike * float(self.near.mu.max())))
-        shrinks = _contraction(Y, det, c, left_out, steep, steeper, shares)
+        shrinks = _contraction(self.near, Y, det, c, left_out, steep, steeper, shares)
         value, error = self.equation.value(k)
         step = up(
             (Y @ value.unsqueeze(2)).squeeze(2).abs()
             + (Y.abs() @ up(error + 8 * UNIT * value.abs())[..., None])[..., 0]
         )
+        if self.equation.variables > k.shape[1]:
+            step = up(step + _moved(self.near, Y, c, up(rest + left_out * self.near.swung ** (ORDER + 1))))
         needed = up(step.amax(1, keepdim=True) / (det.abs().unsqueeze(1) * (1 - shrinks)).clamp_min(1e-300))
         holds = (shrinks < 1) & (needed <= shares)  # the step and what the box shrinks to stay within the box
         off = torch.where(holds, needed, torch.inf).amin(1)
@@ -244,12 +258,12 @@ class _Search:
 
     def _may_vanish(self, k: Tensor) -> Tensor:
         """Whether (B,) g may be zero in boxes around k: what cancels between units cancels in the chords' slopes."""
-        value, slope, off, rounding = self.equation.chords(k, self.rho)
+        value, slope, along, off, rounding = self.equation.chords(k, self.rho)
         Y = adjugate(slope / slope.abs().amax((1, 2), keepdim=True).clamp_min(1e-300))
         Y = Y / Y.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)
         terms = (torch.einsum("bac,nc->ban", Y, self.equation.N).abs() @ off.unsqueeze(2)).squeeze(2)
-        linear = (Y @ slope).abs() @ self.rho
-        loose = off @ self.equation.N.abs() + value.abs() + slope.abs() @ self.rho
+        linear = (Y @ slope).abs() @ self.rho + (Y @ along.unsqueeze(2)).squeeze(2).abs()
+        loose = off @ self.equation.N.abs() + value.abs() + slope.abs() @ self.rho + along.abs()
         loose = (Y.abs() @ (rounding + 32 * UNIT * loose).unsqueeze(2)).squeeze(2)
         return ((Y @ value.unsqueeze(2)).squeeze(2).abs() <= up(terms + linear + loose)).all(1)
 
@@ -258,11 +272,11 @@ class _Search:
         self.boxes += len(self.open)
         fresh = known is None
         known = self._formed(self.near, self.open) if known is None else known
-        verdict = _judge(known)
+        verdict = _judge(known, self.equation.variables)
         stale = (verdict.open & verdict.stale).nonzero().squeeze(1)
         if len(stale) and not fresh:
             formed = self._formed(Expansion(self.equation, self.rho), self.open[stale])
-            again = _judge(formed)
+            again = _judge(formed, self.equation.variables)
             for old, new in ((known, formed), (verdict, again)):
                 for field_of in dataclasses.fields(old):
                     getattr(old, field_of.name)[stale] = getattr(new, field_of.name)
@@ -329,15 +343,14 @@ def _preconditioner(c: Tensor) -> tuple[Tensor, Tensor]:
     return Y, (Y @ A).diagonal(dim1=1, dim2=2).mean(1)
 
 
-def _judge(p: Polynomials) -> _Verdict:
-    r = p.c.shape[1]
+def _judge(p: Polynomials, variables: int) -> _Verdict:
     plain = p.c[:, :, 0].abs() <= up(p.c[:, :, 1:].abs().sum(2) + p.rest)
     Y, det = _preconditioner(p.c)
     G = Y @ p.c
     of_Y, size = up(Y.abs()), G.abs()
     rest = up((of_Y @ (p.rest + 8 * UNIT * p.c.abs().sum(2)).unsqueeze(2)).squeeze(2))
-    bends = size[:, :, r + 1 :].sum(2)
-    linear = size[:, :, 1 : r + 1].sum(2)
+    bends = size[:, :, variables + 1 :].sum(2)
+    linear = size[:, :, 1 : variables + 1].sum(2)
     reached = size[:, :, 0] <= up(linear + bends + rest)
     nearly_linear = (bends + rest <= NEARLY_LINEAR * det.abs().unsqueeze(1)).all(1)
     step = -G[:, :, 0] / torch.where(det == 0, 1.0, det).unsqueeze(1)
@@ -350,21 +363,31 @@ def _judge(p: Polynomials) -> _Verdict:
 
 
 def _contraction(
-    Y: Tensor, det: Tensor, c: Tensor, left_out: Tensor, steep: Tensor, steeper: Tensor, shares: Tensor
+    near: Expansion, Y: Tensor, det: Tensor, c: Tensor, left_out: Tensor, steep: Tensor, steeper: Tensor, shares: Tensor
 ) -> Tensor:
     """How much z - Y g / det shrinks distances (B, s), in the largest component, in boxes around the middle of each one
-    that have these ``shares`` (s,) of its width. Where that is below 1 there is one zero in it at most. ``steeper``
-    (r,) is a bound on what the rows of the derivative may be off by besides, whatever the share.
+    that have these ``shares`` (s,) of its width, whatever the drive. Where that is below 1 there is one zero in it at
+    most. ``steeper`` (r,) is a bound on what the rows of the derivative may be off by besides, whatever the share.
     """
-    r = c.shape[1]
-    size, G, degree = up(Y.abs()), Y @ c, Basis.of(r).degree
+    r, basis = c.shape[1], near.equation.basis
+    size, G, degree = up(Y.abs()), Y @ c, basis.powers[:, :r].sum(1)
     rounding = 8 * UNIT * ORDER * (size @ c.abs().sum(2, keepdim=True))
     off = (G[:, :, 1 : r + 1] - det[:, None, None] * torch.eye(r, dtype=torch.float64)).abs().sum(2, keepdim=True)
     slopes = off + up(size @ steep.unsqueeze(2) + rounding) / shares + up(size @ steeper).unsqueeze(2)
-    slopes = slopes + (ORDER + 1) * up(size @ left_out.unsqueeze(2)) * shares**ORDER
-    for k in range(2, ORDER + 1):
-        slopes = slopes + k * G[:, :, degree == k].abs().sum(2, keepdim=True) * shares ** (k - 1)
+    reached = (shares * (1 - near.swung) + near.swung) ** ORDER
+    slopes = slopes + (ORDER + 1) * up(size @ left_out.unsqueeze(2)) * reached
+    for k in range(1, ORDER + 1):
+        some = (degree == k) & (basis.degree > 1)
+        slopes = slopes + k * G[:, :, some].abs().sum(2, keepdim=True) * shares ** (k - 1)
     return up(up(slopes.amax(1)) / det.abs().clamp_min(1e-300).unsqueeze(1) * (1 + 8 * UNIT))
+
+
+def _moved(near: Expansion, Y: Tensor, c: Tensor, unknown: Tensor) -> Tensor:
+    """How far (B, r) drives take Y g in the middle of the boxes from where it is at s = 0."""
+    powers = near.equation.basis.powers
+    of_s = c[:, :, (powers[:, :-1].sum(1) == 0) & (powers[:, -1] > 0)]
+    size = up(Y.abs())
+    return up((Y @ of_s).abs().sum(2) + (size @ (16 * UNIT * of_s.abs().sum(2) + unknown).unsqueeze(2)).squeeze(2))
 
 
 def _apart(k: Tensor, within: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """How many points a network of low rank has at every input of an interval, proved: boxes in the latent variables and u.
 
-The drive c is affine in the input, so that between two inputs it lies between its values there. That counts as an error
-of the currents in the search of ``latent_boxes``: where that is complete all the same, each of its points is there and
-alone at each input between, so that their number is the same. Where it is not the interval is halved, down to where a
-fold is bracketed, or what happens there is left open.
+The drive c is affine in the input, so that between two inputs it swings from its value at the one to that at the other,
+which is one more variable of the polynomials of ``latent_boxes``. Where that search is complete each of its points is
+there and alone at each input between, so that their number is the same. Where it is not the interval is halved, the
+widest first, down to where a fold is bracketed, or what happens there is left open.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dynsys.systems.system import System
 Array = NDArray[np.float64]
 
 WIDTH = 1e-5  # of the way, below which a part that is not decided is not halved
+SECONDS = 60.0  # after which what is not decided yet is left open
 MORE, LEAST = (
     4,
     64,
@@ -48,6 +49,7 @@ class PointsOverInputs:
     end: Array
     parts: tuple[Stretch, ...]
     searches: int
+    cut: str = ""  # what ended it before every part was decided or as narrow as asked for
 
     @property
     def complete(self) -> bool:
@@ -85,7 +87,8 @@ class PointsOverInputs:
                 told.append(f"a change of their number {between}")
             else:
                 told.append(f"left open {between}")
-        return ("Proved: " if self.complete else "Not complete: ") + ", ".join(told) + "."
+        begun = "Proved: " if self.complete else f"Not complete{self.cut and f' ({self.cut})'}: "
+        return begun + ", ".join(told) + "."
 
     def __repr__(self) -> str:
         return f"<{self.sentence}>"
@@ -97,14 +100,14 @@ def points_over_inputs(
     end: Any,
     *,
     width: float = WIDTH,
-    seconds: float | None = None,
+    seconds: float | None = SECONDS,
     seed: int = 0,
 ) -> PointsOverInputs:
     """How many fixed points a network of low rank has at every input from ``start`` to ``end`` (n_input,).
 
-    Parts of the way narrower than ``width``, or not reached within the ``seconds``, are left open; one of them between
-    two different numbers brackets a fold or another event. Raises ValueError for a system that is not of tanh or
-    logistic units and of rank up to 3, and for inputs of another size.
+    Parts of the way narrower than ``width``, or not decided within the ``seconds`` (None for as long as it takes) or
+    before Ctrl-C, are left open; one of them between two different numbers brackets a fold or another event. Raises
+    ValueError for a system that is not of tanh or logistic units and of rank up to 3, and for inputs of another size.
 
     >>> from dynsys.models.rate import LowRank
     >>> switch = LowRank([[2.0]], [[1.0]], input=[[1.0]])
@@ -118,7 +121,7 @@ def points_over_inputs(
     search = _Halving(system, ends[0], ends[1], width, Deadline(seconds), seed)
     parts = search.run()
     a, b = (np.asarray(u[0], dtype=np.float64) for u in ends)
-    return PointsOverInputs(a, b, _joined(parts), search.searches)
+    return PointsOverInputs(a, b, _joined(parts), search.searches, search.cut)
 
 
 class _Halving:
@@ -126,7 +129,7 @@ class _Halving:
 
     def __init__(self, system: System, a: Tensor, b: Tensor, width: float, deadline: Deadline, seed: int) -> None:
         self.system, self.a, self.b, self.width = system.to(device="cpu"), a, b, width
-        self.deadline, self.seed, self.searches = deadline, seed, 0
+        self.deadline, self.seed, self.searches, self.cut = deadline, seed, 0, ""
         self.drives: dict[float, Latent] = {}
         at_start = search_boxes(self._at(0.0), seed=seed)
         most = (MORE * at_start.boxes + LEAST + 2 * STARTS * STEPS) * len(self._at(0.0).M)
@@ -144,22 +147,27 @@ class _Halving:
         return self.drives[s]
 
     def run(self) -> list[Stretch]:
-        """In the order of the way."""
+        """In the order of the way; the widest are decided first, so that what is cut off is near the folds."""
         waiting, parts = [(0.0, 1.0)], list[Stretch]()
-        while waiting:
-            a, b = waiting.pop()
-            points = None if self.deadline.is_over else self._points(a, b)
-            if points is None and b - a > self.width and not self.deadline.is_over:
-                middle = (a + b) / 2
-                waiting += [(middle, b), (a, middle)]
-            else:
-                parts.append(Stretch(a, b, points))
-        return parts
+        try:
+            while waiting and not self.deadline.is_over:
+                a, b = max(waiting, key=lambda ends: ends[1] - ends[0])
+                points, middle = self._points(a, b), (a + b) / 2
+                waiting.remove((a, b))
+                if points is None and b - a > self.width:
+                    waiting += [(a, middle), (middle, b)]
+                else:
+                    parts.append(Stretch(a, b, points))
+            self.cut = "the time given is over" if waiting else ""
+        except KeyboardInterrupt:
+            self.cut = "stopped by Ctrl-C"
+        parts += [Stretch(a, b, None) for a, b in waiting]
+        return sorted(parts, key=lambda part: part.start)
 
     def _points(self, a: float, b: float) -> int | None:
         """Their number at every input between, if it is one and can be proved at once."""
         self.searches += 1
-        found = search_boxes(_between(self._at(a), self._at(b)), work=self.work, seed=self.seed, whole=True)
+        found = search_boxes(*_between(self._at(a), self._at(b)), work=self.work, seed=self.seed, whole=True)
         return len(found) if found.complete else None
 
 
@@ -172,12 +180,12 @@ def _checked(system: System, input: Any) -> Tensor:
     return torch.as_tensor(u)
 
 
-def _between(one: Latent, other: Latent) -> Latent:
-    """With a drive that may be any between those of the two; what is off its middle counts as an error."""
-    middle = (one.c[0] + other.c[0]) / 2
+def _between(one: Latent, other: Latent) -> tuple[Latent, Tensor]:
+    """With the drive in the middle of theirs, and how far (n,) it swings to either side."""
+    middle, swing = (one.c[0] + other.c[0]) / 2, (other.c[0] - one.c[0]) / 2
     left = sum((part.abs() for latent in (one, other) for part in latent.c[1:]), torch.zeros_like(middle))
-    off = up((one.c[0] - other.c[0]).abs() / 2 + 4 * UNIT * (one.c[0].abs() + other.c[0].abs()) + left)
-    return Latent(one.M, one.N, (middle, off), one.phi, one.of_rates, one.rest)
+    off = up(4 * UNIT * (one.c[0].abs() + other.c[0].abs()) + left)
+    return Latent(one.M, one.N, (middle, off), one.phi, one.of_rates, one.rest), swing
 
 
 def _joined(parts: list[Stretch]) -> tuple[Stretch, ...]:

@@ -4,6 +4,8 @@ kappa = k0 + rho z with |z| <= 1. About y = M k0 + c each tanh is a polynomial i
 tanh^(j)(y) / j! are polynomials in tanh y. Summed over the units they give one polynomial of z for each component of
 g: what cancels between units cancels in its coefficients, and a box is then worked on at a cost that does not depend on
 the number of units. What is left out is of order mu^(p + 1), mu = |m| rho; its bound holds all rounding.
+
+The drive may be c + s swing with any |s| <= 1: s is one more variable of the polynomials, but no axis of the boxes.
 """
 
 from __future__ import annotations
@@ -113,9 +115,12 @@ def _coefficient_error() -> float:
 
 
 class Equation:
-    """g of a ``Latent``: a logistic network is one of tanh with half the weights, and a constant d."""
+    """g of a ``Latent``: a logistic network is one of tanh with half the weights, and a constant d.
 
-    def __init__(self, latent: Latent) -> None:
+    With a ``swing`` (n,) the drive is any c + s swing, |s| <= 1; what is asked for at one drive is told for s = 0.
+    """
+
+    def __init__(self, latent: Latent, swing: Tensor | None = None) -> None:
         share = 0.5 if latent.phi is LOGISTIC else 1.0
         self.M, self.N, self.c = share * latent.M, share * latent.N, share * latent.c[0]
         self.c_error = up(share * sum((part.abs() for part in latent.c[1:]), torch.zeros_like(self.c)))
@@ -127,7 +132,9 @@ class Equation:
         self.d = self.M.new_tensor(d)
         reach = up(self.N.abs().sum(0))  # (r,) of |N^T tanh|, but nowhere none at all
         self.reach = torch.maximum(reach, LEAST_REACH * reach.max())
-        self.basis = Basis.of(latent.rank)
+        self.swing = torch.zeros_like(self.c) if swing is None else share * swing
+        self.variables = latent.rank + (swing is not None)
+        self.basis = Basis.of(self.variables)
         self._rows = self.M.abs()
 
     def __len__(self) -> int:
@@ -139,13 +146,18 @@ class Equation:
     def currents_error(self, k: Tensor) -> Tensor:
         """(n,) of the computed currents at any of the latent states k (B, r)."""
         largest = k.abs().amax(0)
-        return up(gamma(len(largest) + 2) * (self._rows @ largest + self.c.abs()) + self.c_error)
+        sizes = self._rows @ largest + self.c.abs() + self.swing.abs()
+        return up(gamma(len(largest) + 2) * sizes + self.c_error)
+
+    def _reached(self, rho: Tensor) -> Tensor:
+        """(n,) how far currents go from those at the middle of a box of half width ``rho`` (r,)."""
+        return self._rows @ rho + self.swing.abs()
 
     def range(self, k: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
         """The middle and the half width (B, r) of d + N^T tanh(M kappa + c) within ``rho`` (r,) of k (B, r), by the
         ranges of its terms: tanh(y + w) = (t + T) / (1 + t T).
         """
-        w = self._rows @ rho + self.currents_error(k)
+        w = self._reached(rho) + self.currents_error(k)
         y = self.currents(k).clamp_(-LARGEST, LARGEST)
         t, S = torch.tanh(y), _cosh_squared_inverse(w.clamp_max(LARGEST))
         q = y.abs_().mul_(-2).exp_()
@@ -156,14 +168,15 @@ class Equation:
         rounding = (4 * gamma(len(self) + 64)) * self.reach + 4 * UNIT * self.d.abs()
         return self.d + middle @ self.N, up(half @ self.N.abs() + rounding)
 
-    def chords(self, k: Tensor, rho: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """g within ``rho`` (r,) of k (B, r) as value (B, r) + slope (B, r, r) times what kappa differs by from k.
+    def chords(self, k: Tensor, rho: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """g within ``rho`` (r,) of k (B, r) as value (B, r) + slope (B, r, r) times what kappa differs by from k + s
+        times ``along`` (B, r).
 
         It is off by no more than the terms of the units, N times ``off`` (B, n), and ``rounding`` (r,): each tanh lies
         beside its chord, farthest where it has its slope.
         """
         error = self.currents_error(k)
-        w, y = self._rows @ rho + error, self.currents(k)
+        w, y = self._reached(rho) + error, self.currents(k)
         low, high = torch.tanh(y - w), torch.tanh(y + w)
         middle, slope = (low + high) / 2, (high - low) / (2 * w).clamp_min(1e-300)
         flat = (slope < FLAT) | (w > WIDEST)
@@ -180,11 +193,12 @@ class Equation:
         G = torch.eye(r, dtype=k.dtype) - (slope @ (self.N.unsqueeze(2) * self.M.unsqueeze(1)).flatten(1)).view(
             -1, r, r
         )
+        along = -(slope @ (self.N * self.swing.unsqueeze(1)))
         many = 4 * gamma(len(self) + 64)
-        rounding = many * (self.reach + self.N.abs().T @ (self._rows @ rho)) + 8 * UNIT * (
+        rounding = many * (self.reach + self.N.abs().T @ self._reached(rho)) + 8 * UNIT * (
             self.d.abs() + k.abs().amax(0)
         )
-        return k - self.d - middle @ self.N, G, up(off), up(rounding)
+        return k - self.d - middle @ self.N, G, along, up(off), up(rounding)
 
     def newton(self, k: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Newton from the latent states k (B, r), each step no longer than half of what the box is wide; and the last
@@ -221,15 +235,17 @@ class Expansion:
 
     def __init__(self, equation: Equation, rho: Tensor) -> None:
         self.equation, self.rho, basis = equation, rho, equation.basis
-        scaled = equation.M * rho
+        scaled = torch.cat([equation.M * rho, equation.swing.unsqueeze(1)], dim=1)[:, : equation.variables]
         powers = torch.ones(len(scaled), len(basis.powers), dtype=torch.float64)
-        for axis in range(len(rho)):
+        for axis in range(equation.variables):
             powers *= scaled[:, axis : axis + 1] ** basis.powers[:, axis]
         powers *= basis.ways
         self.by_degree = [basis.degree == k for k in range(ORDER + 1)]
         N = equation.N
         self.weights = [(N.unsqueeze(2) * powers[:, some].unsqueeze(1)).flatten(1) for some in self.by_degree]
         self.mu = up(scaled.abs().sum(1))
+        # how much of mu is of the drive, of the unit in which that is most
+        self.swung = float((equation.swing.abs() / self.mu.clamp_min(1e-300)).max().clamp_max(1.0))
         self.left_out = up(largest_coefficient() * self.mu.unsqueeze(1) ** (ORDER + 1) * N.abs())
         # coefficients of one degree k take up mu^k of the rounding of tanh^(k) / k!, and there are ORDER + 1 degrees
         largest = max(1.0, float(self.mu.max())) ** ORDER

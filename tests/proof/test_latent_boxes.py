@@ -92,31 +92,40 @@ def test_bounds_hold_the_true_points_in_40_digits():
 
 @pytest.mark.parametrize("activation", ["tanh", "logistic"])
 @pytest.mark.parametrize("size", [0.5, 15.0])
-def test_polynomials_and_their_halves_hold_the_equation_and_its_slope(activation, size):
+def test_polynomials_and_their_halves_hold_the_equation_and_its_slope_at_every_drive(activation, size):
     rng = np.random.default_rng(1)
     M, N, c = size * rng.standard_normal((5, 2)), rng.standard_normal((5, 2)), rng.standard_normal(5)
-    equation = Equation(LowRank(M, N, activation, bias=c).latent(torch.zeros(1, 0).double()))
+    swing = 0.1 * rng.standard_normal(5)
+    latent = LowRank(M, N, activation, bias=c).latent(torch.zeros(1, 0).double())
+    equation = Equation(latent, torch.as_tensor(swing))
     rho, k = torch.tensor([0.3, 0.1]).double() / size, torch.tensor([[0.4, -0.2]]).double()
     p = Expansion(equation, rho).at(k).half(equation.basis, 1, 0)
     k, rho = k - torch.tensor([0.0, rho[1] / 2]), rho * torch.tensor([1.0, 0.5])
     powers = equation.basis.powers.tolist()
     with mpmath.workdps(40):
-        for z in [*rng.uniform(-1, 1, (3, 2)), (1.0, -1.0)]:
-            at = [mpmath.mpf(float(m)) + mpmath.mpf(float(h)) * float(s) for m, h, s in zip(k[0], rho, z, strict=True)]
-            y = [mpmath.fdot(row, at) + b for row, b in zip(M.tolist(), c.tolist(), strict=True)]
+        for z in [*rng.uniform(-1, 1, (3, 3)), (1.0, -1.0, 1.0)]:
+            at = [
+                mpmath.mpf(float(m)) + mpmath.mpf(float(h)) * float(w) for m, h, w in zip(k[0], rho, z[:2], strict=True)
+            ]
+            drive = [
+                mpmath.mpf(b) + mpmath.mpf(float(z[2])) * s for b, s in zip(c.tolist(), swing.tolist(), strict=True)
+            ]
+            y = [mpmath.fdot(row, at) + b for row, b in zip(M.tolist(), drive, strict=True)]
+            of_s = [mpmath.mpf(z[2]) ** q[2] for q in powers]
             for a in range(2):
                 terms = p.c[0, a].tolist()
                 value = at[a] - mpmath.fdot(N[:, a].tolist(), map(VALUES[activation], y))
                 near = sum(
-                    t * mpmath.mpf(z[0]) ** i * mpmath.mpf(z[1]) ** j for t, (i, j) in zip(terms, powers, strict=True)
+                    t * mpmath.mpf(z[0]) ** i * mpmath.mpf(z[1]) ** j * v
+                    for t, (i, j, _), v in zip(terms, powers, of_s, strict=True)
                 )
                 assert abs(value - near) <= float(p.rest[0, a])
                 off = 0
                 for b in range(2):
                     slope = sum(N[i, a] * M[i, b] * SLOPES[activation](y[i]) for i in range(5))
                     row = [
-                        t * q[b] * mpmath.mpf(z[b]) ** (q[b] - 1) * mpmath.mpf(z[1 - b]) ** q[1 - b]
-                        for t, q in zip(terms, powers, strict=True)
+                        t * q[b] * mpmath.mpf(z[b]) ** (q[b] - 1) * mpmath.mpf(z[1 - b]) ** q[1 - b] * v
+                        for t, q, v in zip(terms, powers, of_s, strict=True)
                         if q[b]
                     ]
                     off += abs(float(rho[b]) * ((a == b) - slope) - sum(row))
@@ -125,21 +134,26 @@ def test_polynomials_and_their_halves_hold_the_equation_and_its_slope(activation
 
 @pytest.mark.parametrize("activation", ["tanh", "logistic"])
 @pytest.mark.parametrize("size", [0.1, 3.0, 100.0])
-def test_chords_hold_the_equation_in_a_box(activation, size):
+def test_chords_hold_the_equation_in_a_box_at_every_drive(activation, size):
     rng = np.random.default_rng(2)
     M, N, c = size * rng.standard_normal((6, 2)), rng.standard_normal((6, 2)), rng.standard_normal(6)
-    equation = Equation(LowRank(M, N, activation, bias=c).latent(torch.zeros(1, 0).double()))
+    swing = 0.2 * size * rng.standard_normal(6)
+    latent = LowRank(M, N, activation, bias=c).latent(torch.zeros(1, 0).double())
+    equation = Equation(latent, torch.as_tensor(swing))
     rho, k = torch.tensor([0.5, 0.2]).double(), torch.tensor([[0.3, -0.4]]).double()
-    value, slope, off, rounding = equation.chords(k, rho)
+    value, slope, along, off, rounding = equation.chords(k, rho)
     room = (off @ equation.N.abs() + rounding)[0].tolist()
     with mpmath.workdps(40):
-        for z in [*rng.uniform(-1, 1, (20, 2)), (1.0, -1.0), (-1.0, 1.0)]:
-            step = [mpmath.mpf(float(h)) * float(s) for h, s in zip(rho, z, strict=True)]
-            at = [mpmath.mpf(float(m)) + s for m, s in zip(k[0], step, strict=True)]
-            y = [mpmath.fdot(row, at) + b for row, b in zip(M.tolist(), c.tolist(), strict=True)]
+        for z in [*rng.uniform(-1, 1, (20, 3)), (1.0, -1.0, 1.0), (-1.0, 1.0, 1.0)]:
+            step = [mpmath.mpf(float(h)) * float(w) for h, w in zip(rho, z[:2], strict=True)]
+            at = [mpmath.mpf(float(m)) + w for m, w in zip(k[0], step, strict=True)]
+            drive = [
+                mpmath.mpf(b) + mpmath.mpf(float(z[2])) * s for b, s in zip(c.tolist(), swing.tolist(), strict=True)
+            ]
+            y = [mpmath.fdot(row, at) + b for row, b in zip(M.tolist(), drive, strict=True)]
             for a in range(2):
                 g = at[a] - mpmath.fdot(N[:, a].tolist(), map(VALUES[activation], y))
-                near = float(value[0, a]) + mpmath.fdot(slope[0, a].tolist(), step)
+                near = float(value[0, a]) + mpmath.fdot(slope[0, a].tolist(), step) + float(along[0, a]) * float(z[2])
                 assert abs(g - near) <= room[a]
 
 
@@ -259,6 +273,29 @@ def test_an_interval_that_ends_at_a_fold_is_left_open_there():
     assert not found.complete
     assert found.open[0][1] == 1.0
     assert found.sentence.startswith("Not complete: 3 points")
+
+
+@pytest.mark.parametrize("activation", ["tanh", "logistic"])
+def test_numbers_over_inputs_are_those_of_newton_at_every_one(activation):
+    rng = np.random.default_rng(3)
+    M = rng.standard_normal((16, 2))
+    N = (3.5 * M + rng.standard_normal((16, 2))) / 16
+    scale = 1.0 if activation == "tanh" else 2.0  # 2 logistic(2 y) - 1 = tanh y
+    bias = None if activation == "tanh" else -scale * M @ N.sum(0)
+    network = LowRank(scale * M, scale * N, activation, bias=bias, input=scale * M[:, :1])
+    found = points_over_inputs(network, [0.05], [2.0], width=0.02, seconds=None)
+    assert found.complete
+    assert len(found.brackets) >= 2
+    for part in found.parts:
+        for s in (part.start, (part.start + part.end) / 2, part.end) if part.points is not None else ():
+            assert len(by_newton(M, N, M[:, 0] * found.input(s)[0], starts=200)) == part.points
+
+
+def test_what_time_or_the_user_cuts_off_is_left_open():
+    switch = LowRank([[2.0]], [[1.0]], input=[[1.0]])
+    found = points_over_inputs(switch, [0.0], [1.0], seconds=0.0)
+    assert found.sentence == "Not complete (the time given is over): left open from 0 to 1."
+    assert found.open == ((0.0, 1.0),)
 
 
 def test_networks_without_a_latent_equation_have_no_proof_over_inputs():
