@@ -30,7 +30,7 @@ TOGETHER = 1 << 17  # numbers of one batch
 SMALL_REST = 1.5  # of the half width of a box: what its polynomial may leave out where there are no better bounds
 STALE = 0.5  # of what its bends take, from which the rest of a polynomial is worth forming it again
 NEARLY_LINEAR, NEAR_BY = 0.5, 1.5  # what bends g in a box, and how far its zero is, where Newton is tried from there
-STARTS, STEPS = 128, 30  # of Newton before the boxes
+STARTS, FEWER_STARTS, STEPS = 128, 32, 30  # of Newton before the boxes, the fewer where it may be given up
 ENDED = 1e-10  # of the size of a latent state: the last step of Newton, where it has come to its end
 SHRINKINGS = 60  # halvings of the box that may hold one zero only
 LEAST_SIZE = 0.01  # of its size, to which the first box is not cut: rounding does not shrink with a box
@@ -72,13 +72,13 @@ class BoxSearch:
 
 
 def search_boxes(
-    latent: Latent, swing: Tensor | None = None, *, work: int = WORK, seed: int = 0, whole: bool = False
+    latent: Latent, swing: Tensor | None = None, *, work: int = WORK, most: int | None = None, seed: int = 0
 ) -> BoxSearch:
     """Every fixed point of a network of low rank, or those that could be proved and what is left open.
 
     With a ``swing`` (n,) it is told for all drives c + s swing, |s| <= 1: each point is there and alone at each one.
 
-    With ``whole`` it is given up where it cannot become complete any more, at the first point that is not proved to be
+    With ``most`` it is given up after so many boxes, and where it cannot become complete: at a point not proved to be
     alone. Raises ValueError for a rank above ``HIGHEST_RANK``, and for ReLUs, whose regions tell more.
     """
     if latent.is_rectified:
@@ -86,7 +86,7 @@ def search_boxes(
     if latent.rank > HIGHEST_RANK:
         raise ValueError(f"the rank is {latent.rank}; boxes in the latent variables are for ranks up to {HIGHEST_RANK}")
     with alone():
-        search = _Search(Equation(latent, swing), work, seed, whole)
+        search = _Search(Equation(latent, swing), work, most, seed)
         search.run()
     kappa, off, alone_within = search.zeros.tensors(latent.rank)
     swung = latent if swing is None else dataclasses.replace(latent, c=(*latent.c, swing))
@@ -142,8 +142,8 @@ class _Zeros:
 class _Search:
     """Boxes of one size at a time, halved along the axis on which currents change most."""
 
-    def __init__(self, equation: Equation, work: int, seed: int, whole: bool) -> None:
-        self.equation, self.work, self.seed, self.whole = equation, work, seed, whole
+    def __init__(self, equation: Equation, work: int, most: int | None, seed: int) -> None:
+        self.equation, self.work, self.seed, self.most = equation, work, seed, most
         self.zeros, self.boxes = _Zeros(), 0
         self.size = torch.linalg.vector_norm(equation.M, dim=0)
         self.open, self.rho = self._first()
@@ -198,12 +198,13 @@ class _Search:
             polynomials = self._halve(polynomials)
 
     def _is_over(self) -> bool:
-        return self.work <= 0 or len(self.open) > MOST or self.zeros.clash
+        many = self.most is not None and self.boxes + len(self.open) > self.most
+        return self.work <= 0 or len(self.open) > MOST or self.zeros.clash or many
 
     def _newton(self) -> None:
         """Zeros met by Newton from the box, each proved before boxes are looked at."""
         generator = torch.Generator().manual_seed(self.seed)
-        B = STARTS // 4 if self.whole else STARTS
+        B = STARTS if self.most is None else FEWER_STARTS
         starts = 2 * torch.rand(B, len(self.rho), generator=generator, dtype=torch.float64) - 1
         starts *= torch.rand(B, 1, generator=generator, dtype=torch.float64)
         self._prove(self.open + self.rho * starts)
@@ -221,7 +222,7 @@ class _Search:
         for at, its_off, its_alone in zip(ends, off, lonely, strict=True):
             if bool((its_off <= its_alone).all()):
                 self.zeros.add(at, its_off, its_alone)
-            elif self.whole:
+            elif self.most is not None:
                 self.work = 0
 
     def _alone(self, k: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dynsys.numerics.deadline import Deadline
 from dynsys.proof.exact import UNIT, up
-from dynsys.proof.latent_boxes import STARTS, STEPS, WORK, search_boxes
+from dynsys.proof.latent_boxes import search_boxes
 from dynsys.systems.latent import HIGHEST_RANK, Latent
 from dynsys.systems.system import System
 
@@ -26,10 +26,8 @@ Array = NDArray[np.float64]
 
 WIDTH = 1e-5  # of the way, below which a part that is not decided is not halved
 SECONDS = 60.0  # after which what is not decided yet is left open
-MORE, LEAST = (
-    4,
-    64,
-)  # times the boxes that a search at one input looks at, that one of an interval may, and boxes at least
+MORE, LEAST = 4, 64  # times the boxes of a search at one input, that one of an interval may look at, and at least
+UNKNOWN = 2000  # boxes, where the search at the first input is not complete
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def points_over_inputs(
 
     >>> from dynsys.models.rate import LowRank
     >>> switch = LowRank([[2.0]], [[1.0]], input=[[1.0]])
-    >>> found = points_over_inputs(switch, [0.0], [1.0])
+    >>> found = points_over_inputs(switch, [0.0], [1.0], width=0.1)
     >>> [part.points for part in found.parts], found.complete
     ([3, None, 1], True)
     """
@@ -132,8 +130,7 @@ class _Halving:
         self.deadline, self.seed, self.searches, self.cut = deadline, seed, 0, ""
         self.drives: dict[float, Latent] = {}
         at_start = search_boxes(self._at(0.0), seed=seed)
-        most = (MORE * at_start.boxes + LEAST + 2 * STARTS * STEPS) * len(self._at(0.0).M)
-        self.work = min(WORK, most) if at_start.complete else WORK // MORE
+        self.most = MORE * (at_start.boxes if at_start.complete else UNKNOWN) + LEAST
 
     def _at(self, s: float) -> Latent:
         if s not in self.drives:
@@ -167,7 +164,7 @@ class _Halving:
     def _points(self, a: float, b: float) -> int | None:
         """Their number at every input between, if it is one and can be proved at once."""
         self.searches += 1
-        found = search_boxes(*_between(self._at(a), self._at(b)), work=self.work, seed=self.seed, whole=True)
+        found = search_boxes(*_between(self._at(a), self._at(b)), most=self.most, seed=self.seed)
         return len(found) if found.complete else None
 
 
