@@ -3,10 +3,13 @@
 Where F is smooth the difference falls with the distance from the zero. At a kink it is the same however near one looks.
 States all round are compared with each other: those at opposite ends of a line have one Jacobian where F is odd. Along
 the axes as well, since the sectors that maxima and absolute values of single variables cut out may be narrow. In a
-plane no sector of more than a degree is missed; in more dimensions a cone that none of the lines meets is.
+plane no sector of more than a degree is missed; in more dimensions a cone that none of the lines meets is. At a jump it
+is F itself that differs as much however near one looks: states next to the zero on the other side may go anywhere.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import torch
 from torch import Tensor
@@ -14,6 +17,7 @@ from torch import Tensor
 from dynsys.numerics.rounding import EPS
 from dynsys.piecewise_linear.kinks import Sides
 from dynsys.search.budget import MATRIX_FREE_ABOVE
+from dynsys.systems.angles import nearest
 from dynsys.systems.held import Held
 from dynsys.systems.system import Kind
 
@@ -26,6 +30,7 @@ FEW = 16  # variables, up to which it is felt along the axes as well
 ALL_ROUND, LARGE = 8, 256  # lines by which all sides are found, up to so many variables; one line above
 JUMP = 1e-6  # of the largest derivative farther out, beneath which a difference is rounding
 FALLS = 0.15  # of a difference, that at most is left of it nearer by ``FARTHER``: |x|^1.5 leaves a tenth
+LEFT = 0.5  # of a change of F, that more is left of nearer by ``FARTHER`` at a jump: |x|^(1/3) leaves a fifth
 SAME = 1e-5  # of the largest derivative, within which two Jacobians are of one side
 
 
@@ -39,13 +44,28 @@ def felt_sides(held: Held, x: Tensor, bound: Tensor) -> tuple[Tensor, list[Sides
     size = held.unit + x.norm(dim=1)  # where x lies far out, F may bend within a small part of it
     known = torch.isfinite(bound)
     length = torch.where(known, torch.maximum(WITHIN * bound, DIGITS * EPS * size), NEAR * size)
-    (near, _), (far, size) = (_jump(held, x, share * length) for share in (1.0, FARTHER))
-    felt = (near > JUMP * size) & (near > FALLS * far)
-    sides = [
+    (near, _), (far, derivative) = (_jump(held, x, share * length) for share in (1.0, FARTHER))
+    felt = (near > JUMP * derivative) & (near > FALLS * far)
+    near, far = (_leap(held, x, share * length) for share in (1.0, FARTHER))
+    leaps = (near > JUMP * derivative * size) & (near > LEFT * far)
+    felt = felt | leaps
+    sides: list[Sides | None] = [
         _sides(held[i : i + 1], x[i : i + 1], float(length[i])) if on and x.shape[1] <= MATRIX_FREE_ABOVE else None
         for i, on in enumerate(felt.tolist())
     ]
+    for i in leaps.nonzero().squeeze(1).tolist():  # whose sides have no state in common
+        found = sides[i]
+        sides[i] = found and dataclasses.replace(found, all_of_them=False)
     return felt, sides
+
+
+def _leap(held: Held, x: Tensor, length: Tensor) -> Tensor:
+    """The largest change (B,) of F around a zero, but by whole turns of its angles; NaN counts as no change."""
+    v = _lines(x, MANY if x.shape[1] <= FEW else LINES, seed=0)
+    ends = torch.cat([v, -v]).unsqueeze(1) * length.unsqueeze(1)  # (E, B, n)
+    around = held.repeat(len(ends)).velocity((x + ends).flatten(0, 1)).view_as(ends)
+    change = nearest(around - held.velocity(x), held.system.periods)
+    return torch.where(torch.isfinite(change), change, 0.0).norm(dim=2).amax(0)
 
 
 def _jump(held: Held, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from dynsys import Flow, Map, find_fixed_points, wrap
 from dynsys.piecewise_linear.felt_kinks import felt_sides
+from dynsys.piecewise_linear.kinks import stability_at_kink
 from dynsys.systems.held import Held
 
 relu = torch.relu
@@ -35,6 +36,16 @@ def test_a_kink_at_a_fixed_point_is_felt_from_both_sides(system, word):
     assert points.stability.tolist() == [word]
     assert points.kinks.tolist() == [1]
     assert "1 of them on a kink" in points.summary()
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0])
+def test_a_zero_beside_a_jump_is_not_called_stable(size):
+    """Both sides of 0 have the derivative 1/2, and states just below it end at -2 size."""
+    system = Map(lambda x, u: x / 2 - size * (x < 0).double(), 1)
+    x = torch.tensor([[0.0], [-2 * size]], dtype=torch.float64)
+    felt, sides = felt_sides(Held(system, NO_INPUT.expand(2, 0), 1.0), x, torch.zeros(2).double())
+    assert felt.tolist() == [True, False]
+    assert stability_at_kink(sides[0], system.kind).word == "marginal"
 
 
 def test_two_sides_of_which_each_is_stable_and_their_products_are_not():
