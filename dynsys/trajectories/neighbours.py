@@ -52,7 +52,8 @@ def _followed(held: Held, x: Tensor, period: Tensor, size: Tensor, turns: int) -
     until = (turns + 0.5) * period[each]
     advance(held[each], course, until, most_steps=STEPS * turns, watch=watch.watch)
     places = watch.places.view(turns, C, K + 1, n)
-    apart = vector_norm(places[:, :, 1:] - places[:, :, :1], dim=3).amax(dim=2)  # NaN where one is lost
+    apart = vector_norm(places[:, :, 1:] - places[:, :, :1], dim=3)  # NaN where one is lost
+    apart = apart.amax(dim=2) if K else places.new_zeros(turns, C)  # a circle has none beside itself
     early, late = apart[: turns // 2].amax(dim=0), apart[turns // 2 :].amax(dim=0)
     closed = (vector_norm(places[:, :, 0] - x, dim=2) <= DISPLACED * size).all(dim=0)
     falls = closed & (late <= SHRUNK * DISPLACED * size)
