@@ -8,6 +8,7 @@ basin: how far a pulse can move the state is bounded by the network's own formul
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,9 +18,12 @@ from torch.linalg import vector_norm
 
 from dynsys.attractors.edge import STEP, Edges
 from dynsys.lyapunov.basins import CertifiedBasins
+from dynsys.lyapunov.contraction import Form, Frame, improved
+from dynsys.lyapunov.ellipsoid import ENOUGH, SWEEPS
 from dynsys.proof.exact import length, up
 from dynsys.proof.functions.elementary import widened
-from dynsys.proof.functions.sector import Channels, Sector
+from dynsys.proof.functions.enclosure import Enclosed
+from dynsys.proof.functions.sector import Channels, Sector, padded
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -28,7 +32,9 @@ LENGTHS = 2.0 ** np.arange(-5, 8)  # of the first pulses tried, in units of what
 RANDOM = 24  # directions tried first, besides each input and those that move the state towards the other
 AXES = 16  # inputs, up to which each is tried by itself
 FINER = 8  # times as many steps, in which a pulse is followed once more
-HALVINGS = 50  # of the length of a pulse that is proved to be held
+HALVINGS = 14  # of the length of a pulse that is proved to be held
+MORE = 3  # steps after which the state is looked for in what is proved
+GROWTH, FEW = 1.4, 5  # of such a length, as a whole form proves it, and halvings of its logarithm
 LIKE = 1e-6  # relative, to which the bound of a pulse's effect has to have the input's own derivative
 
 
@@ -114,7 +120,7 @@ def _of_flow(system: System, proved: CertifiedBasins, i: int, duration: float) -
 
 
 def _of_map(system: System, proved: CertifiedBasins, i: int, inputs: Array) -> float:
-    """By halving: the step after the pulse must lie in the proved ball."""
+    """By halving: the step after the pulse must lie in the proved ball, or in the proved ellipsoid."""
     radius = proved.radius[i] - 2 * proved.error_bound[i]
     x, u = torch.as_tensor(proved.states[i]), torch.as_tensor(inputs)
     if not radius > 0 or not _is_seen(system, x, u):
@@ -126,6 +132,39 @@ def _of_map(system: System, proved: CertifiedBasins, i: int, inputs: Array) -> f
         middle = (low + high) / 2
         fits = _moved(system, x, u, float(proved.error_bound[i]), middle) <= radius
         low, high = (middle, high) if fits else (low, middle)
+    into = [radius * torch.eye(len(x), dtype=x.dtype)]
+    if proved.has_ellipsoid[i]:
+        into.append(torch.as_tensor(proved.ellipsoids[i]))
+    for steps in range(1, MORE + 1):
+        for X in into:
+            low = _longer(system, x, u, float(proved.error_bound[i]), X, steps, low)
+    return low
+
+
+def _longer(system: System, x: Tensor, u: Tensor, error: float, X: Tensor, steps: int, low: float) -> float:
+    """The length up to which pulses lead, in so many steps, into the ellipsoid x* + X y, |y| <= 1; or ``low``.
+
+    All inputs together decide it, as one quadratic form: units that one direction of pulses moves most are not those
+    that another does. What the weights forget at once is gone after the second step.
+    """
+    R = torch.linalg.inv(X)
+
+    def holds(size: float) -> bool:
+        moved = _after(system, x, u, error, size, steps)
+        if moved is None:
+            return False
+        p = moved.channels.total
+        frame = Frame.of(x, error, size * R, X / size)
+        form = Form.seen(Kind.MAP, frame, padded(moved.rows, p), padded(moved.off, p), moved.channels)
+        value, t = improved(form, form.balanced(), SWEEPS, ENOUGH)
+        return value < ENOUGH and form.weighed(t).proved_below() <= 1
+
+    high = GROWTH * low
+    while 0 < high < 1e9 and holds(high):
+        low, high = high, GROWTH * high
+    for _ in range(FEW):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low
 
 
@@ -144,13 +183,28 @@ class _Held(Sector):
         return Sector(self.channels, value, torch.zeros_like(value), *ends, one, torch.zeros_like(one))
 
 
-def _effect(system: System, x: Tensor, u: Tensor, error: float, size: float) -> Sector | None:
-    """F(x, u + p) - F(x, u) for |p| <= size, at the true point within ``error`` of x (n,)."""
+def _after(system: System, x: Tensor, u: Tensor, error: float, size: float, steps: int) -> Sector | None:
+    """The state so many steps after the point, a pulse |p| <= size being added to u in the first of them."""
+    y = _held(x, u, error, size)
+    state: Sector = y
+    for step in range(steps):
+        F: Any = system.enclosure(cast(Enclosed, y if step == 0 else state), u)
+        if F is None:
+            return None
+        state = state + F
+    return state
+
+
+def _held(x: Tensor, u: Tensor, error: float, size: float) -> _Held:
     n, m = len(x), u.shape[1]
     off, none = torch.full_like(x, error)[None], x.new_zeros(n, m)
-    y = _Held(Channels(size, m), x[None], off, *widened(x[None], off), none, none, u)
-    found: Sector | None = system.enclosure(y, u)  # type: ignore[arg-type, assignment]
-    return found
+    return _Held(Channels(size, m), x[None], off, *widened(x[None], off), none, none, u)
+
+
+def _effect(system: System, x: Tensor, u: Tensor, error: float, size: float) -> Sector | None:
+    """F(x, u + p) - F(x, u) for |p| <= size, at the true point within ``error`` of x (n,)."""
+    F: Any = system.enclosure(cast(Enclosed, _held(x, u, error, size)), u)
+    return cast("Sector | None", F)
 
 
 def _moved(system: System, x: Tensor, u: Tensor, error: float, size: float) -> float:

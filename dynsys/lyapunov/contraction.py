@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dynsys.proof.exact import UNIT, gamma, up
 from dynsys.proof.functions.enclosure import Enclosed
-from dynsys.proof.functions.sector import Sector, padded
+from dynsys.proof.functions.sector import Channels, Sector, padded
 from dynsys.systems.system import Kind, System
 
 BALANCING = 8  # sweeps of Osborne's balancing, from which the weights of the channels begin
@@ -48,10 +48,10 @@ class Frame:
     off: float
 
     @staticmethod
-    def of(x: Tensor, error: float, R: Tensor) -> Frame:
-        """y = R (x - x*), with X the computed inverse of R."""
+    def of(x: Tensor, error: float, R: Tensor, X: Tensor | None = None) -> Frame:
+        """y = R (x - x*), with X the computed inverse of R if it is not given."""
         n = len(x)
-        X = torch.linalg.inv(R)
+        X = torch.linalg.inv(R) if X is None else X
         residual = R @ X - torch.eye(n, dtype=x.dtype)
         wrong = gamma(n + 1) * (R.abs() @ X.abs() + 1)
         return Frame(x, error, X, R, float(up(up(residual.abs() + wrong).norm())))
@@ -87,7 +87,6 @@ class Form:
     @staticmethod
     def read(system: System, u: Tensor, frame: Frame, y: Sector) -> Form | None:
         """Of the system's own formula at the states y."""
-        x, X = frame.x, frame.X
         F = system.enclosure(cast(Enclosed, y), u)
         if F is None:
             return None
@@ -95,15 +94,20 @@ class Form:
         p = y.channels.total
         rows, off = padded(change.rows, p), padded(change.off, p)
         if system.kind is Kind.MAP:
-            rows = rows + padded(X, p)
+            rows = rows + padded(frame.X, p)
             off = off + UNIT * rows.abs()
-        size = frame.inverse.abs()
-        K_off = up(size @ up(off + gamma(len(x) + 1) * rows.abs()))
-        return Form(system.kind, frame.inverse @ rows, K_off, *y.channels.joined(), frame.off)
+        return Form.seen(system.kind, frame, rows, off, y.channels)
+
+    @staticmethod
+    def seen(kind: Kind, frame: Frame, rows: Tensor, off: Tensor, channels: Channels) -> Form:
+        """Of a change with these rows, to within ``off``, in the coordinates of the frame."""
+        K_off = up(frame.inverse.abs() @ up(off + gamma(len(rows) + 1) * rows.abs()))
+        return Form(kind, frame.inverse @ rows, K_off, *channels.joined(), frame.off)
 
     @property
     def n(self) -> int:
-        return len(self.K)
+        """Columns of y: those of a pulse are fewer than rows of K."""
+        return self.K.shape[1] - len(self.Z)
 
     def weighed(self, t: Tensor) -> Form:
         """With the weights t (q,) on the channels."""
@@ -172,7 +176,7 @@ class Form:
         products = gamma(p + len(self.Z) + 4) * (Z**2 + 1)
         if self.kind is Kind.MAP:
             grown = dK * (1 + inexact) + inexact * K
-            products += gamma(self.n + 4) * K**2
+            products += gamma(len(self.K) + 4) * K**2
             return float(1.01 * (2 * K * grown + grown**2 + 2 * Z * dZ + dZ**2 + products))
         grown = self.h * (dK * (1 + inexact) + inexact * K)
         return float(1.01 * (2 * grown + 2 * Z * dZ + dZ**2 + products + 8 * UNIT * (1 + self.h * K)))
