@@ -29,8 +29,9 @@ from dynsys import find_fixed_points
 from dynsys.models.training.learners import learner
 from dynsys.numerics.threads import alone
 from dynsys.search.descent import Outcome, descend
-from dynsys.search.solvers import SOLVERS, Problem, Solver
+from dynsys.search.solvers import SOLVERS, Solver
 from dynsys.search.starts import first_starts
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 
 TRAINED = {"rnn": 32, "gru": 16, "lstm": 16, "esn": 200}  # units of the networks that are trained here
@@ -89,7 +90,7 @@ def run(solver: Solver, system: System, x: Tensor, known: Tensor, unit: float) -
     u = torch.zeros(len(x), system.n_input, dtype=x.dtype)
     began = time.process_time()
     with alone():
-        ended = descend(solver, Problem(counted, u), x, unit)
+        ended = descend(solver, Held(counted, u, unit), x)
     seconds = time.process_time() - began
     there = ended.outcome == Outcome.CONVERGED
     distance, owner = torch.cdist(ended.x[there], known).min(dim=1) if bool(there.any()) else (x[:0, 0], x[:0, 0])

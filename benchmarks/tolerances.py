@@ -18,7 +18,7 @@ from dynsys.models.training.by_force.recipes import PRESETS, train_esn
 from dynsys.numerics.threads import alone
 from dynsys.proof.kantorovich import assess
 from dynsys.search.descent import descend
-from dynsys.search.solvers import Problem, solver_named
+from dynsys.search.solvers import solver_named
 from dynsys.search.starts import states_at
 from dynsys.search.tolerances import distinct
 from dynsys.systems.held import Held
@@ -37,8 +37,7 @@ def counted(network: EchoStateNetwork, starts: int, seed: int) -> tuple[np.ndarr
     unit, u = float(x.norm(dim=1).median()), torch.zeros(1, network.n_input, dtype=x.dtype)
     points, reached, real = [], [], []
     for limit in Q:
-        problem = Problem(network, u.expand(len(x), -1))
-        ended = descend(solver_named("trust-region"), problem, x, unit, limit)
+        ended = descend(solver_named("trust-region"), Held(network, u.expand(len(x), -1), unit), x, limit)
         came = q_of(ended.F) <= limit  # the others come no farther
         x, q = ended.x[came], q_of(ended.F[came])
         groups = torch.zeros(len(x), dtype=torch.long)

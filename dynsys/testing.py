@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dynsys.proof.functions.enclosure import Enclosed
+from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient
 from dynsys.systems.system import Kind, System
 
@@ -134,7 +135,7 @@ def _check_derivatives(system: System, x: Tensor, u: Tensor, v: Tensor) -> None:
     _agree("jacobian, times a direction,", (J @ v.unsqueeze(2)).squeeze(2), "central differences", slope, tolerance)
     autodiff = System.jacobian(system, x, u)
     _agree("jacobian", J, "autodiff", autodiff, EXACT * _size(autodiff))
-    slope, tolerance = _central_difference(lambda h: gradient(system, x + h * v, u), x)
+    slope, tolerance = _central_difference(lambda h: gradient(Held(system, u), x + h * v), x)
     pushed = system.gradient_product(x, u, v)
     _agree("gradient_product", pushed, "central differences", slope, tolerance + EXACT * _size(pushed))
     _check_input_derivative(system, x, u)

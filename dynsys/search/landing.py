@@ -19,7 +19,7 @@ from torch.linalg import vector_norm
 from dynsys.numerics.rounding import at_origin, is_zero
 from dynsys.proof.false_zeros import only_rounding
 from dynsys.search.descent import Descent, Outcome, descend
-from dynsys.search.solvers import DENSE_LIMIT, Newton, Problem, Solver
+from dynsys.search.solvers import DENSE_LIMIT, Newton, Solver
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.search.starts import visited
 from dynsys.systems.angles import wrapped
@@ -118,7 +118,7 @@ class Descender:
         if solver.tolerance >= HANDOVER:
             end, F, outcome = self._roughly(solver, x, groups)
         else:
-            down = descend(solver, Problem(self.system, self.inputs[groups]), x, self.unit)
+            down = descend(solver, Held(self.system, self.inputs[groups], self.unit), x)
             end, F, outcome = wrapped(down.x, self.system.periods), down.F, down.outcome
         near = outcome == Outcome.CONVERGED
         if solver.tolerance < HANDOVER and self.system.n_state <= DENSE_LIMIT:
@@ -143,7 +143,7 @@ class Descender:
         system = self.fast
         if self.reduction is not None:
             system, y = self.reduction.system, self.reduction.start(y)
-        down = descend(solver, Problem(system, u), y, self.unit)
+        down = descend(solver, Held(system, u, self.unit), y)
         end = (down.x if self.reduction is None else self.reduction.lift(down.x, u)).double()
         F = down.F if end is down.x else self.system.velocity(end, self.inputs[groups])
         end = wrapped(end, self.system.periods)
@@ -165,9 +165,9 @@ class Descender:
         u = self.inputs[landed.groups]
         first = Descent(landed.x, landed.F, landed.outcome, torch.zeros_like(landed.outcome))
         near = self.may_be_zeros(landed)
-        last = self._to_the_end(Problem(self.system, u), first, near, landed.unit)
-        last = dataclasses.replace(last, x=wrapped(last.x, self.system.periods))
         held = Held(self.system, u, landed.unit)
+        last = self._to_the_end(held, first, near)
+        last = dataclasses.replace(last, x=wrapped(last.x, self.system.periods))
         zero = near & is_zero(held, last.x, last.F)
         further, some = self._further(held, last, zero)
         unit = self._unit_for(held[some], last.x[some], last.F[some])
@@ -177,7 +177,7 @@ class Descender:
         inside = self.inside(last.x, landed.groups)
         slow, where = self._slow(first, last, zero, landed.groups)
         reached = self.within_reach(last.x, landed.groups) | (zero & inside)
-        rejected = self._reasons(last, u, zero | (landed.near & ~near), reached, slow)
+        rejected = self._reasons(held, last, zero | (landed.near & ~near), reached, slow)
         shut = self.shut(last.x, landed.groups, zero & inside)
         zero, refused = accepted(held, last.x, zero & inside & ~shut)
         refused[Rejection.HELD] += int(shut.sum())
@@ -206,16 +206,16 @@ class Descender:
             shut[some] = (still & beyond[some]).any(dim=1)
         return shut
 
-    def _to_the_end(self, problem: Problem, first: Descent, near: Tensor, unit: float) -> Descent:
+    def _to_the_end(self, held: Held, first: Descent, near: Tensor) -> Descent:
         """Small systems by LU; large ones by GMRES, and by LU the few where that falls short of the last digits."""
         n = self.system.n_state
         if n <= FINISH_LIMIT:
-            return _continued(Newton(dense_limit=n), problem, first, near, unit)
-        last = _continued(Newton(tolerance=NEAR_ZERO), problem, first, near, unit)
+            return _continued(Newton(dense_limit=n), held, first, near)
+        last = _continued(Newton(tolerance=NEAR_ZERO), held, first, near)
         closer = near & (last.outcome == Outcome.CONVERGED)
-        last = _continued(Newton(loosest=1e-7), problem, last, closer, unit)  # two steps, not four
+        last = _continued(Newton(loosest=1e-7), held, last, closer)  # two steps, not four
         short = closer & (last.outcome != Outcome.CONVERGED)
-        return _continued(Newton(dense_limit=n), problem, last, short, unit)
+        return _continued(Newton(dense_limit=n), held, last, short)
 
     def _further(self, held: Held, last: Descent, zero: Tensor) -> tuple[Descent, Tensor]:
         """Zeros taken on while Newton halves |F| and it is far above what the digits of x do to it, and which of them
@@ -278,7 +278,7 @@ class Descender:
         slow = (at_first | at_last) & self.within_reach(where, groups)
         return slow, where
 
-    def _reasons(self, last: Descent, u: Tensor, zero: Tensor, inside: Tensor, slow: Tensor) -> Counter[Rejection]:
+    def _reasons(self, held: Held, last: Descent, zero: Tensor, inside: Tensor, slow: Tensor) -> Counter[Rejection]:
         reasons: Counter[Rejection] = Counter()
         reasons[Rejection.OUTSIDE] = int((zero & ~inside & ~slow).sum())
         lost = ~zero & ~slow
@@ -287,7 +287,7 @@ class Descender:
         rest = (lost & ~diverged).nonzero().squeeze(1)
         if len(rest):
             x, F = last.x[rest], last.F[rest]
-            slope = vector_norm(gradient(self.system, x, u[rest]), dim=1) * (vector_norm(x, dim=1) + self.unit)
+            slope = vector_norm(gradient(held[rest], x), dim=1) * (vector_norm(x, dim=1) + self.unit)
             at_minimum = slope <= STATIONARY * q_of(F)
             escaped = ~inside[rest]
             at_minimum &= ~escaped
@@ -310,20 +310,18 @@ def accepted(held: Held, x: Tensor, zero: Tensor) -> tuple[Tensor, Counter[Rejec
     """Those of the zeros (B,) that a point can be made of, and how many cannot, by reason."""
     rows = zero.nonzero().squeeze(1)
     false = only_rounding(held[rows], x[rows])
-    steep = ~false & ~torch.isfinite(gradient(held.system, x[rows], held.u[rows])).all(
-        dim=1
-    )  # J is infinite: no eigenvalues
+    steep = ~false & ~torch.isfinite(gradient(held[rows], x[rows])).all(dim=1)  # J is infinite: no eigenvalues
     zero = zero.clone()
     zero[rows] = ~false & ~steep
     return zero, +Counter({Rejection.ONLY_ROUNDING: int(false.sum()), Rejection.NOT_CONVERGED: int(steep.sum())})
 
 
-def _continued(solver: Solver, problem: Problem, before: Descent, which: Tensor, unit: float) -> Descent:
+def _continued(solver: Solver, held: Held, before: Descent, which: Tensor) -> Descent:
     """The descent taken up again from where some starts stopped; the others stay as they are."""
     rows = which.nonzero().squeeze(1)
     if len(rows) == 0:
         return before
-    after = descend(solver, problem.at(rows), before.x[rows], unit)
+    after = descend(solver, held[rows], before.x[rows])
     merged = dataclasses.replace(before, x=before.x.clone(), F=before.F.clone(), outcome=before.outcome.clone())
     merged.x[rows], merged.F[rows], merged.outcome[rows] = after.x, after.F, after.outcome
     return merged

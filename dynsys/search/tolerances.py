@@ -27,7 +27,6 @@ from dynsys.search.descent import Descent, Outcome, descend
 from dynsys.search.known.zeros import Zeros
 from dynsys.search.landing import Rejection
 from dynsys.search.slow_points.minimum import Minimum
-from dynsys.search.solvers import Problem
 from dynsys.systems.angles import distances, wrapped
 from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient, q_of
@@ -89,8 +88,8 @@ def _ended(search: Exploration, x: Tensor, u: Tensor, tolerances: Tolerances) ->
     """Where every start has come to, wave after wave."""
     parts = []
     for rows in torch.split(torch.arange(len(x), device=x.device), search.plan.wave):
-        problem = Problem(search.system, u[rows])
-        parts.append(descend(search.solver, problem, x[rows], search.catalogue.unit, tolerances.q, tolerances.dq))
+        held = Held(search.system, u[rows], search.catalogue.unit)
+        parts.append(descend(search.solver, held, x[rows], tolerances.q, tolerances.dq))
         search.settings.progress("search", int(rows[-1]) + 1, len(x))
     return Descent(*(torch.cat([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(Descent)))
 
@@ -128,7 +127,7 @@ def _assessed(search: Exploration, x: Tensor, u: Tensor) -> Assessed:
 
 
 def _slow(search: Exploration, x: Tensor, u: Tensor, q: float) -> Minimum:
-    slope = float(gradient(search.system, x, u).norm()) * search.catalogue.unit / max(q, 1e-300)
+    slope = float(gradient(Held(search.system, u), x).norm()) * search.catalogue.unit / max(q, 1e-300)
     return Minimum(x, q, slope, math.nan, math.inf, np.zeros(x.shape[1], dtype=np.int8))
 
 

@@ -74,3 +74,6 @@ class Held:
 
     def transposed_product(self, x: Tensor, w: Tensor) -> Tensor:
         return self.system.transposed_product(x, self.u, w)
+
+    def gradient_product(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.system.gradient_product(x, self.u, v)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 
 
-def speed(system: System, x: Tensor, u: Tensor) -> Tensor:
+def speed(held: Held, x: Tensor) -> Tensor:
     """q of each state, shape (B,) (eq. 4)."""
-    return q_of(system.velocity(x, u))
+    return q_of(held.velocity(x))
 
 
 def q_of(F: Tensor) -> Tensor:
@@ -21,18 +21,18 @@ def q_of(F: Tensor) -> Tensor:
     return 0.5 * (F * F).sum(-1)
 
 
-def gradient(system: System, x: Tensor, u: Tensor) -> Tensor:
+def gradient(held: Held, x: Tensor) -> Tensor:
     """grad q = J^T F, shape (B, n) (eq. 9)."""
-    return system.transposed_product(x, u, system.velocity(x, u))
+    return held.transposed_product(x, held.velocity(x))
 
 
-def hessian(system: System, x: Tensor, u: Tensor) -> Tensor:
-    """The whole Hessian of q, (n, n), at one state x (1, n): J^T J + sum_k F_k d2F_k (eq. 11, its slip put right).
+def hessians(held: Held, x: Tensor) -> Tensor:
+    """The whole Hessians of q, (B, n, n), at the states x (B, n): J^T J + sum_k F_k d2F_k (eq. 11, its slip put right).
 
     Away from a zero of F the second term decides whether a state is a minimum of q, so slow points need it.
     """
-    n = x.shape[1]
-    columns, held = x.expand(n, n).contiguous(), u.expand(n, -1).contiguous()
-    directions = torch.eye(n, dtype=x.dtype, device=x.device)
-    H = system.gradient_product(columns, held, directions)
+    B, n = x.shape
+    directions = torch.eye(n, dtype=x.dtype, device=x.device).repeat(B, 1)
+    rows = torch.arange(B, device=x.device).repeat_interleave(n)
+    H = held[rows].gradient_product(x[rows], directions).view(B, n, n)
     return 0.5 * (H + H.mT)

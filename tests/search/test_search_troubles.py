@@ -10,6 +10,7 @@ from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.search.landing import Rejection
 from dynsys.search.slow_points.minimum import descend_to_minimum
+from dynsys.systems.held import Held
 
 
 def cubic(**settings):
@@ -301,7 +302,7 @@ def test_a_descent_into_infinite_derivatives_ends_without_a_minimum():
     system = Map(lambda x, u: torch.sqrt(x), n_state=1)
     u = torch.zeros(1, 0, dtype=torch.float64)
     for x in (0.0, 5e-37, -1.0):
-        assert not descend_to_minimum(system, torch.tensor([[x]], dtype=torch.float64), u, 1.0).is_stationary
+        assert not descend_to_minimum(Held(system, u, 1.0), torch.tensor([[x]], dtype=torch.float64)).is_stationary
 
 
 @pytest.mark.parametrize(

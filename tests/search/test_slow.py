@@ -14,6 +14,7 @@ from dynsys.search.slow_points.constrained import lowered
 from dynsys.search.slow_points.minimum import minimum_at
 from dynsys.search.slow_points.projected_newton import newton_in_box
 from dynsys.search.slow_points.slowness import drift_time, slow_summary
+from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient, speed
 from dynsys.trajectories.simulate import relax
 
@@ -175,11 +176,11 @@ def minima_on_a_grid(system, u, m=401):
 
     def q_and_slope(s):
         x = torch.as_tensor(s[None])
-        return 1e4 * float(speed(system, x, u)), 1e4 * np.asarray(gradient(system, x, u))[0]
+        return 1e4 * float(speed(Held(system, u), x)), 1e4 * np.asarray(gradient(Held(system, u), x))[0]
 
     axis = np.linspace(-1, 1, m)
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-    q = np.pad(np.asarray(speed(system, torch.as_tensor(grid), u.expand(len(grid), -1))).reshape(m, m), 1, "edge")
+    q = np.pad(np.asarray(speed(Held(system, u.expand(len(grid), -1)), torch.as_tensor(grid))).reshape(m, m), 1, "edge")
     q[[0, -1]], q[:, [0, -1]] = np.inf, np.inf
     around = [q[1 + a : m + 1 + a, 1 + b : m + 1 + b] for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
     lowest = (q[1:-1, 1:-1] < np.min(around, axis=0)).nonzero()
@@ -195,8 +196,8 @@ def test_the_minima_in_a_box_are_those_of_a_grid():
     system, u = Flow(gate_pair, n_state=2, bounds=(-1, 1)), torch.zeros(1, 0, dtype=torch.float64)
     expected = minima_on_a_grid(system, u)
     starts = torch.as_tensor(np.random.default_rng(0).uniform(-1, 1, (64, 2)))
-    held = u.expand(64, -1)
-    ends = newton_in_box(system, lowered(system, starts, held, 1.0, slow_q=1.0), held, 1.0)
+    held = Held(system, u.expand(64, -1), 1.0)
+    ends = newton_in_box(held, lowered(held, starts, slow_q=1.0))
     distance = np.abs(np.asarray(ends)[:, None] - expected).max(axis=2)
     assert (distance.min(axis=1) < 2e-3).all()  # every start ended at one of them
     assert (distance.min(axis=0) < 2e-3).all()  # and none was missed
@@ -211,14 +212,14 @@ def test_a_constrained_minimum_is_the_one_that_scipy_finds(seed):
     b = torch.as_tensor(4 * rng.standard_normal(4))
     system = Flow(lambda x, u: x @ A.T + b + 0.2 * torch.sin(x), n_state=4, bounds=(-1, 1))
     u, x = torch.zeros(1, 0, dtype=torch.float64), torch.as_tensor(rng.uniform(-1, 1, (1, 4)))
-    end = newton_in_box(system, lowered(system, x, u, 2.0, slow_q=1.0), u, 2.0)
-    found = minimum_at(system, end, u, 2.0)
+    end = newton_in_box(Held(system, u, 2.0), lowered(Held(system, u, 2.0), x, slow_q=1.0))
+    found = minimum_at(Held(system, u, 2.0), end)
 
     def q(s):
-        return float(speed(system, torch.as_tensor(s[None]), u))
+        return float(speed(Held(system, u), torch.as_tensor(s[None])))
 
     def slope(s):
-        return np.asarray(gradient(system, torch.as_tensor(s[None]), u))[0]
+        return np.asarray(gradient(Held(system, u), torch.as_tensor(s[None])))[0]
 
     options = {"ftol": 1e-15, "maxiter": 500}
     scipy_end = minimize(q, np.asarray(x)[0], jac=slope, method="SLSQP", bounds=[(-1, 1)] * 4, options=options)
@@ -237,8 +238,8 @@ def test_the_bound_of_a_constrained_minimum_contains_it():
         return torch.stack([x[:, 0] - 2, x[:, 1] - 0.3 - 0.1 * x[:, 1] ** 2], 1)
 
     system, u = Flow(velocity, n_state=2, bounds=(-1, 1)), torch.zeros(1, 0, dtype=torch.float64)
-    x = newton_in_box(system, torch.tensor([[0.2, -0.7]], dtype=torch.float64), u, 1.0)
-    found = minimum_at(system, x, u, 1.0)
+    x = newton_in_box(Held(system, u, 1.0), torch.tensor([[0.2, -0.7]], dtype=torch.float64))
+    found = minimum_at(Held(system, u, 1.0), x)
     root = 5 - np.sqrt(25 - 3)
     assert found.active.tolist() == [1, 0]
     assert found.x[0, 0] == 1
@@ -252,8 +253,8 @@ def test_a_large_system_comes_to_its_constrained_minimum_without_a_hessian():
     Q = torch.as_tensor(np.linalg.qr(rng.standard_normal((n, n)))[0])
     system = Flow(lambda x, u: (target - x + 0.1 * (target - x) ** 3) @ Q.T, n_state=n, bounds=(-1, 1))
     u, x = torch.zeros(1, 0, dtype=torch.float64), torch.as_tensor(rng.uniform(-1, 1, (2, n)))
-    held = u.expand(2, -1)
-    ends = newton_in_box(system, lowered(system, x, held, 10.0, slow_q=1e3), held, 10.0)
+    held = Held(system, u.expand(2, -1), 10.0)
+    ends = newton_in_box(held, lowered(held, x, slow_q=1e3))
     np.testing.assert_allclose(ends, target.clamp(-1, 1).expand(2, -1), atol=1e-7)
 
 

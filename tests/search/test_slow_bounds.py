@@ -6,6 +6,7 @@ import torch
 
 from dynsys import Flow, Map, find_fixed_points
 from dynsys.search.slow_points.minimum import minimum_at
+from dynsys.systems.held import Held
 
 
 def slow_points(system):
@@ -54,5 +55,5 @@ def test_the_minimum_beside_a_fold_lies_within_the_bound(kind, ghost, place):
 @pytest.mark.parametrize("off", [1e-7, 2e-6, -1e-5, 2.7e-4])
 def test_where_the_derivative_rounds_to_zero_all_around_the_bound_holds_or_there_is_none(system, off):
     """The least speed is at 0.3; dG/dx rounds to 1 up to 3e-6 or 5e-4 from there."""
-    found = minimum_at(system, torch.tensor([[0.3 + off]]).double(), torch.zeros(1, 0).double(), unit=1.0)
+    found = minimum_at(Held(system, torch.zeros(1, 0).double(), 1.0), torch.tensor([[0.3 + off]]).double())
     assert abs(float(found.x) - 0.3) <= found.error_bound

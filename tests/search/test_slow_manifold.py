@@ -6,6 +6,7 @@ import torch
 
 from dynsys import Flow, find_fixed_points
 from dynsys.search.slow_points.slow_manifold import along_slow_manifold
+from dynsys.systems.held import Held
 
 
 def broken(n, push, seed=0):
@@ -23,7 +24,7 @@ def test_every_state_of_a_broken_sphere_leads_to_one_of_its_two_points(n, push):
     system, (left, _, right) = broken(n, push)
     x = torch.as_tensor(np.random.default_rng(1).standard_normal((32, n)))
     x /= x.norm(dim=1, keepdim=True)
-    end = along_slow_manifold(system, x, torch.zeros(32, 0, dtype=torch.float64), unit=1.0).numpy()
+    end = along_slow_manifold(Held(system, torch.zeros(32, 0, dtype=torch.float64), 1.0), x).numpy()
     off = np.array([np.linalg.norm(end - point, axis=1) for point in (left, right)])
     assert off.min(axis=0) == pytest.approx(0, abs=1e-14 / push)  # what rounding of 1e-16 in F makes of it
     assert set(off.argmin(axis=0)) == {0, 1}
@@ -52,7 +53,7 @@ def test_a_slow_point_on_a_curve_of_none_stays_slow():
     angle = torch.linspace(0.1, 6.1, 8, dtype=torch.float64)
     x = torch.stack([angle.cos(), angle.sin()], dim=1)
     u = torch.zeros(8, 0, dtype=torch.float64)
-    end = along_slow_manifold(system, x, u, unit=1.0)
+    end = along_slow_manifold(Held(system, u, 1.0), x)
     speed = system.velocity(end, u).norm(dim=1)
     assert (speed > 0.99 * c).all()
     assert (speed <= system.velocity(x, u).norm(dim=1) * (1 + 1e-9)).all()

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from dynsys import Flow, find_fixed_points
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.search.descent import Outcome, descend
-from dynsys.search.solvers import SOLVERS, Newton, Problem, solver_named
+from dynsys.search.solvers import SOLVERS, Newton, solver_named
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.search.solvers.trust_region import steihaug
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of, speed
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -36,7 +37,7 @@ def test_every_solver_finds_exactly_the_known_points(solver, known):
     assert (points.verdict == "fixed").all()
     assert points.stability.tolist() == [known.words[i] for i in owner]
     assert points.n_unstable.tolist() == [known.n_unstable[i] for i in owner]
-    q_there = speed(system, torch.as_tensor(points.states), EMPTY.expand(len(points), 0)).numpy()
+    q_there = speed(Held(system, EMPTY.expand(len(points), 0)), torch.as_tensor(points.states)).numpy()
     np.testing.assert_allclose(points.q, q_there, rtol=1e-6, atol=1e-31)  # sums in another order differ by rounding
     assert points.q.max() < 1e-28
 
@@ -56,13 +57,13 @@ def test_no_solver_reports_a_point_where_there_is_none(solver):
 def test_no_step_of_a_descent_raises_q(name, n, seed):
     system, solver = SimpleRNN.random(n, 2.0, seed), solver_named(name)
     x = torch.as_tensor(np.random.default_rng(seed).standard_normal((4, n)))
-    problem = Problem(system, torch.zeros(4, 0, dtype=x.dtype))
-    state = solver.init(problem, x)
+    held = Held(system, torch.zeros(4, 0, dtype=x.dtype))
+    state = solver.init(held, x)
     for _ in range(8):
         before = q_of(state.F)
-        state, _ = solver.step(problem, state)
+        state, _ = solver.step(held, state)
         assert (q_of(state.F) <= before * (1 + 1e-12)).all()
-        torch.testing.assert_close(state.F, system.velocity(state.x, problem.u), rtol=0, atol=1e-13)
+        torch.testing.assert_close(state.F, system.velocity(state.x, held.u), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))
@@ -70,7 +71,7 @@ def test_a_descent_returns_the_velocity_of_its_states_and_leaves_the_starts_alon
     system = SimpleRNN.random(5, 2.0, 0)
     x = torch.as_tensor(np.random.default_rng(0).standard_normal((7, 5)))
     before, u = x.clone(), torch.zeros(7, 0, dtype=x.dtype)
-    ended = descend(solver_named(name), Problem(system, u), x, unit=1.0)
+    ended = descend(solver_named(name), Held(system, u, 1.0), x)
     assert torch.equal(x, before)
     torch.testing.assert_close(ended.F, system.velocity(ended.x, u), rtol=0, atol=1e-14)
     assert (ended.outcome == Outcome.CONVERGED).any()
@@ -78,11 +79,11 @@ def test_a_descent_returns_the_velocity_of_its_states_and_leaves_the_starts_alon
 
 def test_newton_doubles_its_digits_at_each_step():
     """Newton on x - x^3 from 1 + e: x_new = 2 x^3 / (3 x^2 - 1), so the error becomes 3/2 e^2 + O(e^3)."""
-    problem = Problem(Flow(lambda x, u: x - x**3, n_state=1), EMPTY)
-    state = Newton().init(problem, torch.tensor([[1.01]], dtype=torch.float64))
+    held = Held(Flow(lambda x, u: x - x**3, n_state=1), EMPTY)
+    state = Newton().init(held, torch.tensor([[1.01]], dtype=torch.float64))
     for _ in range(2):
         x = state.x.item()
-        state, _ = Newton().step(problem, state)
+        state, _ = Newton().step(held, state)
         assert state.x.item() == pytest.approx(2 * x**3 / (3 * x**2 - 1), abs=1e-14)
     assert abs(state.x.item() - 1) < 5e-8
 
@@ -91,10 +92,10 @@ def test_where_f_is_straight_a_step_of_gradient_descent_ends_where_the_slope_is_
     """q = |A x|^2 / 2 is least along d = -g at a = |g|^2 / |A g|^2, where the new gradient is at right angles to d."""
     A = torch.as_tensor(np.random.default_rng(0).standard_normal((3, 3)))
     system, x = Flow(lambda x, u: x @ A.T, n_state=3), torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
-    problem, solver = Problem(system, EMPTY), solver_named("gradient-descent")
+    held, solver = Held(system, EMPTY), solver_named("gradient-descent")
     g = x @ A.T @ A
     a = (g @ g.T) / (g @ A.T @ A @ g.T)
-    state, _ = solver.step(problem, solver.init(problem, x))
+    state, _ = solver.step(held, solver.init(held, x))
     torch.testing.assert_close(state.x, x - a * g)
     assert abs(float((state.x @ A.T @ A) @ g.T)) < 1e-10
 
@@ -131,11 +132,11 @@ def test_an_unknown_solver_is_refused_with_the_legal_names():
 def of_trust_region(radius, seed=0, n=5):
     system = SimpleRNN.random(n, 2.0, seed)
     x = torch.as_tensor(np.random.default_rng(seed).standard_normal((6, n)))
-    problem = Problem(system, torch.zeros(6, 0, dtype=x.dtype))
-    F = system.velocity(x, problem.u)
-    g = problem.gradient(x, F)
-    p, promised, at_edge = steihaug(problem, x, g, x.new_full((6,), radius), 50)
-    return problem, x, F, g, system.jacobian(x, problem.u), p, promised, at_edge
+    held = Held(system, torch.zeros(6, 0, dtype=x.dtype))
+    F = system.velocity(x, held.u)
+    g = held.transposed_product(x, F)
+    p, promised, at_edge = steihaug(held, x, g, x.new_full((6,), radius), 50)
+    return held, x, F, g, system.jacobian(x, held.u), p, promised, at_edge
 
 
 def test_within_a_wide_region_the_step_is_that_of_gauss_newton():
@@ -169,7 +170,7 @@ def test_trust_region_ends_where_scipy_s_does():
         X = torch.as_tensor(x)[None]
         return system.velocity(X, u)[0].numpy(), system.jacobian(X, u)[0].numpy()
 
-    ended = descend(solver_named("trust-region"), Problem(system, u.expand(3, 0)), torch.as_tensor(starts), unit=1.0)
+    ended = descend(solver_named("trust-region"), Held(system, u.expand(3, 0), 1.0), torch.as_tensor(starts))
     for start, x in zip(starts, ended.x.numpy(), strict=True):
         theirs = minimize(
             lambda v: 0.5 * (at(v)[0] ** 2).sum(),

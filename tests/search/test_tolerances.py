@@ -9,7 +9,8 @@ from dynsys import FixedPoints, Flow, Tolerances, find_fixed_points, plots
 from dynsys.cli import main
 from dynsys.models.examples.bistable import Bistable
 from dynsys.search.descent import Outcome, descend
-from dynsys.search.solvers import Problem, solver_named
+from dynsys.search.solvers import solver_named
+from dynsys.systems.held import Held
 
 PITCHFORK = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))  # zeros at -1, 0 and 1
 STARTS = np.linspace(-1.9, 1.9, 40)[:, None]
@@ -66,10 +67,10 @@ def test_a_state_above_the_limit_is_slow_up_to_the_limit_of_slow_points():
 
 def test_a_step_that_changes_q_by_less_than_its_share_ends_a_start():
     x, u = torch.tensor([[10.0], [0.3]], dtype=torch.float64), torch.zeros(2, 0, dtype=torch.float64)
-    problem = Problem(Flow(lambda x, u: 1 + x**2, n_state=1), u)  # q ends at 1/2
+    held = Held(Flow(lambda x, u: 1 + x**2, n_state=1), u, 1.0)  # q ends at 1/2
     solver = solver_named("gradient-descent")
-    loose = descend(solver, problem, x, 1.0, 1e-12, 0.1)
-    tight = descend(solver, problem, x, 1.0, 1e-12, 1e-6)
+    loose = descend(solver, held, x, 1e-12, 0.1)
+    tight = descend(solver, held, x, 1e-12, 1e-6)
     assert (loose.outcome == Outcome.STUCK).all()
     assert (loose.steps < tight.steps).all()
     assert (loose.F > tight.F).all()

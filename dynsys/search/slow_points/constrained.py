@@ -19,7 +19,6 @@ from dynsys.search.solvers.gauss_newton import damped_next, damped_step
 from dynsys.systems.angles import unwound
 from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
-from dynsys.systems.system import System
 
 NEARLY_ZERO = 1e-10  # of the usual speed |F|, beneath which a state is plainly on its way to a zero, or at its minimum
 STATIONARY = 1e-6  # of the free |grad q| * unit / q, beneath which Newton takes over
@@ -36,11 +35,11 @@ class Box:
     high: Tensor
 
     @staticmethod
-    def of(system: System, u: Tensor) -> Box:
-        box = system.box(u)
+    def of(held: Held) -> Box:
+        system, box = held.system, held.system.box(held.u)
         if box is not None:
             return Box(*unwound(*box, system.periods))
-        free = u.new_full((1, system.n_state), torch.inf)
+        free = held.u.new_full((1, system.n_state), torch.inf)
         return Box(-free, free)
 
     def __getitem__(self, rows: Tensor) -> Box:
@@ -54,20 +53,20 @@ class Box:
         return ~(((x <= self.low) & (g > 0)) | ((x >= self.high) & (g < 0)))
 
 
-def lowered(system: System, x: Tensor, u: Tensor, unit: float, slow_q: float, max_steps: int = 60) -> Tensor:
-    """The states x (B, n), each held at its u (B, m), brought down within the box; most end near a minimum of q.
+def lowered(held: Held, x: Tensor, slow_q: float, max_steps: int = 60) -> Tensor:
+    """The states x (B, n) brought down within the box; most end near a minimum of q.
 
     Those that stay faster than ``slow_q`` are given up early.
     """
-    box = Box.of(system, u)
+    box, unit = Box.of(held), held.unit
     x = box.cut(x)
     out, rows = x.clone(), torch.arange(len(x), device=x.device)
-    F = system.velocity(x, u)
-    enough = 0.5 * (NEARLY_ZERO * rate(Held(system, u, unit), x, F) * unit) ** 2
+    F = held.velocity(x)
+    enough = 0.5 * (NEARLY_ZERO * rate(held, x, F) * unit) ** 2
     damping = torch.full_like(F[:, 0], torch.nan)  # to be set by the first step
     growth, idle = torch.full_like(damping, 2.0), torch.zeros_like(damping)
     for _ in range(max_steps):
-        g = system.transposed_product(x, u, F)
+        g = held.transposed_product(x, F)
         free = box.free(x, g)
         g = torch.where(free, g, 0.0)
         q = q_of(F)
@@ -76,14 +75,14 @@ def lowered(system: System, x: Tensor, u: Tensor, unit: float, slow_q: float, ma
         going &= (idle < torch.where(slow, PATIENCE, PATIENCE_FAST)) & torch.isfinite(g).all(dim=1)
         if not bool(going.any()):
             break
-        box, rows = box[going], rows[going]
-        x, F, q, u, g, free, slow = (part[going] for part in (x, F, q, u, g, free, slow))
+        held, box, rows = held[going], box[going], rows[going]
+        x, F, q, g, free, slow = (part[going] for part in (x, F, q, g, free, slow))
         damping, growth, idle, enough = (part[going] for part in (damping, growth, idle, enough))
-        d, damping = _damped_step(system, x, u, g, free, damping)
+        d, damping = _damped_step(held, x, g, free, damping)
         x_try = box.cut(x + d)
-        F_try = system.velocity(x_try, u)
+        F_try = held.velocity(x_try)
         d = x_try - x
-        promised = -(g * d).sum(1) - 0.5 * (system.jacobian_product(x, u, d) ** 2).sum(1)
+        promised = -(g * d).sum(1) - 0.5 * (held.jacobian_product(x, d) ** 2).sum(1)
         q_try = q_of(F_try)
         gain = (q - q_try) / promised.clamp_min(1e-300)
         good = q_try < q  # which NaN is not
@@ -95,30 +94,26 @@ def lowered(system: System, x: Tensor, u: Tensor, unit: float, slow_q: float, ma
     return out
 
 
-def _damped_step(
-    system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor, damping: Tensor
-) -> tuple[Tensor, Tensor]:
+def _damped_step(held: Held, x: Tensor, g: Tensor, free: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
     """-(J'J + m)^-1 g in the free variables, and the damping m, which begins as 1e-3 of the largest |J e|^2."""
     if x.shape[1] > TRUST_LIMIT:
-        return _damped_step_by_products(system, x, u, g, free, damping)
-    J = system.jacobian(x, u) * free.unsqueeze(1)
+        return _damped_step_by_products(held, x, g, free, damping)
+    J = held.jacobian(x) * free.unsqueeze(1)
     A = J.mT @ J
     damping = torch.where(damping.isnan(), 1e-3 * A.diagonal(dim1=1, dim2=2).amax(1), damping).clamp_min(1e-30)
     return torch.where(free, damped_step(A, g, damping), 0.0), damping
 
 
-def _damped_step_by_products(
-    system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor, damping: Tensor
-) -> tuple[Tensor, Tensor]:
+def _damped_step_by_products(held: Held, x: Tensor, g: Tensor, free: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
     """The same by conjugate gradients, without a Jacobian."""
-    forward = system.linearised(x, u)
+    forward = held.linearised(x)
     along = torch.where(vector_norm(g, dim=1, keepdim=True) > 0, g, 1.0)
     stretch = (forward(along) ** 2).sum(1) / (along * along).sum(1)
     damping = torch.where(damping.isnan(), 1e-3 * stretch, damping).clamp_min(1e-30)
     d, r = torch.zeros_like(g), -g
     p, rr = r, (r * r).sum(1)
     for _ in range(CG_STEPS):
-        Ap = system.transposed_product(x, u, forward(p)) * free + damping.unsqueeze(1) * p
+        Ap = held.transposed_product(x, forward(p)) * free + damping.unsqueeze(1) * p
         length = rr / (p * Ap).sum(1).clamp_min(1e-300)
         d, r = d + length.unsqueeze(1) * p, r - length.unsqueeze(1) * Ap
         rr_new = (r * r).sum(1)

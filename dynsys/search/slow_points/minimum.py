@@ -17,11 +17,11 @@ from torch import Tensor
 
 from dynsys.numerics.rounding import EPS
 from dynsys.search.descent import descend
-from dynsys.search.solvers import GaussNewton, Problem
+from dynsys.search.solvers import GaussNewton
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.systems.angles import unwound
-from dynsys.systems.speed import gradient, hessian, speed
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
+from dynsys.systems.speed import gradient, hessians, speed
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -70,7 +70,7 @@ class Minimum:
         return self.is_stationary and self.least_curvature >= -1e-8
 
 
-def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = 200) -> Minimum:
+def descend_to_minimum(held: Held, x: Tensor, max_steps: int = 200) -> Minimum:
     """The local minimum of q below the state x (1, n), wherever it lies.
 
     A small system goes down by Newton on grad q in a trust region; a large one first by damped Gauss-Newton, whose
@@ -78,8 +78,8 @@ def descend_to_minimum(system: System, x: Tensor, u: Tensor, unit: float, max_st
     """
     if x.shape[1] > TRUST_LIMIT:
         solver = GaussNewton(max_steps=max_steps // 2, patience=PATIENCE, least_gain=LEAST_GAIN)
-        x = descend(solver, Problem(system, u), x, unit).x
-    objective = Objective(system, x, u, unit)
+        x = descend(solver, held, x).x
+    objective = Objective(held, x)
     try:
         return _below(objective, np.zeros(x.shape[1]), max_steps)
     except NotFinite as there:
@@ -111,23 +111,23 @@ def _trusted(objective: Objective, s: Array, max_steps: int) -> Array:
     return np.asarray(end.x)
 
 
-def minimum_at(system: System, x: Tensor, u: Tensor, unit: float) -> Minimum:
+def minimum_at(held: Held, x: Tensor) -> Minimum:
     """The local minimum of q within the reachable box at the state x (1, n), which is all but there."""
-    box = _bounds(system, u)
-    objective = Objective(system, x if box is None else torch.clamp(x, *box), u, unit, bounded=True)
+    box = _bounds(held)
+    objective = Objective(held, x if box is None else torch.clamp(x, *box), bounded=True)
     s = np.clip(np.zeros(x.shape[1]), objective.low, objective.high)
     try:
         g = objective.gradient(s)
-        if len(s) > TRUST_LIMIT and norm(g[~objective.held(s, g)]) > NEARLY_STATIONARY:
+        if len(s) > TRUST_LIMIT and norm(g[~objective.pressed(s, g)]) > NEARLY_STATIONARY:
             return objective.nothing(s)  # and not worth a Hessian of that size
         return objective.minimum(objective.polished(s))
     except NotFinite as there:
         return objective.nothing(there.s)
 
 
-def _bounds(system: System, u: Tensor) -> tuple[Tensor, Tensor] | None:
-    box = system.box(u)
-    return None if box is None else unwound(*box, system.periods)
+def _bounds(held: Held) -> tuple[Tensor, Tensor] | None:
+    box = held.system.box(held.u)
+    return None if box is None else unwound(*box, held.system.periods)
 
 
 class Objective:
@@ -137,14 +137,14 @@ class Objective:
     ``bounded=False``.
     """
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, unit: float, bounded: bool = False) -> None:
-        self.system, self.x, self.u, self.unit = system, x, u, unit
-        self.scale = max(float(speed(system, x, u)), 1e-300)
-        self._box = _bounds(system, u) if bounded else None
+    def __init__(self, held: Held, x: Tensor, bounded: bool = False) -> None:
+        self.held, self.x, self.unit = held, x, held.unit
+        self.scale = max(float(speed(held, x)), 1e-300)
+        self._box = _bounds(held) if bounded else None
         n = x.shape[1]
         self.low, self.high = np.full(n, -np.inf), np.full(n, np.inf)
         if self._box is not None:
-            self.low, self.high = (np.asarray(((bound - x) / unit)[0].cpu()) for bound in self._box)
+            self.low, self.high = (np.asarray(((bound - x) / held.unit)[0].cpu()) for bound in self._box)
 
     def at(self, s: Array) -> Tensor:
         x = self.x + self.unit * torch.as_tensor(s, device=self.x.device).unsqueeze(0)
@@ -159,32 +159,32 @@ class Objective:
         """Which variables (n,) are at their lower (-1) and upper (+1) bounds."""
         return (s >= self.high).astype(np.int8) - (s <= self.low).astype(np.int8)
 
-    def held(self, s: Array, g: Array) -> Mask:
+    def pressed(self, s: Array, g: Array) -> Mask:
         """The variables at a bound beyond which q is lower still."""
         return self.active(s) * g < 0
 
     def value(self, s: Array) -> float:
-        q = float(speed(self.system, self.at(s), self.u)) / self.scale
+        q = float(speed(self.held, self.at(s))) / self.scale
         return q if np.isfinite(q) else np.inf  # so that a step into NaN is refused
 
     def gradient(self, s: Array) -> Array:
-        g = gradient(self.system, self.at(s), self.u)[0] * (self.unit / self.scale)
+        g = gradient(self.held, self.at(s))[0] * (self.unit / self.scale)
         return _finite(np.asarray(g.cpu()), s)
 
     def hessian(self, s: Array) -> Array:
-        H = hessian(self.system, self.at(s), self.u) * (self.unit**2 / self.scale)
+        H = hessians(self.held, self.at(s))[0] * (self.unit**2 / self.scale)
         return _finite(np.asarray(H.cpu()), s)
 
     def hessian_product(self, s: Array, p: Array) -> Array:
         v = torch.as_tensor(np.asarray(p).reshape(1, -1), device=self.x.device, dtype=self.x.dtype)
-        Hv = self.system.gradient_product(self.at(s), self.u, v)
+        Hv = self.held.gradient_product(self.at(s), v)
         return _finite(np.asarray(Hv[0].cpu()) * (self.unit**2 / self.scale), s)
 
     def polished(self, s: Array, steps: int = 8) -> Array:
         """Plain Newton steps on the gradient: near the minimum q itself is flat to rounding and guides no search."""
         g = self.gradient(s)
         for _ in range(steps):
-            free = ~self.held(s, g)
+            free = ~self.pressed(s, g)
             d = np.zeros_like(s)
             d[free] = self._newton_step(s, g, free)
             s_new = np.clip(s + d, self.low, self.high)
@@ -216,20 +216,20 @@ class Objective:
     def nothing(self, s: Array) -> Minimum:
         """No minimum near here."""
         x = self.at(s)
-        return Minimum(x, float(speed(self.system, x, self.u)), np.inf, np.nan, np.inf, self.active(s))
+        return Minimum(x, float(speed(self.held, x)), np.inf, np.nan, np.inf, self.active(s))
 
     def minimum(self, s: Array) -> Minimum:
         """What is known of the minimum at s, a state where the free part of the gradient is small."""
         x, g = self.at(s), self.gradient(s)
-        q, held = float(speed(self.system, x, self.u)), self.held(s, g)
-        active = np.where(held, self.active(s), 0).astype(np.int8)
-        if held.all():  # a corner: to first order q is higher everywhere else in the box
+        q, pressed = float(speed(self.held, x)), self.pressed(s, g)
+        active = np.where(pressed, self.active(s), 0).astype(np.int8)
+        if pressed.all():  # a corner: to first order q is higher everywhere else in the box
             return Minimum(x, q, 0.0, 1.0, 0.0, active)
-        slope = norm(g[~held])
-        least, largest, v = self._curvatures(s, ~held)
-        bound = 2 * (slope + self._rounding(x, g, ~held)) / least if least > 1e-10 * largest else float("inf")
+        slope = norm(g[~pressed])
+        least, largest, v = self._curvatures(s, ~pressed)
+        bound = 2 * (slope + self._rounding(x, g, ~pressed)) / least if least > 1e-10 * largest else float("inf")
         bound = self._bracketed(s, v, least, bound) if np.isfinite(bound) else bound
-        bound = self.unit * bound if self._stays_curved(s, v, least, bound, ~held) else float("inf")
+        bound = self.unit * bound if self._stays_curved(s, v, least, bound, ~pressed) else float("inf")
         relative = slope * self.scale / max(q, 1e-300)
         if abs(least) <= FLAT * largest and self._falls(s, v):
             least = -largest  # flat to second order, and yet a saddle of q
@@ -241,7 +241,7 @@ class Objective:
         Or by those of a usual state, where x is next to zero: dF/dx of a map is what is left of dG/dx beside 1.
         """
         digits = EPS * (2 * x.abs() + self.unit / x.shape[1] ** 0.5)
-        moved = (gradient(self.system, x + sign * digits, self.u)[0] * (self.unit / self.scale) for sign in (1, -1))
+        moved = (gradient(self.held, x + sign * digits)[0] * (self.unit / self.scale) for sign in (1, -1))
         return max(norm((np.asarray(there.cpu()) - g)[free]) for there in moved) + EPS * norm(g)
 
     def _bracketed(self, s: Array, v: Array, least: float, bound: float) -> float:

@@ -13,8 +13,8 @@ from torch.linalg import vector_norm
 
 from dynsys.search.slow_points.constrained import Box
 from dynsys.search.slow_points.minimum import GRADIENT_TOLERANCE, TRUST_LIMIT
-from dynsys.systems.speed import gradient, speed
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
+from dynsys.systems.speed import gradient, hessians, speed
 
 CLOSE = 0.01  # of the gradient at which q counts as stationary
 LEAST_CURVATURE = 1e-12  # relative to the largest
@@ -26,22 +26,22 @@ FLAT = 1e-12  # relative change of q, beneath which the gradient decides on a st
 CG_STEPS = 60  # of a large system's direction
 
 
-def newton_in_box(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = 60) -> Tensor:
-    """The states x (B, n), each held at its u (B, m), brought to the minima of q in the box that they are near to."""
-    box = Box.of(system, u)
+def newton_in_box(held: Held, x: Tensor, max_steps: int = 60) -> Tensor:
+    """The states x (B, n) brought to the minima of q in the box that they are near to."""
+    box = Box.of(held)
     x = box.cut(x)
     out, rows = x.clone(), torch.arange(len(x), device=x.device)
-    q, g = speed(system, x, u), gradient(system, x, u)
+    q, g = speed(held, x), gradient(held, x)
     moving = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for _ in range(max_steps):
         slope = _slope(box, x, g)
-        moving &= torch.isfinite(slope) & (slope * unit > CLOSE * GRADIENT_TOLERANCE * q)
+        moving &= torch.isfinite(slope) & (slope * held.unit > CLOSE * GRADIENT_TOLERANCE * q)
         if not bool(moving.any()):
             break
-        box, rows = box[moving], rows[moving]
-        x, u, q, g, slope = (part[moving] for part in (x, u, q, g, slope))
-        d, pushed = _direction(system, box, x, u, q, g, slope, unit)
-        x, q, g, moving = _line_search(system, box, x, u, q, g, slope, d, pushed)
+        held, box, rows = held[moving], box[moving], rows[moving]
+        x, q, g, slope = (part[moving] for part in (x, q, g, slope))
+        d, pushed = _direction(held, box, x, q, g, slope)
+        x, q, g, moving = _line_search(held, box, x, q, g, slope, d, pushed)
         out[rows] = x
     return out
 
@@ -51,22 +51,21 @@ def _slope(box: Box, x: Tensor, g: Tensor) -> Tensor:
     return vector_norm(torch.where(box.free(x, g), g, 0.0), dim=1)
 
 
-def _direction(
-    system: System, box: Box, x: Tensor, u: Tensor, q: Tensor, g: Tensor, slope: Tensor, unit: float
-) -> tuple[Tensor, Tensor]:
+def _direction(held: Held, box: Box, x: Tensor, q: Tensor, g: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
     """The step d (B, n), and the variables ``pushed`` (B, n) that go all the way to a bound close by."""
+    unit = held.unit
     near = unit * (slope * unit / q.clamp_min(1e-300)).clamp(max=NEAR_BOUND).unsqueeze(1)
     low, high = box.low - x, box.high - x
     pushed = ((-low <= near) & (g > 0)) | ((high <= near) & (g < 0))
     free_g = torch.where(pushed, 0.0, g)
-    d = (_by_products if x.shape[1] > TRUST_LIMIT else _by_hessian)(system, x, u, free_g, ~pushed)
+    d = (_by_products if x.shape[1] > TRUST_LIMIT else _by_hessian)(held, x, free_g, ~pushed)
     d = d * (LONGEST * unit / vector_norm(d, dim=1, keepdim=True).clamp_min(1e-300)).clamp(max=1.0)
     return torch.where(pushed, torch.where(g > 0, low, high), d), pushed
 
 
-def _by_hessian(system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor) -> Tensor:
+def _by_hessian(held: Held, x: Tensor, g: Tensor, free: Tensor) -> Tensor:
     n = x.shape[1]
-    H = hessians(system, x, u)
+    H = hessians(held, x)
     both = free.unsqueeze(1) & free.unsqueeze(2)
     H = torch.where(both, H, 0.0)
     H = torch.where(torch.isfinite(H).all(dim=2).all(dim=1)[:, None, None], H, torch.eye(n).to(H))
@@ -77,22 +76,13 @@ def _by_hessian(system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor) -
     return torch.where(free, d, 0.0)
 
 
-def hessians(system: System, x: Tensor, u: Tensor) -> Tensor:
-    """The whole Hessians of q (B, n, n) at the states x (B, n)."""
-    B, n = x.shape
-    directions = torch.eye(n, dtype=x.dtype, device=x.device).repeat(B, 1)
-    columns, held = x.repeat_interleave(n, 0), u.repeat_interleave(n, 0)
-    H = system.gradient_product(columns, held, directions).reshape(B, n, n)
-    return 0.5 * (H + H.mT)
-
-
-def _by_products(system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor) -> Tensor:
+def _by_products(held: Held, x: Tensor, g: Tensor, free: Tensor) -> Tensor:
     """Conjugate gradients, each row until it meets a direction along which q does not curve upwards (Steihaug 1983)."""
     d, r = torch.zeros_like(g), -g
     p, rr = r, (r * r).sum(1)
     enough, going = 1e-12 * rr, rr > 0
     for k in range(CG_STEPS):
-        Hp = system.gradient_product(x, u, p) * free
+        Hp = held.gradient_product(x, p) * free
         curvature = (p * Hp).sum(1)
         going &= curvature > 0
         if k == 0:
@@ -108,7 +98,7 @@ def _by_products(system: System, x: Tensor, u: Tensor, g: Tensor, free: Tensor) 
 
 
 def _line_search(
-    system: System, box: Box, x: Tensor, u: Tensor, q: Tensor, g: Tensor, slope: Tensor, d: Tensor, pushed: Tensor
+    held: Held, box: Box, x: Tensor, q: Tensor, g: Tensor, slope: Tensor, d: Tensor, pushed: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The new states with their q and gradients, and which of them (B,) have moved."""
     x, q, g = x.clone(), q.clone(), g.clone()
@@ -117,11 +107,11 @@ def _line_search(
     for k in range(BACKTRACKS):
         here = x[rows]
         there = box[rows].cut(here + torch.where(pushed[rows], d[rows], 0.5**k * d[rows]))
-        q_there, promised = speed(system, there, u[rows]), (g[rows] * (there - here)).sum(1)
+        q_there, promised = speed(held[rows], there), (g[rows] * (there - here)).sum(1)
         good = (q_there <= q[rows] + SUFFICIENT * promised) & (promised < 0)
         flat = ~good & ((q_there - q[rows]).abs() <= FLAT * q[rows])
         if bool((good | flat).any()):
-            g_there = gradient(system, there, u[rows])
+            g_there = gradient(held[rows], there)
             good |= flat & (_slope(box[rows], there, g_there) < 0.5 * slope[rows])
             x[rows[good]], q[rows[good]], g[rows[good]] = there[good], q_there[good], g_there[good]
             moved[rows[good]] = True

@@ -124,7 +124,7 @@ class Minima:
         if self.system.n_state <= TRUST_LIMIT:
             x = self._finished(self._down(x, groups), groups)
             order = order[~self._led_to_zeros(x, groups)]
-        order = order[torch.argsort(speed(self.system, x[order], self.inputs[groups[order]]), stable=True)]
+        order = order[torch.argsort(speed(self._held(groups[order]), x[order]), stable=True)]
         return [_State(x[i : i + 1], int(groups[i]), self._waiting[i].counted) for i in order.tolist()]
 
     def _down(self, x: Tensor, groups: Tensor) -> Tensor:
@@ -132,32 +132,33 @@ class Minima:
         rows = torch.split(torch.arange(len(x), device=x.device), self._together())
 
         def down(r: Tensor) -> Tensor:
-            return lowered(self.system, x[r], self.inputs[groups[r]], self.unit, self.slow_q, steps)
+            return lowered(self._held(groups[r]), x[r], self.slow_q, steps)
 
         return torch.cat(list(in_order(down, rows, self.workers)))
 
     def _finished(self, x: Tensor, groups: Tensor) -> Tensor:
         """Newton for those that are slow, and not all but at a zero, where it would have nothing to add."""
-        F = self.system.velocity(x, self.inputs[groups])
-        pace = rate(Held(self.system, self.inputs[groups], self.unit), x, F)
+        held = self._held(groups)
+        F = held.velocity(x)
+        pace = rate(held, x, F)
         slow = (q_of(F) <= self.slow_q) & (F.norm(dim=1) > NEARLY_ZERO * pace * self.unit)
         x = x.clone()
         steps = NEWTON_STEPS if self.system.n_state <= TRUST_LIMIT else NEWTON_STEPS_LARGE
         for rows in torch.split(slow.nonzero().squeeze(1), self._together()):
-            x[rows] = newton_in_box(self.system, x[rows], self.inputs[groups[rows]], self.unit, steps)
+            x[rows] = newton_in_box(held[rows], x[rows], steps)
         return x
 
     def _led_to_zeros(self, x: Tensor, groups: Tensor) -> Tensor:
         """Which of the slow states x (B, n) are at no minimum, but on a slow manifold on which there are zeros; those
         are kept.
         """
-        slope = vector_norm(gradient(self.system, x, self.inputs[groups]), dim=1)
-        going = slope * self.unit > GRADIENT_TOLERANCE * speed(self.system, x, self.inputs[groups])
+        slope = vector_norm(gradient(self._held(groups), x), dim=1)
+        going = slope * self.unit > GRADIENT_TOLERANCE * speed(self._held(groups), x)
         rows = going.nonzero().squeeze(1)[: max(MOST_FOLLOWED, ALONG // self.system.n_state**2)]
         led = torch.zeros_like(going)
         for some in torch.split(rows, self._together()):
-            held = Held(self.system, self.inputs[groups[some]], self.unit)
-            there = along_slow_manifold(self.system, x[some], held.u, self.unit)
+            held = self._held(groups[some])
+            there = along_slow_manifold(held, x[some])
             zero = is_zero(held, there, held.velocity(there))
             zero, _ = accepted(held, there, zero & self.within_reach(there, groups[some]))
             led[some] = zero
@@ -175,14 +176,14 @@ class Minima:
         x, groups = self._worth_a_look(known, known_groups)
         if len(x):
             x = self._down(x, groups)
-            slow = speed(self.system, x, self.inputs[groups]) <= self.slow_q
+            slow = speed(self._held(groups), x) <= self.slow_q
             slow &= self._away(x, groups, known, known_groups, ARRIVING)
             x, groups = x[slow], groups[slow]
         if len(x) == 0:
             return []
         x = self._finished(x, groups)
         left = self._away(x, groups, known, known_groups, NEAR).nonzero().squeeze(1)
-        order = left[torch.argsort(speed(self.system, x[left], self.inputs[groups[left]]), stable=True)]
+        order = left[torch.argsort(speed(self._held(groups[left]), x[left]), stable=True)]
         return [_State(x[i : i + 1], int(groups[i]), True) for i in order.tolist()]
 
     def _worth_a_look(self, known: Tensor, known_groups: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,7 +196,7 @@ class Minima:
         some = torch.arange(min(most, len(x)), device=x.device)
         later = relax(self.system, x[some], self.inputs[groups[some]], RELAXING, RELAXING_STEP)[-1]
         moved, moved_groups = torch.cat([later, x]), torch.cat([groups[some], groups])
-        slow = (speed(self.system, moved, self.inputs[moved_groups]) <= self.slow_q) & torch.isfinite(moved).all(dim=1)
+        slow = (speed(self._held(moved_groups), moved) <= self.slow_q) & torch.isfinite(moved).all(dim=1)
         slow &= self._away(moved, moved_groups, known, known_groups, FAR)
         rows = slow.nonzero().squeeze(1)[:most]
         return torch.cat([x[again], moved[rows]]), torch.cat([groups[again], moved_groups[rows]])
@@ -211,14 +212,14 @@ class Minima:
         """Where the state leads. Of a small system, and at a second look, all are all but there already; a large one is
         followed as far as it will go, and along the boundary of its box where that leaves it.
         """
-        system, u = self.system, self._held(state.group)
-        if state.counted or system.n_state <= TRUST_LIMIT:
-            return minimum_at(system, state.x, u, self.unit)
-        minimum = descend_to_minimum(system, state.x, u, self.unit)
+        group = torch.tensor([state.group], device=state.x.device)
+        held = self._held(group)
+        if state.counted or self.system.n_state <= TRUST_LIMIT:
+            return minimum_at(held, state.x)
+        minimum = descend_to_minimum(held, state.x)
         if self._inside(minimum.x, state.group):
             return minimum
-        group = torch.tensor([state.group], device=u.device)
-        return minimum_at(system, self._finished(self._down(state.x, group), group), u, self.unit)
+        return minimum_at(held, self._finished(self._down(state.x, group), group))
 
     def _falls_to(self, known: Tensor, x: Tensor, group: int) -> bool:
         """Whether q falls all the way from x (1, n) straight to the nearest of the ``known`` points: x is no minimum,
@@ -229,18 +230,18 @@ class Minima:
         ways = nearest(known - x, self.system.periods)
         way = ways[vector_norm(ways, dim=1).argmin()]
         shares = 2.0 ** -torch.arange(HALVINGS, dtype=x.dtype, device=x.device).unsqueeze(1)
-        q = speed(self.system, torch.cat([x, x + shares * way]), self.inputs[[group]].expand(HALVINGS + 1, -1))
+        q = speed(self._held(slice(group, group + 1)).expand(HALVINGS + 1), torch.cat([x, x + shares * way]))
         return bool((q[1:] < q[0]).all() and (q[1:-1] <= q[2:]).all())
 
     def _inside(self, x: Tensor, group: int) -> bool:
         return bool(self.within_reach(x, torch.tensor([group], device=x.device)))
 
-    def _held(self, group: int) -> Tensor:
-        return self.inputs[group : group + 1]
+    def _held(self, groups: Tensor | slice) -> Held:
+        return Held(self.system, self.inputs[groups], self.unit)
 
     def _judge(self, minimum: Minimum, group: int) -> Rejection | None:
         """Keep it as a point, or say why not. A zero is kept apart, for the catalogue."""
-        held = Held(self.system, self._held(group), self.unit)
+        held = self._held(slice(group, group + 1))
         if not self._inside(minimum.x, group):
             return Rejection.OUTSIDE
         if bool(is_zero(held, minimum.x, held.velocity(minimum.x))):

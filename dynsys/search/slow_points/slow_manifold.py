@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 
 SLOW = 0.02  # of the largest singular value of J, beneath which a direction is slow
 FIRST, LONGEST, SHORTEST = 0.1, 0.5, 1e-5  # steps along the manifold, in units of the state
@@ -32,9 +32,9 @@ class _Place:
     V: Tensor
 
     @staticmethod
-    def at(system: System, x: Tensor, u: Tensor) -> _Place:
-        U, S, V = _directions(system, x, u)
-        return _Place(x, system.velocity(x, u), U, S, V)
+    def at(held: Held, x: Tensor) -> _Place:
+        U, S, V = _directions(held, x)
+        return _Place(x, held.velocity(x), U, S, V)
 
     def __getitem__(self, rows: Tensor) -> _Place:
         return _Place(self.x[rows], self.F[rows], self.U[rows], self.S[rows], self.V[rows])
@@ -44,12 +44,12 @@ class _Place:
             mine[rows] = new
 
 
-def along_slow_manifold(system: System, x: Tensor, u: Tensor, unit: float, max_steps: int = 60) -> Tensor:
-    """Where the states x (B, n), each held at its u (B, m), come to along the slow manifold that they are on.
+def along_slow_manifold(held: Held, x: Tensor, max_steps: int = 60) -> Tensor:
+    """Where the states x (B, n) come to along the slow manifold that they are on.
 
     |F| falls at every step; it is for the caller to tell whether it became zero.
     """
-    place = _Place.at(system, _taken_back(system, x, u), u)
+    place, unit = _Place.at(held, _taken_back(held, x)), held.unit
     longest = x.new_full((len(x),), FIRST * unit)
     rows = torch.arange(len(x), device=x.device)
     for _ in range(max_steps):
@@ -60,7 +60,7 @@ def along_slow_manifold(system: System, x: Tensor, u: Tensor, unit: float, max_s
         length = vector_norm(d, dim=1)
         cut = length > longest[rows]
         d = torch.where(cut.unsqueeze(1), d * (longest[rows] / length).unsqueeze(1), d)
-        there = _Place.at(system, _taken_back(system, here.x + d, u[rows]), u[rows])
+        there = _Place.at(held[rows], _taken_back(held[rows], here.x + d))
         before, after = vector_norm(here.F, dim=1), vector_norm(there.F, dim=1)
         better = (after < GAIN * before) & torch.isfinite(there.x).all(dim=1)
         place.put(rows[better], there[better])
@@ -70,17 +70,17 @@ def along_slow_manifold(system: System, x: Tensor, u: Tensor, unit: float, max_s
     return place.x
 
 
-def _taken_back(system: System, x: Tensor, u: Tensor) -> Tensor:
+def _taken_back(held: Held, x: Tensor) -> Tensor:
     """The states of the manifold near x (B, n), along the directions that are fast there."""
-    U, S, V = _directions(system, x, u)
+    U, S, V = _directions(held, x)
     for _ in range(BACK):
-        x = x + _newton(system.velocity(x, u), U, S, V, slow=False)
+        x = x + _newton(held.velocity(x), U, S, V, slow=False)
     return x
 
 
-def _directions(system: System, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _directions(held: Held, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Singular vectors and values of the Jacobians."""
-    U, S, Vh = torch.linalg.svd(system.jacobian(x, u).nan_to_num(0.0, 0.0, 0.0))
+    U, S, Vh = torch.linalg.svd(held.jacobian(x).nan_to_num(0.0, 0.0, 0.0))
     return U, S, Vh.mT
 
 

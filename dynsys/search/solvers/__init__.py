@@ -1,7 +1,7 @@
 """The solvers, by name. A new one is one file here and one line below."""
 
 from dynsys.search.solvers.adam import Adam
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
 from dynsys.search.solvers.conjugate_gradient import ConjugateGradient
 from dynsys.search.solvers.gauss_newton import GaussNewton
 from dynsys.search.solvers.gradient_descent import GradientDescent
@@ -13,7 +13,7 @@ SOLVERS: dict[str, type[Solver]] = {
 }
 
 __all__ = ["DENSE_LIMIT", "LU_LIMIT", "SOLVERS", "Adam", "ConjugateGradient", "GaussNewton", "GradientDescent", "Info"]
-__all__ += ["Newton", "Problem", "Solver", "TrustRegion", "solver_named"]
+__all__ += ["Newton", "Solver", "TrustRegion", "solver_named"]
 
 
 def solver_named(name: str | Solver) -> Solver:

@@ -8,7 +8,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
+from dynsys.systems.held import Held
 
 
 class AdamState(NamedTuple):
@@ -30,13 +31,13 @@ class Adam(Solver):
     decay_mean: float = 0.9
     decay_square: float = 0.999
 
-    def init(self, problem: Problem, x: Tensor) -> AdamState:
+    def init(self, held: Held, x: Tensor) -> AdamState:
         zero = torch.zeros_like(x)
-        return AdamState(x, problem.velocity(x), zero, zero, zero[:, 0])
+        return AdamState(x, held.velocity(x), zero, zero, zero[:, 0])
 
-    def step(self, problem: Problem, state: AdamState) -> tuple[AdamState, Info]:
+    def step(self, held: Held, state: AdamState) -> tuple[AdamState, Info]:
         x, F, mean, square, age = state
-        g = problem.gradient(x, F)
+        g = held.transposed_product(x, F)
         age = age + 1
         mean = self.decay_mean * mean + (1 - self.decay_mean) * g
         square = self.decay_square * square + (1 - self.decay_square) * g * g
@@ -45,4 +46,4 @@ class Adam(Solver):
         spread = (square / (1 - self.decay_square**age).unsqueeze(1)).sqrt() + 1e-12
         d = -rate.unsqueeze(1) * unbiased / spread
         x = x + d
-        return AdamState(x, problem.velocity(x), mean, square, age), Info(d.norm(dim=1), torch.zeros_like(age) > 0)
+        return AdamState(x, held.velocity(x), mean, square, age), Info(d.norm(dim=1), torch.zeros_like(age) > 0)

@@ -8,26 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from dynsys.systems.system import System
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The system whose speed is to be minimised, and the input (B, n_input) held at each of B starts."""
-
-    system: System
-    u: Tensor
-
-    def at(self, rows: Tensor) -> Problem:
-        """The same problem for some of the starts."""
-        return Problem(self.system, self.u[rows])
-
-    def velocity(self, x: Tensor) -> Tensor:
-        return self.system.velocity(x, self.u)
-
-    def gradient(self, x: Tensor, F: Tensor) -> Tensor:
-        """grad q = J^T F, where F is known already."""
-        return self.system.transposed_product(x, self.u, F)
+from dynsys.systems.held import Held
 
 
 class Info(NamedTuple):
@@ -51,9 +32,9 @@ class Solver(abc.ABC):
     tolerance: float = 1e-9  # |F| relative to the size of the state, from where Newton is left to finish
 
     @abc.abstractmethod
-    def init(self, problem: Problem, x: Tensor) -> Any:
+    def init(self, held: Held, x: Tensor) -> Any:
         """The state at the starts x (B, n)."""
 
     @abc.abstractmethod
-    def step(self, problem: Problem, state: Any) -> tuple[Any, Info]:
+    def step(self, held: Held, state: Any) -> tuple[Any, Info]:
         """One step of every start."""

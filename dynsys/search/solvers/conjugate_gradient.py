@@ -11,8 +11,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
 from dynsys.search.solvers.line_search import backtrack
+from dynsys.systems.held import Held
 
 
 class ConjugateGradientState(NamedTuple):
@@ -30,18 +31,18 @@ class ConjugateGradient(Solver):
     max_steps: int = 3000
     tolerance: float = 1e-6
 
-    def init(self, problem: Problem, x: Tensor) -> ConjugateGradientState:
-        F = problem.velocity(x)
-        g = problem.gradient(x, F)
+    def init(self, held: Held, x: Tensor) -> ConjugateGradientState:
+        F = held.velocity(x)
+        g = held.transposed_product(x, F)
         return ConjugateGradientState(x, F, g, -g)
 
-    def step(self, problem: Problem, state: ConjugateGradientState) -> tuple[ConjugateGradientState, Info]:
+    def step(self, held: Held, state: ConjugateGradientState) -> tuple[ConjugateGradientState, Info]:
         x, F, g, d = state
-        Jd = problem.system.jacobian_product(x, problem.u, d)
+        Jd = held.jacobian_product(x, d)
         slope = (F * Jd).sum(1)
         first = -slope / (Jd * Jd).sum(1).clamp_min(1e-300)
-        x_new, F_new, length = backtrack(problem, x, F, d, slope, first)
-        g_new = problem.gradient(x_new, F_new)
+        x_new, F_new, length = backtrack(held, x, F, d, slope, first)
+        g_new = held.transposed_product(x_new, F_new)
         beta = ((g_new * (g_new - g)).sum(1) / (g * g).sum(1).clamp_min(1e-300)).clamp_min(0.0)
         d_new = -g_new + beta.unsqueeze(1) * d
         downhill = (g_new * d_new).sum(1) < 0

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 
 
@@ -39,20 +40,20 @@ class GaussNewton(Solver):
     patience: int | None = None
     least_gain: float = 0.9
 
-    def init(self, problem: Problem, x: Tensor) -> GaussNewtonState:
-        J = problem.system.jacobian(x, problem.u)
+    def init(self, held: Held, x: Tensor) -> GaussNewtonState:
+        J = held.jacobian(x)
         largest = (J * J).sum(1).amax(1)  # the diagonal of J^T J holds the squared columns
         return GaussNewtonState(
-            x, problem.velocity(x), self.damping * largest, torch.full_like(largest, 2.0), torch.zeros_like(largest)
+            x, held.velocity(x), self.damping * largest, torch.full_like(largest, 2.0), torch.zeros_like(largest)
         )
 
-    def step(self, problem: Problem, state: GaussNewtonState) -> tuple[GaussNewtonState, Info]:
+    def step(self, held: Held, state: GaussNewtonState) -> tuple[GaussNewtonState, Info]:
         x, F, damping, growth, idle = state
-        J = problem.system.jacobian(x, problem.u)
+        J = held.jacobian(x)
         g = (J.mT @ F.unsqueeze(2)).squeeze(2)
         d = damped_step(J.mT @ J, g, damping)
         x_try = x + d
-        F_try = problem.velocity(x_try)
+        F_try = held.velocity(x_try)
         promised = 0.5 * (d * (damping.unsqueeze(1) * d - g)).sum(1)
         q, q_try = q_of(F), q_of(F_try)
         gain = (q - q_try) / promised.clamp_min(1e-300)

@@ -7,8 +7,9 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
 from dynsys.search.solvers.line_search import backtrack
+from dynsys.systems.held import Held
 
 
 class GradientDescentState(NamedTuple):
@@ -24,14 +25,14 @@ class GradientDescent(Solver):
     max_steps: int = 4000
     tolerance: float = 1e-4
 
-    def init(self, problem: Problem, x: Tensor) -> GradientDescentState:
-        return GradientDescentState(x, problem.velocity(x))
+    def init(self, held: Held, x: Tensor) -> GradientDescentState:
+        return GradientDescentState(x, held.velocity(x))
 
-    def step(self, problem: Problem, state: GradientDescentState) -> tuple[GradientDescentState, Info]:
+    def step(self, held: Held, state: GradientDescentState) -> tuple[GradientDescentState, Info]:
         x, F = state
-        d = -problem.gradient(x, F)
-        Jd = problem.system.jacobian_product(x, problem.u, d)
+        d = -held.transposed_product(x, F)
+        Jd = held.jacobian_product(x, d)
         slope = -(d * d).sum(1)
         first = -slope / (Jd * Jd).sum(1).clamp_min(1e-300)
-        x_new, F_new, length = backtrack(problem, x, F, d, slope, first)
+        x_new, F_new, length = backtrack(held, x, F, d, slope, first)
         return GradientDescentState(x_new, F_new), Info(length, length == 0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.search.solvers.base import Problem
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 
 SUFFICIENT = 1e-4
@@ -16,14 +16,14 @@ TOGETHER = (
 
 
 def backtrack(
-    problem: Problem, x: Tensor, F: Tensor, d: Tensor, slope: Tensor, first: Tensor | None = None, halvings: int = 12
+    held: Held, x: Tensor, F: Tensor, d: Tensor, slope: Tensor, first: Tensor | None = None, halvings: int = 12
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x + a d with q lowered by at least a small share of what its slope (B,) along d promises, a = first, first/2, ...
 
     Returns the new x and F and the length of each step; a start for which no a will do stays, with length 0.
     """
     q, a = q_of(F), torch.ones_like(slope) if first is None else first
-    x_new, F_new, good = _tried(problem, x, q, d, slope, a)
+    x_new, F_new, good = _tried(held, x, q, d, slope, a)
     length = a * vector_norm(d, dim=1)
     if bool(good.all()):
         return x_new, F_new, length
@@ -36,7 +36,7 @@ def backtrack(
         k = min(halvings - tried, max(1, TOGETHER // (len(waiting) * x.shape[1])))
         share = x.new_tensor([0.5**i for i in range(tried + 1, tried + k + 1)]).repeat_interleave(len(waiting))
         rows = waiting.repeat(k)
-        x_try, F_try, good = _tried(problem.at(rows), x[rows], q[rows], d[rows], slope[rows], share * a[rows])
+        x_try, F_try, good = _tried(held[rows], x[rows], q[rows], d[rows], slope[rows], share * a[rows])
         good = good.view(k, -1)
         found = good.any(dim=0)
         taken = (good.to(torch.uint8).argmax(dim=0) * len(waiting) + torch.arange(len(waiting), device=x.device))[found]
@@ -46,10 +46,8 @@ def backtrack(
     return x_new, F_new, length
 
 
-def _tried(
-    problem: Problem, x: Tensor, q: Tensor, d: Tensor, slope: Tensor, a: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _tried(held: Held, x: Tensor, q: Tensor, d: Tensor, slope: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x + a d, F there, and whether q has been lowered enough."""
     x_try = torch.addcmul(x, a.unsqueeze(1), d)
-    F_try = problem.velocity(x_try)
+    F_try = held.velocity(x_try)
     return x_try, F_try, q_of(F_try) <= torch.addcmul(q, a, slope, value=SUFFICIENT)

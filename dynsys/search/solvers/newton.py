@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.krylov import gmres
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
 from dynsys.search.solvers.line_search import backtrack
+from dynsys.systems.held import Held
 
 DENSE_LIMIT = 128  # units, up to which a factorisation per step and start is affordable
 LU_LIMIT = 64  # units, up to which batched LU is cheaper than GMRES
@@ -44,34 +45,34 @@ class Newton(Solver):
     patience: int = 3  # steps in a row that leave |F| above ``least_gain`` times what it was
     least_gain: float = 0.8
 
-    def init(self, problem: Problem, x: Tensor) -> NewtonState:
-        F = problem.velocity(x)
+    def init(self, held: Held, x: Tensor) -> NewtonState:
+        F = held.velocity(x)
         size = vector_norm(F, dim=1)
         return NewtonState(x, F, size, torch.zeros_like(size))
 
-    def step(self, problem: Problem, state: NewtonState) -> tuple[NewtonState, Info]:
+    def step(self, held: Held, state: NewtonState) -> tuple[NewtonState, Info]:
         x, F, _, idle = state
-        d = self._direction(problem, state)
+        d = self._direction(held, state)
         size = vector_norm(F, dim=1)
         slope = -(size * size)  # d/da q(x + a d) at 0 is F . J d, which is -|F|^2 for an exact step
-        x_new, F_new, length = backtrack(problem, x, F, d, slope)
+        x_new, F_new, length = backtrack(held, x, F, d, slope)
         idle = torch.where(vector_norm(F_new, dim=1) > self.least_gain * size, idle + 1, 0.0)
         stuck = (length == 0) | (idle >= self.patience)
         return NewtonState(x_new, F_new, size, idle), Info(length, stuck)
 
-    def _direction(self, problem: Problem, state: NewtonState) -> Tensor:
+    def _direction(self, held: Held, state: NewtonState) -> Tensor:
         x, F, previous, _ = state
         if x.shape[1] <= self.dense_limit:
-            return dense_direction(problem.system.jacobian(x, problem.u), F)
+            return dense_direction(held.jacobian(x), F)
         size = vector_norm(F, dim=1)
         gained = (size / previous.clamp_min(1e-30)) ** 2
         forcing = (0.5 * gained).clamp(self.tightest, self.loosest)  # Eisenstat & Walker 1996
 
-        d, residual = gmres(problem.system.linearised(x, problem.u), -F, forcing, self.vectors, self.share)
+        d, residual = gmres(held.linearised(x), -F, forcing, self.vectors, self.share)
         stopped_early = float((residual <= forcing).float().mean()) >= self.share
         useless = () if stopped_early else torch.split((residual > USELESS).nonzero().squeeze(1), CHUNK)
         for rows in useless:
-            d[rows] = dense_direction(problem.system.jacobian(x[rows], problem.u[rows]), F[rows])
+            d[rows] = dense_direction(held.system.jacobian(x[rows], held.u[rows]), F[rows])
         return d
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from dynsys.search.solvers.base import Info, Problem, Solver
+from dynsys.search.solvers.base import Info, Solver
+from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 
 
@@ -39,20 +40,20 @@ class TrustRegion(Solver):
     accepted: float = 0.15
     inner: int | None = None
 
-    def init(self, problem: Problem, x: Tensor) -> TrustRegionState:
-        F = problem.velocity(x)
-        return TrustRegionState(x, F, problem.gradient(x, F), x.new_full((len(x),), self.radius))
+    def init(self, held: Held, x: Tensor) -> TrustRegionState:
+        F = held.velocity(x)
+        return TrustRegionState(x, F, held.transposed_product(x, F), x.new_full((len(x),), self.radius))
 
-    def step(self, problem: Problem, state: TrustRegionState) -> tuple[TrustRegionState, Info]:
+    def step(self, held: Held, state: TrustRegionState) -> tuple[TrustRegionState, Info]:
         x, F, g, radius = state
-        p, promised, at_edge = steihaug(problem, x, g, radius, self.inner or x.shape[1])
-        F_try = problem.velocity(x + p)
+        p, promised, at_edge = steihaug(held, x, g, radius, self.inner or x.shape[1])
+        F_try = held.velocity(x + p)
         gain = (q_of(F) - q_of(F_try)) / promised.clamp_min(1e-300)
         gain = torch.where(torch.isfinite(F_try).all(dim=1) & (promised > 0), gain, -1.0)
         good = gain > self.accepted
         taken = good.unsqueeze(1)
         x_new, F_new = torch.where(taken, x + p, x), torch.where(taken, F_try, F)
-        g_new = torch.where(taken, problem.gradient(x_new, F_new), g)
+        g_new = torch.where(taken, held.transposed_product(x_new, F_new), g)
         grown = torch.where((gain > 0.75) & at_edge, (2 * radius).clamp_max(self.largest), radius)
         new = TrustRegionState(x_new, F_new, g_new, torch.where(gain < 0.25, radius / 4, grown))
         length = vector_norm(p, dim=1)
@@ -61,12 +62,12 @@ class TrustRegion(Solver):
         return new, Info(torch.where(good, length, 0.0), stuck)
 
 
-def steihaug(problem: Problem, x: Tensor, g: Tensor, radius: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def steihaug(held: Held, x: Tensor, g: Tensor, radius: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """p (B, n) that lowers g.p + |J p|^2 / 2 within |p| <= radius, by how much it does, and whether p is at the edge.
 
     Conjugate gradients end where the residual has fallen to min(1/2, sqrt|g|) |g|, or where they leave the region.
     """
-    product = problem.system.linearised(x, problem.u)
+    product = held.linearised(x)
     size = vector_norm(g, dim=1)
     enough = size * torch.minimum(size.sqrt(), torch.full_like(size, 0.5))
     p, Jp = torch.zeros_like(x), torch.zeros_like(x)
@@ -84,7 +85,7 @@ def steihaug(problem: Problem, x: Tensor, g: Tensor, radius: Tensor, steps: int)
         a = torch.where(going, torch.where(leaves, edge, a), 0.0).unsqueeze(1)
         p, Jp = p + a * d, Jp + a * Jd
         at_edge |= going & leaves
-        r_new = r + a * problem.system.transposed_product(x, problem.u, Jd)
+        r_new = r + a * held.transposed_product(x, Jd)
         going = going & ~leaves & (vector_norm(r_new, dim=1) > enough)
         beta = ((r_new * r_new).sum(1) / rr.clamp_min(1e-300)).unsqueeze(1)
         d = torch.where(going.unsqueeze(1), -r_new + beta * d, d)

@@ -275,7 +275,7 @@ def test_where_scipy_s_model_of_the_speed_overflows_no_minimum_is_claimed():
     net = GRU.random(3, 1, seed=43, gain=4.0, reset="before", activation="relu^3")
     x = torch.tensor([[2.4182531413629924, -1.8562345977838417e-145, -7.5598877105043165]], dtype=torch.float64)
     u = torch.tensor([[0.24422950667176005, 0.6781783200788559]], dtype=torch.float64)
-    assert not descend_to_minimum(net, x, u, unit=2.3077239037043578).is_minimum
+    assert not descend_to_minimum(Held(net, u, 2.3077239037043578), x).is_minimum
 
 
 SETTINGS = [
