@@ -20,6 +20,7 @@ from dynsys.models.loading.checkpoint import read_checkpoint
 from dynsys.plots import energy_landscape
 from dynsys.plots.portrait.slices import Plane
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import relax
 
@@ -50,7 +51,7 @@ def landscape(
     rng = np.random.default_rng(seed)
     begun = torch.as_tensor(plane.states(rng.uniform(-SPREAD, SPREAD, (RUNS, 2))))
     u = torch.zeros(1, system.n_input, dtype=torch.float64) if points is None else torch.as_tensor(points.inputs[:1])
-    runs = torch.cat([begun.unsqueeze(0), relax(system, begun, u, STEPS)])
+    runs = torch.cat([begun.unsqueeze(0), relax(Held(system, u), begun, STEPS)])
     known = names or [f"pattern {p}" for p in range(len(S))]
     return energy_landscape(
         height,

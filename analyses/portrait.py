@@ -16,6 +16,7 @@ from dynsys.models.registry import MODELS
 from dynsys.numerics.threads import alone
 from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.starts import first_starts, states_in_box
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 from dynsys.trajectories.recorded import Recorded
 from dynsys.trajectories.simulate import relax
@@ -135,7 +136,7 @@ def releases(system: System, u: torch.Tensor, seed: int) -> list[Array]:
     Each ends where it has left the scene: a picture has no room for infinity.
     """
     x = states_released(system, u, RELEASES, seed)
-    paths = torch.cat([x.unsqueeze(0), relax(system, x, u, RELEASE_STEPS)])
+    paths = torch.cat([x.unsqueeze(0), relax(Held(system, u), x, RELEASE_STEPS)])
     inside = (paths.norm(dim=2) <= 3 * float(x.norm(dim=1).max())).cummin(dim=0).values
     return [np.asarray(paths[inside[:, i], i]) for i in range(len(x))]
 

@@ -26,6 +26,7 @@ from dynsys.search.find import checked_input
 from dynsys.search.starts import first_starts
 from dynsys.stability.classification import time_constants
 from dynsys.stability.modes import plain
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.simulate import relax
 
@@ -132,11 +133,12 @@ def drawn(system: System, found: Selections) -> Any:
 
 def _line(system: System, u: Tensor, seed: int) -> Line:
     x = first_starts(system, u, STATES, seed)
-    x = relax(system, x, u, RELAXED[system.kind])[-1]
+    held = Held(system, u)
+    x = relax(held, x, RELAXED[system.kind])[-1]
     x = x[torch.isfinite(x).all(dim=1)]
-    x = _onto_line(system, _spread(x, SPREAD), u) if len(x) else x
-    x = _in_order(system, x, u)
-    slow = _Slow.at(system, x, u)
+    x = _onto_line(held, _spread(x, SPREAD)) if len(x) else x
+    x = _in_order(system, x)
+    slow = _Slow.at(held, x)
     return _described(system, slow[_is_slow(slow)], u)
 
 
@@ -153,9 +155,9 @@ class _Slow:
     right: Tensor
 
     @staticmethod
-    def at(system: System, x: Tensor, u: Tensor) -> _Slow:
-        u = u.expand(len(x), -1)
-        J = system.jacobian(x, u)
+    def at(held: Held, x: Tensor) -> _Slow:
+        held = held.expand(len(x))
+        J = held.jacobian(x)
         values, R = torch.linalg.eig(J)
         first, second = values.abs().argsort(dim=1)[:, :2].unbind(1)
         rows = torch.arange(len(x))
@@ -164,7 +166,7 @@ class _Slow:
         r = torch.where(real, R[rows, :, first].real, torch.nan)
         size = vector_norm(r, dim=1, keepdim=True)
         rates = torch.stack([values[rows, first], values[rows, second]], dim=1)
-        return _Slow(x, system.velocity(x, u), J, rates, torch.where(real, L.real, torch.nan) * size, r / size)
+        return _Slow(x, held.velocity(x), J, rates, torch.where(real, L.real, torch.nan) * size, r / size)
 
     def __getitem__(self, rows: Tensor) -> _Slow:
         return _Slow(*(value[rows] for value in vars(self).values()))
@@ -175,11 +177,11 @@ class _Slow:
         return self.F - (self.left * self.F).sum(dim=1, keepdim=True) * self.right
 
 
-def _onto_line(system: System, x: Tensor, u: Tensor) -> Tensor:
+def _onto_line(held: Held, x: Tensor) -> Tensor:
     """The states at which Newton's method ends: it solves for the part of F that is across the slowest mode."""
     done = [x[:0]]
     for _ in range(NEWTON):
-        slow = _Slow.at(system, x, u)
+        slow = _Slow.at(held, x)
         there = vector_norm(slow.across, dim=1) <= ON_LINE * vector_norm(x, dim=1).clamp_min(1.0)
         done.append(x[there])
         x, slow = x[~there], slow[~there]
@@ -190,7 +192,7 @@ def _onto_line(system: System, x: Tensor, u: Tensor) -> Tensor:
         if len(x) == 0:
             break
     x = torch.cat(done)
-    return x[_inside(system, x, u)]
+    return x[held.is_inside(x, share=0.0)]
 
 
 def _spread(x: Tensor, n: int) -> Tensor:
@@ -202,20 +204,13 @@ def _spread(x: Tensor, n: int) -> Tensor:
     return x[chosen]
 
 
-def _inside(system: System, x: Tensor, u: Tensor) -> Tensor:
-    box = system.box(u)
-    if box is None:
-        return torch.ones(len(x), dtype=torch.bool)
-    return ((x >= box[0]) & (x <= box[1])).all(dim=1)
-
-
 def _is_slow(slow: _Slow) -> Tensor:
     """Where the slowest mode is real, and slower than the next by as much as makes it a line's."""
     first, second = slow.rates.abs().unbind(1)
     return torch.isfinite(slow.right).all(dim=1) & (second >= GAP * first)
 
 
-def _in_order(system: System, x: Tensor, u: Tensor) -> Tensor:
+def _in_order(system: System, x: Tensor) -> Tensor:
     """The states along their largest extent, from the end of least readout, evenly thinned."""
     if len(x) < 2:
         return x

@@ -24,6 +24,7 @@ from dynsys.models.associative.hopfield import Hopfield
 from dynsys.models.associative.polynomial import PolynomialMemory
 from dynsys.models.associative.recurrent import Outcome, RecurrentAssociator
 from dynsys.models.associative.theory.spurious import Name, named
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.simulate import relax
 
@@ -216,7 +217,7 @@ def _of_system(
 ) -> Net:
     def course(cue: Array, seed: int) -> Course:
         u = cue if hold else np.zeros(system.n_input)
-        states, rested = _followed(system, cue, u)
+        states, rested = _followed(Held(system, torch.as_tensor(u).reshape(1, -1)), cue)
         energies = energy(states, u) if hold else energy(states)
         at = np.arange(float(len(states))) * (1.0 if system.kind is Kind.MAP else STEP)
         how = "it is at rest" if rested else "it was still moving"
@@ -234,7 +235,7 @@ def at_rest(system: System, cues: Array, inputs: Array) -> Ends:
     x, u = torch.as_tensor(cues).clone(), torch.as_tensor(inputs)
     moving, small = torch.arange(len(x)), REST * float(np.sqrt(x.shape[1]))
     for _ in range(BLOCKS):
-        x[moving] = relax(system, x[moving], u[moving], BLOCK, STEP)[-1]
+        x[moving] = relax(Held(system, u[moving]), x[moving], BLOCK, STEP)[-1]
         fast = system.velocity(x[moving], u[moving]).norm(dim=1) > small
         moving = moving[fast]
         if not len(moving):
@@ -244,13 +245,12 @@ def at_rest(system: System, cues: Array, inputs: Array) -> Ends:
     return np.asarray(x), np.asarray(rested)
 
 
-def _followed(system: System, x: Array, u: Array) -> tuple[Array, bool]:
+def _followed(held: Held, x: Array) -> tuple[Array, bool]:
     """The states (k + 1, n) from x to near where its speed is nothing, and whether it came to that."""
-    held, states = torch.as_tensor(u).reshape(1, -1), torch.as_tensor(x).reshape(1, 1, -1)
-    size = float(np.sqrt(len(x)))
+    states, size = torch.as_tensor(x).reshape(1, 1, -1), float(np.sqrt(len(x)))
     for _ in range(BLOCKS):
-        states = torch.cat([states, relax(system, states[-1], held, BLOCK, STEP)])
-        if float(system.velocity(states[-1], held).norm()) <= REST * size:
+        states = torch.cat([states, relax(held, states[-1], BLOCK, STEP)])
+        if float(held.velocity(states[-1]).norm()) <= REST * size:
             near = (states - states[-1]).norm(dim=2)[:, 0] <= NEAR * size
             return np.asarray(states[: max(int(near.nonzero()[0, 0]), 1) + 1, 0]), True
     return np.asarray(states[:, 0]), False

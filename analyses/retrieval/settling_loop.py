@@ -26,6 +26,7 @@ from dynsys.models.loading.checkpoint import load
 from dynsys.models.tasks.retrieval import LETTERS, Strings
 from dynsys.models.training.retrieval import strings
 from dynsys.numerics.eigenvalues import eigvals
+from dynsys.systems.held import Held
 from dynsys.trajectories.settling import Ending, settle
 from dynsys.trajectories.simulate import relax
 
@@ -124,7 +125,7 @@ def fast_weights_in(checkpoint: str | Path) -> FastWeights:
 def study(system: FastWeights, asked: Strings, settings: SettlingLoop) -> Settlings:
     """The settling loop of ``system`` at the queries of the strings."""
     inputs, x = system.context(asked)
-    path = torch.cat([x.unsqueeze(0), relax(system, x, inputs, settings.iterations)])
+    path = torch.cat([x.unsqueeze(0), relax(Held(system, inputs), x, settings.iterations)])
     answers = torch.as_tensor(asked.answers)
     points, at_point = stable_points(system, x, inputs)
     J = system.jacobian(points, inputs) + torch.eye(system.n_state, dtype=x.dtype)
@@ -170,7 +171,7 @@ def _reached(system: FastWeights, asked: Strings, points: Tensor, settings: Sett
     goals = points.repeat(settings.elsewhere, 1)
     arrived, going = torch.zeros(len(x), dtype=torch.bool), torch.arange(len(x))
     for _ in range(PATIENCE):  # A is large: it pays to drop often what has come to rest
-        before, x = relax(system, x, inputs[going], LOOK)[-2:]
+        before, x = relax(Held(system, inputs[going]), x, LOOK)[-2:]
         size = goals[going].norm(dim=1)
         arrived[going] = (x - goals[going]).norm(dim=1) <= SAME * size
         left = ~arrived[going] & ((x - before).norm(dim=1) > AT_REST * size)

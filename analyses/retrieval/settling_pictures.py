@@ -18,6 +18,7 @@ from dynsys.models.tasks.queries import states_of, task_of
 from dynsys.models.tasks.retrieval import Strings
 from dynsys.plots import retrieval_convergence, retrieval_portrait
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import relax
 
@@ -76,7 +77,7 @@ def _names(points: FixedPoints, system: Any, held: Strings) -> list[str]:
 def _settling(system: Any, held: Strings) -> Tensor:
     """The settling loop (LOOP + 1, k, R) at the queries of the strings."""
     inputs, x = system.context(held)
-    return torch.cat([x.unsqueeze(0), relax(system, x, inputs, LOOP)])
+    return torch.cat([x.unsqueeze(0), relax(Held(system, inputs), x, LOOP)])
 
 
 def _title(system: Any) -> str:

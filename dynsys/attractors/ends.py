@@ -80,7 +80,7 @@ class Ends:
         slow = vector_norm(self.system.velocity(start, u), dim=1) <= SLOW * size
         rests = torch.zeros(len(x), dtype=torch.bool)
         if bool(slow.any()):
-            end = relax(self.system, start[slow], u[slow], SHORT_STEPS, SHORT_STEP)[-1]
+            end = relax(Held(self.system, u[slow]), start[slow], SHORT_STEPS, SHORT_STEP)[-1]
             speeds = [vector_norm(self.system.velocity(y, u[slow]), dim=1) for y in (start[slow], end)]
             rests[slow] = (speeds[1] <= SAME * size[slow]) & (speeds[1] <= DIED_OUT * speeds[0])
         return np.asarray(rests)
@@ -116,7 +116,7 @@ class Ends:
     def _turn(self, found: Attractor) -> Array:
         """States (p, n) along one turn of an oscillation."""
         x, u = torch.as_tensor(found.states), torch.as_tensor(found.input)[None]
-        walk = Walk(self.system, x, u, vector_norm(x, dim=1).clamp_min(1e-300))
+        walk = Walk(Held(self.system, u), x, vector_norm(x, dim=1).clamp_min(1e-300))
         walk.advance(torch.arange(1), LOOP_STEPS, lambda rows, x: walk.time[rows] >= found.period)
         ((_, states),) = walk.paths()
         return np.asarray(states, dtype=np.float64)

@@ -15,6 +15,7 @@ from dynsys.attractors.attractor import ESCAPED, NO_ATTRACTOR, OSCILLATION, POIN
 from dynsys.attractors.ends import Ends
 from dynsys.attractors.unstable_branches import Leaving, nearest
 from dynsys.numerics.deadline import Deadline
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind
 from dynsys.trajectories.paths import Walk
 
@@ -73,7 +74,7 @@ class _Course:
         self.reach = self._reach(torch.as_tensor(points.inputs), apart)
         scale = apart[self.source]
         self.extent = max(self.extent, float(scale.max()) if len(scale) else 0.0)
-        self.walk = Walk(ends.system, leave.start[row], self.u, scale)
+        self.walk = Walk(Held(ends.system, self.u), leave.start[row], scale)
         self.at = torch.full_like(self.source, -1)
         self.not_its_own = torch.full_like(self.source, -1)  # the stable point where it was found to settle elsewhere
         self.end = [UNSETTLED] * len(row)

@@ -21,6 +21,7 @@ from dynsys.result.fixed_points import FixedPoints
 from dynsys.search.find import checked_input, find_fixed_points
 from dynsys.search.known.stopping import Stop
 from dynsys.search.starts import come_to_rest, released
+from dynsys.systems.held import Held
 from dynsys.systems.system import System
 
 NEAR = 1e-3  # of the norm of a state, within which two that are at rest are one
@@ -66,7 +67,7 @@ class Carrier:
         and from where trajectories come to rest. ``settings`` are those of ``find_fixed_points``, of which ``starts``
         and ``n_starts`` serve searches alone; what may be missing is not estimated, as nothing is sought at random."""
         u = checked_input(self.system, input)
-        resting = _apart(come_to_rest(self.system, self.released, u, LARGE_STEP))
+        resting = _apart(come_to_rest(Held(self.system, u), self.released, LARGE_STEP))
         starts = torch.cat([torch.as_tensor(points.states), resting])
         settings = {name: value for name, value in settings.items() if name not in FOR_SEARCHES}
         found = find_fixed_points(self.system, starts, input, closure=False, seed=self.seed, **settings)

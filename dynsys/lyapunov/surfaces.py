@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dynsys.io.shown import Shown
 from dynsys.lyapunov.basins import CertifiedBasins
 from dynsys.result.fixed_points import FixedPoints
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
 from dynsys.trajectories.simulate import relax
@@ -164,7 +165,7 @@ def _runs(system: System, u: torch.Tensor, surface: Surface, level: float) -> li
     """Trajectories from places around a level, each until it is at the memory, in tenths of a time constant."""
     starts = surface.states(surface.level(level, STARTS + 1)[:-1])
     x = torch.as_tensor(starts)
-    path = np.concatenate([starts[None], relax(system, x, u, STEPS).numpy()])
+    path = np.concatenate([starts[None], relax(Held(system, u), x, STEPS).numpy()])
     V = surface.V(path)
     ends = np.where((V < THERE).any(axis=0), (V < THERE).argmax(axis=0), STEPS)
     return [path[: end + 1, b] for b, end in enumerate(ends)]

@@ -216,8 +216,8 @@ def _asked(
     x = (first_starts(system, u, n_starts, seed) if starts is None else checked_starts(system, starts)).to(where)
     if len(u) not in (1, len(x)):
         raise ValueError(f"input has {len(u)} rows and starts {len(x)}; give one input, or one for every start")
-    _check_velocity(system, x[torch.isfinite(x).all(dim=1)], u)
-    check_periodic(system, x[torch.isfinite(x).all(dim=1)], u)
+    for check in (_check_velocity, check_periodic):
+        check(Held(system, u[:1]), x[torch.isfinite(x).all(dim=1)])
     return Exploration(system, method, *_distinct(u, len(x)), x, settings)
 
 
@@ -226,8 +226,8 @@ def _zeros(system: System, known: Any, search: Exploration) -> Tensor:
     x, u = checked_starts(system, known).to(search.catalogue.inputs), search.catalogue.inputs
     if len(u) > 1:
         raise ValueError(f"known points belong to one input, and {len(u)} are given; search at one after the other")
-    held = u.expand(len(x), -1)
-    wrong = ~is_zero(Held(system, held, search.catalogue.unit), x, system.velocity(x, held))
+    held = Held(system, u.expand(len(x), -1), search.catalogue.unit)
+    wrong = ~is_zero(held, x, held.velocity(x))
     if bool(wrong.any()):
         raise ValueError(f"{int(wrong.sum())} of {len(x)} known states are no fixed points of {system.name}")
     return x
@@ -251,12 +251,12 @@ def _distinct(u: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return inputs, groups
 
 
-def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
+def _check_velocity(held: Held, x: Tensor) -> None:
     """Raise ValueError where the velocity is not float64 of the shape of its states, before anything relies on it."""
-    looked_at = x[:LOOKED_AT]
+    system, looked_at = held.system, x[:LOOKED_AT]
     x = x[:2] if len(x) > 1 else x.expand(2, -1).clone()  # one row alone would hide a function that drops the others
     try:
-        F = system.velocity(x, u[:1].expand(2, -1))
+        F = held.expand(2).velocity(x)
     except RuntimeError as error:
         if "dtype" not in str(error):
             raise
@@ -271,7 +271,7 @@ def _check_velocity(system: System, x: Tensor, u: Tensor) -> None:
         raise ValueError(
             f"the velocity of {system.name} has shape {given} for states of shape {legal}; it needs the same"
         )
-    if computes_in_single(system, looked_at, u[:1].expand(len(looked_at), -1)):
+    if computes_in_single(held.expand(len(looked_at)), looked_at):
         raise ValueError(single)
 
 

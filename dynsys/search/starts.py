@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dynsys.numerics.threads import alone
 from dynsys.systems.angles import within_a_turn, wrapped
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 from dynsys.trajectories.simulate import relax, states_at
 
@@ -52,7 +53,7 @@ def first_starts(system: System, u: Tensor, n: int, seed: int) -> Tensor:
 def resting_states(system: System, u: Tensor, n: int, seed: int, step: float = COARSE) -> Tensor:
     """States (k, n_state) near which the network comes to rest under the input u (1, n_input), let go from those of
     ``released``."""
-    return come_to_rest(system, released(system, u, n, seed), u, step)
+    return come_to_rest(Held(system, u), released(system, u, n, seed), step)
 
 
 def released(system: System, u: Tensor, n: int, seed: int) -> Tensor:
@@ -65,16 +66,16 @@ def released(system: System, u: Tensor, n: int, seed: int) -> Tensor:
     return begun
 
 
-def come_to_rest(system: System, x: Tensor, u: Tensor, step: float = COARSE) -> Tensor:
-    """Where the network is long after it was let go from x (k, n_state) under u (1, n_input), in single precision where
-    it has one.
+def come_to_rest(held: Held, x: Tensor, step: float = COARSE) -> Tensor:
+    """Where the network is long after it was let go from x (k, n_state), in single precision where it has one.
 
     ``step``, in time constants of a flow, changes how exactly it gets there, not where it can rest.
     """
+    system = held.system
     dtype = torch.float32 if system.single_precision else torch.float64
     steps = ITERATED if system.kind is Kind.MAP else round(RELAXED / step)
     with alone():
-        return relax(system.to(dtype=dtype), x.to(dtype), u.to(dtype), steps, step)[-1].double()
+        return relax(Held(system.to(dtype=dtype), held.u.to(dtype)), x.to(dtype), steps, step)[-1].double()
 
 
 def _tensor(values: np.ndarray, like: Tensor) -> Tensor:
@@ -163,8 +164,9 @@ def visited(system: System, u: Tensor) -> Visited:
         x = _scattered(system, u, size, draw)
         steps = VISITS if system.kind is Kind.MAP else round(FOLLOWED / COARSE)
         with alone():
-            step = COARSE / min(1.0, max(_pace(system, x, u), SLOWEST))
-            states = wrapped(relax(system, x, u, steps, step), system.periods)
+            held = Held(system, u.expand(len(x), -1))
+            step = COARSE / min(1.0, max(_pace(held, x), SLOWEST))
+            states = wrapped(relax(held, x, steps, step), system.periods)
         end = states[-1].norm(dim=1)
         back = bool(torch.isfinite(end).all()) and float(end.max()) <= BACK * float(x.norm(dim=1).max())
         small = torch.as_tensor(size[:, 0] <= 1.0, device=u.device)
@@ -177,11 +179,11 @@ def visited(system: System, u: Tensor) -> Visited:
     return known[key]
 
 
-def _pace(system: System, x: Tensor, u: Tensor) -> float:
+def _pace(held: Held, x: Tensor) -> float:
     """How fast F changes with the states x (B, n), the median of what it does from each to the next: a flow is given in
     any unit of time. 1 where it does not change.
     """
-    dF = (system.velocity(x, u.expand(len(x), -1)).diff(dim=0)).norm(dim=1)
+    dF = held.velocity(x).diff(dim=0).norm(dim=1)
     return float((dF / x.diff(dim=0).norm(dim=1)).nanmedian()) or 1.0
 
 

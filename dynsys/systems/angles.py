@@ -8,10 +8,13 @@ turns is rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from dynsys.systems.held import Held
 
 SEAM = 1e-6  # of a turn: how far below 0 an angle may lie, so that rounding does not take 0 for a whole turn
 PERIODIC = 1e-6  # of the size of F, by which it may differ a turn further
@@ -106,16 +109,17 @@ def once_round(low: Tensor, high: Tensor, periods: Tensor | None) -> tuple[Tenso
     return first, torch.where(round_, turn, first + high - low)
 
 
-def check_periodic(system: Any, x: Tensor, u: Tensor) -> None:
+def check_periodic(held: Held, x: Tensor) -> None:
     """Raise ValueError where F is not the same a turn further."""
+    system = held.system
     if system.periods is None:
         return
-    x, u = x[:TRIED], u[:1].expand(len(x[:TRIED]), -1)
-    F = system.velocity(x, u)
+    x, held = x[:TRIED], held.expand(len(x[:TRIED]))
+    F = held.velocity(x)
     for i in torch.isfinite(system.periods).nonzero().squeeze(1).tolist():
         turned = x.clone()
         turned[:, i] += system.periods[i]
-        off = (system.velocity(turned, u) - F).abs().amax()
+        off = (held.velocity(turned) - F).abs().amax()
         if float(off) > PERIODIC * (1 + float(F.abs().amax())):
             period = float(system.periods[i])
             raise ValueError(

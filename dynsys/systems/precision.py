@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dynsys.numerics.rounding import EPS
-from dynsys.systems.system import System
+from dynsys.systems.held import Held
 
 LARGE, MIDDLE, SMALL = 1e-4, 1e-5, 1e-9  # relative changes of a state; single precision rounds to 6e-8
 CLEAR = 100.0  # times the rounding error in float64, that the change expected of the small one has to be
@@ -25,22 +25,22 @@ LINEAR = 0.5  # of its size, up to which the middle change may differ from a ten
 BLIND = 0.5  # of the values that should change, from where it is not chance
 
 
-def computes_in_single(system: System, x: Tensor, u: Tensor) -> bool:
-    """Whether F, or the map F + x, changes with the states x (B, n) under the inputs u (B, m) in steps of float32.
+def computes_in_single(held: Held, x: Tensor) -> bool:
+    """Whether F, or the map F + x, changes with the states x (B, n) in steps of float32.
 
     Values that hardly change, as in saturation, or not in proportion, as by a kink or a jump, say nothing.
     """
-    F = system.velocity(x, u)
+    F = held.velocity(x)
     noise = EPS * (F.abs() + x.abs())
-    dF, dx = zip(*(_changes(system, x, u, F, h) for h in (LARGE, MIDDLE, SMALL)), strict=True)
+    dF, dx = zip(*(_changes(held, x, F, h) for h in (LARGE, MIDDLE, SMALL)), strict=True)
     steps = any(_in_steps([a + part * b for a, b in zip(dF, dx, strict=True)], noise) for part in (0.0, 1.0))
-    return steps and _is_single(system, x, u)
+    return steps and _is_single(held, x)
 
 
-def _is_single(system: System, x: Tensor, u: Tensor) -> bool:
+def _is_single(held: Held, x: Tensor) -> bool:
     """Whether F is computed by way of tensors of single precision, or is, as it is or with x, of such numbers."""
     with _Lowest() as lowest:  # type: ignore[no-untyped-call]
-        F = system.velocity(x, u)
+        F = held.velocity(x)
     return lowest.single or any(bool((G.float().double() == G).all()) for G in (F, F + x))
 
 
@@ -58,9 +58,9 @@ class _Lowest(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _changes(system: System, x: Tensor, u: Tensor, F: Tensor, h: float) -> tuple[Tensor, Tensor]:
+def _changes(held: Held, x: Tensor, F: Tensor, h: float) -> tuple[Tensor, Tensor]:
     y = x * (1 + h)
-    return system.velocity(y, u) - F, y - x
+    return held.velocity(y) - F, y - x
 
 
 def _in_steps(changes: list[Tensor], noise: Tensor) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.linalg import vector_norm
 
 from dynsys.numerics.runge_kutta import Course, step
 from dynsys.systems.held import Held
-from dynsys.systems.system import Kind, System
+from dynsys.systems.system import Kind
 
 STRIDE = 0.05  # of the scale: the farthest that one step of a flow goes, so that the path can be drawn
 
@@ -18,14 +19,14 @@ Stop = Callable[[Tensor, Tensor], Tensor]  # (rows, x of these rows) -> (len(row
 
 
 class Walk:
-    """b trajectories from x (b, n) under inputs u (b, m).
+    """b trajectories from x (b, n).
 
     ``x`` and ``time`` (b,) are where each is now, in steps of a map or in time constants of a flow. ``scale`` (b,) is
     the length in which a flow's strides are measured, or the distance from the start where that is longer.
     """
 
-    def __init__(self, system: System, x: Tensor, u: Tensor, scale: Tensor) -> None:
-        self.held = Held(system, u, float(scale.median()) if len(x) else 1.0)
+    def __init__(self, held: Held, x: Tensor, scale: Tensor) -> None:
+        self.held = replace(held, unit=float(scale.median()) if len(x) else 1.0)
         self._start, self._scale = x, scale
         self._now = Course.starting(self.held, x.clone())
         self._kept = [(torch.arange(len(x)), self._now.t.clone(), x.to(torch.float32))]

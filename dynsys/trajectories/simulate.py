@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -58,34 +59,34 @@ def as_rows(values: Any) -> Tensor:
     return rows.unsqueeze(0) if rows.ndim == 1 else rows
 
 
-def relax(system: System, x: Tensor, u: Tensor, steps: int, step: float = 0.1) -> Tensor:
-    """Where the states x (B, n_state) go under a held input (1, n_input): (steps, B, n_state).
+def relax(held: Held, x: Tensor, steps: int, step: float = 0.1) -> Tensor:
+    """Where the states x (B, n_state) go under the inputs held, one for all or for each: (steps, B, n_state).
 
     A map is iterated; a flow goes by the classical Runge-Kutta method with ``step`` in units of its time constant, or
     for states at which that is too long to be stable, with a shorter one.
     """
-    u = u.expand(len(x), -1)
+    held = held.expand(len(x))
     states = x.new_empty(steps, *x.shape)
     for t in range(steps):
-        x = x + system.velocity(x, u) if system.kind is Kind.MAP else _runge_kutta(system, x, u, step)
+        x = x + held.velocity(x) if held.system.kind is Kind.MAP else _runge_kutta(held, x, step)
         states[t] = x
     return states
 
 
-def _runge_kutta(system: System, x: Tensor, u: Tensor, step: float) -> Tensor:
+def _runge_kutta(held: Held, x: Tensor, step: float) -> Tensor:
     """One step of each state (B, n); how fast the velocity changes along the way says how long it may be, unless it
     grows, which no shorter step would hinder.
     """
-    a = system.velocity(x, u)
-    b = system.velocity(x + step / 2 * a, u)
+    a = held.velocity(x)
+    b = held.velocity(x + step / 2 * a)
     size, change = vector_norm(a, dim=1, keepdim=True), vector_norm(b - a, dim=1, keepdim=True)
     grows = ((b - a) * a).sum(dim=1, keepdim=True) > GROWS * size * change
     stiff = torch.where(grows, 1.0, 2 * change / (STABLE * size))
     h = step / stiff.nan_to_num(1.0, posinf=1.0).clamp_min(1.0)
     if bool((h < step).any()):
-        b = system.velocity(x + h / 2 * a, u)
-    c = system.velocity(x + h / 2 * b, u)
-    d = system.velocity(x + h * c, u)
+        b = held.velocity(x + h / 2 * a)
+    c = held.velocity(x + h / 2 * b)
+    d = held.velocity(x + h * c)
     return x + h / 6 * (a + 2 * b + 2 * c + d)
 
 

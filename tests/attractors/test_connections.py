@@ -15,6 +15,7 @@ from dynsys.attractors import unstable_manifolds as following
 from dynsys.attractors.connections import Connections, connections
 from dynsys.io.errors import CheckpointError
 from dynsys.models.examples.bistable import Bistable
+from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
 from dynsys.trajectories.paths import Walk
 
@@ -234,9 +235,8 @@ class TestPaths:
             assert len(set(np.sign(states))) == 1
 
     def test_a_walk_follows_the_exact_solution(self):
-        walk = Walk(
-            Flow(lambda x, u: -x, n_state=1), torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 0), torch.ones(1)
-        )
+        held = Held(Flow(lambda x, u: -x, n_state=1), torch.zeros(1, 0))
+        walk = Walk(held, torch.ones(1, 1, dtype=torch.float64), torch.ones(1))
         walk.advance(torch.arange(1), 60, lambda rows, x: torch.zeros(len(x), dtype=torch.bool))
         ((times, states),) = walk.paths()
         assert float(times[-1]) > 2

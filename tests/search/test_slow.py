@@ -266,7 +266,7 @@ def test_the_time_to_drift_is_that_of_a_simulation_nearby():
     [straight] = drift_time(system, np.array([r**2 / 2]), d)
     exact = tau * np.arctan(0.1) / r**0.5
     assert straight == pytest.approx(exact, rel=0.01)
-    path = relax(system, torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 0), 200, step=0.1)[:, 0, 0]
+    path = relax(Held(system, torch.zeros(1, 0)), torch.zeros(1, 1, dtype=torch.float64), 200, step=0.1)[:, 0, 0]
     simulated = 0.1 * tau * float((path < d).sum())
     assert simulated == pytest.approx(exact, rel=0.01)
 

@@ -9,6 +9,7 @@ from dynsys import Flow, Map, simulate
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.search.starts import first_starts, states_in_box
+from dynsys.systems.held import Held
 from dynsys.systems.held_input import HeldInput
 from dynsys.systems.iterated import Iterated
 from dynsys.trajectories.simulate import relax, states_at
@@ -87,7 +88,7 @@ def test_a_map_is_iterated_and_a_flow_takes_euler_steps():
     x, u = torch.tensor([[1.0]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
     path = simulate(flow, x, u.expand(3, 1), step=0.25).ravel().numpy()
     np.testing.assert_allclose(path, [0.75, 0.75**2, 0.75**3], rtol=1e-14)
-    exact = relax(flow, x, u, 10, step=0.1).ravel()[-1].item()
+    exact = relax(Held(flow, u), x, 10, step=0.1).ravel()[-1].item()
     assert exact == pytest.approx(np.exp(-1), rel=1e-6)
     fast = Flow(lambda x, u: -3 * x, n_state=1)
     assert (simulate(fast, x, torch.zeros(50, 0, dtype=torch.float64)) > 0).all()  # a step of one would overshoot

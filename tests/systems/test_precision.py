@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dynsys import Flow, Map, find_fixed_points
+from dynsys.systems.held import Held
 from dynsys.systems.precision import computes_in_single
 
 X = torch.randn(64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -33,12 +34,12 @@ DOUBLE = {
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_hidden_single_precision_is_found(name):
-    assert computes_in_single(SINGLE[name], X, NO_INPUT)
+    assert computes_in_single(Held(SINGLE[name], NO_INPUT), X)
 
 
 @pytest.mark.parametrize("name", DOUBLE)
 def test_a_function_in_double_precision_is_not_taken_for_single(name):
-    assert not computes_in_single(DOUBLE[name], X, NO_INPUT)
+    assert not computes_in_single(Held(DOUBLE[name], NO_INPUT), X)
 
 
 def test_a_search_refuses_it_with_the_way_out():

@@ -194,7 +194,7 @@ class Minima:
         most = SECOND_LOOKS if self.system.n_state <= TRUST_LIMIT else SECOND_LOOKS_LARGE
         again = lost.nonzero().squeeze(1)[:most] if float(lost.double().mean()) >= LOST_SHARE else groups[:0]
         some = torch.arange(min(most, len(x)), device=x.device)
-        later = relax(self.system, x[some], self.inputs[groups[some]], RELAXING, RELAXING_STEP)[-1]
+        later = relax(Held(self.system, self.inputs[groups[some]]), x[some], RELAXING, RELAXING_STEP)[-1]
         moved, moved_groups = torch.cat([later, x]), torch.cat([groups[some], groups])
         slow = (speed(self._held(moved_groups), moved) <= self.slow_q) & torch.isfinite(moved).all(dim=1)
         slow &= self._away(moved, moved_groups, known, known_groups, FAR)

@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 import training_step
 
+from dynsys.systems.held import Held
+
 STRINGS = Retrieval().sets(3, some=40)["some"]
 
 
@@ -126,7 +128,7 @@ def test_fixed_points_of_the_joint_system_hold_their_own_state_in_A():
     """A* = lambda A* + eta h* h*^T, so that A* = eta / (1 - lambda) h* h*^T."""
     system = FastWeights.of(network(5, 2, rate=0.2), "joint")
     u, x = system.context(STRINGS[:3])
-    points = find_fixed_points(system, relax(system, x, u, 400)[-1].numpy(), u.numpy(), closure=False)
+    points = find_fixed_points(system, relax(Held(system, u), x, 400)[-1].numpy(), u.numpy(), closure=False)
     assert len(points) >= 3
     assert set(points.verdict) == {"fixed"}
     h, A = points.states[:, :5], points.states[:, 5:].reshape(-1, 5, 5)
@@ -161,7 +163,7 @@ def test_a_search_without_starts_or_input_looks_at_queries_of_the_task():
     strings = system.task_strings(8, seed=0)
     inputs, starts = system.context(strings)
     assert {tuple(u) for u in points.search.inputs} == {tuple(u) for u in inputs.tolist()}
-    ends = relax(system, starts, inputs, 2000)[-1]
+    ends = relax(Held(system, inputs), starts, 2000)[-1]
     found = {tuple(u): x for u, x in zip(points.inputs.tolist(), points.states, strict=True)}
     for u, end in zip(inputs.tolist(), ends.numpy(), strict=True):
         np.testing.assert_allclose(found[tuple(u)], end, atol=1e-8)

@@ -10,6 +10,7 @@ import dynsys
 from dynsys.models.driven.perturbation import perturbed, weights_chosen
 from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.rate.plrnn import PLRNN
+from dynsys.systems.held import Held
 from dynsys.testing import check_system
 from dynsys.trajectories.simulate import relax
 
@@ -153,7 +154,7 @@ def test_clipped_and_contracting_networks_stay_in_their_boxes(seed):
         low, high = net.box(u)
         assert net.box_is_trapping
         corners = torch.where(torch.rand(64, 4) < 0.5, low, high)
-        path = relax(net, corners, u, 50)
+        path = relax(Held(net, u), corners, 50)
         assert bool(((path >= low) & (path <= high)).all())
         check_system(net)
 
