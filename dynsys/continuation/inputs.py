@@ -21,7 +21,7 @@ from dynsys.io.progress import Progress, shown
 from dynsys.io.shown import Sight
 from dynsys.numerics.deadline import Deadline
 from dynsys.systems.family import Family
-from dynsys.systems.held_input import HeldInput
+from dynsys.systems.held import HeldInput
 from dynsys.systems.system import System
 from dynsys.trajectories.settling import Ending, settle
 

@@ -13,7 +13,7 @@ from dynsys import Flow, Map
 from dynsys.cli import main
 from dynsys.continuation.inputs import InputDiagram, InputPath, follow_inputs
 from dynsys.models.rate.leaky_rate import LeakyRate
-from dynsys.systems.held_input import HeldInput
+from dynsys.systems.held import HeldInput
 from dynsys.testing import check_system
 
 SWITCH = Flow(lambda x, u: x - x**3 + u[:, :1], n_state=1, n_input=1, bounds=(-3, 3), name="switch")

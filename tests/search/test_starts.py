@@ -9,8 +9,7 @@ from dynsys import Flow, Map, simulate
 from dynsys.models.rate.echo_state import EchoStateConfig, EchoStateNetwork
 from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.search.starts import first_starts, states_in_box
-from dynsys.systems.held import Held
-from dynsys.systems.held_input import HeldInput
+from dynsys.systems.held import Held, HeldInput
 from dynsys.systems.iterated import Iterated
 from dynsys.trajectories.simulate import relax, states_at
 
