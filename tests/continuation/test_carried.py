@@ -8,6 +8,7 @@ import pytest
 
 from dynsys import Flow
 from dynsys.continuation.carried import order_of, points_at_inputs
+from dynsys.models.rate.leaky_rate import LeakyRate
 
 INPUTS = np.linspace(-0.5, 0.1, 4)[:, None]
 
@@ -34,6 +35,15 @@ def test_nothing_is_said_of_what_is_missing_where_nothing_was_sought(cubic):
     assert first.search.missing is not None
     assert second.search.missing is None
     assert second.search.stopped.startswith("points were carried")
+
+
+def test_a_saddle_that_is_born_on_the_way_is_told_to_be_missing_where_indices_show_it():
+    """x' = -x + 2 tanh x + u has one point at u = -0.6, and three at u = -0.1, of which no trajectory rests at one."""
+    switch = LeakyRate(np.array([[2.0]]), np.array([[1.0]]))
+    first, second = points_at_inputs(switch, [[-0.6], [-0.1]], n_starts=32, slow_q=0.0, verify=False)
+    assert (len(first), len(second)) == (1, 2)
+    assert "some are certainly missing" in second.summary()
+    assert "missing" not in first.summary()
 
 
 def test_points_come_from_the_nearest_input_that_is_done():
