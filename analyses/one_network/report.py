@@ -12,7 +12,7 @@ from dynsys.analyses.one_network.study import HERE, Told, Whole
 from dynsys.analyses.pictures import MEMORIES
 from dynsys.analyses.portrait import portrait, title_of
 from dynsys.analyses.report import Report, Section, in_words, page
-from dynsys.attractors.attractor import POINT, Attractor, Node
+from dynsys.attractors.attractor import POINT, UNNAMED, Attractor, Node
 from dynsys.attractors.basins import Basins
 from dynsys.exponents.spectrum import Exponents
 from dynsys.io.files import write_drawn
@@ -27,6 +27,7 @@ from dynsys.trajectories.recorded import recorded_in
 
 ROWS = 500  # of a table; the files hold all
 PORTRAIT = 820  # pixels of its height, words included
+SAME_ORBIT = 0.05  # of its size, within which states along an orbit lie at those of another that is the same
 SLOWEST = 4  # time constants of each point in the table
 RECOGNISED = ("model", "equation", "kind", "state", "inputs", "outputs", "time constant", "settings", "task")
 
@@ -43,7 +44,7 @@ def report_of(told: Told, settings: Whole, command: str) -> Report:
         _portrait(told, names, settings.seed),
         _points(told, names),
         *_modes(told),
-        _settling(told),
+        settling_section(told, names),
         *_basins(told, names),
         *_exponents(told),
         _missing(told),
@@ -151,7 +152,7 @@ def _modes(told: Told) -> list[Section]:
     return [Section("Spectrum and slow modes", paragraphs(HERE, "modes", is_map, bool(rows)), rows, figures)]
 
 
-def _settling(told: Told) -> Section:
+def settling_section(told: Told, names: dict[Node, str]) -> Section:
     settling = told.points.search.settling
     if settling is None:
         return Section("Where trajectories settle", paragraphs(HERE, "unfollowed"))
@@ -160,16 +161,29 @@ def _settling(told: Told) -> Section:
             "trajectories": end["trajectories"],
             "they do": end["kind"].replace("settles", "settle"),
             "point": "" if end["point"] is None else str(end["point"]),
+            "memory": names.get(_node(told, end), ""),
             "period": f"{end['period']:.4g} {settling['unit']}" if end["period"] else "",
             "proved": "" if "proved" not in end else "yes" if end["proved"] else "no",
         }
         for end in settling["ends"]
     ]
     rows += [
-        {"trajectories": many, "they do": kind.replace("has ", "have "), "point": "", "period": "", "proved": ""}
+        {"trajectories": many, "they do": kind.replace("has ", "have ")}
         for kind, many in settling["not_settled"].items()
     ]
     return Section("Where trajectories settle", [settling["sentence"]], _filled(rows))
+
+
+def _node(told: Told, end: dict[str, Any]) -> Node:
+    """Where trajectories end, as connections and basins call it; a node without a name where it is none of those."""
+    if end["point"] is not None:
+        return Node(POINT, end["point"])
+    orbit = np.array(end.get("states") or [])
+    for other in _others(told) if len(orbit) else ():
+        apart = np.linalg.norm(orbit[:, None] - other.states, axis=2).min(axis=1).max()
+        if apart <= SAME_ORBIT * np.linalg.norm(np.ptp(other.states, axis=0)):
+            return other.name
+    return UNNAMED
 
 
 def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 from described import described
 
-from dynsys import FixedPoints, Map
+from dynsys import FixedPoints, Map, connections, find_fixed_points
 from dynsys.analyses.one_network import study
 from dynsys.analyses.one_network.pages import write_pages
-from dynsys.analyses.one_network.study import Whole
+from dynsys.analyses.one_network.report import memory_names, settling_section
+from dynsys.analyses.one_network.study import Told, Whole
 from dynsys.analyses.one_network.wandering import Wandering, exponents_of, wandering, wanders
 from dynsys.analyses.report import Report, Section, page
 from dynsys.cli import main
@@ -49,6 +50,14 @@ def made(tmp_path_factory):
     result = CliRunner().invoke(main, ["report", str(file), "-o", str(folder / "two.html"), "--shared-js"])
     assert result.exit_code == 0, result.output
     return folder, (folder / "two.html").read_text()
+
+
+def test_a_cycle_in_which_trajectories_settle_is_called_as_the_saddles_call_it(tmp_path):
+    """x' = tanh(-2 x) jumps between two states, to which the origin, its only fixed point, leads."""
+    points = find_fixed_points(Map(lambda x: (-2 * x).tanh(), n_state=1, bounds=(-1, 1)), n_starts=16, seed=0)
+    told = Told(tmp_path, tmp_path, {}, points, points.system, connections=connections(points))
+    (row,) = settling_section(told, memory_names(told)).table
+    assert (row["they do"], row["memory"]) == ("settle in a cycle", told.connections.others[0].name)
 
 
 def test_two_bistable_units_have_nine_points_and_four_memories_named_by_their_bits(made):
