@@ -66,8 +66,7 @@ def depth_axis(view: Camera) -> str | None:
 
 
 def clearest_view(places: Array, limit: int = 64) -> tuple[float, float, float]:
-    """The eye, a little above the horizon, from which the closest two of the places look furthest apart in a box that
-    fits into the page."""
+    """The eye, a little above the horizon, from which the closest two of the places look furthest apart."""
     if not 2 <= len(places) <= limit:
         return _EYE
     azimuth, elevation = (
@@ -79,7 +78,5 @@ def clearest_view(places: Array, limit: int = 64) -> tuple[float, float, float]:
     i, j = np.triu_indices(len(places), 1)
     apart = places[i] - places[j]
     seen = np.hypot(apart @ side.T, apart @ height.T).min(axis=0)
-    span = np.ptp(places, axis=0)
-    scale = np.minimum(WIDTH / (np.abs(side) @ span + 1e-300), HEIGHT / (np.abs(height) @ span + 1e-300))
-    best = eye[int(np.argmax(seen * scale))] * 2.2
+    best = eye[int(np.argmax(seen))] * 2.2
     return float(best[0]), float(best[1]), float(best[2])
