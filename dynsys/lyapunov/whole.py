@@ -24,21 +24,27 @@ FORGOTTEN = 1e-3  # of the first distance between two states, when they count as
 def contraction_rate(system: System, u: Tensor, A: Array, *, lmi: bool = False) -> float | None:
     """The factor by which any two states of the box come nearer in a step (map), or the rate (flow), in some norm.
 
-    Tried are the 2-norm and norms from the linear system ``A`` of a point, under the input u (1, m), and with ``lmi``
-    one that a linear matrix inequality finds (``dynsys.lyapunov.inequality``). None where no contraction is proved:
-    that says nothing about the network.
+    Tried are the 2-norm, one of scaled units, and norms from the linear system ``A`` of a point, under the input
+    u (1, m), and with ``lmi`` one that a linear matrix inequality finds (``dynsys.lyapunov.inequality``). None where no
+    contraction is proved: that says nothing about the network.
     """
     box = system.box(u)
     if box is None or not system.box_is_trapping or not all(bool(torch.isfinite(edge).all()) for edge in box):
         return None
     low, high = box[0][0], box[1][0]
-    for P in (np.eye(system.n_state), *forms(A, system.kind)):
+    for P in (np.eye(system.n_state), _balanced(A), *forms(A, system.kind)):
         if not falls(scipy.linalg.cholesky(P), A, system.kind):
             continue
         rate = _rate(system, u, P, low, high)
         if rate is not None:
             return rate
     return _by_inequality(system, u, low, high) if lmi else None
+
+
+def _balanced(A: Array) -> Array:
+    """P of units in scales in which rows and columns of A are equally long (Osborne 1960)."""
+    scale = scipy.linalg.matrix_balance(A, permute=False, separate=True)[1][0]
+    return np.diag((scale.min() / scale) ** 2)
 
 
 def _by_inequality(system: System, u: Tensor, low: Tensor, high: Tensor) -> float | None:

@@ -33,6 +33,17 @@ def test_a_norm_that_is_right_is_proved_and_one_that_is_wrong_is_not(monkeypatch
     assert contraction_rate(net, U, W, lmi=True) is None
 
 
+def test_units_in_other_scales_do_not_hide_that_a_network_contracts():
+    """W = D Q D^-1 with Q orthogonal times 0.5: |W| is far above 1, and in the norm |D^-1 d| it is 0.5."""
+    rng = np.random.default_rng(0)
+    scale = 10.0 ** rng.uniform(-1, 1, 12)
+    weights = 0.5 * np.linalg.qr(rng.standard_normal((12, 12)))[0] * scale[:, None] / scale
+    assert np.linalg.norm(weights, 2) > 3
+    rate = contraction_rate(network(weights), U, weights)
+    assert rate is not None
+    assert np.abs(np.linalg.eigvals(weights)).max() <= rate < 1
+
+
 def test_the_solver_finds_such_a_norm_and_none_where_two_states_stay_apart():
     pytest.importorskip("cvxpy")
     pytest.importorskip("scs")
