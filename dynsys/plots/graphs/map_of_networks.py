@@ -35,6 +35,7 @@ def network_map(
                 mode="markers+text",
                 text=[names[i] for i in rows],
                 textposition=[sides[i] for i in rows],
+                cliponaxis=False,  # names go on over the margins
                 marker={"size": 12, "color": COLOURS[number % len(COLOURS)]},
                 name=kind,
                 hovertemplate="%{text}<extra>" + kind + "</extra>",
@@ -48,7 +49,7 @@ def network_map(
         title,
         caption,
         below=style.BELOW,
-        margin={"l": 80, "r": 20, "t": 90 if title else 40, "b": below},
+        margin={"l": 80, "r": 60, "t": 90 if title else 40, "b": below},
         height=HEIGHT + below,
     )
 
