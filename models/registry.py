@@ -26,10 +26,9 @@ from dynsys.models.rate.plrnn import PLRNN
 from dynsys.models.rate.simple_rnn import SimpleRNN
 from dynsys.models.recurrent.coupled import CoupledLSTM
 from dynsys.models.recurrent.gru import GRU
-from dynsys.models.recurrent.irnn import IRNN
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.peephole import PeepholeLSTM
-from dynsys.models.recurrent.vanilla import RNN
+from dynsys.models.recurrent.vanilla import IRNN, RNN
 from dynsys.models.tasks.flipflop import FlipFlop
 from dynsys.models.tasks.integration import Integration
 from dynsys.models.tasks.match_to_sample import MatchToSample

@@ -1,11 +1,13 @@
 """From one file to all that it can tell: points, modes, where memory flows, exponents where it does not settle.
 
 Every part is kept in a run's folder as soon as it is there, and a second call takes what it finds. What was cut by time
-is done again when more time is given; Ctrl-C leaves what was finished, and a page about that.
+is done again when more time is given: the folder says for how long each part was worked on. Ctrl-C leaves what was
+finished, and a page about that.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from dynsys.analyses.memory_flow import MemoryFlow, branches, shares
-from dynsys.analyses.one_network.kept import Kept
 from dynsys.analyses.one_network.wandering import exponents_of, wandering, wanders
-from dynsys.analyses.run import BASINS, CONNECTIONS, EXPONENTS, MODES, POINTS, load_run, search_and_save
+from dynsys.analyses.run import BASINS, CONNECTIONS, EXPONENTS, MODES, POINTS, TOLD, load_run, search_and_save
 from dynsys.attractors.basins import Basins
 from dynsys.attractors.connections import Connections
 from dynsys.exponents.lyapunov import INTERRUPTED, ExponentsInterrupted
 from dynsys.exponents.spectrum import Exponents
 from dynsys.io.errors import CheckpointError
+from dynsys.io.files import write_json
 from dynsys.io.progress import Progress
 from dynsys.io.text import sentence
 from dynsys.models.loading.checkpoint import describe_checkpoint, load_and_tell
@@ -36,6 +38,7 @@ from dynsys.systems.system import System
 HERE = "dynsys.analyses.one_network"
 STARTS = 512  # of the search, as many as 'dynsys find' takes
 TIMELESS = "for want of time"  # how connections count the branches that were not followed
+SCHEMA = "dynsys.report/1"
 
 
 @dataclass(frozen=True)
@@ -229,3 +232,32 @@ PARTS: dict[str, Callable[[Told, Whole, Kept, Progress], None]] = {
     "basins": _basins,
     "exponents": _exponents,
 }
+
+
+class Kept:
+    """The folder of one network and the ``seconds`` that each part may take now (None: no limit)."""
+
+    def __init__(self, folder: Path, seconds: float | None) -> None:
+        self.folder, self.seconds = folder, seconds
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a report searched here, and not the user."""
+        return (self.folder / TOLD).is_file()
+
+    def asks_again(self, part: str, cut: bool) -> bool:
+        """Whether a part that was ``cut`` short has more time now than it had; the user's own parts are left alone."""
+        given = self._given()
+        return cut and part in given and (self.seconds is None or self.seconds > given[part])
+
+    def took(self, part: str) -> None:
+        """That it was worked on for the seconds that there are now."""
+        given = self._given() | {part: -1.0 if self.seconds is None else self.seconds}
+        write_json(self.folder / TOLD, {"schema": SCHEMA, "seconds": given})
+
+    def _given(self) -> dict[str, float]:
+        try:
+            told = json.loads((self.folder / TOLD).read_text())
+            return {str(part): float(seconds) for part, seconds in told["seconds"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none, or no file of ours: nothing is known
+            return {}

@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.rounding import ZERO
-from dynsys.proof.kantorovich import Assessed, assess
-from dynsys.proof.same_point import belongs, joined, overlap
+from dynsys.proof.kantorovich import Assessed, assess, belongs, joined, overlap
 from dynsys.systems.angles import nearest
 from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated, divisors

@@ -14,7 +14,7 @@ from torch.linalg import vector_norm
 from dynsys.attractors.attractor import Attractor
 from dynsys.attractors.cycles import first_phase
 from dynsys.numerics.krylov import gmres
-from dynsys.piecewise_linear.sides import attracts_on_every_side
+from dynsys.piecewise_linear.felt_kinks import attracts_on_every_side
 from dynsys.proof.kantorovich import Assessed, assess
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.solvers.newton import dense_direction

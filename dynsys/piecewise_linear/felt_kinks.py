@@ -5,6 +5,8 @@ States all round are compared with each other: those at opposite ends of a line 
 the axes as well, since the sectors that maxima and absolute values of single variables cut out may be narrow. In a
 plane no sector of more than a degree is missed; in more dimensions a cone that none of the lines meets is. At a jump it
 is F itself that differs as much however near one looks: states next to the zero on the other side may go anywhere.
+
+A point on kinks attracts where it does so on every side of them, those told and those felt.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import torch
 from torch import Tensor
 
 from dynsys.numerics.rounding import EPS
-from dynsys.piecewise_linear.kinks import Sides
+from dynsys.piecewise_linear.kinks import Sides, one_sided_jacobians, stability_at_kink
 from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.systems.angles import nearest
 from dynsys.systems.held import Held
-from dynsys.systems.system import Kind
+from dynsys.systems.system import Kind, System
 
 NEAR, FARTHER = 1e-10, 100.0  # of a state, where sides are taken of a zero without a bound, and times that to compare
 DIGITS = 256.0  # units in the last place, within which no side is told from another
@@ -32,6 +34,7 @@ JUMP = 1e-6  # of the largest derivative farther out, beneath which a difference
 FALLS = 0.15  # of a difference, that at most is left of it nearer by ``FARTHER``: |x|^1.5 leaves a tenth
 LEFT = 0.5  # of a change of F, that more is left of nearer by ``FARTHER`` at a jump: |x|^(1/3) leaves a fifth
 SAME = 1e-5  # of the largest derivative, within which two Jacobians are of one side
+KINK = 1e-12  # of the largest preactivation, within which another is zero
 
 
 def felt_sides(held: Held, x: Tensor, bound: Tensor) -> tuple[Tensor, list[Sides | None]]:
@@ -120,3 +123,25 @@ def _directions(x: Tensor, count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(count, x.shape[1], generator=generator, dtype=torch.float64).to(x)
     return v / v.norm(dim=1, keepdim=True)
+
+
+def attracts_on_every_side(held: Held, x: Tensor) -> list[bool]:
+    """Whether each x (B, n), which attracts on one side of its kinks, does so on all of them."""
+    if len(x) and held.system.pieces(held.u[:1]) is None:
+        felt, sides = felt_sides(held, x, torch.zeros_like(x[:, 0]))
+        return [_all_attract(held.system, each, on) for each, on in zip(sides, felt.tolist(), strict=True)]
+    return [_attracts(held[i : i + 1], x[i : i + 1]) for i in range(len(x))]
+
+
+def _all_attract(system: System, sides: Sides | None, on_kink: bool) -> bool:
+    return not on_kink if sides is None else stability_at_kink(sides, system.kind).word.startswith("stable")
+
+
+def _attracts(held: Held, x: Tensor) -> bool:
+    pieces = held.system.pieces(held.u)
+    assert pieces is not None
+    margins = pieces.margins(x)[0]
+    kinks = (margins.abs() <= KINK * (1 + float(margins.abs().max()))) & ~pieces.constant
+    return not bool(kinks.any()) or _all_attract(
+        held.system, one_sided_jacobians(pieces, pieces.pattern(x)[0], kinks), True
+    )

@@ -7,6 +7,11 @@ With A an approximate inverse of J at x, T(y) = y - A F(y), and in the ball of r
 T maps the ball of radius r <= rho into itself if Y + Z r + L r^2 / 2 <= r, so that it holds a zero of F; two zeros at
 distances up to r and R from x are the same one if Z + L (r + R) / 2 < 1 (Rump 2010, section 13; Day, Lessard &
 Mischaikow 2007). Y, Z and L are upper bounds with all rounding inside: docs/bounds.md derives them.
+
+The same enclosures prove that there is none where only rounding makes F zero: a shut gate leaves h' = h to the last
+bit, and still the network moves. |F_i(x)| - error - S_i r > 0 for one component i, with S_i not below |grad F_i| in the
+ball of radius r around x, excludes a zero in it. A fold or a higher degeneracy, whose F is as small, is never excluded:
+it lies much closer than the radius asked for.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ GOOD = 0.05  # |A J - I| up to which an inverse in single precision will do
 SHARED = 4  # points that share the exact products with their weights
 MATRICES = 10  # of the size of J that are held per point
 MEMORY = 512 * 2**20  # bytes
+RADIUS = 1e-4  # of a state's usual size: rounding hides a zero of order 2 to 7 to within 1e-8 to 1e-4
 
 
 class Reason(enum.StrEnum):
@@ -190,3 +196,23 @@ def _residual(A: Tensor, J: Tensor) -> Tensor:
     residual = A @ J
     residual.diagonal(dim1=1, dim2=2).sub_(1.0)
     return residual
+
+
+def only_rounding(held: Held, x: Tensor) -> Tensor:
+    """Whether (B,) it is proved that F has no zero within ``RADIUS`` units of x (B, n).
+
+    False throughout where no closed form is known, or none is affordable.
+    """
+    n = x.shape[1]
+    if not len(x) or n > MATRIX_FREE_ABOVE:
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    rows = torch.split(torch.arange(len(x), device=x.device), max(1, int(MEMORY // (8 * MATRICES * n**2))))
+    return torch.cat([_excluded(held[some], x[some], RADIUS * held.unit) for some in rows])
+
+
+def _excluded(held: Held, x: Tensor, radius: float) -> Tensor:
+    F = held.system.enclosure(Enclosed.state(x, x.new_tensor([radius])), held.u)
+    if F is None:
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    reach = up(F.error + F.steepness[0] * radius)
+    return (F.value.abs() > reach).expand(len(x), -1).any(dim=1)

@@ -3,6 +3,10 @@
 If b bounds |J^-1|, L bounds the change of J per distance and e = |F(x)| + rounding, then for 2 b L (b e) <= 1/2 a true
 zero lies within 2 b e of x. Here b is computed from a factorisation or from Krylov solves and L is sampled along a few
 directions, so the bound is a sound estimate and not yet a proof.
+
+So two zeros are one point where what is known of their errors lets them be one. Of a point with an error bound, |J^-1|
+there and |F| at another state bound how far that is from its own zero. Of a point without one it tells whether F stays
+zero to rounding all along the way: one degenerate point, or one line.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.krylov import gmres
-from dynsys.numerics.rounding import EPS, ZERO, rounding
+from dynsys.numerics.rounding import EPS, ZERO, is_zero, rounding
+from dynsys.systems.angles import distances, nearest
 from dynsys.systems.held import Held
 from dynsys.systems.speed import q_of
 from dynsys.systems.system import Kind, Product, System
@@ -34,6 +39,8 @@ NEAR = 1e-4  # in units of the state: the distance over which L is sampled
 NEARER = 1e-2  # times that, where F bends too much within it: the unit of a state may be much too large
 SAMPLES = 3
 INVERSE_VECTORS = 128  # of a Krylov solve for |J^-1|
+JOINED = 4 * ZERO  # times the rounding error, as its samples come from below and a line has many
+SHARES = (0.25, 0.5, 0.75)  # of the way between two states, where F is looked at
 
 
 @dataclass(frozen=True)
@@ -251,3 +258,35 @@ def unmoved(held: Held, x: Tensor, dense: bool) -> Assessed:
     near = assess(held, x, dense)
     unbounded = torch.full_like(noise, torch.inf)
     return dataclasses.replace(near, x=x, F=F, q=q_of(F), noise=noise, error_bound=unbounded, index=0 * noise)
+
+
+def belongs(held: Held, x: Tensor, F: Tensor, points: Assessed, same_input: Tensor, near: float) -> Tensor:
+    """Whether (A, B) the states x (A, n), zeros of F but for rounding, are the points, where ``same_input`` (A, B).
+
+    A point without a bound and a state farther than ``near`` from it are not one.
+    """
+    if not len(points) or not len(x):
+        return torch.zeros(len(x), len(points), dtype=torch.bool, device=x.device)
+    error = vector_norm(F, dim=1) + rounding(held, x, F)
+    apart = distances(x, points.x, held.system.periods)
+    none = torch.isinf(points.error_bound)
+    reach = torch.where(none, 0.0, points.error_bound + 2 * points.inverse_norm * error.unsqueeze(1))
+    same = (apart <= reach) & same_input
+    for j in none.nonzero().squeeze(1).tolist():
+        rows = (same_input[:, j] & ~same[:, j] & (apart[:, j] <= near)).nonzero().squeeze(1)
+        same[rows, j] = joined(held[rows], points.x[j : j + 1], x[rows])
+    return same
+
+
+def overlap(apart: Tensor, bounds: Tensor, others: Tensor) -> Tensor:
+    """Whether error bounds meet over these distances; where there is none nothing does."""
+    return apart <= torch.where(torch.isfinite(bounds), bounds, 0.0) + torch.where(torch.isfinite(others), others, 0.0)
+
+
+def joined(held: Held, a: Tensor, x: Tensor) -> Tensor:
+    """Where (A,) F is zero to rounding all along the way from a (A or 1, n) to x (A, n)."""
+    found = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for share in SHARES if len(x) else ():
+        between = a + share * nearest(x - a, held.system.periods)
+        found &= is_zero(held, between, held.velocity(between), JOINED)
+    return found

@@ -1,7 +1,7 @@
 """What a search has found, before it is described: each zero once, with its proof, its cycle, its manifold.
 
 zeros of the catalogue -> whole cycles -> certificates -> those whose balls meet become one -> marginal ones on one
-line, ring or plane become a few representatives of it.
+line, ring or plane become a few representatives of it. What boxes of latent variables prove stands with their bounds.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dynsys.continuous_attractors.of_marginal_points import with_blur, with_mani
 from dynsys.piecewise_linear.regions import RegionSearch
 from dynsys.piecewise_linear.zeros_in_regions import by_regions, listed
 from dynsys.proof.certificate import Reason, certify
+from dynsys.proof.kantorovich import unmoved
 from dynsys.proof.latent_boxes import BoxSearch
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
-from dynsys.search.known.zeros_in_boxes import in_boxes
 from dynsys.systems.angles import distances
 from dynsys.systems.iterated import Iterated
 from dynsys.systems.system import System
@@ -94,3 +94,24 @@ def _apart(zeros: Zeros, periods: Tensor | None) -> Zeros:
         if i not in gone:
             gone |= set(meet[i].nonzero().squeeze(1).tolist())
     return zeros[[i for i in range(len(zeros)) if i not in gone]] if gone else zeros
+
+
+def in_boxes(zeros: Zeros, catalogue: Catalogue, group: int, proof: BoxSearch) -> Zeros:
+    """The zeros that boxes prove in place of those that a search met near them; where all boxes were decided, of all.
+
+    A zero that was met belongs to a proved one where it lies within the latent box that holds no other.
+    """
+    mine = np.flatnonzero([g == group for g in zeros.groups])
+    known = proof.owners(zeros.points.x[torch.as_tensor(mine)].cpu())
+    gone = set(mine.tolist() if proof.complete else mine[known.numpy() >= 0].tolist())
+    kept = zeros[[i for i in range(len(zeros)) if i not in gone]]
+    if not len(proof):
+        return kept
+    x = proof.states.to(catalogue.inputs)
+    held = catalogue.held(slice(group, group + 1)).expand(len(x))
+    added = unmoved(held, x, catalogue.together > 0)
+    added = dataclasses.replace(added, error_bound=proof.bound.to(x))
+    joined = kept.joined(added, [group] * len(x), [""] * len(x))
+    certified = joined.certified.copy()
+    certified[len(kept) :] = True
+    return dataclasses.replace(joined, certified=certified)

@@ -1,9 +1,12 @@
-"""A sweep: what is left to do, who does it, and a line on the disk for each task that ends."""
+"""A sweep: what is left to do, who does it, and a line on the disk for each task that ends.
+
+What a sweep in one process is doing is noted beside its rows: if the process ends with it, the next one knows.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,6 @@ from dynsys.numerics.deadline import ENDLESS, Deadline
 from dynsys.sweep.attempt import attempt, single_threaded
 from dynsys.sweep.cluster import ClusterWorkers
 from dynsys.sweep.local import LocalWorkers
-from dynsys.sweep.mark import Mark
 from dynsys.sweep.rows import RowFile, count_strange, family, rows_of_all, shard_file
 from dynsys.sweep.task import CUT, DONE, CannotBeHanded, Row, SweepError, Task, Work, parse_shard, unique
 from dynsys.sweep.workers import last_try, spread
@@ -160,3 +162,28 @@ def _here(work: Work, tasks: list[Task], seed: int, mark: Mark, deadline: Deadli
             with mark.of(task.id):
                 outcome = attempt(work, task.arguments, task.seed(seed))
             yield task, outcome
+
+
+class Mark:
+    """A small hidden file with the id of a task. It is no loss where it cannot be written or read."""
+
+    def __init__(self, rows: Path) -> None:
+        self._path = rows.with_name(f".{rows.name}.running")
+
+    def read(self) -> str | None:
+        """The task with which an earlier process ended, if one did."""
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
+    @contextlib.contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Stays where the process does not come to the end of the block."""
+        with contextlib.suppress(OSError):
+            self._path.write_text(name, encoding="utf-8")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._path.unlink()

@@ -12,6 +12,10 @@ not see what is slow but turns fast, such as the way in to a focus. So half of t
 linearised system, from the same state e', and where it ends the two may differ by a quarter of what it came nearer:
 
     |e - A e'| <= (|e'| - |A e'|) / 4.
+
+Beside a line or ring of fixed points nothing damps the errors of an integrator's steps along the line, and those across
+it are damped only as fast as the steps, which grow as long as they are stable, make new ones. So F does not go down to
+rounding, although a zero is near; whether a flow's state is at rest there is told by that zero and its Jacobian.
 """
 
 from __future__ import annotations
@@ -25,9 +29,12 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from dynsys.numerics.eigenvalues import eigvals
 from dynsys.numerics.krylov import gmres
 from dynsys.numerics.rounding import EPS, is_zero
-from dynsys.numerics.runge_kutta import Course, advance
+from dynsys.numerics.runge_kutta import TOLERANCE, Course, advance
+from dynsys.search.budget import MATRIX_FREE_ABOVE
+from dynsys.search.solvers import DENSE_LIMIT
 from dynsys.systems.angles import nearest
 from dynsys.systems.held import Held
 from dynsys.systems.iterated import Iterated
@@ -41,9 +48,14 @@ CLOSE = 1e-6  # of a state's usual size: farther off, rest is not rest at this a
 ROUNDED = 1e4  # nor if it is farther off than these units in its last place
 STEP_ERROR = 1e-5  # of a state's size: nearer than this a flow's steps tell nothing
 KRYLOV_RESIDUAL, KRYLOV_VECTORS = 1e-3, 128
-
-
 Linearisation = tuple[Tensor | None, tuple[Tensor, Tensor] | None]  # J (n, n), and its factors
+SLOW = 1e-5  # of a state's usual size per time constant: faster states are on their way,
+JITTER = 100 * TOLERANCE  # or of it times the rate |dF/dx|, where that is more: what the integrator's errors make
+WORTH = 1e-2  # of that size per time constant, up to which |dF/dx| is computed in small systems
+NEAR = 1e-3  # of that size, within which the zero has to be
+SINGULAR = 1e-6  # of the largest singular value: directions in which no step is made
+STEPS = 4
+NEUTRAL = 1e-6  # real part of an eigenvalue, up to which nothing leads away
 
 
 @dataclass(frozen=True)
@@ -202,3 +214,37 @@ class _Tangent(System):
 
     def velocity(self, x: Tensor, u: Tensor) -> Tensor:
         return self._product(x)
+
+
+def hovers(held: Held, x: Tensor) -> Tensor:
+    """Whether (B,) a marginal zero of F, from which nothing leads away, is next to the states x (B, n) of a flow.
+
+    It is looked for by minimal steps of Newton's method, which leave out the directions along the line.
+    """
+    hovering = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    system = held.system
+    if system.kind is not Kind.FLOW or system.n_state > MATRIX_FREE_ABOVE:
+        return hovering
+    worth = WORTH if system.n_state <= DENSE_LIMIT else SLOW
+    slow = vector_norm(held.velocity(x), dim=1) <= worth * held.unit
+    for i in slow.nonzero().squeeze(1).tolist():
+        hovering[i] = _hovers(held[i : i + 1], x[i : i + 1])
+    return hovering
+
+
+def _hovers(held: Held, x: Tensor) -> bool:
+    y, speed, unit = x, float(vector_norm(held.velocity(x))), held.unit
+    if speed > SLOW * unit and speed > JITTER * unit * float(torch.linalg.matrix_norm(held.jacobian(x), 2)):
+        return False
+    for _ in range(STEPS):
+        inverse = torch.linalg.pinv(held.jacobian(y), rtol=SINGULAR)
+        y = y - (inverse @ held.velocity(y).unsqueeze(2)).squeeze(2)
+    F = held.velocity(y)
+    at_rest = is_zero(held, y, F)
+    if not bool(at_rest) or float(vector_norm(y - x)) > NEAR * unit:
+        return False
+    J = held.jacobian(y)
+    values = torch.linalg.svdvals(J)
+    if float(values[0, -1]) > SINGULAR * float(values[0, 0]):
+        return False  # no line leads through it
+    return abs(float(eigvals(J).real.max())) <= NEUTRAL * max(1.0, float(values[0, 0]))

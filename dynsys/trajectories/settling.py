@@ -26,9 +26,9 @@ from dynsys.search.solvers import DENSE_LIMIT
 from dynsys.systems.angles import nearest, rough_distances
 from dynsys.systems.held import Held
 from dynsys.systems.system import Kind, System
+from dynsys.trajectories.approach import hovers
 from dynsys.trajectories.motion import Followed, Motion
 from dynsys.trajectories.neighbours import draws_in
-from dynsys.trajectories.resting import hovers
 from dynsys.trajectories.simulate import as_rows
 
 MAX_STEPS = {Kind.MAP: 5000, Kind.FLOW: 1000}  # steps of a map, time constants of a flow

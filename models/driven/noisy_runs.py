@@ -3,26 +3,34 @@
 A step of N units reads N^2 weights from memory to use each of them once: with noise of its own for every level that
 is all there is to gain. Where one E serves every level, (W + level E) r = W r + E (level r), the levels are the rows
 of one product with [W E], and each weight that was read serves all of them.
+
+In a network of layers row k of a batch has the weights W_hh + level_k E, by the same product for each of them.
 """
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynsys.models.driven.layer_levels import levels_share, with_levels
 from dynsys.models.driven.perturbation import Noise, perturbed
 from dynsys.models.driven.protocol import Drive
 from dynsys.models.rate.rate_network import ActivityNetwork, RateNetwork
 from dynsys.models.recurrent.base import Recurrent
+from dynsys.models.recurrent.layer import Layer
 from dynsys.systems.system import Kind, System
 
 BLOCK = 100  # steps whose outputs are handed on together
 SHARED = {"W", "W_r"}  # the weights that act on the rates alone
+Network = TypeVar("Network", bound=Recurrent)
+HIDDEN = re.compile(r"weight_hh_l(\d+)")
 
 
 @dataclass(frozen=True)
@@ -157,3 +165,34 @@ def _said(system: System, states: Tensor) -> Tensor:
     if not system.n_output:
         return states
     return system.readout(states.flatten(0, 1)).view(*states.shape[:2], system.n_output)
+
+
+def levels_share(network: Recurrent, noise: Noise) -> bool:
+    """Whether the noise is on weights that act on h as they are named, which those of a coupled LSTM do not."""
+    return all(
+        (match := HIDDEN.fullmatch(name)) is not None and network.layers[int(match[1])].weight_hh.shape == E.shape
+        for name, E in noise.items()
+    )
+
+
+def with_levels(network: Network, noise: Noise, levels: Tensor) -> Network:
+    """The network for batches of as many rows as there are ``levels`` (L, 1), where ``levels_share``."""
+    layers = list(network.layers)
+    for name, E in noise.items():
+        k = int(name.removeprefix("weight_hh_l"))
+        layers[k] = _levelled(layers[k], torch.as_tensor(E).to(levels), levels)
+    other = copy.copy(network)
+    other.layers = tuple(layers)
+    return other
+
+
+def _levelled(layer: Layer, E: Tensor, levels: Tensor) -> Layer:
+    kind, transposed = type(layer), E.T.contiguous()
+
+    def recurrent(self: Layer, h: Tensor, rows: slice | None = None) -> Tensor:
+        """W_hh h + b_hh + level E h, (B, gates * units), or some of its rows."""
+        own = transposed if rows is None else transposed[:, rows]
+        return torch.addmm(kind.recurrent(self, h, rows), h * levels, own)
+
+    noisy: type[Layer] = type(f"Noisy{kind.__name__}", (kind,), {"recurrent": recurrent})
+    return noisy(**{field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)})

@@ -1,4 +1,7 @@
-"""The vanilla recurrent network (Elman 1990), h' = f(W_ih a + b_ih + W_hh h + b_hh), f any of ``ACTIVATIONS``."""
+"""The vanilla recurrent network (Elman 1990), h' = f(W_ih a + b_ih + W_hh h + b_hh), f any of ``ACTIVATIONS``.
+
+One of ReLUs whose recurrent weights begin at the identity is the IRNN (Le, Jaitly & Hinton 2015).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from dynsys.models.activations import LATENT, Activation, activation, activation_named
@@ -89,3 +93,28 @@ class RNN(Recurrent):
 
     def settings(self) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
+
+
+class IRNN(RNN):
+    """As ``RNN`` with relu; only how it begins sets it apart, see ``RecurrentNetwork``."""
+
+    name = "irnn"
+    papers = ("le2015", "kingma2015")
+    title = "IRNN"
+    usual_activation = "relu"
+
+    def __init__(self, weights: Mapping[str, Any], *, nonlinearity: str = "relu", task: Any = None) -> None:
+        super().__init__(weights, nonlinearity=nonlinearity, task=task)
+
+    @classmethod
+    def module(cls, *sizes: int, **options: Any) -> nn.Module:
+        return super().module(*sizes, **{"nonlinearity": "relu", **options})
+
+    @classmethod
+    def random(
+        cls, units: int = 8, layers: int = 1, seed: int = 0, gain: float = 0.5, *, nonlinearity: str = "relu"
+    ) -> IRNN:
+        """Recurrent weights of ``gain`` times the identity, with noise of a tenth of that."""
+        weights = random_weights(cls.gates, units, layers, seed, 0.1 * gain)
+        begun = {k: w + gain * np.eye(units) if "weight_hh" in k else w for k, w in weights.items()}
+        return cls(begun, nonlinearity=nonlinearity)

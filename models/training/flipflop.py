@@ -1,15 +1,16 @@
-"""How a vanilla network, an IRNN, a GRU or an LSTM learns the flip-flop task."""
+"""How a vanilla network, an IRNN, a GRU or an LSTM learns the flip-flop task: short trials, and a longer test."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from dynsys.models.networks.recurrent import RecurrentNetwork
 from dynsys.models.tasks.flipflop import LEARNED, FlipFlop
-from dynsys.models.tasks.flipflop_lesson import TEST, FlipFlopLesson
 from dynsys.models.training.backprop import Backprop
 from dynsys.models.training.beginning import USUAL, check_beginning
 from dynsys.models.training.learning import Course
@@ -24,6 +25,7 @@ PRACTICE_GAP, GAP = 4.0, 30.0  # steps between the pulses of one bit, in trainin
 SETTLE = 3  # steps after which a bit is judged
 ENOUGH = 1e-4  # settled MSE at which training ends
 SHOWN = 400  # steps of the test that are kept
+VALIDATION, TEST = 1, 2  # kinds of trials that no training step sees
 
 
 def flipflop_course(
@@ -80,3 +82,39 @@ def flipflop_course(
         return None if bidirectional else network.system(task)
 
     return Course(network, lesson, settings, system, judge, curves, about)
+
+
+@dataclass(frozen=True)
+class FlipFlopLesson:
+    """Trials of ``practice``, ``batch`` of ``steps`` steps each; the error is the settled MSE of the task.
+
+    A bit that has not been pulsed yet has no target and counts nowhere.
+    """
+
+    practice: FlipFlop
+    task: FlipFlop
+    batch: int = 32
+    steps: int = 64
+    test_batch: int = 32
+    test_steps: int = 400
+    seed: int = 0
+
+    def loss(self, network: nn.Module, step: int) -> Tensor:
+        inputs, target = self.trials(self.practice, self.batch, self.steps, [self.seed, 0, step])
+        squares = (network(inputs) - target) ** 2
+        return squares[target != 0].mean()
+
+    def error(self, network: nn.Module) -> float:
+        return self.score(network, VALIDATION)["settled_mse"]
+
+    def score(self, network: nn.Module, kind: int = TEST) -> dict[str, float]:
+        """As ``Trial.score``, over all of the trials."""
+        trials = self.task.trials(self.test_batch, self.test_steps, [self.seed, kind])
+        with torch.no_grad():
+            output = network(torch.as_tensor(trials.inputs).float())
+        return trials.score(output.double().numpy())
+
+    def trials(self, task: FlipFlop, count: int, steps: int, seed: list[int]) -> tuple[Tensor, Tensor]:
+        """inputs and target (B, T, bits) in single precision."""
+        some = task.trials(count, steps, seed)
+        return torch.as_tensor(some.inputs).float(), torch.as_tensor(some.target).float()

@@ -1,4 +1,9 @@
-"""How a fast-weights network, an IRNN, an LSTM or a GRU learns associative retrieval (Ba et al. 2016, section 4.1)."""
+"""How a fast-weights network, an IRNN, an LSTM or a GRU learns associative retrieval (Ba et al. 2016, section 4.1).
+
+What a network answers wrongly is told digit by digit, letter by letter, and by which of the string's digits it gave
+instead. One that "knows the four digits, not which one" (the plateau at 60 to 75 % of error) gives another digit of the
+same string; one that knows nothing gives any.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,17 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.loading.checkpoint import load
 from dynsys.models.networks.strings import StringNetwork
-from dynsys.models.tasks.retrieval import Retrieval, Strings
+from dynsys.models.tasks.retrieval import DIGITS, LETTERS, Ints, Retrieval, Strings
 from dynsys.models.tasks.retrieval_lesson import RetrievalLesson, answers
-from dynsys.models.tasks.retrieval_mistakes import mistakes
 from dynsys.models.training.backprop import Backprop
 from dynsys.models.training.beginning import USUAL, check_beginning
 from dynsys.models.training.learning import Course
@@ -29,6 +35,7 @@ FAST = "fast-weights"
 OF_PAIRS = "test_error_of_pairs_"  # before their number, of strings of mixed lengths
 ETA = {"all": 0.1, "slow": 0.003}  # where A h is not normalised it feeds on itself, and at 0.1 overflows in one string
 IDENTITY = {FAST: 0.5, "irnn": 1.0}  # where the recurrent weights begin at a multiple of the identity, and at which
+Counts = dict[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,11 @@ class Recipe:
 
 
 SMALL = Recipe(18_000, 512)  # of a fast-weights network below ``FEW`` units, which learns from large batches only
+
+
 FEW = 40
+
+
 CURRICULUM = 5_000  # steps that are enough from the weights of another run
 
 
@@ -139,3 +150,46 @@ def begin_from(network: nn.Module, start: str | Path) -> None:
 def strings(task: Retrieval, seed: int) -> dict[str, Strings]:
     """The sets of the task; networks that are compared share them."""
     return task.sets(seed)
+
+
+def mistakes(some: Strings, given: Ints) -> Counts:
+    """Counts of the digits ``given`` (n,) to n strings of K pairs, or of K at most.
+
+    ``confusion`` (10, 10): the digit of the row was right, that of the column was given. ``letter_asked`` and
+    ``letter_missed`` (26,): how often each letter was asked for, and answered wrongly. ``places`` (K, K + 1): the pair
+    of the row was asked for and the digit of the column's pair given; in the last column a digit that is not in the
+    string. A digit that stands in more than one pair is counted as the right one or else as that of the first.
+    """
+    asked = some.asked
+    confusion = np.zeros((len(DIGITS), len(DIGITS)), dtype=np.int64)
+    np.add.at(confusion, (some.answers, given), 1)
+    wrong = given != some.answers
+    return {
+        "confusion": confusion,
+        "letter_asked": np.bincount(asked, minlength=len(LETTERS)),
+        "letter_missed": np.bincount(asked[wrong], minlength=len(LETTERS)),
+        "places": _places(some, given),
+    }
+
+
+def _places(some: Strings, given: Ints) -> NDArray[np.int64]:
+    """Shorter strings have no more than their own first pairs."""
+    most = int(some.pairs.max())
+    counts = np.zeros((most, most + 1), dtype=np.int64)
+    for k, part in some.by_pairs().items():
+        own = _places_of_one_length(part, given[some.pairs == k])
+        counts[:k, :k] += own[:, :k]
+        counts[:k, most] += own[:, k]
+    return counts
+
+
+def _places_of_one_length(some: Strings, given: Ints) -> NDArray[np.int64]:
+    letters, digits = some.characters[:, 0:-3:2], some.characters[:, 1:-3:2] - len(LETTERS)
+    pairs = letters.shape[1]
+    row = (letters == some.characters[:, -1:]).argmax(axis=1)
+    same = digits == given[:, None]
+    column = np.where(same.any(axis=1), same.argmax(axis=1), pairs)
+    column[given == some.answers] = row[given == some.answers]
+    counts = np.zeros((pairs, pairs + 1), dtype=np.int64)
+    np.add.at(counts, (row, column), 1)
+    return counts

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynsys import Flow, find_fixed_points
-from dynsys.continuous_attractors.degenerate import blur
+from dynsys.continuous_attractors.of_marginal_points import blur
 from dynsys.systems.held import Held
 
 NO_INPUT = torch.zeros(1, 0, dtype=torch.float64)

@@ -7,7 +7,7 @@ import torch
 from dynsys import find_fixed_points
 from dynsys.models.recurrent.gru import GRU
 from dynsys.models.recurrent.vanilla import RNN
-from dynsys.proof.false_zeros import only_rounding
+from dynsys.proof.certificate import only_rounding
 from dynsys.search.landing import Rejection, accepted
 from dynsys.systems.held import Held
 

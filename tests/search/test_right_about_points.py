@@ -10,8 +10,7 @@ from scipy.optimize import brentq
 from dynsys import FixedPoints, Flow, Map, find_fixed_points
 from dynsys.models.examples.bistable import Bistable
 from dynsys.models.rate.simple_rnn import SimpleRNN
-from dynsys.models.recurrent.irnn import IRNN
-from dynsys.models.recurrent.vanilla import RNN
+from dynsys.models.recurrent.vanilla import IRNN, RNN
 from dynsys.result.summary import search_lines, summary
 
 

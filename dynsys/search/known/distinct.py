@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.threads import in_order, pieces_of
-from dynsys.proof.kantorovich import Assessed, assess
-from dynsys.proof.same_point import belongs, overlap
+from dynsys.proof.kantorovich import Assessed, assess, belongs, overlap
 from dynsys.search.known.missing import Tally
 from dynsys.search.known.stopping import Source
 from dynsys.systems.angles import distances, nearest, rough_distances, wrapped

@@ -7,8 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from dynsys.search.solvers.base import Info, Solver
-from dynsys.search.solvers.line_search import backtrack
+from dynsys.search.solvers.base import Info, Solver, backtrack
 from dynsys.systems.held import Held
 
 

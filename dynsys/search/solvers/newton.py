@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from dynsys.numerics.krylov import gmres
-from dynsys.search.solvers.base import Info, Solver
-from dynsys.search.solvers.line_search import backtrack
+from dynsys.search.solvers.base import Info, Solver, backtrack
 from dynsys.systems.held import Held
 
 DENSE_LIMIT = 128  # units, up to which a factorisation per step and start is affordable

@@ -8,7 +8,7 @@ from exact_networks import sigma
 
 import dynsys
 from dynsys.models.activations import GATES
-from dynsys.models.driven.layer_levels import levels_share, with_levels
+from dynsys.models.driven.noisy_runs import levels_share, with_levels
 from dynsys.models.loading.checkpoint import load, save_checkpoint
 from dynsys.models.recurrent.base import random_weights
 from dynsys.models.recurrent.gru import GRU
@@ -16,8 +16,7 @@ from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.peephole import PeepholeLSTM
 from dynsys.models.recurrent.vanilla import RNN
 from dynsys.models.wrapping.to_torch import to_torch
-from dynsys.proof.certificate import Reason, certify
-from dynsys.proof.false_zeros import only_rounding
+from dynsys.proof.certificate import Reason, certify, only_rounding
 from dynsys.proof.functions.enclosure import Enclosed
 from dynsys.search.slow_points.minimum import descend_to_minimum
 from dynsys.systems.held import Held

@@ -16,8 +16,8 @@ from dynsys.models.recurrent.coupled import CoupledLSTM
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.peephole import PeepholeLSTM
 from dynsys.models.tasks.flipflop import FlipFlop
-from dynsys.models.tasks.flipflop_lesson import FlipFlopLesson
 from dynsys.models.training.backprop import Backprop, train
+from dynsys.models.training.flipflop import FlipFlopLesson
 from dynsys.testing import check_system
 
 KINDS = {"lstm-peephole": PeepholeLSTM, "lstm-coupled": CoupledLSTM}

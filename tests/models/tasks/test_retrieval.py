@@ -13,8 +13,7 @@ from dynsys.models.networks.strings import StringNetwork
 from dynsys.models.tasks.queries import queries, states_of
 from dynsys.models.tasks.retrieval import CHARACTERS, SETS, Retrieval, Strings
 from dynsys.models.tasks.retrieval_lesson import RetrievalLesson
-from dynsys.models.tasks.retrieval_mistakes import mistakes
-from dynsys.models.training.retrieval import retrieval_course, strings
+from dynsys.models.training.retrieval import mistakes, retrieval_course, strings
 
 PAPERS = ("c9k8j3f1??c", "j0a5s5z2??a")  # the examples of Ba et al. (2016), section 4.1
 

@@ -13,10 +13,9 @@ from dynsys.models.examples.simple2d import Simple2D
 from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.recurrent.coupled import CoupledLSTM
 from dynsys.models.recurrent.gru import GRU
-from dynsys.models.recurrent.irnn import IRNN
 from dynsys.models.recurrent.lstm import LSTM
 from dynsys.models.recurrent.peephole import PeepholeLSTM
-from dynsys.models.recurrent.vanilla import RNN
+from dynsys.models.recurrent.vanilla import IRNN, RNN
 from dynsys.models.wrapping import to_torch as module_of_to_torch
 from dynsys.models.wrapping.to_torch import to_torch
 
