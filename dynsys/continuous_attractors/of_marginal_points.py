@@ -30,7 +30,6 @@ from dynsys.search.budget import MATRIX_FREE_ABOVE
 from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
 from dynsys.systems.held import Held
-from dynsys.systems.system import System
 
 MOST_SHOWN, LEAST_SHOWN = 512, 2  # representatives of all that the linear regions hold, and of each
 MOST_BLURRED = 64  # marginal points whose uncertainty is measured
@@ -42,17 +41,17 @@ OF_ENDS = 4.0  # times F at two states, that it may be between them if they are 
 OF_TERMS = 1e4  # units in the last place of the terms that cancel in a component of F, beneath which it is zero
 
 
-def with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
+def with_manifolds(zeros: Zeros, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> Zeros:
     """The marginal points, those without a bound, by the manifolds they lie on; and those on kinks that end one.
 
     What the linear regions of a network hold is known, and only of other points it is traced.
     """
-    flats = _flats(system, catalogue, regions)
-    on_flats = [_on(system, zeros, catalogue, flat) for flat in flats]
+    flats = _flats(catalogue, regions)
+    on_flats = [_on(zeros, catalogue, flat) for flat in flats]
     zeros = _without(zeros, {i for rows in on_flats for i in rows})
     marginal = torch.isinf(zeros.points.error_bound).nonzero().squeeze(1).tolist()
     traced = manifolds(
-        system,
+        catalogue.system,
         zeros.points.x[marginal],
         [zeros.groups[i] for i in marginal],
         catalogue.inputs,
@@ -72,8 +71,9 @@ def with_manifolds(system: System, zeros: Zeros, catalogue: Catalogue, regions: 
     return dataclasses.replace(zeros, manifolds=tuple(told), left_out=tuple(traced.left_out))
 
 
-def _flats(system: System, catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> list[FlatManifold]:
+def _flats(catalogue: Catalogue, regions: Mapping[int, RegionSearch]) -> list[FlatManifold]:
     """Those that the linear regions hold, of cycles by their states at one step."""
+    system = catalogue.system
     shown = max(LEAST_SHOWN, min(REPRESENTATIVES, MOST_SHOWN // (1 + sum(len(r.flats) for r in regions.values()))))
     found = []
     for group, search in regions.items():
@@ -87,9 +87,9 @@ def _flats(system: System, catalogue: Catalogue, regions: Mapping[int, RegionSea
     return found
 
 
-def _on(system: System, zeros: Zeros, catalogue: Catalogue, line: FlatManifold) -> list[int]:
+def _on(zeros: Zeros, catalogue: Catalogue, line: FlatManifold) -> list[int]:
     """The zeros on a flat, but for those known to be alone."""
-    pieces = system.pieces(catalogue.inputs[line.group : line.group + 1])
+    pieces = catalogue.system.pieces(catalogue.inputs[line.group : line.group + 1])
     assert pieces is not None
     mine = [i for i, group in enumerate(zeros.groups) if group == line.group and not zeros.certified[i]]
     held = line.flat.holds(pieces.to("cpu"), zeros.points.x[mine].cpu()).tolist() if mine else []
@@ -140,12 +140,12 @@ def _ended_at(line: Traced, x: Tensor) -> Traced:
     return dataclasses.replace(line, representatives=representatives)
 
 
-def with_blur(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
+def with_blur(zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
     """Of marginal points that are on no manifold, how far they may be from where they were found."""
-    zeros = _without_slow(system, zeros, catalogue, slow_q)
+    zeros = _without_slow(zeros, catalogue, slow_q)
     alone = torch.isinf(zeros.points.error_bound).cpu().numpy() & (zeros.manifold < 0)
     uncertainty, left_out = zeros.uncertainty.copy(), list(zeros.left_out)
-    rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if system.n_state <= MATRIX_FREE_ABOVE else []
+    rows = np.flatnonzero(alone).tolist()[:MOST_BLURRED] if catalogue.system.n_state <= MATRIX_FREE_ABOVE else []
     for i in rows:
         held = catalogue.held(slice(zeros.groups[i], zeros.groups[i] + 1))
         uncertainty[i] = blur(held, zeros.points.x[i : i + 1])
@@ -155,7 +155,7 @@ def with_blur(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float)
     return _told_apart(zeros, alone, catalogue)
 
 
-def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
+def _without_slow(zeros: Zeros, catalogue: Catalogue, slow_q: float) -> Zeros:
     """Without those at which F is small beside its size at the starts only, which may lie far out.
 
     Of a state much smaller than these F has to be zero beside the state's own size, or at the origin, or nothing
@@ -167,8 +167,10 @@ def _without_slow(system: System, zeros: Zeros, catalogue: Catalogue, slow_q: fl
     gone = set()
     doubtful &= zeros.points.F.norm(dim=1) > LAST_DIGITS * (2 * slow_q) ** 0.5
     for i in doubtful.nonzero().squeeze(1).tolist():
-        x, u = zeros.points.x[i : i + 1], catalogue.inputs[zeros.groups[i] : zeros.groups[i] + 1]
-        own, at_origin = Held(system, u, float(size[i]) / MUCH_SMALLER), Held(system, u, float(size[i]))
+        x, held = zeros.points.x[i : i + 1], catalogue.held(slice(zeros.groups[i], zeros.groups[i] + 1))
+        own, at_origin = (
+            dataclasses.replace(held, unit=unit) for unit in (float(size[i]) / MUCH_SMALLER, float(size[i]))
+        )
         zero = is_zero(own, x, own.velocity(x), ON_IT)
         if not bool(zero | is_zero(at_origin, 0 * x, own.velocity(0 * x), ON_IT, by_unit=False)):
             gone.add(i)

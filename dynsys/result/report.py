@@ -57,7 +57,7 @@ def outcome(search: Exploration, full_spectrum: bool) -> FixedPoints:
 def _described(search: Exploration, full_spectrum: bool) -> FixedPoints:
     """The points known and the report, without a look at trajectories."""
     system, settings = search.system, search.settings
-    zeros = zeros_of(system, search.catalogue, settings.verify, search.regions, search.boxes, settings.slow_q)
+    zeros = zeros_of(search.catalogue, settings.verify, search.regions, search.boxes, settings.slow_q)
     report = dataclasses.replace(_report(search), found=len(zeros), left_out=_left_out(search, zeros))
     points = describe(system, zeros, search.minima, report, full_spectrum, settings.workers, settings.progress)
     if not search.plan.jacobians:  # no determinants were computed on the way

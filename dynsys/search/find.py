@@ -160,7 +160,7 @@ def fixed_states(
             progress=silent,
         )
         search.run()
-        return zeros_of(system, search.catalogue, verify, search.regions, search.boxes, 0.0).points.x
+        return zeros_of(search.catalogue, verify, search.regions, search.boxes, 0.0).points.x
 
 
 def _asked(

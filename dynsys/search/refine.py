@@ -24,26 +24,25 @@ from dynsys.search.known.distinct import Catalogue
 from dynsys.search.known.zeros import Zeros
 from dynsys.systems.angles import distances
 from dynsys.systems.iterated import Iterated
-from dynsys.systems.system import System
 
 NOT_TRIED = "no proof was asked for: the bound is an estimate"
 UNBOUNDED = "no bound: the Jacobian is singular, or changes too much within reach"
 
 
 def zeros_of(
-    system: System,
     catalogue: Catalogue,
     prove: bool,
     regions: Mapping[int, RegionSearch],
     boxes: Mapping[int, BoxSearch],
     slow_q: float,
 ) -> Zeros:
-    """The zeros in the catalogue of a search of ``system``, which may be a map applied several times.
+    """The zeros in the catalogue of a search, whose system may be a map applied several times.
 
     Without ``prove`` every error bound is an estimate. ``regions`` are what is known of the linear regions of a network
     of ReLUs, for the inputs at which they were searched, ``boxes`` of the latent variables of one of low rank;
     ``slow_q`` is the largest q of a slow point.
     """
+    system = catalogue.system
     zeros = Zeros.of(catalogue.points, list(catalogue.groups), NOT_TRIED)
     if isinstance(system, Iterated) and system.k > 1:
         points, held = zeros.points, catalogue.held(_rows(zeros)).of(system.system)
@@ -57,7 +56,7 @@ def zeros_of(
     for group, found in regions.items():
         zeros = listed(zeros, catalogue, group, found)
     zeros = by_regions(zeros, catalogue, regions)
-    return with_blur(system, with_manifolds(system, zeros, catalogue, regions), catalogue, slow_q)
+    return with_blur(with_manifolds(zeros, catalogue, regions), catalogue, slow_q)
 
 
 def _certified(zeros: Zeros, catalogue: Catalogue) -> Zeros:
