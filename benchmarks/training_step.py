@@ -22,7 +22,7 @@ from torch.nn import functional
 from dynsys.models.fast_weights.network import FastWeightsConfig, FastWeightsNetwork
 from dynsys.models.networks.strings import StringNetwork
 from dynsys.models.tasks.retrieval import Retrieval
-from dynsys.models.tasks.retrieval_lesson import RetrievalLesson
+from dynsys.models.training.retrieval import RetrievalLesson
 
 BATCH, CLIP, RATE = 128, 5.0, 1e-3
 

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from torch import nn
 
 import dynsys
-from dynsys.analyses.noise.bands import added, band, ratio
 from dynsys.analyses.noise.failures import of_bits
 from dynsys.analyses.noise.networks import networks_of
+from dynsys.analyses.noise.results import added, band, ratio
 from dynsys.analyses.noise.study import NoiseStudy, run
 from dynsys.cli import main
 from dynsys.models.loading.checkpoint import save_checkpoint

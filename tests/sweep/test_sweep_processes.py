@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sweep_work import tasks, tries, work
 
-from dynsys.sweep import SweepError, Task, connection, read_rows, run_sweep
+from dynsys.sweep import SweepError, Task, read_rows, run_sweep
+from dynsys.sweep import cluster as connection
 from dynsys.sweep.local import LocalWorkers
 
 TESTS = Path(__file__).parent

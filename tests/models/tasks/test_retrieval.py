@@ -12,8 +12,7 @@ from dynsys.models.fast_weights.system import FastWeights
 from dynsys.models.networks.strings import StringNetwork
 from dynsys.models.tasks.queries import queries, states_of
 from dynsys.models.tasks.retrieval import CHARACTERS, SETS, Retrieval, Strings
-from dynsys.models.tasks.retrieval_lesson import RetrievalLesson
-from dynsys.models.training.retrieval import mistakes, retrieval_course, strings
+from dynsys.models.training.retrieval import RetrievalLesson, mistakes, retrieval_course, strings
 
 PAPERS = ("c9k8j3f1??c", "j0a5s5z2??a")  # the examples of Ba et al. (2016), section 4.1
 
