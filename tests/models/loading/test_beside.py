@@ -121,7 +121,7 @@ def test_quantised_weights_are_no_weights_without_their_scale(tmp_path, dtype):
     system = dynsys.load(path, form="rnn", matrices={"recurrent": "0.05 * rnn.weight_hh_l0"})
     x = RNG.standard_normal(N)
     expected = np.tanh(0.05 * held["rnn.weight_hh_l0"].numpy().astype(float) @ x)
-    np.testing.assert_allclose(step(system, x, np.zeros(0)), expected, rtol=1e-12)
+    np.testing.assert_allclose(step(system, x, np.zeros(0)), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_square_matrices_beside_a_readout_that_acts_from_the_right_are_not_taken_as_torch_s(tmp_path):
