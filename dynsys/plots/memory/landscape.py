@@ -22,7 +22,7 @@ from dynsys.trajectories.projection import as_array
 
 Array = NDArray[np.float64]
 
-GRID = 281
+GRID = 221
 REACH = 1.6  # of the plane, in units of the patterns' distance
 WIDEST = 2.4  # times that, up to which the plane is computed for wide and for high windows
 IN_PLANE = 0.02  # of that distance: points nearer to the plane are drawn as in it
