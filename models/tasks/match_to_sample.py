@@ -5,6 +5,7 @@ A network that has learned it has during the delay a stable state for each item,
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +15,8 @@ import numpy as np
 from dynsys.models.tasks.trials import Array, Practice, Seed, Trials, TrialTask, check_fields
 
 RIGHT = 0.95  # share of right answers from which on the task counts as learned
+BRIEF = 5  # steps that an item, an answer and the longest delay take at first
+EASY, GROWING = 60, 400  # steps of training with those, and until they are as long as asked for
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,17 @@ class MatchToSample(TrialTask):
         target = np.where(mask, np.where(first == second, 1.0, -1.0)[:, None], 0.0)
         mask[:, 0] = True  # where the output is to be 0
         return Trials(inputs, target[..., None], mask)
+
+    def eased(self, step: int) -> MatchToSample:
+        """Delays, items and answers are brief at first: over long ones no gradient reaches a gated network."""
+        share = min(max(step - EASY, 0) / GROWING, 1.0)
+
+        def between(first: int, whole: int) -> int:
+            first = min(first, whole)
+            return first + round(share * (whole - first))
+
+        brief = {name: between(BRIEF, getattr(self, name)) for name in ("shown", "longest", "response")}
+        return dataclasses.replace(self, shortest=between(0, self.shortest), **brief)
 
     def scores(self, trials: Trials, output: Array) -> dict[str, float]:
         """The share of right signs in the steps that ask for an answer."""

@@ -86,6 +86,10 @@ class TrialTask(abc.ABC):
         """A run of so many steps: trials one after the other."""
         return self.trials(-(-steps // self.length), seed).joined(steps)
 
+    def eased(self, step: int) -> TrialTask:
+        """The task at so many steps of training, where easier trials come first; in most tasks they do not."""
+        return self
+
     def test(self, seed: Seed) -> Trials:
         """Trials on which a network is judged."""
         return self.trials(TEST, seed)

@@ -28,14 +28,15 @@ SHOWN = 10  # trials of the test that are kept
 
 @dataclass(frozen=True)
 class TrialsLesson:
-    """``batch`` new trials in every step; the error is the squared one, where it counts, on trials that stay."""
+    """``batch`` new trials in every step, easier ones first where the task has such; the error is the squared one,
+    where it counts, on trials that stay."""
 
     task: TrialTask
     batch: int
     seed: int = 0
 
     def loss(self, network: nn.Module, step: int) -> Tensor:
-        trials = self.task.trials(self.batch, [self.seed, 0, step])
+        trials = self.task.eased(step).trials(self.batch, [self.seed, 0, step])
         squares = (self._driven(network, trials, step) - torch.as_tensor(trials.target).float()) ** 2
         return squares[torch.as_tensor(trials.mask)].mean()
 

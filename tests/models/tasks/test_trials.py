@@ -109,6 +109,9 @@ def test_the_average_is_that_of_the_last_two_pulses_and_counts_when_they_have_co
 
 def test_a_match_is_told_from_a_mismatch_after_the_second_stimulus():
     task = MatchToSample(shown=4, shortest=3, longest=9, response=5)
+    begun, whole = task.eased(0), task.eased(1000)
+    assert (begun.shown, begun.shortest, begun.longest, begun.response) == (4, 0, 5, 5)  # 5 of each at the most
+    assert whole == task
     trials = task.trials(200, seed=0)
     delays, matches = [], 0
     for u, target, counts in zip(trials.inputs, trials.target[..., 0], trials.mask, strict=True):
