@@ -140,8 +140,17 @@ class System(Shown, abc.ABC):
             return pull_back(w)[0]
 
     def gradient_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """How grad q = J^T F changes along one direction v per state, (B, n_state): H v, H the whole Hessian of q."""
-        return jvp(lambda y: self.transposed_product(y, u, self.velocity(y, u)), (x,), (v,))
+        """How grad q = J^T F changes along one direction v per state, (B, n_state): H v, H the whole Hessian of q.
+
+        As H is symmetric it is also what v pulls back through grad q, at a third of the price of pushing it forward,
+        which is left for functions that may not be differentiable that way.
+        """
+        if type(self).transposed_product is System.transposed_product:
+            return jvp(lambda y: self.transposed_product(y, u, self.velocity(y, u)), (x,), (v,))
+        with torch.enable_grad():
+            y = x.detach().requires_grad_()
+            slope = self.transposed_product(y, u, self.velocity(y, u))
+            return torch.autograd.grad(slope, y, v)[0] if slope.requires_grad else torch.zeros_like(v)
 
     @takes_arrays
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:

@@ -132,14 +132,16 @@ def gated(kind, n, gain):
 @pytest.mark.parametrize(
     ("make", "settings"),
     [
-        (lambda: SimpleRNN.random(300, 1.2, seed=1), {"n_starts": 6}),
+        (lambda: Bistable(4), {"n_starts": 32}),
+        (lambda: SimpleRNN.random(30, 2.0), {"n_starts": 32}),
+        (lambda: SimpleRNN.random(260, 1.1, seed=1), {"n_starts": 6}),
         (lambda: gated("GRU", 16, 4.0), {"n_starts": 64}),
         (lambda: gated("LSTM", 8, 6.0), {"n_starts": 64}),
         (lambda: gated("GRU", 100, 3.0), {"n_starts": 16}),
         (lambda: SimpleRNN.random(6, 4.0, seed=2), {"n_starts": 24, "engine": "fiber"}),
         (lambda: Flow(lambda x, u: 1e-4 + x**2, n_state=1, bounds=(-2, 2)), {"n_starts": 8, "closure": False}),
     ],
-    ids=["300 units", "gru", "lstm", "gru of 100", "fibers", "slow point"],
+    ids=["bistable", "30 units", "260 units", "gru", "lstm", "gru of 100", "fibers", "slow point"],
 )
 def test_the_same_seed_gives_the_same_bits_on_one_worker_and_on_two(make, settings):
     one, two = (find_fixed_points(make(), seed=5, workers=k, **settings) for k in (1, 2))
