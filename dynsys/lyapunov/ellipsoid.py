@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynsys.lyapunov.contraction import Form, Frame, improved
+from dynsys.lyapunov.contraction import DENSE, Form, Frame, improved
 from dynsys.systems.system import Kind, System
 
 Array = NDArray[np.float64]
@@ -212,7 +212,10 @@ class _Search:
         if form is None:
             self.value = np.inf
             return False
-        begun = self.weights if frame is self.frame and len(self.weights) == len(form.Z) else form.balanced()
+        known = frame is self.frame and len(self.weights) == len(form.Z) and form.K.shape[1] > DENSE
+        begun = (
+            self.weights if known else form.balanced()
+        )  # which costs nothing for small ones, and is as good or better
         self.value, t = improved(form, begun, sweeps, ENOUGH)
         if self.value >= ENOUGH:
             return False
