@@ -135,14 +135,14 @@ def _check_derivatives(system: System, x: Tensor, u: Tensor, v: Tensor) -> None:
     _agree("jacobian, times a direction,", (J @ v.unsqueeze(2)).squeeze(2), "central differences", slope, tolerance)
     autodiff = System.jacobian(system, x, u)
     _agree("jacobian", J, "autodiff", autodiff, EXACT * _size(autodiff))
-    slope, tolerance = _central_difference(lambda h: gradient(Held(system, u), x + h * v), x)
-    pushed = system.gradient_product(x, u, v)
-    _agree("gradient_product", pushed, "central differences", slope, tolerance + EXACT * _size(pushed))
     _check_input_derivative(system, x, u)
     along, against = (J @ v.unsqueeze(2)).squeeze(2), (J.mT @ v.unsqueeze(2)).squeeze(2)
     tolerance = torch.as_tensor(EXACT * _size(J) * (1 + float(v.abs().sum(1).max())))
     _agree("jacobian_product", system.jacobian_product(x, u, v), "J v", along, tolerance)
     _agree("transposed_product", system.transposed_product(x, u, v), "J^T w", against, tolerance)
+    slope, tolerance = _central_difference(lambda h: gradient(Held(system, u), x + h * v), x)
+    pushed = system.gradient_product(x, u, v)
+    _agree("gradient_product", pushed, "central differences", slope, tolerance + EXACT * _size(pushed))
     if system.many_directions:
         many, of_first = system.linearised(x[:1], u[:1])(v), v @ J[0].mT
         _agree("linearised at one state", many, "J v of many directions", of_first, tolerance)

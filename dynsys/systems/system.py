@@ -146,11 +146,15 @@ class System(Shown, abc.ABC):
         which is left for functions that may not be differentiable that way.
         """
         if type(self).transposed_product is System.transposed_product:
-            return jvp(lambda y: self.transposed_product(y, u, self.velocity(y, u)), (x,), (v,))
+            return self.gradient_pushed(x, u, v)
         with torch.enable_grad():
             y = x.detach().requires_grad_()
             slope = self.transposed_product(y, u, self.velocity(y, u))
             return torch.autograd.grad(slope, y, v)[0] if slope.requires_grad else torch.zeros_like(v)
+
+    def gradient_pushed(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """The same by forward-mode autodiff."""
+        return jvp(lambda y: self.transposed_product(y, u, self.velocity(y, u)), (x,), (v,))
 
     @takes_arrays
     def input_jacobian(self, x: Tensor, u: Tensor) -> Tensor:

@@ -146,7 +146,7 @@ class Stepped(System):
 
     def gradient_product(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         if self._way != "backward" or not self._twice or _in_transform(x):
-            return super().gradient_product(x, u, v)
+            return self.gradient_pushed(x, u, v)
         y, F = self._recorded(x, u)
         if not F.requires_grad:
             return torch.zeros_like(v)
