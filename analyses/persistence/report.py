@@ -103,7 +103,7 @@ def _quartiles(values: Sequence[float | None]) -> Row:
     if not len(known):
         return lost
     low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
-    return {"greatest": known.max(), "upper quartile": high, "median": middle, "lower quartile": low, **lost}
+    return {**lost, "greatest": known.max(), "upper quartile": high, "median": middle, "lower quartile": low}
 
 
 def _modes(results: Results) -> list[Section]:

@@ -160,5 +160,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         ", ".join([f"seed {entry['seed']}", *point]),
         str(len(entry["trials"])),
         f"{entry['steps']:,} x {entry['batch']}",
-        "not known" if entry["seconds"] is None else f"{entry['seconds']:.0f}",
+        "not known" if entry["seconds"] is None else f"{entry['seconds']:.{0 if entry['seconds'] >= 10 else 1}f}",
     )

@@ -110,7 +110,7 @@ def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Arr
         worst = int(wide[np.argmax(half[wide] / allowed[wide])])
         more = int(np.ceil(run.asked.steps * ((half[worst] / allowed[worst]) ** 2 - 1)))
         doubts.append(
-            f"the interval of exponent {worst + 1} is +-{half[worst]:.2g}, wider than +-{allowed[worst]:.2g}: "
+            f"the interval of exponent {worst + 1} is ±{half[worst]:.2g}, wider than ±{allowed[worst]:.2g}: "
             f"about {float(f'{more:.2g}'):,.0f} steps more"
         )
     if batches.correlation > STILL:
@@ -129,7 +129,7 @@ def _doubts(run: _Run, series: Array, batches: Batches, values: Array, half: Arr
         if np.abs(values[nearest]) > max(3 * half[nearest], OF_SPECTRUM * scale):
             doubts.append(
                 f"a flow that does not rest has an exponent of 0; "
-                f"the nearest is {values[nearest]:+.2g} +-{half[nearest]:.1g}"
+                f"the nearest is {values[nearest]:+.2g} ± {half[nearest]:.1g}"
             )
     return doubts
 

@@ -48,7 +48,7 @@ def _first(found: Exponents) -> str:
     unit = "per step" if found.is_map else "per unit of time"
     if not isfinite(found.values[0]):
         return f"First exponent minus infinity ({found.kind})"
-    error = "" if found.period else " (no interval yet)" if isnan(half) else f" +-{half:.2g}"
+    error = "" if found.period else " (no interval yet)" if isnan(half) else f" ± {half:.2g}"
     return f"First exponent {found.values[0]:+.4g}{error} {unit} ({found.kind})"
 
 
@@ -85,7 +85,7 @@ def _entropy(found: Exponents) -> str:
 
 def _with_error(value: float, interval: tuple[float, float]) -> str:
     half = (interval[1] - interval[0]) / 2
-    return f"{value:.4g}" if isnan(half) or half == 0 else f"{value:.4g} +-{half:.2g}"
+    return f"{value:.4g}" if isnan(half) or half == 0 else f"{value:.4g} ± {half:.2g}"
 
 
 def as_dict(found: Exponents) -> dict[str, Any]:
