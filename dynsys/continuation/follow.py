@@ -76,9 +76,9 @@ def follow(
     between, at least 2), or which ones, counted from 0; ``verify`` has these searches prove what they find. Where the
     system has a trapping box and the indices do not add up to 1, up to ``MORE_SEARCHES`` more are made. The same seed
     gives the same diagram on any number of ``workers`` (threads). ``progress(stage, done, total)`` is called as it
-    goes, ``on_outlook`` once, after the first searches, with what is ahead. After so many ``seconds`` nothing more
-    is begun: the diagram is of what was followed by then, and ``about`` and the first of the notes say that it was
-    "cut", and what is left out.
+    goes, ``on_outlook`` once, after the first searches, with what is ahead, unless ``seconds`` say it. After so
+    many ``seconds`` nothing more is begun: the diagram is of what was followed by then, and ``about`` and the first
+    of the notes say that it was "cut", and what is left out.
 
     Nothing proves that all points have been found: ``notes`` says what was checked and what was lost. Raises
     ValueError for snapshots that there are not.
@@ -131,16 +131,20 @@ class _Study:
 
     def run(self, chosen: list[int], on_outlook: Callable[[Outlook], None] | None = None) -> Diagram:
         found: list[tuple[int, Tensor]] = []
+        at_once = on_outlook is None or self.deadline.seconds is not None  # what was found may be all there is time for
         for k, i in enumerate(chosen):
             self.progress("searching", k, len(chosen))
             x = self._searched(i)
-            found += [] if x is None else [(i, x)]
+            if x is not None:
+                found.append((i, x))
+                if at_once:
+                    self._enter(x, i)
             self._came_to(SEARCHED, len(found), len(chosen))
         self.progress("searching", len(chosen), len(chosen))
-        if on_outlook is not None and len(found) == len(chosen):
+        if on_outlook is not None and not at_once:
             on_outlook(self._outlook(found))
-        for i, x in found:
-            self._enter(x, i)
+            for i, x in found:
+                self._enter(x, i)
         self._go_on_at_branch_points()
         self._look_where_it_rests()
         self._go_on_at_branch_points()

@@ -189,7 +189,7 @@ def test_a_file_of_the_version_before_whose_checksum_is_of_the_arrays_alone_is_r
         whole.update(f"{key}{tensors[key].dtype}{tensors[key].shape}".encode() + tensors[key].tobytes())
     text = json.dumps({**header, "sha256": whole.hexdigest()}, sort_keys=True)
     save_file(tensors, tmp_path / "x", metadata={HEADER: text})
-    TOLD[kind](tmp_path / "x")
+    assert type(TOLD[kind](tmp_path / "x")) is type(TOLD[kind](results / kind))
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -340,6 +340,12 @@ def test_a_diagram_is_of_what_was_followed_in_time_and_says_what_was_not():
         assert (found.counts().sum(axis=1) <= [1, 1, 3, 3]).all()
         assert found.notes[0] == found.about["cut"]["sentence"]
         assert any(part["done"] < part["of"] for part in found.about["cut"]["reached"])
+        told = follow(growing(), workers=1, seconds=looks(count), on_outlook=unwanted)
+        assert told.counts().tolist() == found.counts().tolist()  # what is ahead is not measured where time is short
+
+
+def unwanted(ahead):
+    raise AssertionError("time is short")
 
 
 def test_an_evolution_that_was_cut_is_followed_anew_and_one_without_pictures_is_not(tmp_path):

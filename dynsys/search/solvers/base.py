@@ -22,7 +22,7 @@ from dynsys.systems.speed import q_of
 SUFFICIENT = 1e-4
 TOGETHER = (
     2**13
-)  # numbers in the states of one call of F: for few starts or small ones several halvings are tried at once
+)  # numbers in the states of one call of F: of few starts or small ones several halvings are tried at once
 
 
 class Info(NamedTuple):
