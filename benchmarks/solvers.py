@@ -28,8 +28,8 @@ import dynsys
 from dynsys import find_fixed_points
 from dynsys.models.training.learners import learner
 from dynsys.numerics.threads import alone
+from dynsys.search.descent import Outcome, descend
 from dynsys.search.solvers import SOLVERS, Solver
-from dynsys.search.solvers.base import Outcome, descend
 from dynsys.search.starts import first_starts
 from dynsys.systems.held import Held
 from dynsys.systems.system import System

@@ -17,8 +17,8 @@ from dynsys.models.rate.echo_state import EchoStateNetwork
 from dynsys.models.training.by_force.recipes import PRESETS, train_esn
 from dynsys.numerics.threads import alone
 from dynsys.proof.kantorovich import assess
+from dynsys.search.descent import descend
 from dynsys.search.solvers import solver_named
-from dynsys.search.solvers.base import descend
 from dynsys.search.starts import states_at
 from dynsys.search.tolerances import distinct
 from dynsys.systems.held import Held

@@ -18,8 +18,8 @@ from torch.linalg import vector_norm
 
 from dynsys.numerics.rounding import at_origin, is_zero
 from dynsys.proof.certificate import only_rounding
+from dynsys.search.descent import Descent, Outcome, descend
 from dynsys.search.solvers import DENSE_LIMIT, Newton, Solver
-from dynsys.search.solvers.base import Descent, Outcome, descend
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.search.starts import visited
 from dynsys.systems.angles import wrapped

@@ -23,10 +23,10 @@ from dynsys.result.consistency import agreed
 from dynsys.result.describe import describe
 from dynsys.result.fixed_points import FixedPoints, SearchReport
 from dynsys.search.course import Exploration
+from dynsys.search.descent import Descent, Outcome, descend
 from dynsys.search.known.zeros import Zeros
 from dynsys.search.landing import Rejection
 from dynsys.search.slow_points.minimum import Minimum
-from dynsys.search.solvers.base import Descent, Outcome, descend
 from dynsys.systems.angles import distances, wrapped
 from dynsys.systems.held import Held
 from dynsys.systems.speed import gradient, q_of

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from dynsys import Flow, find_fixed_points
 from dynsys.models.rate.simple_rnn import SimpleRNN
+from dynsys.search.descent import Outcome, descend
 from dynsys.search.solvers import SOLVERS, Newton, solver_named
-from dynsys.search.solvers.base import Outcome, descend
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.search.solvers.trust_region import steihaug
 from dynsys.systems.held import Held

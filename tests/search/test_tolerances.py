@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from dynsys import FixedPoints, Flow, Tolerances, find_fixed_points, plots
 from dynsys.cli import main
 from dynsys.models.examples.bistable import Bistable
+from dynsys.search.descent import Outcome, descend
 from dynsys.search.solvers import solver_named
-from dynsys.search.solvers.base import Outcome, descend
 from dynsys.systems.held import Held
 
 PITCHFORK = Flow(lambda x, u: x - x**3, n_state=1, bounds=(-2, 2))  # zeros at -1, 0 and 1

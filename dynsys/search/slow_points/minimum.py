@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynsys.numerics.rounding import EPS
+from dynsys.search.descent import descend
 from dynsys.search.solvers import GaussNewton
-from dynsys.search.solvers.base import descend
 from dynsys.search.solvers.newton import dense_direction
 from dynsys.systems.angles import unwound
 from dynsys.systems.held import Held
